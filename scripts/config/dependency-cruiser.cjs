@@ -1,0 +1,59 @@
+// The direction of imports (DESIGN.md section 8): each folder, and the folders it may import.
+const layers = {
+  wire: [],
+  flow: ['wire'],
+  rules: ['wire'],
+  engine: ['wire', 'flow', 'rules'],
+  tun: [],
+  worker: ['engine', 'tun', 'wire', 'flow', 'rules'],
+  policy: ['rules', 'wire'],
+  store: ['policy'],
+  metrics: ['worker', 'engine', 'flow', 'wire'],
+  api: ['policy', 'store', 'worker', 'metrics'],
+  gateway: [],
+  cli: ['api', 'gateway', 'policy', 'store'],
+};
+
+const hot = '^src/(wire|flow|rules|engine)/';
+
+module.exports = {
+  forbidden: [
+    { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'data-plane-imports-no-node-module',
+      severity: 'error',
+      from: { path: hot },
+      to: { dependencyTypes: ['core', 'npm', 'npm-dev', 'npm-no-pkg', 'unknown'] },
+    },
+    {
+      name: 'only-main-puts-it-together',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/main\\.ts$' },
+      to: { path: '^src/main\\.ts$' },
+    },
+    ...Object.entries(layers).map(([folder, allowed]) => ({
+      name: `${folder}-imports-downwards`,
+      severity: 'error',
+      from: { path: `^src/${folder}/` },
+      to: { path: '^src/', pathNot: `^src/(${[folder, ...allowed].join('|')})/` },
+    })),
+    {
+      name: 'product-imports-no-test-code',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { path: '^(test|bench|scripts)/' },
+    },
+    {
+      name: 'no-dev-dependency-in-product',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { dependencyTypes: ['npm-dev'] },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { extensions: ['.ts', '.js'], conditionNames: ['import', 'node'] },
+  },
+};
