@@ -1,0 +1,86 @@
+/** Templates, servers and the gateway's own settings, as they are after validation. */
+import type { TimeoutName } from '../flow/timeouts.ts';
+
+export type RuleProtocol = 'all' | 'icmp' | 'tcp' | 'udp';
+
+/** Ports from `from` to `to`, both included. */
+export interface PortRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Addresses from `from` to `to`, both included, as unsigned 32-bit values; `text` is how it was written. */
+export interface AddressRange {
+  readonly from: number;
+  readonly to: number;
+  readonly text: string;
+}
+
+/** One ALLOW rule. */
+export interface Rule {
+  readonly protocol: RuleProtocol;
+  /** Absent: all of them. Only with tcp and udp. */
+  readonly ports?: readonly PortRange[];
+  /** Sources of an inbound rule, destinations of an outbound one. Absent: any. */
+  readonly peers?: readonly AddressRange[];
+  readonly comment?: string;
+}
+
+export interface Template {
+  readonly name: string;
+  readonly description?: string;
+  readonly inbound: readonly Rule[];
+  readonly outbound: readonly Rule[];
+}
+
+export interface Server {
+  readonly name: string;
+  /** Unsigned 32-bit. */
+  readonly addresses: readonly number[];
+  /** Names of its templates; none means that everything is dropped. */
+  readonly templates: readonly string[];
+  readonly region?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+export interface GatewayConfig {
+  readonly device: string;
+  readonly queues: number;
+  readonly offload: 'auto' | 'off';
+  /** Length of the device's ring in packets. */
+  readonly txQueueLength: number;
+  readonly flows: {
+    readonly capacity: number;
+    /** Part of the table, 0 to 1, that the flows of one server may fill. */
+    readonly perServerShare: number;
+  };
+  readonly fragments: {
+    /** Bytes for fragments that wait for the rest of their datagram. */
+    readonly memory: number;
+  };
+  /** In seconds. */
+  readonly timeouts: Readonly<Record<TimeoutName, number>>;
+  readonly tcp: {
+    /** Pick up connections in mid-stream. */
+    readonly loose: boolean;
+    /** Let out-of-window segments other than RST pass. */
+    readonly liberal: boolean;
+  };
+  /** What a policy change does to flows that it forbids; `drain` in seconds. */
+  readonly reload: 'cut' | 'keep' | { readonly drain: number };
+  readonly api: { readonly host: string; readonly port: number };
+  readonly log: { readonly level: string; readonly dropsPerSecond: number };
+}
+
+/** Something wrong in the configuration, where it is and what was expected. */
+export interface Problem {
+  readonly severity: 'error' | 'warning';
+  /** As the user would name it. */
+  readonly file: string;
+  /** From 1; 0 when the problem has no place in the file. */
+  readonly line: number;
+  readonly column: number;
+  /** `inbound[2].ports[0]`; empty for the file as a whole. */
+  readonly path: string;
+  readonly message: string;
+}
