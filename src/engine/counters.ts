@@ -1,0 +1,60 @@
+/**
+ * What one packet thread has counted, as an array of doubles in shared memory: exact up to 2^53, written by one thread,
+ * read by the control plane at any time.
+ */
+import { evictionClassCount } from '../flow/flow-lists.ts';
+import { Protocol } from '../wire/headers.ts';
+
+/** Label values of direction, protocol and verdict, in the order of their indices. */
+export const directionNames: readonly string[] = ['none', 'inbound', 'outbound', 'internal'];
+export const protocolNames: readonly string[] = ['other', 'icmp', 'tcp', 'udp'];
+export const verdictNames: readonly string[] = ['drop', 'pass'];
+
+/** Label values of evictions: expired ones that stood in the way, then the eviction classes. */
+export const evictionNames: readonly string[] = ['expired', 'unanswered', 'closing', 'established'];
+
+/** Room for drop reasons. */
+const reasonSlots = 64;
+
+/** Where each group starts. */
+export const Counter = {
+  /** Packets by direction, protocol and verdict: {@link trafficIndex}. */
+  packets: 0,
+  /** Bytes of IPv4, likewise. */
+  bytes: 32,
+  /** Packets by drop reason. */
+  drops: 64,
+  /** Evictions under pressure: expired, then by eviction class. */
+  evictions: 128,
+  flowsOpened: 136,
+  /** Flows that a new policy ended. */
+  flowsCut: 137,
+  batches: 138,
+  /** Packets that the device did not take back. */
+  writeFailures: 139,
+  /** Super-packets that the kernel refused. */
+  gsoRefused: 140,
+} as const;
+
+export const counterCount = 144;
+
+export const evictionCounterCount: number = 1 + evictionClassCount;
+
+export const dropCounterCount: number = reasonSlots;
+
+/** Index of a traffic counter, from {@link Counter.packets} or {@link Counter.bytes}. */
+export function trafficIndex(direction: number, protocol: number, verdict: number): number {
+  const p =
+    protocol === Protocol.tcp
+      ? 2
+      : protocol === Protocol.udp
+        ? 3
+        : protocol === Protocol.icmp
+          ? 1
+          : 0;
+  return (direction << 3) | (p << 1) | verdict;
+}
+
+export function createCounters(): SharedArrayBuffer {
+  return new SharedArrayBuffer(counterCount * 8);
+}

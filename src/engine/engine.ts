@@ -1,0 +1,496 @@
+/**
+ * Judges packets: parse -> fragments -> flow lookup -> (hit) state machine, (miss) policy and insert -> verdict.
+ *
+ * One engine runs on each packet thread. All of them work on one flow table in shared memory; the caller holds the lock
+ * while it calls `judge`, `tick` or `setPolicy`. Clock, randomness (the hash key) and memory come from outside, nothing is
+ * allocated per packet, and a verdict is a number: `DropReason.none` passes.
+ *
+ * A flow carries the epoch of the policy that admitted it. When the policy has changed since, the flow is judged again on
+ * its next packet, or by the sweep if it is idle; what the new policy does not allow is cut.
+ */
+import { trackIcmp, trackUdp } from '../flow/datagram-track.ts';
+import { icmpRequestOf, isIcmpRequest, noIcmpQuery } from '../flow/icmp-query.ts';
+import { FlowList } from '../flow/flow-lists.ts';
+import { Control } from '../flow/flow-memory.ts';
+import type { FlowMemory } from '../flow/flow-memory.ts';
+import { Direction, FlowState, Hot, StateBits, hotShift, noFlow } from '../flow/flow-record.ts';
+import type { FlowIndex } from '../flow/flow-record.ts';
+import { FlowTable } from '../flow/flow-table.ts';
+import type { FlowTableLimits } from '../flow/flow-table.ts';
+import type { FragmentMemory } from '../flow/fragment-memory.ts';
+import { FragmentStore, fragmentCompletes, fragmentHeld } from '../flow/fragments.ts';
+import { TcpTracker, tcpReopen } from '../flow/tcp-track.ts';
+import type { TcpTrackerOptions } from '../flow/tcp-track.ts';
+import { MatchResult } from '../rules/policy.ts';
+import type { Policy } from '../rules/policy.ts';
+import { DropReason } from '../wire/drop-reason.ts';
+import { Icmp, IcmpType, Ipv4, Protocol, VnetHeader } from '../wire/headers.ts';
+import { Packet } from '../wire/packet.ts';
+import { parseQuoted } from '../wire/parse-quoted.ts';
+import { parsePacket, parseTransport } from '../wire/parse.ts';
+import { Counter, evictionCounterCount, trafficIndex } from './counters.ts';
+import { EventRingWriter } from './event-ring.ts';
+
+/** The memory of a batch, as the TUN device fills it. Offsets point at virtio headers. */
+export interface PacketBatch {
+  readonly bytes: Uint8Array;
+  readonly offsets: Uint32Array;
+  readonly lengths: Uint32Array;
+  /** 1 passes; everything else is dropped. */
+  readonly verdicts: Uint8Array;
+  /** Slots in all: behind those that are read, the engine appends held fragments that leave now. */
+  readonly totalSlots: number;
+  /** Room in `bytes` for the data of such fragments. */
+  readonly spareOffset: number;
+  readonly spareLength: number;
+}
+
+/** The memory that the engines of all packet threads share. */
+export interface EngineMemory {
+  readonly flows: FlowMemory;
+  readonly fragments: FragmentMemory;
+}
+
+export interface EngineOptions {
+  readonly limits: FlowTableLimits;
+  readonly tcp: TcpTrackerOptions;
+}
+
+/** What a policy change does to flows that the new policy does not allow. */
+export const ReloadMode = {
+  /** Ends them on their next packet. */
+  cut: 0,
+  /** Lets them live as long as they do. */
+  keep: 1,
+  /** Lets them live until a deadline, then cuts. */
+  drain: 2,
+} as const;
+
+/** A fragment that waits for the rest of its datagram: neither passed nor dropped yet. */
+const held = -1;
+
+/** Room for a datagram put together: an IPv4 header without options, and 65,535 bytes behind it. */
+const scratchLength = 20 + 65_536;
+
+/** A quoted TCP sequence number may lie this far behind what was sent (or a window, if that is larger). */
+const minimumQuoteWindow = 66_000;
+
+/** Records that the policy sweep visits in one tick. */
+const sweepPerTick = 8192;
+/** Expired flows that one tick removes at most. */
+const expirePerTick = 8192;
+
+export class Engine {
+  readonly table: FlowTable;
+  readonly #tcp: TcpTracker;
+  readonly #batch: PacketBatch;
+  readonly #words: Uint16Array;
+  readonly #counters: Float64Array;
+  readonly #events: EventRingWriter;
+  readonly #packet: Packet = new Packet();
+  #policy: Policy;
+  #reloadMode: number = ReloadMode.cut;
+  #drainUntilMs = 0;
+  /** Direction of the packet in hand. */
+  #direction: number = Direction.none;
+  #nowMs = 0;
+  readonly #fragments: FragmentStore;
+  readonly #quoted: Packet = new Packet();
+  readonly #scratch: Uint8Array = new Uint8Array(scratchLength);
+  readonly #scratchWords: Uint16Array = new Uint16Array(this.#scratch.buffer);
+  /** Where the L4 header of the packet in hand lies: the batch, or the scratch for a datagram that came in fragments. */
+  #bytes: Uint8Array;
+  /** Slots in use, and how much of the spare room. */
+  #slots = 0;
+  #spareUsed = 0;
+
+  constructor(
+    batch: PacketBatch,
+    memory: EngineMemory,
+    counters: SharedArrayBuffer,
+    events: SharedArrayBuffer,
+    policy: Policy,
+    options: EngineOptions,
+  ) {
+    this.#batch = batch;
+    this.#words = new Uint16Array(
+      batch.bytes.buffer,
+      batch.bytes.byteOffset,
+      batch.bytes.byteLength >> 1,
+    );
+    this.#counters = new Float64Array(counters);
+    const evictions = new Float64Array(counters, Counter.evictions * 8, evictionCounterCount);
+    this.table = new FlowTable(memory.flows, options.limits, { evictions });
+    this.#fragments = new FragmentStore(memory.fragments, this);
+    this.#bytes = batch.bytes;
+    this.#tcp = new TcpTracker(this.table, options.tcp);
+    this.#events = new EventRingWriter(events);
+    this.#policy = policy;
+  }
+
+  /**
+   * Takes a new policy between two batches.
+   *
+   * @param mode {@link ReloadMode}
+   * @param drainUntilMs with `drain`: until when
+   */
+  setPolicy(policy: Policy, mode: number, drainUntilMs: number): void {
+    this.#policy = policy;
+    this.#reloadMode = mode;
+    this.#drainUntilMs = drainUntilMs;
+    const control = this.table.control;
+    control[Control.sweepCursor] = 1;
+    control[Control.sweepRemaining] = control[Control.firstFresh]! - 1;
+  }
+
+  /**
+   * Judges the first `count` packets of the batch and fills in their verdicts.
+   *
+   * @returns how many slots there are to write: `count`, and behind them fragments that were held until now
+   */
+  judge(count: number, nowMs: number): number {
+    const { bytes, offsets, lengths, verdicts } = this.#batch;
+    const packet = this.#packet;
+    const counters = this.#counters;
+    this.#nowMs = nowMs;
+    this.#slots = count;
+    this.#spareUsed = 0;
+    for (let slot = 0; slot < count; slot++) {
+      this.#direction = Direction.none;
+      let reason: number = parsePacket(bytes, this.#words, offsets[slot]!, lengths[slot]!, packet);
+      if (reason === DropReason.none) reason = this.#judgePacket(packet);
+      else if (reason === DropReason.fragment) reason = this.#judgeFragment(packet, slot);
+      if (reason === held) {
+        verdicts[slot] = 0;
+        continue;
+      }
+      const pass = reason === DropReason.none ? 1 : 0;
+      verdicts[slot] = pass;
+      const traffic = trafficIndex(this.#direction, packet.protocol, pass);
+      counters[Counter.packets + traffic]! += 1;
+      counters[Counter.bytes + traffic]! += packet.totalLength;
+      if (pass === 0) this.#countDrop(reason, packet);
+    }
+    counters[Counter.batches]! += 1;
+    return this.#slots;
+  }
+
+  /** Housekeeping, a few times a second. */
+  tick(nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.table.expire(nowMs, expirePerTick);
+    this.#fragments.expire(nowMs);
+    this.#sweep(sweepPerTick);
+  }
+
+  /** Counts fragments that were held and are given up (FragmentDropCounter). */
+  countFragments(reason: number, protocol: number, packets: number, bytes: number): void {
+    this.#counters[Counter.drops + reason]! += packets;
+    const traffic = trafficIndex(this.#direction, protocol, 0);
+    this.#counters[Counter.packets + traffic]! += packets;
+    this.#counters[Counter.bytes + traffic]! += bytes;
+  }
+
+  #countDrop(reason: number, packet: Packet): void {
+    this.#counters[Counter.drops + reason]! += 1;
+    const detail =
+      packet.protocol === Protocol.icmp
+        ? (packet.icmpType << 8) | packet.icmpCode
+        : packet.tcpFlags;
+    this.#events.write(reason, packet, detail, this.#direction, this.#policy.epoch, this.#nowMs);
+  }
+
+  #judgePacket(packet: Packet): number {
+    const protocol = packet.protocol;
+    let kind = protocol;
+    if (protocol === Protocol.icmp) {
+      const request = icmpRequestOf(packet.icmpType);
+      if (request === noIcmpQuery) return this.#judgeOtherIcmp(packet);
+      kind = protocol | (request << 8) | (packet.icmpCode << 16);
+    }
+    const { srcAddr, srcPort, dstAddr, dstPort } = packet;
+    const flow = this.table.lookup(kind, srcAddr, srcPort, dstAddr, dstPort, this.#nowMs);
+    if (flow === noFlow) return this.#judgeNew(packet, kind);
+    return this.#judgeHit(flow, packet, kind);
+  }
+
+  /** A fragment: held, or the one that completes its datagram, which is then judged as one packet. */
+  #judgeFragment(packet: Packet, slot: number): number {
+    const { bytes, offsets, lengths } = this.#batch;
+    const store = this.#fragments;
+    const added = store.add(packet, bytes, offsets[slot]!, lengths[slot]!, this.#nowMs);
+    if (added === fragmentHeld) return held;
+    if (added !== fragmentCompletes) return added;
+
+    const datagram = store.datagram;
+    const ownLength = packet.totalLength;
+    const ownIp = packet.ipOffset;
+    const scratch = this.#scratch;
+    for (let i = 0; i < Ipv4.minimumLength; i++) scratch[i] = bytes[ownIp + i]!;
+    packet.l4Length = store.assemble(datagram, packet, bytes, scratch, Ipv4.minimumLength);
+    packet.l4Offset = Ipv4.minimumLength;
+    packet.ipOffset = 0;
+    packet.totalLength = Ipv4.minimumLength + packet.l4Length;
+    packet.checksumVouched = 0;
+    this.#bytes = scratch;
+    let reason: number = parseTransport(scratch, this.#scratchWords, packet);
+    if (reason === DropReason.none) reason = this.#judgePacket(packet);
+    this.#bytes = bytes;
+    packet.totalLength = ownLength;
+    packet.ipOffset = ownIp;
+    if (reason === DropReason.none && !this.#emit(datagram)) reason = DropReason.fragmentMemory;
+    if (reason !== DropReason.none) {
+      const fragments = store.heldCount(datagram);
+      this.countFragments(reason, packet.protocol, fragments, store.heldBytes(datagram));
+      store.release(datagram);
+      return reason;
+    }
+    // This fragment leaves behind the ones that came before it, not in its own slot.
+    offsets[this.#slots] = offsets[slot]!;
+    lengths[this.#slots] = lengths[slot]!;
+    this.#batch.verdicts[this.#slots] = 1;
+    this.#slots++;
+    const traffic = trafficIndex(this.#direction, packet.protocol, 1);
+    this.#counters[Counter.packets + traffic]! += 1;
+    this.#counters[Counter.bytes + traffic]! += ownLength;
+    return held;
+  }
+
+  /** Appends the held fragments of a datagram to the batch, as they came, and lets go of them. */
+  #emit(datagram: number): boolean {
+    const { bytes, offsets, lengths, verdicts, totalSlots, spareOffset, spareLength } = this.#batch;
+    const store = this.#fragments;
+    const fragments = store.heldCount(datagram);
+    const virtioHeaders = fragments * VnetHeader.length;
+    const needed = store.heldBytes(datagram) + virtioHeaders;
+    // The spare room is as large as the store, so this cannot be short; if it were, nothing may be written beyond it.
+    if (this.#slots + fragments + 1 > totalSlots || this.#spareUsed + needed > spareLength) {
+      return false;
+    }
+    for (let fragment = store.first(datagram); fragment !== 0; fragment = store.next(fragment)) {
+      const at = spareOffset + this.#spareUsed;
+      const length = store.storedLength(fragment);
+      store.copyFragment(fragment, bytes, at);
+      // A fragment never carries checksum or segmentation metadata.
+      bytes.fill(0, at, at + VnetHeader.length);
+      offsets[this.#slots] = at;
+      lengths[this.#slots] = length;
+      verdicts[this.#slots] = 1;
+      this.#slots++;
+      this.#spareUsed += length;
+    }
+    const traffic = trafficIndex(this.#direction, this.#packet.protocol, 1);
+    this.#counters[Counter.packets + traffic]! += fragments;
+    this.#counters[Counter.bytes + traffic]! += store.heldBytes(datagram);
+    store.release(datagram);
+    return true;
+  }
+
+  #judgeOtherIcmp(packet: Packet): number {
+    switch (packet.icmpType) {
+      case IcmpType.redirect:
+        return DropReason.icmpRedirect;
+      case IcmpType.destinationUnreachable:
+      case IcmpType.timeExceeded:
+      case IcmpType.parameterProblem:
+        return this.#judgeIcmpError(packet);
+      default:
+        return DropReason.icmpType;
+    }
+  }
+
+  /**
+   * An ICMP error passes if the packet it quotes belongs to a live flow, it goes to the end that sent that packet, and for
+   * TCP the quoted sequence number can be one under way (RFC 5927 section 4.1). Its own source may be any router. It needs
+   * no rule and refreshes nothing.
+   */
+  #judgeIcmpError(packet: Packet): number {
+    const quoted = this.#quoted;
+    const at = packet.l4Offset + Icmp.quoted;
+    if (!parseQuoted(this.#bytes, at, packet.l4Length - Icmp.quoted, quoted)) {
+      return DropReason.icmpError;
+    }
+    if (quoted.srcAddr !== packet.dstAddr) return DropReason.icmpError;
+    let kind = quoted.protocol;
+    if (kind === Protocol.icmp) {
+      const request = icmpRequestOf(quoted.icmpType);
+      if (request === noIcmpQuery) return DropReason.icmpError;
+      kind |= (request << 8) | (quoted.icmpCode << 16);
+    }
+    const table = this.table;
+    const { srcAddr, srcPort, dstAddr, dstPort } = quoted;
+    const flow = table.lookup(kind, srcAddr, srcPort, dstAddr, dstPort, this.#nowMs);
+    if (flow === noFlow) return DropReason.icmpError;
+    const record = flow << hotShift;
+    const sender = table.direction;
+    const original =
+      (table.hot[record + Hot.state]! & StateBits.directionMask) >> StateBits.directionShift;
+    this.#direction = turned(original, sender ^ 1);
+    if (table.hot[record + Hot.epoch] !== this.#policy.epoch && !this.#stillAllowed(flow)) {
+      this.#cut(flow);
+      return DropReason.policyCut;
+    }
+    if (quoted.protocol === Protocol.tcp) {
+      const end = table.hot[record + Hot.end + sender]!;
+      const window = table.hot[record + Hot.maxWindow + (sender ^ 1)]!;
+      const behind = (end - quoted.sequence) | 0;
+      const most = window > minimumQuoteWindow ? window : minimumQuoteWindow;
+      if (behind < 0 || behind > most) return DropReason.icmpError;
+    }
+    return DropReason.none;
+  }
+
+  #judgeHit(flow: FlowIndex, packet: Packet, kind: number): number {
+    const table = this.table;
+    const direction = table.direction;
+    const record = flow << hotShift;
+    const state = table.hot[record + Hot.state]!;
+    this.#direction = turned(
+      (state & StateBits.directionMask) >> StateBits.directionShift,
+      direction,
+    );
+    if (table.hot[record + Hot.epoch] !== this.#policy.epoch && !this.#stillAllowed(flow)) {
+      this.#cut(flow);
+      return DropReason.policyCut;
+    }
+    let reason: number = DropReason.none;
+    if (packet.protocol === Protocol.tcp) {
+      reason = this.#tcp.track(flow, direction, packet, this.#bytes, this.#nowMs);
+      if (reason === tcpReopen) {
+        table.remove(flow);
+        // The same tuple again, now without a flow: the policy is asked anew.
+        const { srcAddr, srcPort, dstAddr, dstPort } = packet;
+        table.lookup(kind, srcAddr, srcPort, dstAddr, dstPort, this.#nowMs);
+        return this.#judgeNew(packet, kind);
+      }
+      if (reason !== DropReason.none) return reason;
+      // An RST may have ended the flow.
+      if (table.hot[record + Hot.state] === 0) return DropReason.none;
+    } else if (packet.protocol === Protocol.udp) {
+      trackUdp(table, flow, direction, this.#nowMs);
+    } else {
+      // Requests go one way, replies the other.
+      if (isIcmpRequest(packet.icmpType) !== (direction === 0)) return DropReason.icmpType;
+      trackIcmp(table, flow, direction, this.#nowMs);
+    }
+    table.account(flow, direction, packet.totalLength);
+    return reason;
+  }
+
+  /** A packet without a flow: may the policy admit it, and may it open one? */
+  #judgeNew(packet: Packet, kind: number): number {
+    const policy = this.#policy;
+    const { protocol, srcAddr, srcPort, dstAddr, dstPort } = packet;
+    const match = policy.match(protocol, srcAddr, dstAddr, dstPort);
+    if (match === MatchResult.noServer) return DropReason.noServer;
+    this.#direction =
+      policy.inboundServer < 0
+        ? Direction.outbound
+        : policy.outboundServer < 0
+          ? Direction.inbound
+          : Direction.internal;
+    // What cannot open a flow is out of place, whatever the rules say.
+    if (protocol === Protocol.tcp && !this.#tcp.mayOpen(packet.tcpFlags)) {
+      return DropReason.invalidState;
+    }
+    if (protocol === Protocol.icmp && !isIcmpRequest(packet.icmpType)) return DropReason.icmpType;
+    if (match === MatchResult.noOutboundRule) return DropReason.noOutboundRule;
+    if (match === MatchResult.noInboundRule) return DropReason.noInboundRule;
+
+    const table = this.table;
+    const flow = table.insert(
+      kind,
+      srcAddr,
+      srcPort,
+      dstAddr,
+      dstPort,
+      firstState(protocol),
+      firstList(protocol),
+      this.#direction,
+      policy.epoch,
+      this.#nowMs,
+    );
+    if (flow === noFlow) return table.refusal;
+    this.#counters[Counter.flowsOpened]! += 1;
+    if (protocol === Protocol.tcp) {
+      const bytes = this.#bytes;
+      this.#tcp.open(flow, packet, bytes);
+      const reason = this.#tcp.track(flow, 0, packet, bytes, this.#nowMs);
+      if (reason !== DropReason.none) {
+        table.remove(flow);
+        return reason;
+      }
+    }
+    table.account(flow, 0, packet.totalLength);
+    return DropReason.none;
+  }
+
+  /** Judges a flow of an older epoch again, by the packet that would open it. */
+  #stillAllowed(flow: FlowIndex): boolean {
+    const hot = this.table.hot;
+    const record = flow << hotShift;
+    if (this.#reloadMode !== ReloadMode.keep) {
+      const allowed = this.#policy.match(
+        hot[record + Hot.kind]! & 0xff,
+        hot[record + Hot.originalAddr]!,
+        hot[record + Hot.replyAddr]!,
+        hot[record + Hot.ports]! & 0xffff,
+      );
+      if (allowed !== MatchResult.allowed) {
+        return (
+          this.#reloadMode === ReloadMode.drain && ((this.#nowMs - this.#drainUntilMs) | 0) < 0
+        );
+      }
+    }
+    hot[record + Hot.epoch] = this.#policy.epoch;
+    return true;
+  }
+
+  #cut(flow: FlowIndex): void {
+    this.table.remove(flow);
+    this.#counters[Counter.flowsCut]! += 1;
+  }
+
+  /** Visits flows of older epochs that no packet has come for. */
+  #sweep(budget: number): void {
+    const { control, hot } = this.table;
+    const epoch = this.#policy.epoch;
+    let remaining = control[Control.sweepRemaining]!;
+    if (remaining === 0) return;
+    let flow = control[Control.sweepCursor]! as FlowIndex;
+    for (let visited = 0; visited < budget && remaining > 0; visited++) {
+      const record = flow << hotShift;
+      const inUse = (hot[record + Hot.state]! & StateBits.inUse) !== 0;
+      if (inUse && hot[record + Hot.epoch] !== epoch && !this.#stillAllowed(flow)) this.#cut(flow);
+      flow = (flow + 1) as FlowIndex;
+      remaining--;
+    }
+    // Flows that are being drained are visited again until the deadline has passed.
+    if (
+      remaining === 0 &&
+      this.#reloadMode === ReloadMode.drain &&
+      ((this.#nowMs - this.#drainUntilMs) | 0) < 0
+    ) {
+      remaining = control[Control.firstFresh]! - 1;
+      flow = 1 as FlowIndex;
+    }
+    control[Control.sweepCursor] = flow;
+    control[Control.sweepRemaining] = remaining;
+  }
+}
+
+/** Direction of a packet of a flow whose original direction is `original`. */
+function turned(original: number, direction: number): number {
+  if (direction === 0 || original === Direction.internal) return original;
+  return original === Direction.inbound ? Direction.outbound : Direction.inbound;
+}
+
+function firstState(protocol: number): number {
+  if (protocol === Protocol.tcp) return FlowState.none;
+  return protocol === Protocol.udp ? FlowState.udpUnanswered : FlowState.icmpUnanswered;
+}
+
+function firstList(protocol: number): number {
+  if (protocol === Protocol.tcp) return FlowList.tcpSynSent;
+  return protocol === Protocol.udp ? FlowList.udpUnanswered : FlowList.icmpUnanswered;
+}
