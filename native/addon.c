@@ -1,0 +1,44 @@
+/* What the addon exports: functions, the Queue class, and the constants that src/tun checks its own against. */
+#include "tunwall.h"
+
+struct constant {
+  const char *name;
+  uint32_t value;
+};
+
+static const struct constant CONSTANTS[] = {
+    {"nowMs", CONTROL_NOW_MS},
+    {"woken", CONTROL_WOKEN},
+    {"written", CONTROL_WRITTEN},
+    {"writeFailures", CONTROL_WRITE_FAILURES},
+    {"gsoRefused", CONTROL_GSO_REFUSED},
+    {"lastErrno", CONTROL_LAST_ERRNO},
+    {"controlWords", CONTROL_WORDS},
+    {"vnetHeaderLength", VNET_HEADER_LENGTH},
+    {"packetAlignment", PACKET_ALIGNMENT},
+    {"packetStart", PACKET_START},
+    {"maxPacket", MAX_PACKET},
+};
+
+static napi_value make_constants(napi_env env) {
+  napi_value object = NULL;
+  if (napi_create_object(env, &object) != napi_ok) return NULL;
+  for (size_t i = 0; i < sizeof CONSTANTS / sizeof CONSTANTS[0]; i++) {
+    napi_set_named_property(env, object, CONSTANTS[i].name, make_uint32(env, CONSTANTS[i].value));
+  }
+  return object;
+}
+
+NAPI_MODULE_INIT() {
+  const napi_property_descriptor properties[] = {
+      {"open", NULL, tun_open, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"setOffload", NULL, tun_set_offload, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"createWake", NULL, wake_create, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"signalWake", NULL, wake_signal, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"close", NULL, fd_close, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"Queue", NULL, NULL, NULL, NULL, queue_define_class(env), napi_enumerable, NULL},
+      {"constants", NULL, NULL, NULL, NULL, make_constants(env), napi_enumerable, NULL},
+  };
+  napi_define_properties(env, exports, sizeof properties / sizeof properties[0], properties);
+  return exports;
+}

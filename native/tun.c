@@ -1,0 +1,103 @@
+/*
+ * Opening a queue of a TUN device, setting its offloads, and the eventfd that wakes the thread that waits on it.
+ *
+ * Descriptors travel as numbers, as in node:fs; who opened one closes it. Everything is close-on-exec.
+ */
+#include "tunwall.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+/*
+ * open(name) -> fd. Attaches a queue to the device, or makes the device if there is none and the caller may. Without
+ * privileges this works for a persistent device that the user owns.
+ */
+napi_value tun_open(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  struct ifreq request = {0};
+  size_t length;
+  if (!get_arguments(env, info, 1, &argument, NULL)) return NULL;
+  /* One byte more than fits, to tell a name that is too long. */
+  char name[IFNAMSIZ + 1];
+  if (napi_get_value_string_utf8(env, argument, name, sizeof name, &length) != napi_ok) {
+    throw_type(env, "the device name must be a string");
+    return NULL;
+  }
+  if (length == 0 || length >= IFNAMSIZ || strlen(name) != length) {
+    throw_range(env, "a device name has 1 to 15 bytes");
+    return NULL;
+  }
+  int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) {
+    throw_errno(env, "open /dev/net/tun", errno);
+    return NULL;
+  }
+  memcpy(request.ifr_name, name, length);
+  request.ifr_flags = (short)(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE);
+  if (ioctl(fd, TUNSETIFF, &request) != 0) {
+    int error = errno;
+    close(fd);
+    throw_errno(env, "ioctl TUNSETIFF", error);
+    return NULL;
+  }
+  return make_uint32(env, (uint32_t)fd);
+}
+
+/* setOffload(fd, bits): TUNSETOFFLOAD; unknown bits give EINVAL, so the caller probes downwards. */
+napi_value tun_set_offload(napi_env env, napi_callback_info info) {
+  napi_value arguments[2];
+  int64_t fd, bits;
+  if (!get_arguments(env, info, 2, arguments, NULL)) return NULL;
+  if (!get_integer(env, arguments[0], "fd", 0, INT_MAX, &fd)) return NULL;
+  if (!get_integer(env, arguments[1], "offload bits", 0, 0xffff, &bits)) return NULL;
+  if (ioctl((int)fd, TUNSETOFFLOAD, (unsigned long)bits) != 0) {
+    throw_errno(env, "ioctl TUNSETOFFLOAD", errno);
+    return NULL;
+  }
+  return make_undefined(env);
+}
+
+/* createWake() -> fd of an eventfd. */
+napi_value wake_create(napi_env env, napi_callback_info info) {
+  (void)info;
+  int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (fd < 0) {
+    throw_errno(env, "eventfd", errno);
+    return NULL;
+  }
+  return make_uint32(env, (uint32_t)fd);
+}
+
+/* signalWake(fd): ends the wait of the queue that is bound to this eventfd; from any thread. */
+napi_value wake_signal(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  int64_t fd;
+  const uint64_t one = 1;
+  if (!get_arguments(env, info, 1, &argument, NULL)) return NULL;
+  if (!get_integer(env, argument, "fd", 0, INT_MAX, &fd)) return NULL;
+  /* EAGAIN: the counter is at its limit, so the wake-up is pending anyway. */
+  if (write((int)fd, &one, sizeof one) != (ssize_t)sizeof one && errno != EAGAIN) {
+    throw_errno(env, "write eventfd", errno);
+    return NULL;
+  }
+  return make_undefined(env);
+}
+
+napi_value fd_close(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  int64_t fd;
+  if (!get_arguments(env, info, 1, &argument, NULL)) return NULL;
+  if (!get_integer(env, argument, "fd", 3, INT_MAX, &fd)) return NULL;
+  if (close((int)fd) != 0) {
+    throw_errno(env, "close", errno);
+    return NULL;
+  }
+  return make_undefined(env);
+}

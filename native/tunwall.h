@@ -1,0 +1,76 @@
+/*
+ * tunwall's native addon: a TUN device in batches, and a wake-up for the thread that waits on it.
+ *
+ * Plain C on Node-API 8, which is ABI-stable: one build serves every Node from 12.22 on. JavaScript is not trusted with
+ * memory: every number is range-checked, every buffer is looked up and measured again on each call, and what is wrong
+ * becomes an exception with a code. The addon keeps no global state, so that it can be loaded by several threads.
+ */
+#ifndef TUNWALL_H
+#define TUNWALL_H
+
+#define NAPI_VERSION 8
+#include <node_api.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The batch: one ArrayBuffer that JavaScript owns and both sides work on.
+ *
+ *     control words   32 x u32, see enum control_word
+ *     offsets         slots x u32, of virtio headers, from the start of the buffer
+ *     lengths         slots x u32, virtio header included
+ *     verdicts        slots x u8, 1 = write
+ *     arena           packet data
+ *
+ * src/tun/batch.ts lays it out the same way; a test compares the two.
+ */
+enum control_word {
+  CONTROL_NOW_MS,         /* CLOCK_MONOTONIC in ms, modulo 2^32, taken after the last read */
+  CONTROL_WOKEN,          /* 1 if the wake-up was signalled since the read before */
+  CONTROL_WRITTEN,        /* packets written since the queue was made, modulo 2^32 */
+  CONTROL_WRITE_FAILURES, /* packets that the device did not take */
+  CONTROL_GSO_REFUSED,    /* of those, super-packets refused with EINVAL */
+  CONTROL_LAST_ERRNO,     /* of the last write that failed */
+  CONTROL_WORDS = 32,
+};
+
+#define VNET_HEADER_LENGTH 10u
+/* Where in a 64-byte line a packet's virtio header starts: the IPv4 header behind it is then 16-aligned. */
+#define PACKET_ALIGNMENT 64u
+#define PACKET_START 6u
+/* Largest read: virtio header and 65,535 bytes. */
+#define MAX_PACKET (VNET_HEADER_LENGTH + 65535u)
+#define MAX_SLOTS 65536u
+
+struct batch_layout {
+  uint32_t slots;
+  size_t offsets;
+  size_t lengths;
+  size_t verdicts;
+  size_t arena;
+};
+
+struct batch_layout batch_layout_of(uint32_t slots);
+
+/* values.c: arguments and errors. Each returns false after it has thrown. */
+bool throw_errno(napi_env env, const char *syscall, int error);
+bool throw_range(napi_env env, const char *what);
+bool throw_type(napi_env env, const char *what);
+bool get_arguments(napi_env env, napi_callback_info info, size_t count, napi_value *arguments, napi_value *self);
+/* A whole number from min to max. */
+bool get_integer(napi_env env, napi_value value, const char *what, int64_t min, int64_t max, int64_t *result);
+napi_value make_undefined(napi_env env);
+napi_value make_uint32(napi_env env, uint32_t number);
+
+/* tun.c: devices, wake-ups, descriptors. */
+napi_value tun_open(napi_env env, napi_callback_info info);
+napi_value tun_set_offload(napi_env env, napi_callback_info info);
+napi_value wake_create(napi_env env, napi_callback_info info);
+napi_value wake_signal(napi_env env, napi_callback_info info);
+napi_value fd_close(napi_env env, napi_callback_info info);
+
+/* queue.c: batches. */
+napi_value queue_define_class(napi_env env);
+
+#endif

@@ -1,0 +1,50 @@
+/**
+ * A queue of a TUN device, as the packet loop sees it.
+ *
+ * The contract: `read` fills the first slots of the batch and says how many; the caller decides on each, may append slots of
+ * its own behind them, and `write` writes those whose verdict is {@link verdictPass}, in order. Slots and arena are valid
+ * until the next `read`. Nothing is allocated in between.
+ *
+ * A packet lies behind a 10-byte virtio header (wire/headers.ts), and its IPv4 header at a multiple of 16: what the kernel
+ * says of checksum and segmentation goes back with the packet it came with, and with no other.
+ */
+
+export const verdictDrop = 0;
+export const verdictPass = 1;
+
+/** Packets in memory that both sides share. */
+export interface PacketBatch {
+  /** All of the batch; offsets count from its start. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Offset of each slot's virtio header. */
+  readonly offsets: Uint32Array;
+  /** Bytes of each slot, virtio header included. */
+  readonly lengths: Uint32Array;
+  readonly verdicts: Uint8Array;
+  /** Slots that `read` fills at most. */
+  readonly readSlots: number;
+  /** All slots: the rest is for packets that the caller appends. */
+  readonly totalSlots: number;
+  /** Part of `bytes` that `read` leaves alone, for the data of appended packets. */
+  readonly spareOffset: number;
+  readonly spareLength: number;
+}
+
+export interface TunQueue {
+  readonly batch: PacketBatch;
+  /**
+   * Reads what is there; if nothing is, waits for a packet or a wake-up, `timeoutMs` at most. Returns the packets read.
+   * Throws with code EBADFD, EBADF or ENODEV when the device is gone.
+   */
+  read(timeoutMs: number): number;
+  /** Writes the passing slots below `count`. Returns how many the device took; the rest is counted. */
+  write(count: number): number;
+  /** Monotonic clock in ms, modulo 2^32, as of the last read. */
+  readonly nowMs: number;
+  /** Packets that the device did not take, since the start. */
+  readonly writeFailures: number;
+  /** Of these, super-packets that the kernel refused. */
+  readonly gsoRefused: number;
+  /** Asks the kernel for plain packets from now on. */
+  disableOffload(): void;
+}

@@ -1,0 +1,196 @@
+/**
+ * The TUN device of Linux: opening queues with errors a user can act on, offloads, and queues bound to a batch.
+ *
+ * The thread that opens a queue need not be the one that works on it: descriptors travel as numbers, and who opened one
+ * closes it.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { ControlWord, createBatch } from './batch.ts';
+import type { Batch, BatchSize } from './batch.ts';
+import type { TunQueue } from './device.ts';
+import { loadAddon } from './native.ts';
+
+/** Bits of TUNSETOFFLOAD (linux/if_tun.h). */
+export const Offload = { checksum: 0x01, tso4: 0x02, tsoEcn: 0x08, uso4: 0x20 } as const;
+
+/** What is tried, best first: older kernels know fewer bits and refuse a set with one that they do not know. */
+const offloadSets: readonly number[] = [
+  Offload.checksum | Offload.tso4 | Offload.tsoEcn | Offload.uso4,
+  Offload.checksum | Offload.tso4 | Offload.tsoEcn,
+  Offload.checksum | Offload.tso4,
+  Offload.checksum,
+];
+
+/** Flags that a device must have been made with (linux/if_tun.h). */
+const iffTun = 0x0001;
+const iffVnetHeader = 0x4000;
+const iffMultiQueue = 0x0100;
+
+/** An error of the device, in words for the user. */
+export class TunError extends Error {
+  override name = 'TunError';
+  /** Name of the errno. */
+  readonly code: string;
+
+  constructor(code: string, message: string, cause?: unknown) {
+    super(message, { cause });
+    this.code = code;
+  }
+}
+
+function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? 'EUNKNOWN';
+}
+
+function explain(name: string, error: unknown): TunError {
+  const code = codeOf(error);
+  const syscall = (error as NodeJS.ErrnoException).syscall ?? '';
+  const atDevice = syscall.startsWith('open');
+  const reasons: Record<string, string> = atDevice
+    ? {
+        ENOENT: '/dev/net/tun does not exist: load the kernel module tun (modprobe tun)',
+        ENXIO: '/dev/net/tun has no driver behind it: load the kernel module tun (modprobe tun)',
+        EACCES: 'this user may not open /dev/net/tun: make it mode 0666 (chmod or a udev rule)',
+        EPERM: 'this process may not open /dev/net/tun: allow the device in its sandbox',
+      }
+    : {
+        EBUSY: `device ${name} is busy: another process has it, or it has as many queues as it can`,
+        EPERM: `device ${name} belongs to another user, or does not exist and this user may not make it: run "tunwall gateway up --user USER" as root`,
+        EINVAL: `device ${name} is not a multi-queue TUN with virtio headers: remove it and run "tunwall gateway up"`,
+        E2BIG: `device ${name} has all the queues it can have`,
+      };
+  const text = reasons[code] ?? `device ${name}: ${(error as Error).message}`;
+  return new TunError(code, text, error);
+}
+
+/** Throws if there is no such device, or one that is not what `gateway up` makes. */
+function requireDevice(name: string): void {
+  const directory = `/sys/class/net/${name}`;
+  if (!existsSync(directory)) {
+    throw new TunError(
+      'ENODEV',
+      `device ${name} does not exist: run "tunwall gateway up" as root, or change "device" in gateway.yaml`,
+    );
+  }
+  let flags = 0;
+  try {
+    flags = Number(readFileSync(`${directory}/tun_flags`, 'utf8'));
+  } catch {
+    throw new TunError(
+      'EINVAL',
+      `device ${name} is not a TUN device: change "device" in gateway.yaml`,
+    );
+  }
+  const wanted = iffTun | iffVnetHeader | iffMultiQueue;
+  if ((flags & wanted) !== wanted) throw explain(name, { code: 'EINVAL' });
+}
+
+export interface OpenOptions {
+  readonly name: string;
+  readonly offload: 'auto' | 'off';
+  /** Refuse to make the device. */
+  readonly mustExist: boolean;
+}
+
+export interface OpenedQueue {
+  readonly fd: number;
+  /** Offload bits that the kernel has accepted. */
+  readonly offload: number;
+}
+
+/** Opens one more queue of a device. Throws a {@link TunError}. */
+export function openTun(options: OpenOptions): OpenedQueue {
+  const addon = loadAddon();
+  if (options.mustExist) requireDevice(options.name);
+  let fd: number;
+  try {
+    fd = addon.open(options.name);
+  } catch (error) {
+    throw explain(options.name, error);
+  }
+  return { fd, offload: options.offload === 'auto' ? setBestOffload(fd) : setOffload(fd, 0) };
+}
+
+function setBestOffload(fd: number): number {
+  for (const bits of offloadSets) {
+    try {
+      return setOffload(fd, bits);
+    } catch (error) {
+      if (codeOf(error) !== 'EINVAL') throw error;
+    }
+  }
+  return setOffload(fd, 0);
+}
+
+function setOffload(fd: number, bits: number): number {
+  loadAddon().setOffload(fd, bits);
+  return bits;
+}
+
+/** An eventfd that ends the wait of the queue bound to it. */
+export function createWake(): number {
+  return loadAddon().createWake();
+}
+
+/** Ends that wait; from any thread. */
+export function signalWake(fd: number): void {
+  loadAddon().signalWake(fd);
+}
+
+export function closeFd(fd: number): void {
+  loadAddon().close(fd);
+}
+
+/** Binds an open queue to a new batch, on the thread that will work on it. */
+export function bindQueue(tunFd: number, wakeFd: number, size: BatchSize): TunQueue {
+  const batch = createBatch(size);
+  const native = new (loadAddon().Queue)(
+    tunFd,
+    wakeFd,
+    batch.buffer,
+    batch.totalSlots,
+    batch.readSlots,
+    batch.readBytes,
+  );
+  return new LinuxTunQueue(tunFd, batch, native);
+}
+
+class LinuxTunQueue implements TunQueue {
+  readonly batch: Batch;
+  readonly #fd: number;
+  readonly #native: { read(timeoutMs: number): number; write(count: number): number };
+
+  constructor(
+    fd: number,
+    batch: Batch,
+    native: { read(timeoutMs: number): number; write(count: number): number },
+  ) {
+    this.#fd = fd;
+    this.batch = batch;
+    this.#native = native;
+  }
+
+  read(timeoutMs: number): number {
+    return this.#native.read(timeoutMs);
+  }
+
+  write(count: number): number {
+    return this.#native.write(count);
+  }
+
+  get nowMs(): number {
+    return this.batch.control[ControlWord.nowMs]! | 0;
+  }
+
+  get writeFailures(): number {
+    return this.batch.control[ControlWord.writeFailures]!;
+  }
+
+  get gsoRefused(): number {
+    return this.batch.control[ControlWord.gsoRefused]!;
+  }
+
+  disableOffload(): void {
+    setOffload(this.#fd, 0);
+  }
+}
