@@ -1,0 +1,240 @@
+/**
+ * The control plane's side of the packet threads: starts them, gives them policies, reads what they count, and ends them.
+ *
+ * Every thread gets a queue of the TUN device, opened here so that a device that is busy, missing or forbidden is one clear
+ * error. All threads share the flow table. A thread that dies takes the data plane down with it: the device then has no
+ * reader and drops everything, which is what a firewall that is broken should do.
+ */
+import { randomFillSync } from 'node:crypto';
+import { Worker } from 'node:worker_threads';
+import { createCounters } from '../engine/counters.ts';
+import type { EngineMemory, EngineOptions } from '../engine/engine.ts';
+import { EventRingReader, createEventRing } from '../engine/event-ring.ts';
+import { Control, createFlowMemory } from '../flow/flow-memory.ts';
+import {
+  createFragmentMemory,
+  fragmentBytesHeld,
+  fragmentChunkLength,
+} from '../flow/fragment-memory.ts';
+import { defaultBatchSize } from '../tun/batch.ts';
+import type { BatchSize } from '../tun/batch.ts';
+import { closeFd, createWake, openTun, signalWake } from '../tun/linux-tun.ts';
+import { StateWord, stateWords } from './shared-state.ts';
+import type { PacketThreadData, PolicyMessage, ThreadMessage } from './shared-state.ts';
+
+/** Drop records that may wait for the control plane, per thread. */
+const eventRecords = 4096;
+
+export interface DataPlaneOptions {
+  readonly device: string;
+  readonly queues: number;
+  readonly offload: 'auto' | 'off';
+  readonly flowCapacity: number;
+  /** Memory for fragments that wait for the rest of their datagram. */
+  readonly fragmentBytes: number;
+  readonly engine: EngineOptions;
+  /** The first policy. */
+  readonly policyWords: Int32Array;
+  /** A packet thread has ended without being told to: nothing is forwarded any more. */
+  readonly onFailure: (error: Error) => void;
+  /** The kernel refuses super-packets: offloads were turned off on a queue. */
+  readonly onOffloadDisabled: () => void;
+}
+
+interface PacketThread {
+  readonly worker: Worker;
+  readonly tunFd: number;
+  readonly wakeFd: number;
+  readonly counters: Float64Array;
+  readonly events: EventRingReader;
+  appliedVersion: number;
+  ended: boolean;
+}
+
+interface Waiter {
+  readonly version: number;
+  readonly resolve: () => void;
+}
+
+export class DataPlane {
+  readonly #memory: EngineMemory;
+  readonly #state: Int32Array;
+  readonly #flowControl: Int32Array;
+  readonly #threads: PacketThread[] = [];
+  readonly #options: DataPlaneOptions;
+  #waiters: Waiter[] = [];
+  #policyVersion = 0;
+  #stopping = false;
+
+  /** Opens the device and starts the threads; resolves when all of them forward packets. Throws a `TunError`. */
+  static async start(options: DataPlaneOptions): Promise<DataPlane> {
+    const dataPlane = new DataPlane(options);
+    try {
+      await dataPlane.#startThreads();
+    } catch (error) {
+      await dataPlane.stop();
+      throw error;
+    }
+    return dataPlane;
+  }
+
+  private constructor(options: DataPlaneOptions) {
+    this.#options = options;
+    const key = randomFillSync(new Int32Array(2));
+    const hashKey = [key[0]!, key[1]!] as const;
+    this.#memory = {
+      flows: createFlowMemory(options.flowCapacity, hashKey),
+      fragments: createFragmentMemory(options.fragmentBytes, hashKey),
+    };
+    this.#flowControl = new Int32Array(this.#memory.flows.control);
+    this.#state = new Int32Array(new SharedArrayBuffer(stateWords * 4));
+  }
+
+  /**
+   * Puts a policy in force; resolves when every thread judges by it.
+   *
+   * @param mode ReloadMode of the engine, @param drainMs with drain: for how long
+   */
+  async setPolicy(words: Int32Array, mode: number, drainMs: number): Promise<void> {
+    const version = this.#policyVersion + 1;
+    this.#policyVersion = version;
+    const message: PolicyMessage = { version, words, mode, drainMs };
+    for (const thread of this.#threads) thread.worker.postMessage(message);
+    // Sent first, announced second: a thread that sees the version finds the message.
+    Atomics.store(this.#state, StateWord.policyVersion, version);
+    const applied = new Promise<void>((resolve) => this.#waiters.push({ version, resolve }));
+    this.#wakeAll();
+    await applied;
+  }
+
+  /** Sum over the threads of counter `index` (engine/counters.ts). */
+  counter(index: number): number {
+    return this.#threads.reduce((sum, thread) => sum + thread.counters[index]!, 0);
+  }
+
+  flowsInState(state: number): number {
+    return this.#flowControl[Control.stateCount + state]!;
+  }
+
+  get flowCount(): number {
+    return this.#flowControl[Control.used]!;
+  }
+
+  /** Bytes of fragments that wait. */
+  get fragmentBytesHeld(): number {
+    return fragmentBytesHeld(this.#memory.fragments);
+  }
+
+  /** Hands over all waiting drop records; returns how many were lost because nobody came for them. */
+  drainEvents(onRecord: (words: Int32Array) => void): number {
+    let missed = 0;
+    for (const { events } of this.#threads) {
+      while (events.read()) onRecord(events.record);
+      missed += events.missed;
+      events.missed = 0;
+    }
+    return missed;
+  }
+
+  /** Ends the threads after their current batch and closes the device. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    Atomics.store(this.#state, StateWord.stop, 1);
+    this.#wakeAll();
+    await Promise.all(
+      this.#threads.map(
+        (thread) =>
+          new Promise<void>((resolve) => {
+            if (thread.ended) resolve();
+            else thread.worker.once('exit', () => resolve());
+          }),
+      ),
+    );
+    for (const thread of this.#threads) {
+      closeFd(thread.tunFd);
+      closeFd(thread.wakeFd);
+    }
+    this.#threads.length = 0;
+  }
+
+  async #startThreads(): Promise<void> {
+    const { device, queues, offload } = this.#options;
+    const ready: Promise<void>[] = [];
+    for (let queue = 0; queue < queues; queue++) {
+      const { fd } = openTun({ name: device, offload, mustExist: true });
+      ready.push(this.#startThread(queue, fd));
+    }
+    await Promise.all(ready);
+  }
+
+  #startThread(queue: number, tunFd: number): Promise<void> {
+    const wakeFd = createWake();
+    const counters = createCounters();
+    const events = createEventRing(eventRecords);
+    const workerData: PacketThreadData = {
+      queue,
+      tunFd,
+      wakeFd,
+      batch: batchSize(this.#memory.fragments.chunks),
+      state: this.#state.buffer as SharedArrayBuffer,
+      memory: this.#memory,
+      counters,
+      events,
+      policyWords: this.#options.policyWords,
+      engine: this.#options.engine,
+    };
+    const worker = new Worker(new URL('./packet-thread.js', import.meta.url), {
+      workerData,
+      name: `packet-thread-${queue}`,
+    });
+    const thread: PacketThread = {
+      worker,
+      tunFd,
+      wakeFd,
+      counters: new Float64Array(counters),
+      events: new EventRingReader(events),
+      appliedVersion: 0,
+      ended: false,
+    };
+    this.#threads.push(thread);
+    return new Promise<void>((resolve, reject) => {
+      let error = new Error(`packet thread ${queue} ended`);
+      worker.on('message', (message: ThreadMessage) => {
+        if (message.kind === 'ready') resolve();
+        else if (message.kind === 'applied') this.#onApplied(thread, message.version);
+        else this.#options.onOffloadDisabled();
+      });
+      worker.on('error', (cause: Error) => (error = cause));
+      worker.on('exit', () => {
+        thread.ended = true;
+        reject(error);
+        if (!this.#stopping) this.#options.onFailure(error);
+      });
+    });
+  }
+
+  #onApplied(thread: PacketThread, version: number): void {
+    thread.appliedVersion = version;
+    const everywhere = Math.min(...this.#threads.map((each) => each.appliedVersion));
+    this.#waiters = this.#waiters.filter((waiter) => {
+      if (waiter.version > everywhere) return true;
+      waiter.resolve();
+      return false;
+    });
+  }
+
+  #wakeAll(): void {
+    for (const thread of this.#threads) {
+      if (!thread.ended) signalWake(thread.wakeFd);
+    }
+  }
+}
+
+/** A batch with room behind it for every fragment that the store can hold: any of them may become complete at once. */
+function batchSize(fragmentChunks: number): BatchSize {
+  return {
+    ...defaultBatchSize,
+    extraSlots: fragmentChunks + defaultBatchSize.readSlots,
+    extraBytes: fragmentChunks * fragmentChunkLength,
+  };
+}

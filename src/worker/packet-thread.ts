@@ -1,0 +1,15 @@
+/** Entry of a packet thread: binds the packet loop to its queue and its message port. */
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { bindQueue } from '../tun/linux-tun.ts';
+import { runPacketLoop } from './packet-loop.ts';
+import type { PacketThreadData, PolicyMessage, ThreadMessage } from './shared-state.ts';
+
+const data = workerData as PacketThreadData;
+const port = parentPort!;
+
+runPacketLoop(data, bindQueue(data.tunFd, data.wakeFd, data.batch), {
+  // Synchronous, because the loop never returns to the event loop.
+  receive: () => receiveMessageOnPort(port)?.message as PolicyMessage | undefined,
+  send: (message: ThreadMessage) => port.postMessage(message),
+});
+port.close();

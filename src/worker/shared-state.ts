@@ -1,0 +1,49 @@
+/**
+ * What the control plane and the packet threads share, and the messages between them.
+ *
+ * Words of the state array are written by one side only, except the lock. A policy travels as a message; the version word
+ * tells a packet thread, with one memory read a batch, that a message is waiting.
+ */
+import type { BatchSize } from '../tun/batch.ts';
+import type { EngineMemory, EngineOptions } from '../engine/engine.ts';
+
+/** Words of the state array. */
+export const StateWord = {
+  lock: 0,
+  /** 1: the packet threads end after their batch. */
+  stop: 16,
+  /** Count of policy messages sent; a thread that has taken fewer looks at its port. */
+  policyVersion: 32,
+} as const;
+
+export const stateWords = 64;
+
+/** To a packet thread: judge by this policy from the next batch on. */
+export interface PolicyMessage {
+  readonly version: number;
+  readonly words: Int32Array;
+  /** ReloadMode of the engine. */
+  readonly mode: number;
+  /** With drain: for how long. */
+  readonly drainMs: number;
+}
+
+/** From a packet thread. */
+export type ThreadMessage =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'applied'; readonly version: number }
+  | { readonly kind: 'offload-disabled' };
+
+/** How a packet thread starts. */
+export interface PacketThreadData {
+  readonly queue: number;
+  readonly tunFd: number;
+  readonly wakeFd: number;
+  readonly batch: BatchSize;
+  readonly state: SharedArrayBuffer;
+  readonly memory: EngineMemory;
+  readonly counters: SharedArrayBuffer;
+  readonly events: SharedArrayBuffer;
+  readonly policyWords: Int32Array;
+  readonly engine: EngineOptions;
+}
