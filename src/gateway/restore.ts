@@ -9,7 +9,7 @@
 import { ourRoutes, ourRules, type GatewayRecord } from './record.ts';
 import { firewallTable, interfaceOf, readSnapshot } from './snapshot.ts';
 import { routeProtocol, wantedRoutes, wantedRules } from './plan.ts';
-import { ip, writeSysctl } from './system.ts';
+import { ip, readSysctl, writeSysctl } from './system.ts';
 
 /** What {@link restore} goes back to; a record, or less of one. */
 export type Before = Pick<GatewayRecord, 'device' | 'deviceBefore' | 'sysctls'>;
@@ -18,7 +18,7 @@ export type Before = Pick<GatewayRecord, 'device' | 'deviceBefore' | 'sysctls'>;
 export async function restore(before: Before): Promise<string[]> {
   const notes: string[] = [];
   const forwarding = before.sysctls['ipv4/ip_forward'];
-  if (forwarding !== undefined) writeSysctl('ipv4/ip_forward', forwarding);
+  setBack('ipv4/ip_forward', forwarding);
   if (forwarding === '1') {
     notes.push('this host forwarded before the gateway was up: it forwards again, unfiltered');
   }
@@ -74,7 +74,7 @@ async function restoreSysctls(before: Before): Promise<string[]> {
   for (const [path, value] of recorded) {
     const name = interfaceOf(path);
     if (sysctls.has(path)) {
-      if (sysctls.get(path) !== value) setBack(path, value);
+      setBack(path, value);
     } else if (name !== undefined) {
       vanished.add(name);
     }
@@ -83,12 +83,14 @@ async function restoreSysctls(before: Before): Promise<string[]> {
     const name = interfaceOf(path);
     if (name === undefined || recorded.has(path) || path.endsWith('/disable_ipv6')) continue;
     const inherited = recorded.get(path.replace(/conf\/[^/]+\//, 'conf/default/'));
-    if (inherited !== undefined && sysctls.get(path) !== inherited) setBack(path, inherited);
+    setBack(path, inherited);
   }
   return [...vanished].map((name) => `interface ${name} is gone: nothing to set back there`);
 }
 
+/** Writes only what differs: what was never changed may be read-only, which can be why we are here. */
 function setBack(path: string, value: string | undefined): void {
+  if (value === undefined || readSysctl(path) === value) return;
   // False: the interface vanished this very moment, and its sysctl with it.
-  if (value !== undefined) writeSysctl(path, value);
+  writeSysctl(path, value);
 }
