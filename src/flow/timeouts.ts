@@ -31,7 +31,7 @@ export type TimeoutName = keyof typeof TimeoutList;
 export const timeoutListCount = 14;
 
 /** Longest timeout that can be configured: list times are wrapping 32-bit milliseconds, compared by difference. */
-export const maxTimeoutSeconds = 20 * 86_400;
+export const maxTimeoutSeconds: number = 20 * 86_400;
 
 /** Defaults in seconds, by name; the keys of `timeouts:` in gateway.yaml. */
 export const defaultTimeoutSeconds: Readonly<Record<TimeoutName, number>> = {

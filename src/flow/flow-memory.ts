@@ -1,0 +1,68 @@
+/**
+ * The flow table's memory: shared by every packet thread and read by the control plane.
+ *
+ * Nothing of the table's state lives outside these arrays, so that any thread that holds the lock can work on it. Fresh
+ * shared memory is zero and stays untouched until a flow needs it: an empty table costs address space only.
+ */
+import { coldWords, flowStateCount, hotWords } from './flow-record.ts';
+
+/** Buckets of the per-server share: addresses are spread over them by hash, and share a bucket at worst. */
+export const shareBucketCount = 65_536;
+
+/** Words of {@link FlowMemory.control}. */
+export const Control = {
+  /** Flows in the table. */
+  used: 0,
+  /** First of the free records that were used before, linked through Hot.next. */
+  freeHead: 1,
+  /** Records that were never used start here. */
+  firstFresh: 2,
+  /** Where the policy sweep goes on. */
+  sweepCursor: 3,
+  /** Records that the policy sweep still has to visit. */
+  sweepRemaining: 4,
+  /** Per list (16 of them): head (oldest), tail, length, and the timeout in force in ms. */
+  head: 16,
+  tail: 32,
+  listLength: 48,
+  timeoutMs: 64,
+  /** Flows per state code. */
+  stateCount: 80,
+} as const;
+
+const controlWords = Control.stateCount + flowStateCount + 1;
+
+export interface FlowMemory {
+  /** Most flows the table holds. */
+  readonly capacity: number;
+  readonly hot: SharedArrayBuffer;
+  readonly cold: SharedArrayBuffer;
+  readonly buckets: SharedArrayBuffer;
+  readonly control: SharedArrayBuffer;
+  /** Flows per share bucket. */
+  readonly shares: SharedArrayBuffer;
+  /** Key of the tuple hash. */
+  readonly hashKey: readonly [number, number];
+}
+
+/**
+ * Allocates the memory of an empty table.
+ *
+ * @param capacity flows, 1 to 2^22
+ * @param hashKey 64 bits from a cryptographic source
+ */
+export function createFlowMemory(capacity: number, hashKey: readonly [number, number]): FlowMemory {
+  let bucketCount = 1024;
+  while (bucketCount < capacity) bucketCount *= 2;
+  const memory: FlowMemory = {
+    capacity,
+    hot: new SharedArrayBuffer((capacity + 1) * hotWords * 4),
+    cold: new SharedArrayBuffer((capacity + 1) * coldWords * 4),
+    buckets: new SharedArrayBuffer(bucketCount * 4),
+    control: new SharedArrayBuffer(controlWords * 4),
+    shares: new SharedArrayBuffer(shareBucketCount * 4),
+    hashKey: [hashKey[0] | 0, hashKey[1] | 0],
+  };
+  new Int32Array(memory.control)[Control.firstFresh] = 1;
+  return memory;
+}

@@ -1,0 +1,160 @@
+/**
+ * How one flow lies in memory: 64 bytes that a packet's lookup and state machine touch (one cache line), and 56 for
+ * accounting, list links and TCP's memory of the last segment. Records are named by index; index 0 is nobody.
+ *
+ *     hot   16 x 32 bit   key, chain, state, last refresh, epoch, TCP window edges
+ *     cold  14 x 32 bit   list links, creation, TCP memory of the last segment, packet and byte counts
+ *
+ * With its 32-bit hash bucket a flow costs 124 bytes. Times are milliseconds of the engine's clock, wrapping at 2^32:
+ * compare them by difference.
+ */
+
+/** Index of a flow in the table; 0 means none. */
+export type FlowIndex = number & { readonly __flow: unique symbol };
+
+export const noFlow = 0 as FlowIndex;
+
+export const hotWords = 16;
+export const hotShift = 4;
+
+/** Words of the hot record. "Original" is the direction of the packet that opened the flow. */
+export const Hot = {
+  /** Source address of the original direction. */
+  originalAddr: 0,
+  /** Destination address of the original direction. */
+  replyAddr: 1,
+  /** Original source port << 16 | original destination port; ICMP: identifier << 16 | identifier. */
+  ports: 2,
+  /** Protocol; ICMP: protocol | request type << 8 | code << 16. */
+  kind: 3,
+  /** Next flow of the same bucket. */
+  next: 4,
+  /** See {@link StateBits}. */
+  state: 5,
+  lastRefresh: 6,
+  /** Policy epoch under which the flow was last judged. */
+  epoch: 7,
+  /** See {@link TcpBits}. */
+  tcp: 8,
+  /** Highest sequence + length seen, per direction (original, then reply). */
+  end: 9,
+  /** Highest sequence that the other side's window admits, per direction. */
+  maxEnd: 11,
+  /** Largest window seen, scaled, per direction; 0 = nothing seen of that direction. */
+  maxWindow: 13,
+  /** When the flow last moved to the tail of its list: at most once a second, lastRefresh is exact. */
+  listed: 15,
+} as const;
+
+export const coldWords = 14;
+
+export const Cold = {
+  previous: 0,
+  next: 1,
+  created: 2,
+  /** Highest acknowledgment sent, per direction. */
+  maxAck: 3,
+  lastSequence: 5,
+  lastAck: 6,
+  lastEnd: 7,
+  lastWindow: 8,
+  /** Packets per direction, modulo 2^32. */
+  packets: 9,
+  /** Low 32 bits of the bytes per direction. */
+  bytes: 11,
+  /** Bits 32 to 47 of the bytes: original in the low half, reply in the high half. */
+  bytesHigh: 13,
+} as const;
+
+/** Fields of {@link Hot.state}. */
+export const StateBits = {
+  /** State code, bits 0 to 3: {@link FlowState}. */
+  stateMask: 0xf,
+  /** Flow list, bits 4 to 7. */
+  listShift: 4,
+  listMask: 0xf0,
+  /** A packet of the reply direction was accepted. */
+  seenReply: 0x100,
+  /** A conversation: see conntrack's ASSURED. */
+  assured: 0x200,
+  /** {@link Direction} of the original direction, bits 10 and 11. */
+  directionShift: 10,
+  directionMask: 0xc00,
+  /** The record is in the table (a free one is all zero here). */
+  inUse: 0x1000,
+  /** What the last ignored SYN offered (readSynOptions), bits 16 to 21. */
+  rememberedSynShift: 16,
+  rememberedSynMask: 0x3f0000,
+} as const;
+
+/** Fields of {@link Hot.tcp}. Bits named for a direction stand at `bit << direction`, 0 = original, 1 = reply. */
+export const TcpBits = {
+  /** Window scale per direction: bits 0 to 3 and 4 to 7. */
+  scaleMask: 0xf,
+  scaleShift: 4,
+  sackPermitted: 0x100,
+  windowScale: 0x400,
+  unacknowledged: 0x1000,
+  maxAckSet: 0x4000,
+  closeInit: 0x10000,
+  liberal: 0x40000,
+  /** Segment class of the last segment, bits 20 to 22. */
+  lastClassShift: 20,
+  lastClassMask: 0x700000,
+  lastDirectionShift: 23,
+  lastDirectionMask: 0x800000,
+  /** Identical ACK segments in a row, bits 24 and 25, saturating at 3. */
+  retransmitsShift: 24,
+  retransmitsMask: 0x3000000,
+  /** A SYN passed in LAST_ACK: its challenge ACK must not close (RFC 5961 section 4). */
+  expectChallengeAck: 0x4000000,
+  simultaneousOpen: 0x8000000,
+} as const;
+
+/** State codes; the first ten are conntrack's TCP states in its order. */
+export const FlowState = {
+  none: 0,
+  synSent: 1,
+  synRecv: 2,
+  established: 3,
+  finWait: 4,
+  closeWait: 5,
+  lastAck: 6,
+  timeWait: 7,
+  close: 8,
+  synSent2: 9,
+  udpUnanswered: 10,
+  udpAnswered: 11,
+  udpStream: 12,
+  icmpUnanswered: 13,
+  icmpAnswered: 14,
+} as const;
+
+export const flowStateCount = 15;
+
+/** Names of the codes: the `state` label of tunwall_flows. */
+export const flowStateNames: readonly string[] = [
+  'none',
+  'syn_sent',
+  'syn_recv',
+  'established',
+  'fin_wait',
+  'close_wait',
+  'last_ack',
+  'time_wait',
+  'close',
+  'syn_sent2',
+  'unanswered',
+  'answered',
+  'stream',
+  'unanswered',
+  'answered',
+];
+
+/** Protocol (IANA number) of each state code; 0 for none. */
+export const flowStateProtocols: readonly number[] = [
+  0, 6, 6, 6, 6, 6, 6, 6, 6, 6, 17, 17, 17, 1, 1,
+];
+
+/** Where a packet goes, seen from the protected servers. */
+export const Direction = { none: 0, inbound: 1, outbound: 2, internal: 3 } as const;

@@ -1,0 +1,462 @@
+/**
+ * Fragments wait here until their datagram is complete; then it is judged once and they leave as they came.
+ *
+ * Life of a datagram: its first fragment opens it, further ones join in order of arrival, the one that completes it is not
+ * stored at all. It leaves when it was judged, when it turns out to be forged (overlap, two ends, beyond 65,535), when 30
+ * seconds are over, or as the oldest when its memory is needed: complete datagrams stay for milliseconds, so what is old is
+ * what never will be complete.
+ *
+ * Memory is fixed (fragment-memory.ts). The caller holds the engine's lock. This is not the fast path: copying makes a view
+ * for each chunk.
+ *
+ * Sources: RFC 791 section 3.2, RFC 1858 and 3128 (tiny fragments), RFC 5722 (overlaps; the rule for IPv6, applied here),
+ * net/ipv4/ip_fragment.c.
+ */
+import { DropReason } from '../wire/drop-reason.ts';
+import type { DropReasonCode } from '../wire/drop-reason.ts';
+import { Protocol, Tcp, VnetHeader } from '../wire/headers.ts';
+import type { Packet } from '../wire/packet.ts';
+import {
+  DatagramWord as Datagram,
+  FragmentControl as Control,
+  FragmentWord as Fragment,
+  datagramShift,
+  fragmentBucketCount,
+  fragmentChunkLength,
+  fragmentShift,
+} from './fragment-memory.ts';
+import type { FragmentMemory } from './fragment-memory.ts';
+import { halfSipHash } from './hash.ts';
+
+const maxFragments = 64;
+const maxDatagramLength = 65_535;
+export const fragmentTimeoutMs = 30_000;
+
+/** What {@link FragmentStore.add} did with a fragment, beside drop reasons, which are never negative. */
+export const fragmentHeld = -1;
+export const fragmentCompletes = -2;
+
+export class FragmentStore {
+  readonly #chunkCount: number;
+  readonly #data: Uint8Array;
+  readonly #fragments: Int32Array;
+  readonly #datagrams: Int32Array;
+  readonly #control: Int32Array;
+  readonly #key0: number;
+  readonly #key1: number;
+
+  /** After `add` said {@link fragmentCompletes}: the datagram, for `assemble`, `emit` and `release`. */
+  datagram = 0;
+  /** Told of every datagram whose fragments are given up; the engine counts them. */
+  readonly #onDrop: FragmentDropCounter;
+
+  constructor(memory: FragmentMemory, onDrop: FragmentDropCounter) {
+    this.#chunkCount = memory.chunks;
+    this.#data = new Uint8Array(memory.data);
+    this.#fragments = new Int32Array(memory.fragments);
+    this.#datagrams = new Int32Array(memory.datagrams);
+    this.#control = new Int32Array(memory.control);
+    this.#key0 = memory.hashKey[0] | 0;
+    this.#key1 = memory.hashKey[1] | 0;
+    this.#onDrop = onDrop;
+  }
+
+  /**
+   * Takes a fragment whose IPv4 header was parsed.
+   *
+   * @param vnetOffset where its virtio header starts in `bytes`, @param length bytes from there on
+   * @returns {@link fragmentHeld}, {@link fragmentCompletes} or why this fragment is dropped; if it killed its datagram,
+   *   the fragments held before are gone too
+   */
+  add(
+    packet: Packet,
+    bytes: Uint8Array,
+    vnetOffset: number,
+    length: number,
+    nowMs: number,
+  ): number {
+    const bucket = this.#bucketOf(packet);
+    let datagram = this.#find(packet, bucket);
+    const invalid = this.#checkAlone(packet, bytes);
+    if (invalid !== DropReason.none) {
+      if (datagram !== 0) this.#kill(datagram, invalid);
+      return invalid;
+    }
+    const stored = VnetHeader.length + packet.totalLength;
+    if (datagram === 0) {
+      const chunks = chunksFor(stored);
+      if (!this.#makeRoom(chunks, 0)) return DropReason.fragmentMemory;
+      datagram = this.#open(packet, bucket, nowMs);
+    } else {
+      const relation = this.#relate(datagram, packet);
+      if (relation === duplicate) return DropReason.fragmentOverlap;
+      if (relation !== DropReason.none) {
+        this.#kill(datagram, relation);
+        return relation;
+      }
+      if (this.#completes(datagram, packet)) {
+        this.datagram = datagram;
+        return fragmentCompletes;
+      }
+      if (this.#datagrams[(datagram << datagramShift) + Datagram.fragments]! >= maxFragments - 1) {
+        this.#kill(datagram, DropReason.fragmentMemory);
+        return DropReason.fragmentMemory;
+      }
+      if (!this.#makeRoom(chunksFor(stored), datagram)) {
+        this.#kill(datagram, DropReason.fragmentMemory);
+        return DropReason.fragmentMemory;
+      }
+    }
+    this.#store(datagram, packet, bytes, vnetOffset, Math.min(length, stored));
+    return fragmentHeld;
+  }
+
+  /**
+   * Puts the complete datagram together behind a 20-byte IPv4 header's room at `at`: payloads only, at their offsets.
+   *
+   * @returns payload bytes
+   */
+  assemble(
+    datagram: number,
+    last: Packet,
+    lastBytes: Uint8Array,
+    into: Uint8Array,
+    at: number,
+  ): number {
+    const record = datagram << datagramShift;
+    let fragment = this.#datagrams[record + Datagram.firstFragment]!;
+    while (fragment !== 0) {
+      const words = fragment << fragmentShift;
+      const headers = VnetHeader.length + this.#fragments[words + Fragment.headerLength]!;
+      const payload = this.#fragments[words + Fragment.payload]!;
+      this.#copyOut(
+        fragment,
+        headers,
+        payload,
+        into,
+        at + this.#fragments[words + Fragment.offset]!,
+      );
+      fragment = this.#fragments[words + Fragment.next]!;
+    }
+    into.set(
+      lastBytes.subarray(last.l4Offset, last.l4Offset + last.l4Length),
+      at + last.fragmentOffset,
+    );
+    return this.#datagrams[record + Datagram.received]! + last.l4Length;
+  }
+
+  /** First fragment held of a datagram, in order of arrival; 0 = none. */
+  first(datagram: number): number {
+    return this.#datagrams[(datagram << datagramShift) + Datagram.firstFragment]!;
+  }
+
+  next(fragment: number): number {
+    return this.#fragments[(fragment << fragmentShift) + Fragment.next]!;
+  }
+
+  /** Bytes stored of a fragment: virtio header and packet. */
+  storedLength(fragment: number): number {
+    return this.#fragments[(fragment << fragmentShift) + Fragment.stored]!;
+  }
+
+  /** Copies a fragment, virtio header first, as it came. */
+  copyFragment(fragment: number, into: Uint8Array, at: number): void {
+    this.#copyOut(fragment, 0, this.storedLength(fragment), into, at);
+  }
+
+  /** Fragments and IPv4 bytes held of a datagram, for counting. */
+  heldCount(datagram: number): number {
+    return this.#datagrams[(datagram << datagramShift) + Datagram.fragments]!;
+  }
+
+  heldBytes(datagram: number): number {
+    return this.#datagrams[(datagram << datagramShift) + Datagram.packetBytes]!;
+  }
+
+  /** Lets go of a datagram and its memory. */
+  release(datagram: number): void {
+    const record = datagram << datagramShift;
+    let fragment = this.#datagrams[record + Datagram.firstFragment]!;
+    while (fragment !== 0) {
+      const next = this.#fragments[(fragment << fragmentShift) + Fragment.next]!;
+      this.#freeChunks(fragment);
+      fragment = next;
+    }
+    this.#unchain(datagram);
+    const older = this.#datagrams[record + Datagram.older]!;
+    const newer = this.#datagrams[record + Datagram.newer]!;
+    if (older === 0) this.#control[Control.oldest] = newer;
+    else this.#datagrams[(older << datagramShift) + Datagram.newer] = newer;
+    if (newer === 0) this.#control[Control.newest] = older;
+    else this.#datagrams[(newer << datagramShift) + Datagram.older] = older;
+    this.#datagrams[record + Datagram.chain] = this.#control[Control.freeDatagram]!;
+    this.#control[Control.freeDatagram] = datagram;
+    this.#control[Control.datagrams]! -= 1;
+  }
+
+  /** Gives up datagrams that were not completed in time. */
+  expire(nowMs: number): void {
+    for (;;) {
+      const oldest = this.#control[Control.oldest]!;
+      if (oldest === 0) return;
+      const created = this.#datagrams[(oldest << datagramShift) + Datagram.createdMs]!;
+      if (((nowMs - created) | 0) < fragmentTimeoutMs) return;
+      this.#kill(oldest, DropReason.fragmentTimeout);
+    }
+  }
+
+  /** What is wrong with a fragment by itself. */
+  #checkAlone(packet: Packet, bytes: Uint8Array): DropReasonCode {
+    const payload = packet.l4Length;
+    const offset = packet.fragmentOffset;
+    if (payload === 0 || (packet.moreFragments === 1 && (payload & 7) !== 0)) {
+      return DropReason.fragment;
+    }
+    if (packet.ipHeaderLength + offset + payload > maxDatagramLength) {
+      return DropReason.fragmentOversize;
+    }
+    if (packet.protocol === Protocol.tcp && offset === 8) return DropReason.fragmentTiny;
+    if (offset === 0 && payload < headerNeeded(packet, bytes)) return DropReason.fragmentTiny;
+    return DropReason.none;
+  }
+
+  /** How a fragment fits to those that are held: `none`, {@link duplicate}, or why the datagram dies. */
+  #relate(datagram: number, packet: Packet): DropReasonCode | typeof duplicate {
+    const record = datagram << datagramShift;
+    const start = packet.fragmentOffset;
+    const end = start + packet.l4Length;
+    let fragment = this.#datagrams[record + Datagram.firstFragment]!;
+    while (fragment !== 0) {
+      const words = fragment << fragmentShift;
+      const heldStart = this.#fragments[words + Fragment.offset]!;
+      const heldEnd = heldStart + this.#fragments[words + Fragment.payload]!;
+      if (start < heldEnd && heldStart < end) {
+        return start >= heldStart && end <= heldEnd ? duplicate : DropReason.fragmentOverlap;
+      }
+      fragment = this.#fragments[words + Fragment.next]!;
+    }
+    const total = this.#datagrams[record + Datagram.total]!;
+    const highest = this.#datagrams[record + Datagram.highest]!;
+    if (packet.moreFragments === 0) {
+      // A second end, or an end before bytes that are there already.
+      if (total !== 0 || highest > end) return DropReason.fragmentOverlap;
+    } else if (total !== 0 && end > total) {
+      return DropReason.fragmentOverlap;
+    }
+    return DropReason.none;
+  }
+
+  #completes(datagram: number, packet: Packet): boolean {
+    const record = datagram << datagramShift;
+    const total =
+      packet.moreFragments === 0
+        ? packet.fragmentOffset + packet.l4Length
+        : this.#datagrams[record + Datagram.total]!;
+    // Nothing overlaps and nothing lies beyond the end: enough bytes are all bytes.
+    return this.#datagrams[record + Datagram.received]! + packet.l4Length === total;
+  }
+
+  #bucketOf(packet: Packet): number {
+    const key = (packet.protocol << 16) | packet.identification;
+    const hash = halfSipHash(this.#key0, this.#key1, packet.srcAddr, packet.dstAddr, key, 0);
+    return Control.buckets + (hash & (fragmentBucketCount - 1));
+  }
+
+  #find(packet: Packet, bucket: number): number {
+    const key = (packet.protocol << 16) | packet.identification;
+    let datagram = this.#control[bucket]!;
+    while (datagram !== 0) {
+      const record = datagram << datagramShift;
+      if (
+        this.#datagrams[record + Datagram.srcAddr] === packet.srcAddr &&
+        this.#datagrams[record + Datagram.dstAddr] === packet.dstAddr &&
+        this.#datagrams[record + Datagram.key] === key
+      ) {
+        break;
+      }
+      datagram = this.#datagrams[record + Datagram.chain]!;
+    }
+    return datagram;
+  }
+
+  #open(packet: Packet, bucket: number, nowMs: number): number {
+    const control = this.#control;
+    let datagram = control[Control.freeDatagram]!;
+    if (datagram === 0) {
+      datagram = control[Control.freshDatagram]!;
+      control[Control.freshDatagram] = datagram + 1;
+    } else {
+      control[Control.freeDatagram] =
+        this.#datagrams[(datagram << datagramShift) + Datagram.chain]!;
+    }
+    const words = this.#datagrams;
+    const record = datagram << datagramShift;
+    words.fill(0, record, record + (1 << datagramShift));
+    words[record + Datagram.srcAddr] = packet.srcAddr;
+    words[record + Datagram.dstAddr] = packet.dstAddr;
+    words[record + Datagram.key] = (packet.protocol << 16) | packet.identification;
+    words[record + Datagram.createdMs] = nowMs;
+    words[record + Datagram.chain] = control[bucket]!;
+    control[bucket] = datagram;
+    const newest = control[Control.newest]!;
+    words[record + Datagram.older] = newest;
+    if (newest === 0) control[Control.oldest] = datagram;
+    else words[(newest << datagramShift) + Datagram.newer] = datagram;
+    control[Control.newest] = datagram;
+    control[Control.datagrams]! += 1;
+    return datagram;
+  }
+
+  #unchain(datagram: number): void {
+    const words = this.#datagrams;
+    const record = datagram << datagramShift;
+    const hash = halfSipHash(
+      this.#key0,
+      this.#key1,
+      words[record + Datagram.srcAddr]!,
+      words[record + Datagram.dstAddr]!,
+      words[record + Datagram.key]!,
+      0,
+    );
+    const bucket = Control.buckets + (hash & (fragmentBucketCount - 1));
+    const next = words[record + Datagram.chain]!;
+    let at = this.#control[bucket]!;
+    if (at === datagram) {
+      this.#control[bucket] = next;
+      return;
+    }
+    while (words[(at << datagramShift) + Datagram.chain] !== datagram) {
+      at = words[(at << datagramShift) + Datagram.chain]!;
+    }
+    words[(at << datagramShift) + Datagram.chain] = next;
+  }
+
+  /** Gives up the oldest datagrams, but not `spared`, until so many chunks are free. */
+  #makeRoom(chunks: number, spared: number): boolean {
+    while (this.#control[Control.usedChunks]! + chunks > this.#chunkCount) {
+      let oldest = this.#control[Control.oldest]!;
+      if (oldest === spared && oldest !== 0) {
+        oldest = this.#datagrams[(oldest << datagramShift) + Datagram.newer]!;
+      }
+      if (oldest === 0) return false;
+      this.#kill(oldest, DropReason.fragmentMemory);
+    }
+    return true;
+  }
+
+  #kill(datagram: number, reason: DropReasonCode): void {
+    const protocol = this.#datagrams[(datagram << datagramShift) + Datagram.key]! >>> 16;
+    this.#onDrop.countFragments(
+      reason,
+      protocol,
+      this.heldCount(datagram),
+      this.heldBytes(datagram),
+    );
+    this.release(datagram);
+  }
+
+  #store(
+    datagram: number,
+    packet: Packet,
+    bytes: Uint8Array,
+    vnetOffset: number,
+    length: number,
+  ): void {
+    const fragment = this.#takeChunk();
+    const words = fragment << fragmentShift;
+    this.#fragments[words + Fragment.next] = 0;
+    this.#fragments[words + Fragment.offset] = packet.fragmentOffset;
+    this.#fragments[words + Fragment.payload] = packet.l4Length;
+    this.#fragments[words + Fragment.stored] = length;
+    this.#fragments[words + Fragment.headerLength] = packet.ipHeaderLength;
+    let chunk = fragment;
+    for (let done = 0; ;) {
+      const part = Math.min(fragmentChunkLength, length - done);
+      this.#data.set(
+        bytes.subarray(vnetOffset + done, vnetOffset + done + part),
+        chunk * fragmentChunkLength,
+      );
+      done += part;
+      if (done === length) break;
+      const following = this.#takeChunk();
+      this.#fragments[(chunk << fragmentShift) + Fragment.chunk] = following;
+      chunk = following;
+    }
+    this.#fragments[(chunk << fragmentShift) + Fragment.chunk] = 0;
+
+    const record = datagram << datagramShift;
+    const end = packet.fragmentOffset + packet.l4Length;
+    const last = this.#datagrams[record + Datagram.lastFragment]!;
+    if (last === 0) this.#datagrams[record + Datagram.firstFragment] = fragment;
+    else this.#fragments[(last << fragmentShift) + Fragment.next] = fragment;
+    this.#datagrams[record + Datagram.lastFragment] = fragment;
+    this.#datagrams[record + Datagram.fragments]! += 1;
+    this.#datagrams[record + Datagram.received]! += packet.l4Length;
+    this.#datagrams[record + Datagram.packetBytes]! += packet.totalLength;
+    if (packet.moreFragments === 0) this.#datagrams[record + Datagram.total] = end;
+    if (end > this.#datagrams[record + Datagram.highest]!) {
+      this.#datagrams[record + Datagram.highest] = end;
+    }
+  }
+
+  #copyOut(fragment: number, from: number, length: number, into: Uint8Array, at: number): void {
+    let chunk = fragment;
+    let skip = from;
+    while (skip >= fragmentChunkLength) {
+      chunk = this.#fragments[(chunk << fragmentShift) + Fragment.chunk]!;
+      skip -= fragmentChunkLength;
+    }
+    for (let done = 0; done < length;) {
+      const part = Math.min(fragmentChunkLength - skip, length - done);
+      const start = chunk * fragmentChunkLength + skip;
+      into.set(this.#data.subarray(start, start + part), at + done);
+      done += part;
+      skip = 0;
+      chunk = this.#fragments[(chunk << fragmentShift) + Fragment.chunk]!;
+    }
+  }
+
+  #takeChunk(): number {
+    const control = this.#control;
+    control[Control.usedChunks]! += 1;
+    const free = control[Control.freeChunk]!;
+    if (free !== 0) {
+      control[Control.freeChunk] = this.#fragments[(free << fragmentShift) + Fragment.chunk]!;
+      return free;
+    }
+    const fresh = control[Control.freshChunk]!;
+    control[Control.freshChunk] = fresh + 1;
+    return fresh;
+  }
+
+  #freeChunks(fragment: number): void {
+    let chunk = fragment;
+    while (chunk !== 0) {
+      const words = chunk << fragmentShift;
+      const next = this.#fragments[words + Fragment.chunk]!;
+      this.#fragments[words + Fragment.chunk] = this.#control[Control.freeChunk]!;
+      this.#control[Control.freeChunk] = chunk;
+      this.#control[Control.usedChunks]! -= 1;
+      chunk = next;
+    }
+  }
+}
+
+/** Who counts the fragments of a datagram that is given up. */
+export interface FragmentDropCounter {
+  countFragments(reason: DropReasonCode, protocol: number, packets: number, bytes: number): void;
+}
+
+/** A fragment that brings nothing new. */
+const duplicate = -1;
+
+function chunksFor(length: number): number {
+  return Math.ceil(length / fragmentChunkLength);
+}
+
+/** Bytes of L4 header that a first fragment must carry. */
+function headerNeeded(packet: Packet, bytes: Uint8Array): number {
+  if (packet.protocol !== Protocol.tcp) return 8;
+  if (packet.l4Length < Tcp.minimumLength) return Tcp.minimumLength;
+  return (bytes[packet.l4Offset + Tcp.dataOffset]! >> 4) << 2;
+}

@@ -1,0 +1,428 @@
+/**
+ * TCP flow tracking: what a segment does to its flow, and whether it may pass.
+ *
+ * The rules are those of Linux (net/netfilter/nf_conntrack_proto_tcp.c, 6.18): the state table of tcp-state.ts, around it
+ * the repairs for ends that know more than we do (ignored SYNs, challenge ACKs, RSTs of RFC 5961), and the window check of
+ * tcp-window.ts. A segment that fails the window check changes nothing:
+ * too old, it passes for the other end to discard; too new, it is dropped.
+ *
+ * A super-packet is one segment, with its true sequence length.
+ */
+import { DropReason } from '../wire/drop-reason.ts';
+import { TcpFlag } from '../wire/headers.ts';
+import type { Packet } from '../wire/packet.ts';
+import { FlowList } from './flow-lists.ts';
+import { Cold, FlowState, Hot, StateBits, TcpBits, coldWords, hotShift } from './flow-record.ts';
+import type { FlowIndex } from './flow-record.ts';
+import type { FlowTable } from './flow-table.ts';
+import { SegmentClass, classifySegment, nextTcpState, tcpIgnore, tcpInvalid } from './tcp-state.ts';
+import { TcpWindow, Window, readOptions, segmentEnd } from './tcp-window.ts';
+
+/** Returned by {@link TcpTracker.track}: the flow is over and this SYN opens the next one of the same ports. */
+export const tcpReopen = -1;
+
+/** So many identical ACK segments in a row, and the shorter timeout applies (nf_conntrack_tcp_max_retrans). */
+const maxRetransmits = 3;
+
+/** An out-of-window FIN or RST shortens only timeouts that have at least this long to go. */
+const shortenAboveMs = 120_000;
+
+/** The list, and by it the timeout, of each state (index: state code). */
+const listOfState: readonly number[] = [
+  FlowList.tcpClose, // none: no flow stays in it
+  FlowList.tcpSynSent,
+  FlowList.tcpSynRecv,
+  FlowList.tcpEstablished,
+  FlowList.tcpFinWait,
+  FlowList.tcpCloseWait,
+  FlowList.tcpLastAck,
+  FlowList.tcpTimeWait,
+  FlowList.tcpClose,
+  FlowList.tcpSynSent2,
+];
+
+export interface TcpTrackerOptions {
+  /** Pick up connections in mid-stream. */
+  readonly loose: boolean;
+  /** Let out-of-window segments other than RST pass. */
+  readonly liberal: boolean;
+}
+
+export class TcpTracker {
+  readonly #table: FlowTable;
+  readonly #hot: Int32Array;
+  readonly #cold: Int32Array;
+  readonly #window: TcpWindow;
+  readonly #loose: boolean;
+
+  constructor(table: FlowTable, options: TcpTrackerOptions) {
+    this.#table = table;
+    this.#hot = table.hot;
+    this.#cold = table.cold;
+    this.#loose = options.loose;
+    this.#window = new TcpWindow(table, options.liberal);
+  }
+
+  /** Whether a segment without a flow may open one, if the policy allows it. */
+  mayOpen(flags: number): boolean {
+    const next = nextTcpState(0, classifySegment(flags), FlowState.none);
+    return next === FlowState.synSent || (next === FlowState.established && this.#loose);
+  }
+
+  /** Sets up a flow that was just inserted from the segment that opened it; `track` must follow. */
+  open(flow: FlowIndex, packet: Packet, bytes: Uint8Array): void {
+    const hot = this.#hot;
+    const record = flow << hotShift;
+    const end = segmentEnd(packet);
+    const window = packet.window === 0 ? 1 : packet.window;
+    hot[record + Hot.end] = end;
+    hot[record + Hot.maxWindow] = window;
+    hot[record + Hot.tcp] = SegmentClass.none << TcpBits.lastClassShift;
+    if ((packet.tcpFlags & TcpFlag.syn) !== 0) {
+      hot[record + Hot.maxEnd] = end;
+      this.#window.setSynOptions(record, 0, readOptions(packet, bytes));
+      return;
+    }
+    // Picked up in mid-stream: the handshake's options are lost, so SACK is assumed and windows are not held against it.
+    hot[record + Hot.maxEnd] = (end + window) | 0;
+    hot[record + Hot.tcp]! |=
+      TcpBits.sackPermitted |
+      (TcpBits.sackPermitted << 1) |
+      TcpBits.liberal |
+      (TcpBits.liberal << 1);
+  }
+
+  /**
+   * Judges a segment of a flow and moves the flow on.
+   *
+   * @param direction 0 original, 1 reply
+   * @returns a drop reason (`none` passes), or {@link tcpReopen}. The flow may be gone after `none`: an RST that is the only
+   *   reply removes it.
+   */
+  track(
+    flow: FlowIndex,
+    direction: number,
+    packet: Packet,
+    bytes: Uint8Array,
+    nowMs: number,
+  ): number {
+    const hot = this.#hot;
+    const record = flow << hotShift;
+    const oldState = hot[record + Hot.state]! & StateBits.stateMask;
+    const segment = classifySegment(packet.tcpFlags);
+    let newState = nextTcpState(direction, segment, oldState);
+    let skipWindow = false;
+
+    if (newState === tcpInvalid) return DropReason.invalidState;
+    if (newState === FlowState.synSent && oldState >= FlowState.timeWait) {
+      if (this.#isOver(record, direction)) return tcpReopen;
+      newState = tcpIgnore;
+    }
+    if (newState === tcpIgnore) {
+      if (!this.#answersRememberedSyn(flow, direction, segment, packet)) {
+        this.#remember(flow, oldState, direction, segment, packet, bytes);
+        this.#markSeen(record, direction);
+        return DropReason.none;
+      }
+      // The two ends are in step and we were not: go on from the SYN that was let through.
+      this.#resynchronise(flow, direction);
+      newState = FlowState.synRecv;
+    } else if (newState === FlowState.close && segment === SegmentClass.rst) {
+      const judged = this.#judgeReset(flow, direction, packet, oldState);
+      if (judged < 0) return DropReason.outOfWindow;
+      if (judged === resetKeepsState) newState = oldState;
+      skipWindow = judged === resetCloses;
+    } else if (
+      newState === FlowState.timeWait &&
+      this.#isChallengeAck(record, direction, segment, oldState)
+    ) {
+      hot[record + Hot.tcp]! &= ~TcpBits.expectChallengeAck;
+      this.#markSeen(record, direction);
+      return DropReason.none;
+    } else if (newState === FlowState.synSent2) {
+      hot[record + Hot.tcp]! |= TcpBits.simultaneousOpen;
+    } else if (
+      newState === FlowState.synRecv &&
+      direction === 1 &&
+      segment === SegmentClass.ack &&
+      (hot[record + Hot.tcp]! & TcpBits.simultaneousOpen) !== 0
+    ) {
+      newState = FlowState.established;
+    }
+
+    if (!skipWindow) {
+      const verdict = this.#window.check(flow, direction, segment, packet, bytes, oldState);
+      if (verdict === Window.ignore) {
+        this.#markSeen(record, direction);
+        return DropReason.none;
+      }
+      if (verdict === Window.invalid) {
+        this.#noteInvalidClose(flow, direction, segment, nowMs);
+        return DropReason.outOfWindow;
+      }
+    }
+    return this.#advance(flow, direction, segment, oldState, newState, nowMs);
+  }
+
+  /** The segment is accepted: new state, timeout, and what the flow is now known to be. */
+  #advance(
+    flow: FlowIndex,
+    direction: number,
+    segment: number,
+    oldState: number,
+    newState: number,
+    nowMs: number,
+  ): number {
+    const hot = this.#hot;
+    const record = flow << hotShift;
+    this.#setLast(record, direction, segment);
+    const seenReply = (hot[record + Hot.state]! & StateBits.seenReply) !== 0;
+    if (segment === SegmentClass.rst && !seenReply) {
+      // An RST as the only answer, or a connection taken back: there is nothing left to wait for.
+      this.#table.remove(flow);
+      return DropReason.none;
+    }
+    if (newState === FlowState.finWait && oldState !== newState) {
+      hot[record + Hot.tcp]! |= TcpBits.closeInit << direction;
+    }
+    if (!seenReply && segment === SegmentClass.syn && oldState === FlowState.synSent) {
+      // A retransmitted SYN does not keep a half-open flow alive.
+      this.#table.setState(flow, newState);
+      this.#markSeen(record, direction);
+      return DropReason.none;
+    }
+    if (
+      seenReply &&
+      (oldState === FlowState.synRecv || oldState === FlowState.established) &&
+      newState === FlowState.established
+    ) {
+      hot[record + Hot.state]! |= StateBits.assured;
+    }
+    this.#table.refresh(flow, newState, this.#listFor(flow, segment, newState, seenReply), nowMs);
+    this.#markSeen(record, direction);
+    return DropReason.none;
+  }
+
+  /** Which timeout applies to an accepted segment. */
+  #listFor(flow: FlowIndex, segment: number, newState: number, seenReply: boolean): number {
+    const tcp = this.#hot[(flow << hotShift) + Hot.tcp]!;
+    const timeouts = this.#table.configuredMs;
+    const list = listOfState[newState]!;
+    const timeout = timeouts[list]!;
+    const shorterRetransmit = timeout > timeouts[FlowList.tcpRetransmitted]!;
+    const shorterUnacknowledged = timeout > timeouts[FlowList.tcpUnacknowledged]!;
+    const retransmits = (tcp & TcpBits.retransmitsMask) >> TcpBits.retransmitsShift;
+    if (shorterRetransmit && retransmits >= maxRetransmits) return FlowList.tcpRetransmitted;
+    if (segment === SegmentClass.rst) return FlowList.tcpClose;
+    if (shorterUnacknowledged) {
+      if ((tcp & (TcpBits.unacknowledged | (TcpBits.unacknowledged << 1))) !== 0) {
+        return FlowList.tcpUnacknowledged;
+      }
+      // Picked up in mid-stream and not answered yet.
+      if (!seenReply && newState === FlowState.established) return FlowList.tcpUnacknowledged;
+    }
+    // The receiver has closed its window.
+    if (shorterRetransmit && this.#cold[flow * coldWords + Cold.lastWindow] === 0) {
+      return FlowList.tcpRetransmitted;
+    }
+    return list;
+  }
+
+  #markSeen(record: number, direction: number): void {
+    if (direction === 1) this.#hot[record + Hot.state]! |= StateBits.seenReply;
+  }
+
+  #setLast(record: number, direction: number, segment: number): void {
+    const kept =
+      this.#hot[record + Hot.tcp]! & ~(TcpBits.lastClassMask | TcpBits.lastDirectionMask);
+    this.#hot[record + Hot.tcp] =
+      kept | (segment << TcpBits.lastClassShift) | (direction << TcpBits.lastDirectionShift);
+  }
+
+  #lastClass(record: number): number {
+    return (this.#hot[record + Hot.tcp]! & TcpBits.lastClassMask) >> TcpBits.lastClassShift;
+  }
+
+  #lastDirection(record: number): number {
+    return (
+      (this.#hot[record + Hot.tcp]! & TcpBits.lastDirectionMask) >>> TcpBits.lastDirectionShift
+    );
+  }
+
+  /** A SYN in TIME_WAIT or CLOSE: was the connection really closed, by FIN or by the RST of the same side? */
+  #isOver(record: number, direction: number): boolean {
+    const closeInit = TcpBits.closeInit | (TcpBits.closeInit << 1);
+    if ((this.#hot[record + Hot.tcp]! & closeInit) !== 0) return true;
+    return (
+      this.#lastDirection(record) === direction && this.#lastClass(record) === SegmentClass.rst
+    );
+  }
+
+  /** A SYN+ACK that acknowledges the SYN of the other side that was ignored last. */
+  #answersRememberedSyn(
+    flow: FlowIndex,
+    direction: number,
+    segment: number,
+    packet: Packet,
+  ): boolean {
+    const record = flow << hotShift;
+    return (
+      segment === SegmentClass.synAck &&
+      this.#lastClass(record) === SegmentClass.syn &&
+      this.#lastDirection(record) !== direction &&
+      packet.acknowledgment === this.#cold[flow * coldWords + Cold.lastEnd]
+    );
+  }
+
+  /** Notes an ignored segment, in case that the other end answers it. */
+  #remember(
+    flow: FlowIndex,
+    oldState: number,
+    direction: number,
+    segment: number,
+    packet: Packet,
+    bytes: Uint8Array,
+  ): void {
+    const hot = this.#hot;
+    const cold = this.#cold;
+    const record = flow << hotShift;
+    const coldRecord = flow * coldWords;
+    this.#setLast(record, direction, segment);
+    cold[coldRecord + Cold.lastSequence] = packet.sequence;
+    cold[coldRecord + Cold.lastEnd] = segmentEnd(packet);
+    cold[coldRecord + Cold.lastWindow] = packet.window;
+    if (segment === SegmentClass.syn && direction === 0) {
+      const options = readOptions(packet, bytes);
+      hot[record + Hot.state] =
+        (hot[record + Hot.state]! & ~StateBits.rememberedSynMask) |
+        (options << StateBits.rememberedSynShift);
+      hot[record + Hot.tcp]! &= ~(TcpBits.expectChallengeAck | TcpBits.simultaneousOpen);
+      if (oldState === FlowState.lastAck) hot[record + Hot.tcp]! |= TcpBits.expectChallengeAck;
+    }
+    if (oldState === FlowState.synSent && segment === SegmentClass.ack && direction === 1) {
+      cold[coldRecord + Cold.lastAck] = packet.acknowledgment;
+    }
+  }
+
+  /** Starts afresh from the remembered SYN, whose SYN+ACK goes in `direction`. */
+  #resynchronise(flow: FlowIndex, direction: number): void {
+    const hot = this.#hot;
+    const cold = this.#cold;
+    const record = flow << hotShift;
+    const coldRecord = flow * coldWords;
+    const opener = direction ^ 1;
+    const lastEnd = cold[coldRecord + Cold.lastEnd]!;
+    const lastWindow = cold[coldRecord + Cold.lastWindow]!;
+    const options =
+      (hot[record + Hot.state]! & StateBits.rememberedSynMask) >> StateBits.rememberedSynShift;
+    hot[record + Hot.end + opener] = lastEnd;
+    hot[record + Hot.maxEnd + opener] = lastEnd;
+    hot[record + Hot.maxWindow + opener] = lastWindow === 0 ? 1 : lastWindow;
+    hot[record + Hot.end + direction] = 0;
+    hot[record + Hot.maxEnd + direction] = 0;
+    hot[record + Hot.maxWindow + direction] = 0;
+    cold[coldRecord + Cold.maxAck + direction] = 0;
+    const kept =
+      TcpBits.lastClassMask |
+      TcpBits.lastDirectionMask |
+      TcpBits.retransmitsMask |
+      TcpBits.simultaneousOpen;
+    hot[record + Hot.tcp]! &= kept;
+    this.#window.setSynOptions(record, opener, options);
+  }
+
+  /**
+   * RFC 5961 section 3 as seen from the middle.
+   *
+   * @returns -1: invalid, drop; otherwise one of the `reset…` codes below
+   */
+  #judgeReset(flow: FlowIndex, direction: number, packet: Packet, oldState: number): number {
+    const hot = this.#hot;
+    const record = flow << hotShift;
+    const coldRecord = flow * coldWords;
+    const lastClass = this.#lastClass(record);
+    let result: number = resetCheckWindow;
+    // Nearly over anyway, and the ports may have been used again since: what is remembered may be out of date.
+    const dying =
+      oldState === FlowState.finWait ||
+      oldState === FlowState.lastAck ||
+      oldState === FlowState.timeWait ||
+      oldState === FlowState.close ||
+      oldState === FlowState.closeWait;
+    if (dying) return resetCloses;
+    // The client gives up what the server's challenge ACK told it of: an older connection of the same ports.
+    if (
+      oldState === FlowState.synSent &&
+      direction === 0 &&
+      lastClass === SegmentClass.ack &&
+      this.#lastDirection(record) === 1 &&
+      packet.sequence === this.#cold[coldRecord + Cold.lastAck]
+    ) {
+      return resetCloses;
+    }
+    const other = direction ^ 1;
+    const maxAckSet = (hot[record + Hot.tcp]! & (TcpBits.maxAckSet << other)) !== 0;
+    if (maxAckSet && lastClass !== SegmentClass.syn) {
+      const maxAck = this.#cold[coldRecord + Cold.maxAck + other]!;
+      const established = oldState === FlowState.established;
+      // Sequence 0 outside ESTABLISHED most likely answers a SYN that was let through.
+      if (packet.sequence === 0 && !established) return resetCheckWindow;
+      if (((packet.sequence - maxAck) | 0) < 0) return -1;
+      if (!established || packet.sequence === maxAck) return resetCheckWindow;
+      const endsTrain =
+        lastClass === SegmentClass.ack &&
+        this.#lastDirection(record) === direction &&
+        packet.sequence === this.#cold[coldRecord + Cold.lastEnd];
+      if (endsTrain) return resetCheckWindow;
+      result = resetKeepsState;
+    }
+    const word = hot[record + Hot.state]!;
+    const answersIgnored =
+      ((word & StateBits.seenReply) !== 0 && lastClass === SegmentClass.syn) ||
+      ((word & StateBits.assured) === 0 && lastClass === SegmentClass.ack);
+    if (answersIgnored && packet.acknowledgment === this.#cold[coldRecord + Cold.lastEnd]) {
+      return resetCloses;
+    }
+    return result;
+  }
+
+  /** In LAST_ACK, the ACK that answers a stray SYN does not acknowledge the FIN. */
+  #isChallengeAck(record: number, direction: number, segment: number, oldState: number): boolean {
+    return (
+      oldState === FlowState.lastAck &&
+      segment === SegmentClass.ack &&
+      this.#lastDirection(record) !== direction &&
+      this.#lastClass(record) === SegmentClass.syn &&
+      (this.#hot[record + Hot.tcp]! & TcpBits.expectChallengeAck) !== 0
+    );
+  }
+
+  /** A FIN or RST out of window: the two ends may be done with each other, so do not wait for days. */
+  #noteInvalidClose(flow: FlowIndex, direction: number, segment: number, nowMs: number): void {
+    if (segment !== SegmentClass.rst && segment !== SegmentClass.fin) return;
+    const record = flow << hotShift;
+    if ((this.#hot[record + Hot.state]! & StateBits.assured) === 0) return;
+    const lastClass = this.#lastClass(record);
+    const bothSides =
+      this.#lastDirection(record) !== direction &&
+      (lastClass === SegmentClass.fin || lastClass === SegmentClass.rst);
+    if (!bothSides) {
+      this.#setLast(record, direction, segment);
+      return;
+    }
+    const list = (this.#hot[record + Hot.state]! & StateBits.listMask) >> StateBits.listShift;
+    const idleMs = (nowMs - this.#hot[record + Hot.lastRefresh]!) | 0;
+    const leftMs = this.#table.configuredMs[list]! - idleMs;
+    const shorterMs = this.#table.configuredMs[FlowList.tcpUnacknowledged]!;
+    if (leftMs < shortenAboveMs || leftMs <= shorterMs) return;
+    this.#hot[record + Hot.lastRefresh] = nowMs;
+    this.#table.moveToList(flow, FlowList.tcpUnacknowledged, nowMs);
+  }
+}
+
+/** What {@link TcpTracker} makes of an RST that is not invalid. */
+const resetCheckWindow = 0;
+/** In window it may be, but not exact: the flow stays as it is for the end host's challenge ACK. */
+const resetKeepsState = 1;
+/** It answers something that was let through unseen: it closes, whatever the window says. */
+const resetCloses = 2;

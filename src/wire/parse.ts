@@ -1,0 +1,222 @@
+/**
+ * From raw bytes to a {@link Packet}: every check that needs no state (DESIGN section 5).
+ *
+ * The one door to packet bytes: nothing behind it reads a header field that was not length-checked here. A packet is
+ * looked at in the order in which its headers stand, and the first thing wrong with it is its drop reason.
+ */
+import { icmpChecksumOk, ipv4HeaderChecksumOk, transportChecksumOk } from './checksum.ts';
+import { DropReason } from './drop-reason.ts';
+import type { DropReasonCode } from './drop-reason.ts';
+import {
+  Icmp,
+  IpOption,
+  Ipv4,
+  Protocol,
+  Tcp,
+  TcpFlag,
+  Udp,
+  VnetHeader,
+  ipv4FragmentOffsetMask,
+  ipv4MoreFragments,
+  vnetDataValid,
+  vnetNeedsChecksum,
+} from './headers.ts';
+import type { Packet } from './packet.ts';
+import { readI32, readU16 } from './readers.ts';
+import { tcpOptionsWellFormed } from './tcp-options.ts';
+
+/** 0/8, 127/8 and everything from 224/4 up: never a unicast address on the wire (RFC 1122 3.2.1.3, RFC 6890). */
+function isMartian(address: number): boolean {
+  const top = address >>> 24;
+  return top === 0 || top === 127 || top >= 224;
+}
+
+/** IPv4 options: lengths stay inside the header, and no source routing (RFC 7126 section 4.3 and 4.4). */
+function checkIpOptions(bytes: Uint8Array, start: number, end: number): DropReasonCode {
+  let at = start;
+  while (at < end) {
+    const option = bytes[at]!;
+    if (option === IpOption.end) return DropReason.none;
+    if (option === IpOption.noOperation) {
+      at++;
+      continue;
+    }
+    if (option === IpOption.looseSourceRoute || option === IpOption.strictSourceRoute) {
+      return DropReason.sourceRoute;
+    }
+    if (at + 1 >= end) return DropReason.badIpHeader;
+    const length = bytes[at + 1]!;
+    if (length < 2 || at + length > end) return DropReason.badIpHeader;
+    at += length;
+  }
+  return DropReason.none;
+}
+
+/**
+ * Flag sets that mean something, PSH, ECE and CWR aside (bit = FIN|SYN|RST|ACK|URG as in the header, PSH cleared):
+ * SYN, SYN+URG, SYN+ACK, RST, RST+ACK, FIN+ACK, FIN+ACK+URG, ACK, ACK+URG (nf_conntrack_proto_tcp.c, tcp_valid_flags).
+ */
+const validTcpFlags: Uint8Array = new Uint8Array(64);
+for (const set of [
+  TcpFlag.syn,
+  TcpFlag.syn | TcpFlag.urg,
+  TcpFlag.syn | TcpFlag.ack,
+  TcpFlag.rst,
+  TcpFlag.rst | TcpFlag.ack,
+  TcpFlag.fin | TcpFlag.ack,
+  TcpFlag.fin | TcpFlag.ack | TcpFlag.urg,
+  TcpFlag.ack,
+  TcpFlag.ack | TcpFlag.urg,
+]) {
+  validTcpFlags[set] = 1;
+}
+const meaningfulTcpFlags = TcpFlag.fin | TcpFlag.syn | TcpFlag.rst | TcpFlag.ack | TcpFlag.urg;
+
+/**
+ * Parses one packet as it lies behind its virtio header.
+ *
+ * @param bytes the batch memory
+ * @param words the same memory as 16-bit words
+ * @param vnetOffset where the virtio header starts; the IPv4 header behind it must be 2-aligned
+ * @param length bytes from there on, virtio header included
+ * @param packet filled in; after a drop it holds what was read until then
+ * @returns `DropReason.none`; `DropReason.fragment` when the packet is a well-formed fragment of a supported protocol,
+ *   whose L4 header was not looked at; otherwise what is wrong
+ */
+export function parsePacket(
+  bytes: Uint8Array,
+  words: Uint16Array,
+  vnetOffset: number,
+  length: number,
+  packet: Packet,
+): DropReasonCode {
+  const ip = vnetOffset + VnetHeader.length;
+  const available = length - VnetHeader.length;
+  packet.ipOffset = ip;
+  packet.totalLength = available;
+  packet.protocol = 0;
+  packet.srcAddr = 0;
+  packet.dstAddr = 0;
+  packet.srcPort = 0;
+  packet.dstPort = 0;
+  if (available < 1) return DropReason.truncated;
+  const versionAndLength = bytes[ip]!;
+  const version = versionAndLength >> 4;
+  if (version === 6) return DropReason.ipv6;
+  if (version !== 4) return DropReason.badIpHeader;
+  if (available < Ipv4.minimumLength) return DropReason.truncated;
+
+  const headerLength = (versionAndLength & 15) << 2;
+  const totalLength = readU16(bytes, ip + Ipv4.totalLength);
+  packet.ipHeaderLength = headerLength;
+  packet.protocol = bytes[ip + Ipv4.protocol]!;
+  packet.srcAddr = readI32(bytes, ip + Ipv4.source);
+  packet.dstAddr = readI32(bytes, ip + Ipv4.destination);
+  if (headerLength < Ipv4.minimumLength || totalLength < headerLength)
+    return DropReason.badIpHeader;
+  if (totalLength > available) return DropReason.truncated;
+  packet.totalLength = totalLength;
+  if (!ipv4HeaderChecksumOk(words, ip, headerLength)) return DropReason.badIpChecksum;
+  if (isMartian(packet.srcAddr)) return DropReason.martianSource;
+  if (isMartian(packet.dstAddr)) return DropReason.martianDestination;
+  if (packet.srcAddr === packet.dstAddr) return DropReason.land;
+  if (headerLength > Ipv4.minimumLength) {
+    const reason = checkIpOptions(bytes, ip + Ipv4.options, ip + headerLength);
+    if (reason !== DropReason.none) return reason;
+  }
+
+  const protocol = packet.protocol;
+  if (protocol !== Protocol.tcp && protocol !== Protocol.udp && protocol !== Protocol.icmp) {
+    return DropReason.protocol;
+  }
+  packet.l4Offset = ip + headerLength;
+  packet.l4Length = totalLength - headerLength;
+  packet.identification = readU16(bytes, ip + Ipv4.identification);
+  const fragmentField = readU16(bytes, ip + Ipv4.flagsAndFragmentOffset);
+  packet.fragmentOffset = (fragmentField & ipv4FragmentOffsetMask) << 3;
+  packet.moreFragments = (fragmentField & ipv4MoreFragments) === 0 ? 0 : 1;
+  const vnetFlags = bytes[vnetOffset + VnetHeader.flags]!;
+  packet.checksumVouched = (vnetFlags & (vnetNeedsChecksum | vnetDataValid)) === 0 ? 0 : 1;
+  if (packet.fragmentOffset !== 0 || packet.moreFragments !== 0) return DropReason.fragment;
+  return parseTransport(bytes, words, packet);
+}
+
+/**
+ * Parses the ICMP, TCP or UDP header at `packet.l4Offset`, `packet.l4Length` bytes long. The second half of
+ * {@link parsePacket}; also called for a datagram that was put together from fragments.
+ */
+export function parseTransport(
+  bytes: Uint8Array,
+  words: Uint16Array,
+  packet: Packet,
+): DropReasonCode {
+  switch (packet.protocol) {
+    case Protocol.tcp:
+      return parseTcp(bytes, words, packet);
+    case Protocol.udp:
+      return parseUdp(bytes, words, packet);
+    default:
+      return parseIcmp(bytes, words, packet);
+  }
+}
+
+function parseTcp(bytes: Uint8Array, words: Uint16Array, packet: Packet): DropReasonCode {
+  const at = packet.l4Offset;
+  const length = packet.l4Length;
+  if (length < Tcp.minimumLength) return DropReason.badTcpHeader;
+  const headerLength = (bytes[at + Tcp.dataOffset]! >> 4) << 2;
+  packet.srcPort = readU16(bytes, at + Tcp.sourcePort);
+  packet.dstPort = readU16(bytes, at + Tcp.destinationPort);
+  if (headerLength < Tcp.minimumLength || headerLength > length) return DropReason.badTcpHeader;
+  packet.tcpHeaderLength = headerLength;
+  packet.sequence = readI32(bytes, at + Tcp.sequence);
+  packet.acknowledgment = readI32(bytes, at + Tcp.acknowledgment);
+  packet.window = readU16(bytes, at + Tcp.window);
+  const flags = bytes[at + Tcp.flags]!;
+  packet.tcpFlags = flags;
+  if (validTcpFlags[flags & meaningfulTcpFlags] === 0) return DropReason.badTcpFlags;
+  if (
+    headerLength > Tcp.minimumLength &&
+    !tcpOptionsWellFormed(bytes, at + Tcp.options, at + headerLength)
+  ) {
+    return DropReason.badTcpOptions;
+  }
+  if (
+    packet.checksumVouched === 0 &&
+    !transportChecksumOk(words, bytes, packet.ipOffset, Protocol.tcp, at, length)
+  ) {
+    return DropReason.badChecksum;
+  }
+  return DropReason.none;
+}
+
+function parseUdp(bytes: Uint8Array, words: Uint16Array, packet: Packet): DropReasonCode {
+  const at = packet.l4Offset;
+  if (packet.l4Length < Udp.minimumLength) return DropReason.badUdpLength;
+  packet.srcPort = readU16(bytes, at + Udp.sourcePort);
+  packet.dstPort = readU16(bytes, at + Udp.destinationPort);
+  const length = readU16(bytes, at + Udp.length);
+  if (length < Udp.minimumLength || length > packet.l4Length) return DropReason.badUdpLength;
+  // A checksum of zero means that the sender made none (RFC 768).
+  if (
+    packet.checksumVouched === 0 &&
+    words[(at + Udp.checksum) >> 1] !== 0 &&
+    !transportChecksumOk(words, bytes, packet.ipOffset, Protocol.udp, at, length)
+  ) {
+    return DropReason.badChecksum;
+  }
+  return DropReason.none;
+}
+
+function parseIcmp(bytes: Uint8Array, words: Uint16Array, packet: Packet): DropReasonCode {
+  const at = packet.l4Offset;
+  if (packet.l4Length < Icmp.minimumLength) return DropReason.badIcmp;
+  packet.icmpType = bytes[at + Icmp.type]!;
+  packet.icmpCode = bytes[at + Icmp.code]!;
+  packet.srcPort = readU16(bytes, at + Icmp.identifier);
+  packet.dstPort = packet.srcPort;
+  if (packet.checksumVouched === 0 && !icmpChecksumOk(words, bytes, at, packet.l4Length)) {
+    return DropReason.badChecksum;
+  }
+  return DropReason.none;
+}
