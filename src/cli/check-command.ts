@@ -1,0 +1,136 @@
+/** `tunwall check`: prints what is wrong with a configuration directory, or what is in it. */
+import { ExitCode } from './errors.ts';
+import type { Output } from './output.ts';
+import { examples, type Verb } from './program.ts';
+import { defaultConfigDirectory } from './run-command.ts';
+import { formatTable } from './table.ts';
+
+/** One thing wrong in a configuration file; line and column count from 1. */
+export interface ConfigProblem {
+  readonly file: string;
+  readonly line?: number | undefined;
+  readonly column?: number | undefined;
+  /** Where in the document: `inbound[2].ports[0]`; empty for the whole file. */
+  readonly path: string;
+  readonly message: string;
+  readonly severity: 'error' | 'warning';
+}
+
+/** What the command needs to know of a configuration directory that was read. */
+export interface CheckedConfig {
+  readonly templates: readonly {
+    readonly name: string;
+    readonly inbound: readonly unknown[];
+    readonly outbound: readonly unknown[];
+  }[];
+  readonly servers: readonly {
+    readonly name: string;
+    readonly addresses: readonly unknown[];
+    readonly templates: readonly string[];
+  }[];
+  readonly problems: readonly ConfigProblem[];
+}
+
+export type ReadConfig = (directory: string) => CheckedConfig | Promise<CheckedConfig>;
+
+interface Flags {
+  readonly config: string;
+  readonly json?: boolean;
+}
+
+export function checkCommand(readConfig: ReadConfig): Verb {
+  return (program, output, finish) => {
+    program
+      .command('check')
+      .description('validate the configuration directory, as `tunwall run` would see it')
+      .option('--config <dir>', 'configuration directory', defaultConfigDirectory)
+      .option('--json', 'print JSON')
+      .addHelpText(
+        'after',
+        examples([
+          ['tunwall check', `look at ${defaultConfigDirectory}`],
+          ['tunwall check --config ./config --json', 'for a script or an editor'],
+        ]),
+      )
+      .action((flags: Flags) => finish(check(flags, readConfig, output)));
+  };
+}
+
+async function check(flags: Flags, readConfig: ReadConfig, output: Output): Promise<number> {
+  const config = await readConfig(flags.config);
+  const errors = config.problems.filter(({ severity }) => severity === 'error').length;
+  const ok = errors === 0;
+  if (flags.json === true) {
+    output.json({ ok, ...summary(config), problems: config.problems });
+  } else {
+    for (const problem of config.problems) output.error(formatProblem(problem, output));
+    if (ok) printSummary(config, flags.config, output);
+    const warnings = config.problems.length - errors;
+    if (!ok || warnings > 0) {
+      output.error(`${flags.config}: ${count(errors, 'error')}, ${count(warnings, 'warning')}`);
+    }
+  }
+  return ok ? ExitCode.ok : ExitCode.failed;
+}
+
+/** `file:line:col: path: message`, which editors and terminals make clickable. */
+function formatProblem(problem: ConfigProblem, output: Output): string {
+  const { file, line, column, path, message, severity } = problem;
+  const place = [file, line, line === undefined ? undefined : column]
+    .filter((part) => part !== undefined)
+    .join(':');
+  const colour = severity === 'error' ? 'red' : 'yellow';
+  const word = severity === 'error' ? '' : 'warning: ';
+  return [place, path, output.style(colour, word + message)]
+    .filter((part) => part !== '')
+    .join(': ');
+}
+
+function summary({ templates, servers }: CheckedConfig): {
+  templates: { name: string; inbound: number; outbound: number; servers: number }[];
+  servers: { name: string; addresses: number; templates: readonly string[] }[];
+} {
+  const usersOf = (name: string): number =>
+    servers.filter((server) => server.templates.includes(name)).length;
+  return {
+    templates: templates.map(({ name, inbound, outbound }) => ({
+      name,
+      inbound: inbound.length,
+      outbound: outbound.length,
+      servers: usersOf(name),
+    })),
+    servers: servers.map(({ name, addresses, templates: assigned }) => ({
+      name,
+      addresses: addresses.length,
+      templates: assigned,
+    })),
+  };
+}
+
+function printSummary(config: CheckedConfig, directory: string, output: Output): void {
+  const { templates, servers } = summary(config);
+  const rows = templates.map((template) => [
+    template.name,
+    String(template.inbound),
+    String(template.outbound),
+    String(template.servers),
+  ]);
+  if (rows.length > 0) {
+    output.print(formatTable(['template', 'inbound rules', 'outbound rules', 'servers'], rows));
+  }
+  const rules = templates.reduce((sum, { inbound, outbound }) => sum + inbound + outbound, 0);
+  const bare = servers.filter(({ templates: assigned }) => assigned.length === 0);
+  output.print(
+    `${output.style('green', `${directory} is valid`)}: ${count(templates.length, 'template')} with ` +
+      `${count(rules, 'rule')}, ${count(servers.length, 'server')}`,
+  );
+  if (bare.length > 0) {
+    output.print(
+      `without a template, so everything is dropped: ${bare.map(({ name }) => name).join(', ')}`,
+    );
+  }
+}
+
+function count(number: number, word: string): string {
+  return `${number} ${word}${number === 1 ? '' : 's'}`;
+}

@@ -1,0 +1,42 @@
+/**
+ * What a user sees when something goes wrong: one line that says what and where, one that says what to
+ * do, and an exit code. Never a stack, unless TUNWALL_DEBUG asks for it.
+ */
+import type { Output } from './output.ts';
+
+/** 0 fine, 1 failed, 2 called wrongly (DESIGN section 7). */
+export const ExitCode = { ok: 0, failed: 1, usage: 2 } as const;
+
+/**
+ * An error that the user can do something about. Other folders throw their own classes; what makes an
+ * error the user's is a `hint` of what to do (see {@link printError}).
+ */
+export class UserError extends Error {
+  readonly hint: string | undefined;
+
+  constructor(message: string, hint?: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'UserError';
+    this.hint = hint;
+  }
+}
+
+/** Prints any thrown value on stderr. */
+export function printError(output: Output, error: unknown): void {
+  const debug = output.environment['TUNWALL_DEBUG'] === '1';
+  const isUsers = error instanceof Error && 'hint' in error;
+  const message = error instanceof Error ? error.message : String(error);
+  output.error(
+    `${output.style('red', 'tunwall:')} ${isUsers ? '' : 'unexpected error: '}${message}`,
+  );
+  if (isUsers && typeof error.hint === 'string') output.error(`  ${error.hint}`);
+  if (debug && error instanceof Error) output.error(describeWithCauses(error));
+  else if (!isUsers) output.error('  set TUNWALL_DEBUG=1 for the stack, and report it');
+}
+
+function describeWithCauses(error: Error): string {
+  const own = error.stack ?? error.message;
+  return error.cause instanceof Error
+    ? `${own}\ncaused by: ${describeWithCauses(error.cause)}`
+    : own;
+}

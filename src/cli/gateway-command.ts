@@ -1,0 +1,169 @@
+/** `tunwall gateway up|down|status`: options, printing and exit codes; the work is src/gateway's. */
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import type {
+  GatewayItem,
+  GatewayOptions,
+  GatewayReport,
+  GatewayStatus,
+} from '../gateway/gateway.ts';
+import { ExitCode } from './errors.ts';
+import type { Output } from './output.ts';
+import { examples, type Verb } from './program.ts';
+import { formatTable } from './table.ts';
+
+export interface GatewayActions {
+  readonly up: (options: GatewayOptions) => Promise<GatewayReport>;
+  readonly down: (options: GatewayOptions) => Promise<GatewayReport>;
+  readonly status: (options: GatewayOptions) => Promise<GatewayStatus>;
+  /** The device that the configuration in a directory names. */
+  readonly configuredDevice: (directory: string) => Promise<string>;
+}
+
+interface Flags {
+  readonly device?: string;
+  readonly config?: string;
+  readonly user?: string;
+  readonly txqueuelen?: number;
+  readonly json?: boolean;
+}
+
+export function gatewayCommand(actions: GatewayActions): Verb {
+  return (program, output, finish) => {
+    const gateway = program
+      .command('gateway')
+      .description('lead what this network namespace forwards through the TUN')
+      .addHelpText(
+        'after',
+        '\nActs on the network namespace that it is run in: ip netns exec NAME tunwall gateway up',
+      );
+    addUp(gateway, actions, output, finish);
+    addDown(gateway, actions, output, finish);
+    addStatus(gateway, actions, output, finish);
+  };
+}
+
+type Finish = Parameters<Verb>[2];
+
+function addCommon(command: Command): Command {
+  return command
+    .option('--device <name>', 'the TUN device (default: the one that is up, else fw0)')
+    .addOption(
+      new Option('--config <dir>', 'take the device from gateway.yaml there').conflicts('device'),
+    )
+    .option('--json', 'print JSON');
+}
+
+async function gatewayOptions(flags: Flags, actions: GatewayActions): Promise<GatewayOptions> {
+  const configured =
+    flags.config === undefined ? undefined : await actions.configuredDevice(flags.config);
+  return {
+    device: flags.device ?? configured,
+    user: flags.user,
+    txQueueLength: flags.txqueuelen,
+  };
+}
+
+function addUp(gateway: Command, actions: GatewayActions, output: Output, finish: Finish): void {
+  addCommon(gateway.command('up'))
+    .description(
+      'set up the persistent TUN, routing rules, guard route and sysctls (needs root).\n' +
+        'Run it again to repair; from then on everything forwarded is dropped until `tunwall run`.',
+    )
+    .option(
+      '--user <user>',
+      'who may run the firewall on the device (default: who called sudo, else root)',
+    )
+    .option('--txqueuelen <packets>', 'length of the device queue (default: 2000)', queueLength)
+    .addHelpText(
+      'after',
+      examples([
+        ['sudo tunwall gateway up --user tunwall', 'set up for a service user'],
+        ['sudo tunwall gateway up --device fw1', 'use another device name'],
+      ]),
+    )
+    .action((flags: Flags) =>
+      finish(
+        gatewayOptions(flags, actions).then(async (options) => {
+          const report = await actions.up(options);
+          printReport(report, flags, output, `gateway is up on ${report.device}`);
+          return ExitCode.ok;
+        }),
+      ),
+    );
+}
+
+function addDown(gateway: Command, actions: GatewayActions, output: Output, finish: Finish): void {
+  addCommon(gateway.command('down'))
+    .description('set back everything that `up` changed (needs root)')
+    .addHelpText('after', examples([['sudo tunwall gateway down', 'go back to what was before']]))
+    .action((flags: Flags) =>
+      finish(
+        gatewayOptions(flags, actions).then(async (options) => {
+          const report = await actions.down(options);
+          printReport(report, flags, output, `gateway is down`);
+          return ExitCode.ok;
+        }),
+      ),
+    );
+}
+
+function addStatus(
+  gateway: Command,
+  actions: GatewayActions,
+  output: Output,
+  finish: Finish,
+): void {
+  addCommon(gateway.command('status'))
+    .description('compare the namespace with what it should be; exit code 1 unless all is right')
+    .option('--user <user>', 'who should own the device (default: whom `up` gave it to)')
+    .addHelpText(
+      'after',
+      examples([
+        ['tunwall gateway status', 'a table of everything that has to be right'],
+        ['tunwall gateway status --json | jq .ok', 'for a monitor'],
+      ]),
+    )
+    .action((flags: Flags) =>
+      finish(
+        gatewayOptions(flags, actions).then(async (options) => {
+          const status = await actions.status(options);
+          if (flags.json === true) output.json(status);
+          else printStatus(status, output);
+          return status.ok ? ExitCode.ok : ExitCode.failed;
+        }),
+      ),
+    );
+}
+
+function queueLength(text: string): number {
+  const packets = Number(text);
+  if (/^\d+$/.test(text) && packets >= 1 && packets <= 1_000_000) return packets;
+  throw new InvalidArgumentError('expected a number of packets from 1 to 1000000.');
+}
+
+function printReport(report: GatewayReport, flags: Flags, output: Output, result: string): void {
+  if (flags.json === true) {
+    output.json(report);
+    return;
+  }
+  for (const line of report.changed) output.print(`  ${line}`);
+  const state = report.changed.length === 0 ? ' (nothing to change)' : '';
+  output.print(`${output.style('green', result)}${state}`);
+  for (const line of report.warnings) output.error(`${output.style('yellow', 'note:')} ${line}`);
+}
+
+function printStatus(status: GatewayStatus, output: Output): void {
+  const mark = ({ ok }: GatewayItem): string =>
+    ok ? output.style('green', 'ok') : output.style('red', 'NO');
+  const rows = status.items.map((item) => [mark(item), item.item, item.expected, item.found]);
+  output.print(formatTable(['ok', 'what', 'expected', 'found'], rows));
+  const wrong = status.items.filter(({ ok }) => !ok).length;
+  output.print('');
+  if (!status.recorded) output.print(`gateway is down: 'tunwall gateway up' was not run here`);
+  else if (wrong > 0)
+    output.print(`${wrong} not as they should be: tunwall gateway up repairs them`);
+  else output.print('gateway is up, everything is as it should be');
+  if (status.recorded && status.attachedQueues === 0) {
+    output.print(`no firewall is attached to ${status.device}: everything forwarded is dropped`);
+  }
+}

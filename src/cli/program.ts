@@ -1,0 +1,87 @@
+/**
+ * The frame of the command line: one commander program, made of the verbs that are given, and the one
+ * place where arguments become an exit code.
+ *
+ * A verb is a module that adds itself to the program and calls an action which it is given; main.ts
+ * gives them. Verbs set the exit code through {@link Verb}; nothing calls process.exit, so that output
+ * into a pipe is always written to its end.
+ */
+import { Command, CommanderError } from 'commander';
+import { ExitCode, printError } from './errors.ts';
+import type { Output } from './output.ts';
+
+/** What a verb's action gives: its exit code. */
+export type Outcome = Promise<number>;
+
+/**
+ * Adds a verb to the program. `finish` takes the outcome of its action; a verb's commander action must
+ * return what `finish` returns.
+ */
+export type Verb = (
+  program: Command,
+  output: Output,
+  finish: (outcome: Outcome) => Promise<void>,
+) => void;
+
+export interface ProgramParts {
+  readonly version: string;
+  readonly output: Output;
+  readonly verbs: readonly Verb[];
+}
+
+const description =
+  'A stateful, default-drop userspace firewall on a Linux TUN device.\n\n' +
+  'Firewall templates (sets of allow rules) are assigned to servers; everything else is dropped.';
+
+/**
+ * Parses `args` (without node and script), runs the verb and gives the exit code: never throws.
+ */
+export async function runProgram(args: readonly string[], parts: ProgramParts): Promise<number> {
+  const { output } = parts;
+  let exitCode: number = ExitCode.ok;
+  const finish = async (outcome: Outcome): Promise<void> => {
+    exitCode = await outcome;
+  };
+  const program = buildProgram(parts, finish);
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // commander has printed its message; its own code is 1 for everything that is not help.
+      return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
+    }
+    printError(output, error);
+    return ExitCode.failed;
+  }
+}
+
+function buildProgram(parts: ProgramParts, finish: (outcome: Outcome) => Promise<void>): Command {
+  const { output, version, verbs } = parts;
+  const program = new Command('tunwall')
+    .description(description)
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand('help [verb]', 'print the help of a verb')
+    .showHelpAfterError('(tunwall --help lists the verbs and options)')
+    .configureOutput({
+      writeOut: (text) => output.print(text.trimEnd()),
+      writeErr: (text) => output.error(text.trimEnd()),
+      outputError: (text, write) => write(text.replace(/^error: /, 'tunwall: ')),
+    })
+    .exitOverride()
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 fine, 1 failed, 2 called wrongly.' +
+        '\nEnvironment: NO_COLOR turns colours off, TUNWALL_DEBUG=1 prints stacks of errors.',
+    );
+  for (const verb of verbs) verb(program, output, finish);
+  return program;
+}
+
+/** Text for `addHelpText('after', ...)`: commands with what they do, in two columns. */
+export function examples(rows: readonly (readonly [command: string, meaning: string])[]): string {
+  const width = Math.max(...rows.map(([command]) => command.length));
+  const lines = rows.map(([command, meaning]) => `  ${command.padEnd(width)}  ${meaning}`);
+  return `\nExamples:\n${lines.join('\n')}`;
+}

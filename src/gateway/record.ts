@@ -1,0 +1,274 @@
+/**
+ * What `gateway up` found: one JSON file per network namespace, /run/tunwall/gateway-<inode>.json.
+ *
+ * Life-cycle: written atomically before the first change, never rewritten while the gateway is up (a
+ * second `up` would otherwise record its own work as the state to go back to), removed by `down` after
+ * the last change. So whenever something of ours is in the namespace, there is a record of what was
+ * there before, also after a crash in the middle of `up` or `down`.
+ *
+ * Inode numbers of namespaces are used again soon after a namespace dies, and its record stays behind:
+ * `belongsHere` tells such a record from this namespace's own.
+ *
+ * root acts on what the file says, and the directory may be shared with the unprivileged firewall
+ * process (its control socket): a record counts only if it is this user's or root's own file, and only with
+ * values of the known shapes.
+ */
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { GatewayError } from './error.ts';
+import { routeProtocol, wantedRoutes, wantedRules, type Wanted } from './plan.ts';
+import { interfaceOf, type Link, type Snapshot } from './snapshot.ts';
+
+export const defaultStateDirectory = '/run/tunwall';
+
+export interface GatewayRecord {
+  readonly version: 1;
+  readonly bootId: string;
+  readonly createdAt: string;
+  readonly device: string;
+  readonly ownerUid: number;
+  readonly txQueueLength: number;
+  /** The device as it was, or null when `up` made it. */
+  readonly deviceBefore: { readonly up: boolean; readonly txQueueLength: number } | null;
+  /** Path below /proc/sys/net -> value. */
+  readonly sysctls: Readonly<Record<string, string>>;
+  /** Links of the namespace, to recognise it by. */
+  readonly links: readonly {
+    readonly name: string;
+    readonly index: number;
+    readonly address: string;
+  }[];
+}
+
+/** Inode of this process's network namespace: its name among the namespaces that exist now. */
+export function namespaceInode(): string {
+  const link = readlinkSync('/proc/self/ns/net');
+  return /^net:\[(\d+)\]$/.exec(link)?.[1] ?? link;
+}
+
+export function recordPath(stateDirectory: string): string {
+  return join(stateDirectory, `gateway-${namespaceInode()}.json`);
+}
+
+function bootId(): string {
+  return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+}
+
+/** What there is now, as the state to go back to. */
+export function makeRecord(snapshot: Snapshot, wanted: Wanted): GatewayRecord {
+  const { device, ownerUid, txQueueLength } = wanted;
+  const link = snapshot.links.find(({ name }) => name === device);
+  return {
+    version: 1,
+    bootId: bootId(),
+    createdAt: new Date().toISOString(),
+    device,
+    ownerUid,
+    txQueueLength,
+    deviceBefore: link === undefined ? null : { up: link.up, txQueueLength: link.txQueueLength },
+    sysctls: Object.fromEntries(
+      // Of disable_ipv6 we set the device's only; everybody else's is not ours to set back.
+      [...snapshot.sysctls].filter(
+        ([path]) => !path.endsWith('/disable_ipv6') || interfaceOf(path) === device,
+      ),
+    ),
+    links: snapshot.links.map(({ name, index, address }) => ({ name, index, address })),
+  };
+}
+
+/**
+ * Whether a record is about this namespace: this boot's, and something of it is still here, either of
+ * what the gateway set up or of the interfaces that were there (same index and hardware address).
+ * A record without any trace is an earlier namespace's, or `up` died before its first change; in both
+ * cases there is nothing to go back to.
+ */
+export function belongsHere(record: GatewayRecord, snapshot: Snapshot): boolean {
+  if (record.bootId !== bootId()) return false;
+  if (hasOurWork(snapshot, record.device)) return true;
+  const isUnique = ({ name, address }: { name: string; address: string }): boolean =>
+    name !== 'lo' && address !== '';
+  const same = (a: GatewayRecord['links'][number], b: Link): boolean =>
+    a.name === b.name && a.index === b.index && a.address === b.address;
+  return record.links.some((a) => isUnique(a) && snapshot.links.some((b) => same(a, b)));
+}
+
+/** Rules or routes that carry our mark and have our shape, for this device. */
+export function ourRules(snapshot: Snapshot, device: string): Snapshot['rules'] {
+  const wanted = wantedRules(device);
+  return snapshot.rules.filter(
+    (rule) =>
+      rule.protocol === routeProtocol &&
+      wanted.some(({ priority, text }) => priority === rule.priority && text === rule.text),
+  );
+}
+
+export function ourRoutes(snapshot: Snapshot, device: string): Snapshot['routes'] {
+  const wanted = wantedRoutes(device);
+  return snapshot.routes.filter(
+    (route) => route.protocol === routeProtocol && wanted.some(({ text }) => text === route.text),
+  );
+}
+
+function hasOurWork(snapshot: Snapshot, device: string): boolean {
+  return (
+    ourRules(snapshot, device).length > 0 ||
+    ourRoutes(snapshot, device).length > 0 ||
+    snapshot.links.some(({ name, tun }) => name === device && tun?.persistent === true)
+  );
+}
+
+/**
+ * The record of this namespace's inode, whichever namespace it is about, or undefined.
+ *
+ * @throws GatewayError when there is one that must not be acted upon.
+ */
+export function readRecord(stateDirectory: string): GatewayRecord | undefined {
+  const path = recordPath(stateDirectory);
+  const refuse = (why: string): GatewayError =>
+    new GatewayError(
+      `the gateway's record ${path} cannot be used: ${why}`,
+      'look at it, remove it, and run `tunwall gateway down` (which then removes what is recognisably tunwall’s)',
+    );
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return undefined;
+    throw refuse(code ?? String(error));
+  }
+  try {
+    const { uid } = fstatSync(descriptor);
+    if (uid !== 0 && uid !== process.geteuid?.())
+      throw refuse(`it belongs to user ${uid}, not to root`);
+    const parsed: unknown = JSON.parse(readFileSync(descriptor, 'utf8'));
+    const wrong = whatIsWrong(parsed);
+    if (wrong !== undefined) throw refuse(wrong);
+    return parsed as GatewayRecord;
+  } catch (error) {
+    throw error instanceof SyntaxError ? refuse(`it is not JSON (${error.message})`) : error;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Shape check of a record; the reason why it is none, or undefined. */
+export function whatIsWrong(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null) return 'it is not an object';
+  const record = value as Partial<Record<keyof GatewayRecord, unknown>>;
+  if (record.version !== 1) return `its version is ${String(record.version)}, expected 1`;
+  if (typeof record.bootId !== 'string') return 'bootId is not a string';
+  if (typeof record.device !== 'string' || !isDeviceName(record.device)) {
+    return 'device is not an interface name';
+  }
+  if (!isCount(record.ownerUid)) return 'ownerUid is not a number';
+  if (!isCount(record.txQueueLength)) return 'txQueueLength is not a number';
+  const before = record.deviceBefore as Partial<Record<string, unknown>> | null | undefined;
+  if (before === undefined) return 'deviceBefore is missing';
+  if (before !== null && !(typeof before['up'] === 'boolean' && isCount(before['txQueueLength']))) {
+    return 'deviceBefore has no state of a link';
+  }
+  if (!Array.isArray(record.links)) return 'links is not a list';
+  if (typeof record.sysctls !== 'object' || record.sysctls === null) return 'sysctls is missing';
+  const bad = Object.entries(record.sysctls).find(
+    ([path, setting]) => !isKnownSysctl(path) || !/^-?\d{1,10}$/.test(String(setting)),
+  );
+  return bad === undefined ? undefined : `${JSON.stringify(bad[0])} is not a sysctl of the gateway`;
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+const sysctlKeys =
+  /\/(rp_filter|send_redirects|forwarding|accept_redirects|force_forwarding|disable_ipv6)$/;
+
+function isKnownSysctl(path: string): boolean {
+  if (path === 'ipv4/ip_forward') return true;
+  const name = interfaceOf(path);
+  return name !== undefined && name !== '.' && name !== '..' && sysctlKeys.test(path);
+}
+
+/** Interface names that neither `ip` nor a path nor the kernel reads as something else. */
+export function isDeviceName(name: string): boolean {
+  return (
+    /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$/.test(name) && !['all', 'default', 'lo'].includes(name)
+  );
+}
+
+/**
+ * Writes the record: temporary file, fsync, rename.
+ *
+ * @throws GatewayError when the directory cannot be used.
+ */
+export function writeRecord(stateDirectory: string, record: GatewayRecord): void {
+  const path = recordPath(stateDirectory);
+  const temporary = `${path}.${process.pid}.tmp`;
+  try {
+    unlinkIfThere(temporary);
+    const descriptor = openSync(temporary, 'wx', 0o644);
+    try {
+      writeFileSync(descriptor, `${JSON.stringify(record, null, 2)}\n`);
+      fsyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+    renameSync(temporary, path);
+  } catch (error) {
+    unlinkIfThere(temporary);
+    throw new GatewayError(
+      `cannot write the gateway's record ${path}: ${(error as Error).message}`,
+      'nothing was changed; make room or mend the permissions and try again',
+      { cause: error },
+    );
+  }
+}
+
+export function removeRecord(stateDirectory: string): void {
+  unlinkIfThere(recordPath(stateDirectory));
+}
+
+function unlinkIfThere(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}
+
+/**
+ * Makes the state directory and checks that nobody else can put files in the place of ours.
+ *
+ * @throws GatewayError
+ */
+export function prepareStateDirectory(stateDirectory: string): void {
+  try {
+    mkdirSync(stateDirectory, { recursive: true, mode: 0o755 });
+  } catch (error) {
+    throw new GatewayError(
+      `cannot make the directory ${stateDirectory}: ${(error as Error).message}`,
+      'run this as root',
+      { cause: error },
+    );
+  }
+  const { uid, mode } = lstatSync(stateDirectory);
+  const owned = uid === 0 || uid === process.geteuid?.();
+  if (owned && ((mode & 0o022) === 0 || (mode & 0o1000) !== 0)) return;
+  throw new GatewayError(
+    `${stateDirectory} may be changed by others than root (owner uid ${uid}, mode ${(mode & 0o7777).toString(8)})`,
+    `make it root's: chown root ${stateDirectory} && chmod 1775 ${stateDirectory} (see scripts/systemd/tunwall.tmpfiles)`,
+  );
+}

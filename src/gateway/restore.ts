@@ -1,0 +1,96 @@
+/**
+ * The way back: from whatever is there now to what the record says was there before. Used by `down`, and
+ * by an `up` that failed.
+ *
+ * Order: forwarding is set back first, so that on a host that did not route before, nothing is
+ * forwarded any more when the rules go. What is gone meanwhile (an interface, a rule that somebody
+ * removed) is not an error; every step can be done again.
+ */
+import { ourRoutes, ourRules, type GatewayRecord } from './record.ts';
+import { firewallTable, interfaceOf, readSnapshot } from './snapshot.ts';
+import { routeProtocol, wantedRoutes, wantedRules } from './plan.ts';
+import { ip, readSysctl, writeSysctl } from './system.ts';
+
+/** What {@link restore} goes back to; a record, or less of one. */
+export type Before = Pick<GatewayRecord, 'device' | 'deviceBefore' | 'sysctls'>;
+
+/** Sets everything back. Gives what a human should know, one line each. */
+export async function restore(before: Before): Promise<string[]> {
+  const notes: string[] = [];
+  const forwarding = before.sysctls['ipv4/ip_forward'];
+  setBack('ipv4/ip_forward', forwarding);
+  if (forwarding === '1') {
+    notes.push('this host forwarded before the gateway was up: it forwards again, unfiltered');
+  }
+  await removeRulesAndRoutes(before.device);
+  await restoreDevice(before);
+  notes.push(...(await restoreSysctls(before)));
+  return notes;
+}
+
+/** Removes our rules, the diverting one first, then our routes, the guard last. */
+async function removeRulesAndRoutes(device: string): Promise<void> {
+  const snapshot = await readSnapshot();
+  const rules = ourRules(snapshot, device);
+  for (const { priority, args } of wantedRules(device).reverse()) {
+    if (!rules.some((rule) => rule.priority === priority)) continue;
+    const all = ['-4', 'rule', 'del', 'priority', String(priority), ...args];
+    await ip([...all, 'protocol', String(routeProtocol)]);
+  }
+  const routes = ourRoutes(snapshot, device);
+  for (const { text, args } of wantedRoutes(device).reverse()) {
+    if (!routes.some((route) => route.text === text)) continue;
+    const all = ['-4', 'route', 'del', ...args, 'table', String(firewallTable)];
+    await ip([...all, 'protocol', String(routeProtocol)]);
+  }
+}
+
+/** Deletes the device that `up` made, also under a running firewall; sets one that was there back. */
+async function restoreDevice({ device, deviceBefore }: Before): Promise<void> {
+  const link = (await readSnapshot()).links.find(({ name }) => name === device);
+  if (link === undefined) return;
+  if (deviceBefore === null) {
+    if (link.tun !== undefined) await ip(['link', 'delete', 'dev', device]);
+    return;
+  }
+  const { up, txQueueLength } = deviceBefore;
+  if (link.txQueueLength !== txQueueLength) {
+    await ip(['link', 'set', 'dev', device, 'txqueuelen', String(txQueueLength)]);
+  }
+  if (link.up !== up) await ip(['link', 'set', 'dev', device, up ? 'up' : 'down']);
+}
+
+/**
+ * Sysctls last, `all` before the rest: writing all.forwarding rewrites every interface's, so what it
+ * rewrote is compared and set back afterwards. An interface that the record does not know appeared
+ * while the gateway was up and got our `default`; it gets the old one.
+ */
+async function restoreSysctls(before: Before): Promise<string[]> {
+  const recorded = new Map(Object.entries(before.sysctls));
+  const isGlobal = (path: string): boolean => interfaceOf(path) === 'all';
+  for (const path of [...recorded.keys()].filter(isGlobal)) setBack(path, recorded.get(path));
+  const { sysctls } = await readSnapshot();
+  const vanished = new Set<string>();
+  for (const [path, value] of recorded) {
+    const name = interfaceOf(path);
+    if (sysctls.has(path)) {
+      setBack(path, value);
+    } else if (name !== undefined) {
+      vanished.add(name);
+    }
+  }
+  for (const path of sysctls.keys()) {
+    const name = interfaceOf(path);
+    if (name === undefined || recorded.has(path) || path.endsWith('/disable_ipv6')) continue;
+    const inherited = recorded.get(path.replace(/conf\/[^/]+\//, 'conf/default/'));
+    setBack(path, inherited);
+  }
+  return [...vanished].map((name) => `interface ${name} is gone: nothing to set back there`);
+}
+
+/** Writes only what differs: what was never changed may be read-only, which can be why we are here. */
+function setBack(path: string, value: string | undefined): void {
+  if (value === undefined || readSysctl(path) === value) return;
+  // False: the interface vanished this very moment, and its sysctl with it.
+  writeSysctl(path, value);
+}
