@@ -4,14 +4,18 @@
  * what a verb does is in the folder that its action comes from.
  */
 import { readFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parse } from 'yaml';
+import { checkCommand } from './cli/check-command.ts';
 import { UserError } from './cli/errors.ts';
 import { gatewayCommand } from './cli/gateway-command.ts';
+import type { ConfiguredDevice } from './cli/gateway-command.ts';
 import { createOutput } from './cli/output.ts';
 import { runProgram } from './cli/program.ts';
-import { defaultDevice, gatewayDown, gatewayStatus, gatewayUp } from './gateway/gateway.ts';
+import { runCommand } from './cli/run-command.ts';
+import { gatewayDown, gatewayStatus, gatewayUp } from './gateway/gateway.ts';
+import { formatProblem } from './policy/problem.ts';
+import { run } from './service/run.ts';
+import { readConfigDirectory } from './store/config-directory.ts';
 
 /** package.json lies one folder above this file, both in src/ and in dist/. */
 function readVersion(): string {
@@ -19,21 +23,15 @@ function readVersion(): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
-/** The device of DIR/gateway.yaml; without that file, or without `device` in it, the default. */
-async function configuredDevice(directory: string): Promise<string> {
-  const file = join(directory, 'gateway.yaml');
-  try {
-    const config: unknown = parse(await readFile(file, 'utf8'));
-    const device = (config as { device?: unknown } | null)?.device ?? defaultDevice;
-    if (typeof device === 'string') return device;
-    throw new Error('device: expected the name of an interface');
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') return defaultDevice;
-    throw new UserError(`${file}: ${message}`, 'see all that is wrong: tunwall check', {
-      cause: error,
-    });
-  }
+/** The gateway's settings in a configuration directory, if they are valid. */
+async function configuredDevice(directory: string): Promise<ConfiguredDevice> {
+  const { gateway, problems } = await readConfigDirectory(directory);
+  const own = join(directory, 'gateway.yaml');
+  const wrong = problems.find(
+    ({ file, severity }) => severity === 'error' && (file === own || file === directory),
+  );
+  if (wrong === undefined) return gateway;
+  throw new UserError(formatProblem(wrong), 'see all that is wrong: tunwall check');
 }
 
 // `tunwall … | head`: the reader has what it wanted.
@@ -52,7 +50,9 @@ process.exitCode = await runProgram(process.argv.slice(2), {
       up: gatewayUp,
       down: gatewayDown,
       status: gatewayStatus,
-      configuredDevice,
+      configured: configuredDevice,
     }),
+    runCommand(run),
+    checkCommand(readConfigDirectory),
   ],
 });

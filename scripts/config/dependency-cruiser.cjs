@@ -6,11 +6,15 @@ const layers = {
   engine: ['wire', 'flow', 'rules'],
   tun: [],
   worker: ['engine', 'tun', 'wire', 'flow', 'rules'],
-  policy: ['rules', 'wire'],
+  // Of flow it is the table of timeouts, which the configuration names.
+  policy: ['rules', 'wire', 'flow'],
   store: ['policy'],
   metrics: ['worker', 'engine', 'flow', 'wire'],
+  log: ['engine', 'wire'],
   api: ['policy', 'store', 'worker', 'metrics'],
+  service: ['api', 'engine', 'flow', 'log', 'metrics', 'policy', 'store', 'worker'],
   gateway: [],
+  demo: [],
   cli: ['api', 'gateway', 'policy', 'store'],
 };
 

@@ -5,11 +5,11 @@ import { examples, type Verb } from './program.ts';
 import { defaultConfigDirectory } from './run-command.ts';
 import { formatTable } from './table.ts';
 
-/** One thing wrong in a configuration file; line and column count from 1. */
+/** One thing wrong in a configuration file; line and column count from 1, 0 is the file as a whole. */
 export interface ConfigProblem {
   readonly file: string;
-  readonly line?: number | undefined;
-  readonly column?: number | undefined;
+  readonly line: number;
+  readonly column: number;
   /** Where in the document: `inbound[2].ports[0]`; empty for the whole file. */
   readonly path: string;
   readonly message: string;
@@ -76,9 +76,7 @@ async function check(flags: Flags, readConfig: ReadConfig, output: Output): Prom
 /** `file:line:col: path: message`, which editors and terminals make clickable. */
 function formatProblem(problem: ConfigProblem, output: Output): string {
   const { file, line, column, path, message, severity } = problem;
-  const place = [file, line, line === undefined ? undefined : column]
-    .filter((part) => part !== undefined)
-    .join(':');
+  const place = [file, ...(line === 0 ? [] : [line, column])].join(':');
   const colour = severity === 'error' ? 'red' : 'yellow';
   const word = severity === 'error' ? '' : 'warning: ';
   return [place, path, output.style(colour, word + message)]

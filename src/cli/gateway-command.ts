@@ -15,8 +15,13 @@ export interface GatewayActions {
   readonly up: (options: GatewayOptions) => Promise<GatewayReport>;
   readonly down: (options: GatewayOptions) => Promise<GatewayReport>;
   readonly status: (options: GatewayOptions) => Promise<GatewayStatus>;
-  /** The device that the configuration in a directory names. */
-  readonly configuredDevice: (directory: string) => Promise<string>;
+  /** What gateway.yaml in a directory says of the device. */
+  readonly configured: (directory: string) => Promise<ConfiguredDevice>;
+}
+
+export interface ConfiguredDevice {
+  readonly device: string;
+  readonly txQueueLength: number;
 }
 
 interface Flags {
@@ -48,18 +53,21 @@ function addCommon(command: Command): Command {
   return command
     .option('--device <name>', 'the TUN device (default: the one that is up, else fw0)')
     .addOption(
-      new Option('--config <dir>', 'take the device from gateway.yaml there').conflicts('device'),
+      new Option(
+        '--config <dir>',
+        'take device and queue length from gateway.yaml there',
+      ).conflicts('device'),
     )
     .option('--json', 'print JSON');
 }
 
 async function gatewayOptions(flags: Flags, actions: GatewayActions): Promise<GatewayOptions> {
   const configured =
-    flags.config === undefined ? undefined : await actions.configuredDevice(flags.config);
+    flags.config === undefined ? undefined : await actions.configured(flags.config);
   return {
-    device: flags.device ?? configured,
+    device: flags.device ?? configured?.device,
     user: flags.user,
-    txQueueLength: flags.txqueuelen,
+    txQueueLength: flags.txqueuelen ?? configured?.txQueueLength,
   };
 }
 

@@ -13,16 +13,13 @@ export const verdictNames: readonly string[] = ['drop', 'pass'];
 /** Label values of evictions: expired ones that stood in the way, then the eviction classes. */
 export const evictionNames: readonly string[] = ['expired', 'unanswered', 'closing', 'established'];
 
-/** Room for drop reasons. */
-const reasonSlots = 64;
-
 /** Where each group starts. */
 export const Counter = {
   /** Packets by direction, protocol and verdict: {@link trafficIndex}. */
   packets: 0,
   /** Bytes of IPv4, likewise. */
   bytes: 32,
-  /** Packets by drop reason. */
+  /** Packets by drop reason; room for 64. */
   drops: 64,
   /** Evictions under pressure: expired, then by eviction class. */
   evictions: 128,
@@ -39,8 +36,6 @@ export const Counter = {
 export const counterCount = 144;
 
 export const evictionCounterCount: number = 1 + evictionClassCount;
-
-export const dropCounterCount: number = reasonSlots;
 
 /** Index of a traffic counter, from {@link Counter.packets} or {@link Counter.bytes}. */
 export function trafficIndex(direction: number, protocol: number, verdict: number): number {

@@ -5,16 +5,6 @@ import pretty from 'pino-pretty';
 
 export type { Logger } from 'pino';
 
-export const logLevels: readonly string[] = [
-  'trace',
-  'debug',
-  'info',
-  'warn',
-  'error',
-  'fatal',
-  'silent',
-];
-
 /** Makes the logger. Lines are written synchronously: the last ones before an exit are the ones that matter. */
 export function createLogger(level: string): Logger {
   const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime };

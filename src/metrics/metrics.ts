@@ -21,12 +21,12 @@ export interface MetricsSource {
   counter(index: number): number;
   flowsInState(state: number): number;
   readonly flowCapacity: number;
-  readonly policyEpoch: number;
-  readonly policyRules: number;
-  readonly policyServers: number;
-  readonly policyTemplates: number;
-  readonly reloads: number;
-  readonly reloadFailures: number;
+  policyEpoch(): number;
+  policyRules(): number;
+  policyServers(): number;
+  policyTemplates(): number;
+  reloads(): number;
+  reloadFailures(): number;
   /** Packets that the kernel dropped because the TUN's ring was full; undefined when it cannot be read. */
   tunTxDropped(): number | undefined;
 }
@@ -154,23 +154,25 @@ export function createMetrics(source: MetricsSource): Registry {
     add({}, source.flowCapacity),
   );
   gauge('tunwall_policy_epoch', 'Epoch of the policy in force.', [], (add) =>
-    add({}, source.policyEpoch),
+    add({}, source.policyEpoch()),
   );
   gauge('tunwall_policy_rules', 'Rules of all templates.', [], (add) =>
-    add({}, source.policyRules),
+    add({}, source.policyRules()),
   );
-  gauge('tunwall_policy_servers', 'Protected servers.', [], (add) => add({}, source.policyServers));
+  gauge('tunwall_policy_servers', 'Protected servers.', [], (add) =>
+    add({}, source.policyServers()),
+  );
   gauge('tunwall_policy_templates', 'Firewall templates.', [], (add) =>
-    add({}, source.policyTemplates),
+    add({}, source.policyTemplates()),
   );
   counter('tunwall_policy_reloads_total', 'Policy changes applied since the start.', [], (add) =>
-    add({}, source.reloads),
+    add({}, source.reloads()),
   );
   counter(
     'tunwall_policy_reload_failures_total',
     'Changes of the configuration that were refused because of errors in it.',
     [],
-    (add) => add({}, source.reloadFailures),
+    (add) => add({}, source.reloadFailures()),
   );
   return registry;
 }

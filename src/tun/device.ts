@@ -2,15 +2,12 @@
  * A queue of a TUN device, as the packet loop sees it.
  *
  * The contract: `read` fills the first slots of the batch and says how many; the caller decides on each, may append slots of
- * its own behind them, and `write` writes those whose verdict is {@link verdictPass}, in order. Slots and arena are valid
+ * its own behind them, and `write` writes those whose verdict is 1, in order. Slots and arena are valid
  * until the next `read`. Nothing is allocated in between.
  *
  * A packet lies behind a 10-byte virtio header (wire/headers.ts), and its IPv4 header at a multiple of 16: what the kernel
  * says of checksum and segmentation goes back with the packet it came with, and with no other.
  */
-
-export const verdictDrop = 0;
-export const verdictPass = 1;
 
 /** Packets in memory that both sides share. */
 export interface PacketBatch {

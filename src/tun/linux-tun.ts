@@ -26,15 +26,17 @@ const iffTun = 0x0001;
 const iffVnetHeader = 0x4000;
 const iffMultiQueue = 0x0100;
 
-/** An error of the device, in words for the user. */
+/** An error of the device, in words for the user: what is wrong, and what to do about it. */
 export class TunError extends Error {
   override name = 'TunError';
   /** Name of the errno. */
   readonly code: string;
+  readonly hint: string;
 
-  constructor(code: string, message: string, cause?: unknown) {
+  constructor(code: string, message: string, hint: string, cause?: unknown) {
     super(message, { cause });
     this.code = code;
+    this.hint = hint;
   }
 }
 
@@ -42,44 +44,64 @@ function codeOf(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? 'EUNKNOWN';
 }
 
+/** What the errno of opening /dev/net/tun means: message and hint. */
+const nodeErrors: Readonly<Record<string, readonly [string, string]>> = {
+  ENOENT: ['/dev/net/tun does not exist', 'load the kernel module: modprobe tun'],
+  ENXIO: ['/dev/net/tun has no driver behind it', 'load the kernel module: modprobe tun'],
+  EACCES: [
+    'this user may not open /dev/net/tun',
+    'make it mode 0666, with chmod or a udev rule (scripts/systemd has one)',
+  ],
+  EPERM: ['this process may not open /dev/net/tun', 'allow the device in its sandbox'],
+};
+
+/** The same for attaching to a device. */
+const deviceErrors: Readonly<Record<string, readonly [string, string]>> = {
+  EBUSY: [
+    'is busy: another process has it',
+    'stop the other one, or name another "device" in gateway.yaml',
+  ],
+  E2BIG: [
+    'has all the queues it can have',
+    'stop the process that has them, or lower "queues" in gateway.yaml',
+  ],
+  EPERM: [
+    'belongs to another user',
+    'make it for this user: tunwall gateway up --user USER, as root',
+  ],
+  EINVAL: [
+    'is not a multi-queue TUN device with virtio headers',
+    'remove it and let "tunwall gateway up" make it, or name another "device" in gateway.yaml',
+  ],
+  ENODEV: [
+    'does not exist',
+    'run "tunwall gateway up" as root, or name another "device" in gateway.yaml',
+  ],
+};
+
 function explain(name: string, error: unknown): TunError {
   const code = codeOf(error);
   const syscall = (error as NodeJS.ErrnoException).syscall ?? '';
-  const atDevice = syscall.startsWith('open');
-  const reasons: Record<string, string> = atDevice
-    ? {
-        ENOENT: '/dev/net/tun does not exist: load the kernel module tun (modprobe tun)',
-        ENXIO: '/dev/net/tun has no driver behind it: load the kernel module tun (modprobe tun)',
-        EACCES: 'this user may not open /dev/net/tun: make it mode 0666 (chmod or a udev rule)',
-        EPERM: 'this process may not open /dev/net/tun: allow the device in its sandbox',
-      }
-    : {
-        EBUSY: `device ${name} is busy: another process has it, or it has as many queues as it can`,
-        EPERM: `device ${name} belongs to another user, or does not exist and this user may not make it: run "tunwall gateway up --user USER" as root`,
-        EINVAL: `device ${name} is not a multi-queue TUN with virtio headers: remove it and run "tunwall gateway up"`,
-        E2BIG: `device ${name} has all the queues it can have`,
-      };
-  const text = reasons[code] ?? `device ${name}: ${(error as Error).message}`;
-  return new TunError(code, text, error);
+  const detail = (error as Error).message;
+  if (syscall.startsWith('open')) {
+    const [message, hint] = nodeErrors[code] ?? ['/dev/net/tun cannot be opened', detail];
+    return new TunError(code, message, hint, error);
+  }
+  const [what, hint] = deviceErrors[code] ?? ['cannot be used', detail];
+  return new TunError(code, `device ${name} ${what}`, hint, error);
 }
 
 /** Throws if there is no such device, or one that is not what `gateway up` makes. */
 function requireDevice(name: string): void {
   const directory = `/sys/class/net/${name}`;
   if (!existsSync(directory)) {
-    throw new TunError(
-      'ENODEV',
-      `device ${name} does not exist: run "tunwall gateway up" as root, or change "device" in gateway.yaml`,
-    );
+    throw explain(name, { code: 'ENODEV' });
   }
   let flags = 0;
   try {
     flags = Number(readFileSync(`${directory}/tun_flags`, 'utf8'));
   } catch {
-    throw new TunError(
-      'EINVAL',
-      `device ${name} is not a TUN device: change "device" in gateway.yaml`,
-    );
+    throw explain(name, { code: 'EINVAL' });
   }
   const wanted = iffTun | iffVnetHeader | iffMultiQueue;
   if ((flags & wanted) !== wanted) throw explain(name, { code: 'EINVAL' });

@@ -16,7 +16,6 @@ export const VnetHeader = {
 export const vnetNeedsChecksum = 1;
 /** The kernel has verified the L4 checksum already. */
 export const vnetDataValid = 2;
-export const vnetGsoNone = 0;
 
 export const Ipv4 = {
   versionAndLength: 0,

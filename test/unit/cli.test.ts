@@ -180,7 +180,14 @@ describe('check', () => {
       message: '70000 is not a port, expected 1 to 65535',
       severity: 'error',
     },
-    { file: 'servers.yaml', path: '', message: 'missing', severity: 'warning' },
+    {
+      file: 'servers.yaml',
+      line: 0,
+      column: 0,
+      path: '',
+      message: 'missing',
+      severity: 'warning',
+    },
   ];
   const check = (found: CheckedConfig, ...args: string[]): Promise<Ran> =>
     run([checkCommand(() => found)], ['check', '--config', 'dir', ...args]);
@@ -251,7 +258,7 @@ describe('gateway', () => {
         items: [{ ...item, ok: device !== 'broken' }],
         ok: device !== 'broken',
       }),
-    configuredDevice: (directory) => Promise.resolve(`of-${directory}`),
+    configured: (directory) => Promise.resolve({ device: `of-${directory}`, txQueueLength: 500 }),
   };
   const gateway = (...args: string[]): Promise<Ran> =>
     run([gatewayCommand(actions)], ['gateway', ...args]);
@@ -263,7 +270,7 @@ describe('gateway', () => {
     await gateway('down');
     expect(calls).toEqual([
       ['up', { device: 'x', user: 'nobody', txQueueLength: 99 }],
-      ['up', { device: 'of-dir', user: undefined, txQueueLength: undefined }],
+      ['up', { device: 'of-dir', user: undefined, txQueueLength: 500 }],
       ['down', { device: undefined, user: undefined, txQueueLength: undefined }],
     ]);
   });

@@ -1,0 +1,107 @@
+/**
+ * Addresses and ports as users write them.
+ *
+ * ipaddr.js parses, but by its own choice also takes what inet_aton takes (octal, hexadecimal, fewer parts). Here an
+ * address has four decimal parts and nothing else, because "010.0.0.1" means different things to different programs.
+ */
+import ipaddr from 'ipaddr.js';
+import type { AddressRange, PortRange } from './types.ts';
+
+export type Parsed<T> = { readonly value: T } | { readonly message: string };
+
+const fourParts = /^\d{1,3}(\.\d{1,3}){3}$/;
+
+function toNumber(text: string): number | undefined {
+  if (!fourParts.test(text) || /(^|\.)0\d/.test(text) || !ipaddr.IPv4.isValid(text))
+    return undefined;
+  return ipaddr.IPv4.parse(text).octets.reduce((value, octet) => value * 256 + octet, 0);
+}
+
+export function formatAddressNumber(address: number): string {
+  return [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join('.');
+}
+
+function notAnAddress(text: string): string {
+  if (ipaddr.IPv6.isValid(text.split('/')[0]!)) {
+    return `"${text}" is an IPv6 address: the firewall is IPv4 only`;
+  }
+  return `"${text}" is not an IPv4 address in four decimal parts`;
+}
+
+/** One address. */
+export function parseAddress(text: string): Parsed<number> {
+  const value = toNumber(text);
+  return value === undefined ? { message: notAnAddress(text) } : { value };
+}
+
+/** An address that a server can have: unicast, not loopback. */
+export function parseServerAddress(text: string): Parsed<number> {
+  const parsed = parseAddress(text);
+  if ('message' in parsed) {
+    return text.includes('/') || text.includes('-')
+      ? {
+          message: `expected one address, found "${text}": write each address of a server by itself`,
+        }
+      : parsed;
+  }
+  const top = parsed.value >>> 24;
+  if (top === 0 || top === 127 || top >= 224) {
+    return { message: `"${text}" cannot be the address of a server` };
+  }
+  return parsed;
+}
+
+/** `any`, an address, a block `a.b.c.d/n`, or a range `a-b`. */
+export function parsePeer(text: string): Parsed<AddressRange> {
+  if (text === 'any') return { value: { from: 0, to: 0xffffffff, text } };
+  if (text.includes('/')) return parseBlock(text);
+  const ends = text.split('-').map((end) => end.trim());
+  if (ends.length === 2) {
+    const [from, to] = ends.map(toNumber);
+    if (from === undefined || to === undefined) {
+      return { message: notAnAddress(from === undefined ? ends[0]! : ends[1]!) };
+    }
+    if (from > to) return { message: `the range "${text}" ends before it begins` };
+    return { value: { from, to, text } };
+  }
+  const address = toNumber(text);
+  if (address === undefined) {
+    return {
+      message: `${notAnAddress(text)}; expected an address, a block (10.0.0.0/8), a range (192.0.2.10-192.0.2.20) or any`,
+    };
+  }
+  return { value: { from: address, to: address, text } };
+}
+
+function parseBlock(text: string): Parsed<AddressRange> {
+  const [address, bits, ...more] = text.split('/');
+  const from = toNumber(address!);
+  if (from === undefined) return { message: notAnAddress(text) };
+  if (more.length > 0 || !/^\d{1,2}$/.test(bits!) || Number(bits) > 32) {
+    return { message: `"${text}" is not a block: the length behind the slash is 0 to 32` };
+  }
+  const size = 2 ** (32 - Number(bits));
+  const network = from - (from % size);
+  if (network !== from) {
+    return {
+      message: `"${text}" has bits set behind its length: write ${formatAddressNumber(network)}/${bits!} for the block, or ${address!} for the address`,
+    };
+  }
+  return { value: { from, to: from + size - 1, text } };
+}
+
+/** A port, or a range `a-b`. */
+export function parsePorts(value: unknown): Parsed<PortRange> {
+  const text = String(value);
+  const what = 'expected a port from 1 to 65535 or a range like "8000-8100"';
+  const match = /^(\d{1,5})(?:\s*-\s*(\d{1,5}))?$/.exec(text.trim());
+  if ((typeof value !== 'number' && typeof value !== 'string') || match === null) {
+    return { message: `${what}, found ${typeof value === 'string' ? `"${text}"` : text}` };
+  }
+  const from = Number(match[1]);
+  const to = match[2] === undefined ? from : Number(match[2]);
+  if (from < 1 || to < 1 || from > 65_535 || to > 65_535)
+    return { message: `${what}, found "${text}"` };
+  if (from > to) return { message: `the range "${text}" ends before it begins` };
+  return { value: { from, to } };
+}

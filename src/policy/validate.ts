@@ -1,0 +1,337 @@
+/** What a template file, servers.yaml and gateway.yaml may say, field by field (DESIGN section 7). */
+import { defaultTimeoutSeconds, maxTimeoutSeconds } from '../flow/timeouts.ts';
+import type { TimeoutName } from '../flow/timeouts.ts';
+import { parsePeer, parsePorts, parseServerAddress } from './addresses.ts';
+import type { Parsed } from './addresses.ts';
+import { didYouMean } from './problem.ts';
+import type {
+  AddressRange,
+  GatewayConfig,
+  PortRange,
+  Problem,
+  Rule,
+  RuleProtocol,
+  Server,
+  Template,
+} from './types.ts';
+import {
+  YamlFile,
+  boolean,
+  entries,
+  integer,
+  list,
+  mapping,
+  number,
+  oneOf,
+  scalar,
+  text,
+} from './yaml-fields.ts';
+import type { Field, Place } from './yaml-fields.ts';
+
+/** What reading a file gives: a value if it has no errors, and all problems. */
+export interface Validated<T> {
+  readonly value: T | undefined;
+  readonly problems: readonly Problem[];
+}
+
+export const namePattern = /^[a-z0-9][a-z0-9._-]{0,62}$/;
+const nameWords =
+  'a name of 1 to 63 characters a-z, 0-9, dot, hyphen and underscore that begins with a letter or digit';
+
+const name = text(nameWords, namePattern);
+
+function parsed<T>(what: string, parse: (value: string) => Parsed<T>): Field<T> {
+  return scalar(what, (value) => (typeof value === 'string' ? parse(value) : undefined));
+}
+
+const ports: Field<PortRange[]> = list('ports', scalar('a port or a range of ports', parsePorts));
+const peers: Field<AddressRange[]> = list('addresses', parsed('an address', parsePeer));
+
+interface RuleFields {
+  protocol: RuleProtocol;
+  ports?: PortRange[];
+  sources?: AddressRange[];
+  destinations?: AddressRange[];
+  comment?: string;
+}
+
+const ruleFields = mapping<RuleFields>(
+  'a rule',
+  {
+    protocol: oneOf(['all', 'icmp', 'tcp', 'udp']),
+    ports,
+    sources: peers,
+    destinations: peers,
+    comment: text('a text'),
+  },
+  ['protocol'],
+);
+
+function rule(direction: 'inbound' | 'outbound'): Field<Rule> {
+  const [own, other] =
+    direction === 'inbound'
+      ? (['sources', 'destinations'] as const)
+      : (['destinations', 'sources'] as const);
+  return (place) => {
+    const fields = ruleFields(place);
+    if (fields === undefined) return undefined;
+    const found = entries(place, 'a rule')!;
+    if (fields[other] !== undefined) {
+      const at = found.get(other)!;
+      place.file.report(at.key, at.path, `an ${direction} rule has ${own}, not ${other}`);
+      return undefined;
+    }
+    if (fields.ports !== undefined && fields.protocol !== 'tcp' && fields.protocol !== 'udp') {
+      const at = found.get('ports')!;
+      place.file.report(
+        at.key,
+        at.path,
+        `only tcp and udp have ports, this rule is for ${fields.protocol}`,
+      );
+      return undefined;
+    }
+    const addresses = fields[own];
+    return {
+      protocol: fields.protocol,
+      ...(fields.ports !== undefined && { ports: fields.ports }),
+      ...(addresses !== undefined && { peers: addresses }),
+      ...(fields.comment !== undefined && { comment: fields.comment }),
+    };
+  };
+}
+
+function read<T>(file: YamlFile, field: Field<T>, empty: T | undefined): Validated<T> {
+  let value: T | undefined;
+  if (file.root === null) value = file.problems.length > 0 ? undefined : empty;
+  else value = field({ file, node: file.root, path: '' });
+  return { value, problems: file.problems };
+}
+
+/** @param templateName from the file's name, @param fileName as the user knows it */
+export function validateTemplate(
+  templateName: string,
+  fileName: string,
+  content: string,
+): Validated<Template> {
+  const file = new YamlFile(fileName, content);
+  if (!namePattern.test(templateName)) {
+    file.report(null, '', `"${templateName}" cannot be a template's name: expected ${nameWords}`);
+  }
+  const fields = mapping<{ description?: string; inbound?: Rule[]; outbound?: Rule[] }>(
+    'a template with the keys inbound and outbound',
+    {
+      description: text('a text'),
+      inbound: list('rules', rule('inbound'), 0),
+      outbound: list('rules', rule('outbound'), 0),
+    },
+    [],
+  );
+  const template: Field<Template> = (place) => {
+    const value = fields(place);
+    return value && { name: templateName, inbound: [], outbound: [], ...value };
+  };
+  return read(file, template, { name: templateName, inbound: [], outbound: [] });
+}
+
+/**
+ * @param templates names that a server may refer to; `undefined` while they are not known to be complete
+ */
+export function validateServers(
+  fileName: string,
+  content: string,
+  templates: ReadonlySet<string>,
+): Validated<Server[]> {
+  const file = new YamlFile(fileName, content);
+  const template: Field<string> = scalar("a template's name", (value) => {
+    if (typeof value !== 'string') return undefined;
+    return templates.has(value) ? { value } : { message: unknownTemplate(value, templates) };
+  });
+  const server = mapping<
+    Omit<Server, 'addresses' | 'templates'> & { addresses: number[]; templates?: string[] }
+  >(
+    'a server',
+    {
+      name,
+      addresses: list('addresses', parsed('an IPv4 address', parseServerAddress)),
+      templates: list('template names', template, 0),
+      region: text('a text'),
+      labels,
+    },
+    ['name', 'addresses'],
+  );
+  const names = new Map<string, string>();
+  const owners = new Map<number, string>();
+  const unique: Field<Server> = (place) => {
+    const value = server(place);
+    if (value === undefined) return undefined;
+    const found = entries(place, 'a server')!;
+    const earlier = names.get(value.name);
+    if (earlier !== undefined) {
+      const at = found.get('name')!;
+      place.file.report(at.node, at.path, `"${value.name}" is the name of ${earlier} already`);
+    }
+    names.set(value.name, place.path);
+    for (const [index, address] of value.addresses.entries()) {
+      const owner = owners.get(address);
+      if (owner !== undefined) {
+        const at = found.get('addresses')!;
+        place.file.report(
+          at.node,
+          `${at.path}[${index}]`,
+          `this address is server ${owner}'s already`,
+        );
+      }
+      owners.set(address, value.name);
+    }
+    const assigned = value.templates ?? [];
+    const twice = assigned.find((each, index) => assigned.indexOf(each) !== index);
+    if (twice !== undefined) {
+      const at = found.get('templates')!;
+      place.file.report(at.node, at.path, `the template "${twice}" is listed twice`);
+    }
+    return { ...value, templates: assigned };
+  };
+  const whole = mapping<{ servers?: Server[] }>(
+    'a mapping with the key servers',
+    { servers: list('servers', unique, 0) },
+    [],
+  );
+  const result = read(file, (place: Place) => whole(place)?.servers ?? [], []);
+  return file.problems.length > 0 ? { value: undefined, problems: file.problems } : result;
+}
+
+function unknownTemplate(value: string, templates: ReadonlySet<string>): string {
+  const hint = didYouMean(value, templates);
+  return `there is no template "${value}"${hint === '' ? `: expected a file templates/${value}.yaml` : hint}`;
+}
+
+const labels: Field<Record<string, string>> = (place) => {
+  const found = entries(place, 'labels');
+  if (found === undefined) return undefined;
+  const result: Record<string, string> = {};
+  const label = text('a text');
+  for (const [key, child] of found) {
+    const value = label(child);
+    if (value === undefined) return undefined;
+    result[key] = value;
+  }
+  return result;
+};
+
+export const defaultGatewayConfig: GatewayConfig = {
+  device: 'fw0',
+  queues: 1,
+  offload: 'auto',
+  txQueueLength: 2000,
+  flows: { capacity: 262_144, perServerShare: 0.5 },
+  fragments: { memory: 4 << 20 },
+  timeouts: defaultTimeoutSeconds,
+  tcp: { loose: false, liberal: false },
+  reload: 'cut',
+  api: { host: '127.0.0.1', port: 8740 },
+  log: { level: 'info', dropsPerSecond: 10 },
+};
+
+const reload: Field<GatewayConfig['reload']> = (place) => {
+  const drain = mapping<{ drain: number }>(
+    'a mapping',
+    { drain: integer(1, 86_400, ' of seconds') },
+    ['drain'],
+  );
+  return 'items' in place.node ? drain(place) : oneOf(['cut', 'keep'])(place);
+};
+
+const listen: Field<{ host: string; port: number }> = parsed('an address and a port', (value) => {
+  const match = /^([\d.]+):(\d{1,5})$/.exec(value);
+  const port = Number(match?.[2]);
+  const address = match === null ? undefined : parsePeer(match[1]!);
+  if (
+    match === null ||
+    address === undefined ||
+    'message' in address ||
+    port < 1 ||
+    port > 65_535
+  ) {
+    return { message: `expected an IPv4 address and a port like 127.0.0.1:8740, found "${value}"` };
+  }
+  return { value: { host: match[1]!, port } };
+});
+
+const timeout = integer(1, maxTimeoutSeconds, ' of seconds');
+const timeoutNames = Object.keys(defaultTimeoutSeconds) as TimeoutName[];
+const timeouts = mapping<Partial<Record<TimeoutName, number>>>(
+  'timeouts',
+  Object.fromEntries(timeoutNames.map((each) => [each, timeout])) as Record<
+    TimeoutName,
+    Field<number>
+  >,
+  [],
+);
+
+type GatewayFields = {
+  [K in keyof GatewayConfig]?: GatewayConfig[K] extends object ? object : GatewayConfig[K];
+};
+
+export function validateGateway(fileName: string, content: string): Validated<GatewayConfig> {
+  const file = new YamlFile(fileName, content);
+  const fields = mapping<Required<GatewayFields>>(
+    'the settings of the gateway',
+    {
+      device: text(
+        'the name of an interface, at most 15 characters',
+        /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$/,
+      ),
+      queues: integer(1, 16),
+      offload: oneOf(['auto', 'off']),
+      txQueueLength: integer(100, 100_000, ' of packets'),
+      flows: mapping<{ capacity?: number; perServerShare?: number }>(
+        'limits of the flow table',
+        { capacity: integer(1024, 4_194_304, ' of flows'), perServerShare: number(0.01, 1) },
+        [],
+      ),
+      fragments: mapping<{ memory?: number }>(
+        'limits of fragments',
+        { memory: integer(131_072, 268_435_456, ' of bytes') },
+        [],
+      ),
+      timeouts,
+      tcp: mapping<{ loose?: boolean; liberal?: boolean }>(
+        'switches of TCP tracking',
+        { loose: boolean, liberal: boolean },
+        [],
+      ),
+      reload,
+      api: mapping<{ listen: { host: string; port: number } }>(
+        'settings of the API',
+        { listen },
+        [],
+      ),
+      log: mapping<{ level?: string; dropsPerSecond?: number }>(
+        'settings of the log',
+        {
+          level: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
+          dropsPerSecond: number(0, 10_000),
+        },
+        [],
+      ),
+    },
+    [],
+  );
+  const config: Field<GatewayConfig> = (place) => {
+    const value = fields(place) as
+      (Partial<GatewayConfig> & { api?: { listen?: GatewayConfig['api'] } }) | undefined;
+    if (value === undefined) return undefined;
+    const defaults = defaultGatewayConfig;
+    return {
+      ...defaults,
+      ...value,
+      flows: { ...defaults.flows, ...value.flows },
+      fragments: { ...defaults.fragments, ...value.fragments },
+      timeouts: { ...defaults.timeouts, ...value.timeouts },
+      tcp: { ...defaults.tcp, ...value.tcp },
+      log: { ...defaults.log, ...value.log },
+      api: value.api?.listen ?? defaults.api,
+    };
+  };
+  return read(file, config, defaultGatewayConfig);
+}

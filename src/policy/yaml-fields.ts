@@ -1,0 +1,245 @@
+/**
+ * Reading typed values out of a YAML document, with every problem in its place.
+ *
+ * A `Field` takes a node and gives a value, or `undefined` after it has reported what is wrong and what was expected.
+ * Reading goes on after a problem, so that the user sees all of them at once.
+ */
+import { LineCounter, isAlias, isMap, isScalar, isSeq, parseDocument } from 'yaml';
+import type { Node } from 'yaml';
+import { didYouMean } from './problem.ts';
+import type { Problem } from './types.ts';
+
+/** Aliases may be used, but not to blow a small file up. */
+const maxAliases = 100;
+
+/** One file that is being read. */
+export class YamlFile {
+  readonly problems: Problem[] = [];
+  readonly #name: string;
+  readonly #lines: LineCounter = new LineCounter();
+  readonly #resolve: (node: Node) => Node | undefined;
+  readonly root: Node | null;
+
+  constructor(name: string, text: string) {
+    this.#name = name;
+    const document = parseDocument(text, {
+      lineCounter: this.#lines,
+      prettyErrors: false,
+      uniqueKeys: true,
+    });
+    for (const error of document.errors) {
+      this.#add('error', error.pos[0], '', `not valid YAML: ${error.message}`);
+    }
+    this.root = document.errors.length > 0 ? null : document.contents;
+    let aliases = 0;
+    this.#resolve = (node) => {
+      if (!isAlias(node)) return node;
+      aliases++;
+      return aliases > maxAliases ? undefined : node.resolve(document);
+    };
+  }
+
+  /** What an alias stands for. */
+  resolve(node: Node, path: string): Node | undefined {
+    const resolved = this.#resolve(node);
+    if (resolved === undefined)
+      this.report(node, path, 'an alias that leads nowhere, or too many of them');
+    return resolved;
+  }
+
+  report(
+    node: Node | null,
+    path: string,
+    message: string,
+    severity: Problem['severity'] = 'error',
+  ): void {
+    this.#add(severity, node?.range?.[0] ?? 0, path, message);
+  }
+
+  #add(severity: Problem['severity'], offset: number, path: string, message: string): void {
+    const { line, col } = this.#lines.linePos(offset);
+    this.problems.push({
+      severity,
+      file: this.#name,
+      line: Math.max(1, line),
+      column: Math.max(1, col),
+      path,
+      message,
+    });
+  }
+}
+
+/** Where a value stands. */
+export interface Place {
+  readonly file: YamlFile;
+  readonly node: Node;
+  readonly path: string;
+}
+
+export type Field<T> = (place: Place) => T | undefined;
+
+/** How a value looks in a message. */
+export function describe(node: Node): string {
+  if (isMap(node)) return 'a mapping';
+  if (isSeq(node)) return 'a list';
+  if (isScalar(node)) {
+    if (node.value === null) return 'nothing';
+    return JSON.stringify(node.value);
+  }
+  return 'something else';
+}
+
+function reportExpected(place: Place, what: string): void {
+  place.file.report(place.node, place.path, `expected ${what}, found ${describe(place.node)}`);
+}
+
+/** A scalar that `parse` accepts; `parse` returns a message where it does not. */
+export function scalar<T>(
+  what: string,
+  parse: (value: unknown) => { value: T } | { message: string } | undefined,
+): Field<T> {
+  return (place) => {
+    if (!isScalar(place.node)) {
+      reportExpected(place, what);
+      return undefined;
+    }
+    const result = parse(place.node.value);
+    if (result === undefined) {
+      reportExpected(place, what);
+      return undefined;
+    }
+    if ('value' in result) return result.value;
+    place.file.report(place.node, place.path, result.message);
+    return undefined;
+  };
+}
+
+export function text(what: string, pattern: RegExp = /^/): Field<string> {
+  return scalar(what, (value) =>
+    typeof value === 'string' && pattern.test(value) ? { value } : undefined,
+  );
+}
+
+export function integer(min: number, max: number, unit = ''): Field<number> {
+  const what = `a whole number${unit} from ${min} to ${max}`;
+  return scalar(what, (value) =>
+    Number.isInteger(value) && (value as number) >= min && (value as number) <= max
+      ? { value: value as number }
+      : undefined,
+  );
+}
+
+export function number(min: number, max: number): Field<number> {
+  return scalar(`a number from ${min} to ${max}`, (value) =>
+    typeof value === 'number' && value >= min && value <= max ? { value } : undefined,
+  );
+}
+
+export const boolean: Field<boolean> = scalar('true or false', (value) =>
+  typeof value === 'boolean' ? { value } : undefined,
+);
+
+export function oneOf<const T extends string>(words: readonly T[]): Field<T> {
+  const list = `${words.slice(0, -1).join(', ')} or ${words.at(-1)!}`;
+  return scalar(words.length === 1 ? words[0]! : list, (value) => {
+    const found = words.find((word) => word === value);
+    if (found !== undefined) return { value: found };
+    if (typeof value !== 'string') return undefined;
+    return { message: `expected ${list}, found "${value}"${didYouMean(value, words)}` };
+  });
+}
+
+/** A list with at least one item, each read by `item`. */
+export function list<T>(what: string, item: Field<T>, minimum = 1): Field<T[]> {
+  return (place) => {
+    if (!isSeq(place.node)) {
+      reportExpected(place, `a list of ${what}`);
+      return undefined;
+    }
+    if (place.node.items.length < minimum) {
+      place.file.report(
+        place.node,
+        place.path,
+        `expected at least one of ${what}: an empty list looks like none, but leaving the key out means all`,
+      );
+      return undefined;
+    }
+    const values: T[] = [];
+    const { items } = place.node;
+    items.forEach((child, index) => {
+      const path = `${place.path}[${index}]`;
+      const node = place.file.resolve(child as Node, path);
+      const value = node && item({ file: place.file, node, path });
+      if (value !== undefined) values.push(value);
+    });
+    return values.length === items.length ? values : undefined;
+  };
+}
+
+/** A mapping's entries by key, with the node of each value. */
+export function entries(
+  place: Place,
+  what: string,
+): Map<string, Place & { key: Node }> | undefined {
+  if (!isMap(place.node)) {
+    reportExpected(place, what);
+    return undefined;
+  }
+  const result = new Map<string, Place & { key: Node }>();
+  for (const pair of place.node.items) {
+    const key = pair.key as Node;
+    if (!isScalar(key) || typeof key.value !== 'string') {
+      place.file.report(key, place.path, `expected a name as key, found ${describe(key)}`);
+      continue;
+    }
+    const path = place.path === '' ? key.value : `${place.path}.${key.value}`;
+    if (pair.value === null) {
+      place.file.report(key, path, 'expected a value, found nothing');
+      continue;
+    }
+    const node = place.file.resolve(pair.value as Node, path);
+    if (node !== undefined) result.set(key.value, { file: place.file, node, path, key });
+  }
+  return result;
+}
+
+type Fields<T> = { readonly [K in keyof T]-?: Field<Exclude<T[K], undefined>> };
+
+/**
+ * A mapping with known keys. Unknown keys are errors; of the required ones each must be there. Absent optional keys are
+ * absent in the result.
+ */
+export function mapping<T extends object>(
+  what: string,
+  fields: Fields<T>,
+  required: readonly (keyof T & string)[],
+): Field<T> {
+  const known = Object.keys(fields) as (keyof T & string)[];
+  return (place) => {
+    const found = entries(place, what);
+    if (found === undefined) return undefined;
+    const result: Partial<T> = {};
+    let complete = true;
+    for (const [key, child] of found) {
+      if (!known.includes(key as keyof T & string)) {
+        place.file.report(
+          child.key,
+          child.path,
+          `unknown key "${key}"${didYouMean(key, known)} (known: ${known.join(', ')})`,
+        );
+        complete = false;
+        continue;
+      }
+      const value = fields[key as keyof T](child);
+      if (value === undefined) complete = false;
+      else result[key as keyof T] = value;
+    }
+    for (const key of required) {
+      if (!found.has(key)) {
+        place.file.report(place.node, place.path, `the key "${key}" is missing`);
+        complete = false;
+      }
+    }
+    return complete ? (result as T) : undefined;
+  };
+}

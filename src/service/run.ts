@@ -1,0 +1,24 @@
+/** The process around the service: signals, and the exit code. */
+import { createLogger } from '../log/logger.ts';
+import { Service } from './service.ts';
+
+/**
+ * Runs the firewall until SIGTERM or SIGINT (exit code 0) or until it fails (1). SIGHUP reads the configuration again.
+ * Throws what prevents the start, in words for the user.
+ */
+export async function run(options: { readonly configDirectory: string }): Promise<number> {
+  let finish: (exitCode: number) => void = () => undefined;
+  const finished = new Promise<number>((resolve) => (finish = resolve));
+  // A signal that comes during the start ends the process as soon as there is something to stop.
+  process.on('SIGTERM', () => finish(0));
+  process.on('SIGINT', () => finish(0));
+  const service = await Service.start({
+    configDirectory: options.configDirectory,
+    createLogger,
+    onFailure: () => finish(1),
+  });
+  process.on('SIGHUP', () => service.reload());
+  const exitCode = await finished;
+  await service.stop();
+  return exitCode;
+}
