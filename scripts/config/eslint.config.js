@@ -3,7 +3,16 @@ import tseslint from 'typescript-eslint';
 const hotFolders = ['src/wire/**', 'src/flow/**', 'src/rules/**', 'src/engine/**'];
 
 export default tseslint.config(
-  { ignores: ['dist/**', 'native/**', 'node_modules/**', '**/*.js', '**/*.cjs'] },
+  {
+    ignores: [
+      'dist/**',
+      'native/**',
+      'node_modules/**',
+      '**/*.js',
+      '**/*.cjs',
+      'scripts/config/**',
+    ],
+  },
   tseslint.configs.strictTypeChecked,
   {
     languageOptions: {

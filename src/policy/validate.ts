@@ -34,7 +34,7 @@ export interface Validated<T> {
   readonly problems: readonly Problem[];
 }
 
-export const namePattern = /^[a-z0-9][a-z0-9._-]{0,62}$/;
+export const namePattern: RegExp = /^[a-z0-9][a-z0-9._-]{0,62}$/;
 const nameWords =
   'a name of 1 to 63 characters a-z, 0-9, dot, hyphen and underscore that begins with a letter or digit';
 

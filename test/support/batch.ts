@@ -19,7 +19,7 @@ export class MemoryBatch {
   readonly spareOffset: number;
   readonly spareLength: number;
 
-  constructor(readSlots = 64, arenaLength = 1 << 20, extraSlots = 256, spareLength = 1 << 18) {
+  constructor(readSlots = 64, arenaLength = 1_048_576, extraSlots = 256, spareLength = 262_144) {
     this.bytes = new Uint8Array(arenaLength + spareLength);
     this.words = new Uint16Array(this.bytes.buffer);
     this.readSlots = readSlots;

@@ -1,7 +1,7 @@
 /** An engine on memory of its own, fed with packets one batch at a time. */
 import { counterCount, createCounters } from '../../src/engine/counters.ts';
 import { Engine } from '../../src/engine/engine.ts';
-import type { EngineOptions } from '../../src/engine/engine.ts';
+import type { EngineMemory, EngineOptions } from '../../src/engine/engine.ts';
 import { EventRingReader, EventWord, createEventRing } from '../../src/engine/event-ring.ts';
 import { createFlowMemory } from '../../src/flow/flow-memory.ts';
 import { createFragmentMemory } from '../../src/flow/fragment-memory.ts';
@@ -31,7 +31,7 @@ export function timeoutsMs(overrides: Partial<Record<TimeoutName, number>> = {})
 
 export class EngineFixture {
   readonly batch: MemoryBatch;
-  readonly memory: ReturnType<typeof EngineFixture.memoryFor>;
+  readonly memory: EngineMemory;
   readonly counters: Float64Array;
   readonly events: EventRingReader;
   readonly engine: Engine;
@@ -62,7 +62,7 @@ export class EngineFixture {
     );
   }
 
-  static memoryFor(options: FixtureOptions) {
+  static memoryFor(options: FixtureOptions): EngineMemory {
     const key = [0x0f1e2d3c, 0x4b5a6978] as const;
     return {
       flows: createFlowMemory(options.capacity ?? 1024, key),
