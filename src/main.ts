@@ -5,13 +5,17 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { checkCommand } from './cli/check-command.ts';
+import { demoCommand } from './cli/demo-command.ts';
 import { UserError } from './cli/errors.ts';
 import { gatewayCommand } from './cli/gateway-command.ts';
 import type { ConfiguredDevice } from './cli/gateway-command.ts';
 import { createOutput } from './cli/output.ts';
 import { runProgram } from './cli/program.ts';
 import { runCommand } from './cli/run-command.ts';
+import { formatTable } from './cli/table.ts';
+import { runDemo } from './demo/demo.ts';
 import { gatewayDown, gatewayStatus, gatewayUp } from './gateway/gateway.ts';
 import { formatProblem } from './policy/problem.ts';
 import { run } from './service/run.ts';
@@ -42,9 +46,11 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
+const output = createOutput(process.stdout, process.stderr, process.env);
+
 process.exitCode = await runProgram(process.argv.slice(2), {
   version: readVersion(),
-  output: createOutput(process.stdout, process.stderr, process.env),
+  output,
   verbs: [
     gatewayCommand({
       up: gatewayUp,
@@ -54,5 +60,13 @@ process.exitCode = await runProgram(process.argv.slice(2), {
     }),
     runCommand(run),
     checkCommand(readConfigDirectory),
+    demoCommand((options) =>
+      runDemo({
+        ...options,
+        print: (line) => output.print(line),
+        formatTable,
+        program: fileURLToPath(import.meta.url),
+      }),
+    ),
   ],
 });

@@ -110,6 +110,7 @@ export class Service {
     this.#takeEvents();
     await this.#dataPlane?.stop();
     this.#dropLog.flush();
+    this.#log.info('firewall has stopped');
   }
 
   async #start(): Promise<void> {

@@ -6,6 +6,7 @@
  * reader and drops everything, which is what a firewall that is broken should do.
  */
 import { randomFillSync } from 'node:crypto';
+import type { Server } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import { createCounters } from '../engine/counters.ts';
 import type { EngineMemory, EngineOptions } from '../engine/engine.ts';
@@ -18,6 +19,7 @@ import {
 } from '../flow/fragment-memory.ts';
 import { defaultBatchSize } from '../tun/batch.ts';
 import type { BatchSize } from '../tun/batch.ts';
+import { lockDevice } from '../tun/device-lock.ts';
 import { closeFd, createWake, openTun, signalWake } from '../tun/linux-tun.ts';
 import { StateWord, stateWords } from './shared-state.ts';
 import type { PacketThreadData, PolicyMessage, ThreadMessage } from './shared-state.ts';
@@ -63,6 +65,7 @@ export class DataPlane {
   readonly #threads: PacketThread[] = [];
   readonly #options: DataPlaneOptions;
   #waiters: Waiter[] = [];
+  #lock: Server | undefined;
   #policyVersion = 0;
   #stopping = false;
 
@@ -155,10 +158,12 @@ export class DataPlane {
       closeFd(thread.wakeFd);
     }
     this.#threads.length = 0;
+    this.#lock?.close();
   }
 
   async #startThreads(): Promise<void> {
     const { device, queues, offload } = this.#options;
+    this.#lock = await lockDevice(device);
     const ready: Promise<void>[] = [];
     for (let queue = 0; queue < queues; queue++) {
       const { fd } = openTun({ name: device, offload, mustExist: true });

@@ -1,0 +1,267 @@
+/**
+ * `tunwall demo`: three namespaces, ping and curl through the firewall, and a template that is edited while they watch.
+ *
+ * It uses the product as a user would: `gateway up`, `run`, and files in a configuration directory.
+ */
+import { once } from 'node:events';
+import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Lab, whyNoLab } from './lab.ts';
+import { attempt, http, ping, udp } from './probes.ts';
+import type { Outcome, Try } from './probes.ts';
+
+const client = '198.51.100.2';
+const server = '10.0.0.2';
+const serverPorts = ['tcp:80', 'tcp:8080', 'tcp:22', 'udp:53', 'udp:5353'];
+
+const picture = `
+   client                        gateway                          server
+  ┌──────────────┐   ┌───────────────────────────────┐   ┌────────────────┐
+  │ ${client} ├───┤ 198.51.100.1         10.0.0.1 ├───┤ ${server}       │
+  └──────────────┘   │        ╲             ╱        │   │ HTTP 80, 8080  │
+                     │         fw0 ⇄ tunwall run     │   │ TCP 22, UDP 53 │
+                     └───────────────────────────────┘   └────────────────┘
+`;
+
+const serversFile = `servers:
+  - name: server
+    addresses: [${server}]
+    templates: [web]
+`;
+
+const before = {
+  icmp: '  - { protocol: icmp, comment: ping }',
+  tcp: '  - { protocol: tcp, ports: [80], comment: HTTP }',
+};
+const after = {
+  icmp: '# - { protocol: icmp, comment: ping }',
+  tcp: '  - { protocol: tcp, ports: [80, 8080], comment: HTTP }',
+};
+
+function template(lines: typeof before): string {
+  return `description: A web server that also answers DNS
+inbound:
+${lines.tcp}
+  - { protocol: udp, ports: [53], sources: [198.51.100.0/24] }
+${lines.icmp}
+outbound:
+  - { protocol: tcp, ports: [80], destinations: [${client}] }
+`;
+}
+
+export interface DemoOptions {
+  /** End after the last try instead of waiting for Ctrl-C. */
+  readonly once: boolean;
+  readonly json: boolean;
+  /** Prints a line. */
+  readonly print: (line: string) => void;
+  /** Lays rows out under a heading. */
+  readonly formatTable: (
+    heading: readonly string[],
+    rows: readonly (readonly string[])[],
+  ) => string;
+  /** The compiled main.js. */
+  readonly program: string;
+}
+
+/** As a shell reports a program that Ctrl-C has ended. */
+const interruptedExitCode = 130;
+
+interface Result {
+  readonly round: number;
+  readonly what: string;
+  readonly from: string;
+  readonly expected: Outcome;
+  readonly happened: Outcome;
+}
+
+type Expectation = readonly [Try, Outcome, Outcome];
+
+/** Each try with what is expected before and after the edit. */
+const expectations: readonly Expectation[] = [
+  [ping('client', server), 'passes', 'blocked'],
+  [http('client', server, 80), 'passes', 'passes'],
+  [http('client', server, 8080), 'blocked', 'passes'],
+  [http('client', server, 22), 'blocked', 'blocked'],
+  [udp('client', server, 53), 'passes', 'passes'],
+  [udp('client', server, 5353), 'blocked', 'blocked'],
+  [http('server', client, 80), 'passes', 'passes'],
+  [http('server', client, 8080), 'blocked', 'blocked'],
+  [ping('server', client), 'blocked', 'blocked'],
+];
+
+/** Runs the demonstration. Returns the exit code: 1 if anything was not as expected. */
+export async function runDemo(options: DemoOptions): Promise<number> {
+  const obstacle = await whyNoLab(['ip', 'ping', 'curl', 'nc']);
+  if (obstacle !== undefined) throw obstacle;
+  const say = options.json ? () => undefined : options.print;
+  const lab = Lab.create('twdemo');
+  const interrupted = new Promise<void>((resolve) => {
+    process.once('SIGINT', resolve);
+    process.once('SIGTERM', resolve);
+    process.once('SIGHUP', resolve);
+  });
+  try {
+    const finished = demonstrate(lab, options, say);
+    const exitCode = await Promise.race([finished, interrupted]);
+    if (exitCode === undefined) return interruptedExitCode;
+    if (!options.once) await followReloads(lab, say, interrupted);
+    return exitCode;
+  } finally {
+    say('\nremoving the namespaces');
+    await lab.close();
+  }
+}
+
+async function demonstrate(
+  lab: Lab,
+  options: DemoOptions,
+  say: (line: string) => void,
+): Promise<number> {
+  say(picture);
+  say('building the network');
+  await lab.buildStar('gateway', [
+    { name: 'client', address: `${client}/24`, gatewayAddress: '198.51.100.1/24' },
+    { name: 'server', address: `${server}/24`, gatewayAddress: '10.0.0.1/24' },
+  ]);
+  await startServers(lab, 'server', serverPorts);
+  await startServers(lab, 'client', ['tcp:80', 'tcp:8080']);
+
+  say('starting the firewall');
+  const config = join(lab.directory, 'config');
+  const templateFile = join(config, 'templates', 'web.yaml');
+  mkdirSync(join(config, 'templates'), { recursive: true });
+  writeFileSync(join(config, 'servers.yaml'), serversFile);
+  writeFileSync(templateFile, template(before));
+  const logFile = logFileOf(lab);
+  await lab.mustExec('gateway', [
+    process.execPath,
+    options.program,
+    'gateway',
+    'up',
+    '--config',
+    config,
+  ]);
+  const log = openSync(logFile, 'a');
+  const firewall = lab.spawn(
+    'gateway',
+    [process.execPath, options.program, 'run', '--config', config],
+    log,
+  );
+  firewall.on('exit', (code) => {
+    if (code !== null) say(`the firewall has ended with exit code ${code}; its log: ${logFile}`);
+  });
+  await waitForEpoch(lab, 1, logFile);
+
+  const results: Result[] = [];
+  const round = async (number: 1 | 2): Promise<void> => {
+    for (const expectation of expectations) {
+      const [probe] = expectation;
+      const happened = await attempt(lab, probe);
+      const { what, from } = probe;
+      results.push({ round: number, what, from, expected: expectation[number], happened });
+    }
+    say(
+      tableOf(
+        results.filter((each) => each.round === number),
+        options,
+      ),
+    );
+  };
+
+  say(`\n${templateFile}:\n\n${indent(template(before))}`);
+  await round(1);
+  say(`\nediting ${templateFile}:\n`);
+  say(`  - ${before.tcp.trim()}\n  + ${after.tcp.trim()}`);
+  say(`  - ${before.icmp.trim()}\n  + ${after.icmp.trim()}\n`);
+  writeFileSync(templateFile, template(after));
+  await waitForEpoch(lab, 2, logFile);
+  await round(2);
+
+  const failed = results.filter(({ expected, happened }) => expected !== happened).length;
+  if (options.json) {
+    options.print(JSON.stringify({ ok: failed === 0, tries: results }, undefined, 2));
+  } else {
+    say(failed === 0 ? '\neverything was as expected' : `\n${failed} tries were not as expected`);
+  }
+  if (!options.once) say(invitation(lab, templateFile, logFile));
+  return failed === 0 ? 0 : 1;
+}
+
+async function startServers(lab: Lab, host: string, ports: readonly string[]): Promise<void> {
+  const script = new URL('./servers.js', import.meta.url).pathname;
+  const child = lab.spawn(host, [process.execPath, script, ...ports], 'pipe');
+  const [line] = (await Promise.race([
+    once(child.stdout!, 'data'),
+    once(child, 'exit').then(() => [`the servers on ${host} have ended`]),
+  ])) as [unknown];
+  if (!String(line).startsWith('ready')) throw new Error(String(line));
+}
+
+function logFileOf(lab: Lab): string {
+  return join(lab.directory, 'firewall.log');
+}
+
+/** Waits until the firewall judges by this epoch. */
+async function waitForEpoch(lab: Lab, epoch: number, logFile: string): Promise<void> {
+  const command = ['curl', '-s', '--max-time', '1', 'http://127.0.0.1:8740/healthz'];
+  for (let tries = 0; tries < 100; tries++) {
+    const { code, stdout } = await lab.exec('gateway', command);
+    if (code === 0 && (JSON.parse(stdout) as { epoch: number }).epoch >= epoch) return;
+    await sleep(100);
+  }
+  throw new Error(`the firewall does not answer; its log:\n${readFileSync(logFile, 'utf8')}`);
+}
+
+function tableOf(results: readonly Result[], options: DemoOptions): string {
+  const rows = results.map(({ from, what, expected, happened }) => [
+    from,
+    what,
+    expected,
+    happened,
+    expected === happened ? 'ok' : 'NOT OK',
+  ]);
+  return options.formatTable(['from', 'try', 'expected', 'happened', ''], rows);
+}
+
+function indent(text: string): string {
+  return text.replace(/^(?=.)/gm, '  ');
+}
+
+function invitation(lab: Lab, templateFile: string, logFile: string): string {
+  const gateway = lab.namespace('gateway');
+  return `
+It stays up until Ctrl-C. In another terminal:
+
+  ip netns exec ${lab.namespace('client')} ping ${server}
+  ip netns exec ${lab.namespace('client')} curl http://${server}:8080/
+  ip netns exec ${gateway} curl -s http://127.0.0.1:8740/metrics | grep ^tunwall
+  $EDITOR ${templateFile}
+  tail -f ${logFile}
+`;
+}
+
+/** Tells of every reload that the log tells of, until Ctrl-C. */
+async function followReloads(
+  lab: Lab,
+  say: (line: string) => void,
+  interrupted: Promise<void>,
+): Promise<void> {
+  const logFile = logFileOf(lab);
+  let seen = readFileSync(logFile, 'utf8').length;
+  const goOn = interrupted.then(() => false);
+  while (await Promise.race([sleep(300, true), goOn])) {
+    const fresh = readFileSync(logFile, 'utf8').slice(seen);
+    const complete = fresh.slice(0, fresh.lastIndexOf('\n') + 1);
+    seen += complete.length;
+    for (const line of complete.split('\n').filter((text) => text !== '')) {
+      const entry = JSON.parse(line) as Record<string, unknown>;
+      if (entry['msg'] === 'policy changed') say(`reloaded: epoch ${String(entry['epoch'])}`);
+      else if ('problem' in entry) {
+        const { file, line: at, column, field, problem } = entry;
+        say(`refused: ${[file, at, column].join(':')}: ${String(field)}: ${String(problem)}`);
+      }
+    }
+  }
+}

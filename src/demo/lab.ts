@@ -1,0 +1,193 @@
+/**
+ * A network of our own: namespaces, cables between them, and programs that run in them.
+ *
+ * Life: `Lab.create` starts a watchdog, hosts and cables are added, programs run; at the end the watchdog removes all of it.
+ * The watchdog is a shell that waits on a pipe whose other end only this process has. `close` closes the pipe; so does the
+ * kernel when this process dies, however it dies. There is no second way to clean up that could be forgotten.
+ */
+import { execFile, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** A host: its name, its address with prefix length, and the gateway's address on the same cable. */
+export interface HostPlan {
+  readonly name: string;
+  readonly address: string;
+  readonly gatewayAddress: string;
+}
+
+export interface Finished {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface ExecOptions {
+  readonly timeoutMs?: number;
+  readonly input?: string;
+}
+
+/** $1: what the namespaces' names begin with, $2: directory to remove. */
+const watchdogScript = `
+trap '' INT TERM HUP
+cat > /dev/null
+for namespace in $(ip netns list | cut -d ' ' -f 1 | grep "^$1-"); do
+  ip netns pids "$namespace" | xargs -r kill -9
+  inode=$(stat -Lc %i "/run/netns/$namespace") && rm -f "/run/tunwall/gateway-$inode.json"
+  ip netns del "$namespace"
+done
+rm -rf "$2"
+`;
+
+export class LabError extends Error {
+  override name = 'LabError';
+  readonly hint: string;
+
+  constructor(message: string, hint: string) {
+    super(message);
+    this.hint = hint;
+  }
+}
+
+export class Lab {
+  /** What the names of this lab's namespaces begin with. */
+  readonly tag: string;
+  /** A directory for files; it goes with the lab. */
+  readonly directory: string;
+  readonly #watchdog: ChildProcess;
+  readonly #children: ChildProcess[] = [];
+
+  /** @param name short, because interface names are */
+  static create(name: string): Lab {
+    const tag = `${name}-${process.pid.toString(36)}${Math.floor(performance.now()).toString(36)}`;
+    return new Lab(tag);
+  }
+
+  private constructor(tag: string) {
+    this.tag = tag;
+    this.directory = mkdtempSync(join(tmpdir(), `${tag}-`));
+    this.#watchdog = spawn('sh', ['-c', watchdogScript, 'sh', tag, this.directory], {
+      stdio: ['pipe', 'ignore', 'ignore'],
+      // A group of its own: Ctrl-C is for us, not for it.
+      detached: true,
+    });
+  }
+
+  /** Name of a host's namespace. */
+  namespace(host: string): string {
+    return `${this.tag}-${host}`;
+  }
+
+  /** A gateway with one cable to each host; the hosts' default route leads to it. Interface names are the hosts' names. */
+  async buildStar(gateway: string, hosts: readonly HostPlan[]): Promise<void> {
+    await this.addHost(gateway);
+    for (const { name, address, gatewayAddress } of hosts) {
+      await this.addHost(name);
+      await this.connect(name, 'eth0', gateway, name);
+      await this.ip(name, 'addr', 'add', address, 'dev', 'eth0');
+      await this.ip(gateway, 'addr', 'add', gatewayAddress, 'dev', name);
+      await this.ip(name, 'route', 'add', 'default', 'via', gatewayAddress.split('/')[0]!);
+    }
+  }
+
+  async addHost(host: string): Promise<void> {
+    await must('ip', ['netns', 'add', this.namespace(host)]);
+    await this.ip(host, 'link', 'set', 'lo', 'up');
+  }
+
+  /** A cable, both ends up. */
+  async connect(a: string, aName: string, b: string, bName: string): Promise<void> {
+    const peer = ['peer', 'name', bName, 'netns', this.namespace(b)];
+    await this.ip(a, 'link', 'add', aName, 'type', 'veth', ...peer);
+    await this.ip(a, 'link', 'set', aName, 'up');
+    await this.ip(b, 'link', 'set', bName, 'up');
+  }
+
+  /** `ip` in a host's namespace; throws when it fails. */
+  async ip(host: string, ...args: string[]): Promise<string> {
+    return await must('ip', ['-n', this.namespace(host), ...args]);
+  }
+
+  /** Runs a program to its end. It is not an error if it fails or has to be stopped after `timeoutMs` (code 124). */
+  exec(host: string, command: readonly string[], options: ExecOptions = {}): Promise<Finished> {
+    const args = ['netns', 'exec', this.namespace(host), ...command];
+    return run('ip', args, options);
+  }
+
+  /** The same; throws when it fails. */
+  async mustExec(
+    host: string,
+    command: readonly string[],
+    options: ExecOptions = {},
+  ): Promise<string> {
+    const { code, stdout, stderr } = await this.exec(host, command, options);
+    if (code === 0) return stdout;
+    throw new Error(`${host}: ${command.join(' ')} failed with ${code}: ${stderr}${stdout}`);
+  }
+
+  /** Starts a program that goes on; it ends with the lab at the latest. */
+  spawn(
+    host: string,
+    command: readonly string[],
+    stdio: 'ignore' | 'pipe' | number = 'ignore',
+  ): ChildProcess {
+    const child = spawn('ip', ['netns', 'exec', this.namespace(host), ...command], {
+      stdio: ['ignore', stdio, stdio],
+    });
+    this.#children.push(child);
+    return child;
+  }
+
+  /** Removes everything; resolves when it is gone. */
+  async close(): Promise<void> {
+    if (this.#watchdog.exitCode !== null) return;
+    this.#watchdog.stdin!.end();
+    await once(this.#watchdog, 'exit');
+  }
+}
+
+/** Runs a program and gathers what it prints. */
+export function run(
+  file: string,
+  args: readonly string[],
+  { timeoutMs = 60_000, input }: ExecOptions = {},
+): Promise<Finished> {
+  return new Promise((resolve) => {
+    const options = { timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: 64 << 20 } as const;
+    const child = execFile(file, args, options, (error, stdout, stderr) => {
+      const code = error === null ? 0 : error.killed === true ? 124 : Number(error.code);
+      resolve({ code: Number.isNaN(code) ? 127 : code, stdout, stderr });
+    });
+    // A program that ends without reading its input is no error of ours.
+    child.stdin?.on('error', () => undefined);
+    child.stdin?.end(input);
+  });
+}
+
+async function must(file: string, args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await run(file, args);
+  if (code === 0) return stdout;
+  throw new Error(`${file} ${args.join(' ')} failed with ${code}: ${stderr}`);
+}
+
+/** Why a lab cannot be made here, as an error for the user; or nothing. */
+export async function whyNoLab(tools: readonly string[]): Promise<LabError | undefined> {
+  if (process.getuid?.() !== 0) {
+    return new LabError('network namespaces need root', 'run it with sudo');
+  }
+  for (const tool of tools) {
+    const { code } = await run('sh', ['-c', `command -v ${tool}`]);
+    if (code !== 0) {
+      return new LabError(
+        `the program ${tool} is missing`,
+        'scripts/demo installs what is missing',
+      );
+    }
+  }
+  const { code } = await run('test', ['-c', '/dev/net/tun']);
+  if (code !== 0) return new LabError('/dev/net/tun is missing', 'modprobe tun');
+  return undefined;
+}
