@@ -97,10 +97,10 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   if (obstacle !== undefined) throw obstacle;
   const say = options.json ? () => undefined : options.print;
   const lab = Lab.create('twdemo');
-  const interrupted = new Promise<void>((resolve) => {
-    process.once('SIGINT', resolve);
-    process.once('SIGTERM', resolve);
-    process.once('SIGHUP', resolve);
+  const interrupted = new Promise<undefined>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+      process.once(signal, () => resolve(undefined));
+    }
   });
   try {
     const finished = demonstrate(lab, options, say);
@@ -246,7 +246,7 @@ It stays up until Ctrl-C. In another terminal:
 async function followReloads(
   lab: Lab,
   say: (line: string) => void,
-  interrupted: Promise<void>,
+  interrupted: Promise<undefined>,
 ): Promise<void> {
   const logFile = logFileOf(lab);
   let seen = readFileSync(logFile, 'utf8').length;

