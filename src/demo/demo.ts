@@ -173,8 +173,8 @@ async function demonstrate(
   say(`\n${templateFile}:\n\n${indent(template(before))}`);
   await round(1);
   say(`\nediting ${templateFile}:\n`);
-  say(`  - ${before.tcp.trim()}\n  + ${after.tcp.trim()}`);
-  say(`  - ${before.icmp.trim()}\n  + ${after.icmp.trim()}\n`);
+  say(`  -${before.tcp}\n  +${after.tcp}`);
+  say(`  -${before.icmp}\n  +${after.icmp}\n`);
   writeFileSync(templateFile, template(after));
   await waitForEpoch(lab, 2, logFile);
   await round(2);
