@@ -15,6 +15,7 @@
 import { DropReason } from '../wire/drop-reason.ts';
 import type { DropReasonCode } from '../wire/drop-reason.ts';
 import { Protocol, Tcp, VnetHeader } from '../wire/headers.ts';
+import { copyBytes } from '../wire/readers.ts';
 import type { Packet } from '../wire/packet.ts';
 import {
   DatagramWord as Datagram,
@@ -138,10 +139,7 @@ export class FragmentStore {
       );
       fragment = this.#fragments[words + Fragment.next]!;
     }
-    into.set(
-      lastBytes.subarray(last.l4Offset, last.l4Offset + last.l4Length),
-      at + last.fragmentOffset,
-    );
+    copyBytes(lastBytes, last.l4Offset, into, at + last.fragmentOffset, last.l4Length);
     return this.#datagrams[record + Datagram.received]! + last.l4Length;
   }
 
@@ -372,10 +370,7 @@ export class FragmentStore {
     let chunk = fragment;
     for (let done = 0; ;) {
       const part = Math.min(fragmentChunkLength, length - done);
-      this.#data.set(
-        bytes.subarray(vnetOffset + done, vnetOffset + done + part),
-        chunk * fragmentChunkLength,
-      );
+      copyBytes(bytes, vnetOffset + done, this.#data, chunk * fragmentChunkLength, part);
       done += part;
       if (done === length) break;
       const following = this.#takeChunk();
@@ -409,7 +404,7 @@ export class FragmentStore {
     for (let done = 0; done < length;) {
       const part = Math.min(fragmentChunkLength - skip, length - done);
       const start = chunk * fragmentChunkLength + skip;
-      into.set(this.#data.subarray(start, start + part), at + done);
+      copyBytes(this.#data, start, into, at + done, part);
       done += part;
       skip = 0;
       chunk = this.#fragments[(chunk << fragmentShift) + Fragment.chunk]!;

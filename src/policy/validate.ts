@@ -44,8 +44,16 @@ function parsed<T>(what: string, parse: (value: string) => Parsed<T>): Field<T> 
   return scalar(what, (value) => (typeof value === 'string' ? parse(value) : undefined));
 }
 
-const ports: Field<PortRange[]> = list('ports', scalar('a port or a range of ports', parsePorts));
-const peers: Field<AddressRange[]> = list('addresses', parsed('an address', parsePeer));
+/** An empty list looks like "none", but absence means "all": it has to be said. */
+const noPorts = 'expected at least one port: leave the key out to mean all ports';
+const noPeers = 'expected at least one address: leave the key out, or write any, to mean all';
+
+const ports: Field<PortRange[]> = list(
+  'ports',
+  scalar('a port or a range of ports', parsePorts),
+  noPorts,
+);
+const peers: Field<AddressRange[]> = list('addresses', parsed('an address', parsePeer), noPeers);
 
 interface RuleFields {
   protocol: RuleProtocol;
@@ -121,8 +129,8 @@ export function validateTemplate(
     'a template with the keys inbound and outbound',
     {
       description: text('a text'),
-      inbound: list('rules', rule('inbound'), 0),
-      outbound: list('rules', rule('outbound'), 0),
+      inbound: list('rules', rule('inbound')),
+      outbound: list('rules', rule('outbound')),
     },
     [],
   );
@@ -152,8 +160,12 @@ export function validateServers(
     'a server',
     {
       name,
-      addresses: list('addresses', parsed('an IPv4 address', parseServerAddress)),
-      templates: list('template names', template, 0),
+      addresses: list(
+        'addresses',
+        parsed('an IPv4 address', parseServerAddress),
+        'expected at least one address',
+      ),
+      templates: list('template names', template),
       region: text('a text'),
       labels,
     },
@@ -193,7 +205,7 @@ export function validateServers(
   };
   const whole = mapping<{ servers?: Server[] }>(
     'a mapping with the key servers',
-    { servers: list('servers', unique, 0) },
+    { servers: list('servers', unique) },
     [],
   );
   const result = read(file, (place: Place) => whole(place)?.servers ?? [], []);
@@ -238,24 +250,32 @@ const reload: Field<GatewayConfig['reload']> = (place) => {
     { drain: integer(1, 86_400, ' of seconds') },
     ['drain'],
   );
-  return 'items' in place.node ? drain(place) : oneOf(['cut', 'keep'])(place);
+  if ('items' in place.node) return drain(place);
+  return scalar<'cut' | 'keep'>('cut, keep or { drain: SECONDS }', (value) =>
+    value === 'cut' || value === 'keep' ? { value } : undefined,
+  )(place);
 };
 
-const listen: Field<{ host: string; port: number }> = parsed('an address and a port', (value) => {
-  const match = /^([\d.]+):(\d{1,5})$/.exec(value);
-  const port = Number(match?.[2]);
-  const address = match === null ? undefined : parsePeer(match[1]!);
-  if (
-    match === null ||
-    address === undefined ||
-    'message' in address ||
-    port < 1 ||
-    port > 65_535
-  ) {
-    return { message: `expected an IPv4 address and a port like 127.0.0.1:8740, found "${value}"` };
-  }
-  return { value: { host: match[1]!, port } };
-});
+const listen: Field<{ host: string; port: number }> = parsed(
+  'an IPv4 address and a port like 127.0.0.1:8740',
+  (value) => {
+    const match = /^([\d.]+):(\d{1,5})$/.exec(value);
+    const port = Number(match?.[2]);
+    const address = match === null ? undefined : parsePeer(match[1]!);
+    if (
+      match === null ||
+      address === undefined ||
+      'message' in address ||
+      port < 1 ||
+      port > 65_535
+    ) {
+      return {
+        message: `expected an IPv4 address and a port like 127.0.0.1:8740, found "${value}"`,
+      };
+    }
+    return { value: { host: match[1]!, port } };
+  },
+);
 
 const timeout = integer(1, maxTimeoutSeconds, ' of seconds');
 const timeoutNames = Object.keys(defaultTimeoutSeconds) as TimeoutName[];

@@ -28,9 +28,14 @@ export class YamlFile {
       uniqueKeys: true,
     });
     for (const error of document.errors) {
-      this.#add('error', error.pos[0], '', `not valid YAML: ${error.message}`);
+      const message =
+        error.code === 'MULTIPLE_DOCS' ? 'expected one document in a file' : error.message;
+      this.#add('error', error.pos[0], '', `not valid YAML: ${message}`);
     }
-    this.root = document.errors.length > 0 ? null : document.contents;
+    const { contents, errors } = document;
+    // A file with comments only, or with nothing behind `---`, is an empty one.
+    const empty = isScalar(contents) && contents.value === null;
+    this.root = errors.length > 0 || empty ? null : contents;
     let aliases = 0;
     this.#resolve = (node) => {
       if (!isAlias(node)) return node;
@@ -57,15 +62,14 @@ export class YamlFile {
   }
 
   #add(severity: Problem['severity'], offset: number, path: string, message: string): void {
-    const { line, col } = this.#lines.linePos(offset);
-    this.problems.push({
-      severity,
-      file: this.#name,
-      line: Math.max(1, line),
-      column: Math.max(1, col),
-      path,
-      message,
-    });
+    const { line: foundLine, col } = this.#lines.linePos(offset);
+    const line = Math.max(1, foundLine);
+    const column = Math.max(1, col);
+    // A value that two checks look at is told of once.
+    const told = this.problems.some(
+      (each) => each.line === line && each.column === column && each.message === message,
+    );
+    if (!told) this.problems.push({ severity, file: this.#name, line, column, path, message });
   }
 }
 
@@ -149,19 +153,22 @@ export function oneOf<const T extends string>(words: readonly T[]): Field<T> {
   });
 }
 
-/** A list with at least one item, each read by `item`. */
-export function list<T>(what: string, item: Field<T>, minimum = 1): Field<T[]> {
+/** A list, each item read by `item`. @param whenEmpty what to tell of an empty list, if it may not be empty */
+export function list<T>(what: string, item: Field<T>, whenEmpty?: string): Field<T[]> {
   return (place) => {
     if (!isSeq(place.node)) {
-      reportExpected(place, `a list of ${what}`);
-      return undefined;
-    }
-    if (place.node.items.length < minimum) {
+      const hint =
+        isScalar(place.node) && place.node.value !== null ? `: write [${String(place.node)}]` : '';
+      const found = describe(place.node);
       place.file.report(
         place.node,
         place.path,
-        `expected at least one of ${what}: an empty list looks like none, but leaving the key out means all`,
+        `expected a list of ${what}, found ${found}${hint}`,
       );
+      return undefined;
+    }
+    if (place.node.items.length === 0 && whenEmpty !== undefined) {
+      place.file.report(place.node, place.path, whenEmpty);
       return undefined;
     }
     const values: T[] = [];

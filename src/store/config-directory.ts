@@ -4,7 +4,8 @@
  * Nothing is changed here and nothing is kept: a caller gets the state of the directory at one moment. If files change
  * while they are being read, the directory is read again.
  */
-import { readFile, readdir, stat } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { lstat, readFile, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { GatewayConfig, Problem, Server, Template } from '../policy/types.ts';
 import {
@@ -26,6 +27,8 @@ export interface ConfigDirectory {
   readonly templates: readonly Template[];
   readonly servers: readonly Server[];
   readonly problems: readonly Problem[];
+  /** Digest of the names and contents of everything read: equal for equal directories. */
+  readonly revision: string;
 }
 
 interface RawFile {
@@ -63,12 +66,30 @@ export async function readConfigDirectory(directory: string): Promise<ConfigDire
   }
 }
 
+/** The revision that reading the directory now would give. */
+export async function readRevision(directory: string): Promise<string> {
+  try {
+    return revisionOf(await readRaw(directory));
+  } catch {
+    return '';
+  }
+}
+
+function revisionOf(raw: RawDirectory): string {
+  const hash = createHash('sha256');
+  for (const file of [raw.gateway, raw.servers, ...(raw.templates ?? [])]) {
+    hash.update(JSON.stringify([file?.name, file?.text, file?.problem]));
+  }
+  return hash.digest('hex');
+}
+
 function broken(file: string, message: string): ConfigDirectory {
   return {
     gateway: defaultGatewayConfig,
     templates: [],
     servers: [],
     problems: [{ severity: 'error', file, line: 0, column: 0, path: '', message }],
+    revision: '',
   };
 }
 
@@ -139,10 +160,17 @@ async function readText(directory: string, name: string): Promise<RawFile | unde
     return { name, text, problem: undefined };
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') return undefined;
+    if (code === 'ENOENT') return await brokenLink(directory, name);
     const problem = code === 'ERR_ENCODING_INVALID_ENCODED_DATA' ? 'not UTF-8' : reasonOf(error);
     return { name, text: undefined, problem };
   }
+}
+
+/** A link whose target is missing must not pass for a file that is not there. */
+async function brokenLink(directory: string, name: string): Promise<RawFile | undefined> {
+  const link = await lstat(join(directory, name)).catch(() => undefined);
+  if (link === undefined) return undefined;
+  return { name, text: undefined, problem: 'the link leads nowhere' };
 }
 
 function validate(directory: string, raw: RawDirectory): ConfigDirectory {
@@ -192,5 +220,5 @@ function validate(directory: string, raw: RawDirectory): ConfigDirectory {
     const message = 'does not exist: no server is protected, and everything forwarded is dropped';
     fileProblem('servers.yaml', message, 'warning');
   }
-  return { gateway, templates, servers: servers ?? [], problems };
+  return { gateway, templates, servers: servers ?? [], problems, revision: revisionOf(raw) };
 }

@@ -3,14 +3,19 @@
  *
  * Editors save in several steps, and a deployment changes several files: changes are gathered until it is quiet, but not for
  * longer than half a second. What changes while the caller is at work is read afterwards; calls never overlap.
+ *
+ * Of changes that follow each other within a few milliseconds chokidar tells only the first, and a change that comes while a
+ * file is being read may leave the file's times as they were. So a reading is confirmed a moment later, by content.
  */
 import { watch } from 'chokidar';
 import type { FSWatcher } from 'chokidar';
-import { readConfigDirectory } from './config-directory.ts';
+import { readConfigDirectory, readRevision } from './config-directory.ts';
 import type { ConfigDirectory } from './config-directory.ts';
 
 const quietMs = 50;
 const patienceMs = 500;
+/** When the last reading is compared with the directory. */
+const confirmMs = 250;
 
 export interface ConfigWatcherOptions {
   /** The directory has changed, or `poke` was called. What it returns is awaited before the next call. */
@@ -23,6 +28,7 @@ export class ConfigWatcher {
   readonly #options: ConfigWatcherOptions;
   #watcher: FSWatcher | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #confirmTimer: NodeJS.Timeout | undefined;
   #firstChangeMs = 0;
   #pending = false;
   #running: Promise<void> | undefined;
@@ -48,6 +54,7 @@ export class ConfigWatcher {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
+    clearTimeout(this.#confirmTimer);
     await this.#watcher?.close();
     await this.#running;
   }
@@ -107,11 +114,21 @@ export class ConfigWatcher {
     while (this.#pending && !this.#closed) {
       this.#pending = false;
       const config = await readConfigDirectory(this.#directory);
+      this.#confirmLater(config.revision);
       try {
         await this.#options.onChange(config);
       } catch (error) {
         this.#options.onWarning(`the change could not be applied: ${(error as Error).message}`);
       }
     }
+  }
+
+  #confirmLater(revision: string): void {
+    clearTimeout(this.#confirmTimer);
+    this.#confirmTimer = setTimeout(() => {
+      void readRevision(this.#directory).then((now) => {
+        if (now !== revision) this.#changed();
+      });
+    }, confirmMs);
   }
 }

@@ -13,3 +13,14 @@ export function readI32(bytes: Uint8Array, offset: number): number {
     bytes[offset + 3]!
   );
 }
+
+/** Copies bytes between arrays. A loop, because `set` needs a view, and a view is an object per fragment. */
+export function copyBytes(
+  from: Uint8Array,
+  fromAt: number,
+  into: Uint8Array,
+  at: number,
+  length: number,
+): void {
+  for (let i = 0; i < length; i++) into[at + i] = from[fromAt + i]!;
+}

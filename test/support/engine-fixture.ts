@@ -62,7 +62,7 @@ export class EngineFixture {
     );
   }
 
-  static memoryFor(options: FixtureOptions): EngineMemory {
+  static memoryFor(options: Omit<FixtureOptions, 'policy'>): EngineMemory {
     const key = [0x0f1e2d3c, 0x4b5a6978] as const;
     return {
       flows: createFlowMemory(options.capacity ?? 1024, key),

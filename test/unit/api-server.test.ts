@@ -1,0 +1,87 @@
+/** What the HTTP server tells: health, and metrics by the names that dashboards rely on. */
+import { describe, expect, it } from 'vitest';
+import { buildApi } from '../../src/api/server.ts';
+import type { Health } from '../../src/api/server.ts';
+import { Counter, counterCount } from '../../src/engine/counters.ts';
+import { createMetrics } from '../../src/metrics/metrics.ts';
+import { DropReason, dropReasonNames } from '../../src/wire/drop-reason.ts';
+
+const counters = new Float64Array(counterCount);
+
+function api(health: Partial<Health> = {}): ReturnType<typeof buildApi> {
+  const metrics = createMetrics({
+    counter: (index) => counters[index]!,
+    flowsInState: (state) => state,
+    flowCapacity: 1024,
+    policyEpoch: () => 7,
+    policyRules: () => 3,
+    policyServers: () => 2,
+    policyTemplates: () => 1,
+    reloads: () => 6,
+    reloadFailures: () => 5,
+    tunTxDropped: () => 4,
+  });
+  return buildApi({
+    metrics,
+    health: () => ({ healthy: true, epoch: 7, reloadError: null, ...health }),
+  });
+}
+
+describe('/healthz', () => {
+  it('is 200 while packets are judged, also when a reload was refused', async () => {
+    const reply = await api({ reloadError: 'web.yaml:1:1: no' }).inject('/healthz');
+    expect(reply.statusCode).toBe(200);
+    expect(reply.json()).toEqual({ status: 'ok', epoch: 7, reloadError: 'web.yaml:1:1: no' });
+  });
+
+  it('is 503 when they are not', async () => {
+    const reply = await api({ healthy: false }).inject('/healthz');
+    expect(reply.statusCode).toBe(503);
+    expect(reply.json()).toEqual({ status: 'failed', epoch: 7, reloadError: null });
+  });
+});
+
+describe('/metrics', () => {
+  it('has every name, in the format of Prometheus', async () => {
+    const reply = await api().inject('/metrics');
+    expect(reply.headers['content-type']).toMatch(/^text\/plain; version=0\.0\.4/);
+    for (const name of [
+      'packets_total',
+      'bytes_total',
+      'drops_total',
+      'flows',
+      'flow_capacity',
+      'flow_evictions_total',
+      'flows_opened_total',
+      'flows_cut_total',
+      'policy_epoch',
+      'policy_rules',
+      'policy_reload_failures_total',
+      'tun_tx_dropped_total',
+    ]) {
+      expect(reply.body).toMatch(new RegExp(`^# HELP tunwall_${name} .+\\.$`, 'm'));
+      expect(reply.body).toMatch(new RegExp(`^tunwall_${name}(\\{.+\\})? \\d+$`, 'm'));
+    }
+    expect(reply.body).toContain(
+      'tunwall_packets_total{direction="inbound",protocol="tcp",verdict="pass"} 0',
+    );
+  });
+
+  it('counts drops under every reason there is', async () => {
+    counters.fill(0);
+    dropReasonNames.forEach((_, reason) => (counters[Counter.drops + reason] = 100 + reason));
+    // The device counts what it refuses by itself.
+    counters[Counter.writeFailures] = 100 + DropReason.writeFailed;
+    const { body } = await api().inject('/metrics');
+    dropReasonNames.forEach((name, reason) => {
+      if (reason === DropReason.none) return;
+      expect(body.includes(`tunwall_drops_total{reason="${name}"} ${100 + reason}\n`), name).toBe(
+        true,
+      );
+    });
+  });
+});
+
+it('what is not there is 404', async () => {
+  expect((await api().inject('/etc/passwd')).statusCode).toBe(404);
+});
