@@ -158,7 +158,8 @@ static int fill(const struct queue *queue, const struct view *view) {
       /* What was read before the error is judged; the error comes back with the next call. */
       return count > 0 ? (int)count : -1;
     }
-    if (length < (ssize_t)VNET_HEADER_LENGTH) continue;
+    /* A TUN gives no less than its header. What does is another file, whose end would be read for ever. */
+    if (length < (ssize_t)VNET_HEADER_LENGTH) break;
     view->offsets[count] = at;
     view->lengths[count] = (uint32_t)length;
     count++;

@@ -1,0 +1,96 @@
+/**
+ * Calls every function of the native addon with rubbish, from a seed, and with what almost fits. An exception is fine; a
+ * crash ends the process, and the parent test reports it. Usage: node --import tsx native-fuzz.ts SEED CALLS
+ */
+import { closeSync, openSync } from 'node:fs';
+import { createBatch } from '../../src/tun/batch.ts';
+import { loadAddon } from '../../src/tun/native.ts';
+import { seededRandom } from './seed.ts';
+
+const random = seededRandom(Number(process.argv[2]));
+const calls = Number(process.argv[3]);
+const addon = loadAddon();
+const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)]!;
+
+const size = { readSlots: 8, readBytes: 70_000, extraSlots: 4, extraBytes: 1000 };
+const devNull = openSync('/dev/null', 'r+');
+const closed = openSync('/dev/null', 'r');
+closeSync(closed);
+const wake = addon.createWake();
+
+function detached(): ArrayBuffer {
+  const { buffer } = createBatch(size);
+  structuredClone(buffer, { transfer: [buffer] });
+  return buffer;
+}
+
+const numbers = [
+  ...[0, -0, 1, -1, 2, 7, 12, 13, 0.5, NaN, Infinity, -Infinity],
+  ...[2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 53, -(2 ** 31), 1e300],
+];
+const others = (): unknown[] => [
+  ...[undefined, null, true, '', 'fw0', 'x'.repeat(300), 'a\0b', Symbol('s'), 10n, {}, [], () => 1],
+  ...[new ArrayBuffer(0), new ArrayBuffer(200), new ArrayBuffer(100_000), detached()],
+  ...[new SharedArrayBuffer(100_000), new Uint8Array(4), new DataView(new ArrayBuffer(8))],
+  new Proxy({}, {}),
+];
+const anything = (): unknown => (random() < 0.5 ? pick(numbers) : pick(others()));
+
+/** Descriptors that may be used or closed without harm to this process. */
+const descriptor = (): unknown => pick([devNull, closed, -1, 1e9, '3', undefined, wake]);
+
+interface AnyQueue {
+  read(...all: unknown[]): unknown;
+  write(...all: unknown[]): unknown;
+}
+const AnyQueue = addon.Queue as unknown as new (...all: unknown[]) => AnyQueue;
+
+function queue(): AnyQueue {
+  const batch = createBatch(size);
+  const args: unknown[] = [
+    pick([devNull, closed]),
+    wake,
+    batch.buffer,
+    batch.totalSlots,
+    batch.readSlots,
+    batch.readBytes,
+  ];
+  if (random() < 0.5) args[Math.floor(random() * args.length)] = anything();
+  // Not a descriptor of Node's own: a read of one that blocks would be no fault of the addon.
+  for (const at of [0, 1]) {
+    if (typeof args[at] === 'number' && args[at] < 1000) args[at] = pick([devNull, closed, -1]);
+  }
+  const made = new AnyQueue(...args);
+  // What a broken caller may have left in the batch.
+  for (let i = 0; i < batch.totalSlots; i++) {
+    batch.verdicts[i] = pick([0, 1, 1, 2, 255]);
+    batch.offsets[i] = random() < 0.5 ? random() * 2 ** 32 : batch.spareOffset;
+    batch.lengths[i] = pick([0, 9, 10, 100, 65_545, 65_546, 2 ** 32 - 1]);
+  }
+  if (random() < 0.2) structuredClone(batch.buffer, { transfer: [batch.buffer] });
+  return made;
+}
+
+const targets: (() => unknown)[] = [
+  () => addon.open(pick(['', 'x'.repeat(16), 'a/b', 'no such', anything()]) as string),
+  () => addon.setOffload(descriptor() as number, anything() as number),
+  () => addon.signalWake(descriptor() as number),
+  () => addon.close(pick([closed, -1, 1e9, 0, 1, 2, 'x', anything() === 3 ? 1e9 : NaN]) as number),
+  () => queue().read(pick([0, 1, anything()])),
+  () => queue().write(pick([0, 1, 8, 12, anything()])),
+  () => queue().read.call(pick([{}, undefined, addon]), 0),
+  () => queue().write(),
+  () => (addon.Queue as unknown as () => unknown)(),
+  () => Reflect.construct(AnyQueue, [devNull, 0, new ArrayBuffer(9)], Object),
+];
+
+let thrown = 0;
+for (let call = 0; call < calls; call++) {
+  try {
+    pick(targets)();
+  } catch (error) {
+    if (!(error instanceof Error) || error.message === '') throw error;
+    thrown++;
+  }
+}
+process.stdout.write(JSON.stringify({ calls, thrown }));
