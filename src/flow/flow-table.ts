@@ -471,6 +471,6 @@ export class FlowTable {
 }
 
 /** Fibonacci hashing of an address into a share bucket: server addresses are ours, nobody outside chooses them. */
-function shareBucket(address: number): number {
+export function shareBucket(address: number): number {
   return Math.imul(address, 0x9e3779b1) >>> 16;
 }

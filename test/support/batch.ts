@@ -2,10 +2,11 @@
 
 export const vnetLength = 10;
 
-/** A packet on its way through a batch; `vnetFlags` as in the virtio header (1 = partial checksum). */
+/** A packet on its way through a batch; flags and segmentation type as in the virtio header (1 = partial checksum). */
 export interface BatchPacket {
   bytes: Uint8Array;
   vnetFlags?: number;
+  gsoType?: number;
 }
 
 export class MemoryBatch {
@@ -35,9 +36,14 @@ export class MemoryBatch {
   fill(packets: readonly (Uint8Array | BatchPacket)[]): number {
     let at = 6;
     packets.forEach((packet, slot) => {
-      const { bytes, vnetFlags = 0 } = packet instanceof Uint8Array ? { bytes: packet } : packet;
+      const {
+        bytes,
+        vnetFlags = 0,
+        gsoType = 0,
+      } = packet instanceof Uint8Array ? { bytes: packet } : packet;
       this.bytes.fill(0, at, at + vnetLength);
       this.bytes[at] = vnetFlags;
+      this.bytes[at + 1] = gsoType;
       this.bytes.set(bytes, at + vnetLength);
       this.offsets[slot] = at;
       this.lengths[slot] = vnetLength + bytes.length;

@@ -11,7 +11,7 @@ import type { Policy } from '../../src/rules/policy.ts';
 import { dropReasonNames } from '../../src/wire/drop-reason.ts';
 import { MemoryBatch, vnetLength } from './batch.ts';
 import type { BatchPacket } from './batch.ts';
-import { checkFlowTable } from './table-check.ts';
+import { checkFlowTable, checkShares } from './table-check.ts';
 
 export interface FixtureOptions {
   policy: Policy;
@@ -97,6 +97,7 @@ export class EngineFixture {
 
   /** Checks the flow table's invariants; returns its flows. */
   check(): Set<number> {
+    checkShares(this.memory.flows);
     return checkFlowTable(this.memory.flows);
   }
 }

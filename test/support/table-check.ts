@@ -4,16 +4,32 @@ import { Control } from '../../src/flow/flow-memory.ts';
 import type { FlowMemory } from '../../src/flow/flow-memory.ts';
 import {
   Cold,
+  Direction,
   Hot,
   StateBits,
   coldWords,
   flowStateCount,
   hotShift,
 } from '../../src/flow/flow-record.ts';
-import { maxChainLength } from '../../src/flow/flow-table.ts';
+import { maxChainLength, shareBucket } from '../../src/flow/flow-table.ts';
 
 function must(condition: boolean, what: string): void {
   if (!condition) throw new Error(`flow table: ${what}`);
+}
+
+/** The server in whose share a flow is: who opened it outwards, otherwise who it was opened to. */
+export function serverOf(hot: Int32Array, flow: number): number {
+  const record = flow << hotShift;
+  const direction =
+    (hot[record + Hot.state]! & StateBits.directionMask) >> StateBits.directionShift;
+  return hot[record + (direction === Direction.outbound ? Hot.originalAddr : Hot.replyAddr)]!;
+}
+
+/** No share that is not a flow's: a walk over all of them, for when the table should be empty or a test ends. */
+export function checkShares(memory: FlowMemory): void {
+  const shared = new Int32Array(memory.shares).reduce((sum, count) => sum + Math.abs(count), 0);
+  const used = new Int32Array(memory.control)[Control.used]!;
+  must(shared === used, `shares add up to ${shared}, ${used} flows counted`);
 }
 
 /** @returns the indices of all flows in the table */
@@ -26,9 +42,9 @@ export function checkFlowTable(memory: FlowMemory): Set<number> {
   const stateOf = (flow: number): number => hot[(flow << hotShift) + Hot.state]!;
 
   const chained = new Set<number>();
-  for (const [bucket, first] of buckets.entries()) {
+  for (let bucket = 0; bucket < buckets.length; bucket++) {
     let length = 0;
-    for (let flow = first; flow !== 0; flow = hot[(flow << hotShift) + Hot.next]!) {
+    for (let flow = buckets[bucket]!; flow !== 0; flow = hot[(flow << hotShift) + Hot.next]!) {
       must(!chained.has(flow), `flow ${flow} is in two places of the chains (bucket ${bucket})`);
       must((stateOf(flow) & StateBits.inUse) !== 0, `flow ${flow} is chained but free`);
       chained.add(flow);
@@ -66,12 +82,14 @@ export function checkFlowTable(memory: FlowMemory): Set<number> {
   perState.forEach((count, state) => {
     must(control[Control.stateCount + state] === count, `count of state ${state}`);
   });
-  const shared = shares.reduce((sum, count) => sum + count, 0);
-  must(shared === used, `shares add up to ${shared}, ${used} flows counted`);
-  must(
-    shares.every((count) => count >= 0),
-    'a share is negative',
-  );
+  const perShare = new Map<number, number>();
+  for (const flow of chained) {
+    const share = shareBucket(serverOf(hot, flow));
+    perShare.set(share, (perShare.get(share) ?? 0) + 1);
+  }
+  for (const [share, count] of perShare) {
+    must(shares[share] === count, `share ${share} says ${shares[share]} flows, it has ${count}`);
+  }
 
   const free = new Set<number>();
   for (

@@ -10,7 +10,7 @@ import { FlowTable } from '../../src/flow/flow-table.ts';
 import { TimeoutList, defaultTimeoutSeconds } from '../../src/flow/timeouts.ts';
 import { DropReason } from '../../src/wire/drop-reason.ts';
 import { seed } from '../support/seed.ts';
-import { checkFlowTable } from '../support/table-check.ts';
+import { checkFlowTable, checkShares } from '../support/table-check.ts';
 
 const timeoutsMs = Object.keys(TimeoutList).map(
   (name) => defaultTimeoutSeconds[name as keyof typeof TimeoutList] * 1000,
@@ -34,7 +34,11 @@ function makeTable(capacity: number, serverShare = Infinity) {
     const state = list === FlowList.tcpEstablished ? FlowState.established : FlowState.synSent;
     return table.insert(6, client, 1000, to, 80, state, list, Direction.inbound, 1, nowMs);
   };
-  return { memory, table, counters, find, open, check: () => checkFlowTable(memory) };
+  const check = (): Set<number> => {
+    checkShares(memory);
+    return checkFlowTable(memory);
+  };
+  return { memory, table, counters, find, open, check };
 }
 
 describe('FlowTable', () => {
