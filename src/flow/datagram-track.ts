@@ -9,7 +9,7 @@ import type { FlowTable } from './flow-table.ts';
 /** Answered UDP that goes on for longer than this is a stream. */
 const streamAfterMs = 2000;
 
-/** A datagram of a UDP flow; every one keeps the flow alive. */
+/** A datagram of a UDP flow; every one keeps the flow alive. A stream stays one: its age wraps around after 25 days. */
 export function trackUdp(
   table: FlowTable,
   flow: FlowIndex,
@@ -24,8 +24,9 @@ export function trackUdp(
     return;
   }
   hot[at]! |= StateBits.seenReply;
+  const isStream = (hot[at]! & StateBits.assured) !== 0;
   const ageMs = (nowMs - table.cold[flow * coldWords + Cold.created]!) | 0;
-  if (answered && ageMs > streamAfterMs) {
+  if (isStream || (answered && ageMs > streamAfterMs)) {
     hot[at]! |= StateBits.assured;
     table.refresh(flow, FlowState.udpStream, FlowList.udpStream, nowMs);
     return;

@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { Counter, trafficIndex } from '../../src/engine/counters.ts';
 import { ReloadMode } from '../../src/engine/engine.ts';
-import { Direction } from '../../src/flow/flow-record.ts';
+import { Control } from '../../src/flow/flow-memory.ts';
+import { Direction, FlowState } from '../../src/flow/flow-record.ts';
 import { DropReason } from '../../src/wire/drop-reason.ts';
 import { EngineFixture } from '../support/engine-fixture.ts';
 import { icmpMessage, icmpQuery, ipv4, tcp, udp } from '../support/packets.ts';
@@ -82,6 +83,17 @@ describe('policy', () => {
   });
 });
 
+/** UDP flows by state. */
+function udpFlows(f: EngineFixture): Record<string, number> {
+  const { control } = f.engine.table;
+  const count = (state: number): number => control[Control.stateCount + state]!;
+  return {
+    unanswered: count(FlowState.udpUnanswered),
+    answered: count(FlowState.udpAnswered),
+    stream: count(FlowState.udpStream),
+  };
+}
+
 describe('UDP', () => {
   it('answers need no rule; a stranger does', () => {
     const f = fixture();
@@ -99,6 +111,18 @@ describe('UDP', () => {
     expect(f.judge(udp(web, client, 53, 4000))).toBe('pass');
     f.nowMs += 120_000;
     expect(f.judge(udp(web, client, 53, 4000))).toBe('no-outbound-rule');
+  });
+
+  it('stays a stream when its age in ms is beyond 2^31', () => {
+    const f = new EngineFixture({ policy: policy(), timeouts: { udpStream: 20 * 86_400 } });
+    f.forward(udp(client, web, 4000, 53), udp(web, client, 53, 4000));
+    f.nowMs += 2001;
+    f.forward(udp(client, web, 4000, 53));
+    for (let halves = 0; halves < 2; halves++) {
+      f.nowMs += 15 * 86_400_000;
+      expect(f.judge(udp(web, client, 53, 4000))).toBe('pass');
+      expect(udpFlows(f)).toEqual({ unanswered: 0, answered: 0, stream: 1 });
+    }
   });
 });
 
