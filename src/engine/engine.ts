@@ -91,6 +91,8 @@ export class Engine {
   #policy: Policy;
   #reloadMode: number = ReloadMode.cut;
   #drainUntilMs = 0;
+  /** A flow was met that the policy forbids and draining lets live: the sweep comes back for it. */
+  #spared = false;
   /** Direction of the packet in hand. */
   #direction: number = Direction.none;
   #nowMs = 0;
@@ -138,6 +140,7 @@ export class Engine {
     this.#policy = policy;
     this.#reloadMode = mode;
     this.#drainUntilMs = drainUntilMs;
+    this.#spared = false;
     const control = this.table.control;
     control[Control.sweepCursor] = 1;
     control[Control.sweepRemaining] = control[Control.firstFresh]! - 1;
@@ -437,9 +440,10 @@ export class Engine {
         hot[record + Hot.ports]! & 0xffff,
       );
       if (allowed !== MatchResult.allowed) {
-        return (
-          this.#reloadMode === ReloadMode.drain && ((this.#nowMs - this.#drainUntilMs) | 0) < 0
-        );
+        if (this.#reloadMode !== ReloadMode.drain) return false;
+        if (((this.#nowMs - this.#drainUntilMs) | 0) >= 0) return false;
+        this.#spared = true;
+        return true;
       }
     }
     hot[record + Hot.epoch] = this.#policy.epoch;
@@ -465,12 +469,9 @@ export class Engine {
       flow = (flow + 1) as FlowIndex;
       remaining--;
     }
-    // Flows that are being drained are visited again until the deadline has passed.
-    if (
-      remaining === 0 &&
-      this.#reloadMode === ReloadMode.drain &&
-      ((this.#nowMs - this.#drainUntilMs) | 0) < 0
-    ) {
+    // A round that met none of them is the last one. The clock does not say so: a round takes several ticks.
+    if (remaining === 0 && this.#spared) {
+      this.#spared = false;
       remaining = control[Control.firstFresh]! - 1;
       flow = 1 as FlowIndex;
     }

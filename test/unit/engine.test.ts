@@ -293,6 +293,30 @@ describe('a new policy', () => {
     expect(f.check().size).toBe(0);
     expect(f.counter(Counter.flowsCut)).toBe(2);
   });
+
+  it('drains all of them, also when the deadline passes in the middle of the sweep', () => {
+    const f = new EngineFixture({ policy: policy(), capacity: 16_384 });
+    for (let port = 1; port <= 10_000; port += 50) {
+      f.forward(...Array.from({ length: 50 }, (_, i) => udp(client, web, port + i, 53)));
+    }
+    f.engine.setPolicy(withoutDns(2), ReloadMode.drain, f.nowMs + 10_000);
+    f.nowMs += 9999;
+    f.engine.tick(f.nowMs);
+    expect(f.check().size).toBe(10_000);
+    f.nowMs += 1;
+    for (let tick = 0; tick < 4; tick++) f.engine.tick(f.nowMs);
+    expect(f.check().size).toBe(0);
+    expect(f.engine.table.control[Control.sweepRemaining]).toBe(0);
+  });
+
+  it('a sweep that has nothing to drain ends before the deadline', () => {
+    const f = fixture();
+    f.forward(syn);
+    f.engine.setPolicy(withoutDns(2), ReloadMode.drain, f.nowMs + 10_000);
+    expect(f.engine.table.control[Control.sweepRemaining]).toBe(1);
+    f.engine.tick(f.nowMs);
+    expect(f.engine.table.control[Control.sweepRemaining]).toBe(0);
+  });
 });
 
 it('several engines share one table: a flow opened by one is known to the other', () => {
