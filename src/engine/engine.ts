@@ -181,6 +181,7 @@ export class Engine {
   /** Housekeeping, a few times a second. */
   tick(nowMs: number): void {
     this.#nowMs = nowMs;
+    this.#direction = Direction.none;
     this.table.expire(nowMs, expirePerTick);
     this.#fragments.expire(nowMs);
     this.#sweep(sweepPerTick);

@@ -1,11 +1,13 @@
 /** Fragments through the engine: held, judged once, forwarded as they came, or not at all. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Counter } from '../../src/engine/counters.ts';
+import { Counter, trafficIndex } from '../../src/engine/counters.ts';
+import { Direction } from '../../src/flow/flow-record.ts';
 import { fragmentBytesHeld } from '../../src/flow/fragment-memory.ts';
 import { DropReason } from '../../src/wire/drop-reason.ts';
+import { Protocol } from '../../src/wire/headers.ts';
 import { EngineFixture } from '../support/engine-fixture.ts';
-import { icmpMessage, ipv4, tcpSegment, udpDatagram } from '../support/packets.ts';
+import { icmpMessage, ipv4, tcpSegment, udp, udpDatagram } from '../support/packets.ts';
 import { policyOf } from '../support/policies.ts';
 import { seed } from '../support/seed.ts';
 
@@ -232,10 +234,13 @@ it('a duplicate is dropped alone', () => {
 it('an incomplete datagram is given up after 30 s', () => {
   const f = fixture();
   const [a, b, c] = cut(datagram(4000), 17, thirds) as [Uint8Array, Uint8Array, Uint8Array];
-  f.forward(a, b);
+  f.forward(a, b, udp(client, web, 4000, 53));
   f.nowMs += 30_000;
   f.engine.tick(f.nowMs);
   expect(f.counter(Counter.drops + DropReason.fragmentTimeout)).toBe(2);
+  // Nobody knows their direction: it is not that of the packet that was judged last.
+  const undirected = trafficIndex(Direction.none, Protocol.udp, 0);
+  expect(f.counter(Counter.packets + undirected)).toBe(2);
   expect(fragmentBytesHeld(f.memory.fragments)).toBe(0);
   expect(f.forward(c)).toEqual([]);
 });
