@@ -89,6 +89,11 @@ export function createFragmentMemory(
   };
 }
 
+/** Datagrams that wait for the rest of their fragments. */
+export function fragmentDatagramsHeld(memory: FragmentMemory): number {
+  return new Int32Array(memory.control)[FragmentControl.datagrams]!;
+}
+
 /** Bytes of packet data held, as the metric shows it: whole chunks. */
 export function fragmentBytesHeld(memory: FragmentMemory): number {
   return new Int32Array(memory.control)[FragmentControl.usedChunks]! * fragmentChunkLength;

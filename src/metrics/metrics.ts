@@ -12,7 +12,7 @@ import {
   verdictNames,
 } from '../engine/counters.ts';
 import { flowStateNames, flowStateProtocols } from '../flow/flow-record.ts';
-import { dropReasonNames } from '../wire/drop-reason.ts';
+import { DropReason, dropReasonNames } from '../wire/drop-reason.ts';
 import { formatProtocol } from '../wire/format.ts';
 
 /** What the metrics are read from. */
@@ -20,7 +20,15 @@ export interface MetricsSource {
   /** Sum over the packet threads of counter `index` (engine/counters.ts). */
   counter(index: number): number;
   flowsInState(state: number): number;
+  flowCount(): number;
   readonly flowCapacity: number;
+  /** Part of their length that timeouts last which pressure shortens. */
+  flowTimeoutFactor(): number;
+  fragmentDatagrams(): number;
+  fragmentBytes(): number;
+  readonly fragmentBytesLimit: number;
+  /** Flow records that the policy in force has not visited yet. */
+  sweepRemaining(): number;
   policyEpoch(): number;
   policyRules(): number;
   policyServers(): number;
@@ -119,6 +127,16 @@ export function createMetrics(source: MetricsSource): Registry {
       );
     },
   );
+  counter(
+    'tunwall_flow_refusals_total',
+    'New flows that were refused because the table or the share of their server was full, by reason.',
+    ['reason'],
+    (add) => {
+      for (const code of [DropReason.tableFull, DropReason.serverShare]) {
+        add({ reason: dropReasonNames[code]! }, source.counter(Counter.drops + code));
+      }
+    },
+  );
   counter('tunwall_flows_opened_total', 'Flows opened.', [], (add) => {
     add({}, source.counter(Counter.flowsOpened));
   });
@@ -152,6 +170,33 @@ export function createMetrics(source: MetricsSource): Registry {
   });
   gauge('tunwall_flow_capacity', 'Flows that the table can hold.', [], (add) =>
     add({}, source.flowCapacity),
+  );
+  gauge('tunwall_flow_occupancy_ratio', 'Part of the flow table in use, 0 to 1.', [], (add) =>
+    add({}, source.flowCount() / source.flowCapacity),
+  );
+  gauge(
+    'tunwall_flow_timeout_factor',
+    'Part of their configured length that timeouts last of flows that are no conversations: below 1 under pressure.',
+    [],
+    (add) => add({}, source.flowTimeoutFactor()),
+  );
+  gauge(
+    'tunwall_fragment_datagrams',
+    'Datagrams that wait for the rest of their fragments.',
+    [],
+    (add) => add({}, source.fragmentDatagrams()),
+  );
+  gauge('tunwall_fragment_bytes', 'Memory that fragments take while they wait.', [], (add) =>
+    add({}, source.fragmentBytes()),
+  );
+  gauge('tunwall_fragment_bytes_limit', 'Memory that fragments may take.', [], (add) =>
+    add({}, source.fragmentBytesLimit),
+  );
+  gauge(
+    'tunwall_policy_sweep_remaining',
+    'Flow records that the policy in force has not visited yet.',
+    [],
+    (add) => add({}, source.sweepRemaining()),
   );
   gauge('tunwall_policy_epoch', 'Epoch of the policy in force.', [], (add) =>
     add({}, source.policyEpoch()),

@@ -11,7 +11,6 @@ import { isDeepStrictEqual } from 'node:util';
 import type { FastifyInstance } from 'fastify';
 import { buildApi } from '../api/server.ts';
 import { ReloadMode } from '../engine/engine.ts';
-import { Counter } from '../engine/counters.ts';
 import { TimeoutList } from '../flow/timeouts.ts';
 import type { TimeoutName } from '../flow/timeouts.ts';
 import { DropLog } from '../log/drop-log.ts';
@@ -25,6 +24,7 @@ import { readConfigDirectory } from '../store/config-directory.ts';
 import type { ConfigDirectory } from '../store/config-directory.ts';
 import { ConfigWatcher } from '../store/config-watcher.ts';
 import { DataPlane } from '../worker/data-plane.ts';
+import { SweepLog } from './sweep-log.ts';
 
 /** How often drop records are taken from the packet threads. */
 const eventPeriodMs = 200;
@@ -51,6 +51,7 @@ export class Service {
   readonly #options: ServiceOptions;
   readonly #log: Logger;
   readonly #dropLog: DropLog;
+  readonly #sweepLog: SweepLog;
   #config: ConfigDirectory;
   #policy: CompiledPolicy;
   #dataPlane: DataPlane | undefined;
@@ -87,6 +88,7 @@ export class Service {
     this.#config = config;
     this.#log = options.createLogger(config.gateway.log.level);
     this.#policy = compilePolicy(config.templates, config.servers, 1);
+    this.#sweepLog = new SweepLog((swept) => this.#log.info(swept, 'flows judged again'));
     this.#dropLog = new DropLog({
       linesPerSecond: config.gateway.log.dropsPerSecond,
       now: () => performance.now(),
@@ -203,7 +205,6 @@ export class Service {
   async #apply(): Promise<void> {
     const startedMs = performance.now();
     const dataPlane = this.#running();
-    const cutBefore = dataPlane.counter(Counter.flowsCut);
     const next = compilePolicy(
       this.#config.templates,
       this.#config.servers,
@@ -221,13 +222,10 @@ export class Service {
     this.#policy = next;
     this.#reloads++;
     this.#log.info(
-      {
-        ...this.#policySummary(),
-        flowsCut: dataPlane.counter(Counter.flowsCut) - cutBefore,
-        ms: Math.round(performance.now() - startedMs),
-      },
+      { ...this.#policySummary(), ms: Math.round(performance.now() - startedMs) },
       'policy changed',
     );
+    this.#sweepLog.onPolicy(next.epoch);
   }
 
   #policySummary(): Record<string, number> {
@@ -260,6 +258,7 @@ export class Service {
     const missed = this.#dataPlane.drainEvents((words) => this.#dropLog.add(words));
     this.#dropLog.addMissed(missed);
     this.#dropLog.tick();
+    this.#sweepLog.look(this.#dataPlane);
   }
 
   #metricsSource(): Parameters<typeof createMetrics>[0] {
@@ -268,6 +267,12 @@ export class Service {
     return {
       counter: (index) => dataPlane.counter(index),
       flowsInState: (state) => dataPlane.flowsInState(state),
+      flowCount: () => dataPlane.flowCount,
+      flowTimeoutFactor: () => dataPlane.flowTimeoutFactor,
+      fragmentDatagrams: () => dataPlane.fragmentDatagramsHeld,
+      fragmentBytes: () => dataPlane.fragmentBytesHeld,
+      fragmentBytesLimit: dataPlane.fragmentBytesLimit,
+      sweepRemaining: () => dataPlane.sweepRemaining,
       flowCapacity: this.#config.gateway.flows.capacity,
       policyEpoch: () => this.#policy.epoch,
       policyRules: () => this.#policy.stats.rules,

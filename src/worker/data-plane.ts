@@ -11,12 +11,15 @@ import { Worker } from 'node:worker_threads';
 import { createCounters } from '../engine/counters.ts';
 import type { EngineMemory, EngineOptions } from '../engine/engine.ts';
 import { EventRingReader, createEventRing } from '../engine/event-ring.ts';
+import { FlowList } from '../flow/flow-lists.ts';
 import { Control, createFlowMemory } from '../flow/flow-memory.ts';
 import {
   createFragmentMemory,
   fragmentBytesHeld,
   fragmentChunkLength,
+  fragmentDatagramsHeld,
 } from '../flow/fragment-memory.ts';
+import { TimeoutList } from '../flow/timeouts.ts';
 import { defaultBatchSize } from '../tun/batch.ts';
 import type { BatchSize } from '../tun/batch.ts';
 import { lockDevice } from '../tun/device-lock.ts';
@@ -123,9 +126,28 @@ export class DataPlane {
     return this.#flowControl[Control.used]!;
   }
 
-  /** Bytes of fragments that wait. */
+  /** Part of their configured length that timeouts last which pressure shortens (FlowTable.expire): 1 = all of it. */
+  get flowTimeoutFactor(): number {
+    const inForceMs = this.#flowControl[Control.timeoutMs + FlowList.tcpSynSent]!;
+    return inForceMs / this.#options.engine.limits.timeoutsMs[TimeoutList.tcpSynSent]!;
+  }
+
+  /** Flow records that the policy in force has not visited yet; with drain, until all are gone that it forbids. */
+  get sweepRemaining(): number {
+    return Atomics.load(this.#flowControl, Control.sweepRemaining);
+  }
+
+  /** Bytes of fragments that wait, and how many there may be. */
   get fragmentBytesHeld(): number {
     return fragmentBytesHeld(this.#memory.fragments);
+  }
+
+  get fragmentBytesLimit(): number {
+    return this.#memory.fragments.chunks * fragmentChunkLength;
+  }
+
+  get fragmentDatagramsHeld(): number {
+    return fragmentDatagramsHeld(this.#memory.fragments);
   }
 
   /** Hands over all waiting drop records; returns how many were lost because nobody came for them. */

@@ -12,7 +12,13 @@ function api(health: Partial<Health> = {}): ReturnType<typeof buildApi> {
   const metrics = createMetrics({
     counter: (index) => counters[index]!,
     flowsInState: (state) => state,
+    flowCount: () => 256,
     flowCapacity: 1024,
+    flowTimeoutFactor: () => 0.5,
+    fragmentDatagrams: () => 3,
+    fragmentBytes: () => 8192,
+    fragmentBytesLimit: 131_072,
+    sweepRemaining: () => 12,
     policyEpoch: () => 7,
     policyRules: () => 3,
     policyServers: () => 2,
@@ -54,13 +60,20 @@ describe('/metrics', () => {
       'flow_evictions_total',
       'flows_opened_total',
       'flows_cut_total',
+      'flow_refusals_total',
+      'flow_occupancy_ratio',
+      'flow_timeout_factor',
+      'fragment_datagrams',
+      'fragment_bytes',
+      'fragment_bytes_limit',
+      'policy_sweep_remaining',
       'policy_epoch',
       'policy_rules',
       'policy_reload_failures_total',
       'tun_tx_dropped_total',
     ]) {
       expect(reply.body).toMatch(new RegExp(`^# HELP tunwall_${name} .+\\.$`, 'm'));
-      expect(reply.body).toMatch(new RegExp(`^tunwall_${name}(\\{.+\\})? \\d+$`, 'm'));
+      expect(reply.body).toMatch(new RegExp(`^tunwall_${name}(\\{.+\\})? [\\d.]+$`, 'm'));
     }
     expect(reply.body).toContain(
       'tunwall_packets_total{direction="inbound",protocol="tcp",verdict="pass"} 0',
@@ -80,6 +93,31 @@ describe('/metrics', () => {
       );
     });
   });
+});
+
+it('shows how full flow table and fragment memory are, and what that has done', async () => {
+  counters.fill(0);
+  counters[Counter.drops + DropReason.tableFull] = 17;
+  counters[Counter.drops + DropReason.serverShare] = 18;
+  [...'1234'].forEach((count, index) => (counters[Counter.evictions + index] = Number(count)));
+  const { body } = await api().inject('/metrics');
+  for (const line of [
+    'flow_capacity 1024',
+    'flow_occupancy_ratio 0.25',
+    'flow_timeout_factor 0.5',
+    'flow_refusals_total{reason="table-full"} 17',
+    'flow_refusals_total{reason="server-share"} 18',
+    'flow_evictions_total{class="expired"} 1',
+    'flow_evictions_total{class="unanswered"} 2',
+    'flow_evictions_total{class="closing"} 3',
+    'flow_evictions_total{class="established"} 4',
+    'fragment_datagrams 3',
+    'fragment_bytes 8192',
+    'fragment_bytes_limit 131072',
+    'policy_sweep_remaining 12',
+  ]) {
+    expect(body.includes(`tunwall_${line}\n`), line).toBe(true);
+  }
 });
 
 it('what is not there is 404', async () => {
