@@ -188,7 +188,7 @@ export class FlowTable {
     epoch: number,
     nowMs: number,
   ): FlowIndex {
-    const share = shareBucket(direction === Direction.outbound ? srcAddr : dstAddr);
+    const share = shareBucket(direction === Direction.inbound ? dstAddr : srcAddr);
     if (this.#shares[share]! >= this.#serverShare && !this.#evictOfShare(share, nowMs)) {
       this.refusal = DropReason.serverShare;
       return noFlow;
@@ -378,10 +378,14 @@ export class FlowTable {
     return false;
   }
 
+  /**
+   * The share in which a flow counts: of the server that opened it, or that it was opened to from outside. Between two
+   * servers it is the opener's, so that one that floods its neighbours uses up its own share and not theirs.
+   */
   #shareOf(record: number): number {
     const direction =
       (this.hot[record + Hot.state]! & StateBits.directionMask) >> StateBits.directionShift;
-    const word = direction === Direction.outbound ? Hot.originalAddr : Hot.replyAddr;
+    const word = direction === Direction.inbound ? Hot.replyAddr : Hot.originalAddr;
     return shareBucket(this.hot[record + word]!);
   }
 

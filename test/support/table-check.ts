@@ -17,12 +17,12 @@ function must(condition: boolean, what: string): void {
   if (!condition) throw new Error(`flow table: ${what}`);
 }
 
-/** The server in whose share a flow is: who opened it outwards, otherwise who it was opened to. */
+/** The server in whose share a flow is: the one that opened it, or that it was opened to from outside. */
 export function serverOf(hot: Int32Array, flow: number): number {
   const record = flow << hotShift;
   const direction =
     (hot[record + Hot.state]! & StateBits.directionMask) >> StateBits.directionShift;
-  return hot[record + (direction === Direction.outbound ? Hot.originalAddr : Hot.replyAddr)]!;
+  return hot[record + (direction === Direction.inbound ? Hot.replyAddr : Hot.originalAddr)]!;
 }
 
 /** No share that is not a flow's: a walk over all of them, for when the table should be empty or a test ends. */

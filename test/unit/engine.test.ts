@@ -327,6 +327,44 @@ it('several engines share one table: a flow opened by one is known to the other'
   first.check();
 });
 
+describe('the share of a server', () => {
+  const other = '10.0.2.2';
+  const open = (epoch = 1) =>
+    policyOf(
+      { open: { inbound: [{ protocol: 'all' }], outbound: [{ protocol: 'all' }] } },
+      [web, db, other].map((address) => ({
+        name: address,
+        addresses: [address],
+        templates: ['open'],
+      })),
+      epoch,
+    );
+  /** Fills a share of 4 with streams from `src` to `dst`: nothing of it can be given up. */
+  const filled = (src: string, dst: string): EngineFixture => {
+    const f = new EngineFixture({ policy: open(), capacity: 64, serverShare: 4 });
+    for (let turn = 0; turn < 2; turn++) {
+      for (let port = 1; port <= 4; port++) {
+        f.forward(udp(src, dst, port, 53), udp(dst, src, 53, port));
+      }
+      f.nowMs += 2001;
+    }
+    return f;
+  };
+
+  it.each<[string, EngineFixture, Uint8Array, string]>([
+    ['flows from outside', filled(client, web), udp(router, web, 1, 53), 'server-share'],
+    ['and its own', filled(client, web), udp(web, router, 1, 53), 'server-share'],
+    ['not those of others', filled(client, web), udp(client, db, 9, 53), 'pass'],
+    ['flows that it opens', filled(web, client), udp(web, client, 9, 53), 'server-share'],
+    ['also to servers', filled(web, db), udp(web, other, 1, 53), 'server-share'],
+    ['not flows from a server', filled(web, db), udp(client, db, 1, 53), 'pass'],
+    ['not even while it is flooded by one', filled(web, db), udp(db, client, 1, 53), 'pass'],
+  ])('counts %s', (_what, f, packet, expected) => {
+    expect(f.judge(packet)).toBe(expected);
+    f.check();
+  });
+});
+
 it('refuses new flows when the table is full of conversations', () => {
   const f = new EngineFixture({ policy: policy(), capacity: 8 });
   for (let port = 1; port <= 8; port++) {
