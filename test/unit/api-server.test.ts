@@ -99,7 +99,7 @@ it('shows how full flow table and fragment memory are, and what that has done', 
   counters.fill(0);
   counters[Counter.drops + DropReason.tableFull] = 17;
   counters[Counter.drops + DropReason.serverShare] = 18;
-  [...'1234'].forEach((count, index) => (counters[Counter.evictions + index] = Number(count)));
+  counters.set([1, 2, 3, 4], Counter.evictions);
   const { body } = await api().inject('/metrics');
   for (const line of [
     'flow_capacity 1024',
