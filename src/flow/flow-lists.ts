@@ -84,5 +84,13 @@ export const evictionClassOfList: readonly number[] = [
   EvictionClass.closing, // icmpAnswered
 ];
 
+const listCodes = Array.from({ length: flowListCount }, (_, list) => list);
+
+/** The lists of each class. */
+export const listsOfClass: readonly Int32Array[] = Array.from(
+  { length: evictionClassCount },
+  (_, wanted) => Int32Array.from(listCodes.filter((list) => evictionClassOfList[list] === wanted)),
+);
+
 /** An established flow that was active within this time is never evicted (DESIGN section 5). */
 export const protectedIdleMs = 60_000;

@@ -9,6 +9,14 @@ import { coldWords, flowStateCount, hotWords } from './flow-record.ts';
 /** Buckets of the per-server share: addresses are spread over them by hash, and share a bucket at worst. */
 export const shareBucketCount = 65_536;
 
+/** 2^32 divided by the golden ratio: its multiples lie evenly spread (Knuth, volume 3, section 6.4). */
+export const goldenRatio = 0x9e3779b1;
+
+/** Fibonacci hashing of an address into a share bucket: server addresses are ours, nobody outside chooses them. */
+export function shareBucket(address: number): number {
+  return Math.imul(address, goldenRatio) >>> 16;
+}
+
 /** Words of {@link FlowMemory.control}. */
 export const Control = {
   /** Flows in the table. */
@@ -21,6 +29,8 @@ export const Control = {
   sweepCursor: 3,
   /** Records that the policy sweep still has to visit. */
   sweepRemaining: 4,
+  /** Where the search for a flow of a full share has got to. */
+  shareProbe: 5,
   /** Per list (16 of them): head (oldest), tail, length, and the timeout in force in ms. */
   head: 16,
   tail: 32,

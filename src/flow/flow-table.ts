@@ -19,10 +19,11 @@ import {
   evictionClassCount,
   evictionClassOfList,
   flowListCount,
+  listsOfClass,
   protectedIdleMs,
   timeoutOfList,
 } from './flow-lists.ts';
-import { Control } from './flow-memory.ts';
+import { Control, goldenRatio, shareBucket } from './flow-memory.ts';
 import type { FlowMemory } from './flow-memory.ts';
 import {
   Cold,
@@ -40,8 +41,10 @@ import { halfSipHash } from './hash.ts';
 /** With as many buckets as flows and a keyed hash, a longer chain does not happen by chance. */
 export const maxChainLength = 32;
 
-/** How many of the oldest flows are looked at to find one of the server that is over its share. */
-const shareScanLength = 64;
+/** How many of the oldest flows of each list are looked at to find one of the server that is over its share. */
+const shareScanLength = 16;
+/** Then, how many records anywhere: with a share of a twentieth of the table 19 of 20 searches find one. */
+const shareProbes = 64;
 
 /** A flow is moved to the tail of its list at most this often. */
 const relistIntervalMs = 1000;
@@ -62,12 +65,6 @@ export interface FlowTableCounters {
   /** Evictions: expired, then one for each eviction class. */
   readonly evictions: Float64Array;
 }
-
-const listCodes = Array.from({ length: flowListCount }, (_, list) => list);
-const listsOfClass: readonly Int32Array[] = Array.from(
-  { length: evictionClassCount },
-  (_, wanted) => Int32Array.from(listCodes.filter((list) => evictionClassOfList[list] === wanted)),
-);
 
 export class FlowTable {
   readonly capacity: number;
@@ -356,26 +353,54 @@ export class FlowTable {
   }
 
   /**
-   * Makes room within the share of one server: gives up one of its own never-answered flows, looking at the oldest of each
-   * list. Under a flood of that server nearly every one of them is its own.
+   * Makes room within a server's share: gives up one of its own flows that is no conversation. Under a flood nearly all of
+   * the oldest are its own. Behind an older flood of another server none is: then one is looked for all over the table.
    */
   #evictOfShare(share: number, nowMs: number): boolean {
+    let flow = this.#oldestOfShare(share);
+    if (flow === noFlow) flow = this.#anyOfShare(share);
+    if (flow === noFlow) return false;
+    const given = this.isExpired(flow, nowMs) ? 0 : 1 + this.#classOf(flow);
+    this.remove(flow);
+    this.#counters.evictions[given]! += 1;
+    return true;
+  }
+
+  #oldestOfShare(share: number): FlowIndex {
     for (let wanted = 0; wanted < EvictionClass.established; wanted++) {
       const lists = listsOfClass[wanted]!;
       for (let i = 0; i < lists.length; i++) {
         let flow = this.control[Control.head + lists[i]!]! as FlowIndex;
         for (let seen = 0; flow !== noFlow && seen < shareScanLength; seen++) {
-          if (this.#shareOf(flow << hotShift) === share) {
-            const expired = this.isExpired(flow, nowMs);
-            this.remove(flow);
-            this.#counters.evictions[expired ? 0 : 1 + wanted]! += 1;
-            return true;
-          }
+          if (this.#shareOf(flow << hotShift) === share) return flow;
           flow = this.cold[flow * coldWords + Cold.next]! as FlowIndex;
         }
       }
     }
-    return false;
+    return noFlow;
+  }
+
+  /** Looks at records spread evenly over those in use (a Weyl sequence by the golden ratio), going on where it left off. */
+  #anyOfShare(share: number): FlowIndex {
+    const { control, hot } = this;
+    const records = control[Control.firstFresh]! - 1;
+    let found = noFlow;
+    for (let probe = 0; probe < shareProbes; probe++) {
+      const turn = (control[Control.shareProbe]! + goldenRatio) | 0;
+      control[Control.shareProbe] = turn;
+      const flow = (1 + Math.floor(((turn >>> 0) / 0x100000000) * records)) as FlowIndex;
+      const inUse = (hot[(flow << hotShift) + Hot.state]! & StateBits.inUse) !== 0;
+      if (!inUse || this.#shareOf(flow << hotShift) !== share) continue;
+      const eviction = this.#classOf(flow);
+      if (eviction === EvictionClass.unanswered) return flow;
+      if (eviction === EvictionClass.closing) found = flow;
+    }
+    return found;
+  }
+
+  #classOf(flow: FlowIndex): number {
+    const list = this.hot[(flow << hotShift) + Hot.state]! & StateBits.listMask;
+    return evictionClassOfList[list >> StateBits.listShift]!;
   }
 
   /**
@@ -472,9 +497,4 @@ export class FlowTable {
     else cold[next * coldWords + Cold.previous] = previous;
     control[Control.listLength + list]! -= 1;
   }
-}
-
-/** Fibonacci hashing of an address into a share bucket: server addresses are ours, nobody outside chooses them. */
-export function shareBucket(address: number): number {
-  return Math.imul(address, 0x9e3779b1) >>> 16;
 }

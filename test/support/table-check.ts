@@ -1,6 +1,6 @@
 /** The flow table's invariants, checked by walking all of it. Throws with what is broken. */
 import { flowListCount } from '../../src/flow/flow-lists.ts';
-import { Control } from '../../src/flow/flow-memory.ts';
+import { Control, shareBucket } from '../../src/flow/flow-memory.ts';
 import type { FlowMemory } from '../../src/flow/flow-memory.ts';
 import {
   Cold,
@@ -11,7 +11,7 @@ import {
   flowStateCount,
   hotShift,
 } from '../../src/flow/flow-record.ts';
-import { maxChainLength, shareBucket } from '../../src/flow/flow-table.ts';
+import { maxChainLength } from '../../src/flow/flow-table.ts';
 
 function must(condition: boolean, what: string): void {
   if (!condition) throw new Error(`flow table: ${what}`);

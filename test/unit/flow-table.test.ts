@@ -116,6 +116,25 @@ describe('FlowTable', () => {
     check();
   });
 
+  it('finds a half-open flow of a full share also behind an older flood of another server', () => {
+    const { open, check, table } = makeTable(4096, 1024);
+    const other = (10 << 24) | 3;
+    for (let client = 1; client <= 1024; client++) open(client, 0, FlowList.tcpSynSent, other);
+    for (let client = 2001; client <= 3024; client++) open(client, 10_000);
+    let refused = 0;
+    for (let client = 4001; client <= 5000; client++) {
+      if (open(client, 11_000) === noFlow) refused++;
+    }
+    expect(refused).toBe(0);
+    expect(check().size).toBe(2048);
+    // What is a conversation is not given up for it.
+    for (let client = 6001; client <= 8000; client++) open(client, 11_000, FlowList.tcpEstablished);
+    expect(open(9000, 11_000)).toBe(noFlow);
+    expect(table.refusal).toBe(DropReason.serverShare);
+    expect(table.control[Control.listLength + FlowList.tcpEstablished]).toBe(1024);
+    check();
+  });
+
   it('shortens the timeouts of half-open flows as it fills, never those of conversations', () => {
     const { table, open, find } = makeTable(100);
     for (let client = 1; client <= 90; client++) open(client, 0);
