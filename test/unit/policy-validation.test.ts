@@ -1,5 +1,6 @@
 /** What configuration files may say, and what the user is told where they say something else: every message, in its place. */
 import { describe, expect, it } from 'vitest';
+import { defaultTimeoutSeconds } from '../../src/flow/timeouts.ts';
 import type { Problem, Rule } from '../../src/policy/types.ts';
 import {
   defaultGatewayConfig,
@@ -327,7 +328,11 @@ log: { dropsPerSecond: 0 }
     ['flows: { capacity: N }', 1024, 4_194_304],
     ['flows: { perServerShare: N }', 0.01, 1],
     ['fragments: { memory: N }', 131_072, 268_435_456],
-    ['timeouts: { tcpEstablished: N }', 1, 1_728_000],
+    ...Object.keys(defaultTimeoutSeconds).map((each): [string, number, number] => [
+      `timeouts: { ${each}: N }`,
+      1,
+      1_728_000,
+    ]),
     ['reload: { drain: N }', 1, 86_400],
     ['log: { dropsPerSecond: N }', 0, 10_000],
   ];
