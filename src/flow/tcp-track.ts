@@ -205,6 +205,9 @@ export class TcpTracker {
 
   /** Which timeout applies to an accepted segment. */
   #listFor(flow: FlowIndex, segment: number, newState: number, seenReply: boolean): number {
+    // Picked up in mid-stream and not answered yet: no more a conversation than a SYN is. Linux gives it the timeout of
+    // unacknowledged data; here that would protect a flood of ACKs from being given up.
+    if (!seenReply && newState === FlowState.established) return FlowList.tcpSynSent;
     const tcp = this.#hot[(flow << hotShift) + Hot.tcp]!;
     const timeouts = this.#table.configuredMs;
     const list = listOfState[newState]!;
@@ -214,13 +217,8 @@ export class TcpTracker {
     const retransmits = (tcp & TcpBits.retransmitsMask) >> TcpBits.retransmitsShift;
     if (shorterRetransmit && retransmits >= maxRetransmits) return FlowList.tcpRetransmitted;
     if (segment === SegmentClass.rst) return FlowList.tcpClose;
-    if (shorterUnacknowledged) {
-      if ((tcp & (TcpBits.unacknowledged | (TcpBits.unacknowledged << 1))) !== 0) {
-        return FlowList.tcpUnacknowledged;
-      }
-      // Picked up in mid-stream and not answered yet.
-      if (!seenReply && newState === FlowState.established) return FlowList.tcpUnacknowledged;
-    }
+    const unacknowledged = TcpBits.unacknowledged | (TcpBits.unacknowledged << 1);
+    if (shorterUnacknowledged && (tcp & unacknowledged) !== 0) return FlowList.tcpUnacknowledged;
     // The receiver has closed its window.
     if (shorterRetransmit && this.#cold[flow * coldWords + Cold.lastWindow] === 0) {
       return FlowList.tcpRetransmitted;

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { Counter, trafficIndex } from '../../src/engine/counters.ts';
 import { ReloadMode } from '../../src/engine/engine.ts';
+import { EvictionClass } from '../../src/flow/flow-lists.ts';
 import { Control } from '../../src/flow/flow-memory.ts';
 import { Direction, FlowState } from '../../src/flow/flow-record.ts';
 import { DropReason } from '../../src/wire/drop-reason.ts';
@@ -363,6 +364,18 @@ describe('the share of a server', () => {
     expect(f.judge(packet)).toBe(expected);
     f.check();
   });
+});
+
+it('gives up connections picked up in mid-stream that nobody answers, like half-open ones', () => {
+  const f = new EngineFixture({ policy: policy(), capacity: 8, loose: true });
+  const ack = (srcPort: number): Uint8Array =>
+    tcp(client, web, { srcPort, dstPort: 443, flags: 'A', seq: 1000, ack: 500 });
+  const answer = tcp(web, client, { srcPort: 443, dstPort: 1, flags: 'A', seq: 500, ack: 1000 });
+  f.forward(ack(1), answer, ack(1));
+  for (let port = 2; port <= 40; port++) expect(f.judge(ack(port))).toBe('pass');
+  expect(f.judge(answer)).toBe('pass');
+  expect(f.counter(Counter.evictions + 1 + EvictionClass.unanswered)).toBe(32);
+  f.check();
 });
 
 it('refuses new flows when the table is full of conversations', () => {
