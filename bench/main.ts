@@ -9,6 +9,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
+import { run, whyNoLab } from '../src/demo/lab.ts';
 import type { Benchmark, Chart, Context, Figure } from './lib/benchmark.ts';
 import { htmlReport } from './lib/html-report.ts';
 import type { BenchmarkResults, Machine, Results, Skipped } from './lib/results.ts';
@@ -95,6 +96,25 @@ function describeMachine(): Machine {
   };
 }
 
+/** Builds what is measured. Returns why nothing can be measured here, if it cannot. */
+async function prepare(): Promise<string | undefined> {
+  const lab = await whyNoLab(['ip', 'curl', 'iperf3', 'taskset', 'sysctl', 'make', 'cc']);
+  if (lab !== undefined) return `${lab.message}: ${lab.hint}`;
+  if (cpus().length < 2)
+    return 'the benchmarks need two cores: one for the subject, one for the traffic';
+  console.log('building');
+  for (const command of [
+    ['npm', '--prefix', join(here, '..'), 'run', '--silent', 'build'],
+    ['make', '--silent', '-C', join(here, 'peers')],
+  ]) {
+    const { code, stdout, stderr } = await run(command[0]!, command.slice(1), {
+      timeoutMs: 300_000,
+    });
+    if (code !== 0) return `${command.join(' ')} failed with ${code}:\n${stdout}${stderr}`;
+  }
+  return undefined;
+}
+
 async function runOne(
   benchmark: Benchmark,
   options: Options,
@@ -122,6 +142,8 @@ async function runOne(
   } catch (thrown) {
     error = thrown instanceof Error ? thrown.message : String(thrown);
     console.log(`  failed: ${error}`);
+  } finally {
+    await closeRigs();
   }
   const seconds = Math.round((performance.now() - started) / 1000);
   const { name, describe } = benchmark;
@@ -143,6 +165,8 @@ async function main(): Promise<number> {
   }
   const benchmarks = chosen(all, options.only);
   const machine = describeMachine();
+  const obstacle = await prepare();
+  if (obstacle !== undefined) throw new Error(obstacle);
   const skipped: Skipped[] = [];
   const done: BenchmarkResults[] = [];
   for (const benchmark of benchmarks) done.push(await runOne(benchmark, options, skipped));

@@ -1,4 +1,64 @@
 /** What tunwall has to reach. Medians; a ratio is the median of the rounds' ratios. */
 import type { Target } from './lib/verdict.ts';
 
-export const targets: readonly Target[] = [];
+const nullRelay = 'null relay';
+
+/** A ratio of the figure's values to a peer's. */
+function ratio(
+  title: string,
+  figure: string,
+  peer: string,
+  bound: Target['bound'],
+  limit: number,
+): Target {
+  return { title, figure, peer, bound, limit, unit: '×' };
+}
+
+function atMost(title: string, figure: string, limit: number, unit: string): Target {
+  return { title, figure, bound: 'at most', limit, unit };
+}
+
+export const targets: readonly Target[] = [
+  ratio('bulk TCP, 1 stream ÷ null relay', 'bulk-tcp-1.rate', nullRelay, 'at least', 0.95),
+  ratio('bulk TCP, 16 streams ÷ null relay', 'bulk-tcp-16.rate', nullRelay, 'at least', 0.95),
+  ratio('small packets ÷ null relay', 'small-packets.rate', nullRelay, 'at least', 0.95),
+  {
+    title: 'CPU per small packet ÷ null relay',
+    figure: 'small-packets.rate',
+    peer: nullRelay,
+    measure: 'cpuUs',
+    bound: 'at most',
+    limit: 1.1,
+    unit: '×',
+  },
+  {
+    title: 'user-space CPU per small packet',
+    figure: 'small-packets.rate',
+    measure: 'userUs',
+    bound: 'at most',
+    limit: 0.4,
+    unit: 'µs',
+  },
+  ratio('connections a second ÷ null relay', 'connections.rate', nullRelay, 'at least', 0.95),
+  ratio('connect p99 ÷ null relay', 'connect.p99', nullRelay, 'at most', 1.25),
+  ratio(
+    'bulk TCP, 1 stream ÷ Open vSwitch with its TSO',
+    'bulk-tcp-1.rate',
+    'Open vSwitch TSO',
+    'at least',
+    2,
+  ),
+  ratio(
+    'bulk TCP, 16 streams ÷ Open vSwitch with its TSO',
+    'bulk-tcp-16.rate',
+    'Open vSwitch TSO',
+    'at least',
+    2,
+  ),
+  atMost('memory per flow', 'many-flows.bytes', 128, 'bytes'),
+  atMost('memory of a million flows', 'many-flows.memory', 200, 'MB'),
+  atMost('compile and swap 100,000 rules', 'reload.swap', 1500, 'ms'),
+  atMost('reload: blocked time', 'reload.blocked', 5, 'ms'),
+  atMost('reload: longest gap', 'reload.gap', 10, 'ms'),
+  atMost('full collections of the packet thread', 'collections.major', 0, ''),
+];

@@ -1,12 +1,32 @@
 /**
- * A rig: namespaces client, gateway and server for one subject, and what runs in them.
+ * A rig: namespaces client, gateway and server for one subject.
  *
  *     client 198.51.100.2 ──── 198.51.100.1 gateway 10.0.0.1 ──── 10.0.0.2 server
  *
  * Each subject of a workload has a rig of its own, so that the rounds need no rebuilding between them. The lab's watchdog
  * removes it, however this process ends.
  */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Lab } from '../../src/demo/lab.ts';
+import {
+  clientAddress,
+  clientGateway,
+  floodFrom,
+  serverAddress,
+  serverGateway,
+} from './addresses.ts';
+import { pinned, subjectCore } from './cores.ts';
+import type { SubjectOptions } from './subject.ts';
+
+const repository: string = join(import.meta.dirname, '../..');
+const program: string = join(repository, 'dist/main.js');
+
+/** `tunwall …` in the gateway. */
+export function tunwallCommand(...args: string[]): string[] {
+  return [process.execPath, program, ...args];
+}
 
 const open = new Set<Lab>();
 
@@ -15,14 +35,70 @@ export async function openLab(): Promise<Lab> {
   const lab = Lab.create('twb');
   open.add(lab);
   await lab.buildStar('gateway', [
-    { name: 'client', address: '198.51.100.2/24', gatewayAddress: '198.51.100.1/24' },
-    { name: 'server', address: '10.0.0.2/24', gatewayAddress: '10.0.0.1/24' },
+    { name: 'client', address: `${clientAddress}/24`, gatewayAddress: `${clientGateway}/24` },
+    { name: 'server', address: `${serverAddress}/24`, gatewayAddress: `${serverGateway}/24` },
   ]);
+  await lab.ip('gateway', 'route', 'add', `${floodFrom}/16`, 'via', clientAddress);
+  for (const host of ['client', 'server']) {
+    // A backlog and ports that are not what limits the connection rate.
+    await sysctl(lab, host, 'net.core.somaxconn', '65535');
+    await sysctl(lab, host, 'net.ipv4.tcp_max_syn_backlog', '65535');
+    await sysctl(lab, host, 'net.ipv4.ip_local_port_range', '1024 65000');
+  }
   return lab;
+}
+
+export async function closeLab(lab: Lab): Promise<void> {
+  await lab.close();
+  open.delete(lab);
 }
 
 /** Removes every rig that is still there. */
 export async function closeRigs(): Promise<void> {
   await Promise.all([...open].map((lab) => lab.close()));
   open.clear();
+}
+
+export async function sysctl(lab: Lab, host: string, name: string, value: string): Promise<void> {
+  await lab.mustExec(host, ['sysctl', '-qw', `${name}=${value}`]);
+}
+
+/** Starts the program under test on its core. Its process id is that of the child: everything before it replaces itself. */
+export function spawnSubject(
+  lab: Lab,
+  { bothCores = false }: SubjectOptions,
+  command: readonly string[],
+  logFd: number,
+): number {
+  const all = bothCores ? command : pinned(subjectCore, command);
+  const child = lab.spawn('gateway', all, logFd);
+  if (child.pid === undefined) throw new Error(`cannot start ${command[0]!}`);
+  return child.pid;
+}
+
+/** @param log file whose end belongs to the message of failure */
+export async function until(
+  what: string,
+  condition: () => Promise<boolean>,
+  log?: string,
+): Promise<void> {
+  for (let tries = 0; tries < 600; tries++) {
+    if (await condition()) return;
+    await sleep(50);
+  }
+  const end =
+    log === undefined ? '' : `; the log ends with:\n${readFileSync(log, 'utf8').slice(-2000)}`;
+  throw new Error(`waited in vain until ${what}${end}`);
+}
+
+/** Packets and bytes that came into the gateway from both sides; a super-packet counts as one. */
+export async function arrivals(lab: Lab): Promise<{ packets: number; bytes: number }> {
+  const sums = { packets: 0, bytes: 0 };
+  for (const device of ['client', 'server']) {
+    const text = await lab.ip('gateway', '-s', '-j', 'link', 'show', 'dev', device);
+    const [link] = JSON.parse(text) as [{ stats64: { rx: { packets: number; bytes: number } } }];
+    sums.packets += link.stats64.rx.packets;
+    sums.bytes += link.stats64.rx.bytes;
+  }
+  return sums;
 }

@@ -1,4 +1,25 @@
 /** The network benchmarks, in the order in which they run. */
 import type { Benchmark } from '../lib/benchmark.ts';
+import { bulkTcp } from './bulk-tcp.ts';
+import { bulkUdp } from './bulk-udp.ts';
+import { collections } from './collections.ts';
+import { connections, loadedLatency } from './connections.ts';
+import { manyFlows } from './many-flows.ts';
+import { reload } from './reload.ts';
+import { manyRules } from './rules.ts';
+import { droppedPackets, smallPackets } from './small-packets.ts';
+import { flood } from './syn-flood.ts';
 
-export const networkBenchmarks: readonly Benchmark[] = [];
+export const networkBenchmarks: readonly Benchmark[] = [
+  bulkTcp,
+  bulkUdp,
+  smallPackets,
+  droppedPackets,
+  connections,
+  loadedLatency,
+  manyFlows,
+  flood,
+  manyRules,
+  reload,
+  collections,
+];

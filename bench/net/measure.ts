@@ -1,0 +1,124 @@
+/** What several workloads need: CPU per packet around something, one trial at a rate, and the highest rate with little loss. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { arrivals } from './rig.ts';
+import type { Subject } from './subject.ts';
+import { udpBlast, udpSink } from './tools.ts';
+import type { BlastOptions, Sent } from './tools.ts';
+
+/** Time for what is still in queues to arrive. */
+const settleMs = 150;
+
+export interface CpuPerPacket {
+  readonly cpuUs: number;
+  readonly userUs: number;
+}
+
+/** Runs something; tells the CPU that the subject spent on each packet that came into the gateway meanwhile. */
+export async function withCpu<Result>(
+  subject: Subject,
+  work: () => Promise<Result>,
+): Promise<{ result: Result; perPacket: CpuPerPacket; packets: number }> {
+  const [packetsBefore, before] = [await arrivals(subject.lab), subject.cpu()];
+  const result = await work();
+  const [after, packetsAfter] = [subject.cpu(), await arrivals(subject.lab)];
+  const packets = packetsAfter.packets - packetsBefore.packets;
+  const userUs = ((after.user - before.user) * 1e6) / packets;
+  const cpuUs = userUs + ((after.system - before.system) * 1e6) / packets;
+  return { result, perPacket: { cpuUs, userUs }, packets };
+}
+
+/** A rate that was offered, and what became of it. */
+export interface Trial {
+  /** Packets a second that the sender really sent: it may not reach what was asked for. */
+  readonly offered: number;
+  /** Packets a second that arrived. */
+  readonly rate: number;
+  /** Part of the sent packets that did not arrive. */
+  readonly loss: number;
+  readonly perPacket: CpuPerPacket;
+}
+
+export function trialOf(sent: Sent, arrived: number, perPacket: CpuPerPacket): Trial {
+  return {
+    offered: sent.sent / sent.seconds,
+    rate: arrived / sent.seconds,
+    loss: 1 - arrived / sent.sent,
+    perPacket,
+  };
+}
+
+/** Sends at a rate and counts what arrives. */
+export async function forwardingTrial(
+  subject: Subject,
+  options: BlastOptions,
+  send: (rate: number) => Promise<Sent> = (rate) => udpBlast(subject.lab, { ...options, rate }),
+): Promise<Trial> {
+  const sink = await udpSink(subject.lab, { size: options.size ?? 18 });
+  const { result: sent, perPacket } = await withCpu(subject, async () => {
+    const done = await send(options.rate);
+    await sleep(settleMs);
+    return done;
+  });
+  const { received, overflow } = await sink.stop();
+  return trialOf(sent, received + overflow, perPacket);
+}
+
+/** The same for packets that are to be dropped: what the subject has looked at arrives, so to speak. */
+export async function discardingTrial(subject: Subject, options: BlastOptions): Promise<Trial> {
+  const before = await subject.discarded();
+  const { result: sent, perPacket } = await withCpu(subject, async () => {
+    const done = await udpBlast(subject.lab, options);
+    await sleep(settleMs);
+    return done;
+  });
+  return trialOf(sent, (await subject.discarded()) - before, perPacket);
+}
+
+export interface Search {
+  /** Part of the packets that may be lost. */
+  readonly tolerated: number;
+  /** Ends when the limit is known to this factor, 1.03 say. */
+  readonly precision: number;
+  /** Where to begin, packets/s; as much as the sender can if absent. */
+  readonly from?: number;
+}
+
+export interface Found {
+  readonly trial: Trial;
+  /** The sender could not send enough to find the limit. */
+  readonly senderLimited: boolean;
+}
+
+/** The lowest rate that is tried, as a part of the highest. */
+const searchRange = 64;
+
+/**
+ * The highest rate with no more than the tolerated loss: RFC 2544's throughput, by bisection on a logarithmic scale.
+ *
+ * A trial that fails is repeated once: a machine that was elsewhere for a moment is not the limit of what runs on it. The rate
+ * is that which arrived; 0 if even the lowest rate lost too much.
+ */
+export async function highestRate(
+  { tolerated, precision, from = 0 }: Search,
+  attempt: (rate: number) => Promise<Trial>,
+): Promise<Found> {
+  const passing = async (rate: number): Promise<Trial> => {
+    const first = await attempt(rate);
+    return first.loss <= tolerated ? first : await attempt(rate);
+  };
+  const highest = await passing(from);
+  if (highest.loss <= tolerated) return { trial: highest, senderLimited: from === 0 };
+  let best: Trial | undefined;
+  let [low, high] = [highest.offered / searchRange, highest.offered];
+  while (high / low > precision) {
+    const middle = Math.sqrt(low * high);
+    const trial = await passing(middle);
+    if (trial.loss <= tolerated) {
+      if (best === undefined || trial.rate > best.rate) best = trial;
+      low = middle;
+    } else {
+      high = middle;
+    }
+  }
+  return { trial: best ?? { ...highest, rate: 0 }, senderLimited: false };
+}

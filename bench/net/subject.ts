@@ -1,0 +1,56 @@
+/** What is measured: tunwall and its peers, each running in a rig of its own. */
+import type { Context } from '../lib/benchmark.ts';
+import type { Lab } from '../../src/demo/lab.ts';
+import type { CpuTime } from './cpu.ts';
+import type { Rules } from './policy.ts';
+
+export interface SubjectOptions {
+  readonly rules: Rules;
+  /** Flows that have to fit in the table. */
+  readonly flows?: number;
+  /** The limit of what is to be measured is to drop everything, not to forward it. */
+  readonly discards?: boolean;
+  /** Let it run on the core of the traffic tools as well. */
+  readonly bothCores?: boolean;
+  /** Have the collector tell what it does. */
+  readonly traceGc?: boolean;
+}
+
+export interface Subject {
+  readonly name: string;
+  readonly lab: Lab;
+  /** CPU time spent so far on forwarding: of the process, or for the kernel of its core. */
+  cpu(): CpuTime;
+  /** Packets that it has looked at and dropped so far. */
+  discarded(): Promise<number>;
+  /** Bytes of memory of the process. */
+  readonly resident?: () => number;
+  /** Flows that it tracks. */
+  readonly flowCount?: () => Promise<number>;
+  /** Puts other rules in force. Resolves when they are, with what it says itself about how long that took, in ms. */
+  readonly replaceRules?: (rules: Rules) => Promise<number | undefined>;
+  /** Full collections of the packet threads so far; only with traceGc. */
+  readonly majorCollections?: () => number;
+}
+
+export interface SubjectKind {
+  readonly name: string;
+  /** Why it cannot run here, if it cannot. */
+  obstacle(): Promise<string | undefined>;
+  start(options: SubjectOptions): Promise<Subject>;
+}
+
+/** Starts those that can run here. */
+export async function startSubjects(
+  context: Context,
+  kinds: readonly SubjectKind[],
+  options: SubjectOptions,
+): Promise<Subject[]> {
+  const subjects: Subject[] = [];
+  for (const kind of kinds) {
+    const obstacle = await kind.obstacle();
+    if (obstacle === undefined) subjects.push(await kind.start(options));
+    else context.skip(kind.name, obstacle);
+  }
+  return subjects;
+}

@@ -1,0 +1,95 @@
+/** tunwall itself: `gateway up` and `run` from dist/, configured through files, as a user would. */
+import { mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Lab } from '../../src/demo/lab.ts';
+import { serverAddress } from './addresses.ts';
+import { processCpu, residentBytes } from './cpu.ts';
+import { majorCollections } from './gc-trace.ts';
+import { asTemplates } from './policy.ts';
+import type { Rules } from './policy.ts';
+import { openLab, spawnSubject, tunwallCommand, until } from './rig.ts';
+import type { Subject, SubjectKind, SubjectOptions } from './subject.ts';
+
+function serversFile(templates: Iterable<string>): string {
+  return `servers:
+  - { name: server, addresses: [${serverAddress}], templates: [${[...templates].join(', ')}] }
+`;
+}
+
+function gatewayFile({ flows }: SubjectOptions): string {
+  if (flows === undefined) return '';
+  // One server has all the flows here, and they have to live as long as the measurement.
+  return `flows: { capacity: ${flows}, perServerShare: 1 }\ntimeouts: { udp: 3600 }\n`;
+}
+
+/** Saves rules as an editor would: each file is replaced as a whole. Returns the names of the templates. */
+function saveRules(config: string, rules: Rules): string[] {
+  const templates = asTemplates(rules);
+  for (const [name, content] of templates) {
+    const file = join(config, `templates/${name}.yaml`);
+    writeFileSync(`${file}.new`, content);
+    renameSync(`${file}.new`, file);
+  }
+  return [...templates.keys()];
+}
+
+async function get(lab: Lab, path: string): Promise<string | undefined> {
+  const url = `http://127.0.0.1:8740${path}`;
+  const { code, stdout } = await lab.exec('gateway', ['curl', '-s', '--max-time', '5', url]);
+  return code === 0 ? stdout : undefined;
+}
+
+async function epoch(lab: Lab): Promise<number> {
+  const text = await get(lab, '/healthz');
+  return text === undefined ? 0 : (JSON.parse(text) as { epoch: number }).epoch;
+}
+
+/** Sum of the samples of a metric whose labels match. */
+async function metric(lab: Lab, pattern: RegExp): Promise<number> {
+  const lines = ((await get(lab, '/metrics')) ?? '').split('\n');
+  const values = lines
+    .filter((line) => pattern.test(line))
+    .map((line) => Number(line.split(' ').at(-1)));
+  if (values.length === 0) throw new Error(`tunwall has no metric like ${pattern.source}`);
+  return values.reduce((sum, value) => sum + value, 0);
+}
+
+async function start(options: SubjectOptions): Promise<Subject> {
+  const lab = await openLab();
+  const config = join(lab.directory, 'config');
+  const logFile = join(lab.directory, 'tunwall.log');
+  mkdirSync(join(config, 'templates'), { recursive: true });
+  writeFileSync(join(config, 'gateway.yaml'), gatewayFile(options));
+  const templates = saveRules(config, options.rules);
+  writeFileSync(join(config, 'servers.yaml'), serversFile(templates));
+  await lab.mustExec('gateway', tunwallCommand('gateway', 'up', '--config', config));
+  const command = tunwallCommand('run', '--config', config);
+  if (options.traceGc === true) command.splice(1, 0, '--trace-gc');
+  const pid = spawnSubject(lab, options, command, openSync(logFile, 'a'));
+  await until('tunwall forwards', async () => (await epoch(lab)) > 0, logFile);
+
+  return {
+    name: 'tunwall',
+    lab,
+    cpu: () => processCpu(pid),
+    discarded: () => metric(lab, /^tunwall_packets_total\{.*verdict="drop/),
+    resident: () => residentBytes(pid),
+    flowCount: () => metric(lab, /^tunwall_flows\{/),
+    async replaceRules(rules: Rules): Promise<number | undefined> {
+      const before = await epoch(lab);
+      saveRules(config, rules);
+      await until('the new rules are in force', async () => (await epoch(lab)) > before);
+      const entries = readFileSync(logFile, 'utf8').match(/^\{.*"policy changed".*\}$/gm) ?? [];
+      return (JSON.parse(entries.at(-1)!) as { ms: number }).ms;
+    },
+    ...(options.traceGc === true && {
+      majorCollections: () => majorCollections(readFileSync(logFile, 'utf8')),
+    }),
+  };
+}
+
+export const tunwall: SubjectKind = {
+  name: 'tunwall',
+  obstacle: () => Promise.resolve(undefined),
+  start,
+};

@@ -1,0 +1,146 @@
+/**
+ * Small packets: the rate at which UDP datagrams of 64 bytes on the wire are forwarded, and at which they are dropped.
+ *
+ * The CPU per packet is taken in a longer trial just below the rate that was found: the division into user and system time is
+ * sampled, and needs the time.
+ */
+import type { Benchmark, Context } from '../lib/benchmark.ts';
+import { interleave } from '../lib/interleave.ts';
+import type { Measured } from '../lib/interleave.ts';
+import { everyKind } from '../net/kinds.ts';
+import { discardingTrial, forwardingTrial, highestRate } from '../net/measure.ts';
+import type { Trial } from '../net/measure.ts';
+import { port, rulesOf } from '../net/policy.ts';
+import { withSubjects } from '../net/session.ts';
+import type { Subject } from '../net/subject.ts';
+
+/** At this rate everybody's CPU per packet is compared, packets/s. */
+const commonRate = 100_000;
+
+interface Times {
+  readonly trialMs: number;
+  readonly cpuMs: number;
+  readonly precision: number;
+}
+
+function timesOf({ quick }: Context): Times {
+  return quick
+    ? { trialMs: 300, cpuMs: 1000, precision: 1.1 }
+    : { trialMs: 1000, cpuMs: 3000, precision: 1.03 };
+}
+
+type Attempt = (rate: number, ms: number) => Promise<Trial>;
+
+/** The rate at a loss, with the CPU per packet just below it. */
+async function rateWithCpu(
+  context: Context,
+  subject: Subject,
+  times: Times,
+  attempt: Attempt,
+): Promise<{ value: number; cpuUs: number; userUs: number; offered: number }> {
+  const search = { tolerated: 0.005, precision: times.precision };
+  const found = await highestRate(search, (rate) => attempt(rate, times.trialMs));
+  if (found.senderLimited) {
+    context.skip(
+      `${subject.name}: the limit of its rate`,
+      "it forwards all that the sender can send; its rate is the sender's",
+    );
+  }
+  const { rate, offered } = found.trial;
+  const { perPacket } = await attempt(rate * 0.95, times.cpuMs);
+  return { value: rate, ...perPacket, offered };
+}
+
+type ForwardKey = 'rate' | 'lossless' | 'cpu';
+
+async function forward(
+  context: Context,
+  subject: Subject,
+  times: Times,
+): Promise<Measured<ForwardKey>> {
+  const attempt: Attempt = (rate, ms) => forwardingTrial(subject, { rate, ms });
+  const { offered, ...rate } = await rateWithCpu(context, subject, times, attempt);
+  const search = { tolerated: 0, precision: times.precision, from: offered };
+  const { trial: lossless } = await highestRate(search, (each) => attempt(each, times.trialMs));
+  const { perPacket } = await attempt(commonRate, times.cpuMs);
+  return {
+    rate,
+    lossless: { value: lossless.rate },
+    cpu: { value: perPacket.cpuUs, ...perPacket },
+  };
+}
+
+export const smallPackets: Benchmark = {
+  name: 'small-packets',
+  describe: 'forwarding rate of 64-byte packets at 0.5 % and at zero loss, and CPU per packet',
+  async run(context) {
+    const times = timesOf(context);
+    const prepare = (subject: Subject): Promise<unknown> =>
+      forwardingTrial(subject, { rate: 0, ms: 1000 });
+    await withSubjects(context, everyKind, { rules: rulesOf() }, prepare, async (subjects) => {
+      const keys = ['rate', 'lossless', 'cpu'] as const;
+      const { rate, lossless, cpu } = await interleave(
+        context,
+        'small packets',
+        subjects,
+        keys,
+        (subject) => forward(context, subject, times),
+      );
+      context.record({
+        id: 'small-packets.rate',
+        title: 'small packets, 0.5 % loss',
+        unit: 'packets/s',
+        better: 'higher',
+        series: rate,
+      });
+      context.record({
+        id: 'small-packets.lossless',
+        title: 'small packets, no loss',
+        unit: 'packets/s',
+        better: 'higher',
+        series: lossless,
+        note: '0 means that packets were lost at every rate that was tried.',
+      });
+      context.record({
+        id: 'small-packets.cpu',
+        title: `CPU per packet at ${commonRate.toLocaleString('en-US')} packets/s`,
+        unit: 'µs',
+        better: 'lower',
+        series: cpu,
+      });
+    });
+  },
+};
+
+export const droppedPackets: Benchmark = {
+  name: 'dropped-packets',
+  describe: 'rate at which 64-byte packets that no rule allows are dropped',
+  async run(context) {
+    const times = timesOf(context);
+    const attempt =
+      (subject: Subject): Attempt =>
+      (rate, ms) =>
+        discardingTrial(subject, { rate, ms, port: port.refused });
+    const prepare = (subject: Subject): Promise<unknown> => attempt(subject)(0, 1000);
+    const options = { rules: rulesOf(), discards: true };
+    await withSubjects(context, everyKind, options, prepare, async (subjects) => {
+      const { rate } = await interleave(context, 'dropped', subjects, ['rate'], async (subject) => {
+        const { value, cpuUs, userUs } = await rateWithCpu(
+          context,
+          subject,
+          times,
+          attempt(subject),
+        );
+        return { rate: { value, cpuUs, userUs } };
+      });
+      context.record({
+        id: 'dropped-packets.rate',
+        title: 'dropped packets',
+        unit: 'packets/s',
+        better: 'higher',
+        series: rate,
+        note: 'The null relay reads only. Lost is what was never looked at.',
+      });
+    });
+  },
+};
