@@ -10,12 +10,21 @@ import type { Batch, BatchSize } from './batch.ts';
 import type { TunQueue } from './device.ts';
 import { loadAddon } from './native.ts';
 
-/** Bits of TUNSETOFFLOAD (linux/if_tun.h). */
-export const Offload = { checksum: 0x01, tso4: 0x02, tsoEcn: 0x08, uso4: 0x20 } as const;
+/**
+ * Bits of TUNSETOFFLOAD (linux/if_tun.h). UDP segmentation has a bit for IPv4 and one for IPv6, and the kernel refuses a set with
+ * only one of them.
+ */
+export const Offload = {
+  checksum: 0x01,
+  tso4: 0x02,
+  tsoEcn: 0x08,
+  uso4: 0x20,
+  uso6: 0x40,
+} as const;
 
 /** What is tried, best first: older kernels know fewer bits and refuse a set with one that they do not know. */
 const offloadSets: readonly number[] = [
-  Offload.checksum | Offload.tso4 | Offload.tsoEcn | Offload.uso4,
+  Offload.checksum | Offload.tso4 | Offload.tsoEcn | Offload.uso4 | Offload.uso6,
   Offload.checksum | Offload.tso4 | Offload.tsoEcn,
   Offload.checksum | Offload.tso4,
   Offload.checksum,
