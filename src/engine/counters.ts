@@ -35,6 +35,9 @@ export const Counter = {
 
 export const counterCount = 144;
 
+/** Traffic counters in a group: every direction, protocol and verdict. */
+export const trafficCounterCount = 32;
+
 export const evictionCounterCount: number = 1 + evictionClassCount;
 
 /** Index of a traffic counter, from {@link Counter.packets} or {@link Counter.bytes}. */

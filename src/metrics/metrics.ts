@@ -19,6 +19,8 @@ import { formatProtocol } from '../wire/format.ts';
 export interface MetricsSource {
   /** Sum over the packet threads of counter `index` (engine/counters.ts). */
   counter(index: number): number;
+  /** Packets judged, by queue of the device. */
+  packetsByQueue(): readonly number[];
   flowsInState(state: number): number;
   flowCount(): number;
   readonly flowCapacity: number;
@@ -107,6 +109,14 @@ export function createMetrics(source: MetricsSource): Registry {
     'Bytes judged, from the IPv4 header on.',
     trafficLabels,
     collectTraffic(Counter.bytes),
+  );
+  counter(
+    'tunwall_queue_packets_total',
+    'Packets judged, by the queue of the device on which they came.',
+    ['queue'],
+    (add) => {
+      source.packetsByQueue().forEach((packets, queue) => add({ queue: String(queue) }, packets));
+    },
   );
   counter('tunwall_drops_total', 'Packets dropped, by reason.', ['reason'], (add) => {
     dropReasonNames.forEach((reason, code) => {

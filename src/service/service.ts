@@ -266,6 +266,7 @@ export class Service {
     const statistics = `/sys/class/net/${this.#config.gateway.device}/statistics/tx_dropped`;
     return {
       counter: (index) => dataPlane.counter(index),
+      packetsByQueue: () => dataPlane.packetsByQueue(),
       flowsInState: (state) => dataPlane.flowsInState(state),
       flowCount: () => dataPlane.flowCount,
       flowTimeoutFactor: () => dataPlane.flowTimeoutFactor,

@@ -8,7 +8,7 @@
 import { randomFillSync } from 'node:crypto';
 import type { Server } from 'node:net';
 import { Worker } from 'node:worker_threads';
-import { createCounters } from '../engine/counters.ts';
+import { Counter, createCounters, trafficCounterCount } from '../engine/counters.ts';
 import type { EngineMemory, EngineOptions } from '../engine/engine.ts';
 import { EventRingReader, createEventRing } from '../engine/event-ring.ts';
 import { FlowList } from '../flow/flow-lists.ts';
@@ -116,6 +116,14 @@ export class DataPlane {
   /** Sum over the threads of counter `index` (engine/counters.ts). */
   counter(index: number): number {
     return this.#threads.reduce((sum, thread) => sum + thread.counters[index]!, 0);
+  }
+
+  /** Packets judged, by queue. */
+  packetsByQueue(): number[] {
+    const end = Counter.packets + trafficCounterCount;
+    return this.#threads.map(({ counters }) =>
+      counters.subarray(Counter.packets, end).reduce((sum, packets) => sum + packets, 0),
+    );
   }
 
   flowsInState(state: number): number {

@@ -11,6 +11,7 @@ const counters = new Float64Array(counterCount);
 function api(health: Partial<Health> = {}): ReturnType<typeof buildApi> {
   const metrics = createMetrics({
     counter: (index) => counters[index]!,
+    packetsByQueue: () => [100, 200],
     flowsInState: (state) => state,
     flowCount: () => 256,
     flowCapacity: 1024,
