@@ -4,6 +4,8 @@
  *     client 198.51.100.2 ──── 198.51.100.1  gateway  10.0.0.1 ──── 10.0.0.2 web (and 10.0.0.3)
  *     (also .3, .10, .20)                             10.0.1.1 ──── 10.0.1.2 db
  *
+ * A test may put routers between the gateway and a host (network.ts).
+ *
  * The firewall runs as the user nobody, without any capability. /dev/net/tun is made accessible for it alone, and the
  * repository is mounted where that user can reach it, because the clone may lie in somebody's private directory.
  */
@@ -17,6 +19,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { Lab } from '../../../src/demo/lab.ts';
 import type { Finished } from '../../../src/demo/lab.ts';
+import { buildNetwork } from './network.ts';
+import type { Routers } from './network.ts';
 
 export const repository: string = new URL('../../..', import.meta.url).pathname.replace(/\/$/, '');
 export const program: string = join(repository, 'dist/main.js');
@@ -94,12 +98,12 @@ export class FirewallLab {
   #counters = 0;
 
   /** Builds the network, with the gateway's plumbing but no firewall yet. */
-  static async create(config: Config): Promise<FirewallLab> {
+  static async create(config: Config, routers: Routers = {}): Promise<FirewallLab> {
     const lab = Lab.create('twt');
     try {
       await chmod(lab.directory, 0o755);
       const self = new FirewallLab(lab);
-      await self.#build();
+      await self.#build(routers);
       await mkdir(join(self.configDirectory, 'templates'), { recursive: true });
       await self.write(config);
       await self.gateway('up', '--user', 'nobody');
@@ -111,8 +115,8 @@ export class FirewallLab {
   }
 
   /** The same, with the firewall running and servers on web and db. */
-  static async started(config: Config): Promise<FirewallLab> {
-    const self = await FirewallLab.create(config);
+  static async started(config: Config, routers: Routers = {}): Promise<FirewallLab> {
+    const self = await FirewallLab.create(config, routers);
     try {
       await self.serve('web', 'tcp:80', 'tcp:443', 'tcp:8080', 'tcp:22', 'udp:53', 'udp:5353');
       await self.serve('db', 'tcp:5432', 'tcp:80', 'udp:53');
@@ -131,13 +135,14 @@ export class FirewallLab {
     this.logFile = join(lab.directory, 'firewall.log');
   }
 
-  async #build(): Promise<void> {
+  async #build(routers: Routers): Promise<void> {
     const { lab } = this;
-    await lab.buildStar('gateway', [
+    const hosts = [
       { name: 'client', address: `${client}/24`, gatewayAddress: '198.51.100.1/24' },
       { name: 'web', address: `${web}/24`, gatewayAddress: '10.0.0.1/24' },
       { name: 'db', address: `${db}/24`, gatewayAddress: '10.0.1.1/24' },
-    ]);
+    ];
+    await buildNetwork(lab, hosts, routers);
     for (const address of clientAddresses) {
       await lab.ip('client', 'addr', 'add', `${address}/24`, 'dev', 'eth0');
     }
