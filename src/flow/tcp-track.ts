@@ -11,7 +11,7 @@
 import { DropReason } from '../wire/drop-reason.ts';
 import { TcpFlag } from '../wire/headers.ts';
 import type { Packet } from '../wire/packet.ts';
-import { FlowList } from './flow-lists.ts';
+import { EvictionClass, FlowList, evictionClassOfList } from './flow-lists.ts';
 import { Cold, FlowState, Hot, StateBits, TcpBits, coldWords, hotShift } from './flow-record.ts';
 import type { FlowIndex } from './flow-record.ts';
 import type { FlowTable } from './flow-table.ts';
@@ -203,7 +203,11 @@ export class TcpTracker {
     return DropReason.none;
   }
 
-  /** Which timeout applies to an accepted segment. */
+  /**
+   * Which timeout applies to an accepted segment. Only a conversation moves to the lists of retransmission and of
+   * unacknowledged data: on them it is protected from eviction, and with a SYN_RECV timeout longer than theirs every half-open
+   * flow of a flood would be.
+   */
   #listFor(flow: FlowIndex, segment: number, newState: number, seenReply: boolean): number {
     // Picked up in mid-stream and not answered yet: no more a conversation than a SYN is. Linux gives it the timeout of
     // unacknowledged data; here that would protect a flood of ACKs from being given up.
@@ -215,6 +219,9 @@ export class TcpTracker {
     const shorterRetransmit = timeout > timeouts[FlowList.tcpRetransmitted]!;
     const shorterUnacknowledged = timeout > timeouts[FlowList.tcpUnacknowledged]!;
     const retransmits = (tcp & TcpBits.retransmitsMask) >> TcpBits.retransmitsShift;
+    if (evictionClassOfList[list] !== EvictionClass.established) {
+      return segment === SegmentClass.rst ? FlowList.tcpClose : list;
+    }
     if (shorterRetransmit && retransmits >= maxRetransmits) return FlowList.tcpRetransmitted;
     if (segment === SegmentClass.rst) return FlowList.tcpClose;
     const unacknowledged = TcpBits.unacknowledged | (TcpBits.unacknowledged << 1);

@@ -43,6 +43,14 @@ describe('life of a connection', () => {
     wait 1                               -`,
   );
   conversation(
+    'half open, it waits for the handshake only, however short the timeout of unacknowledged data is',
+    `> S  seq=100          pass syn_sent
+    < SA seq=300 ack=101   pass syn_recv
+    wait 59                syn_recv
+    wait 1                 -`,
+    { timeouts: { tcpUnacknowledged: 10, tcpRetransmitted: 10 } },
+  );
+  conversation(
     'close from the server, with FIN and ACK in one',
     `${handshake}
     < FA seq=301 ack=101  pass fin_wait
