@@ -1,5 +1,14 @@
 import { defineConfig } from 'vitest/config';
 
+/** Namespaces, devices and traffic: one scenario at a time, each with time to spare. */
+const scenarios = { fileParallelism: false, testTimeout: 120_000, hookTimeout: 120_000 };
+
+/** What does not depend on the number of queues; and the tests that need two. */
+const withoutQueues = ['demo', 'gateway', 'run-command'].map(
+  (name) => `test/netns/${name}.test.ts`,
+);
+const twoQueues = 'test/netns/queues.test.ts';
+
 export default defineConfig({
   root: new URL('../..', import.meta.url).pathname,
   test: {
@@ -15,10 +24,18 @@ export default defineConfig({
         test: {
           name: 'netns',
           include: ['test/netns/**/*.test.ts'],
-          // Namespaces, devices and traffic: one scenario at a time, each with time to spare.
-          fileParallelism: false,
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          exclude: [twoQueues],
+          ...scenarios,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'netns-2-queues',
+          include: ['test/netns/**/*.test.ts'],
+          exclude: withoutQueues,
+          env: { TUNWALL_TEST_QUEUES: '2' },
+          ...scenarios,
         },
       },
     ],

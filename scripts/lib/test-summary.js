@@ -1,9 +1,9 @@
 /**
  * Sums up what scripts/test ran: `node test-summary.js DIRECTORY REASON`.
  *
- * DIRECTORY holds vitest's JSON reports: unit.json, and netns.json or, where the tests with network
- * namespaces could not run for the REASON, the list of them, netns.list.json. A file NAME.failed says
- * that the run NAME ended with an error. What failed without being a test (a check, a file that could
+ * DIRECTORY holds vitest's JSON reports: unit.json, and netns.json and netns-2-queues.json or, where the
+ * tests with network namespaces could not run for the REASON, the lists of them, netns.list.json and
+ * netns-2-queues.list.json. A file NAME.failed says that the run NAME ended with an error. What failed without being a test (a check, a file that could
  * not be loaded, a run without a report) counts as one failed test, so that "0 failed" means that
  * nothing did. Exit code 1 if anything failed.
  */
@@ -27,33 +27,35 @@ function readJson(name) {
   }
 }
 
-function addTests(report) {
+function addTests(report, run) {
   sum.passed += report.numPassedTests;
   sum.skipped += report.numPendingTests + report.numTodoTests;
   for (const file of report.testResults) {
     const name = relative('.', file.name);
     const failed = file.assertionResults.filter(({ status }) => status === 'failed');
-    for (const { fullName } of failed) fail(`${name}: ${fullName}`);
-    if (file.status === 'failed' && failed.length === 0) fail(name);
+    for (const { fullName } of failed) fail(`${name} (${run}): ${fullName}`);
+    if (file.status === 'failed' && failed.length === 0) fail(`${name} (${run})`);
   }
 }
 
 function addRun(name, what) {
   const before = sum.failed;
   const report = readJson(`${name}.json`);
-  if (report !== undefined) addTests(report);
+  if (report !== undefined) addTests(report, name);
   if (existsSync(join(directory, `${name}.failed`)) && sum.failed === before) fail(what);
 }
 
 function addList(name) {
-  const tests = readJson(name) ?? [];
+  const tests = readJson(`${name}.list.json`) ?? [];
   sum.skipped += tests.length;
-  console.log(`Not run, because ${reason}:`);
+  console.log(`Not run (${name}), because ${reason}:`);
   for (const { file, name: title } of tests) console.log(`  ${relative('.', file)}: ${title}`);
 }
 
 addRun('unit', 'scripts/check, see above');
-if (reason === '') addRun('netns', 'the tests in network namespaces, see above');
-else addList('netns.list.json');
+for (const name of ['netns', 'netns-2-queues']) {
+  if (reason === '') addRun(name, `the tests in network namespaces (${name}), see above`);
+  else addList(name);
+}
 console.log(`${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`);
 process.exitCode = sum.failed === 0 ? 0 : 1;

@@ -47,22 +47,28 @@ function summarize(reason = ''): { code: number | null; lines: string[] } {
   return { code: status, lines: stdout.trimEnd().split('\n') };
 }
 
-test('sums over both runs', () => {
+test('sums over all runs', () => {
   write({
     'unit.json': report(['passed', 'passed', 'pending']),
     'netns.json': report(['passed', 'todo']),
+    'netns-2-queues.json': report(['passed', 'pending']),
   });
-  expect(summarize()).toEqual({ code: 0, lines: ['3 passed, 0 failed, 2 skipped'] });
+  expect(summarize()).toEqual({ code: 0, lines: ['4 passed, 0 failed, 3 skipped'] });
 });
 
 test('names the tests that failed', () => {
-  write({ 'unit.json': report(['passed', 'failed']), 'netns.json': report(['failed']) });
+  write({
+    'unit.json': report(['passed', 'failed']),
+    'netns.json': report(['failed']),
+    'netns-2-queues.json': report(['failed']),
+  });
   expect(summarize()).toEqual({
     code: 1,
     lines: [
-      'failed: test/0.test.ts: a failed test',
-      'failed: test/0.test.ts: a failed test',
-      '1 passed, 2 failed, 0 skipped',
+      'failed: test/0.test.ts (unit): a failed test',
+      'failed: test/0.test.ts (netns): a failed test',
+      'failed: test/0.test.ts (netns-2-queues): a failed test',
+      '1 passed, 3 failed, 0 skipped',
     ],
   });
 });
@@ -72,35 +78,50 @@ test.each<[what: string, files: Record<string, unknown>, line: RegExp]>([
   ['a run without a report', { 'netns.json': undefined }, /^failed: vitest left no report netns/],
   ['half a report', { 'unit.json': '{' }, /^failed: /],
   ['a check that is no test', { 'unit.failed': '' }, /^failed: scripts\/check/],
-  ['an error outside of tests', { 'netns.failed': '' }, /^failed: the tests in network namespaces/],
+  ['a second run without a report', { 'netns-2-queues.json': undefined }, /report netns-2-queues/],
+  ['an error outside of tests', { 'netns.failed': '' }, /^failed: the tests in .* \(netns\)/],
+  ['and in the second run', { 'netns-2-queues.failed': '' }, /^failed: .* \(netns-2-queues\)/],
 ])('%s counts as one failed test', (_, files, line) => {
-  const all = { 'unit.json': report(['passed']), 'netns.json': report(['passed']), ...files };
+  const all = {
+    'unit.json': report(['passed']),
+    'netns.json': report(['passed']),
+    'netns-2-queues.json': report(['passed']),
+    ...files,
+  };
   for (const [name, content] of Object.entries(all)) {
     if (content === undefined) continue;
     writeFileSync(join(directory, name), content === '{' ? '{' : JSON.stringify(content));
   }
   const { code, lines } = summarize();
   expect(lines[0]).toMatch(line);
-  expect(lines.at(-1)).toMatch(/^[12] passed, 1 failed, 0 skipped$/);
+  expect(lines.at(-1)).toMatch(/^[23] passed, 1 failed, 0 skipped$/);
   expect(code).toBe(1);
 });
 
 test('a failed test explains that its run failed', () => {
-  write({ 'unit.json': report(['failed']), 'netns.json': report(['passed']), 'unit.failed': '' });
-  expect(summarize().lines.at(-1)).toBe('1 passed, 1 failed, 0 skipped');
+  write({
+    'unit.json': report(['failed']),
+    'netns.json': report(['passed']),
+    'netns-2-queues.json': report(['passed']),
+    'unit.failed': '',
+  });
+  expect(summarize().lines.at(-1)).toBe('2 passed, 1 failed, 0 skipped');
 });
 
 test('names what could not run, and why', () => {
   write({
     'unit.json': report(['passed']),
     'netns.list.json': [{ name: 'a > b', file: `${process.cwd()}/test/netns/x.test.ts` }],
+    'netns-2-queues.list.json': [{ name: 'c', file: `${process.cwd()}/test/netns/y.test.ts` }],
   });
   expect(summarize('they need root')).toEqual({
     code: 0,
     lines: [
-      'Not run, because they need root:',
+      'Not run (netns), because they need root:',
       '  test/netns/x.test.ts: a > b',
-      '1 passed, 0 failed, 1 skipped',
+      'Not run (netns-2-queues), because they need root:',
+      '  test/netns/y.test.ts: c',
+      '1 passed, 0 failed, 2 skipped',
     ],
   });
 });
