@@ -27,10 +27,11 @@ describe.skipIf(obstacle !== undefined)('reload', () => {
   });
 
   /** A slow transfer from the client to the web server that lasts until the lab is closed. */
-  async function startTransfer(): Promise<() => Promise<number>> {
-    firewall.lab.spawn('web', ['iperf3', '-s', '-1']);
+  async function startTransfer(port: number): Promise<() => Promise<number>> {
+    const service = ['-p', String(port)];
+    firewall.lab.spawn('web', ['iperf3', '-s', '-1', ...service]);
     await sleep(300);
-    firewall.lab.spawn('client', ['iperf3', '-c', web, '-t', '60', '-b', '20M']);
+    firewall.lab.spawn('client', ['iperf3', '-c', web, '-t', '60', '-b', '20M', ...service]);
     const arrivals = await firewall.countArrivals('web');
     await firewall.until('the transfer runs', async () => (await arrivals()) > 100);
     return arrivals;
@@ -38,7 +39,7 @@ describe.skipIf(obstacle !== undefined)('reload', () => {
 
   it('allow to forbid cuts a running transfer', async () => {
     await firewall.apply(webWith(80, 5201));
-    const arrivals = await startTransfer();
+    const arrivals = await startTransfer(5201);
     await firewall.apply(webWith(80));
     const atCut = await arrivals();
     await sleep(1000);
@@ -52,6 +53,44 @@ describe.skipIf(obstacle !== undefined)('reload', () => {
     const metrics = await firewall.metrics();
     expect(metrics.get('tunwall_flows_cut_total')).toBeGreaterThanOrEqual(2);
     expect(metrics.get('tunwall_policy_sweep_remaining')).toBe(0);
+  });
+
+  const flowsCut = async (): Promise<number> =>
+    (await firewall.metrics()).get('tunwall_flows_cut_total')!;
+
+  it('with "keep", a running transfer goes on and only a new one is refused', async () => {
+    const gateway = { reload: 'keep' };
+    await firewall.apply({ ...webWith(80, 5202), gateway });
+    const arrivals = await startTransfer(5202);
+    const before = await flowsCut();
+    await firewall.apply({ ...webWith(80), gateway });
+    const atReload = await arrivals();
+    // Longer than the sweep needs to have visited every flow.
+    await sleep(1000);
+    await firewall.until('the transfer goes on', async () => (await arrivals()) > atReload + 20);
+    expect(await flowsCut()).toBe(before);
+    const refused = await firewall.drops('no-inbound-rule');
+    await firewall.lab.exec('client', ['nc', '-z', '-w', '1', web, '5202']);
+    expect(await firewall.drops('no-inbound-rule')).toBeGreaterThan(refused);
+    // Back to the default, which judges what was kept as well.
+    await firewall.apply(webWith(80));
+    await firewall.until('it was cut after all', async () => (await flowsCut()) >= before + 2);
+  });
+
+  it('with "drain", a running transfer goes on until the deadline', async () => {
+    const gateway = { reload: { drain: 3 } };
+    await firewall.apply({ ...webWith(80, 5203), gateway });
+    const arrivals = await startTransfer(5203);
+    const before = await flowsCut();
+    await firewall.apply({ ...webWith(80), gateway });
+    const atReload = await arrivals();
+    expect(await flowsCut()).toBe(before);
+    await firewall.until('it was cut', async () => (await flowsCut()) >= before + 2);
+    const atCut = await arrivals();
+    expect(atCut).toBeGreaterThan(atReload);
+    await sleep(1000);
+    expect(await arrivals()).toBe(atCut);
+    await firewall.apply(webWith(80));
   });
 
   it('forbid to allow lets in at once', async () => {
