@@ -1,0 +1,68 @@
+/**
+ * Rules as the service's page writes them: `ALL`, `TCP: ALL`, `TCP: 443`, `TCP: 20-22`, `UDP: 53,8000-8100`, `ICMP`.
+ *
+ * The command line reads and prints this, the panel prints it. Case and blanks do not matter, and a protocol by itself
+ * means all of its ports. What is printed is read back as the same protocol and ports. Addresses have no place in the
+ * notation; {@link formatRule} adds them in words, for people.
+ */
+import { parsePorts } from './addresses.ts';
+import type { Parsed } from './addresses.ts';
+import type { PortRange, Rule, RuleProtocol } from './types.ts';
+
+/** What the notation says: a rule without its addresses. */
+export interface RuleTraffic {
+  readonly protocol: RuleProtocol;
+  /** Absent: all of them. */
+  readonly ports?: readonly PortRange[];
+}
+
+export type RuleDirection = 'inbound' | 'outbound';
+
+const expected =
+  'expected ALL, ICMP, TCP or UDP, and for TCP and UDP ports behind a colon: ALL, 443, 20-22 or a list like 22,80,8000-8100';
+
+const protocols: readonly RuleProtocol[] = ['all', 'icmp', 'tcp', 'udp'];
+
+/** Reads the notation; a message says what was expected instead. */
+export function parseRuleNotation(text: string): Parsed<RuleTraffic> {
+  const [head = '', ...behind] = text.split(':');
+  const protocol = protocols.find((name) => name === head.trim().toLowerCase());
+  if (protocol === undefined || behind.length > 1) {
+    return { message: `${expected}; found ${JSON.stringify(text)}` };
+  }
+  const list = behind[0]?.trim();
+  if (list === undefined || list.toLowerCase() === 'all') return { value: { protocol } };
+  if (list === '') {
+    return { message: `${expected}; found nothing behind the colon of ${JSON.stringify(text)}` };
+  }
+  if (protocol !== 'tcp' && protocol !== 'udp') {
+    return {
+      message: `only TCP and UDP have ports: write ${protocol.toUpperCase()}, found ${JSON.stringify(text)}`,
+    };
+  }
+  const ports: PortRange[] = [];
+  for (const item of list.split(',')) {
+    const range = parsePorts(item.trim());
+    if ('message' in range) return range;
+    ports.push(range.value);
+  }
+  return { value: { protocol, ports } };
+}
+
+/** `443` or `20-22`. */
+export function formatPortRange({ from, to }: PortRange): string {
+  return from === to ? String(from) : `${from}-${to}`;
+}
+
+/** Protocol and ports in the notation: `TCP: 22,8000-8100`. */
+export function formatTraffic({ protocol, ports }: RuleTraffic): string {
+  const name = protocol.toUpperCase();
+  if (protocol !== 'tcp' && protocol !== 'udp') return name;
+  return `${name}: ${ports === undefined ? 'ALL' : ports.map(formatPortRange).join(',')}`;
+}
+
+/** A whole rule for people: `TCP: 443 from 10.0.0.0/8, 192.0.2.7`, `ICMP to any`. */
+export function formatRule(direction: RuleDirection, rule: Rule): string {
+  const peers = rule.peers === undefined ? 'any' : rule.peers.map(({ text }) => text).join(', ');
+  return `${formatTraffic(rule)} ${direction === 'inbound' ? 'from' : 'to'} ${peers}`;
+}
