@@ -9,10 +9,12 @@ import { fileURLToPath } from 'node:url';
 import { checkCommand } from './cli/check-command.ts';
 import { demoCommand } from './cli/demo-command.ts';
 import { UserError } from './cli/errors.ts';
+import { explainCommand, offlineAnswers } from './cli/explain-command.ts';
 import { gatewayCommand } from './cli/gateway-command.ts';
 import type { ConfiguredDevice } from './cli/gateway-command.ts';
 import { createOutput } from './cli/output.ts';
 import { runProgram } from './cli/program.ts';
+import { readInput } from './cli/read-input.ts';
 import { runCommand } from './cli/run-command.ts';
 import { formatTable } from './cli/table.ts';
 import { runDemo } from './demo/demo.ts';
@@ -60,6 +62,7 @@ process.exitCode = await runProgram(process.argv.slice(2), {
     }),
     runCommand(run),
     checkCommand(readConfigDirectory),
+    explainCommand({ answer: offlineAnswers(readConfigDirectory), readText: readInput }),
     demoCommand((options) =>
       runDemo({
         ...options,

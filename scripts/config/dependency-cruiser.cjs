@@ -6,8 +6,9 @@ const layers = {
   engine: ['wire', 'flow', 'rules'],
   tun: [],
   worker: ['engine', 'tun', 'wire', 'flow', 'rules'],
-  // Of flow it is the table of timeouts, which the configuration names.
+  // Of flow it is tables: timeouts, which the configuration names, and which segments and messages open a flow.
   policy: ['rules', 'wire', 'flow'],
+  exchange: ['policy'],
   store: ['policy'],
   metrics: ['worker', 'engine', 'flow', 'wire'],
   log: ['engine', 'wire'],
@@ -15,7 +16,7 @@ const layers = {
   service: ['api', 'engine', 'flow', 'log', 'metrics', 'policy', 'store', 'worker'],
   gateway: [],
   demo: [],
-  cli: ['api', 'gateway', 'policy', 'store'],
+  cli: ['api', 'exchange', 'gateway', 'policy', 'store'],
 };
 
 const hot = '^src/(wire|flow|rules|engine)/';

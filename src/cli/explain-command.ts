@@ -1,0 +1,274 @@
+/**
+ * `tunwall explain`: why a packet passes or drops.
+ *
+ * The verb asks a source of answers and prints what it says. {@link offlineAnswers} answers from a configuration
+ * directory; a source that asks a running firewall, which also knows the live flows, fits in its place.
+ *
+ * Exit code 0 means that the question was answered, with pass as with drop; the verdict is in the output.
+ */
+import { InvalidArgumentError, Option } from 'commander';
+import { parseAddress } from '../policy/addresses.ts';
+import { compilePolicy } from '../policy/compile.ts';
+import { explainFlow, explainPacket } from '../policy/explain.ts';
+import type {
+  ExplainedPacket,
+  ExplainedRule,
+  ExplainedSide,
+  Explanation,
+} from '../policy/explain.ts';
+import type { FlowQuestion, QuestionProtocol } from '../policy/opening-packet.ts';
+import { formatProblem } from '../policy/problem.ts';
+import type { GatewayConfig, Problem, Server, Template } from '../policy/types.ts';
+import { ExitCode, UserError } from './errors.ts';
+import { parseHexDump } from './hex-dump.ts';
+import type { Output } from './output.ts';
+import { examples, type Verb } from './program.ts';
+import { defaultConfigDirectory } from './run-command.ts';
+
+/** What is asked: the packet that would open a flow, or the bytes of a packet from its IPv4 header on. */
+export type ExplainQuestion = { readonly flow: FlowQuestion } | { readonly packet: Uint8Array };
+
+/** An answer, and where the file of a template lies, if it has one. */
+export interface ExplainAnswer {
+  readonly explanation: Explanation;
+  readonly fileOf: (template: string) => string;
+}
+
+export type ExplainAnswers = (
+  configDirectory: string,
+  question: ExplainQuestion,
+) => Promise<ExplainAnswer>;
+
+export interface ExplainActions {
+  readonly answer: ExplainAnswers;
+  /** The text of a file, or of standard input for `-`. */
+  readonly readText: (file: string) => Promise<string>;
+}
+
+/** The part of a configuration directory that is needed. */
+export interface ExplainConfig {
+  readonly gateway: Pick<GatewayConfig, 'tcp'>;
+  readonly templates: readonly Template[];
+  readonly servers: readonly Server[];
+  readonly problems: readonly Problem[];
+}
+
+/** Answers from a configuration directory, as a firewall that has just started with it would. */
+export function offlineAnswers(
+  readConfig: (directory: string) => Promise<ExplainConfig>,
+): ExplainAnswers {
+  return async (directory, question) => {
+    const { gateway, templates, servers, problems } = await readConfig(directory);
+    const wrong = problems.find(({ severity }) => severity === 'error');
+    if (wrong !== undefined) {
+      throw new UserError(
+        formatProblem(wrong),
+        `see all that is wrong: tunwall check --config ${directory}`,
+      );
+    }
+    const compiled = compilePolicy(templates, servers, 0);
+    const source = { templates, servers, compiled, loose: gateway.tcp.loose };
+    return {
+      explanation:
+        'flow' in question
+          ? explainFlow(source, question.flow)
+          : explainPacket(source, question.packet),
+      fileOf: (template) => `${directory}/templates/${template}.yaml`,
+    };
+  };
+}
+
+interface End {
+  readonly address: number;
+  readonly port?: number;
+}
+
+interface Flags {
+  readonly from?: End;
+  readonly to?: End;
+  readonly proto?: QuestionProtocol;
+  readonly icmpType?: number;
+  readonly hex?: string;
+  readonly config: string;
+  readonly json?: boolean;
+}
+
+export function explainCommand(actions: ExplainActions): Verb {
+  return (program, output, finish) => {
+    program
+      .command('explain')
+      .description(
+        'why a packet passes or drops: server, template and rule, or the nearest rule and what fails.\n' +
+          'Answers for a packet that opens a flow; replies and other packets of live flows need no rule.\n' +
+          'Exit code 0: answered, whatever the verdict.',
+      )
+      .option('--from <address[:port]>', 'where the packet comes from', parseEnd)
+      .option(
+        '--to <address[:port]>',
+        'where it goes; the port is needed for tcp and udp',
+        parseEnd,
+      )
+      .addOption(new Option('--proto <protocol>', 'protocol').choices(['tcp', 'udp', 'icmp']))
+      .option('--icmp-type <number>', 'type of the ICMP message (default: 8, echo)', parseIcmpType)
+      .addOption(
+        new Option(
+          '--hex <file>',
+          'take the packet from a hex dump instead, from its IPv4 header on; - is standard input',
+        ).conflicts(['from', 'to', 'proto', 'icmpType']),
+      )
+      .option('--config <dir>', 'configuration directory', defaultConfigDirectory)
+      .option('--json', 'print JSON')
+      .addHelpText(
+        'after',
+        examples([
+          ['tunwall explain --from 198.51.100.7 --to 10.0.0.2:443 --proto tcp', 'ask for a flow'],
+          ['tunwall explain --from 10.0.0.2 --to 10.0.0.3 --proto icmp --json', 'for a script'],
+          ['tcpdump -c 1 -xni eth0 port 53 | tunwall explain --hex -', 'ask for a real packet'],
+        ]),
+      )
+      .action((flags: Flags, command) =>
+        finish(
+          (async () => {
+            const question = await questionOf(flags, actions, (message) => {
+              // commander prints it as it prints its own, and ends with the code for a wrong call.
+              (command as typeof program).error(`error: ${message}`);
+            });
+            const answer = await actions.answer(flags.config, question);
+            if (flags.json === true) output.json(asJson(answer));
+            else printAnswer(answer, output);
+            return ExitCode.ok;
+          })(),
+        ),
+      );
+  };
+}
+
+function parseEnd(text: string): End {
+  const [address = '', port, ...more] = text.split(':');
+  const parsed = parseAddress(address);
+  if ('message' in parsed) throw new InvalidArgumentError(`${parsed.message}.`);
+  if (port === undefined) return { address: parsed.value };
+  if (more.length > 0 || !/^\d{1,5}$/.test(port) || Number(port) > 0xffff) {
+    throw new InvalidArgumentError('expected a port from 0 to 65535 behind the colon.');
+  }
+  return { address: parsed.value, port: Number(port) };
+}
+
+function parseIcmpType(text: string): number {
+  if (/^\d{1,3}$/.test(text) && Number(text) <= 255) return Number(text);
+  throw new InvalidArgumentError('expected a number from 0 to 255.');
+}
+
+async function questionOf(
+  flags: Flags,
+  { readText }: ExplainActions,
+  refuse: (message: string) => void,
+): Promise<ExplainQuestion> {
+  if (flags.hex !== undefined) {
+    const bytes = parseHexDump(await readText(flags.hex));
+    if ('message' in bytes) {
+      throw new UserError(
+        `${flags.hex === '-' ? 'standard input' : flags.hex}: ${bytes.message}`,
+        'expected the bytes of one packet, from its IPv4 header on, as tcpdump -x prints them',
+      );
+    }
+    return { packet: bytes };
+  }
+  const { from, to, proto, icmpType } = flags;
+  if (from === undefined || to === undefined || proto === undefined) {
+    refuse('expected --from, --to and --proto, or --hex');
+  }
+  const ports = from?.port !== undefined || to?.port !== undefined;
+  if (proto === 'icmp' && ports) refuse('ICMP has no ports: leave them out of --from and --to');
+  if (proto !== 'icmp' && to?.port === undefined) refuse(`--to needs a port for ${proto!}`);
+  if (proto !== 'icmp' && icmpType !== undefined) refuse('--icmp-type is for --proto icmp');
+  return {
+    flow: {
+      protocol: proto!,
+      source: from!.address,
+      destination: to!.address,
+      ...(from!.port !== undefined && { sourcePort: from!.port }),
+      ...(to!.port !== undefined && { destinationPort: to!.port }),
+      ...(icmpType !== undefined && { icmpType }),
+    },
+  };
+}
+
+/** The whole explanation, each rule with its file. */
+function asJson({ explanation, fileOf }: ExplainAnswer): object {
+  const withFile = <T extends ExplainedRule>(rule: T): T & { file: string } => ({
+    ...rule,
+    file: fileOf(rule.template),
+  });
+  return {
+    ...explanation,
+    sides: explanation.sides.map((side) => ({
+      ...side,
+      ...(side.rule && { rule: withFile(side.rule) }),
+      ...(side.nearest && { nearest: withFile(side.nearest) }),
+    })),
+  };
+}
+
+function printAnswer({ explanation, fileOf }: ExplainAnswer, output: Output): void {
+  const { verdict, reason, message, packet, sides, decidedBy } = explanation;
+  const colour = verdict === 'pass' ? 'green' : verdict === 'drop' ? 'red' : 'yellow';
+  const word = output.style(colour, verdict.toUpperCase());
+  output.print([word, describePacket(packet)].filter((part) => part !== '').join('  '));
+  if (verdict !== 'pass') output.print(`  ${reason}: ${message}`);
+  for (const side of sides) {
+    output.print('');
+    printSide(side, fileOf, output);
+  }
+  if (decidedBy === 'packet' && sides.length > 0) {
+    output.print('');
+    output.print('The rules above do not matter: they are asked of what can open a flow.');
+  }
+}
+
+function describePacket(packet: ExplainedPacket): string {
+  const { protocol, source, destination, sourcePort, destinationPort } = packet;
+  if (protocol === undefined || source === undefined || destination === undefined) return '';
+  const end = (address: string, port?: number): string =>
+    port === undefined ? address : `${address}:${port}`;
+  const details = [
+    packet.tcpFlags === undefined ? '' : `flags ${packet.tcpFlags}`,
+    packet.icmpType === undefined ? '' : `type ${packet.icmpType} code ${packet.icmpCode ?? 0}`,
+  ].filter((part) => part !== '');
+  const ends = `${end(source, sourcePort)} -> ${end(destination, destinationPort)}`;
+  return [protocol, ends, ...details].join(' ');
+}
+
+function printSide(
+  side: ExplainedSide,
+  fileOf: (template: string) => string,
+  output: Output,
+): void {
+  const { direction, server, templates, rule, nearest } = side;
+  const place = ({ template, position }: ExplainedRule): string =>
+    `${fileOf(template)}: ${direction}[${position}]`;
+  const head = `${direction} of server ${output.style('bold', server)}:`;
+  if (rule !== undefined) {
+    output.print(`${head} allowed by ${output.style('green', rule.text)}`);
+    output.print(`  template ${rule.template}, ${place(rule)}${commentOf(rule)}`);
+    return;
+  }
+  if (nearest === undefined) {
+    const why =
+      templates.length === 0
+        ? 'it has no templates'
+        : `its templates (${templates.join(', ')}) have no ${direction} rules`;
+    output.print(`${head} nothing is allowed, ${why}`);
+    return;
+  }
+  output.print(`${head} none of ${side.rules} rule${side.rules === 1 ? '' : 's'} allows it`);
+  output.print(`  nearest: ${output.style('yellow', nearest.text)}`);
+  output.print(`  template ${nearest.template}, ${place(nearest)}${commentOf(nearest)}`);
+  for (const { field, expected, found } of nearest.failed) {
+    output.print(`  ${field}: the rule has ${expected}, the packet ${found}`);
+  }
+}
+
+function commentOf({ comment }: ExplainedRule): string {
+  return comment === undefined ? '' : ` (${comment})`;
+}

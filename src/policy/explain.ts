@@ -1,0 +1,270 @@
+/**
+ * Why a packet passes or drops: by which server, template and rule, or how near it came.
+ *
+ * The packet goes the data plane's way: the parser of src/wire, the tables of src/flow that say what can open a flow, and
+ * `Policy.match` of src/rules, in the order of `engine.ts`. What is said of it beyond the verdict (the side that the match
+ * did not come to any more, the nearest rule) is found by other, cold means. Nothing is kept and nothing is changed.
+ *
+ * No live flow is looked at here: a packet that belongs to one is decided by its state. Whoever has the flow table asks it
+ * too, and sets `flow` and `decidedBy` of the answer.
+ */
+import { FlowState } from '../flow/flow-record.ts';
+import { icmpRequestOf, isIcmpRequest, noIcmpQuery } from '../flow/icmp-query.ts';
+import { classifySegment, nextTcpState } from '../flow/tcp-state.ts';
+import { MatchResult, Policy } from '../rules/policy.ts';
+import { DropReason, dropReasonNames } from '../wire/drop-reason.ts';
+import { formatAddress, formatProtocol } from '../wire/format.ts';
+import { IcmpType, Protocol, TcpFlag, VnetHeader } from '../wire/headers.ts';
+import { Packet } from '../wire/packet.ts';
+import { parsePacket } from '../wire/parse.ts';
+import { compilePolicy } from './compile.ts';
+import type { CompiledPolicy, RulePlace } from './compile.ts';
+import { sentenceOf } from './drop-sentences.ts';
+import { failedFields, nearestRule } from './nearest-rule.ts';
+import type { FailedField, RuleSubject } from './nearest-rule.ts';
+import { openingPacket } from './opening-packet.ts';
+import type { FlowQuestion } from './opening-packet.ts';
+import { formatRule } from './rule-notation.ts';
+import type { RuleDirection } from './rule-notation.ts';
+import type { Server, Template } from './types.ts';
+
+/** The policy that is asked, with what it was compiled from. */
+export interface ExplainSource {
+  readonly templates: readonly Template[];
+  readonly servers: readonly Server[];
+  readonly compiled: CompiledPolicy;
+  /** `tcp.loose` of gateway.yaml: segments in mid-stream may open flows. */
+  readonly loose: boolean;
+}
+
+/** A rule in its place. */
+export interface ExplainedRule {
+  readonly template: string;
+  readonly direction: RuleDirection;
+  /** From 0, in the template's list of that direction. */
+  readonly position: number;
+  /** `TCP: 443 from 10.0.0.0/8`. */
+  readonly text: string;
+  readonly comment?: string;
+}
+
+/** What one end's server says. */
+export interface ExplainedSide {
+  readonly direction: RuleDirection;
+  readonly server: string;
+  /** The server's templates, and how many rules of this direction they have. */
+  readonly templates: readonly string[];
+  readonly rules: number;
+  readonly allowed: boolean;
+  /** The rule that allows it. */
+  readonly rule?: ExplainedRule;
+  /** If none does: the nearest one (src/policy/nearest-rule.ts) and the fields that fail. */
+  readonly nearest?: ExplainedRule & { readonly failed: readonly FailedField[] };
+}
+
+export interface ExplainedPacket {
+  /** `tcp`, `udp`, `icmp`, or a number; absent when nothing of the packet could be read. */
+  readonly protocol?: string;
+  readonly source?: string;
+  readonly destination?: string;
+  readonly sourcePort?: number;
+  readonly destinationPort?: number;
+  /** As letters: F S R P A U. */
+  readonly tcpFlags?: string;
+  readonly icmpType?: number;
+  readonly icmpCode?: number;
+}
+
+export interface Explanation {
+  /** A fragment is held until its datagram is complete, which is then judged as one packet. */
+  readonly verdict: 'pass' | 'drop' | 'held';
+  /** The word of metrics and logs; `none` if it passes. */
+  readonly reason: string;
+  /** The same in a sentence. */
+  readonly message: string;
+  /** What decides: the packet by itself, the rules, or a live flow. */
+  readonly decidedBy: 'packet' | 'rules' | 'flow';
+  readonly packet: ExplainedPacket;
+  /** The source's server first, as in the data plane. Empty when no server has a say, or none could be found out. */
+  readonly sides: readonly ExplainedSide[];
+  readonly epoch: number;
+  /** The live flow that decides instead, told by whoever has the flow table. */
+  readonly flow?: Readonly<Record<string, unknown>>;
+}
+
+/** Explains the packet that would open a flow. */
+export function explainFlow(source: ExplainSource, question: FlowQuestion): Explanation {
+  return explain(source, openingPacket(question));
+}
+
+/** Explains a packet as it is on the wire, from its IPv4 header on. */
+export function explainPacket(source: ExplainSource, packet: Uint8Array): Explanation {
+  // The super-packets of a TUN are longer than what a dump can show, but not longer than 65,535 bytes.
+  const bytes = new Uint8Array(VnetHeader.length + Math.min(packet.length, 0xffff));
+  bytes.set(packet.subarray(0, 0xffff), VnetHeader.length);
+  return explain(source, bytes);
+}
+
+/** @param bytes a virtio header and the packet */
+function explain(source: ExplainSource, bytes: Uint8Array): Explanation {
+  const packet = new Packet();
+  // A word view wants an even number of bytes, and no offset.
+  const arena = new Uint8Array(bytes.length + (bytes.length & 1));
+  arena.set(bytes);
+  const parsed: number = parsePacket(arena, new Uint16Array(arena.buffer), 0, bytes.length, packet);
+  const answer = (
+    reason: number,
+    decidedBy: Explanation['decidedBy'],
+    sides: readonly ExplainedSide[] = [],
+  ): Explanation => ({
+    verdict: reason === DropReason.none ? 'pass' : reason === DropReason.fragment ? 'held' : 'drop',
+    reason: dropReasonNames[reason]!,
+    message: sentenceOf(reason),
+    decidedBy,
+    packet: fieldsOf(packet, parsed),
+    sides,
+    epoch: source.compiled.epoch,
+  });
+  if (parsed !== DropReason.none) return answer(parsed, 'packet');
+  const alone = judgeAlone(packet);
+  if (alone !== DropReason.none) return answer(alone, 'packet');
+
+  const policy = new Policy(source.compiled.words);
+  const { protocol, srcAddr, dstAddr, dstPort } = packet;
+  const match = policy.match(protocol, srcAddr, dstAddr, dstPort);
+  if (match === MatchResult.noServer) return answer(DropReason.noServer, 'rules');
+  const sides = explainSides(source, policy, match, packet);
+  const opening = judgeOpening(packet, source.loose);
+  if (opening !== DropReason.none) return answer(opening, 'packet', sides);
+  return answer(reasonOfMatch(match), 'rules', sides);
+}
+
+function reasonOfMatch(match: number): number {
+  if (match === MatchResult.noOutboundRule) return DropReason.noOutboundRule;
+  return match === MatchResult.noInboundRule ? DropReason.noInboundRule : DropReason.none;
+}
+
+/** ICMP that is neither query nor reply: no rule is asked, an error needs a live flow (engine.ts, `#judgeOtherIcmp`). */
+function judgeAlone(packet: Packet): number {
+  if (packet.protocol !== Protocol.icmp) return DropReason.none;
+  switch (packet.icmpType) {
+    case IcmpType.redirect:
+      return DropReason.icmpRedirect;
+    case IcmpType.destinationUnreachable:
+    case IcmpType.timeExceeded:
+    case IcmpType.parameterProblem:
+      return DropReason.icmpError;
+    default:
+      return icmpRequestOf(packet.icmpType) === noIcmpQuery ? DropReason.icmpType : DropReason.none;
+  }
+}
+
+/** What cannot open a flow is out of place, whatever the rules say (engine.ts, `#judgeNew`). */
+function judgeOpening(packet: Packet, loose: boolean): number {
+  if (packet.protocol === Protocol.icmp) {
+    return isIcmpRequest(packet.icmpType) ? DropReason.none : DropReason.icmpType;
+  }
+  if (packet.protocol !== Protocol.tcp) return DropReason.none;
+  const next = nextTcpState(0, classifySegment(packet.tcpFlags), FlowState.none);
+  const opens = next === FlowState.synSent || (loose && next === FlowState.established);
+  return opens ? DropReason.none : DropReason.invalidState;
+}
+
+function explainSides(
+  source: ExplainSource,
+  policy: Policy,
+  match: number,
+  packet: Packet,
+): ExplainedSide[] {
+  const { outboundServer, inboundServer, outboundRule } = policy;
+  const sides: ExplainedSide[] = [];
+  if (outboundServer >= 0) {
+    sides.push(explainSide(source, 'outbound', outboundServer, outboundRule, packet));
+  }
+  if (inboundServer >= 0) {
+    const rule =
+      match === MatchResult.noOutboundRule
+        ? inboundRuleOf(source, inboundServer, packet)
+        : policy.inboundRule;
+    sides.push(explainSide(source, 'inbound', inboundServer, rule, packet));
+  }
+  return sides;
+}
+
+/**
+ * The inbound rule that the match did not come to, because the source's server drops the packet first: the same match
+ * with a policy in which only the destination address is a server (its server may own the source too). Rules keep their
+ * numbers.
+ */
+function inboundRuleOf(source: ExplainSource, server: number, packet: Packet): number {
+  const { templates, servers } = source;
+  const alone = { ...servers[server]!, addresses: [packet.dstAddr >>> 0] };
+  const only = new Policy(compilePolicy(templates, [alone], 0).words);
+  only.match(packet.protocol, packet.srcAddr, packet.dstAddr, packet.dstPort);
+  return only.inboundRule;
+}
+
+function explainSide(
+  { servers, compiled }: ExplainSource,
+  direction: RuleDirection,
+  serverIndex: number,
+  ruleIndex: number,
+  packet: Packet,
+): ExplainedSide {
+  const { name, templates } = servers[serverIndex]!;
+  const own = compiled.rules.filter(
+    (place) => place.direction === direction && templates.includes(place.template),
+  );
+  const side = { direction, server: name, templates, rules: own.length };
+  if (ruleIndex >= 0) {
+    return { ...side, allowed: true, rule: explainedRule(compiled.rules[ruleIndex]!) };
+  }
+  const subject: RuleSubject = {
+    protocol: formatProtocol(packet.protocol) as RuleSubject['protocol'],
+    peer: (direction === 'inbound' ? packet.srcAddr : packet.dstAddr) >>> 0,
+    ...(packet.protocol !== Protocol.icmp && { port: packet.dstPort }),
+  };
+  const nearest = nearestRule(own, subject);
+  if (nearest === undefined) return { ...side, allowed: false };
+  const failed = failedFields(direction, nearest.rule, subject);
+  return { ...side, allowed: false, nearest: { ...explainedRule(nearest), failed } };
+}
+
+function explainedRule({ template, direction, position, rule }: RulePlace): ExplainedRule {
+  const text = formatRule(direction, rule);
+  return {
+    template,
+    direction,
+    position,
+    text,
+    ...(rule.comment !== undefined && { comment: rule.comment }),
+  };
+}
+
+const flagLetters = [
+  [TcpFlag.fin, 'F'],
+  [TcpFlag.syn, 'S'],
+  [TcpFlag.rst, 'R'],
+  [TcpFlag.psh, 'P'],
+  [TcpFlag.ack, 'A'],
+  [TcpFlag.urg, 'U'],
+] as const;
+
+/** As much of the packet as the parser has read before it gave its verdict. */
+function fieldsOf(packet: Packet, parsed: number): ExplainedPacket {
+  // Without addresses the header was not read at all.
+  if (packet.srcAddr === 0 && packet.dstAddr === 0 && packet.protocol === 0) return {};
+  const ends = {
+    protocol: formatProtocol(packet.protocol),
+    source: formatAddress(packet.srcAddr),
+    destination: formatAddress(packet.dstAddr),
+  };
+  if (parsed !== DropReason.none) return ends;
+  if (packet.protocol === Protocol.icmp) {
+    return { ...ends, icmpType: packet.icmpType, icmpCode: packet.icmpCode };
+  }
+  const withPorts = { ...ends, sourcePort: packet.srcPort, destinationPort: packet.dstPort };
+  if (packet.protocol !== Protocol.tcp) return withPorts;
+  const set = flagLetters.filter(([bit]) => (packet.tcpFlags & bit) !== 0);
+  return { ...withPorts, tcpFlags: set.map(([, letter]) => letter).join('') };
+}

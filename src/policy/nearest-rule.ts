@@ -1,0 +1,104 @@
+/**
+ * The rule that comes nearest to allowing a packet, and what of it fails: the cold half of an explanation.
+ *
+ * Nearest means, in this order: fewest failing fields; the right protocol; the smallest distance from the packet's port to
+ * the rule's ports; the smallest distance from the packet's other end to the rule's addresses; the first in the list. A
+ * field that a rule does not have (ports of an ICMP rule), or that the packet does not have, does not fail.
+ *
+ * It looks at every rule one by one and shares nothing with the compiled classifier, so a rule without a failing field is
+ * also a second opinion on what the classifier says.
+ */
+import { formatAddressNumber } from './addresses.ts';
+import { formatPortRange } from './rule-notation.ts';
+import type { RuleDirection } from './rule-notation.ts';
+import type { Rule } from './types.ts';
+
+/** What rules look at, of a packet that meets them. */
+export interface RuleSubject {
+  readonly protocol: 'icmp' | 'tcp' | 'udp';
+  /** The other end: the source for inbound rules, the destination for outbound ones. Unsigned. */
+  readonly peer: number;
+  /** The destination port; absent for ICMP. */
+  readonly port?: number;
+}
+
+export interface FailedField {
+  readonly field: 'protocol' | 'ports' | 'sources' | 'destinations';
+  /** What the rule says, and what the packet has. */
+  readonly expected: string;
+  readonly found: string;
+}
+
+/** How far a packet is from a rule, the most significant part first. */
+type Distance = readonly [
+  failed: number,
+  protocol: number,
+  ports: number,
+  peers: number,
+  order: number,
+];
+
+function distanceTo(value: number, ranges: readonly { from: number; to: number }[]): number {
+  let nearest = Infinity;
+  for (const { from, to } of ranges) {
+    nearest = Math.min(nearest, value < from ? from - value : value > to ? value - to : 0);
+  }
+  return nearest;
+}
+
+function distance(rule: Rule, subject: RuleSubject, order: number): Distance {
+  const protocol = rule.protocol === 'all' || rule.protocol === subject.protocol ? 0 : 1;
+  const ports =
+    rule.ports === undefined || subject.port === undefined
+      ? 0
+      : distanceTo(subject.port, rule.ports);
+  const peers = rule.peers === undefined ? 0 : distanceTo(subject.peer, rule.peers);
+  return [protocol + Math.sign(ports) + Math.sign(peers), protocol, ports, peers, order];
+}
+
+function isLess(a: Distance, b: Distance): boolean {
+  const at = a.findIndex((part, index) => part !== b[index]);
+  return at >= 0 && a[at]! < b[at]!;
+}
+
+/** The nearest of the rules; undefined if there are none. */
+export function nearestRule<T extends { readonly rule: Rule }>(
+  rules: readonly T[],
+  subject: RuleSubject,
+): T | undefined {
+  let nearest: T | undefined;
+  let least: Distance | undefined;
+  rules.forEach((place, order) => {
+    const own = distance(place.rule, subject, order);
+    if (least === undefined || isLess(own, least)) {
+      nearest = place;
+      least = own;
+    }
+  });
+  return nearest;
+}
+
+/** The fields of a rule that a packet does not meet; none if the rule allows it. */
+export function failedFields(
+  direction: RuleDirection,
+  rule: Rule,
+  subject: RuleSubject,
+): FailedField[] {
+  const [, protocol, ports, peers] = distance(rule, subject, 0);
+  const failed: FailedField[] = [];
+  if (protocol !== 0) {
+    failed.push({ field: 'protocol', expected: rule.protocol, found: subject.protocol });
+  }
+  if (ports !== 0) {
+    const expected = rule.ports!.map(formatPortRange).join(',');
+    failed.push({ field: 'ports', expected, found: String(subject.port) });
+  }
+  if (peers !== 0) {
+    failed.push({
+      field: direction === 'inbound' ? 'sources' : 'destinations',
+      expected: rule.peers!.map(({ text }) => text).join(', '),
+      found: formatAddressNumber(subject.peer),
+    });
+  }
+  return failed;
+}
