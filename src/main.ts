@@ -10,6 +10,7 @@ import { checkCommand } from './cli/check-command.ts';
 import { demoCommand } from './cli/demo-command.ts';
 import { UserError } from './cli/errors.ts';
 import { explainCommand, offlineAnswers } from './cli/explain-command.ts';
+import { exportCommand } from './cli/export-command.ts';
 import { gatewayCommand } from './cli/gateway-command.ts';
 import type { ConfiguredDevice } from './cli/gateway-command.ts';
 import { createOutput } from './cli/output.ts';
@@ -63,6 +64,7 @@ process.exitCode = await runProgram(process.argv.slice(2), {
     runCommand(run),
     checkCommand(readConfigDirectory),
     explainCommand({ answer: offlineAnswers(readConfigDirectory), readText: readInput }),
+    exportCommand(readConfigDirectory),
     demoCommand((options) =>
       runDemo({
         ...options,

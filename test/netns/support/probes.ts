@@ -1,7 +1,12 @@
 /** Does it get through? Real ping, curl and nc, several at a time, because a blocked one takes its whole patience. */
-import type { FirewallLab } from './firewall.ts';
+import type { Lab } from '../../../src/demo/lab.ts';
 
 const patience = '1';
+
+/** Whatever firewall is between the hosts: probes need only the hosts. */
+interface Probed {
+  readonly lab: Lab;
+}
 
 export interface Probe {
   from: string;
@@ -33,10 +38,7 @@ export const udp = (from: string, to: string, port: number, source?: string): Pr
   ...(source !== undefined && { source }),
 });
 
-async function passes(
-  firewall: FirewallLab,
-  { from, kind, to, port, source }: Probe,
-): Promise<boolean> {
+async function passes(firewall: Probed, { from, kind, to, port, source }: Probe): Promise<boolean> {
   const { lab } = firewall;
   if (kind === 'ping') {
     const bound = source === undefined ? [] : ['-I', source];
@@ -60,10 +62,7 @@ export function describeProbe({ from, kind, to, port, source }: Probe): string {
 }
 
 /** What got through, in words, of the probes given. Compare it with what should. */
-export async function whatPasses(
-  firewall: FirewallLab,
-  probes: readonly Probe[],
-): Promise<string[]> {
+export async function whatPasses(firewall: Probed, probes: readonly Probe[]): Promise<string[]> {
   const results = await Promise.all(probes.map((probe) => passes(firewall, probe)));
   return probes.filter((_, index) => results[index]).map(describeProbe);
 }

@@ -1,0 +1,76 @@
+/** `tunwall export nft`: the policy of a configuration directory for another firewall. */
+import { exportNft } from '../exchange/nft.ts';
+import { didYouMean, formatProblem } from '../policy/problem.ts';
+import type { Problem, Server, Template } from '../policy/types.ts';
+import { ExitCode, UserError } from './errors.ts';
+import type { Output } from './output.ts';
+import { examples, type Verb } from './program.ts';
+import { defaultConfigDirectory } from './run-command.ts';
+
+/** The part of a configuration directory that is needed. */
+export interface ExportConfig {
+  readonly templates: readonly Template[];
+  readonly servers: readonly Server[];
+  readonly problems: readonly Problem[];
+}
+
+interface Flags {
+  readonly server?: string;
+  readonly config: string;
+  readonly json?: boolean;
+}
+
+export function exportCommand(readConfig: (directory: string) => Promise<ExportConfig>): Verb {
+  return (program, output, finish) => {
+    const command = program
+      .command('export')
+      .description('print the policy in the language of another firewall');
+    command
+      .command('nft')
+      .description(
+        'an nft ruleset that gives the same verdicts on what the kernel forwards.\n' +
+          'It replaces the table inet tunwall, and drops what no rule allows, as tunwall does.',
+      )
+      .option('--server <name>', "this server only: the other servers' rules are not asked")
+      .option('--config <dir>', 'configuration directory', defaultConfigDirectory)
+      .option('--json', 'print JSON: { ruleset }')
+      .addHelpText(
+        'after',
+        examples([
+          ['tunwall export nft > tunwall.nft', 'the whole policy'],
+          ['tunwall export nft --server web-1 | nft -c -f -', 'check one of a server'],
+        ]),
+      )
+      .action((flags: Flags) => finish(printNft(flags, readConfig, output)));
+  };
+}
+
+async function printNft(
+  flags: Flags,
+  readConfig: (directory: string) => Promise<ExportConfig>,
+  output: Output,
+): Promise<number> {
+  const { templates, servers, problems } = await readConfig(flags.config);
+  const wrong = problems.find(({ severity }) => severity === 'error');
+  if (wrong !== undefined) {
+    throw new UserError(
+      formatProblem(wrong),
+      `see all that is wrong: tunwall check --config ${flags.config}`,
+    );
+  }
+  const ruleset = exportNft(templates, choose(servers, flags.server));
+  if (flags.json === true) output.json({ ruleset });
+  else output.print(ruleset.trimEnd());
+  return ExitCode.ok;
+}
+
+function choose(servers: readonly Server[], name: string | undefined): readonly Server[] {
+  if (name === undefined) return servers;
+  const chosen = servers.filter((server) => server.name === name);
+  if (chosen.length > 0) return chosen;
+  const known = servers.map((server) => server.name);
+  throw new UserError(
+    `there is no server "${name}"${didYouMean(name, known)}`,
+    known.length === 0 ? 'servers.yaml has no servers' : `servers: ${known.join(', ')}`,
+  );
+}
