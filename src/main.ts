@@ -13,8 +13,10 @@ import { explainCommand, offlineAnswers } from './cli/explain-command.ts';
 import { exportCommand } from './cli/export-command.ts';
 import { gatewayCommand } from './cli/gateway-command.ts';
 import type { ConfiguredDevice } from './cli/gateway-command.ts';
+import { importCommand } from './cli/import-command.ts';
 import { createOutput } from './cli/output.ts';
 import { runProgram } from './cli/program.ts';
+import { createProgress } from './cli/progress.ts';
 import { readInput } from './cli/read-input.ts';
 import { runCommand } from './cli/run-command.ts';
 import { formatTable } from './cli/table.ts';
@@ -65,6 +67,10 @@ process.exitCode = await runProgram(process.argv.slice(2), {
     checkCommand(readConfigDirectory),
     explainCommand({ answer: offlineAnswers(readConfigDirectory), readText: readInput }),
     exportCommand(readConfigDirectory),
+    importCommand({
+      readText: readInput,
+      progress: (label) => createProgress(label, process.stderr, () => performance.now()),
+    }),
     demoCommand((options) =>
       runDemo({
         ...options,

@@ -1,0 +1,162 @@
+/**
+ * `tunwall import`: rules of another firewall as templates.
+ *
+ * Exit code 0 if templates were written (or would be, with --dry-run), also when parts of the source could not be
+ * expressed, which are told on standard error; with --strict those are a failure, and nothing is written. 1 if nothing
+ * could be imported.
+ */
+import { Option } from 'commander';
+import { basename, join } from 'node:path';
+import { importFormats } from '../exchange/import-result.ts';
+import type { ImportFormat, ImportResult, Remark } from '../exchange/import-result.ts';
+import { importRules } from '../exchange/import.ts';
+import { formatTemplateFile, writeTemplateFiles } from '../exchange/template-files.ts';
+import { namePattern } from '../policy/validate.ts';
+import { ExitCode, UserError } from './errors.ts';
+import type { Output } from './output.ts';
+import { examples, type Verb } from './program.ts';
+import type { Progress } from './progress.ts';
+import { defaultConfigDirectory } from './run-command.ts';
+import { formatTable } from './table.ts';
+
+export interface ImportActions {
+  /** The text of a file, or of standard input for `-`. */
+  readonly readText: (file: string) => Promise<string>;
+  readonly progress: (label: string) => Progress;
+}
+
+interface Flags {
+  readonly format: ImportFormat | 'auto';
+  readonly name?: string;
+  readonly config: string;
+  readonly output?: string;
+  readonly dryRun?: boolean;
+  readonly strict?: boolean;
+  readonly force?: boolean;
+  readonly json?: boolean;
+}
+
+export function importCommand(actions: ImportActions): Verb {
+  return (program, output, finish) => {
+    program
+      .command('import')
+      .argument('<file>', 'what to import; - is standard input')
+      .description(
+        'templates from the rules of another firewall: DigitalOcean and Hetzner Cloud (JSON of\n' +
+          'their APIs) and iptables-save. What cannot be expressed exactly is left out and told,\n' +
+          'so that no template allows more than its source did.',
+      )
+      .addOption(
+        new Option('--format <format>', 'what the file is')
+          .choices(['auto', ...importFormats])
+          .default('auto'),
+      )
+      .option('--name <name>', 'name of the template (default: as in the source, or as the file)')
+      .addOption(
+        new Option('--config <dir>', 'configuration directory, whose templates it joins').default(
+          defaultConfigDirectory,
+        ),
+      )
+      .addOption(
+        new Option('--output <dir>', 'write the template files there instead').conflicts('config'),
+      )
+      .option('--dry-run', 'print the template files instead of writing them')
+      .option('--strict', 'fail, and write nothing, if something could not be expressed')
+      .option('--force', 'overwrite templates of the same name')
+      .option('--json', 'print JSON: format, templates, remarks and files')
+      .addHelpText(
+        'after',
+        examples([
+          ['iptables-save | tunwall import - --name old-host --dry-run', 'look at it first'],
+          ['tunwall import firewalls.json --config ./config', 'templates beside the others'],
+        ]),
+      )
+      .action((file: string, flags: Flags) => finish(importFile(file, flags, actions, output)));
+  };
+}
+
+async function importFile(
+  file: string,
+  flags: Flags,
+  actions: ImportActions,
+  output: Output,
+): Promise<number> {
+  if (flags.name !== undefined && !namePattern.test(flags.name)) {
+    throw new UserError(
+      `"${flags.name}" cannot be a template's name`,
+      'expected 1 to 63 characters a-z, 0-9, dot, hyphen and underscore, a letter or digit first',
+    );
+  }
+  const text = await actions.readText(file);
+  const progress = actions.progress(`importing ${basename(file)}`);
+  let result: ImportResult;
+  try {
+    result = importRules(text, flags.format === 'auto' ? undefined : flags.format, {
+      ...(flags.name !== undefined && { name: flags.name }),
+      fallbackName: file === '-' ? 'imported' : basename(file).replace(/\.[a-z]+$/i, ''),
+      onProgress: (done, total) => progress.update(done, total),
+    });
+  } finally {
+    progress.finish();
+  }
+  const failure = failureOf(result, flags);
+  const write = failure === undefined && flags.dryRun !== true;
+  const directory = flags.output ?? join(flags.config, 'templates');
+  const files = write
+    ? await writeTemplateFiles(directory, result.templates, flags.force === true)
+    : [];
+  if (flags.json === true) {
+    output.json({ ok: failure === undefined, ...result, files });
+  } else {
+    printResult(result, flags, files, output);
+  }
+  if (failure !== undefined) output.error(`${output.style('red', 'tunwall:')} ${failure}`);
+  return failure === undefined ? ExitCode.ok : ExitCode.failed;
+}
+
+function countLost(remarks: readonly Remark[]): number {
+  return remarks.filter(({ severity }) => severity === 'lost').length;
+}
+
+function failureOf({ templates, remarks }: ImportResult, flags: Flags): string | undefined {
+  const lost = countLost(remarks);
+  const rules = templates.reduce(
+    (sum, { inbound, outbound }) => sum + inbound.length + outbound.length,
+    0,
+  );
+  if (templates.length === 0) return 'there are no firewall rules in it: nothing was written';
+  if (rules === 0 && lost > 0) return 'none of its rules could be expressed: nothing was written';
+  if (flags.strict === true && lost > 0) return `${told(lost)}: nothing was written (--strict)`;
+  return undefined;
+}
+
+function told(lost: number): string {
+  return `${lost} thing${lost === 1 ? '' : 's'} could not be expressed`;
+}
+
+function printResult(
+  { templates, remarks }: ImportResult,
+  flags: Flags,
+  files: readonly string[],
+  output: Output,
+): void {
+  for (const { severity, place, message } of remarks) {
+    const word = severity === 'lost' ? output.style('yellow', 'not expressed') : 'note';
+    output.error(`${place}: ${word}: ${message}`);
+  }
+  if (flags.dryRun === true) {
+    for (const template of templates) {
+      output.print(`# ${template.name}.yaml\n${formatTemplateFile(template).trimEnd()}\n`);
+    }
+  } else if (files.length > 0) {
+    const rows = templates.map(({ name, inbound, outbound }, index) => [
+      name,
+      String(inbound.length),
+      String(outbound.length),
+      files[index] ?? '',
+    ]);
+    output.print(formatTable(['template', 'inbound rules', 'outbound rules', 'file'], rows));
+  }
+  const lost = countLost(remarks);
+  if (lost > 0) output.error(told(lost));
+}
