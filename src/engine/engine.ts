@@ -9,7 +9,7 @@
  * its next packet, or by the sweep if it is idle; what the new policy does not allow is cut.
  */
 import { trackIcmp, trackUdp } from '../flow/datagram-track.ts';
-import { icmpRequestOf, isIcmpRequest, noIcmpQuery } from '../flow/icmp-query.ts';
+import { icmpKind, isIcmpRequest, noIcmpQuery } from '../flow/icmp-query.ts';
 import { FlowList } from '../flow/flow-lists.ts';
 import { Control } from '../flow/flow-memory.ts';
 import type { FlowMemory } from '../flow/flow-memory.ts';
@@ -71,9 +71,6 @@ const held = -1;
 
 /** Room for a datagram put together: an IPv4 header without options, and 65,535 bytes behind it. */
 const scratchLength = 20 + 65_536;
-
-/** A quoted TCP sequence number may lie this far behind what was sent (or a window, if that is larger). */
-const minimumQuoteWindow = 66_000;
 
 /** Records that the policy sweep visits in one tick. */
 const sweepPerTick = 8192;
@@ -208,9 +205,8 @@ export class Engine {
     const protocol = packet.protocol;
     let kind = protocol;
     if (protocol === Protocol.icmp) {
-      const request = icmpRequestOf(packet.icmpType);
-      if (request === noIcmpQuery) return this.#judgeOtherIcmp(packet);
-      kind = protocol | (request << 8) | (packet.icmpCode << 16);
+      kind = icmpKind(packet.icmpType, packet.icmpCode, packet.srcAddr, packet.dstAddr);
+      if (kind === noIcmpQuery) return this.#judgeOtherIcmp(packet);
     }
     const { srcAddr, srcPort, dstAddr, dstPort } = packet;
     const flow = this.table.lookup(kind, srcAddr, srcPort, dstAddr, dstPort, this.#nowMs);
@@ -317,9 +313,8 @@ export class Engine {
     if (quoted.srcAddr !== packet.dstAddr) return DropReason.icmpError;
     let kind = quoted.protocol;
     if (kind === Protocol.icmp) {
-      const request = icmpRequestOf(quoted.icmpType);
-      if (request === noIcmpQuery) return DropReason.icmpError;
-      kind |= (request << 8) | (quoted.icmpCode << 16);
+      kind = icmpKind(quoted.icmpType, quoted.icmpCode, quoted.srcAddr, quoted.dstAddr);
+      if (kind === noIcmpQuery) return DropReason.icmpError;
     }
     const table = this.table;
     const { srcAddr, srcPort, dstAddr, dstPort } = quoted;
@@ -334,12 +329,8 @@ export class Engine {
       this.#cut(flow);
       return DropReason.policyCut;
     }
-    if (quoted.protocol === Protocol.tcp) {
-      const end = table.hot[record + Hot.end + sender]!;
-      const window = table.hot[record + Hot.maxWindow + (sender ^ 1)]!;
-      const behind = (end - quoted.sequence) | 0;
-      const most = window > minimumQuoteWindow ? window : minimumQuoteWindow;
-      if (behind < 0 || behind > most) return DropReason.icmpError;
+    if (quoted.protocol === Protocol.tcp && !this.#tcp.isUnderWay(flow, sender, quoted.sequence)) {
+      return DropReason.icmpError;
     }
     return DropReason.none;
   }
@@ -373,8 +364,6 @@ export class Engine {
     } else if (packet.protocol === Protocol.udp) {
       trackUdp(table, flow, direction, this.#nowMs);
     } else {
-      // Requests go one way, replies the other.
-      if (isIcmpRequest(packet.icmpType) !== (direction === 0)) return DropReason.icmpType;
       trackIcmp(table, flow, direction, this.#nowMs);
     }
     table.account(flow, direction, packet.totalLength);

@@ -25,7 +25,7 @@ export const Hot = {
   replyAddr: 1,
   /** Original source port << 16 | original destination port; ICMP: identifier << 16 | identifier. */
   ports: 2,
-  /** Protocol; ICMP: protocol | request type << 8 | code << 16. */
+  /** Protocol; of ICMP queries all that icmpKind puts into the key, the protocol in the lowest byte. */
   kind: 3,
   /** Next flow of the same bucket. */
   next: 4,

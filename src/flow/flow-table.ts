@@ -115,7 +115,7 @@ export class FlowTable {
    * Finds the live flow of a packet, in either direction, and sets `direction`. An expired flow is removed on the way.
    * A miss leaves the bucket behind for an `insert` of the same tuple.
    *
-   * @param kind protocol; for ICMP queries protocol | request type << 8 | code << 16
+   * @param kind protocol; for ICMP queries see icmpKind
    */
   lookup(
     kind: number,

@@ -223,24 +223,26 @@ export class FragmentStore {
     const record = datagram << datagramShift;
     const start = packet.fragmentOffset;
     const end = start + packet.l4Length;
+    const total = this.#datagrams[record + Datagram.total]!;
+    if (packet.moreFragments === 0) {
+      // Another end, or an end at or before bytes that said more would follow.
+      const ends = this.#datagrams[record + Datagram.highest]! >= end;
+      if (total === 0 ? ends : total !== end) return DropReason.fragmentOverlap;
+    } else if (total !== 0 && end > total) {
+      return DropReason.fragmentOverlap;
+    }
+    // What is held does not overlap, so that the parts of this one that are there already add up.
+    let known = 0;
     let fragment = this.#datagrams[record + Datagram.firstFragment]!;
     while (fragment !== 0) {
       const words = fragment << fragmentShift;
       const heldStart = this.#fragments[words + Fragment.offset]!;
       const heldEnd = heldStart + this.#fragments[words + Fragment.payload]!;
-      if (start < heldEnd && heldStart < end) {
-        return start >= heldStart && end <= heldEnd ? duplicate : DropReason.fragmentOverlap;
-      }
+      const common = Math.min(end, heldEnd) - Math.max(start, heldStart);
+      if (common > 0) known += common;
       fragment = this.#fragments[words + Fragment.next]!;
     }
-    const total = this.#datagrams[record + Datagram.total]!;
-    const highest = this.#datagrams[record + Datagram.highest]!;
-    if (packet.moreFragments === 0) {
-      // A second end, or an end before bytes that are there already.
-      if (total !== 0 || highest > end) return DropReason.fragmentOverlap;
-    } else if (total !== 0 && end > total) {
-      return DropReason.fragmentOverlap;
-    }
+    if (known !== 0) return known === packet.l4Length ? duplicate : DropReason.fragmentOverlap;
     return DropReason.none;
   }
 

@@ -1,10 +1,11 @@
 /** ICMP messages that ask and are answered: echo, timestamp, information and address mask (RFC 792, RFC 950). */
-import { IcmpType } from '../wire/headers.ts';
+import { IcmpType, Protocol } from '../wire/headers.ts';
 
-/** {@link icmpRequestOf} of a type that is neither request nor reply. */
-export const noIcmpQuery = 255;
+/** {@link icmpKind} of a type that is neither request nor reply. */
+export const noIcmpQuery = 0;
 
-const requestOfType: Uint8Array = new Uint8Array(256).fill(noIcmpQuery);
+const noRequest = 255;
+const requestOfType: Uint8Array = new Uint8Array(256).fill(noRequest);
 for (const [request, reply] of [
   [IcmpType.echoRequest, IcmpType.echoReply],
   [IcmpType.timestampRequest, IcmpType.timestampReply],
@@ -15,9 +16,20 @@ for (const [request, reply] of [
   requestOfType[reply] = request;
 }
 
-/** The type of the request that a message is or answers; the key of its flow. */
-export function icmpRequestOf(type: number): number {
-  return requestOfType[type]!;
+/**
+ * The key of the flow that a query belongs to: protocol, type of the request, code, and whether the one who asks has the lower
+ * address. The last, because both ends may ask each other with the same identifier: those are two flows.
+ */
+export function icmpKind(type: number, code: number, srcAddr: number, dstAddr: number): number {
+  const request = requestOfType[type]!;
+  if (request === noRequest) return noIcmpQuery;
+  const lowerAsks = (request === type) === srcAddr < dstAddr ? 1 : 0;
+  return Protocol.icmp | (request << 8) | (code << 16) | (lowerAsks << 24);
+}
+
+/** A request, or the reply to one. */
+export function isIcmpQuery(type: number): boolean {
+  return requestOfType[type] !== noRequest;
 }
 
 export function isIcmpRequest(type: number): boolean {

@@ -27,8 +27,9 @@ const original: readonly (readonly (number | undefined)[])[] = [
   /* syn    */ [SS, SS, IG, IG, IG, IG, IG, SS, SS, S2],
   //  NO opens; SS, S2 retransmitted; SR to LA out of place, the other end answers with a challenge ACK or an RST;
   //  TW, CL reopens with the same ports (RFC 9293 section 3.6.1)
-  /* synack */ [IV, IV, IG, IG, IG, IG, IG, IG, IG, SR],
-  //  NO, SS a client does not acknowledge what it has not seen; S2 simultaneous open; else a late duplicate
+  /* synack */ [IV, IV, SR, IV, IV, IV, IV, IV, IV, SR],
+  //  NO, SS a client does not acknowledge what it has not seen; S2 simultaneous open; SR the same, retransmitted;
+  //  else who has opened does not send SYN+ACK
   /* fin    */ [IV, IV, FW, FW, LA, LA, LA, TW, CL, IV],
   //  NO, SS, S2 nothing to close yet; SR, ES the close begins; FW, CW the second FIN; LA to CL retransmitted
   /* ack    */ [ES, IV, ES, ES, CW, CW, TW, TW, CL, IV],

@@ -11,6 +11,7 @@
 import { DropReason } from '../wire/drop-reason.ts';
 import { TcpFlag } from '../wire/headers.ts';
 import type { Packet } from '../wire/packet.ts';
+import { isBefore } from '../wire/sequence.ts';
 import { EvictionClass, FlowList, evictionClassOfList } from './flow-lists.ts';
 import { Cold, FlowState, Hot, StateBits, TcpBits, coldWords, hotShift } from './flow-record.ts';
 import type { FlowIndex } from './flow-record.ts';
@@ -23,6 +24,9 @@ export const tcpReopen = -1;
 
 /** So many identical ACK segments in a row, and the shorter timeout applies (nf_conntrack_tcp_max_retrans). */
 const maxRetransmits = 3;
+
+/** A segment that an ICMP error quotes may lie this far behind what was sent, if the window is smaller. */
+const minimumQuoteWindow = 66_000;
 
 /** An out-of-window FIN or RST shortens only timeouts that have at least this long to go. */
 const shortenAboveMs = 120_000;
@@ -162,6 +166,21 @@ export class TcpTracker {
       }
     }
     return this.#advance(flow, direction, segment, oldState, newState, nowMs);
+  }
+
+  /**
+   * Whether `direction` may have a segment with this sequence number under way (RFC 5927 section 4.1): not beyond what it has
+   * sent, and at most two windows behind (one may be overrun by as much again); or exactly that of the last segment, which may have been let through unbelieved.
+   */
+  isUnderWay(flow: FlowIndex, direction: number, sequence: number): boolean {
+    const record = flow << hotShift;
+    const window = this.#hot[record + Hot.maxWindow + (direction ^ 1)]! >>> 0;
+    const behind = (this.#hot[record + Hot.end + direction]! - sequence) | 0;
+    if (behind >= 0 && behind <= 2 * Math.max(window, minimumQuoteWindow)) return true;
+    return (
+      this.#lastDirection(record) === direction &&
+      this.#cold[flow * coldWords + Cold.lastSequence] === sequence
+    );
   }
 
   /** The segment is accepted: new state, timeout, and what the flow is now known to be. */
@@ -358,7 +377,6 @@ export class TcpTracker {
     // The client gives up what the server's challenge ACK told it of: an older connection of the same ports.
     if (
       oldState === FlowState.synSent &&
-      direction === 0 &&
       lastClass === SegmentClass.ack &&
       this.#lastDirection(record) === 1 &&
       packet.sequence === this.#cold[coldRecord + Cold.lastAck]
@@ -372,7 +390,7 @@ export class TcpTracker {
       const established = oldState === FlowState.established;
       // Sequence 0 outside ESTABLISHED most likely answers a SYN that was let through.
       if (packet.sequence === 0 && !established) return resetCheckWindow;
-      if (((packet.sequence - maxAck) | 0) < 0) return -1;
+      if (isBefore(packet.sequence, maxAck)) return -1;
       if (!established || packet.sequence === maxAck) return resetCheckWindow;
       const endsTrain =
         lastClass === SegmentClass.ack &&
@@ -383,7 +401,9 @@ export class TcpTracker {
     }
     const word = hot[record + Hot.state]!;
     const answersIgnored =
-      ((word & StateBits.seenReply) !== 0 && lastClass === SegmentClass.syn) ||
+      ((word & StateBits.seenReply) !== 0 &&
+        lastClass === SegmentClass.syn &&
+        this.#lastDirection(record) !== direction) ||
       ((word & StateBits.assured) === 0 && lastClass === SegmentClass.ack);
     if (answersIgnored && packet.acknowledgment === this.#cold[coldRecord + Cold.lastEnd]) {
       return resetCloses;

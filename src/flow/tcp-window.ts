@@ -7,6 +7,7 @@
  */
 import { Tcp, TcpFlag } from '../wire/headers.ts';
 import type { Packet } from '../wire/packet.ts';
+import { isAfter, isBefore } from '../wire/sequence.ts';
 import {
   highestSack,
   readSynOptions,
@@ -62,13 +63,15 @@ export class TcpWindow {
     hot[record + Hot.maxWindow + direction] = packet.window === 0 ? 1 : packet.window;
     // A restarted side has neither acknowledged nor sent anything.
     hot[record + Hot.tcp]! &= ~(
-      (TcpBits.unacknowledged | TcpBits.maxAckSet | TcpBits.closeInit | TcpBits.liberal) <<
+      (TcpBits.unacknowledged | TcpBits.maxAckSet | TcpBits.closeInit) <<
       direction
     );
     this.setSynOptions(record, direction, readOptions(packet, bytes));
-    // Both sides must offer scaling for either to use it (RFC 7323 section 1.3).
+    // Both sides must offer scaling for either to use it (RFC 7323 section 1.3); the opener's SYN is not yet answered.
     const both = TcpBits.windowScale | (TcpBits.windowScale << 1);
-    if ((hot[record + Hot.tcp]! & both) !== both) hot[record + Hot.tcp]! &= ~0xff;
+    if (direction === 1 && (hot[record + Hot.tcp]! & both) !== both) {
+      hot[record + Hot.tcp]! &= ~0xff;
+    }
   }
 
   /**
@@ -114,12 +117,14 @@ export class TcpWindow {
         if (hot[record + Hot.maxWindow + receiver] === 0) {
           hot[record + Hot.end + receiver] = sack;
           hot[record + Hot.maxEnd + receiver] = sack;
+        } else if (sack === ((hot[record + Hot.end + receiver]! + 1) | 0)) {
+          hot[record + Hot.end + receiver] = sack; // most likely it answers a keepalive
         }
       }
     } else if (
       isSyn &&
       (oldState === FlowState.synSent || oldState === FlowState.synRecv) &&
-      ((end - hot[record + Hot.end + direction]!) | 0) > 0
+      isAfter(end, hot[record + Hot.end + direction]!)
     ) {
       // RFC 9293 section 3.4.1: a TCP that starts again need only use higher sequence numbers.
       this.#startSide(record, direction, packet, bytes, end);
@@ -154,15 +159,16 @@ export class TcpWindow {
     const receiver = direction ^ 1;
     const senderEnd = hot[record + Hot.end + direction]!;
     const senderMaxEnd = hot[record + Hot.maxEnd + direction]!;
-    const senderMaxWindow = hot[record + Hot.maxWindow + direction]!;
+    // Windows are unsigned.
+    const senderMaxWindow = hot[record + Hot.maxWindow + direction]! >>> 0;
     const receiverEnd = hot[record + Hot.end + receiver]!;
-    const receiverMaxWindow = hot[record + Hot.maxWindow + receiver]!;
+    const receiverMaxWindow = hot[record + Hot.maxWindow + receiver]! >>> 0;
     const ackWindow = senderMaxWindow > minimumAckWindow ? senderMaxWindow : minimumAckWindow;
-    const ackNotTooNew = ((sack - receiverEnd) | 0) <= 0;
-    const ackNotTooOld = ((sack - (receiverEnd - ackWindow)) | 0) >= 0;
-    const endNotTooOld = ((end - (senderEnd - receiverMaxWindow)) | 0) >= 0;
+    const ackNotTooNew = isBefore(sack, receiverEnd + 1);
+    const ackNotTooOld = isAfter(sack, receiverEnd - ackWindow - 1);
+    const endNotTooOld = isAfter(end, senderEnd - receiverMaxWindow - 1);
 
-    if (((sequence - senderMaxEnd) | 0) > 0) {
+    if (!isBefore(sequence, senderMaxEnd + 1)) {
       const overshoot = (end - senderMaxEnd + 1) >>> 0;
       if (
         receiverMaxWindow !== 0 &&
@@ -208,7 +214,7 @@ export class TcpWindow {
     if (hot[record + Hot.maxWindow + direction]! >>> 0 < seenWindow) {
       hot[record + Hot.maxWindow + direction] = seenWindow;
     }
-    if (((end - hot[record + Hot.end + direction]!) | 0) > 0) {
+    if (isAfter(end, hot[record + Hot.end + direction]!)) {
       hot[record + Hot.end + direction] = end;
       tcp |= TcpBits.unacknowledged << direction;
     }
@@ -217,17 +223,17 @@ export class TcpWindow {
       if ((tcp & (TcpBits.maxAckSet << direction)) === 0) {
         cold[maxAckAt] = ack;
         tcp |= TcpBits.maxAckSet << direction;
-      } else if (((ack - cold[maxAckAt]!) | 0) > 0) {
+      } else if (isAfter(ack, cold[maxAckAt]!)) {
         cold[maxAckAt] = ack;
       }
     }
 
-    const beyond = (end - hot[record + Hot.maxEnd + direction]!) | 0;
-    if (hot[record + Hot.maxWindow + receiver] !== 0 && beyond > 0) {
-      hot[record + Hot.maxWindow + receiver]! += beyond;
+    const maxEnd = hot[record + Hot.maxEnd + direction]!;
+    if (hot[record + Hot.maxWindow + receiver] !== 0 && isAfter(end, maxEnd)) {
+      hot[record + Hot.maxWindow + receiver]! += (end - maxEnd) | 0;
     }
     const admits = (sack + window) | 0;
-    if (((admits - (hot[record + Hot.maxEnd + receiver]! - 1)) | 0) > 0) {
+    if (isAfter(admits, hot[record + Hot.maxEnd + receiver]! - 1)) {
       hot[record + Hot.maxEnd + receiver] = window === 0 ? (admits + 1) | 0 : admits;
     }
     if (ack === hot[record + Hot.end + receiver]) tcp &= ~(TcpBits.unacknowledged << receiver);
@@ -238,7 +244,7 @@ export class TcpWindow {
         cold[coldRecord + Cold.lastSequence] === sequence &&
         cold[coldRecord + Cold.lastAck] === ack &&
         cold[coldRecord + Cold.lastEnd] === end &&
-        cold[coldRecord + Cold.lastWindow] === window;
+        cold[coldRecord + Cold.lastWindow] === packet.window;
       if (same) {
         if ((tcp & TcpBits.retransmitsMask) !== TcpBits.retransmitsMask) {
           tcp += 1 << TcpBits.retransmitsShift;
@@ -249,7 +255,7 @@ export class TcpWindow {
         cold[coldRecord + Cold.lastSequence] = sequence;
         cold[coldRecord + Cold.lastAck] = ack;
         cold[coldRecord + Cold.lastEnd] = end;
-        cold[coldRecord + Cold.lastWindow] = window;
+        cold[coldRecord + Cold.lastWindow] = packet.window;
       }
     }
     hot[record + Hot.tcp] = tcp;

@@ -9,7 +9,7 @@
  * too, and sets `flow` and `decidedBy` of the answer.
  */
 import { FlowState } from '../flow/flow-record.ts';
-import { icmpRequestOf, isIcmpRequest, noIcmpQuery } from '../flow/icmp-query.ts';
+import { isIcmpQuery, isIcmpRequest } from '../flow/icmp-query.ts';
 import { classifySegment, nextTcpState } from '../flow/tcp-state.ts';
 import { MatchResult, Policy } from '../rules/policy.ts';
 import { DropReason, dropReasonNames } from '../wire/drop-reason.ts';
@@ -155,7 +155,7 @@ function judgeAlone(packet: Packet): number {
     case IcmpType.parameterProblem:
       return DropReason.icmpError;
     default:
-      return icmpRequestOf(packet.icmpType) === noIcmpQuery ? DropReason.icmpType : DropReason.none;
+      return isIcmpQuery(packet.icmpType) ? DropReason.none : DropReason.icmpType;
   }
 }
 

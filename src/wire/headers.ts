@@ -37,8 +37,11 @@ export const ipv4FragmentOffsetMask = 0x1fff;
 export const IpOption = {
   end: 0,
   noOperation: 1,
+  recordRoute: 7,
+  timestamp: 68,
   looseSourceRoute: 131,
   strictSourceRoute: 137,
+  routerAlert: 148,
 } as const;
 
 export const Protocol = { icmp: 1, tcp: 6, udp: 17 } as const;

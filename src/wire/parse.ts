@@ -31,9 +31,46 @@ function isMartian(address: number): boolean {
   return top === 0 || top === 127 || top >= 224;
 }
 
-/** IPv4 options: lengths stay inside the header, and no source routing (RFC 7126 section 4.3 and 4.4). */
+/**
+ * Where a router would write next (RFC 791 section 3.1): a pointer into the option, behind which one entry still has room, or
+ * beyond its end.
+ */
+function hasRoomAtPointer(bytes: Uint8Array, at: number, first: number, entry: number): boolean {
+  const length = bytes[at + 1]!;
+  if (length < first - 1) return false;
+  const pointer = bytes[at + 2]!;
+  return pointer >= first && (pointer > length || pointer + entry - 1 <= length);
+}
+
+/** A timestamp option: overflow is said only when it is full, and entries are 4 or 8 bytes long by its flag. */
+function timestampOptionOk(bytes: Uint8Array, at: number): boolean {
+  if (bytes[at + 1]! < 4) return false;
+  const overflowAndFlag = bytes[at + 3]!;
+  const withAddress = (overflowAndFlag & 15) === 1 || (overflowAndFlag & 15) === 3;
+  if (!hasRoomAtPointer(bytes, at, 5, withAddress ? 8 : 4)) return false;
+  const full = bytes[at + 2]! > bytes[at + 1]!;
+  return !full || (overflowAndFlag & 15) === 3 || overflowAndFlag >> 4 !== 15;
+}
+
+/** What a router has to understand in an option that it would write into or act on. */
+function ipOptionOk(bytes: Uint8Array, at: number): boolean {
+  switch (bytes[at]!) {
+    case IpOption.recordRoute:
+      return hasRoomAtPointer(bytes, at, 4, 4);
+    case IpOption.timestamp:
+      return timestampOptionOk(bytes, at);
+    case IpOption.routerAlert:
+      return bytes[at + 1]! >= 4;
+    default:
+      return true;
+  }
+}
+
+/** IPv4 options: well formed, inside the header, and no source routing (RFC 7126 section 4.3 and 4.4). */
 function checkIpOptions(bytes: Uint8Array, start: number, end: number): DropReasonCode {
   let at = start;
+  let seenRecordRoute = false;
+  let seenTimestamp = false;
   while (at < end) {
     const option = bytes[at]!;
     if (option === IpOption.end) return DropReason.none;
@@ -46,7 +83,14 @@ function checkIpOptions(bytes: Uint8Array, start: number, end: number): DropReas
     }
     if (at + 1 >= end) return DropReason.badIpHeader;
     const length = bytes[at + 1]!;
-    if (length < 2 || at + length > end) return DropReason.badIpHeader;
+    if (length < 2 || at + length > end || !ipOptionOk(bytes, at)) return DropReason.badIpHeader;
+    if (option === IpOption.recordRoute) {
+      if (seenRecordRoute) return DropReason.badIpHeader;
+      seenRecordRoute = true;
+    } else if (option === IpOption.timestamp) {
+      if (seenTimestamp) return DropReason.badIpHeader;
+      seenTimestamp = true;
+    }
     at += length;
   }
   return DropReason.none;

@@ -6,6 +6,7 @@
  */
 import { TcpOption } from './headers.ts';
 import { readI32 } from './readers.ts';
+import { isAfter } from './sequence.ts';
 
 /** NOP NOP TIMESTAMP 10, the options of nearly every segment of an established connection. */
 function isTimestampOnly(bytes: Uint8Array, start: number, end: number): boolean {
@@ -86,7 +87,7 @@ export function highestSack(
     if (option === TcpOption.sack && length >= 10 && (length - 2) % 8 === 0) {
       for (let block = at + 2; block < at + length; block += 8) {
         const right = readI32(bytes, block + 4);
-        if (((right - highest) | 0) > 0) highest = right;
+        if (isAfter(right, highest)) highest = right;
       }
       break;
     }

@@ -24,7 +24,12 @@ function transportSum(ip: DataView, l4: Uint8Array, protocol: number): number {
   return internetChecksum(pseudo, l4);
 }
 
-function walkOptions(options: Uint8Array, each: (kind: number) => string | undefined): string {
+/** @param whole looks at each option that is all there, and may find it malformed */
+function walkOptions(
+  options: Uint8Array,
+  each: (kind: number) => string | undefined,
+  whole: (option: Uint8Array) => boolean = () => true,
+): string {
   for (let i = 0; i < options.length;) {
     const kind = options[i]!;
     if (kind === 0) return 'end';
@@ -36,9 +41,31 @@ function walkOptions(options: Uint8Array, each: (kind: number) => string | undef
     }
     const length = options[i + 1];
     if (length === undefined || length < 2 || i + length > options.length) return 'malformed';
+    if (!whole(options.slice(i, i + length))) return 'malformed';
     i += length;
   }
   return 'end';
+}
+
+/** What a router reads: a pointer to the next free entry (RFC 791 section 3.1), each kind once, a router alert's value. */
+function ipOptionReader(): (option: Uint8Array) => boolean {
+  const seen = new Set<number>();
+  return (option) => {
+    const kind = option[0]!;
+    if (kind === 148) return option.length >= 4;
+    if (kind !== 7 && kind !== 68) return true;
+    if (seen.has(kind)) return false;
+    seen.add(kind);
+    const fixed = kind === 7 ? 3 : 4;
+    if (option.length < fixed) return false;
+    const pointer = option[2]!;
+    const flag = kind === 68 ? option[3]! & 15 : 0;
+    const entry = flag === 1 || flag === 3 ? 8 : 4;
+    const isFull = pointer > option.length;
+    if (pointer <= fixed || (!isFull && option.length - pointer + 1 < entry)) return false;
+    const overflow = kind === 68 ? option[3]! >> 4 : 0;
+    return !(isFull && overflow === 15 && flag !== 3);
+  };
 }
 
 export function naiveParse(bytes: Uint8Array, vnetFlags: number): NaiveResult {
@@ -58,8 +85,10 @@ export function naiveParse(bytes: Uint8Array, vnetFlags: number): NaiveResult {
   if (martian(12)) return drop('martian-source');
   if (martian(16)) return drop('martian-destination');
   if (ip.getInt32(12) === ip.getInt32(16)) return drop('land');
-  const verdict = walkOptions(bytes.slice(20, headerLength), (kind) =>
-    kind === 131 || kind === 137 ? 'source-route' : undefined,
+  const verdict = walkOptions(
+    bytes.slice(20, headerLength),
+    (kind) => (kind === 131 || kind === 137 ? 'source-route' : undefined),
+    ipOptionReader(),
   );
   if (verdict === 'source-route') return drop('source-route');
   if (verdict === 'malformed') return drop('bad-ip-header');

@@ -29,7 +29,7 @@ const columns = 'NO SS SR ES FW CW LA TW CL S2';
 const oracle = {
   original: {
     syn: 'SS SS IG IG IG IG IG SS SS S2',
-    synAck: 'IV IV IG IG IG IG IG IG IG SR',
+    synAck: 'IV IV SR IV IV IV IV IV IV SR',
     fin: 'IV IV FW FW LA LA LA TW CL IV',
     ack: 'ES IV ES ES CW CW TW TW CL IV',
     rst: 'IV CL CL CL CL CL CL CL CL CL',

@@ -1,0 +1,79 @@
+/** For every entry of explained.ts a conversation that shows the difference, as small as it can be. */
+import type { Changes, Conversation, Step } from './conversation.ts';
+import { allowedPorts, stepOf } from './conversation.ts';
+import { synOptions } from './tcp-talk.ts';
+
+const syn = stepOf('opener', 'tcp', { flags: 'S', seq: 100 });
+const synAck = stepOf('responder', 'tcp', { flags: 'SA', seq: 300, ack: 101 });
+const ack = stepOf('opener', 'tcp', { flags: 'A', seq: 101, ack: 301 });
+
+function tcp(...steps: Step[]): Conversation {
+  return { place: 'outside', port: allowedPorts.outside.tcp, steps };
+}
+
+function udp(...steps: Step[]): Conversation {
+  return { place: 'outside', port: allowedPorts.outside.udp, steps };
+}
+
+/** An error about the opener's SYN. */
+function errorAboutSyn(given: Changes, quote: Changes = {}): Step {
+  return stepOf('responder', 'error', {
+    type: 3,
+    code: 1,
+    keep: 28,
+    quote: { ...syn.base, ...quote },
+    ...given,
+  });
+}
+
+function changed(step: Step, changes: Changes): Step {
+  return { base: step.base, changes };
+}
+
+/** Pieces of these lengths; all but the last say that more follow. */
+function pieces(...lengths: number[]): Changes {
+  let offset = 0;
+  return {
+    pieces: lengths.map((length, at) => {
+      const piece = { offset, length, more: at < lengths.length - 1 };
+      offset += length & ~7;
+      return piece;
+    }),
+  };
+}
+
+export const examples: Readonly<Record<string, Conversation>> = {
+  'quoted-sequence': tcp(syn, errorAboutSyn({}, { seq: 5_000_000 })),
+  'short-quote': tcp(syn, errorAboutSyn({ keep: 24 })),
+  'quoted-version': tcp(syn, errorAboutSyn({}, { version: 6 })),
+  redirect: tcp(syn, errorAboutSyn({ type: 5 })),
+  'source-quench': tcp(syn, errorAboutSyn({ type: 4, code: 0 })),
+  'tiny-fragment': tcp(changed(syn, pieces(8, 12))),
+  'many-fragments': udp(
+    changed(
+      stepOf('opener', 'udp', { length: 8 * 64 }),
+      pieces(...Array.from({ length: 65 }, () => 8)),
+    ),
+  ),
+  'odd-fragment': udp(
+    changed(
+      stepOf('opener', 'udp', { length: 24, checksum: 'none', udpLength: 32 }),
+      pieces(19, 16),
+    ),
+  ),
+  'tcp-options': tcp(changed(syn, { options: [2, 40, 0, 0] })),
+  'syn-without-options': tcp(
+    changed(syn, { options: synOptions({ sack: true }) }),
+    changed(syn, { seq: 110 }),
+    // A SACK of what was never sent: who has not heard of SACK does not look at it.
+    changed(synAck, { ack: 111, options: [1, 1, 5, 10, 0, 0, 1, 0, 0, 0, 2, 0] }),
+  ),
+  land: tcp(changed(syn, { src: '10.0.0.2' })),
+  martian: tcp(changed(syn, { src: '240.0.0.1' })),
+  'udp-surplus': udp(stepOf('opener', 'udp', { length: 8, udpLength: 12 })),
+  'tracked-before-dropped': tcp(
+    syn,
+    synAck,
+    changed(ack, { ipOptions: [131, 7, 4, 10, 0, 0, 9, 0] }),
+  ),
+};

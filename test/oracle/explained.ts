@@ -1,0 +1,318 @@
+/**
+ * The differences between Linux and us that are meant, each with its reason. What differs and is not in here is a bug, of
+ * either.
+ *
+ * A predicate looks at the outcome of one conversation, and is as narrow as the reason is. Every entry has an example that
+ * shows it on both sides (explained-examples.ts); README.md has this table for people, and a unit test says that they agree.
+ */
+import type { Outcome } from './compare.ts';
+import type { End, Fields } from './conversation.ts';
+import { otherEnd, sent } from './conversation.ts';
+
+export interface Explanation {
+  readonly id: string;
+  readonly stricter: 'tunwall' | 'Linux' | 'neither';
+  /** What each of them does. */
+  readonly difference: string;
+  readonly why: string;
+  /** RFC or source. */
+  readonly source: string;
+  readonly explains: (outcome: Outcome) => boolean;
+}
+
+/** The step that differs, as it was sent. */
+function differing(outcome: Outcome): Fields {
+  return sent(outcome.conversation.steps[outcome.difference!.step]!);
+}
+
+/** The kernel passes what we drop, for this reason among others. */
+function weDrop(outcome: Outcome, reason: string): boolean {
+  const { kind, kernel, engine } = outcome.difference!;
+  return kind === 'verdict' && kernel === 'pass' && engine.split('+').includes(reason);
+}
+
+/**
+ * Both drop a SYN, FIN or RST, but we before its state is looked at. To Linux even an invalid one means something: a FIN or RST
+ * shortens the timeout when the other side sends one too, a SYN can begin a side again, or end a closed connection.
+ */
+function droppedUnseen({ conversation, verdicts, difference }: Outcome, reason: string): boolean {
+  return verdicts.slice(0, difference!.step + 1).some(({ kernel, engine }, at) => {
+    const { kind, flags } = sent(conversation.steps[at]!);
+    return (
+      kind === 'tcp' &&
+      /[SFR]/.test(flags) &&
+      kernel === 'drop' &&
+      engine.split('+').includes(reason)
+    );
+  });
+}
+
+/** Linux kept the tiny fragment, so that the right one overlapped it; we dropped it and forgot it. */
+function tinyForgotten({ difference }: Outcome): boolean {
+  const reasons = difference!.engine.split('+');
+  return (
+    difference!.kernel === 'drop' && reasons.includes('fragment-tiny') && reasons.includes('pass')
+  );
+}
+
+/** An end that has offered options in a SYN and begins again, with a SYN that has none; it need not have passed. */
+function beganAgainWithoutOptions({ conversation, difference }: Outcome): boolean {
+  const syns = conversation.steps
+    .slice(0, difference!.step)
+    .map(sent)
+    .filter(({ kind, flags }) => kind === 'tcp' && flags.includes('S'));
+  return syns.some(
+    (later, at) =>
+      later.options.length === 0 &&
+      syns
+        .slice(0, at)
+        .some(
+          (earlier) =>
+            earlier.from === later.from && earlier.options.length > 0 && earlier.seq !== later.seq,
+        ),
+  );
+}
+
+const protocols: Readonly<Record<Fields['kind'], number>> = {
+  tcp: 6,
+  udp: 17,
+  query: 1,
+  error: 1,
+  other: 47,
+};
+
+function quoteHeaderLength(quote: Fields): number {
+  return (quote.headerWords ?? 5 + (quote.ipOptions?.length ?? 0) / 4) * 4;
+}
+
+/** Not after `next`, and not further behind than the smallest window that counts. */
+function near(value: number, next: number): boolean {
+  const behind = (next - value) | 0;
+  return behind >= 0 && behind <= 66_000;
+}
+
+/**
+ * Whether a quoted TCP segment belongs to the connection as it is now beyond doubt: it was let through in order, between two
+ * SYNs at most one of which is still to be answered. What is out of place passes unbelieved, and only the last such segment is
+ * remembered.
+ */
+function wasInOrder(outcome: Outcome, quote: Fields): boolean {
+  const { conversation, verdicts, difference } = outcome;
+  const next: Record<End, number | undefined> = { opener: undefined, responder: undefined };
+  let answered = false;
+  let reset = false;
+  let found: 'no' | 'yes' | 'if it is the last' = 'no';
+  for (let at = 0; at < difference!.step; at++) {
+    const { kind, from, flags, seq, ack, length } = sent(conversation.steps[at]!);
+    const { kernel, engine } = verdicts[at]!;
+    if (kind !== 'tcp') continue;
+    if (found === 'if it is the last') found = 'no';
+    // Even a SYN that is dropped may begin a side again, in either filter.
+    if (flags.includes('S') && kernel === 'drop') found = 'no';
+    if (kernel !== 'pass' || engine !== 'pass') continue;
+    const own = next[from];
+    const other = next[otherEnd(from)];
+    const quoted = from === quote.from && seq === quote.seq;
+    const end = (seq + length + (flags.includes('S') ? 1 : 0) + (flags.includes('F') ? 1 : 0)) | 0;
+    if (flags.includes('S') && !flags.includes('A')) {
+      answered = false;
+      reset = false;
+      if (quoted && own === undefined) found = 'yes';
+      else if (quoted && ((end - own!) | 0) > 0) found = 'if it is the last';
+      else if (own !== undefined) found = 'no';
+      next[from] = end;
+      continue;
+    }
+    if (flags.includes('R')) {
+      reset = true;
+      found = 'no';
+    }
+    if (reset) continue;
+    const first = own === undefined && flags.includes('S');
+    if (flags.includes('S')) answered = other === undefined || ((ack - other) | 0) === 0;
+    const inOrder = answered && (first || (own !== undefined && near(seq, own)));
+    if (!inOrder || (flags.includes('A') && other !== undefined && !near(ack, other))) continue;
+    if (own === undefined || ((end - own) | 0) > 0) next[from] = end;
+    // An older one may take back what the filters hold for the end of what was sent.
+    else if (end !== own) found = 'no';
+    if (quoted) found = 'yes';
+  }
+  return found !== 'no';
+}
+
+function quotesTcp(quote: Fields): boolean {
+  return (quote.protocol ?? protocols[quote.kind]) === protocols.tcp;
+}
+
+/** Drop reasons for what Linux drops only behind connection tracking, when it routes the packet. */
+const routed = ['source-route', 'bad-ip-header', 'martian-source', 'martian-destination'];
+
+export const explanations: readonly Explanation[] = [
+  {
+    id: 'short-quote',
+    stricter: 'tunwall',
+    difference:
+      'An ICMP error that quotes fewer than eight bytes behind the IP header passes Linux if the ports are among them; here it does not.',
+    why: 'Every router quotes at least eight; with fewer there is no sequence number to check.',
+    source: 'RFC 792; RFC 1812 section 4.3.2.3',
+    explains: (outcome) => {
+      const { kind, quote, keep } = differing(outcome);
+      if (!weDrop(outcome, 'icmp-error') || kind !== 'error' || quote === undefined) return false;
+      return keep < quoteHeaderLength(quote) + 8;
+    },
+  },
+  {
+    id: 'quoted-version',
+    stricter: 'tunwall',
+    difference:
+      'An ICMP error whose quoted header does not say IPv4 passes Linux if the addresses and ports fit; here it does not.',
+    why: 'Nobody sent such a packet.',
+    source: 'RFC 792; RFC 791 section 3.1',
+    explains: (outcome) => {
+      const { kind, quote } = differing(outcome);
+      return weDrop(outcome, 'icmp-error') && kind === 'error' && (quote?.version ?? 4) !== 4;
+    },
+  },
+  {
+    id: 'quoted-sequence',
+    stricter: 'tunwall',
+    difference:
+      'An ICMP error that quotes a TCP segment passes Linux if the tuple is that of a connection; here the quoted sequence number must also be one under way.',
+    why: 'Whoever guesses the ports could otherwise reset connections or shrink their path MTU.',
+    source: 'RFC 5927 section 4.1',
+    explains: (outcome) => {
+      const { kind, quote } = differing(outcome);
+      if (!weDrop(outcome, 'icmp-error') || kind !== 'error' || quote === undefined) return false;
+      return quotesTcp(quote) && !(quote.kind === 'tcp' && wasInOrder(outcome, quote));
+    },
+  },
+  {
+    id: 'redirect',
+    stricter: 'tunwall',
+    difference: 'An ICMP redirect that quotes a live flow passes Linux; here redirects never pass.',
+    why: 'A redirect is for the next hop on the same link: one that has been routed is forged.',
+    source: 'RFC 1122 section 3.2.2.2; RFC 1812 section 5.2.7.2',
+    explains: (outcome) => weDrop(outcome, 'icmp-redirect') && differing(outcome).type === 5,
+  },
+  {
+    id: 'source-quench',
+    stricter: 'tunwall',
+    difference: 'An ICMP source quench that quotes a live flow passes Linux; here it does not.',
+    why: 'It is deprecated and must be ignored; what it was good for was slowing down the connections of others.',
+    source: 'RFC 6633',
+    explains: (outcome) => weDrop(outcome, 'icmp-type') && differing(outcome).type === 4,
+  },
+  {
+    id: 'tiny-fragment',
+    stricter: 'tunwall',
+    difference:
+      'Linux joins fragments however small; here a first fragment holds the whole L4 header, and no TCP fragment begins at byte 8.',
+    why: 'No real path has an MTU that small. Fragments leave as they came, so that what lies behind us must not be fooled by them.',
+    source: 'RFC 1858; RFC 3128',
+    explains: (outcome) =>
+      weDrop(outcome, 'fragment-tiny') ||
+      droppedUnseen(outcome, 'fragment-tiny') ||
+      tinyForgotten(outcome),
+  },
+  {
+    id: 'many-fragments',
+    stricter: 'tunwall',
+    difference: 'Linux joins any number of fragments; here a datagram has 64 at most.',
+    why: 'Memory and time per datagram are bounded; 64 pieces of the smallest legal MTU are 36 KB.',
+    source: 'DESIGN section 5',
+    explains: (outcome) =>
+      weDrop(outcome, 'fragment-memory') && (differing(outcome).pieces?.length ?? 0) > 64,
+  },
+  {
+    id: 'odd-fragment',
+    stricter: 'neither',
+    difference:
+      'Linux cuts a fragment that is not the last one to a multiple of eight bytes and goes on; here it is dropped, and the pieces held before it with it.',
+    why: 'It can not come from a router. What is left may be a whole datagram for one and not for the other.',
+    source: 'RFC 791 section 3.2; net/ipv4/ip_fragment.c',
+    explains: (outcome) => {
+      const { kind, engine } = outcome.difference!;
+      const odd = differing(outcome).pieces?.some((piece) => piece.more && piece.length % 8 !== 0);
+      return kind === 'verdict' && odd === true && engine.split('+').includes('fragment');
+    },
+  },
+  {
+    id: 'tcp-options',
+    stricter: 'tunwall',
+    difference: 'Linux ignores TCP options whose lengths do not fit; here the segment is dropped.',
+    why: 'The ends need not read such a header as we do, and window scaling and SACK decide what passes.',
+    source: 'RFC 9293 section 3.1',
+    explains: (outcome) =>
+      weDrop(outcome, 'bad-tcp-options') || droppedUnseen(outcome, 'bad-tcp-options'),
+  },
+  {
+    id: 'syn-without-options',
+    stricter: 'neither',
+    difference:
+      'When an end begins again with a SYN that has no options at all, Linux keeps those of the SYN before; here they are gone.',
+    why: 'The other end answers the SYN that it got last.',
+    source: 'RFC 7323 section 1.3; nf_conntrack_proto_tcp.c, tcp_options',
+    explains: beganAgainWithoutOptions,
+  },
+  {
+    id: 'land',
+    stricter: 'tunwall',
+    difference: 'Linux forwards a packet whose source is its destination; here it is dropped.',
+    why: 'It is forged, and the answer would go round in the server.',
+    source: 'DESIGN section 5; CVE-1999-0016',
+    explains: (outcome) => weDrop(outcome, 'land'),
+  },
+  {
+    id: 'martian',
+    stricter: 'tunwall',
+    difference:
+      'Linux forwards 0/8 and 240/4 (without reverse-path filter); here they are dropped.',
+    why: 'No host has such an address.',
+    source: 'RFC 6890; RFC 1122 section 3.2.1.3',
+    explains: (outcome) => {
+      const { src, dst } = differing(outcome);
+      return [
+        ['martian-source', src],
+        ['martian-destination', dst],
+      ].some(
+        ([reason, address]) =>
+          weDrop(outcome, reason!) && /^(0|24\d|25[0-4])\./.test(address ?? ''),
+      );
+    },
+  },
+  {
+    id: 'udp-surplus',
+    stricter: 'Linux',
+    difference:
+      'Where the UDP length is shorter than the IP payload, Linux sums all of the payload and finds the checksum wrong; here the checksum is taken over the UDP length.',
+    why: 'That is what the length is for; the surplus is where UDP options live, and the receiver accepts it.',
+    source: 'RFC 768; RFC 9868',
+    explains: (outcome) => {
+      const { kind, length, udpLength } = differing(outcome);
+      const { kernel, engine } = outcome.difference!;
+      return (
+        kind === 'udp' &&
+        (udpLength ?? Infinity) < 8 + length &&
+        kernel === 'drop' &&
+        engine.split('+').includes('pass')
+      );
+    },
+  },
+  {
+    id: 'tracked-before-dropped',
+    stricter: 'neither',
+    difference:
+      'Linux tracks a packet before it looks at IP options and at where it may be routed; it drops the packet, but its connection has moved on. Here what is dropped has not been seen.',
+    why: 'The other end never got it. In the gateway, the kernel drops such packets before they reach the device.',
+    source: 'net/ipv4/ip_input.c: the prerouting hook comes before ip_rcv_options',
+    explains: ({ verdicts, difference }) =>
+      verdicts
+        .slice(0, difference!.step + 1)
+        .some(({ kernel, engine }) => kernel === 'drop' && routed.includes(engine)),
+  },
+];
+
+/** The first entry that explains an outcome's difference. */
+export function explain(outcome: Outcome): Explanation | undefined {
+  return explanations.find((entry) => entry.explains(outcome));
+}
