@@ -35,6 +35,7 @@ NAPI_MODULE_INIT() {
       {"setOffload", NULL, tun_set_offload, NULL, NULL, NULL, napi_enumerable, NULL},
       {"createWake", NULL, wake_create, NULL, NULL, NULL, napi_enumerable, NULL},
       {"signalWake", NULL, wake_signal, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"lockFile", NULL, file_lock, NULL, NULL, NULL, napi_enumerable, NULL},
       {"close", NULL, fd_close, NULL, NULL, NULL, napi_enumerable, NULL},
       {"Queue", NULL, NULL, NULL, NULL, queue_define_class(env), napi_enumerable, NULL},
       {"constants", NULL, NULL, NULL, NULL, make_constants(env), napi_enumerable, NULL},

@@ -1,5 +1,5 @@
 /*
- * tunwall's native addon: a TUN device in batches, and a wake-up for the thread that waits on it.
+ * tunwall's native addon: a TUN device in batches, a wake-up for the thread that waits on it, and a lock.
  *
  * Plain C on Node-API 8, which is ABI-stable: one build serves every Node from 12.22 on. JavaScript is not trusted with
  * memory: every number is range-checked, every buffer is looked up and measured again on each call, and what is wrong
@@ -69,6 +69,9 @@ napi_value tun_set_offload(napi_env env, napi_callback_info info);
 napi_value wake_create(napi_env env, napi_callback_info info);
 napi_value wake_signal(napi_env env, napi_callback_info info);
 napi_value fd_close(napi_env env, napi_callback_info info);
+
+/* lock.c: locks on files. */
+napi_value file_lock(napi_env env, napi_callback_info info);
 
 /* queue.c: batches. */
 napi_value queue_define_class(napi_env env);

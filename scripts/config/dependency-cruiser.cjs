@@ -9,7 +9,8 @@ const layers = {
   // Of flow it is tables: timeouts, which the configuration names, and which segments and messages open a flow.
   policy: ['rules', 'wire', 'flow'],
   exchange: ['policy'],
-  store: ['policy'],
+  // Of tun it is the addon, for a lock that Node does not have.
+  store: ['policy', 'tun'],
   metrics: ['worker', 'engine', 'flow', 'wire'],
   log: ['engine', 'wire'],
   api: ['policy', 'store', 'worker', 'metrics'],

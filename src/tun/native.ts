@@ -12,6 +12,8 @@ export interface NativeAddon {
   createWake(): number;
   signalWake(fd: number): void;
   close(fd: number): void;
+  /** Takes flock(2) of an open file without waiting: whether it has it now. It goes when the file is closed. */
+  lockFile(fd: number): boolean;
   Queue: new (
     tunFd: number,
     wakeFd: number,
