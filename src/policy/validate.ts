@@ -35,10 +35,11 @@ export interface Validated<T> {
 }
 
 export const namePattern: RegExp = /^[a-z0-9][a-z0-9._-]{0,62}$/;
-const nameWords =
+export const nameWords =
   'a name of 1 to 63 characters a-z, 0-9, dot, hyphen and underscore that begins with a letter or digit';
 
-const name = text(nameWords, namePattern);
+/** A name of a template, server or user. */
+export const name: Field<string> = text(nameWords, namePattern);
 
 function parsed<T>(what: string, parse: (value: string) => Parsed<T>): Field<T> {
   return scalar(what, (value) => (typeof value === 'string' ? parse(value) : undefined));
@@ -108,7 +109,8 @@ function rule(direction: 'inbound' | 'outbound'): Field<Rule> {
   };
 }
 
-function read<T>(file: YamlFile, field: Field<T>, empty: T | undefined): Validated<T> {
+/** A file's value, or `empty` for one that says nothing. */
+export function read<T>(file: YamlFile, field: Field<T>, empty: T | undefined): Validated<T> {
   let value: T | undefined;
   if (file.root === null) value = file.problems.length > 0 ? undefined : empty;
   else value = field({ file, node: file.root, path: '' });

@@ -1,0 +1,167 @@
+/**
+ * Templates and servers as JSON: what the API, `--json` and the store's operations speak, with the keys of the files.
+ *
+ * What comes in is judged by the validator of the files: a body is written as YAML and read as a file would be, so that
+ * there is one set of rules, and of messages. Only the place is told as a path within the body.
+ */
+import { stringify } from 'yaml';
+import { formatAddressNumber } from './addresses.ts';
+import type { PortRange, Rule, Server, Template } from './types.ts';
+import { namePattern, nameWords, validateServers, validateTemplate } from './validate.ts';
+
+export interface RuleBody {
+  readonly protocol: string;
+  readonly ports?: readonly (number | string)[];
+  readonly sources?: readonly string[];
+  readonly destinations?: readonly string[];
+  readonly comment?: string;
+}
+
+export interface TemplateBody {
+  readonly name: string;
+  readonly description?: string;
+  readonly inbound: readonly RuleBody[];
+  readonly outbound: readonly RuleBody[];
+}
+
+export interface ServerBody {
+  readonly name: string;
+  readonly addresses: readonly string[];
+  readonly templates: readonly string[];
+  readonly region?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+export function ruleBody(rule: Rule, direction: 'inbound' | 'outbound'): RuleBody {
+  const peers = rule.peers?.map(({ text }) => text);
+  return {
+    protocol: rule.protocol,
+    ...(rule.ports !== undefined && { ports: rule.ports.map(portBody) }),
+    ...(peers !== undefined &&
+      (direction === 'inbound' ? { sources: peers } : { destinations: peers })),
+    ...(rule.comment !== undefined && { comment: rule.comment }),
+  };
+}
+
+function portBody({ from, to }: PortRange): number | string {
+  return from === to ? from : `${from}-${to}`;
+}
+
+export function templateBody(template: Template): TemplateBody {
+  return {
+    name: template.name,
+    ...(template.description !== undefined && { description: template.description }),
+    inbound: template.inbound.map((rule) => ruleBody(rule, 'inbound')),
+    outbound: template.outbound.map((rule) => ruleBody(rule, 'outbound')),
+  };
+}
+
+export function serverBody(server: Server): ServerBody {
+  return {
+    name: server.name,
+    addresses: server.addresses.map(formatAddressNumber),
+    templates: server.templates,
+    ...(server.region !== undefined && { region: server.region }),
+    ...(server.labels !== undefined && { labels: server.labels }),
+  };
+}
+
+interface PathProblem {
+  readonly path: string;
+  readonly message: string;
+}
+
+/** A body that is fine, or all that is wrong with it. */
+export type Judged<T> = { readonly value: T } | { readonly problems: readonly PathProblem[] };
+
+/** @param body with or without its name; it has to be `name` then */
+export function judgeTemplate(name: string, body: unknown): Judged<Template> {
+  const [content, problems] = nameApart(name, body);
+  return judge(content, problems, '', (text) => {
+    const { value, problems: found } = validateTemplate(name, '', text);
+    return { value, problems: found };
+  });
+}
+
+export function judgeRule(direction: 'inbound' | 'outbound', body: unknown): Judged<Rule> {
+  const prefix = `${direction}[0]`;
+  return judge({ [direction]: [body] }, [], prefix, (text) => {
+    const { value, problems } = validateTemplate('rule', '', text);
+    return { value: value?.[direction][0], problems };
+  });
+}
+
+/** @param templates the names that it may refer to */
+export function judgeServer(
+  name: string,
+  body: unknown,
+  templates: ReadonlySet<string>,
+): Judged<Server> {
+  const [content, problems] = nameApart(name, body);
+  const whole =
+    typeof content === 'object' && content !== null && !Array.isArray(content)
+      ? { name: namePattern.test(name) ? name : 'x', ...content }
+      : content;
+  return judge({ servers: [whole] }, problems, 'servers[0]', (text) => {
+    const { value, problems: found } = validateServers('', text, templates);
+    return { value: value?.[0], problems: found };
+  });
+}
+
+/** The body without its name, and what is wrong with that. */
+function nameApart(name: string, body: unknown): [unknown, PathProblem[]] {
+  const problems: PathProblem[] = [];
+  if (!namePattern.test(name)) {
+    problems.push({
+      path: 'name',
+      message: `expected ${nameWords}, found ${JSON.stringify(name)}`,
+    });
+  }
+  if (typeof body !== 'object' || body === null || !Object.hasOwn(body, 'name')) {
+    return [body, problems];
+  }
+  const { name: own, ...content } = body as Record<string, unknown>;
+  if (own !== name && problems.length === 0) {
+    const found = JSON.stringify(own);
+    problems.push({ path: 'name', message: `expected "${name}", as it is called, found ${found}` });
+  }
+  return [content, problems];
+}
+
+function judge<T>(
+  content: unknown,
+  before: readonly PathProblem[],
+  prefix: string,
+  validate: (text: string) => {
+    readonly value: T | undefined;
+    readonly problems: readonly { path: string; message: string; severity: string }[];
+  },
+): Judged<T> {
+  if (content === null || content === undefined) {
+    return { problems: [...before, { path: '', message: 'expected a mapping, found nothing' }] };
+  }
+  let text: string;
+  try {
+    text = stringify(content, { aliasDuplicateObjects: false, lineWidth: 0 });
+  } catch (error) {
+    // The stack has an end, and so has patience.
+    const message = error instanceof RangeError ? 'nested too deeply' : (error as Error).message;
+    return { problems: [...before, { path: '', message }] };
+  }
+  const { value, problems } = validate(text);
+  const all = [
+    ...before,
+    ...problems
+      .filter(({ severity }) => severity === 'error')
+      .map(({ path, message }) => ({ path: within(prefix, path), message })),
+  ];
+  if (all.length > 0) return { problems: all };
+  return value === undefined
+    ? { problems: [{ path: '', message: 'expected something, found nothing' }] }
+    : { value };
+}
+
+function within(prefix: string, path: string): string {
+  const rest = path.startsWith(prefix) ? path.slice(prefix.length) : path;
+  return rest.startsWith('.') ? rest.slice(1) : rest;
+}
