@@ -1,224 +1,175 @@
 /**
- * The configuration directory (DESIGN section 7): reading all of it, consistently, with every problem in it.
+ * The configuration directory (DESIGN section 7): what all of it says, with every problem in it.
  *
- * Nothing is changed here and nothing is kept: a caller gets the state of the directory at one moment. If files change
- * while they are being read, the directory is read again.
+ * A reader keeps what it has validated, by content: only a file that has changed is parsed again. Nothing else is kept; a
+ * caller gets the state of the directory at one moment.
  */
 import { createHash } from 'node:crypto';
-import { lstat, readFile, readdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { serverBody, templateBody } from '../policy/bodies.ts';
 import type { GatewayConfig, Problem, Server, Template } from '../policy/types.ts';
-import {
-  defaultGatewayConfig,
-  validateGateway,
-  validateServers,
-  validateTemplate,
-} from '../policy/validate.ts';
-
-/** A file larger than this is a mistake. */
-const maxFileBytes = 4 << 20;
-
-/** How often a directory that keeps changing is read before its last state is taken as it is. */
-const maxReads = 5;
+import { defaultGatewayConfig, validateGateway, validateTemplate } from '../policy/validate.ts';
+import type { Validated } from '../policy/validate.ts';
+import { readFiles, reasonOf, revisionOf } from './config-files.ts';
+import type { RawDirectory, RawFile } from './config-files.ts';
+import { ServersFile } from './servers-file.ts';
+import type { Snapshot } from './store.ts';
 
 /** What a configuration directory says. With errors among the problems, the rest is only what could be read. */
-export interface ConfigDirectory {
-  readonly gateway: GatewayConfig;
-  readonly templates: readonly Template[];
-  readonly servers: readonly Server[];
-  readonly problems: readonly Problem[];
-  /** Digest of the names and contents of everything read: equal for equal directories. */
-  readonly revision: string;
-}
+export type ConfigDirectory = Snapshot;
 
-interface RawFile {
-  /** Relative to the directory. */
-  readonly name: string;
-  readonly text: string | undefined;
-  readonly problem: string | undefined;
-}
-
-interface RawDirectory {
-  readonly gateway: RawFile | undefined;
-  readonly servers: RawFile | undefined;
-  /** `undefined` when there is no folder of templates. */
-  readonly templates: readonly RawFile[] | undefined;
-  /** Names, times and sizes of everything read: two equal ones with nothing in between are one state. */
-  readonly fingerprint: string;
+/** A state of the directory, and the texts that it was read from; none when the directory cannot be read. */
+export interface Reading {
+  readonly snapshot: Snapshot;
+  readonly raw: RawDirectory | undefined;
 }
 
 export async function readConfigDirectory(directory: string): Promise<ConfigDirectory> {
-  try {
-    if (!(await stat(directory)).isDirectory()) throw new Error('it is not a directory');
-  } catch (error) {
-    return broken(directory, `cannot be read: ${reasonOf(error)}`);
+  return (await new ConfigReader(directory).read()).snapshot;
+}
+
+interface Known {
+  readonly text: string;
+  readonly result: Validated<unknown>;
+}
+
+export class ConfigReader {
+  readonly directory: string;
+  /** By file name: what the last text of it gave. */
+  #known: Map<string, Known> = new Map<string, Known>();
+  readonly #servers: ServersFile = new ServersFile();
+
+  constructor(directory: string) {
+    this.directory = directory;
   }
-  try {
-    let raw = await readRaw(directory);
-    for (let reads = 1; reads < maxReads; reads++) {
-      const again = await fingerprintOf(directory);
-      if (again === raw.fingerprint) break;
-      raw = await readRaw(directory);
-    }
-    return validate(directory, raw);
-  } catch (error) {
-    return broken(directory, `cannot be read: ${reasonOf(error)}`);
-  }
-}
 
-/** The revision that reading the directory now would give. */
-export async function readRevision(directory: string): Promise<string> {
-  try {
-    return revisionOf(await readRaw(directory));
-  } catch {
-    return '';
-  }
-}
-
-function revisionOf(raw: RawDirectory): string {
-  const hash = createHash('sha256');
-  for (const file of [raw.gateway, raw.servers, ...(raw.templates ?? [])]) {
-    hash.update(JSON.stringify([file?.name, file?.text, file?.problem]));
-  }
-  return hash.digest('hex');
-}
-
-function broken(file: string, message: string): ConfigDirectory {
-  return {
-    gateway: defaultGatewayConfig,
-    templates: [],
-    servers: [],
-    problems: [{ severity: 'error', file, line: 0, column: 0, path: '', message }],
-    revision: '',
-  };
-}
-
-function reasonOf(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  const known: Record<string, string> = {
-    ENOENT: 'it does not exist',
-    EACCES: 'permission denied',
-    EISDIR: 'it is a directory',
-    ENOTDIR: 'it is not a directory',
-  };
-  return known[code ?? ''] ?? message;
-}
-
-/** Files that editors leave beside the one they edit, and hidden ones. */
-function isEditorFile(name: string): boolean {
-  return /^[.#]|[~#]$|\.(swp|swx|tmp|bak|orig|new)$|^4913$/.test(name);
-}
-
-async function templateFileNames(directory: string): Promise<string[] | undefined> {
-  try {
-    const names = await readdir(join(directory, 'templates'));
-    return names.filter((name) => !isEditorFile(name)).sort();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-async function fingerprintOf(directory: string): Promise<string> {
-  const templates = ((await templateFileNames(directory)) ?? []).map((name) => `templates/${name}`);
-  const parts = ['gateway.yaml', 'servers.yaml', ...templates].map(async (name) => {
+  /** Never throws: what cannot be read is among the problems. */
+  async read(): Promise<Reading> {
     try {
-      const { mtimeNs, size, ino } = await stat(join(directory, name), { bigint: true });
-      return `${name} ${mtimeNs} ${size} ${ino}`;
+      if (!(await stat(this.directory)).isDirectory()) throw new Error('it is not a directory');
+      const raw = await readFiles(this.directory);
+      return { snapshot: this.judge(raw), raw };
+    } catch (error) {
+      const message = `cannot be read: ${reasonOf(error)}`;
+      return { snapshot: broken(this.directory, message), raw: undefined };
+    }
+  }
+
+  /** The revision that reading the directory now would give. */
+  async revision(): Promise<string> {
+    try {
+      return revisionOf(await readFiles(this.directory));
     } catch {
-      return name;
+      return '';
     }
-  });
-  return (await Promise.all(parts)).join('\n');
-}
+  }
 
-async function readRaw(directory: string): Promise<RawDirectory> {
-  const fingerprint = await fingerprintOf(directory);
-  const templateNames = await templateFileNames(directory);
-  const [gateway, servers] = await Promise.all([
-    readText(directory, 'gateway.yaml'),
-    readText(directory, 'servers.yaml'),
-  ]);
-  const templates = await Promise.all(
-    (templateNames ?? []).map((name) => readText(directory, `templates/${name}`)),
-  );
-  return {
-    gateway,
-    servers,
-    // A file that vanished in between is not there.
-    templates: templateNames && templates.filter((file) => file !== undefined),
-    fingerprint,
-  };
-}
+  /** What the directory says if these are its files. */
+  judge(raw: RawDirectory): Snapshot {
+    const problems: Problem[] = [];
+    const known = new Map<string, Known>();
+    const fileProblem = (
+      name: string,
+      message: string,
+      severity: Problem['severity'] = 'error',
+    ): void => {
+      const file = join(this.directory, name);
+      problems.push({ severity, file, line: 0, column: 0, path: '', message });
+    };
+    const take = <T>(
+      file: RawFile,
+      check: (name: string, text: string) => Validated<T>,
+      remember = true,
+    ): T | undefined => {
+      if (file.text === undefined) {
+        fileProblem(file.name, `cannot be read: ${file.problem ?? 'unknown reason'}`);
+        return undefined;
+      }
+      const last = remember ? this.#known.get(file.name) : undefined;
+      const result =
+        last?.text === file.text
+          ? (last.result as Validated<T>)
+          : check(join(this.directory, file.name), file.text);
+      if (remember) known.set(file.name, { text: file.text, result });
+      problems.push(...result.problems);
+      return result.value;
+    };
 
-async function readText(directory: string, name: string): Promise<RawFile | undefined> {
-  try {
-    const path = join(directory, name);
-    const { size } = await stat(path);
-    if (size > maxFileBytes) return { name, text: undefined, problem: 'larger than 4 MiB' };
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path));
-    return { name, text, problem: undefined };
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') return await brokenLink(directory, name);
-    const problem = code === 'ERR_ENCODING_INVALID_ENCODED_DATA' ? 'not UTF-8' : reasonOf(error);
-    return { name, text: undefined, problem };
+    const gateway = (raw.gateway && take(raw.gateway, validateGateway)) ?? defaultGatewayConfig;
+    const templates: Template[] = [];
+    const names = new Set<string>();
+    for (const file of raw.templates ?? []) {
+      const name = templateNameOf(file.name);
+      if (name === undefined) {
+        fileProblem(file.name, misnamed(file.name));
+        continue;
+      }
+      names.add(name);
+      const template = take(file, (path, text) => validateTemplate(name, path, text));
+      if (template !== undefined) templates.push(template);
+    }
+    // What it says depends on which templates there are, so that it has a memory of its own.
+    const servers =
+      raw.servers &&
+      take(raw.servers, (path, text) => this.#servers.validate(path, text, names), false);
+    if (raw.servers === undefined) {
+      const message = 'does not exist: no server is protected, and everything forwarded is dropped';
+      fileProblem('servers.yaml', message, 'warning');
+    }
+    this.#known = known;
+    return snapshot(gateway, templates, servers ?? [], problems, revisionOf(raw));
   }
 }
 
-/** A link whose target is missing must not pass for a file that is not there. */
-async function brokenLink(directory: string, name: string): Promise<RawFile | undefined> {
-  const link = await lstat(join(directory, name)).catch(() => undefined);
-  if (link === undefined) return undefined;
-  return { name, text: undefined, problem: 'the link leads nowhere' };
+/** `undefined`: not the name of a template's file. */
+export function templateNameOf(fileName: string): string | undefined {
+  return /^templates\/(.*)\.yaml$/s.exec(fileName)?.[1];
 }
 
-function validate(directory: string, raw: RawDirectory): ConfigDirectory {
-  const problems: Problem[] = [];
-  const fileProblem = (
-    name: string,
-    message: string,
-    severity: Problem['severity'] = 'error',
-  ): void => {
-    problems.push({ severity, file: join(directory, name), line: 0, column: 0, path: '', message });
-  };
-  const take = <T>(
-    file: RawFile,
-    check: (name: string, text: string) => { value: T | undefined; problems: readonly Problem[] },
-  ): T | undefined => {
-    if (file.text === undefined) {
-      fileProblem(file.name, `cannot be read: ${file.problem ?? 'unknown reason'}`);
-      return undefined;
-    }
-    const result = check(join(directory, file.name), file.text);
-    problems.push(...result.problems);
-    return result.value;
-  };
+function misnamed(fileName: string): string {
+  const base = fileName.slice('templates/'.length);
+  return base.endsWith('.yml')
+    ? `expected a name that ends in .yaml: rename it to ${base.replace(/\.yml$/, '.yaml')}`
+    : 'expected template files named NAME.yaml';
+}
 
-  const gateway = (raw.gateway && take(raw.gateway, validateGateway)) ?? defaultGatewayConfig;
-  const templates: Template[] = [];
-  const names = new Set<string>();
-  for (const file of raw.templates ?? []) {
-    const base = file.name.slice('templates/'.length);
-    if (!base.endsWith('.yaml')) {
-      fileProblem(
-        file.name,
-        base.endsWith('.yml')
-          ? `expected a name that ends in .yaml: rename it to ${base.replace(/\.yml$/, '.yaml')}`
-          : 'expected template files named NAME.yaml',
-      );
-      continue;
-    }
-    const name = base.slice(0, -'.yaml'.length);
-    names.add(name);
-    const template = take(file, (path, text) => validateTemplate(name, path, text));
-    if (template !== undefined) templates.push(template);
+function broken(file: string, message: string): Snapshot {
+  const problem: Problem = { severity: 'error', file, line: 0, column: 0, path: '', message };
+  return snapshot(defaultGatewayConfig, [], [], [problem], '');
+}
+
+function snapshot(
+  gateway: GatewayConfig,
+  templates: readonly Template[],
+  servers: readonly Server[],
+  problems: readonly Problem[],
+  revision: string,
+): Snapshot {
+  const revisions = {
+    templates: new Map(templates.map((each) => [each.name, templateRevision(each)])),
+    servers: new Map(servers.map((each) => [each.name, serverRevision(each)])),
+  };
+  return { gateway, templates, servers, problems, revision, revisions };
+}
+
+/** Of values that were validated before, and did not change since. */
+const knownRevisions = new WeakMap<Template | Server, string>();
+
+function revisionOfValue(value: Template | Server, body: () => object): string {
+  let revision = knownRevisions.get(value);
+  if (revision === undefined) {
+    const text = JSON.stringify(body());
+    revision = createHash('sha256').update(text).digest('hex').slice(0, 16);
+    knownRevisions.set(value, revision);
   }
-  const servers =
-    raw.servers && take(raw.servers, (path, text) => validateServers(path, text, names));
-  if (raw.servers === undefined) {
-    const message = 'does not exist: no server is protected, and everything forwarded is dropped';
-    fileProblem('servers.yaml', message, 'warning');
-  }
-  return { gateway, templates, servers: servers ?? [], problems, revision: revisionOf(raw) };
+  return revision;
+}
+
+function templateRevision(template: Template): string {
+  return revisionOfValue(template, () => templateBody(template));
+}
+
+function serverRevision(server: Server): string {
+  return revisionOfValue(server, () => serverBody(server));
 }

@@ -9,23 +9,18 @@
  */
 import { watch } from 'chokidar';
 import type { FSWatcher } from 'chokidar';
-import { readConfigDirectory, readRevision } from './config-directory.ts';
-import type { ConfigDirectory } from './config-directory.ts';
+import { ConfigReader } from './config-directory.ts';
+import type { Snapshot, WatchOptions, Watching } from './store.ts';
 
 const quietMs = 50;
 const patienceMs = 500;
 /** When the last reading is compared with the directory. */
 const confirmMs = 250;
 
-export interface ConfigWatcherOptions {
-  /** The directory has changed, or `poke` was called. What it returns is awaited before the next call. */
-  readonly onChange: (config: ConfigDirectory) => Promise<void> | void;
-  readonly onWarning: (message: string) => void;
-}
-
-export class ConfigWatcher {
+export class ConfigWatcher implements Watching {
   readonly #directory: string;
-  readonly #options: ConfigWatcherOptions;
+  readonly #reader: ConfigReader;
+  readonly #options: WatchOptions;
   #watcher: FSWatcher | undefined;
   #timer: NodeJS.Timeout | undefined;
   #confirmTimer: NodeJS.Timeout | undefined;
@@ -34,15 +29,24 @@ export class ConfigWatcher {
   #running: Promise<void> | undefined;
   #closed = false;
 
-  /** Resolves when changes from now on are seen. */
-  static async start(directory: string, options: ConfigWatcherOptions): Promise<ConfigWatcher> {
-    const watcher = new ConfigWatcher(directory, options);
+  /**
+   * Resolves when changes from now on are seen.
+   *
+   * @param reader that of the store, so that a file is parsed once
+   */
+  static async start(
+    directory: string,
+    options: WatchOptions,
+    reader: ConfigReader = new ConfigReader(directory),
+  ): Promise<ConfigWatcher> {
+    const watcher = new ConfigWatcher(directory, options, reader);
     await watcher.#watch(false);
     return watcher;
   }
 
-  private constructor(directory: string, options: ConfigWatcherOptions) {
+  private constructor(directory: string, options: WatchOptions, reader: ConfigReader) {
     this.#directory = directory;
+    this.#reader = reader;
     this.#options = options;
   }
 
@@ -113,7 +117,7 @@ export class ConfigWatcher {
   async #run(): Promise<void> {
     while (this.#pending && !this.#closed) {
       this.#pending = false;
-      const config = await readConfigDirectory(this.#directory);
+      const config: Snapshot = (await this.#reader.read()).snapshot;
       this.#confirmLater(config.revision);
       try {
         await this.#options.onChange(config);
@@ -126,7 +130,7 @@ export class ConfigWatcher {
   #confirmLater(revision: string): void {
     clearTimeout(this.#confirmTimer);
     this.#confirmTimer = setTimeout(() => {
-      void readRevision(this.#directory).then((now) => {
+      void this.#reader.revision().then((now) => {
         if (now !== revision) this.#changed();
       });
     }, confirmMs);

@@ -15,6 +15,7 @@
  * one on the configuration directory.
  */
 import type { GatewayConfig, Problem, Server, Template } from '../policy/types.ts';
+import type { Role } from '../policy/users.ts';
 
 /** The whole policy at one moment. With errors among the problems, the rest is only what could be read. */
 export interface Snapshot {
@@ -278,10 +279,6 @@ export interface TemplateHistory {
   /** Unified, from one version to another; version 0 is the empty text. Empty for equal texts. @throws StoreError `not-found` */
   diff(name: string, from: number, to: number): Promise<string>;
 }
-
-export const roles = ['owner', 'member', 'billing-member', 'billing-admin'] as const;
-/** `owner` may do everything; `member` and `billing-member` may view firewall rules; `billing-admin` may do nothing here. */
-export type Role = (typeof roles)[number];
 
 /** A user without anything secret. */
 export interface User {
