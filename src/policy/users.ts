@@ -26,7 +26,7 @@ export interface StoredUser {
 
 /** `$scrypt$ln=15,r=8,p=1$SALT$HASH`, salt and hash in base64 without padding. */
 export const passwordHashPattern: RegExp =
-  /^\$scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$([A-Za-z0-9+/]{22,86})\$([A-Za-z0-9+/]{43,86})$/;
+  /^\$scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$([A-Za-z0-9+/]{16,86})\$([A-Za-z0-9+/]{43,86})$/;
 
 /** What a hash may cost: a hand-written one must not take the memory of the machine. */
 const maxLogN = 18;

@@ -79,7 +79,9 @@ export class UsersFile implements Users {
     actor: Actor,
     { name, role, password }: { name: string; role: string; password?: string },
   ): Promise<User> {
-    return await this.#change(actor, 'user.create', name, `role ${role}`, async (users) => {
+    // Hashing takes its time: before the lock, not under it.
+    const hash = await hashOf(password);
+    return await this.#change(actor, 'user.create', name, `role ${role}`, (users) => {
       requireValid([
         ...(namePattern.test(name)
           ? []
@@ -88,7 +90,6 @@ export class UsersFile implements Users {
         ...(password === undefined ? [] : passwordProblems(password)),
       ]);
       if (users.some((each) => each.name === name)) throw refusal('exists', 'user', name);
-      const hash = password === undefined ? {} : { passwordHash: await hashPassword(password) };
       return [...users, { name, role: role as Role, ...hash, tokens: [] }];
     });
   }
@@ -103,10 +104,10 @@ export class UsersFile implements Users {
   }
 
   async setPassword(actor: Actor, name: string, password: string): Promise<User> {
-    return await this.#change(actor, 'user.set-password', name, '', async (users) => {
+    const hash = await hashOf(password);
+    return await this.#change(actor, 'user.set-password', name, '', (users) => {
       requireValid(passwordProblems(password));
-      const passwordHash = await hashPassword(password);
-      return replaced(users, name, (user) => ({ ...user, passwordHash }));
+      return replaced(users, name, (user) => ({ ...user, ...hash }));
     });
   }
 
@@ -150,11 +151,12 @@ export class UsersFile implements Users {
     const name = 'owner';
     const password = randomPassword();
     if ((await this.#read()).users.length > 0) return undefined;
+    const hash = await hashOf(password);
     try {
-      await this.#change(systemActor, 'user.create', name, 'the first owner', async (users) => {
+      await this.#change(systemActor, 'user.create', name, 'the first owner', (users) => {
         // Another process was first.
         if (users.length > 0) throw refusal('exists', 'user', users[0]!.name);
-        return [{ name, role: 'owner', passwordHash: await hashPassword(password), tokens: [] }];
+        return [{ name, role: 'owner', ...hash, tokens: [] }];
       });
       return { name, password };
     } catch (error) {
@@ -313,6 +315,12 @@ function roleProblems(role: string): FieldProblem[] {
   if ((roles as readonly string[]).includes(role)) return [];
   const message = `expected ${roles.join(', ')}; found ${JSON.stringify(role)}`;
   return [{ path: 'role', message }];
+}
+
+/** Nothing for a password that is not there, or will be refused. */
+async function hashOf(password: string | undefined): Promise<{ passwordHash?: string }> {
+  if (password === undefined || passwordProblems(password).length > 0) return {};
+  return { passwordHash: await hashPassword(password) };
 }
 
 function passwordProblems(password: string): FieldProblem[] {
