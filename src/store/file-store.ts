@@ -9,7 +9,7 @@
  *
  * - The order is: templates that are new or changed, servers.yaml, templates that go. So a server never names a template that
  *   is not there, and a process that dies anywhere leaves a directory that loads, with a part of the change at worst.
- * - Between the look and the renames are some microseconds in which an editor's save would be lost from the directory. What was
+ * - Between the look and the renames are some hundred microseconds in which an editor's save would be lost from the directory. What was
  *   there before is in the history all the same, as far as it was seen.
  * - A name is checked before it becomes part of a path. A file that is a link is read, but not written: to replace the link
  *   would part it from what it leads to, and to follow it would let it lead anywhere.

@@ -52,6 +52,8 @@ describe('errors', () => {
     ['closing the standard streams', () => addon.close(2), { code: 'ERR_OUT_OF_RANGE' }],
     ['a half descriptor', () => addon.close(3.5), { code: 'ERR_OUT_OF_RANGE' }],
     ['waking what is not open', () => addon.signalWake(1e6), { code: 'EBADF' }],
+    ['a lock on what is not open', () => addon.lockFile(1e6), { code: 'EBADF', syscall: 'flock' }],
+    ['a lock on a half', () => addon.lockFile(0.5), { code: 'ERR_OUT_OF_RANGE' }],
     ['offloads of what is not open', () => addon.setOffload(1e6, 1), { code: 'EBADF' }],
     [
       'a Queue without new',
