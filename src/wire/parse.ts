@@ -4,7 +4,12 @@
  * The one door to packet bytes: nothing behind it reads a header field that was not length-checked here. A packet is
  * looked at in the order in which its headers stand, and the first thing wrong with it is its drop reason.
  */
-import { icmpChecksumOk, ipv4HeaderChecksumOk, transportChecksumOk } from './checksum.ts';
+import {
+  asNetworkWord,
+  icmpChecksumOk,
+  ipv4HeaderChecksumOk,
+  transportChecksumOk,
+} from './checksum.ts';
 import { DropReason } from './drop-reason.ts';
 import type { DropReasonCode } from './drop-reason.ts';
 import {
@@ -22,13 +27,18 @@ import {
   vnetNeedsChecksum,
 } from './headers.ts';
 import type { Packet } from './packet.ts';
-import { readI32, readU16 } from './readers.ts';
+import { readU16 } from './readers.ts';
 import { tcpOptionsWellFormed } from './tcp-options.ts';
 
 /** 0/8, 127/8 and everything from 224/4 up: never a unicast address on the wire (RFC 1122 3.2.1.3, RFC 6890). */
 function isMartian(address: number): boolean {
   const top = address >>> 24;
   return top === 0 || top === 127 || top >= 224;
+}
+
+/** The 32 bits at a word index, as a signed integer. */
+function integerAt(words: Uint16Array, word: number): number {
+  return (asNetworkWord(words[word]!) << 16) | asNetworkWord(words[word + 1]!);
 }
 
 /**
@@ -136,6 +146,63 @@ export function parsePacket(
 ): DropReasonCode {
   const ip = vnetOffset + VnetHeader.length;
   const available = length - VnetHeader.length;
+  if (available < Ipv4.minimumLength || bytes[ip]! >> 4 !== 4) {
+    return rejectEarly(bytes, ip, available, packet);
+  }
+  // Everything is read before anything is stored: a store to one object makes V8 load the others' fields again.
+  const word = ip >> 1;
+  const headerLength = (bytes[ip]! & 15) << 2;
+  const protocol = bytes[ip + Ipv4.protocol]!;
+  const vnetFlags = bytes[vnetOffset + VnetHeader.flags]!;
+  const totalLength = asNetworkWord(words[word + (Ipv4.totalLength >> 1)]!);
+  const fragmentField = asNetworkWord(words[word + (Ipv4.flagsAndFragmentOffset >> 1)]!);
+  const srcAddr = integerAt(words, word + (Ipv4.source >> 1));
+  const dstAddr = integerAt(words, word + (Ipv4.destination >> 1));
+  const fits = headerLength >= Ipv4.minimumLength && headerLength <= totalLength;
+  const whole = fits && totalLength <= available;
+  const checksumOk = whole && ipv4HeaderChecksumOk(words, ip, headerLength);
+
+  packet.ipOffset = ip;
+  packet.ipHeaderLength = headerLength;
+  packet.totalLength = whole ? totalLength : available;
+  packet.protocol = protocol;
+  packet.srcAddr = srcAddr;
+  packet.dstAddr = dstAddr;
+  packet.srcPort = 0;
+  packet.dstPort = 0;
+  packet.l4Offset = ip + headerLength;
+  packet.l4Length = totalLength - headerLength;
+  packet.checksumVouched = (vnetFlags & (vnetNeedsChecksum | vnetDataValid)) === 0 ? 0 : 1;
+  if (!fits) return DropReason.badIpHeader;
+  if (!whole) return DropReason.truncated;
+  if (!checksumOk) return DropReason.badIpChecksum;
+  if (isMartian(srcAddr)) return DropReason.martianSource;
+  if (isMartian(dstAddr)) return DropReason.martianDestination;
+  if (srcAddr === dstAddr) return DropReason.land;
+  if (headerLength > Ipv4.minimumLength) {
+    const reason = checkIpOptions(bytes, ip + Ipv4.options, ip + headerLength);
+    if (reason !== DropReason.none) return reason;
+  }
+
+  if (protocol !== Protocol.tcp && protocol !== Protocol.udp && protocol !== Protocol.icmp) {
+    return DropReason.protocol;
+  }
+  if ((fragmentField & (ipv4FragmentOffsetMask | ipv4MoreFragments)) !== 0) {
+    packet.identification = readU16(bytes, ip + Ipv4.identification);
+    packet.fragmentOffset = (fragmentField & ipv4FragmentOffsetMask) << 3;
+    packet.moreFragments = (fragmentField & ipv4MoreFragments) === 0 ? 0 : 1;
+    return DropReason.fragment;
+  }
+  return parseTransport(bytes, words, packet);
+}
+
+/** What has no IPv4 header: too short, or of another version. */
+function rejectEarly(
+  bytes: Uint8Array,
+  ip: number,
+  available: number,
+  packet: Packet,
+): DropReasonCode {
   packet.ipOffset = ip;
   packet.totalLength = available;
   packet.protocol = 0;
@@ -144,45 +211,9 @@ export function parsePacket(
   packet.srcPort = 0;
   packet.dstPort = 0;
   if (available < 1) return DropReason.truncated;
-  const versionAndLength = bytes[ip]!;
-  const version = versionAndLength >> 4;
+  const version = bytes[ip]! >> 4;
   if (version === 6) return DropReason.ipv6;
-  if (version !== 4) return DropReason.badIpHeader;
-  if (available < Ipv4.minimumLength) return DropReason.truncated;
-
-  const headerLength = (versionAndLength & 15) << 2;
-  const totalLength = readU16(bytes, ip + Ipv4.totalLength);
-  packet.ipHeaderLength = headerLength;
-  packet.protocol = bytes[ip + Ipv4.protocol]!;
-  packet.srcAddr = readI32(bytes, ip + Ipv4.source);
-  packet.dstAddr = readI32(bytes, ip + Ipv4.destination);
-  if (headerLength < Ipv4.minimumLength || totalLength < headerLength)
-    return DropReason.badIpHeader;
-  if (totalLength > available) return DropReason.truncated;
-  packet.totalLength = totalLength;
-  if (!ipv4HeaderChecksumOk(words, ip, headerLength)) return DropReason.badIpChecksum;
-  if (isMartian(packet.srcAddr)) return DropReason.martianSource;
-  if (isMartian(packet.dstAddr)) return DropReason.martianDestination;
-  if (packet.srcAddr === packet.dstAddr) return DropReason.land;
-  if (headerLength > Ipv4.minimumLength) {
-    const reason = checkIpOptions(bytes, ip + Ipv4.options, ip + headerLength);
-    if (reason !== DropReason.none) return reason;
-  }
-
-  const protocol = packet.protocol;
-  if (protocol !== Protocol.tcp && protocol !== Protocol.udp && protocol !== Protocol.icmp) {
-    return DropReason.protocol;
-  }
-  packet.l4Offset = ip + headerLength;
-  packet.l4Length = totalLength - headerLength;
-  packet.identification = readU16(bytes, ip + Ipv4.identification);
-  const fragmentField = readU16(bytes, ip + Ipv4.flagsAndFragmentOffset);
-  packet.fragmentOffset = (fragmentField & ipv4FragmentOffsetMask) << 3;
-  packet.moreFragments = (fragmentField & ipv4MoreFragments) === 0 ? 0 : 1;
-  const vnetFlags = bytes[vnetOffset + VnetHeader.flags]!;
-  packet.checksumVouched = (vnetFlags & (vnetNeedsChecksum | vnetDataValid)) === 0 ? 0 : 1;
-  if (packet.fragmentOffset !== 0 || packet.moreFragments !== 0) return DropReason.fragment;
-  return parseTransport(bytes, words, packet);
+  return version === 4 ? DropReason.truncated : DropReason.badIpHeader;
 }
 
 /**
@@ -208,15 +239,21 @@ function parseTcp(bytes: Uint8Array, words: Uint16Array, packet: Packet): DropRe
   const at = packet.l4Offset;
   const length = packet.l4Length;
   if (length < Tcp.minimumLength) return DropReason.badTcpHeader;
+  const word = at >> 1;
   const headerLength = (bytes[at + Tcp.dataOffset]! >> 4) << 2;
-  packet.srcPort = readU16(bytes, at + Tcp.sourcePort);
-  packet.dstPort = readU16(bytes, at + Tcp.destinationPort);
+  const flags = bytes[at + Tcp.flags]!;
+  const srcPort = asNetworkWord(words[word + (Tcp.sourcePort >> 1)]!);
+  const dstPort = asNetworkWord(words[word + (Tcp.destinationPort >> 1)]!);
+  const sequence = integerAt(words, word + (Tcp.sequence >> 1));
+  const acknowledgment = integerAt(words, word + (Tcp.acknowledgment >> 1));
+  const window = asNetworkWord(words[word + (Tcp.window >> 1)]!);
+  packet.srcPort = srcPort;
+  packet.dstPort = dstPort;
   if (headerLength < Tcp.minimumLength || headerLength > length) return DropReason.badTcpHeader;
   packet.tcpHeaderLength = headerLength;
-  packet.sequence = readI32(bytes, at + Tcp.sequence);
-  packet.acknowledgment = readI32(bytes, at + Tcp.acknowledgment);
-  packet.window = readU16(bytes, at + Tcp.window);
-  const flags = bytes[at + Tcp.flags]!;
+  packet.sequence = sequence;
+  packet.acknowledgment = acknowledgment;
+  packet.window = window;
   packet.tcpFlags = flags;
   if (validTcpFlags[flags & meaningfulTcpFlags] === 0) return DropReason.badTcpFlags;
   if (
@@ -237,9 +274,12 @@ function parseTcp(bytes: Uint8Array, words: Uint16Array, packet: Packet): DropRe
 function parseUdp(bytes: Uint8Array, words: Uint16Array, packet: Packet): DropReasonCode {
   const at = packet.l4Offset;
   if (packet.l4Length < Udp.minimumLength) return DropReason.badUdpLength;
-  packet.srcPort = readU16(bytes, at + Udp.sourcePort);
-  packet.dstPort = readU16(bytes, at + Udp.destinationPort);
-  const length = readU16(bytes, at + Udp.length);
+  const word = at >> 1;
+  const length = asNetworkWord(words[word + (Udp.length >> 1)]!);
+  const srcPort = asNetworkWord(words[word + (Udp.sourcePort >> 1)]!);
+  const dstPort = asNetworkWord(words[word + (Udp.destinationPort >> 1)]!);
+  packet.srcPort = srcPort;
+  packet.dstPort = dstPort;
   if (length < Udp.minimumLength || length > packet.l4Length) return DropReason.badUdpLength;
   // A checksum of zero means that the sender made none (RFC 768).
   if (
