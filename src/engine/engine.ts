@@ -9,11 +9,10 @@
  * its next packet, or by the sweep if it is idle; what the new policy does not allow is cut.
  */
 import { trackIcmp, trackUdp } from '../flow/datagram-track.ts';
-import { icmpKind, isIcmpRequest, noIcmpQuery } from '../flow/icmp-query.ts';
-import { FlowList } from '../flow/flow-lists.ts';
+import { isIcmpRequest, noIcmpQuery } from '../flow/icmp-query.ts';
 import { Control } from '../flow/flow-memory.ts';
 import type { FlowMemory } from '../flow/flow-memory.ts';
-import { Direction, FlowState, Hot, StateBits, hotShift, noFlow } from '../flow/flow-record.ts';
+import { Direction, Hot, StateBits, hotShift, noFlow } from '../flow/flow-record.ts';
 import type { FlowIndex } from '../flow/flow-record.ts';
 import { FlowTable } from '../flow/flow-table.ts';
 import type { FlowTableLimits } from '../flow/flow-table.ts';
@@ -27,9 +26,11 @@ import { DropReason } from '../wire/drop-reason.ts';
 import { Icmp, IcmpType, Ipv4, Protocol, VnetHeader } from '../wire/headers.ts';
 import { Packet } from '../wire/packet.ts';
 import { parseQuoted } from '../wire/parse-quoted.ts';
-import { parsePacket, parseTransport } from '../wire/parse.ts';
+import { parseTransport } from '../wire/parse.ts';
 import { Counter, evictionCounterCount, trafficIndex } from './counters.ts';
 import { EventRingWriter } from './event-ring.ts';
+import { firstList, firstState, turned } from './flow-start.ts';
+import { LookAhead, kindOf, windowLength } from './look-ahead.ts';
 
 /** The memory of a batch, as the TUN device fills it. Offsets point at virtio headers. */
 export interface PacketBatch {
@@ -84,7 +85,7 @@ export class Engine {
   readonly #words: Uint16Array;
   readonly #counters: Float64Array;
   readonly #events: EventRingWriter;
-  readonly #packet: Packet = new Packet();
+  readonly #ahead: LookAhead;
   #policy: Policy;
   #reloadMode: number = ReloadMode.cut;
   #drainUntilMs = 0;
@@ -122,6 +123,7 @@ export class Engine {
     this.table = new FlowTable(memory.flows, options.limits, { evictions });
     this.#fragments = new FragmentStore(memory.fragments, this);
     this.#bytes = batch.bytes;
+    this.#ahead = new LookAhead(this.table);
     this.#tcp = new TcpTracker(this.table, options.tcp);
     this.#events = new EventRingWriter(events);
     this.#policy = policy;
@@ -149,30 +151,44 @@ export class Engine {
    * @returns how many slots there are to write: `count`, and behind them fragments that were held until now
    */
   judge(count: number, nowMs: number): number {
-    const { bytes, offsets, lengths, verdicts } = this.#batch;
-    const packet = this.#packet;
-    const counters = this.#counters;
+    const { bytes, offsets, lengths } = this.#batch;
+    const ahead = this.#ahead;
     this.#nowMs = nowMs;
     this.#slots = count;
     this.#spareUsed = 0;
-    for (let slot = 0; slot < count; slot++) {
-      this.#direction = Direction.none;
-      let reason: number = parsePacket(bytes, this.#words, offsets[slot]!, lengths[slot]!, packet);
-      if (reason === DropReason.none) reason = this.#judgePacket(packet);
-      else if (reason === DropReason.fragment) reason = this.#judgeFragment(packet, slot);
-      if (reason === held) {
-        verdicts[slot] = 0;
-        continue;
+    for (let first = 0; first < count; first += windowLength) {
+      const inWindow = count - first < windowLength ? count - first : windowLength;
+      ahead.fill(bytes, this.#words, offsets, lengths, first, inWindow, nowMs);
+      for (let i = 0; i < inWindow; i++) {
+        const packet = ahead.packets[i]!;
+        let reason = ahead.reasons[i]!;
+        this.#direction = Direction.none;
+        if (reason === DropReason.none) {
+          reason = this.#judgePacket(packet, ahead.kinds[i]!, ahead.hashes[i]!);
+        } else if (reason === DropReason.fragment) {
+          reason = this.#judgeFragment(packet, first + i);
+        }
+        this.#conclude(first + i, packet, reason);
       }
-      const pass = reason === DropReason.none ? 1 : 0;
-      verdicts[slot] = pass;
-      const traffic = trafficIndex(this.#direction, packet.protocol, pass);
-      counters[Counter.packets + traffic]! += 1;
-      counters[Counter.bytes + traffic]! += packet.totalLength;
-      if (pass === 0) this.#countDrop(reason, packet);
     }
-    counters[Counter.batches]! += 1;
+    this.#counters[Counter.batches]! += 1;
     return this.#slots;
+  }
+
+  /** Writes a packet's verdict and counts it. */
+  #conclude(slot: number, packet: Packet, reason: number): void {
+    const { verdicts } = this.#batch;
+    if (reason === held) {
+      verdicts[slot] = 0;
+      return;
+    }
+    const counters = this.#counters;
+    const pass = reason === DropReason.none ? 1 : 0;
+    verdicts[slot] = pass;
+    const traffic = trafficIndex(this.#direction, packet.protocol, pass);
+    counters[Counter.packets + traffic]! += 1;
+    counters[Counter.bytes + traffic]! += packet.totalLength;
+    if (pass === 0) this.#countDrop(reason, packet);
   }
 
   /** Housekeeping, a few times a second. */
@@ -201,15 +217,11 @@ export class Engine {
     this.#events.write(reason, packet, detail, this.#direction, this.#policy.epoch, this.#nowMs);
   }
 
-  #judgePacket(packet: Packet): number {
-    const protocol = packet.protocol;
-    let kind = protocol;
-    if (protocol === Protocol.icmp) {
-      kind = icmpKind(packet.icmpType, packet.icmpCode, packet.srcAddr, packet.dstAddr);
-      if (kind === noIcmpQuery) return this.#judgeOtherIcmp(packet);
-    }
+  /** A packet with a well-formed L4 header, its kind and its tuple's hash. */
+  #judgePacket(packet: Packet, kind: number, hash: number): number {
+    if (kind === noIcmpQuery) return this.#judgeOtherIcmp(packet);
     const { srcAddr, srcPort, dstAddr, dstPort } = packet;
-    const flow = this.table.lookup(kind, srcAddr, srcPort, dstAddr, dstPort, this.#nowMs);
+    const flow = this.table.find(hash, kind, srcAddr, srcPort, dstAddr, dstPort, this.#nowMs);
     if (flow === noFlow) return this.#judgeNew(packet, kind);
     return this.#judgeHit(flow, packet, kind);
   }
@@ -234,11 +246,17 @@ export class Engine {
     packet.checksumVouched = 0;
     this.#bytes = scratch;
     let reason: number = parseTransport(scratch, this.#scratchWords, packet);
-    if (reason === DropReason.none) reason = this.#judgePacket(packet);
+    if (reason === DropReason.none) {
+      const kind = kindOf(packet);
+      const { srcAddr, srcPort, dstAddr, dstPort } = packet;
+      const hash = this.table.hashOf(kind, srcAddr, srcPort, dstAddr, dstPort);
+      reason = this.#judgePacket(packet, kind, hash);
+    }
     this.#bytes = bytes;
     packet.totalLength = ownLength;
     packet.ipOffset = ownIp;
-    if (reason === DropReason.none && !this.#emit(datagram)) reason = DropReason.fragmentMemory;
+    if (reason === DropReason.none && !this.#emit(datagram, packet))
+      reason = DropReason.fragmentMemory;
     if (reason !== DropReason.none) {
       const fragments = store.heldCount(datagram);
       this.countFragments(reason, packet.protocol, fragments, store.heldBytes(datagram));
@@ -257,7 +275,7 @@ export class Engine {
   }
 
   /** Appends the held fragments of a datagram to the batch, as they came, and lets go of them. */
-  #emit(datagram: number): boolean {
+  #emit(datagram: number, packet: Packet): boolean {
     const { bytes, offsets, lengths, verdicts, totalSlots, spareOffset, spareLength } = this.#batch;
     const store = this.#fragments;
     const fragments = store.heldCount(datagram);
@@ -279,7 +297,7 @@ export class Engine {
       this.#slots++;
       this.#spareUsed += length;
     }
-    const traffic = trafficIndex(this.#direction, this.#packet.protocol, 1);
+    const traffic = trafficIndex(this.#direction, packet.protocol, 1);
     this.#counters[Counter.packets + traffic]! += fragments;
     this.#counters[Counter.bytes + traffic]! += store.heldBytes(datagram);
     store.release(datagram);
@@ -311,11 +329,8 @@ export class Engine {
       return DropReason.icmpError;
     }
     if (quoted.srcAddr !== packet.dstAddr) return DropReason.icmpError;
-    let kind = quoted.protocol;
-    if (kind === Protocol.icmp) {
-      kind = icmpKind(quoted.icmpType, quoted.icmpCode, quoted.srcAddr, quoted.dstAddr);
-      if (kind === noIcmpQuery) return DropReason.icmpError;
-    }
+    const kind = kindOf(quoted);
+    if (kind === noIcmpQuery) return DropReason.icmpError;
     const table = this.table;
     const { srcAddr, srcPort, dstAddr, dstPort } = quoted;
     const flow = table.lookup(kind, srcAddr, srcPort, dstAddr, dstPort, this.#nowMs);
@@ -468,20 +483,4 @@ export class Engine {
     control[Control.sweepCursor] = flow;
     control[Control.sweepRemaining] = remaining;
   }
-}
-
-/** Direction of a packet of a flow whose original direction is `original`. */
-function turned(original: number, direction: number): number {
-  if (direction === 0 || original === Direction.internal) return original;
-  return original === Direction.inbound ? Direction.outbound : Direction.inbound;
-}
-
-function firstState(protocol: number): number {
-  if (protocol === Protocol.tcp) return FlowState.none;
-  return protocol === Protocol.udp ? FlowState.udpUnanswered : FlowState.icmpUnanswered;
-}
-
-function firstList(protocol: number): number {
-  if (protocol === Protocol.tcp) return FlowList.tcpSynSent;
-  return protocol === Protocol.udp ? FlowList.udpUnanswered : FlowList.icmpUnanswered;
 }

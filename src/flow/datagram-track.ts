@@ -18,15 +18,19 @@ export function trackUdp(
 ): void {
   const hot = table.hot;
   const at = (flow << hotShift) + Hot.state;
+  // Asked first, because its age lies in another cache line.
+  if ((hot[at]! & StateBits.assured) !== 0) {
+    table.refresh(flow, FlowState.udpStream, FlowList.udpStream, nowMs);
+    return;
+  }
   const answered = (hot[at]! & StateBits.seenReply) !== 0;
   if (!answered && direction === 0) {
     table.refresh(flow, FlowState.udpUnanswered, FlowList.udpUnanswered, nowMs);
     return;
   }
   hot[at]! |= StateBits.seenReply;
-  const isStream = (hot[at]! & StateBits.assured) !== 0;
   const ageMs = (nowMs - table.cold[flow * coldWords + Cold.created]!) | 0;
-  if (isStream || (answered && ageMs > streamAfterMs)) {
+  if (answered && ageMs > streamAfterMs) {
     hot[at]! |= StateBits.assured;
     table.refresh(flow, FlowState.udpStream, FlowList.udpStream, nowMs);
     return;

@@ -94,3 +94,6 @@ export const listsOfClass: readonly Int32Array[] = Array.from(
 
 /** An established flow that was active within this time is never evicted (DESIGN section 5). */
 export const protectedIdleMs = 60_000;
+
+/** A flow is moved to the tail of its list at most this often. */
+export const relistIntervalMs = 1000;

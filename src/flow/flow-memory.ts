@@ -66,13 +66,27 @@ export function createFlowMemory(capacity: number, hashKey: readonly [number, nu
   while (bucketCount < capacity) bucketCount *= 2;
   const memory: FlowMemory = {
     capacity,
-    hot: new SharedArrayBuffer((capacity + 1) * hotWords * 4),
-    cold: new SharedArrayBuffer((capacity + 1) * coldWords * 4),
-    buckets: new SharedArrayBuffer(bucketCount * 4),
+    hot: pageAligned((capacity + 1) * hotWords * 4),
+    cold: pageAligned((capacity + 1) * coldWords * 4),
+    buckets: pageAligned(bucketCount * 4),
     control: new SharedArrayBuffer(controlWords * 4),
     shares: new SharedArrayBuffer(shareBucketCount * 4),
     hashKey: [hashKey[0] | 0, hashKey[1] | 0],
   };
   new Int32Array(memory.control)[Control.firstFresh] = 1;
   return memory;
+}
+
+/**
+ * Shared memory that starts on a page, so that a record of 64 bytes is one cache line. V8 takes a plain SharedArrayBuffer
+ * from malloc, which begins 16 bytes behind the start of a page, and every record would lie across two lines. A buffer that
+ * could grow comes in pages. This one never grows.
+ */
+function pageAligned(byteLength: number): SharedArrayBuffer {
+  return new SharedArrayBuffer(byteLength, { maxByteLength: byteLength });
+}
+
+/** All of it as words. Without a length the view would follow the buffer's growth, and every access would look at it. */
+export function wordsOf(memory: SharedArrayBuffer): Int32Array {
+  return new Int32Array(memory, 0, memory.byteLength >> 2);
 }

@@ -21,9 +21,10 @@ import {
   flowListCount,
   listsOfClass,
   protectedIdleMs,
+  relistIntervalMs,
   timeoutOfList,
 } from './flow-lists.ts';
-import { Control, goldenRatio, shareBucket } from './flow-memory.ts';
+import { Control, goldenRatio, shareBucket, wordsOf } from './flow-memory.ts';
 import type { FlowMemory } from './flow-memory.ts';
 import {
   Cold,
@@ -45,9 +46,6 @@ export const maxChainLength = 32;
 const shareScanLength = 16;
 /** Then, how many records anywhere: with a share of a twentieth of the table 19 of 20 searches find one. */
 const shareProbes = 64;
-
-/** A flow is moved to the tail of its list at most this often. */
-const relistIntervalMs = 1000;
 
 /** Above this part of the capacity, timeouts of flows that are not conversations shrink, to nothing at 120 %. */
 const adaptiveStart = 0.6;
@@ -71,11 +69,12 @@ export class FlowTable {
   readonly hot: Int32Array;
   readonly cold: Int32Array;
   readonly control: Int32Array;
+  /** First flow of each bucket; a hash names one by its low bits, {@link bucketMask}. */
+  readonly buckets: Int32Array;
+  readonly bucketMask: number;
   /** Configured timeout per list in ms; the one in force may be shorter. */
   readonly configuredMs: Int32Array;
-  readonly #buckets: Int32Array;
   readonly #shares: Int32Array;
-  readonly #bucketMask: number;
   readonly #serverShare: number;
   readonly #key0: number;
   readonly #key1: number;
@@ -89,12 +88,12 @@ export class FlowTable {
 
   constructor(memory: FlowMemory, limits: FlowTableLimits, counters: FlowTableCounters) {
     this.capacity = memory.capacity;
-    this.hot = new Int32Array(memory.hot);
-    this.cold = new Int32Array(memory.cold);
+    this.hot = wordsOf(memory.hot);
+    this.cold = wordsOf(memory.cold);
     this.control = new Int32Array(memory.control);
-    this.#buckets = new Int32Array(memory.buckets);
+    this.buckets = wordsOf(memory.buckets);
     this.#shares = new Int32Array(memory.shares);
-    this.#bucketMask = this.#buckets.length - 1;
+    this.bucketMask = this.buckets.length - 1;
     this.#serverShare = limits.serverShare;
     this.#key0 = memory.hashKey[0];
     this.#key1 = memory.hashKey[1];
@@ -125,17 +124,34 @@ export class FlowTable {
     dstPort: number,
     nowMs: number,
   ): FlowIndex {
+    const hash = this.hashOf(kind, srcAddr, srcPort, dstAddr, dstPort);
+    return this.find(hash, kind, srcAddr, srcPort, dstAddr, dstPort, nowMs);
+  }
+
+  /** The hash of a tuple, the same for both directions. */
+  hashOf(kind: number, srcAddr: number, srcPort: number, dstAddr: number, dstPort: number): number {
+    // The lower address goes first (they are never equal, LAND is dropped).
+    return srcAddr < dstAddr
+      ? halfSipHash(this.#key0, this.#key1, srcAddr, dstAddr, (srcPort << 16) | dstPort, kind)
+      : halfSipHash(this.#key0, this.#key1, dstAddr, srcAddr, (dstPort << 16) | srcPort, kind);
+  }
+
+  /** `lookup` with the hash of the tuple at hand. */
+  find(
+    hash: number,
+    kind: number,
+    srcAddr: number,
+    srcPort: number,
+    dstAddr: number,
+    dstPort: number,
+    nowMs: number,
+  ): FlowIndex {
     const hot = this.hot;
     const forward = (srcPort << 16) | dstPort;
     const backward = (dstPort << 16) | srcPort;
-    // Both directions must fall into one bucket: the lower address goes first (they are never equal, LAND is dropped).
-    const hash =
-      srcAddr < dstAddr
-        ? halfSipHash(this.#key0, this.#key1, srcAddr, dstAddr, forward, kind)
-        : halfSipHash(this.#key0, this.#key1, dstAddr, srcAddr, backward, kind);
-    const bucket = hash & this.#bucketMask;
+    const bucket = hash & this.bucketMask;
     this.#bucket = bucket;
-    let flow = this.#buckets[bucket]! as FlowIndex;
+    let flow = this.buckets[bucket]! as FlowIndex;
     while (flow !== noFlow) {
       const record = flow << hotShift;
       if (hot[record + Hot.kind] === kind) {
@@ -219,8 +235,8 @@ export class FlowTable {
     hot[record + Hot.epoch] = epoch;
     this.cold[coldRecord + Cold.created] = nowMs;
 
-    hot[record + Hot.next] = this.#buckets[this.#bucket]!;
-    this.#buckets[this.#bucket] = flow;
+    hot[record + Hot.next] = this.buckets[this.#bucket]!;
+    this.buckets[this.#bucket] = flow;
     this.#linkLast(flow, list);
     this.control[Control.stateCount + state]! += 1;
     this.control[Control.used]! += 1;
@@ -245,8 +261,13 @@ export class FlowTable {
 
   /** Keeps a flow alive, with a new state code, on a list that may be the one it is on. */
   refresh(flow: FlowIndex, state: number, list: number, nowMs: number): void {
+    const hot = this.hot;
+    const record = flow << hotShift;
+    hot[record + Hot.lastRefresh] = nowMs;
+    const word = hot[record + Hot.state]! & (StateBits.stateMask | StateBits.listMask);
+    const stays = word === (state | (list << StateBits.listShift));
+    if (stays && ((nowMs - hot[record + Hot.listed]!) | 0) < relistIntervalMs) return;
     this.setState(flow, state);
-    this.hot[(flow << hotShift) + Hot.lastRefresh] = nowMs;
     this.moveToList(flow, list, nowMs);
   }
 
@@ -279,10 +300,11 @@ export class FlowTable {
     const cold = this.cold;
     const record = flow * coldWords;
     cold[record + Cold.packets + direction]! += 1;
-    const before = cold[record + Cold.bytes + direction]! >>> 0;
-    cold[record + Cold.bytes + direction] = before + bytes;
-    if (before + bytes > 0xffffffff)
-      cold[record + Cold.bytesHigh]! += direction === 0 ? 1 : 0x10000;
+    const before = cold[record + Cold.bytes + direction]!;
+    const after = (before + bytes) | 0;
+    cold[record + Cold.bytes + direction] = after;
+    // A carry of the unsigned sum turns the sign from negative to positive.
+    if (before < 0 && after >= 0) cold[record + Cold.bytesHigh]! += direction === 0 ? 1 : 0x10000;
   }
 
   /**
@@ -416,7 +438,7 @@ export class FlowTable {
 
   #chainLength(bucket: number): number {
     let length = 0;
-    let flow = this.#buckets[bucket]!;
+    let flow = this.buckets[bucket]!;
     while (flow !== noFlow) {
       length++;
       flow = this.hot[(flow << hotShift) + Hot.next]!;
@@ -441,9 +463,9 @@ export class FlowTable {
     const record = flow << hotShift;
     const bucket = this.#bucketOf(record);
     const next = hot[record + Hot.next]!;
-    let at = this.#buckets[bucket]!;
+    let at = this.buckets[bucket]!;
     if (at === flow) {
-      this.#buckets[bucket] = next;
+      this.buckets[bucket] = next;
       return;
     }
     for (;;) {
@@ -456,22 +478,11 @@ export class FlowTable {
 
   #bucketOf(record: number): number {
     const hot = this.hot;
+    const ports = hot[record + Hot.ports]!;
     const original = hot[record + Hot.originalAddr]!;
     const reply = hot[record + Hot.replyAddr]!;
-    const ports = hot[record + Hot.ports]!;
     const kind = hot[record + Hot.kind]!;
-    const hash =
-      original < reply
-        ? halfSipHash(this.#key0, this.#key1, original, reply, ports, kind)
-        : halfSipHash(
-            this.#key0,
-            this.#key1,
-            reply,
-            original,
-            (ports << 16) | (ports >>> 16),
-            kind,
-          );
-    return hash & this.#bucketMask;
+    return this.hashOf(kind, original, ports >>> 16, reply, ports & 0xffff) & this.bucketMask;
   }
 
   #linkLast(flow: FlowIndex, list: number): void {

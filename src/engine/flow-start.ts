@@ -1,0 +1,22 @@
+/** Where the flows of each protocol begin, and which way their packets go. */
+import { FlowList } from '../flow/flow-lists.ts';
+import { Direction, FlowState } from '../flow/flow-record.ts';
+import { Protocol } from '../wire/headers.ts';
+
+/** Direction of a packet of a flow whose original direction is `original`. */
+export function turned(original: number, direction: number): number {
+  if (direction === 0 || original === Direction.internal) return original;
+  return original === Direction.inbound ? Direction.outbound : Direction.inbound;
+}
+
+/** The state of a flow before its first packet was tracked. */
+export function firstState(protocol: number): number {
+  if (protocol === Protocol.tcp) return FlowState.none;
+  return protocol === Protocol.udp ? FlowState.udpUnanswered : FlowState.icmpUnanswered;
+}
+
+/** The list on which it waits. */
+export function firstList(protocol: number): number {
+  if (protocol === Protocol.tcp) return FlowList.tcpSynSent;
+  return protocol === Protocol.udp ? FlowList.udpUnanswered : FlowList.icmpUnanswered;
+}
