@@ -1,9 +1,11 @@
 /** Entry of a packet thread: binds the packet loop to its queue and its message port. */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { bindQueue } from '../tun/linux-tun.ts';
+import { setCompilerFlags } from './compiler-flags.ts';
 import { runPacketLoop } from './packet-loop.ts';
 import type { PacketThreadData, PolicyMessage, ThreadMessage } from './shared-state.ts';
 
+setCompilerFlags();
 const data = workerData as PacketThreadData;
 const port = parentPort!;
 
