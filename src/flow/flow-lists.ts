@@ -97,3 +97,12 @@ export const protectedIdleMs = 60_000;
 
 /** A flow is moved to the tail of its list at most this often. */
 export const relistIntervalMs = 1000;
+
+/** Above this part of the capacity, timeouts of flows that are not conversations shrink, to nothing at 120 %. */
+const adaptiveStart = 0.6;
+const adaptiveEnd = 1.2;
+
+/** By what they are multiplied in a table of which the part `fill` is in use. */
+export function adaptiveFactor(fill: number): number {
+  return fill <= adaptiveStart ? 1 : (adaptiveEnd - fill) / (adaptiveEnd - adaptiveStart);
+}

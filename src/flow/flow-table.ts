@@ -16,6 +16,7 @@ import { DropReason } from '../wire/drop-reason.ts';
 import type { DropReasonCode } from '../wire/drop-reason.ts';
 import {
   EvictionClass,
+  adaptiveFactor,
   evictionClassCount,
   evictionClassOfList,
   flowListCount,
@@ -46,10 +47,6 @@ export const maxChainLength = 32;
 const shareScanLength = 16;
 /** Then, how many records anywhere: with a share of a twentieth of the table 19 of 20 searches find one. */
 const shareProbes = 64;
-
-/** Above this part of the capacity, timeouts of flows that are not conversations shrink, to nothing at 120 %. */
-const adaptiveStart = 0.6;
-const adaptiveEnd = 1.2;
 
 export interface FlowTableLimits {
   /** Configured timeouts in ms by timeout number (timeouts.ts). */
@@ -327,8 +324,7 @@ export class FlowTable {
 
   /** pf's adaptive timeouts, for everything but conversations: shorter the fuller the table is. */
   #adaptTimeouts(): void {
-    const fill = this.used / this.capacity;
-    const factor = fill <= adaptiveStart ? 1 : (adaptiveEnd - fill) / (adaptiveEnd - adaptiveStart);
+    const factor = adaptiveFactor(this.used / this.capacity);
     for (let list = 0; list < flowListCount; list++) {
       const configured = this.configuredMs[list]!;
       this.control[Control.timeoutMs + list] =
@@ -438,9 +434,7 @@ export class FlowTable {
 
   #chainLength(bucket: number): number {
     let length = 0;
-    let flow = this.buckets[bucket]!;
-    while (flow !== noFlow) {
-      length++;
+    for (let flow = this.buckets[bucket]!; flow !== noFlow; length++) {
       flow = this.hot[(flow << hotShift) + Hot.next]!;
     }
     return length;
@@ -468,11 +462,7 @@ export class FlowTable {
       this.buckets[bucket] = next;
       return;
     }
-    for (;;) {
-      const following = hot[(at << hotShift) + Hot.next]!;
-      if (following === flow) break;
-      at = following;
-    }
+    while (hot[(at << hotShift) + Hot.next] !== flow) at = hot[(at << hotShift) + Hot.next]!;
     hot[(at << hotShift) + Hot.next] = next;
   }
 
