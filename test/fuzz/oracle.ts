@@ -89,6 +89,13 @@ const requestOf: Record<number, number> = {
   18: 17,
 };
 
+/** The key of an ICMP query's flow: the request's type, the code, and whether the lower address asks. */
+function queryKind(type: number, code: number, src: number, dst: number): number {
+  const asker = requestOf[type] === type ? src : dst;
+  const lowerAsks = asker === Math.min(src, dst) ? 1 : 0;
+  return 1 | ((requestOf[type] ?? 255) << 8) | (code << 16) | (lowerAsks << 24);
+}
+
 /** What a passed packet is, read naively. */
 export interface PassedPacket {
   readonly kind: 'flow' | 'fragment' | 'icmp-error';
@@ -105,7 +112,7 @@ function readQuoted(bytes: Uint8Array): Tuple {
   const l4 = (quote.getUint8(0) & 15) << 2;
   const protocol = quote.getUint8(9);
   const type = quote.getUint8(l4);
-  const kind = 1 | ((requestOf[type] ?? 255) << 8) | (quote.getUint8(l4 + 1) << 16);
+  const kind = queryKind(type, quote.getUint8(l4 + 1), quote.getInt32(12), quote.getInt32(16));
   const receiver = new DataView(bytes.buffer, bytes.byteOffset).getInt32(16);
   must(receiver === quote.getInt32(12), () => 'an ICMP error went to somebody else');
   return {
@@ -125,7 +132,9 @@ export function readPassed(bytes: Uint8Array, vnetFlags: number): PassedPacket {
   const type = field('icmpType');
   const tuple = {
     kind:
-      protocol === 1 ? 1 | ((requestOf[type] ?? 255) << 8) | (field('icmpCode') << 16) : protocol,
+      protocol === 1
+        ? queryKind(type, field('icmpCode'), field('srcAddr'), field('dstAddr'))
+        : protocol,
     src: field('srcAddr'),
     srcPort: field('srcPort'),
     dst: field('dstAddr'),
