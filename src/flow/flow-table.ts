@@ -97,10 +97,9 @@ export class FlowTable {
     this.#counters = counters;
     this.configuredMs = new Int32Array(flowListCount);
     for (let list = 0; list < flowListCount; list++) {
-      const timeout = limits.timeoutsMs[timeoutOfList[list]!]!;
-      this.configuredMs[list] = timeout;
-      this.control[Control.timeoutMs + list] = timeout;
+      this.configuredMs[list] = limits.timeoutsMs[timeoutOfList[list]!]!;
     }
+    this.control.set(this.configuredMs, Control.timeoutMs);
   }
 
   get used(): number {
