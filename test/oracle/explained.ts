@@ -108,7 +108,7 @@ function wasInOrder(outcome: Outcome, quote: Fields): boolean {
     if (kind !== 'tcp') continue;
     if (found === 'if it is the last') found = 'no';
     // Even a SYN that is dropped may begin a side again, in either filter.
-    if (flags.includes('S') && kernel === 'drop') found = 'no';
+    if (flags.includes('S') && kernel === 'drop') return false;
     if (kernel !== 'pass' || engine !== 'pass') continue;
     const own = next[from];
     const other = next[otherEnd(from)];
@@ -116,7 +116,8 @@ function wasInOrder(outcome: Outcome, quote: Fields): boolean {
     const end = (seq + length + (flags.includes('S') ? 1 : 0) + (flags.includes('F') ? 1 : 0)) | 0;
     if (flags.includes('S') && !flags.includes('A')) {
       answered = false;
-      reset = false;
+      // One with a lower number passes unbelieved, or opens a connection that has ended: no telling.
+      reset = own !== undefined && ((end - own) | 0) < 0;
       if (quoted && own === undefined) found = 'yes';
       else if (quoted && ((end - own!) | 0) > 0) found = 'if it is the last';
       else if (own !== undefined) found = 'no';

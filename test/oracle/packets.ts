@@ -5,7 +5,7 @@
  */
 import { internetChecksum, ipv4, addressToInt, tcpFlags } from '../support/packets.ts';
 import { entersFrom, openerPort } from './conversation.ts';
-import type { Conversation, Fields, Step } from './conversation.ts';
+import type { Conversation, Fields, Place, Step } from './conversation.ts';
 import { sent } from './conversation.ts';
 import { serverAddress } from './policy.ts';
 
@@ -28,6 +28,11 @@ export function castFor(lane: number, performance: number): Cast {
 
 /** Stands for an address that is nobody's, but this performance's alone: conversations must not meet. */
 export const sibling = 'sibling';
+
+/** A router on one side. The one outside is this performance's alone too: Linux holds fragments longer than one takes. */
+function routerOf(place: Place, cast: Cast): string {
+  return place === 'outside' ? cast.outside.replace(/^20/, '22') : '10.255.0.1';
+}
 
 function resolve(address: string, cast: Cast): string {
   return address === sibling ? cast.outside.replace(/^20/, '21') : address;
@@ -148,8 +153,6 @@ function l4Of(
   }
 }
 
-const routerOf = { outside: '198.18.0.1', inside: '10.255.0.1' };
-
 function packetsOf(
   fields: Fields,
   conversation: Conversation,
@@ -159,7 +162,9 @@ function packetsOf(
   const { protocol, l4 } = l4Of(fields, conversation, cast);
   const addresses = addressesOf(fields, conversation, cast);
   const byRouter = fields.router && fields.src === undefined;
-  const src = byRouter ? routerOf[entersFrom(conversation.place, fields.from)] : addresses.src;
+  const src = byRouter
+    ? routerOf(entersFrom(conversation.place, fields.from), cast)
+    : addresses.src;
   const { dst } = addresses;
   const whole = { offset: 0, length: l4.length, more: false };
   return (fields.pieces ?? [whole]).map(({ offset, length, more }) => {
