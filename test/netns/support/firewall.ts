@@ -94,15 +94,20 @@ export class FirewallLab {
   readonly configDirectory: string;
   readonly logFile: string;
   process: ChildProcess | undefined;
+  readonly #nodeFlags: readonly string[];
   #applied = 0;
   #counters = 0;
 
   /** Builds the network, with the gateway's plumbing but no firewall yet. */
-  static async create(config: Config, routers: Routers = {}): Promise<FirewallLab> {
+  static async create(
+    config: Config,
+    routers: Routers = {},
+    nodeFlags: readonly string[] = [],
+  ): Promise<FirewallLab> {
     const lab = Lab.create('twt');
     try {
       await chmod(lab.directory, 0o755);
-      const self = new FirewallLab(lab);
+      const self = new FirewallLab(lab, nodeFlags);
       await self.#build(routers);
       await mkdir(join(self.configDirectory, 'templates'), { recursive: true });
       await self.write(config);
@@ -115,8 +120,12 @@ export class FirewallLab {
   }
 
   /** The same, with the firewall running and servers on web and db. */
-  static async started(config: Config, routers: Routers = {}): Promise<FirewallLab> {
-    const self = await FirewallLab.create(config, routers);
+  static async started(
+    config: Config,
+    routers: Routers = {},
+    nodeFlags: readonly string[] = [],
+  ): Promise<FirewallLab> {
+    const self = await FirewallLab.create(config, routers, nodeFlags);
     try {
       await self.serve('web', 'tcp:80', 'tcp:443', 'tcp:8080', 'tcp:22', 'udp:53', 'udp:5353');
       await self.serve('db', 'tcp:5432', 'tcp:80', 'udp:53');
@@ -129,8 +138,9 @@ export class FirewallLab {
     }
   }
 
-  private constructor(lab: Lab) {
+  private constructor(lab: Lab, nodeFlags: readonly string[]) {
     this.lab = lab;
+    this.#nodeFlags = nodeFlags;
     this.configDirectory = join(lab.directory, 'config');
     this.logFile = join(lab.directory, 'firewall.log');
   }
@@ -191,7 +201,8 @@ export class FirewallLab {
 
   /** The command line of `tunwall run` as nobody. */
   runCommand(...args: string[]): string[] {
-    const run = [process.execPath, '/mnt/tunwall/dist/main.js', 'run', ...args];
+    const node = [process.execPath, ...this.#nodeFlags];
+    const run = [...node, '/mnt/tunwall/dist/main.js', 'run', ...args];
     return ['sh', '-ec', asNobody, 'sh', repository, ...run];
   }
 
