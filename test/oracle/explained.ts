@@ -157,9 +157,10 @@ export const explanations: readonly Explanation[] = [
     why: 'Every router quotes at least eight; with fewer there is no sequence number to check.',
     source: 'RFC 792; RFC 1812 section 4.3.2.3',
     explains: (outcome) => {
-      const { kind, quote, keep } = differing(outcome);
+      const { kind, quote, keep, totalLengthError = 0 } = differing(outcome);
       if (!weDrop(outcome, 'icmp-error') || kind !== 'error' || quote === undefined) return false;
-      return keep < quoteHeaderLength(quote) + 8;
+      // The error's own length may say that it is shorter; what lies behind its end is not there.
+      return keep + Math.min(0, totalLengthError) < quoteHeaderLength(quote) + 8;
     },
   },
   {

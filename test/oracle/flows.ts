@@ -25,6 +25,8 @@ export function kernelFlows(listing: string): Flow[] {
   const flows: Flow[] = [];
   for (const text of listing.split('\n')) {
     if (text === '') continue;
+    // Other protocols do not pass; what Linux tracks of them it takes for its own, a broadcast for one.
+    if (!/^(?:tcp|udp|icmp) /.test(text)) continue;
     const found = line.exec(text);
     if (found === null) throw new Error(`conntrack -L prints what we do not know: ${text}`);
     const [, protocol, seconds, state, src, dst, sport, dport, type, code, id] = found;
