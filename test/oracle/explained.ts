@@ -92,53 +92,40 @@ function near(value: number, next: number): boolean {
 }
 
 /**
- * Whether a quoted TCP segment belongs to the connection as it is now beyond doubt: it was let through in order, between two
- * SYNs at most one of which is still to be answered. What is out of place passes unbelieved, and only the last such segment is
- * remembered.
+ * Whether a quoted TCP segment belongs to the connection as it is now beyond doubt: it was let through in order, in a connection
+ * that was opened as it should be, SYN and SYN-ACK, and in which no end has begun again or reset. Behind anything else there is
+ * no telling: what is out of place passes unbelieved, and even a SYN that is dropped may begin a side again.
  */
 function wasInOrder(outcome: Outcome, quote: Fields): boolean {
   const { conversation, verdicts, difference } = outcome;
   const next: Record<End, number | undefined> = { opener: undefined, responder: undefined };
-  let answered = false;
-  let reset = false;
-  let found: 'no' | 'yes' | 'if it is the last' = 'no';
+  let found = false;
   for (let at = 0; at < difference!.step; at++) {
     const { kind, from, flags, seq, ack, length } = sent(conversation.steps[at]!);
     const { kernel, engine } = verdicts[at]!;
     if (kind !== 'tcp') continue;
-    if (found === 'if it is the last') found = 'no';
-    // Even a SYN that is dropped may begin a side again, in either filter.
-    if (flags.includes('S') && kernel === 'drop') return false;
-    if (kernel !== 'pass' || engine !== 'pass') continue;
+    const passed = kernel === 'pass' && engine === 'pass';
     const own = next[from];
     const other = next[otherEnd(from)];
     const quoted = from === quote.from && seq === quote.seq;
-    const end = (seq + length + (flags.includes('S') ? 1 : 0) + (flags.includes('F') ? 1 : 0)) | 0;
-    if (flags.includes('S') && !flags.includes('A')) {
-      answered = false;
-      // One with a lower number passes unbelieved, or opens a connection that has ended: no telling.
-      reset = own !== undefined && ((end - own) | 0) < 0;
-      if (quoted && own === undefined) found = 'yes';
-      else if (quoted && ((end - own!) | 0) > 0) found = 'if it is the last';
-      else if (own !== undefined) found = 'no';
+    const begins = flags.includes('S');
+    const end = (seq + length + (begins ? 1 : 0) + (flags.includes('F') ? 1 : 0)) | 0;
+    if (begins) {
+      const opens = from === 'opener' ? flags === 'S' : flags === 'SA' && ack === other! >>> 0;
+      if (!passed || !opens || (own !== undefined && end !== own)) return false;
       next[from] = end;
-      continue;
+    } else {
+      if (!passed) continue;
+      if (flags.includes('R')) return false;
+      if (own === undefined || !near(seq, own)) continue;
+      if (flags.includes('A') && other !== undefined && !near(ack, other)) continue;
+      // An older one may take back what the filters hold for the end of what was sent.
+      if (((end - own) | 0) > 0) next[from] = end;
+      else if (end !== own) found = false;
     }
-    if (flags.includes('R')) {
-      reset = true;
-      found = 'no';
-    }
-    if (reset) continue;
-    const first = own === undefined && flags.includes('S');
-    if (flags.includes('S')) answered = other === undefined || ((ack - other) | 0) === 0;
-    const inOrder = answered && (first || (own !== undefined && near(seq, own)));
-    if (!inOrder || (flags.includes('A') && other !== undefined && !near(ack, other))) continue;
-    if (own === undefined || ((end - own) | 0) > 0) next[from] = end;
-    // An older one may take back what the filters hold for the end of what was sent.
-    else if (end !== own) found = 'no';
-    if (quoted) found = 'yes';
+    if (quoted) found = true;
   }
-  return found !== 'no';
+  return found;
 }
 
 function quotesTcp(quote: Fields): boolean {
