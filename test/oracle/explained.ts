@@ -128,6 +128,12 @@ function wasInOrder(outcome: Outcome, quote: Fields): boolean {
   return found;
 }
 
+/** Length of a UDP datagram's IP payload: to the end of its last piece, or to where the IP header says. */
+function datagramPayload({ pieces, length, totalLengthError = 0 }: Fields): number {
+  if (pieces === undefined) return 8 + length + totalLengthError;
+  return Math.max(...pieces.map((piece) => piece.offset + piece.length));
+}
+
 function quotesTcp(quote: Fields): boolean {
   return (quote.protocol ?? protocols[quote.kind]) === protocols.tcp;
 }
@@ -277,14 +283,12 @@ export const explanations: readonly Explanation[] = [
     why: 'That is what the length is for; the surplus is where UDP options live, and the receiver accepts it.',
     source: 'RFC 768; RFC 9868',
     explains: (outcome) => {
-      const { kind, length, udpLength } = differing(outcome);
-      const { kernel, engine } = outcome.difference!;
-      return (
-        kind === 'udp' &&
-        (udpLength ?? Infinity) < 8 + length &&
-        kernel === 'drop' &&
-        engine.split('+').includes('pass')
-      );
+      const fields = differing(outcome);
+      const { length, udpLength = 8 + length } = fields;
+      if (fields.kind !== 'udp' || udpLength >= datagramPayload(fields)) return false;
+      const { kind, kernel, engine } = outcome.difference!;
+      // Where pieces make two datagrams, one of them may be in order.
+      return kind === 'content' || (kernel === 'drop' && engine.split('+').includes('pass'));
     },
   },
   {

@@ -1,7 +1,7 @@
 /** What goes wrong on the way, or is done on purpose: changes to steps, and to their order. */
 import type { Changes, Fields, Step } from './conversation.ts';
 import { otherEnd, sent } from './conversation.ts';
-import { sibling } from './packets.ts';
+import { neighbour, sibling } from './packets.ts';
 import { choosePiecesOf } from './pieces.ts';
 import type { Random } from './random.ts';
 import { sackBlocks, wrap, word } from './tcp-talk.ts';
@@ -10,7 +10,6 @@ type Mutation = (fields: Fields, random: Random) => Changes;
 
 const strangeAddresses = [
   '10.0.0.2',
-  '10.0.0.9',
   '0.0.0.0',
   '0.1.2.3',
   '127.0.0.1',
@@ -20,6 +19,7 @@ const strangeAddresses = [
   '240.0.0.1',
   '255.255.255.255',
   sibling,
+  neighbour,
 ];
 
 function padded(bytes: number[]): number[] {

@@ -20,14 +20,18 @@ export interface Cast {
   readonly outside: string;
 }
 
+/** The first 256 hosts of a network are nobody's: the server is among them, in its own. */
+const firstHost = 256;
+
 /** A new outside address for every performance: nothing that an earlier one left behind is met again. */
 export function castFor(lane: number, performance: number): Cast {
-  const host = performance % 0xff_fffe;
+  const host = firstHost + (performance % (0xff_fffe - firstHost));
   return { lane, outside: `20.${(host >> 16) & 255}.${(host >> 8) & 255}.${host & 255}` };
 }
 
-/** Stands for an address that is nobody's, but this performance's alone: conversations must not meet. */
+/** Stand for addresses that are nobody's, but this performance's alone, outside and inside: conversations must not meet. */
 export const sibling = 'sibling';
+export const neighbour = 'neighbour';
 
 /** A router on one side. The one outside is this performance's alone too: Linux holds fragments longer than one takes. */
 function routerOf(place: Place, cast: Cast): string {
@@ -35,7 +39,14 @@ function routerOf(place: Place, cast: Cast): string {
 }
 
 function resolve(address: string, cast: Cast): string {
-  return address === sibling ? cast.outside.replace(/^20/, '21') : address;
+  switch (address) {
+    case sibling:
+      return cast.outside.replace(/^20/, '21');
+    case neighbour:
+      return cast.outside.replace(/^20/, '10');
+    default:
+      return address;
+  }
 }
 
 interface Addresses {
