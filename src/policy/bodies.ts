@@ -6,22 +6,16 @@
  */
 import { stringify } from 'yaml';
 import { formatAddressNumber } from './addresses.ts';
-import type { PortRange, Rule, Server, Template } from './types.ts';
+import { toInboundBody, toOutboundBody, toTemplateBody } from './template-body.ts';
+import type { InboundRuleBody, OutboundRuleBody, TemplateBody } from './template-body.ts';
+import type { Rule, Server, Template } from './types.ts';
 import { namePattern, nameWords, validateServers, validateTemplate } from './validate.ts';
 
-export interface RuleBody {
-  readonly protocol: string;
-  readonly ports?: readonly (number | string)[];
-  readonly sources?: readonly string[];
-  readonly destinations?: readonly string[];
-  readonly comment?: string;
-}
+export type RuleBody = InboundRuleBody & OutboundRuleBody;
 
-export interface TemplateBody {
+/** As `TemplateBody`, and with its name. */
+export interface NamedTemplateBody extends TemplateBody {
   readonly name: string;
-  readonly description?: string;
-  readonly inbound: readonly RuleBody[];
-  readonly outbound: readonly RuleBody[];
 }
 
 export interface ServerBody {
@@ -33,27 +27,11 @@ export interface ServerBody {
 }
 
 export function ruleBody(rule: Rule, direction: 'inbound' | 'outbound'): RuleBody {
-  const peers = rule.peers?.map(({ text }) => text);
-  return {
-    protocol: rule.protocol,
-    ...(rule.ports !== undefined && { ports: rule.ports.map(portBody) }),
-    ...(peers !== undefined &&
-      (direction === 'inbound' ? { sources: peers } : { destinations: peers })),
-    ...(rule.comment !== undefined && { comment: rule.comment }),
-  };
+  return direction === 'inbound' ? toInboundBody(rule) : toOutboundBody(rule);
 }
 
-function portBody({ from, to }: PortRange): number | string {
-  return from === to ? from : `${from}-${to}`;
-}
-
-export function templateBody(template: Template): TemplateBody {
-  return {
-    name: template.name,
-    ...(template.description !== undefined && { description: template.description }),
-    inbound: template.inbound.map((rule) => ruleBody(rule, 'inbound')),
-    outbound: template.outbound.map((rule) => ruleBody(rule, 'outbound')),
-  };
+export function templateBody(template: Template): NamedTemplateBody {
+  return { name: template.name, ...toTemplateBody(template) };
 }
 
 export function serverBody(server: Server): ServerBody {
