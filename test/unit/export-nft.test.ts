@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { run as runProcess } from '../../src/demo/lab.ts';
+import type { Finished } from '../../src/demo/lab.ts';
 import { exportCommand } from '../../src/cli/export-command.ts';
 import { createOutput } from '../../src/cli/output.ts';
 import { runProgram } from '../../src/cli/program.ts';
@@ -116,8 +118,8 @@ describe('ranges', () => {
 
 /** Checks and loads every file of a directory, one after another, in a network namespace that ends with it. */
 const loadAll = 'for file in "$1"/*; do nft -c -f "$file" && nft -f "$file" || echo "$file"; done';
-const nft = (directory: string): { stdout: string; stderr: string } =>
-  spawnSync('unshare', ['-n', 'sh', '-c', loadAll, '-', directory], { encoding: 'utf8' });
+const nft = (directory: string): Promise<Finished> =>
+  runProcess('unshare', ['-n', 'sh', '-c', loadAll, '-', directory], { timeoutMs: 100_000 });
 const obstacle =
   process.getuid?.() !== 0
     ? 'they need root'
@@ -127,7 +129,7 @@ const obstacle =
 if (obstacle !== undefined) console.log(`tests with nft do not run: ${obstacle}`);
 
 describe.skipIf(obstacle !== undefined)('nft', () => {
-  it('takes every ruleset, also twice', { timeout: 120_000 }, () => {
+  it('takes every ruleset, also twice', { timeout: 120_000 }, async () => {
     const addresses = Array.from({ length: 14 }, (_, i) => 0x0a000000 + i * 3);
     const maker = new PolicyMaker(seededRandom(), [...addresses, 0xc0000201, 0xdf000000]);
     const rulesets = [
@@ -146,7 +148,8 @@ describe.skipIf(obstacle !== undefined)('nft', () => {
       rulesets.forEach((ruleset, index) => {
         writeFileSync(join(directory, `${String(index).padStart(2, '0')}.nft`), ruleset);
       });
-      const { stdout, stderr } = nft(directory);
+      const { code, stdout, stderr } = await nft(directory);
+      expect(code).toBe(0);
       expect(
         stdout + stderr,
         stdout === '' ? '' : readFileSync(stdout.split('\n')[0]!, 'utf8'),
