@@ -9,6 +9,7 @@ const layers = {
   // Of flow it is tables: timeouts, which the configuration names, and which segments and messages open a flow.
   policy: ['rules', 'wire', 'flow'],
   exchange: ['policy'],
+  capture: ['engine', 'flow', 'rules', 'wire', 'policy'],
   // Of tun it is the addon, for a lock that Node does not have.
   store: ['policy', 'tun'],
   metrics: ['worker', 'engine', 'flow', 'wire'],
