@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { replayFile } from './capture/replay-file.ts';
 import { checkCommand } from './cli/check-command.ts';
 import { demoCommand } from './cli/demo-command.ts';
 import { UserError } from './cli/errors.ts';
@@ -17,7 +18,9 @@ import { importCommand } from './cli/import-command.ts';
 import { createOutput } from './cli/output.ts';
 import { runProgram } from './cli/program.ts';
 import { createProgress } from './cli/progress.ts';
+import type { Progress } from './cli/progress.ts';
 import { readInput } from './cli/read-input.ts';
+import { replayCommand } from './cli/replay-command.ts';
 import { runCommand } from './cli/run-command.ts';
 import { formatTable } from './cli/table.ts';
 import { runDemo } from './demo/demo.ts';
@@ -51,6 +54,8 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
+const progress = (label: string): Progress =>
+  createProgress(label, process.stderr, () => performance.now());
 const output = createOutput(process.stdout, process.stderr, process.env);
 
 process.exitCode = await runProgram(process.argv.slice(2), {
@@ -69,7 +74,13 @@ process.exitCode = await runProgram(process.argv.slice(2), {
     exportCommand(readConfigDirectory),
     importCommand({
       readText: readInput,
-      progress: (label) => createProgress(label, process.stderr, () => performance.now()),
+      progress,
+    }),
+    replayCommand({
+      readConfig: readConfigDirectory,
+      replay: replayFile,
+      version: readVersion(),
+      progress,
     }),
     demoCommand((options) =>
       runDemo({

@@ -6,7 +6,7 @@ const layers = {
   engine: ['wire', 'flow', 'rules'],
   tun: [],
   worker: ['engine', 'tun', 'wire', 'flow', 'rules'],
-  // Of flow it is tables: timeouts, which the configuration names, and which segments and messages open a flow.
+  // Of flow it is tables (timeouts, which the configuration names; what opens a flow), and what the engine is set up with.
   policy: ['rules', 'wire', 'flow'],
   exchange: ['policy'],
   capture: ['engine', 'flow', 'rules', 'wire', 'policy'],
@@ -18,7 +18,7 @@ const layers = {
   service: ['api', 'engine', 'flow', 'log', 'metrics', 'policy', 'store', 'worker'],
   gateway: [],
   demo: [],
-  cli: ['api', 'exchange', 'gateway', 'policy', 'store'],
+  cli: ['api', 'capture', 'exchange', 'gateway', 'policy', 'store'],
 };
 
 const hot = '^src/(wire|flow|rules|engine)/';

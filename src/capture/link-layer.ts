@@ -38,6 +38,10 @@ const loopbackHeaderLength = 4;
 /** Address families in the loopback header: 2 everywhere; IPv6 is 24, 28 or 30 on the BSDs and 10 on Linux. */
 const ipFamilies: readonly number[] = [2, 10, 24, 28, 30];
 
+export function isLinkTypeSupported(linkType: number): boolean {
+  return (Object.values(LinkType) as number[]).includes(linkType);
+}
+
 /** Where the IPv4 or IPv6 header of a frame lies in its memory; or {@link notIp} or {@link unsupportedLinkType}. */
 export function networkOffset(packet: Readonly<CapturedPacket>): number {
   const { bytes, offset } = packet;

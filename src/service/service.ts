@@ -11,13 +11,12 @@ import { isDeepStrictEqual } from 'node:util';
 import type { FastifyInstance } from 'fastify';
 import { buildApi } from '../api/server.ts';
 import { ReloadMode } from '../engine/engine.ts';
-import { TimeoutList } from '../flow/timeouts.ts';
-import type { TimeoutName } from '../flow/timeouts.ts';
 import { DropLog } from '../log/drop-log.ts';
 import type { Logger } from '../log/logger.ts';
 import { createMetrics } from '../metrics/metrics.ts';
 import { compilePolicy } from '../policy/compile.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
+import { engineOptions } from '../policy/engine-options.ts';
 import { formatProblem } from '../policy/problem.ts';
 import type { GatewayConfig } from '../policy/types.ts';
 import { readConfigDirectory } from '../store/config-directory.ts';
@@ -290,16 +289,4 @@ export class Service {
       },
     };
   }
-}
-
-function engineOptions(gateway: GatewayConfig): Parameters<typeof DataPlane.start>[0]['engine'] {
-  return {
-    limits: {
-      timeoutsMs: (Object.keys(TimeoutList) as TimeoutName[]).map(
-        (name) => gateway.timeouts[name] * 1000,
-      ),
-      serverShare: Math.max(1, Math.floor(gateway.flows.capacity * gateway.flows.perServerShare)),
-    },
-    tcp: gateway.tcp,
-  };
 }
