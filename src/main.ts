@@ -68,7 +68,7 @@ process.exitCode = await runProgram(process.argv.slice(2), {
       status: gatewayStatus,
       configured: configuredDevice,
     }),
-    runCommand(run),
+    runCommand((options) => run({ ...options, version: readVersion() })),
     checkCommand(readConfigDirectory),
     explainCommand({ answer: offlineAnswers(readConfigDirectory), readText: readInput }),
     exportCommand(readConfigDirectory),

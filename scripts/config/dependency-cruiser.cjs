@@ -14,7 +14,8 @@ const layers = {
   store: ['policy', 'tun'],
   metrics: ['worker', 'engine', 'flow', 'wire'],
   log: ['engine', 'wire'],
-  api: ['policy', 'store', 'worker', 'metrics'],
+  // Of wire and flow it is names: drop reasons, flow states, where a packet begins behind its virtio header.
+  api: ['policy', 'store', 'worker', 'metrics', 'wire', 'flow'],
   service: ['api', 'engine', 'flow', 'log', 'metrics', 'policy', 'store', 'worker'],
   gateway: [],
   demo: [],

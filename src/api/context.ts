@@ -86,8 +86,11 @@ export interface Observer {
   /** Hits of the rules in force. Asked for every rule of a listing, so that it has to be cheap. */
   ruleHits(): RuleHits;
   totals(): Totals;
-  /** By the server's name; a server that has seen nothing may be missing. */
-  serverTotals(): ReadonlyMap<string, ServerTotals>;
+  /**
+   * By the server's name; a server that has seen nothing may be missing. Live flows are walked for it, at most four times a
+   * second however often it is asked for; no count ever goes backwards.
+   */
+  serverTotals(): Promise<ReadonlyMap<string, ServerTotals>>;
   readonly drops: Drops;
   /** A pcapng file as it grows. It ends at `limit`; destroying it ends the capture. Bounded: a slow reader loses packets. */
   capture(options: CaptureOptions): Readable;

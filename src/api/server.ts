@@ -1,38 +1,147 @@
-/** The HTTP server: health and metrics. `build` gives an instance that tests can `inject()` into without a socket. */
+/**
+ * The HTTP server, put together. `buildApi` gives an instance that tests and the command line can `inject()` into without a
+ * socket; the firewall makes two of them on one context, one for the control socket and one for TCP.
+ *
+ * A request's way: rate limit (TCP) -> Host, Origin, who is it, may he (`access.ts`) -> body (`body.ts`) -> schema
+ * (`validation.ts`) -> route -> answer, or problem (`http-problem.ts`). Nothing is answered before the first two.
+ */
+import cookie from '@fastify/cookie';
+import rateLimit from '@fastify/rate-limit';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify from 'fastify';
-import type { FastifyInstance } from 'fastify';
-import type { Registry } from 'prom-client';
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { StoreError } from '../store/store.ts';
+import { Gate } from './access.ts';
+import type { Api, Listener } from './api.ts';
+import { acceptJson, maxBodyBytes } from './body.ts';
+import { securityHeaders } from './browser-guards.ts';
+import type { ApiContext } from './context.ts';
+import { EventStreams } from './event-stream.ts';
+import { HttpProblem, problemOf, sendProblem } from './http-problem.ts';
+import { LoginThrottle } from './login-throttle.ts';
+import { openApiRoute, registerOpenApi } from './openapi.ts';
+import { assignmentRoutes } from './routes/assignments.ts';
+import { auditRoutes } from './routes/audit.ts';
+import { explainRoutes } from './routes/explain.ts';
+import { liveRoutes } from './routes/live.ts';
+import { monitoringRoutes, statusRoutes } from './routes/operations.ts';
+import { presetRoutes } from './routes/presets.ts';
+import { reviewRoutes } from './routes/review.ts';
+import { serverRoutes } from './routes/servers.ts';
+import { sessionRoutes } from './routes/session.ts';
+import { templateHistoryRoutes } from './routes/template-history.ts';
+import { templateRuleRoutes } from './routes/template-rules.ts';
+import { templateRoutes } from './routes/templates.ts';
+import { userRoutes } from './routes/users.ts';
+import { Sessions } from './sessions.ts';
+import { validatorCompiler } from './validation.ts';
 
-/** What `/healthz` tells. */
-export interface Health {
-  /** Packets are being judged. */
-  readonly healthy: boolean;
-  readonly epoch: number;
-  /** Why the last change of the configuration was refused; null when it was not. */
-  readonly reloadError: string | null;
-}
+/** Requests a minute and address, on TCP: more than a script needs, less than what hurts. */
+const requestsPerMinute = 3000;
 
 export interface ApiOptions {
-  readonly metrics: Registry;
-  readonly health: () => Health;
+  /** `socket` and `in-process`: whoever asks is an owner. */
+  readonly listener: Listener;
+  /** The clock, in ms since 1970. */
+  readonly now?: () => number;
+  readonly requestsPerMinute?: number;
 }
 
-export function buildApi(options: ApiOptions): FastifyInstance {
-  const server = Fastify({ forceCloseConnections: true });
+export async function buildApi(context: ApiContext, options: ApiOptions): Promise<Api> {
+  const { listener, now = Date.now } = options;
+  const server = Fastify({
+    bodyLimit: maxBodyBytes,
+    forceCloseConnections: true,
+    frameworkErrors: (_error, _request, reply) => {
+      void sendProblem(reply, new HttpProblem('bad-request', 'the URL cannot be read'));
+    },
+  }).withTypeProvider<TypeBoxTypeProvider>();
+  const sessions = new Sessions(now);
+  const throttle = new LoginThrottle(now);
+  const gate = new Gate({ context, listener, sessions, now });
 
-  server.get('/healthz', (_request, reply) => {
-    const health = options.health();
-    return reply.code(health.healthy ? 200 : 503).send({
-      status: health.healthy ? 'ok' : 'failed',
-      epoch: health.epoch,
-      reloadError: health.reloadError,
-    });
+  server.setValidatorCompiler(validatorCompiler);
+  server.setSerializerCompiler(() => (value) => JSON.stringify(value));
+  server.setErrorHandler((error: FastifyError, _request, reply) =>
+    sendProblem(reply, problemFor(error, context)),
+  );
+  server.setNotFoundHandler((request, reply) => sendProblem(reply, noSuchRoute(request)));
+  acceptJson(server);
+  server.decorateRequest('identity', null);
+  await server.register(cookie);
+  server.addHook('onRequest', (_request, reply, done) => {
+    reply.headers(securityHeaders);
+    done();
   });
+  if (listener === 'tcp') {
+    await limitRate(server, options.requestsPerMinute ?? requestsPerMinute);
+  }
+  server.addHook('onRequest', (request) => gate.admit(request));
+  const streams = new EventStreams(server, (request) => gate.isStillAdmitted(request));
+  await registerOpenApi(server);
 
-  server.get('/metrics', async (_request, reply) => {
-    const text = await options.metrics.metrics();
-    return reply.type(options.metrics.contentType).send(text);
-  });
-
+  monitoringRoutes(server, context);
+  openApiRoute(server);
+  await server.register(
+    (app: Api, _options, done) => {
+      templateRoutes(app, context);
+      templateRuleRoutes(app, context);
+      templateHistoryRoutes(app, context);
+      serverRoutes(app, context);
+      assignmentRoutes(app, context);
+      reviewRoutes(app, context);
+      presetRoutes(app);
+      explainRoutes(app, context);
+      liveRoutes(app, context, streams);
+      statusRoutes(app, context);
+      auditRoutes(app, context);
+      userRoutes(app, context, { gate, sessions, throttle });
+      sessionRoutes(app, context, { gate, sessions, throttle });
+      done();
+    },
+    { prefix: '/v1' },
+  );
+  await server.ready();
   return server;
+}
+
+/** For every request, also of what is not there, and before it is looked at who it is. */
+async function limitRate(server: Api, max: number): Promise<void> {
+  await server.register(rateLimit, {
+    global: false,
+    max,
+    timeWindow: 60_000,
+    cache: 10_000,
+    errorResponseBuilder: (_request, { after }) =>
+      new HttpProblem('too-many-requests', `too many requests: try again in ${after}`),
+  });
+  const limit = server.rateLimit() as (
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ) => Promise<void>;
+  server.addHook('onRequest', (request, reply) => limit.call(server, request, reply));
+}
+
+function noSuchRoute({ method, url }: FastifyRequest): HttpProblem {
+  const [path = ''] = url.split('?');
+  return new HttpProblem('not-found', `there is nothing at ${method} ${path.slice(0, 200)}`);
+}
+
+/** What an error is to who asked. */
+function problemFor(
+  error: FastifyError | HttpProblem | StoreError,
+  context: ApiContext,
+): HttpProblem {
+  if (error instanceof HttpProblem) return error;
+  if (error instanceof StoreError) return problemOf(error);
+  switch (error.code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new HttpProblem('body-too-large', `a body has at most ${maxBodyBytes} bytes`);
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return new HttpProblem('unsupported-media-type', 'expected content-type: application/json');
+  }
+  const { statusCode = 500, message } = error;
+  if (statusCode >= 400 && statusCode < 500) return new HttpProblem('bad-request', message);
+  context.onWarning(`a request to the API failed: ${error.stack ?? message}`);
+  return new HttpProblem('failed', 'something went wrong: the log of the firewall says what');
 }

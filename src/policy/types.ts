@@ -68,7 +68,14 @@ export interface GatewayConfig {
   };
   /** What a policy change does to flows that it forbids; `drain` in seconds. */
   readonly reload: 'cut' | 'keep' | { readonly drain: number };
-  readonly api: { readonly host: string; readonly port: number };
+  readonly api: {
+    readonly host: string;
+    readonly port: number;
+    /** Names by which it may be asked for, beside addresses and localhost; lower case. */
+    readonly hosts: readonly string[];
+    /** Path of the control socket. */
+    readonly socket: string;
+  };
   readonly log: { readonly level: string; readonly dropsPerSecond: number };
 }
 

@@ -242,7 +242,7 @@ export const defaultGatewayConfig: GatewayConfig = {
   timeouts: defaultTimeoutSeconds,
   tcp: { loose: false, liberal: false },
   reload: 'cut',
-  api: { host: '127.0.0.1', port: 8740 },
+  api: { host: '127.0.0.1', port: 8740, hosts: [], socket: '/run/tunwall/tunwall.sock' },
   log: { level: 'info', dropsPerSecond: 10 },
 };
 
@@ -258,25 +258,40 @@ const reload: Field<GatewayConfig['reload']> = (place) => {
   )(place);
 };
 
-const listen: Field<{ host: string; port: number }> = parsed(
-  'an IPv4 address and a port like 127.0.0.1:8740',
-  (value) => {
-    const match = /^([\d.]+):(\d{1,5})$/.exec(value);
-    const port = Number(match?.[2]);
-    const address = match === null ? undefined : parsePeer(match[1]!);
-    if (
-      match === null ||
-      address === undefined ||
-      'message' in address ||
-      port < 1 ||
-      port > 65_535
-    ) {
-      return {
-        message: `expected an IPv4 address and a port like 127.0.0.1:8740, found "${value}"`,
-      };
-    }
-    return { value: { host: match[1]!, port } };
-  },
+interface Listen {
+  readonly host: string;
+  readonly port: number;
+}
+
+const listen: Field<Listen> = parsed('an IPv4 address and a port like 127.0.0.1:8740', (value) => {
+  const match = /^([\d.]+):(\d{1,5})$/.exec(value);
+  const port = Number(match?.[2]);
+  const address = match === null ? undefined : parsePeer(match[1]!);
+  if (
+    match === null ||
+    address === undefined ||
+    'message' in address ||
+    port < 1 ||
+    port > 65_535
+  ) {
+    return {
+      message: `expected an IPv4 address and a port like 127.0.0.1:8740, found "${value}"`,
+    };
+  }
+  return { value: { host: match[1]!, port } };
+});
+
+const hostName: Field<string> = scalar('a host name like fw.example.com', (value) => {
+  const valid =
+    typeof value === 'string' &&
+    /^(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/i.test(value);
+  return valid ? { value: value.toLowerCase() } : undefined;
+});
+
+/** The kernel's limit is 107 bytes. */
+const socketPath = text(
+  'an absolute path of at most 107 bytes',
+  /^\/(?!.*(^|\/)\.\.(\/|$))[\x21-\x7e]{1,106}$/,
 );
 
 const timeout = integer(1, maxTimeoutSeconds, ' of seconds');
@@ -323,9 +338,9 @@ export function validateGateway(fileName: string, content: string): Validated<Ga
         [],
       ),
       reload,
-      api: mapping<{ listen: { host: string; port: number } }>(
+      api: mapping<{ listen?: Listen; hosts?: string[]; socket?: string }>(
         'settings of the API',
-        { listen },
+        { listen, hosts: list('host names', hostName), socket: socketPath },
         [],
       ),
       log: mapping<{ level?: string; dropsPerSecond?: number }>(
@@ -341,9 +356,13 @@ export function validateGateway(fileName: string, content: string): Validated<Ga
   );
   const config: Field<GatewayConfig> = (place) => {
     const value = fields(place) as
-      (Partial<GatewayConfig> & { api?: { listen?: GatewayConfig['api'] } }) | undefined;
+      | (Omit<Partial<GatewayConfig>, 'api'> & {
+          api?: { listen?: Listen; hosts?: string[]; socket?: string };
+        })
+      | undefined;
     if (value === undefined) return undefined;
     const defaults = defaultGatewayConfig;
+    const { listen: own, ...api } = value.api ?? {};
     return {
       ...defaults,
       ...value,
@@ -352,7 +371,7 @@ export function validateGateway(fileName: string, content: string): Validated<Ga
       timeouts: { ...defaults.timeouts, ...value.timeouts },
       tcp: { ...defaults.tcp, ...value.tcp },
       log: { ...defaults.log, ...value.log },
-      api: value.api?.listen ?? defaults.api,
+      api: { ...defaults.api, ...own, ...api },
     };
   };
   return read(file, config, defaultGatewayConfig);

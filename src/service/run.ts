@@ -6,14 +6,17 @@ import { Service } from './service.ts';
  * Runs the firewall until SIGTERM or SIGINT (exit code 0) or until it fails (1). SIGHUP reads the configuration again.
  * Throws what prevents the start, in words for the user.
  */
-export async function run(options: { readonly configDirectory: string }): Promise<number> {
+export async function run(options: {
+  readonly configDirectory: string;
+  readonly version: string;
+}): Promise<number> {
   let finish: (exitCode: number) => void = () => undefined;
   const finished = new Promise<number>((resolve) => (finish = resolve));
   // A signal that comes during the start ends the process as soon as there is something to stop.
   process.on('SIGTERM', () => finish(0));
   process.on('SIGINT', () => finish(0));
   const service = await Service.start({
-    configDirectory: options.configDirectory,
+    ...options,
     createLogger,
     onFailure: () => finish(1),
   });

@@ -1,14 +1,19 @@
 /**
  * `tunwall run`: the firewall as a process.
  *
- * Start: read the configuration, compile the policy, open the device, start the packet threads, then the HTTP server and
- * the watcher. Any error on the way ends the process before a packet has passed. Afterwards a change on disk becomes a new
- * policy or, when it is broken, a log line and a count; the running policy stays whole. When a packet thread dies the
- * process ends: the device without a reader drops everything, and the supervisor starts us again.
+ * Start: read the configuration, compile the policy, open the device, start the packet threads, then the HTTP servers and
+ * the watcher. Any error on the way ends the process before a packet has passed. Afterwards a change in the store, by hand
+ * or through the API, becomes a new policy or, when it is broken, a log line and a count; the running policy stays whole.
+ * All changes go through one queue. When a packet thread dies the process ends: the device without a reader drops
+ * everything, and the supervisor starts us again.
+ *
+ * Two states are held: the snapshot, which is the newest state of the store without errors and what the API shows; and the
+ * configuration in force, which follows it.
  */
 import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
-import type { FastifyInstance } from 'fastify';
+import type { Api } from '../api/api.ts';
+import type { ApiContext, Applied, ControlPlane, Status } from '../api/context.ts';
 import { buildApi } from '../api/server.ts';
 import { ReloadMode } from '../engine/engine.ts';
 import { DropLog } from '../log/drop-log.ts';
@@ -18,11 +23,13 @@ import { compilePolicy } from '../policy/compile.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import { engineOptions } from '../policy/engine-options.ts';
 import { formatProblem } from '../policy/problem.ts';
-import type { GatewayConfig } from '../policy/types.ts';
-import { readConfigDirectory } from '../store/config-directory.ts';
-import type { ConfigDirectory } from '../store/config-directory.ts';
-import { ConfigWatcher } from '../store/config-watcher.ts';
+import type { GatewayConfig, Problem } from '../policy/types.ts';
+import { defaultGatewayConfig } from '../policy/validate.ts';
+import { FileStore } from '../store/file-store.ts';
+import type { Snapshot, Watching } from '../store/store.ts';
 import { DataPlane } from '../worker/data-plane.ts';
+import { listenOnSocket } from './control-socket.ts';
+import { ReloadQueue } from './reload-queue.ts';
 import { SweepLog } from './sweep-log.ts';
 
 /** How often drop records are taken from the packet threads. */
@@ -41,6 +48,7 @@ export class StartError extends Error {
 
 export interface ServiceOptions {
   readonly configDirectory: string;
+  readonly version: string;
   readonly createLogger: (level: string) => Logger;
   /** The firewall has stopped forwarding and cannot go on. */
   readonly onFailure: (error: Error) => void;
@@ -48,14 +56,23 @@ export interface ServiceOptions {
 
 export class Service {
   readonly #options: ServiceOptions;
+  readonly #store: FileStore;
   readonly #log: Logger;
   readonly #dropLog: DropLog;
   readonly #sweepLog: SweepLog;
-  #config: ConfigDirectory;
+  readonly #reloadQueue: ReloadQueue<Applied>;
+  readonly #apis: Api[] = [];
+  readonly #startedMs: number = Date.now();
+  /** In force. */
+  #config: Snapshot;
+  /** The newest without errors. */
+  #snapshot: Snapshot;
+  /** Of the newest, whether it has errors or not. */
+  #problems: readonly Problem[];
   #policy: CompiledPolicy;
   #dataPlane: DataPlane | undefined;
-  #api: FastifyInstance | undefined;
-  #watcher: ConfigWatcher | undefined;
+  #watching: Watching | undefined;
+  #firstOwner: Promise<void> | undefined;
   #eventTimer: NodeJS.Timeout | undefined;
   #failed = false;
   #reloads = 0;
@@ -64,15 +81,20 @@ export class Service {
 
   /** Starts the firewall. Throws a {@link StartError} or a `TunError` whose message is meant for the user. */
   static async start(options: ServiceOptions): Promise<Service> {
-    const config = await readConfigDirectory(options.configDirectory);
-    const problems = config.problems.filter((problem) => problem.severity === 'error');
+    let onWarning: (message: string) => void = () => undefined;
+    const store = await FileStore.open(options.configDirectory, {
+      onWarning: (message) => onWarning(message),
+    });
+    const snapshot = await store.read();
+    const problems = errorsOf(snapshot);
     if (problems.length > 0) {
       throw new StartError(
         [`${options.configDirectory} has errors:`, ...problems.map(formatProblem)].join('\n'),
         'mend them; tunwall check tells whether all is well',
       );
     }
-    const service = new Service(options, config);
+    const service = new Service(options, store, snapshot);
+    onWarning = (message) => service.#log.warn(message);
     try {
       await service.#start();
     } catch (error) {
@@ -82,14 +104,18 @@ export class Service {
     return service;
   }
 
-  private constructor(options: ServiceOptions, config: ConfigDirectory) {
+  private constructor(options: ServiceOptions, store: FileStore, snapshot: Snapshot) {
     this.#options = options;
-    this.#config = config;
-    this.#log = options.createLogger(config.gateway.log.level);
-    this.#policy = compilePolicy(config.templates, config.servers, 1);
+    this.#store = store;
+    this.#config = snapshot;
+    this.#snapshot = snapshot;
+    this.#problems = snapshot.problems;
+    this.#log = options.createLogger(snapshot.gateway.log.level);
+    this.#policy = compilePolicy(snapshot.templates, snapshot.servers, 1);
+    this.#reloadQueue = new ReloadQueue(() => this.#reload());
     this.#sweepLog = new SweepLog((swept) => this.#log.info(swept, 'flows judged again'));
     this.#dropLog = new DropLog({
-      linesPerSecond: config.gateway.log.dropsPerSecond,
+      linesPerSecond: snapshot.gateway.log.dropsPerSecond,
       now: () => performance.now(),
       onDrop: (record, repeats) =>
         this.#log.info(repeats === 0 ? record : { ...record, repeats }, 'dropped'),
@@ -100,14 +126,15 @@ export class Service {
 
   /** Reads the configuration again now, changed or not: SIGHUP. */
   reload(): void {
-    this.#watcher?.poke();
+    this.#watching?.poke();
   }
 
   /** Stops forwarding and lets go of everything. */
   async stop(): Promise<void> {
     clearInterval(this.#eventTimer);
-    await this.#watcher?.close();
-    await this.#api?.close();
+    await this.#watching?.close();
+    await Promise.all(this.#apis.map((api) => api.close()));
+    await this.#firstOwner;
     this.#takeEvents();
     await this.#dataPlane?.stop();
     this.#dropLog.flush();
@@ -134,8 +161,11 @@ export class Service {
         this.#log.warn('the kernel refuses super-packets: segmentation offload is off from now on'),
     });
     await this.#listen();
-    this.#watcher = await ConfigWatcher.start(this.#options.configDirectory, {
-      onChange: (config) => this.#onChange(config),
+    this.#watching = await this.#store.watch({
+      // Not this snapshot: until its turn comes, there may be a newer one.
+      onChange: async () => {
+        await this.#reloadQueue.run();
+      },
       onWarning: (message) => this.#log.warn(message),
     });
     this.#eventTimer = setInterval(() => this.#takeEvents(), eventPeriodMs);
@@ -148,20 +178,16 @@ export class Service {
       },
       'firewall is running',
     );
+    this.#firstOwner = this.#createFirstOwner();
   }
 
   async #listen(): Promise<void> {
-    const { host, port } = this.#config.gateway.api;
-    this.#api = buildApi({
-      metrics: createMetrics(this.#metricsSource()),
-      health: () => ({
-        healthy: !this.#failed,
-        epoch: this.#policy.epoch,
-        reloadError: this.#reloadError,
-      }),
-    });
+    const { host, port, socket } = this.#config.gateway.api;
+    const context = this.#apiContext();
+    const tcp = await buildApi(context, { listener: 'tcp' });
+    this.#apis.push(tcp);
     try {
-      await this.#api.listen({ host, port });
+      await tcp.listen({ host, port });
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? String(error);
       const hint =
@@ -170,46 +196,139 @@ export class Service {
           : 'change api.listen in gateway.yaml';
       throw new StartError(`cannot listen on ${host}:${port} (${code})`, hint);
     }
+    const control = await buildApi(context, { listener: 'socket' });
+    this.#apis.push(control);
+    try {
+      await listenOnSocket(control, socket);
+    } catch (error) {
+      const { message } = error as Error;
+      // Several firewalls on one machine, each in its namespace, or one that is tried by hand: they need no socket.
+      const asked = socket !== defaultGatewayConfig.api.socket;
+      if (asked) throw new StartError(message, 'change api.socket in gateway.yaml');
+      this.#log.warn(
+        `no control socket: ${message}; api.socket in gateway.yaml names another path`,
+      );
+    }
   }
 
-  async #onChange(config: ConfigDirectory): Promise<void> {
-    const problems = config.problems.filter((problem) => problem.severity === 'error');
-    if (problems.length > 0) {
-      this.#reloadFailures++;
-      this.#reloadError = problems.map(formatProblem).join('\n');
-      for (const { file, line, column, path, message } of problems) {
+  #apiContext(): ApiContext {
+    return {
+      store: this.#store,
+      controlPlane: this.#controlPlane(),
+      metrics: createMetrics(this.#metricsSource()),
+      hosts: this.#config.gateway.api.hosts,
+      onWarning: (message) => this.#log.warn(message),
+    };
+  }
+
+  #controlPlane(): ControlPlane {
+    return {
+      health: () => ({
+        healthy: !this.#failed,
+        epoch: this.#policy.epoch,
+        reloadError: this.#reloadError,
+      }),
+      status: () => Promise.resolve(this.#status()),
+      snapshot: () => Promise.resolve(this.#snapshot),
+      policy: () => {
+        const { templates, servers, gateway } = this.#config;
+        const compiled = this.#policy;
+        return Promise.resolve({ templates, servers, compiled, loose: gateway.tcp.loose });
+      },
+      apply: () => this.#reloadQueue.run(),
+    };
+  }
+
+  #status(): Status {
+    const dataPlane = this.#running();
+    const { gateway, templates, servers } = this.#config;
+    return {
+      version: this.#options.version,
+      running: true,
+      configDirectory: this.#store.directory,
+      epoch: this.#policy.epoch,
+      policy: {
+        templates: templates.length,
+        servers: servers.length,
+        rules: this.#policy.stats.rules,
+      },
+      device: gateway.device,
+      queues: gateway.queues,
+      startedAt: new Date(this.#startedMs).toISOString(),
+      uptimeSeconds: Math.floor((Date.now() - this.#startedMs) / 1000),
+      flows: { count: dataPlane.flowCount, capacity: gateway.flows.capacity },
+      reloads: this.#reloads,
+      reloadFailures: this.#reloadFailures,
+      reloadError: this.#reloadError,
+      problems: this.#problems,
+    };
+  }
+
+  /** The first start: somebody has to be able to log in. Nothing waits for it. */
+  async #createFirstOwner(): Promise<void> {
+    try {
+      const owner = await this.#store.users.createFirstOwner();
+      if (owner === undefined) return;
+      const { host, port } = this.#config.gateway.api;
+      this.#log.warn(
+        { user: owner.name, password: owner.password, url: `http://${host}:${port}/` },
+        'there were no users: log in with this password, which is told only here, and change it',
+      );
+    } catch (error) {
+      this.#log.warn(`nobody can log in yet: ${(error as Error).message}; see tunwall user`);
+    }
+  }
+
+  /** Puts in force what the store says now. Never throws. */
+  async #reload(): Promise<Applied> {
+    const snapshot = await this.#store.read();
+    this.#problems = snapshot.problems;
+    const errors = errorsOf(snapshot);
+    if (errors.length > 0) {
+      for (const { file, line, column, path, message } of errors) {
         this.#log.error(
           { file, line, column, field: path, problem: message },
           'configuration refused; the running policy stays in force',
         );
       }
-      return;
+      return this.#refused(errors.map(formatProblem).join('\n'));
     }
-    this.#reloadError = null;
-    this.#warnOfRestart(config.gateway);
+    this.#warnOfRestart(snapshot.gateway);
     const { templates, servers } = this.#config;
     const unchanged =
-      isDeepStrictEqual(templates, config.templates) && isDeepStrictEqual(servers, config.servers);
-    this.#config = {
-      ...config,
-      gateway: { ...this.#config.gateway, reload: config.gateway.reload },
+      isDeepStrictEqual(templates, snapshot.templates) &&
+      isDeepStrictEqual(servers, snapshot.servers);
+    this.#snapshot = snapshot;
+    const config = {
+      ...snapshot,
+      gateway: { ...this.#config.gateway, reload: snapshot.gateway.reload },
     };
-    if (unchanged) {
-      this.#log.debug('configuration read again: the policy is unchanged');
-      return;
+    try {
+      if (unchanged) this.#log.debug('configuration read again: the policy is unchanged');
+      else await this.#apply(config);
+    } catch (error) {
+      this.#log.error({ err: error }, 'the change could not be applied');
+      return this.#refused((error as Error).message);
     }
-    await this.#apply();
+    this.#config = config;
+    this.#reloadError = null;
+    return { applied: true, epoch: this.#policy.epoch };
   }
 
-  async #apply(): Promise<void> {
+  #refused(reason: string): Applied {
+    this.#reloadFailures++;
+    this.#reloadError = reason;
+    return { applied: false, epoch: this.#policy.epoch, pending: reason };
+  }
+
+  async #apply(config: Snapshot): Promise<void> {
     const startedMs = performance.now();
-    const dataPlane = this.#running();
-    const next = compilePolicy(
-      this.#config.templates,
-      this.#config.servers,
-      this.#policy.epoch + 1,
-    );
-    const { reload } = this.#config.gateway;
+    const {
+      templates,
+      servers,
+      gateway: { reload },
+    } = config;
+    const next = compilePolicy(templates, servers, this.#policy.epoch + 1);
     const mode =
       typeof reload === 'object'
         ? ReloadMode.drain
@@ -217,14 +336,15 @@ export class Service {
           ? ReloadMode.keep
           : ReloadMode.cut;
     const drainMs = typeof reload === 'object' ? reload.drain * 1000 : 0;
-    await dataPlane.setPolicy(next.words, mode, drainMs);
+    await this.#running().setPolicy(next.words, mode, drainMs);
     this.#policy = next;
+    this.#config = config;
     this.#reloads++;
-    this.#log.info(
-      { ...this.#policySummary(), ms: Math.round(performance.now() - startedMs) },
-      'policy changed',
-    );
-    this.#sweepLog.onPolicy(next.epoch);
+    const ms = Math.round(performance.now() - startedMs);
+    const { epoch, stats } = next;
+    const counts = { templates: templates.length, servers: servers.length, rules: stats.rules };
+    this.#log.info({ epoch, ...counts, ms }, 'policy changed');
+    this.#sweepLog.onPolicy(epoch);
   }
 
   #policySummary(): Record<string, number> {
@@ -289,4 +409,8 @@ export class Service {
       },
     };
   }
+}
+
+function errorsOf({ problems }: Snapshot): Problem[] {
+  return problems.filter(({ severity }) => severity === 'error');
 }

@@ -37,7 +37,7 @@ import {
   writeFailure,
 } from './durable-file.ts';
 import type { StagedFile } from './durable-file.ts';
-import { HistoryFiles } from './history.ts';
+import { HistoryFiles, nowhere, unifiedDiff } from './history.ts';
 import { Recorder, templateTexts } from './recorder.ts';
 import { editServers } from './servers-file.ts';
 import { makeDirectory, stateDirectoryOf } from './state-directory.ts';
@@ -49,6 +49,7 @@ import type {
   Changed,
   Edit,
   Operation,
+  Preview,
   Snapshot,
   Store,
   TemplateHistory,
@@ -179,6 +180,14 @@ export class FileStore implements Store {
     }
   }
 
+  async preview(edit: Edit): Promise<Preview> {
+    const reading = await this.#reader.read();
+    const { snapshot: before } = reading;
+    const plan = await this.#plan(reading, edit(before));
+    if (plan === undefined) return { before, after: before, changed: [], diff: '' };
+    return { before, after: plan.next, changed: plan.changed, diff: diffOf(plan) };
+  }
+
   /** One at a time in this process, and among processes. */
   async #locked<T>(work: () => Promise<T>): Promise<T> {
     const turn = this.#queue.then(async () => {
@@ -305,6 +314,26 @@ export class FileStore implements Store {
     }
     return false;
   }
+}
+
+/** What a change does to the files, in their order. */
+function diffOf({ raw, writes, removals }: Plan): string {
+  const before = new Map(
+    [raw.servers, ...(raw.templates ?? [])].flatMap((file): [string, string][] =>
+      file === undefined ? [] : [[file.name, file.text ?? '']],
+    ),
+  );
+  const after = [
+    ...writes.map(({ name, text }) => [name, text!] as const),
+    ...removals.map((name) => [`templates/${name}.yaml`, undefined] as const),
+  ];
+  return after
+    .map(([name, text]) => {
+      const old = before.get(name);
+      const [from, to] = [old === undefined ? nowhere : name, text === undefined ? nowhere : name];
+      return unifiedDiff(from, to, old ?? '', text ?? '');
+    })
+    .join('');
 }
 
 function rawFile(name: string, text: string): RawFile {

@@ -36,6 +36,17 @@ export function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }
 
+/** The name of a file that is not there. */
+export const nowhere = '/dev/null';
+
+/** Empty for equal texts. */
+export function unifiedDiff(from: string, to: string, before: string, after: string): string {
+  if (before === after) return '';
+  return createTwoFilesPatch(from, to, before, after, undefined, undefined, {
+    headerOptions: { includeIndex: false, includeUnderline: false, includeFileHeaders: true },
+  });
+}
+
 export class HistoryFiles implements TemplateHistory {
   readonly #directory: string;
   readonly #kept: number;
@@ -73,12 +84,9 @@ export class HistoryFiles implements TemplateHistory {
     const [before, after] = await Promise.all(
       [from, to].map(async (version) => (version === 0 ? '' : await this.text(name, version))),
     );
-    if (before === after) return '';
     const label = (version: number): string =>
-      version === 0 ? '/dev/null' : `${name}.yaml version ${version}`;
-    return createTwoFilesPatch(label(from), label(to), before!, after!, undefined, undefined, {
-      headerOptions: { includeIndex: false, includeUnderline: false, includeFileHeaders: true },
-    });
+      version === 0 ? nowhere : `${name}.yaml version ${version}`;
+    return unifiedDiff(label(from), label(to), before!, after!);
   }
 
   /**

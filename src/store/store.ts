@@ -156,6 +156,15 @@ export interface ChangeResult {
   readonly changed: readonly Changed[];
 }
 
+/** What a change would do. */
+export interface Preview {
+  readonly before: Snapshot;
+  readonly after: Snapshot;
+  readonly changed: readonly Changed[];
+  /** Of what would be written, unified; empty when nothing would. */
+  readonly diff: string;
+}
+
 /** Something wrong in the body of an operation. */
 export interface BodyProblem {
   /** Index of the operation in its change. */
@@ -246,6 +255,8 @@ export interface Store {
   read(): Promise<Snapshot>;
   /** @throws StoreError; then nothing has changed. Every call, refused or not, is in the audit log. */
   change(actor: Actor, edit: Edit): Promise<ChangeResult>;
+  /** What `change` would do now, without doing it. @throws StoreError as `change` would */
+  preview(edit: Edit): Promise<Preview>;
   /** Resolves when changes from now on are seen, also those made by this process. */
   watch(options: WatchOptions): Promise<Watching>;
   readonly history: TemplateHistory;

@@ -1,14 +1,17 @@
 /** What the HTTP server tells: health, and metrics by the names that dashboards rely on. */
 import { describe, expect, it } from 'vitest';
+import type { Api } from '../../src/api/api.ts';
+import type { ControlPlane, Health } from '../../src/api/context.ts';
 import { buildApi } from '../../src/api/server.ts';
-import type { Health } from '../../src/api/server.ts';
 import { Counter, counterCount } from '../../src/engine/counters.ts';
 import { createMetrics } from '../../src/metrics/metrics.ts';
+import type { Store } from '../../src/store/store.ts';
 import { DropReason, dropReasonNames } from '../../src/wire/drop-reason.ts';
 
 const counters = new Float64Array(counterCount);
 
-function api(health: Partial<Health> = {}): ReturnType<typeof buildApi> {
+/** These routes look at nothing but health and metrics, and are everybody's. */
+function api(health: Partial<Health> = {}): Promise<Api> {
   const metrics = createMetrics({
     counter: (index) => counters[index]!,
     packetsByQueue: () => [100, 200],
@@ -28,21 +31,23 @@ function api(health: Partial<Health> = {}): ReturnType<typeof buildApi> {
     reloadFailures: () => 5,
     tunTxDropped: () => 4,
   });
-  return buildApi({
-    metrics,
+  const controlPlane = {
     health: () => ({ healthy: true, epoch: 7, reloadError: null, ...health }),
-  });
+  } as unknown as ControlPlane;
+  const store = {} as Store;
+  const context = { store, controlPlane, metrics, hosts: [], onWarning: () => undefined };
+  return buildApi(context, { listener: 'tcp' });
 }
 
 describe('/healthz', () => {
   it('is 200 while packets are judged, also when a reload was refused', async () => {
-    const reply = await api({ reloadError: 'web.yaml:1:1: no' }).inject('/healthz');
+    const reply = await (await api({ reloadError: 'web.yaml:1:1: no' })).inject('/healthz');
     expect(reply.statusCode).toBe(200);
     expect(reply.json()).toEqual({ status: 'ok', epoch: 7, reloadError: 'web.yaml:1:1: no' });
   });
 
   it('is 503 when they are not', async () => {
-    const reply = await api({ healthy: false }).inject('/healthz');
+    const reply = await (await api({ healthy: false })).inject('/healthz');
     expect(reply.statusCode).toBe(503);
     expect(reply.json()).toEqual({ status: 'failed', epoch: 7, reloadError: null });
   });
@@ -50,7 +55,7 @@ describe('/healthz', () => {
 
 describe('/metrics', () => {
   it('has every name, in the format of Prometheus', async () => {
-    const reply = await api().inject('/metrics');
+    const reply = await (await api()).inject('/metrics');
     expect(reply.headers['content-type']).toMatch(/^text\/plain; version=0\.0\.4/);
     for (const name of [
       'packets_total',
@@ -86,7 +91,7 @@ describe('/metrics', () => {
     dropReasonNames.forEach((_, reason) => (counters[Counter.drops + reason] = 100 + reason));
     // The device counts what it refuses by itself.
     counters[Counter.writeFailures] = 100 + DropReason.writeFailed;
-    const { body } = await api().inject('/metrics');
+    const { body } = await (await api()).inject('/metrics');
     dropReasonNames.forEach((name, reason) => {
       if (reason === DropReason.none) return;
       expect(body.includes(`tunwall_drops_total{reason="${name}"} ${100 + reason}\n`), name).toBe(
@@ -101,7 +106,7 @@ it('shows how full flow table and fragment memory are, and what that has done', 
   counters[Counter.drops + DropReason.tableFull] = 17;
   counters[Counter.drops + DropReason.serverShare] = 18;
   counters.set([1, 2, 3, 4], Counter.evictions);
-  const { body } = await api().inject('/metrics');
+  const { body } = await (await api()).inject('/metrics');
   for (const line of [
     'flow_capacity 1024',
     'flow_occupancy_ratio 0.25',
@@ -122,5 +127,5 @@ it('shows how full flow table and fragment memory are, and what that has done', 
 });
 
 it('what is not there is 404', async () => {
-  expect((await api().inject('/etc/passwd')).statusCode).toBe(404);
+  expect((await (await api()).inject('/etc/passwd')).statusCode).toBe(404);
 });

@@ -1,0 +1,25 @@
+/** The types that routes are written with. */
+import type {
+  FastifyBaseLogger,
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+  RawServerDefault,
+} from 'fastify';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+/** A Fastify instance whose routes take their types from their schemas. */
+export type Api = FastifyInstance<
+  RawServerDefault,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>;
+
+export type Request = FastifyRequest;
+export type Reply = FastifyReply;
+
+/** Over what a request comes. */
+export type Listener = 'socket' | 'tcp' | 'in-process';

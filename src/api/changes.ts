@@ -1,0 +1,83 @@
+/**
+ * A change: into the store, then in force, then the answer. So who has an answer with `applied: true` knows that no packet is
+ * judged by the old policy any more.
+ */
+import type { FastifyRequest } from 'fastify';
+import type { ChangeResult, Edit, Failure, Operation } from '../store/store.ts';
+import { StoreError } from '../store/store.ts';
+import { identityOf } from './access.ts';
+import type { ApiContext, Applied, ControlPlane } from './context.ts';
+import { problemOf } from './http-problem.ts';
+import type { Locate } from './http-problem.ts';
+
+/** How long an answer waits for the data plane. Usually it is some milliseconds. */
+const patienceMs = 5000;
+
+export interface AppliedChange extends ChangeResult {
+  readonly applied: Applied;
+}
+
+/**
+ * Makes a change in the name of who asks for it.
+ *
+ * @param locate where in the body the reason for a failure stands
+ * @throws HttpProblem when it is refused: then nothing has changed
+ */
+export async function makeChange(
+  context: ApiContext,
+  request: FastifyRequest,
+  edit: Edit,
+  locate?: Locate,
+): Promise<AppliedChange> {
+  let result: ChangeResult;
+  try {
+    result = await context.store.change(identityOf(request).actor, edit);
+  } catch (error) {
+    throw error instanceof StoreError ? problemOf(error, locate) : error;
+  }
+  return { ...result, applied: await applyInTime(context.controlPlane) };
+}
+
+/** The same for operations that do not depend on what there is. */
+export function makeOperations(
+  context: ApiContext,
+  request: FastifyRequest,
+  operations: readonly Operation[],
+  locate?: Locate,
+): Promise<AppliedChange> {
+  return makeChange(context, request, () => operations, locate);
+}
+
+/** Makes the data plane judge by what the store says, and waits for it, but not for ever. */
+export async function applyInTime(controlPlane: ControlPlane): Promise<Applied> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<Applied>((resolve) => {
+    timer = setTimeout(() => {
+      const { epoch } = controlPlane.health();
+      const pending = 'it is stored; the packet threads have not taken it yet';
+      resolve({ applied: false, epoch, pending });
+    }, patienceMs);
+  });
+  try {
+    return await Promise.race([controlPlane.apply(), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * Names that a body refers to: a thing that is not there is then an error of that value, not a missing page.
+ *
+ * @param lists by kind of thing: the names, and the path of their list in the body
+ */
+export function locateNames(
+  lists: Partial<Record<'template' | 'server', { names: readonly string[]; path: string }>>,
+): Locate {
+  return (failure: Failure) => {
+    if (failure.kind !== 'not-found') return undefined;
+    if (failure.what !== 'template' && failure.what !== 'server') return undefined;
+    const list = lists[failure.what];
+    const index = list?.names.indexOf(failure.name) ?? -1;
+    return index < 0 ? undefined : `${list!.path}[${index}]`;
+  };
+}

@@ -1,0 +1,161 @@
+/**
+ * What is answered when something is not done: problem details (RFC 9457).
+ *
+ *     { "type": "urn:tunwall:problem:invalid", "title": "…", "status": 422, "detail": "…",
+ *       "errors": [{ "path": "inbound[2].ports[0]", "message": "expected a port from 1 to 65535 …" }] }
+ *
+ * The kinds are a closed list, so that a program can rely on them; the words are for people. All that is wrong with a
+ * request is told at once. Whatever nobody thought of is `failed`, and says nothing of what is inside: that goes to the log.
+ */
+import type { FastifyReply } from 'fastify';
+import { describeFailure } from '../store/store.ts';
+import type { Failure, StoreError } from '../store/store.ts';
+
+/** Status and title of each kind. */
+export const problemKinds = {
+  'bad-request': [400, 'The request cannot be read'],
+  unauthenticated: [401, 'Who are you?'],
+  forbidden: [403, 'Your role does not allow this'],
+  'foreign-origin': [403, 'The request comes from another site'],
+  'not-found': [404, 'There is no such thing'],
+  exists: [409, 'The name is taken'],
+  'in-use': [409, 'It is in use'],
+  broken: [409, 'The configuration has errors that have to be mended first'],
+  'last-owner': [409, 'Somebody has to be an owner'],
+  'precondition-failed': [412, 'It was changed meanwhile'],
+  'body-too-large': [413, 'The body is too large'],
+  'unsupported-media-type': [415, 'Bodies are application/json'],
+  'foreign-host': [421, 'This server does not go by that name'],
+  invalid: [422, 'Some values are not valid'],
+  'too-many-requests': [429, 'Too many requests'],
+  failed: [500, 'It went wrong'],
+  busy: [503, 'Try again in a moment'],
+  'no-firewall': [503, 'No firewall is running'],
+  'read-only': [503, 'The configuration cannot be written'],
+} as const satisfies Readonly<Record<string, readonly [number, string]>>;
+
+export type ProblemKind = keyof typeof problemKinds;
+
+/** One thing that is wrong, where it is. */
+export interface FieldError {
+  /** As in files: `inbound[2].ports[0]`; empty: the whole. */
+  readonly path: string;
+  readonly message: string;
+  /** For an error in the configuration directory. */
+  readonly file?: string;
+  readonly line?: number;
+  readonly column?: number;
+}
+
+export interface ProblemMembers {
+  readonly errors?: readonly FieldError[];
+  /** With `in-use`: who uses it. */
+  readonly servers?: readonly string[];
+  /** With `precondition-failed`: the revision that it has now. */
+  readonly revision?: string;
+}
+
+export class HttpProblem extends Error {
+  override name = 'HttpProblem';
+  readonly kind: ProblemKind;
+  readonly members: ProblemMembers;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Fastify's name for it. */
+  readonly statusCode: number;
+
+  constructor(
+    kind: ProblemKind,
+    detail: string,
+    members: ProblemMembers = {},
+    headers: Readonly<Record<string, string>> = {},
+  ) {
+    super(detail);
+    this.kind = kind;
+    this.members = members;
+    this.headers = headers;
+    this.statusCode = problemKinds[kind][0];
+  }
+}
+
+export function invalid(errors: readonly FieldError[]): HttpProblem {
+  const detail = errors
+    .map(({ path, message }) => (path === '' ? message : `${path}: ${message}`))
+    .join('; ');
+  return new HttpProblem('invalid', detail, { errors });
+}
+
+export function noFirewall(what: string): HttpProblem {
+  return new HttpProblem('no-firewall', `${what} only a running firewall knows: start tunwall run`);
+}
+
+export function sendProblem(reply: FastifyReply, problem: HttpProblem): FastifyReply {
+  const [status, title] = problemKinds[problem.kind];
+  const body = {
+    type: `urn:tunwall:problem:${problem.kind}`,
+    title,
+    status,
+    detail: problem.message,
+    ...problem.members,
+  };
+  return reply
+    .code(status)
+    .headers(problem.headers)
+    .type('application/problem+json')
+    .serializer(JSON.stringify)
+    .send(body);
+}
+
+/** The kind of a whole refusal is that of its gravest failure: what forbids even to look at the rest. */
+const gravity: readonly Failure['kind'][] = [
+  'failed',
+  'read-only',
+  'busy',
+  'broken',
+  'precondition-failed',
+  'not-found',
+  'exists',
+  'in-use',
+  'last-owner',
+  'invalid',
+];
+
+/** Where in the request a failure has its reason, if it is a value of the body and not the thing that was asked for. */
+export type Locate = (failure: Failure) => string | undefined;
+
+/** A refused change. */
+export function problemOf(error: StoreError, locate: Locate = () => undefined): HttpProblem {
+  const located = error.failures.map((failure) => ({ failure, path: locate(failure) }));
+  const own = located.filter(({ path }) => path === undefined).map(({ failure }) => failure);
+  const kind = gravity.find((each) => own.some((failure) => failure.kind === each)) ?? 'invalid';
+  const errors = located.flatMap(({ failure, path }) => errorsOf(failure, path));
+  const used = own.find((failure) => failure.kind === 'in-use');
+  const changed = own.find((failure) => failure.kind === 'precondition-failed');
+  const retry: Record<string, string> = kind === 'busy' ? { 'retry-after': '1' } : {};
+  return new HttpProblem(
+    kind,
+    error.message,
+    {
+      ...(errors.length > 0 && { errors }),
+      ...(used !== undefined && { servers: used.servers }),
+      ...(changed?.revision !== undefined && { revision: changed.revision }),
+    },
+    retry,
+  );
+}
+
+function errorsOf(failure: Failure, path: string | undefined): FieldError[] {
+  switch (failure.kind) {
+    case 'invalid':
+      return failure.problems.map((each) => ({ path: each.path, message: each.message }));
+    case 'broken':
+      return failure.problems.map((each) => ({
+        path: each.path,
+        message: each.message,
+        file: each.file,
+        line: each.line,
+        column: each.column,
+      }));
+    default:
+      return path === undefined ? [] : [{ path, message: describeFailure(failure) }];
+  }
+}

@@ -1,0 +1,263 @@
+/** What the API speaks of the running firewall: flows, drops, counts, why a packet passes, status. */
+import { Type } from 'typebox';
+import { flowStateNames } from '../flow/flow-record.ts';
+import { DropReason, dropReasonNames } from '../wire/drop-reason.ts';
+import { component, nameSchema } from './schemas.ts';
+
+const flowStates = [...new Set(flowStateNames)].filter((name) => name !== 'none');
+const dropReasons = dropReasonNames.filter((_, reason) => reason !== DropReason.none);
+
+const address = Type.String({ examples: ['10.0.0.2'] });
+const protocol = Type.Enum(['tcp', 'udp', 'icmp']);
+const traffic = Type.Object({ packets: Type.Integer(), bytes: Type.Integer() });
+const judged = { passed: traffic, dropped: traffic };
+const port = Type.Optional(Type.Integer({ minimum: 0, maximum: 65_535 }));
+const server = Type.Optional(Type.String({ description: 'The server that the address is of.' }));
+const icmpNumber = Type.Optional(Type.Integer({ minimum: 0, maximum: 65_535 }));
+
+export const limit = (most: number): ReturnType<typeof Type.Integer> =>
+  Type.Integer({ minimum: 1, maximum: most, title: `a whole number from 1 to ${most}` });
+
+export const flow = component(
+  'Flow',
+  Type.Object(
+    {
+      id: Type.String({ description: 'Names this flow, never a later one.' }),
+      protocol,
+      state: Type.String({ examples: ['established'] }),
+      source: address,
+      destination: address,
+      sourcePort: port,
+      destinationPort: port,
+      icmpType: icmpNumber,
+      icmpId: icmpNumber,
+      sourceServer: server,
+      destinationServer: server,
+      original: traffic,
+      reply: traffic,
+      ageSeconds: Type.Number(),
+      idleSeconds: Type.Number(),
+      expiresSeconds: Type.Number(),
+      epoch: Type.Integer({ description: 'The policy by which it was judged last.' }),
+    },
+    { description: 'A conversation; source is who opened it.' },
+  ),
+);
+
+export const flowPage = component(
+  'FlowPage',
+  Type.Object({
+    flows: Type.Array(flow),
+    total: Type.Integer({ description: 'On all pages.' }),
+    next: Type.Optional(Type.String({ description: 'There is more: `after` of the next page.' })),
+  }),
+);
+
+export const flowQuery = Type.Object(
+  {
+    server: Type.Optional(nameSchema),
+    address: Type.Optional(Type.String({ description: 'Of either end.' })),
+    port,
+    protocol: Type.Optional(protocol),
+    state: Type.Optional(Type.Enum(flowStates)),
+    sort: Type.Optional(Type.Enum(['bytes', 'packets', 'age'])),
+    limit: Type.Optional(limit(1000)),
+    after: Type.Optional(Type.String({ description: 'The `next` of the page before.' })),
+  },
+  { additionalProperties: false },
+);
+
+export const drop = component(
+  'Drop',
+  Type.Object({
+    id: Type.Integer({ description: 'Ascending.' }),
+    at: Type.String(),
+    reason: Type.String(),
+    direction: Type.String({ description: 'inbound, outbound, internal or none' }),
+    protocol: Type.String(),
+    source: address,
+    destination: address,
+    sourcePort: port,
+    destinationPort: port,
+    tcpFlags: Type.Optional(Type.String()),
+    icmpType: icmpNumber,
+    icmpCode: icmpNumber,
+    sourceServer: server,
+    destinationServer: server,
+    bytes: Type.Integer(),
+    epoch: Type.Integer(),
+  }),
+);
+export const dropList = component(
+  'DropList',
+  Type.Object({ drops: Type.Array(drop, { description: 'Oldest first.' }) }),
+);
+
+export const dropQuery = Type.Object(
+  {
+    server: Type.Optional(nameSchema),
+    reason: Type.Optional(Type.Enum(dropReasons)),
+    limit: Type.Optional(
+      Type.Integer({
+        ...{ minimum: 0, maximum: 1000, title: 'a whole number from 0 to 1000' },
+        description: 'So many of the last ones first; 100 unless told.',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+export const stats = component(
+  'Stats',
+  Type.Object({
+    at: Type.String(),
+    epoch: Type.Integer(),
+    ...judged,
+    drops: Type.Record(Type.String(), Type.Integer(), { description: 'Packets by reason.' }),
+    flows: Type.Object({
+      count: Type.Integer(),
+      capacity: Type.Integer(),
+      opened: Type.Integer(),
+      cut: Type.Integer(),
+    }),
+    servers: Type.Record(
+      Type.String(),
+      Type.Object({ inbound: Type.Object(judged), outbound: Type.Object(judged) }),
+    ),
+    rules: Type.Optional(
+      Type.Array(
+        Type.Object({
+          template: Type.String(),
+          direction: Type.Enum(['inbound', 'outbound']),
+          index: Type.Integer(),
+          text: Type.String({ examples: ['TCP: 443 from any'] }),
+          hits: Type.Integer(),
+        }),
+        { description: 'With `rules=true`: those that have hits.' },
+      ),
+    ),
+  }),
+);
+
+const explainedRule = {
+  template: Type.String(),
+  direction: Type.Enum(['inbound', 'outbound']),
+  position: Type.Integer({ description: 'From 0.' }),
+  text: Type.String({ examples: ['TCP: 443 from 10.0.0.0/8'] }),
+  comment: Type.Optional(Type.String()),
+};
+
+export const explanation = component(
+  'Explanation',
+  Type.Object({
+    verdict: Type.Enum(['pass', 'drop', 'held']),
+    reason: Type.String({ description: 'The drop reason; `none` if it passes.' }),
+    message: Type.String(),
+    decidedBy: Type.Enum(['packet', 'rules', 'flow']),
+    packet: Type.Object({
+      protocol: Type.Optional(Type.String()),
+      source: Type.Optional(address),
+      destination: Type.Optional(address),
+      sourcePort: port,
+      destinationPort: port,
+      tcpFlags: Type.Optional(Type.String()),
+      icmpType: icmpNumber,
+      icmpCode: icmpNumber,
+    }),
+    sides: Type.Array(
+      Type.Object({
+        direction: Type.Enum(['inbound', 'outbound']),
+        server: Type.String(),
+        templates: Type.Array(Type.String()),
+        rules: Type.Integer(),
+        allowed: Type.Boolean(),
+        rule: Type.Optional(Type.Object(explainedRule)),
+        nearest: Type.Optional(
+          Type.Object({
+            ...explainedRule,
+            failed: Type.Array(
+              Type.Object({ field: Type.String(), expected: Type.String(), found: Type.String() }),
+            ),
+          }),
+        ),
+      }),
+      { description: 'What each end’s server says, the source’s first.' },
+    ),
+    epoch: Type.Integer(),
+    flow: Type.Optional(flow),
+  }),
+);
+
+export const explainBody = Type.Object(
+  {
+    src: Type.Optional(Type.String({ title: 'an address' })),
+    dst: Type.Optional(Type.String({ title: 'an address' })),
+    protocol: Type.Optional(protocol),
+    srcPort: port,
+    dstPort: port,
+    icmpType: Type.Optional(Type.Integer({ minimum: 0, maximum: 255 })),
+    hex: Type.Optional(
+      Type.String({
+        title: 'hexadecimal digits',
+        description: 'A packet from its IPv4 header on; instead of all of the above.',
+        maxLength: 200_000,
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+export const status = component(
+  'Status',
+  Type.Object({
+    version: Type.String(),
+    running: Type.Boolean(),
+    configDirectory: Type.String(),
+    epoch: Type.Integer(),
+    policy: Type.Object({
+      templates: Type.Integer(),
+      servers: Type.Integer(),
+      rules: Type.Integer(),
+    }),
+    device: Type.Optional(Type.String()),
+    queues: Type.Optional(Type.Integer()),
+    startedAt: Type.Optional(Type.String()),
+    uptimeSeconds: Type.Optional(Type.Number()),
+    flows: Type.Optional(Type.Object({ count: Type.Integer(), capacity: Type.Integer() })),
+    reloads: Type.Optional(Type.Integer()),
+    reloadFailures: Type.Optional(Type.Integer()),
+    reloadError: Type.Union([Type.String(), Type.Null()]),
+    problems: Type.Array(
+      Type.Object({
+        severity: Type.Enum(['error', 'warning']),
+        file: Type.String(),
+        line: Type.Integer(),
+        column: Type.Integer(),
+        path: Type.String(),
+        message: Type.String(),
+      }),
+      { description: 'Of the configuration as it is now.' },
+    ),
+  }),
+);
+
+export const captureQuery = Type.Object(
+  {
+    verdict: Type.Optional(Type.Enum(['passed', 'dropped'])),
+    server: Type.Optional(nameSchema),
+    snaplen: Type.Optional(
+      Type.Integer({ ...{ minimum: 64, maximum: 65_535 }, title: 'bytes from 64 to 65535' }),
+    ),
+    limit: Type.Optional(limit(10_000_000)),
+  },
+  { additionalProperties: false },
+);
+
+export const health = component(
+  'Health',
+  Type.Object({
+    status: Type.Enum(['ok', 'failed']),
+    epoch: Type.Integer(),
+    reloadError: Type.Union([Type.String(), Type.Null()]),
+  }),
+);

@@ -1,0 +1,76 @@
+/** The OpenAPI document: made from the schemas of the routes, served at `/openapi.json`. */
+import swagger from '@fastify/swagger';
+import type { FastifyInstance } from 'fastify';
+import { Type } from 'typebox';
+import type { Api } from './api.ts';
+import { components } from './schemas.ts';
+
+export async function registerOpenApi(server: FastifyInstance): Promise<void> {
+  await server.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'tunwall',
+        version: 'v1',
+        description:
+          'The HTTP API of tunwall, a stateful firewall on a Linux TUN device. Errors are problem details (RFC 9457).',
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
+      servers: [{ url: '/', description: 'This gateway' }],
+      tags: [
+        { name: 'templates', description: 'Rules, and the sets of them' },
+        { name: 'history', description: 'Versions of templates' },
+        { name: 'servers', description: 'The machines that are protected' },
+        { name: 'assignments', description: 'Templates of many servers at once' },
+        { name: 'changes', description: 'Several operations, and what they would do' },
+        { name: 'live', description: 'Flows, drops, counts, captures, and why' },
+        { name: 'operation', description: 'Health, metrics, status' },
+        { name: 'audit', description: 'Who did what' },
+        { name: 'users', description: 'Users, roles, tokens' },
+        { name: 'session', description: 'Logging in' },
+      ],
+      components: {
+        securitySchemes: {
+          token: { type: 'http', scheme: 'bearer', description: 'An API token' },
+          session: { type: 'apiKey', in: 'cookie', name: 'tunwall_session' },
+        },
+      },
+    },
+    refResolver: {
+      buildLocalReference: (schema, _baseUri, _fragment, at) =>
+        typeof schema['$id'] === 'string' ? schema['$id'] : `schema-${at}`,
+    },
+    transform: ({ schema, url, route }) => {
+      const access = route.config?.access ?? 'owner';
+      const words = {
+        public: 'everybody',
+        anyone: 'every user',
+        view: 'who may view',
+        owner: 'owners',
+      };
+      const description = [schema.description, `For ${words[access]}.`]
+        .filter((each) => each !== undefined)
+        .join(' ');
+      const security = access === 'public' ? [] : [{ token: [] }, { session: [] }];
+      const method = [route.method].flat()[0]!.toLowerCase();
+      const operationId = `${method}${url.replaceAll(/[/:]+(\w)/g, (_, letter: string) => letter.toUpperCase())}`;
+      return { schema: { ...schema, description, security, operationId }, url };
+    },
+  });
+  for (const [name, schema] of components) server.addSchema({ ...schema, $id: name });
+}
+
+export function openApiRoute(app: Api): void {
+  app.get(
+    '/openapi.json',
+    {
+      config: { access: 'public' },
+      schema: {
+        tags: ['operation'],
+        summary: 'This document',
+        response: { 200: Type.Unsafe<object>({ type: 'object' }) },
+      },
+    },
+    () => app.swagger(),
+  );
+}

@@ -1,0 +1,62 @@
+/** What operators and their monitoring ask for: health, metrics, status. */
+import { Type } from 'typebox';
+import type { Api } from '../api.ts';
+import type { ApiContext } from '../context.ts';
+import { noFirewall } from '../http-problem.ts';
+import * as live from '../live-schemas.ts';
+import * as schemas from '../schemas.ts';
+
+const tags = ['operation'];
+
+/** Beside `/v1`, and for everybody: whoever watches the gateway has no password. */
+export function monitoringRoutes(app: Api, { controlPlane, metrics }: ApiContext): void {
+  app.get(
+    '/healthz',
+    {
+      config: { access: 'public' },
+      schema: {
+        tags,
+        summary: 'Whether packets are judged: 200, else 503',
+        response: { 200: live.health, 503: live.health },
+      },
+    },
+    (_request, reply) => {
+      const { healthy, epoch, reloadError } = controlPlane.health();
+      if (!healthy) reply.code(503);
+      return { status: healthy ? ('ok' as const) : ('failed' as const), epoch, reloadError };
+    },
+  );
+
+  app.get(
+    '/metrics',
+    {
+      config: { access: 'public' },
+      schema: {
+        tags,
+        summary: 'Metrics, for Prometheus',
+        produces: ['text/plain'],
+        response: { 200: Type.String(), ...schemas.problems },
+      },
+    },
+    async (_request, reply) => {
+      if (metrics === undefined) throw noFirewall('metrics');
+      const text = await metrics.metrics();
+      return reply.type(metrics.contentType).serializer(String).send(text);
+    },
+  );
+}
+
+export function statusRoutes(app: Api, { controlPlane }: ApiContext): void {
+  app.get(
+    '/status',
+    {
+      config: { access: 'view' },
+      schema: {
+        tags,
+        summary: 'What is running, and what is wrong',
+        response: { 200: live.status, ...schemas.problems },
+      },
+    },
+    () => controlPlane.status(),
+  );
+}

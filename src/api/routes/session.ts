@@ -1,0 +1,116 @@
+/** Log in, who am I, log out. */
+import { Type } from 'typebox';
+import { identityOf, mayAccess, sessionCookie, stranger } from '../access.ts';
+import type { Identity } from '../access.ts';
+import type { Api, Request } from '../api.ts';
+import type { ApiContext } from '../context.ts';
+import { HttpProblem } from '../http-problem.ts';
+import * as schemas from '../schemas.ts';
+import { throttled } from './users.ts';
+import type { UserRouteOptions } from './users.ts';
+
+const tags = ['session'];
+const cookiePath = { path: '/' };
+
+export function sessionRoutes(app: Api, context: ApiContext, options: UserRouteOptions): void {
+  const { store } = context;
+  const { sessions } = options;
+  loginRoute(app, context, options);
+
+  app.get(
+    '/session',
+    {
+      config: { access: 'anyone' },
+      schema: {
+        tags,
+        summary: 'Who am I, and what may I?',
+        response: { 200: schemas.session, ...schemas.problems },
+      },
+    },
+    (request) => sessionView(identityOf(request)),
+  );
+
+  app.delete(
+    '/session',
+    {
+      config: { access: 'anyone' },
+      schema: {
+        tags,
+        summary: 'Log out',
+        response: { 204: Type.Null(), ...schemas.problems },
+      },
+    },
+    async (request, reply) => {
+      const { session, actor } = identityOf(request);
+      if (session !== undefined) {
+        sessions.end(session.id);
+        await store.audit.append({ actor, action: 'logout', result: 'ok', target: [actor.name] });
+      }
+      return reply.clearCookie(sessionCookie, cookiePath).code(204).send(null);
+    },
+  );
+}
+
+function loginRoute(app: Api, { store }: ApiContext, options: UserRouteOptions): void {
+  const { sessions, throttle } = options;
+  app.post(
+    '/session',
+    {
+      config: { access: 'public' },
+      schema: {
+        tags,
+        summary: 'Log in: the answer has a cookie',
+        body: Type.Object(
+          {
+            name: Type.String({ title: 'a name', maxLength: 63 }),
+            password: Type.String({ title: 'a password', maxLength: 4096 }),
+          },
+          { additionalProperties: false },
+        ),
+        response: { 200: schemas.session, ...schemas.problems },
+      },
+    },
+    async (request, reply) => {
+      const { name, password } = request.body;
+      const audited = { actor: stranger(request, name), action: 'login', target: [name] };
+      const user = await throttled(throttle, request, name, () =>
+        store.users.verifyPassword(name, password),
+      );
+      if (user === undefined) {
+        await store.audit.append({ ...audited, result: 'denied' });
+        throw new HttpProblem('unauthenticated', 'the name or the password is wrong');
+      }
+      await store.audit.append({ ...audited, result: 'ok' });
+      const { id, endsMs } = sessions.begin(user);
+      reply.setCookie(sessionCookie, id, {
+        ...cookiePath,
+        httpOnly: true,
+        sameSite: 'strict',
+        secure: isSecure(request),
+      });
+      const { actor } = audited;
+      return sessionView({ actor, role: user.role, via: 'session', session: { id, endsMs } });
+    },
+  );
+}
+
+function sessionView({ actor, role, via, session }: Identity): {
+  name: string;
+  role: Identity['role'];
+  via: string;
+  may: { view: boolean; change: boolean };
+  expires?: string;
+} {
+  return {
+    name: actor.name,
+    role,
+    via,
+    may: { view: mayAccess(role, 'view'), change: mayAccess(role, 'owner') },
+    ...(session !== undefined && { expires: new Date(session.endsMs).toISOString() }),
+  };
+}
+
+/** Whether the browser speaks TLS, to us or to a proxy in front: then it says so in its Origin, which was checked. */
+function isSecure({ protocol, headers }: Request): boolean {
+  return protocol === 'https' || (headers.origin?.startsWith('https:') ?? false);
+}

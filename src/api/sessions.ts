@@ -1,0 +1,71 @@
+/**
+ * Who has logged in with a password, for browsers: an id in a cookie, and here the SHA-256 of it, so that what is in memory
+ * is no key. A session ends after 30 minutes without a request, after 12 hours in any case, when it is logged out, and when
+ * its user's revision changes (role, password or tokens; or the user is gone). It does not survive a restart.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import type { User } from '../store/store.ts';
+
+export const idleMs: number = 30 * 60_000;
+export const lifetimeMs: number = 12 * 60 * 60_000;
+/** Who logs in more often loses the oldest. */
+const maxSessions = 4096;
+
+interface Session {
+  readonly name: string;
+  revision: string;
+  readonly endsMs: number;
+}
+
+export class Sessions {
+  readonly #sessions: LRUCache<string, Session>;
+  readonly #now: () => number;
+
+  /** @param now in ms since 1970 */
+  constructor(now: () => number) {
+    this.#now = now;
+    this.#sessions = new LRUCache({
+      max: maxSessions,
+      ttl: idleMs,
+      updateAgeOnGet: true,
+      perf: { now },
+      ttlResolution: 0,
+    });
+  }
+
+  /** @returns the id, which is the secret, and when the session ends at the latest */
+  begin(user: User): { readonly id: string; readonly endsMs: number } {
+    const id = randomBytes(32).toString('base64url');
+    const endsMs = this.#now() + lifetimeMs;
+    this.#sessions.set(keyOf(id), { name: user.name, revision: user.revision, endsMs });
+    return { id, endsMs };
+  }
+
+  /** The user of a session that goes on; whatever else the id names is ended. */
+  find(id: string, users: readonly User[]): { user: User; endsMs: number } | undefined {
+    const key = keyOf(id);
+    const session = this.#sessions.get(key);
+    if (session === undefined) return undefined;
+    const user = users.find(({ name }) => name === session.name);
+    if (user?.revision === session.revision && this.#now() < session.endsMs) {
+      return { user, endsMs: session.endsMs };
+    }
+    this.#sessions.delete(key);
+    return undefined;
+  }
+
+  /** The user has changed himself in this session: it goes on, and his others end. */
+  renew(id: string, revision: string): void {
+    const session = this.#sessions.get(keyOf(id));
+    if (session !== undefined) session.revision = revision;
+  }
+
+  end(id: string): void {
+    this.#sessions.delete(keyOf(id));
+  }
+}
+
+function keyOf(id: string): string {
+  return createHash('sha256').update(id).digest('hex');
+}

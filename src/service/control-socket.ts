@@ -1,0 +1,55 @@
+/**
+ * The control socket: a file that only its owner and group can open. Whoever opens it may do everything, so it is made
+ * closed to others from its first moment on.
+ *
+ * A firewall that was killed leaves its file behind. It is removed if nobody answers on it; one that is answered on is
+ * another firewall's, and stays.
+ */
+import { once } from 'node:events';
+import { chmod, lstat, unlink } from 'node:fs/promises';
+import { connect } from 'node:net';
+import type { Api } from '../api/api.ts';
+
+const mode = 0o660;
+
+/** @throws Error in words */
+export async function listenOnSocket(api: Api, path: string): Promise<void> {
+  await removeStale(path);
+  const before = process.umask(0o177);
+  try {
+    await api.listen({ path });
+  } catch (error) {
+    throw new Error(`${path}: ${reasonOf(error)}`, { cause: error });
+  } finally {
+    process.umask(before);
+  }
+  await chmod(path, mode);
+}
+
+async function removeStale(path: string): Promise<void> {
+  const found = await lstat(path).catch(() => undefined);
+  if (found === undefined) return;
+  if (!found.isSocket()) throw new Error(`${path} is there already, and no socket`);
+  const socket = connect(path);
+  try {
+    await once(socket, 'connect');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ECONNREFUSED') await unlink(path);
+    else if (code !== 'ENOENT') throw new Error(`${path}: ${reasonOf(error)}`, { cause: error });
+    return;
+  } finally {
+    socket.destroy();
+  }
+  throw new Error(`${path} is the socket of another firewall that is running`);
+}
+
+function reasonOf(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const words: Record<string, string> = {
+    EACCES: 'permission denied',
+    ENOENT: 'its directory does not exist',
+    EADDRINUSE: 'it is in use',
+  };
+  return words[code ?? ''] ?? message;
+}

@@ -1,0 +1,118 @@
+/** The live side of a firewall that has seen little: what a test of the API needs of it, and notes of what it was asked. */
+import { PassThrough } from 'node:stream';
+import type { Readable } from 'node:stream';
+import type {
+  CaptureOptions,
+  Drop,
+  DropQuery,
+  Drops,
+  Flow,
+  FlowPage,
+  FlowQuery,
+  LiveVerdict,
+  Observer,
+  RuleHits,
+  ServerTotals,
+  Totals,
+} from '../../src/api/context.ts';
+import { dropReasonNames } from '../../src/wire/drop-reason.ts';
+
+const traffic = { packets: 2, bytes: 120 };
+const judged = { passed: traffic, dropped: traffic };
+
+export const flow: Flow = {
+  id: '7-1',
+  protocol: 'tcp',
+  state: 'established',
+  source: '198.51.100.7',
+  destination: '10.0.0.2',
+  sourcePort: 40_000,
+  destinationPort: 443,
+  destinationServer: 'web-1',
+  original: traffic,
+  reply: traffic,
+  ageSeconds: 12.5,
+  idleSeconds: 0.1,
+  expiresSeconds: 432_000,
+  epoch: 1,
+};
+
+export function drop(id: number, reason = 'no-inbound-rule'): Drop {
+  return {
+    ...{ id, reason, at: '2030-01-31T12:00:00.000Z', direction: 'inbound', protocol: 'tcp' },
+    ...{ source: '198.51.100.7', destination: '10.0.0.2', sourcePort: 40_000 },
+    ...{ destinationPort: 23, tcpFlags: 'S', destinationServer: 'web-1', bytes: 60, epoch: 1 },
+  };
+}
+
+class FakeDrops implements Drops {
+  readonly listeners: Set<(drop: Drop) => void> = new Set<(drop: Drop) => void>();
+  readonly queries: DropQuery[] = [];
+  past: Drop[] = [drop(1), drop(2, 'martian-source')];
+
+  recent(query: DropQuery, limit: number): readonly Drop[] {
+    this.queries.push(query);
+    const found = this.past.filter(
+      ({ reason }) => query.reason === undefined || reason === query.reason,
+    );
+    return limit === 0 ? [] : found.slice(-limit);
+  }
+
+  subscribe(_query: DropQuery, listener: (drop: Drop) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  emit(each: Drop): void {
+    for (const listener of this.listeners) listener(each);
+  }
+}
+
+export class FakeObserver implements Observer {
+  readonly drops: FakeDrops = new FakeDrops();
+  readonly flowQueries: FlowQuery[] = [];
+  readonly captures: { options: CaptureOptions; stream: PassThrough }[] = [];
+  live: LiveVerdict | undefined;
+  cut = 3;
+
+  flows(query: FlowQuery): Promise<FlowPage> {
+    this.flowQueries.push(query);
+    return Promise.resolve({ flows: [flow], total: 1 });
+  }
+
+  killFlow(id: string): Promise<boolean> {
+    return Promise.resolve(id === flow.id);
+  }
+
+  countCut(): Promise<number> {
+    return Promise.resolve(this.cut);
+  }
+
+  /** The first rule of each template has been hit five times. */
+  ruleHits(): RuleHits {
+    return { of: (template, direction) => (template === 'web' && direction === 'inbound' ? 5 : 0) };
+  }
+
+  totals(): Totals {
+    return {
+      ...judged,
+      drops: Object.fromEntries(dropReasonNames.slice(1).map((name) => [name, 0])),
+      flows: { count: 1, capacity: 1024, opened: 9, cut: 0 },
+    };
+  }
+
+  serverTotals(): Promise<ReadonlyMap<string, ServerTotals>> {
+    return Promise.resolve(new Map([['web-1', { inbound: judged, outbound: judged }]]));
+  }
+
+  capture(options: CaptureOptions): Readable {
+    const stream = new PassThrough();
+    this.captures.push({ options, stream });
+    stream.end(Buffer.from([0x0a, 0x0d, 0x0d, 0x0a]));
+    return stream;
+  }
+
+  explainLive(): Promise<LiveVerdict | undefined> {
+    return Promise.resolve(this.live);
+  }
+}
