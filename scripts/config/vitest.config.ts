@@ -4,9 +4,15 @@ import { defineConfig } from 'vitest/config';
 const scenarios = { fileParallelism: false, testTimeout: 120_000, hookTimeout: 120_000 };
 
 /** What does not depend on the number of queues; and the tests that need two. */
-const withoutQueues = ['demo', 'gateway', 'kernel-oracle', 'nft-export', 'run-command'].map(
-  (name) => `test/netns/${name}.test.ts`,
-);
+const withoutQueues = [
+  'control-plane',
+  'demo',
+  'gateway',
+  'kernel-oracle',
+  'nft-export',
+  'replay',
+  'run-command',
+].map((name) => `test/netns/${name}.test.ts`);
 const twoQueues = 'test/netns/queues.test.ts';
 
 export default defineConfig({
