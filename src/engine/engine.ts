@@ -10,13 +10,13 @@
  */
 import { trackIcmp, trackUdp } from '../flow/datagram-track.ts';
 import { isIcmpRequest, noIcmpQuery } from '../flow/icmp-query.ts';
-import { Control } from '../flow/flow-memory.ts';
 import type { FlowMemory } from '../flow/flow-memory.ts';
 import { Direction, Hot, StateBits, hotShift, noFlow } from '../flow/flow-record.ts';
 import type { FlowIndex } from '../flow/flow-record.ts';
 import { FlowTable } from '../flow/flow-table.ts';
 import type { FlowTableLimits } from '../flow/flow-table.ts';
 import type { FragmentMemory } from '../flow/fragment-memory.ts';
+import { addDropped, originalSlot, replySlot } from '../flow/server-totals.ts';
 import { FragmentStore, fragmentCompletes, fragmentHeld } from '../flow/fragments.ts';
 import { TcpTracker, tcpReopen } from '../flow/tcp-track.ts';
 import type { TcpTrackerOptions } from '../flow/tcp-track.ts';
@@ -27,10 +27,15 @@ import { Icmp, IcmpType, Ipv4, Protocol, VnetHeader } from '../wire/headers.ts';
 import { Packet } from '../wire/packet.ts';
 import { parseQuoted } from '../wire/parse-quoted.ts';
 import { parseTransport } from '../wire/parse.ts';
+import { CaptureVerdict } from './capture-ring.ts';
+import type { CaptureRingWriter } from './capture-ring.ts';
 import { Counter, evictionCounterCount, trafficIndex } from './counters.ts';
 import { EventRingWriter } from './event-ring.ts';
+import { FlowReview } from './flow-review.ts';
 import { firstList, firstState, turned } from './flow-start.ts';
 import { LookAhead, kindOf, windowLength } from './look-ahead.ts';
+
+export { ReloadMode } from './flow-review.ts';
 
 /** The memory of a batch, as the TUN device fills it. Offsets point at virtio headers. */
 export interface PacketBatch {
@@ -57,16 +62,6 @@ export interface EngineOptions {
   readonly tcp: TcpTrackerOptions;
 }
 
-/** What a policy change does to flows that the new policy does not allow. */
-export const ReloadMode = {
-  /** Ends them on their next packet. */
-  cut: 0,
-  /** Lets them live as long as they do. */
-  keep: 1,
-  /** Lets them live until a deadline, then cuts. */
-  drain: 2,
-} as const;
-
 /** A fragment that waits for the rest of its datagram: neither passed nor dropped yet. */
 const held = -1;
 
@@ -86,11 +81,14 @@ export class Engine {
   readonly #counters: Float64Array;
   readonly #events: EventRingWriter;
   readonly #ahead: LookAhead;
+  readonly #review: FlowReview;
+  readonly #serverTotals: Float64Array;
+  readonly #capture: CaptureRingWriter | undefined;
+  /** Which verdicts of this batch are captured (CaptureVerdict). */
+  #capturing = 0;
+  /** 1 while packets that pass are looked at once more as well, 0 while only drops are: see `#note`. */
+  #noted = 0;
   #policy: Policy;
-  #reloadMode: number = ReloadMode.cut;
-  #drainUntilMs = 0;
-  /** A flow was met that the policy forbids and draining lets live: the sweep comes back for it. */
-  #spared = false;
   /** Direction of the packet in hand. */
   #direction: number = Direction.none;
   #nowMs = 0;
@@ -111,6 +109,7 @@ export class Engine {
     events: SharedArrayBuffer,
     policy: Policy,
     options: EngineOptions,
+    capture?: CaptureRingWriter,
   ) {
     this.#batch = batch;
     this.#words = new Uint16Array(
@@ -126,23 +125,22 @@ export class Engine {
     this.#ahead = new LookAhead(this.table);
     this.#tcp = new TcpTracker(this.table, options.tcp);
     this.#events = new EventRingWriter(events);
+    const { serverTotals } = memory.flows;
+    this.#serverTotals = new Float64Array(serverTotals, 0, serverTotals.byteLength >> 3);
+    this.#capture = capture;
     this.#policy = policy;
+    this.#review = new FlowReview(this.table, this.#counters, policy);
   }
 
   /**
    * Takes a new policy between two batches.
    *
-   * @param mode {@link ReloadMode}
+   * @param mode ReloadMode of flow-review.ts
    * @param drainUntilMs with `drain`: until when
    */
   setPolicy(policy: Policy, mode: number, drainUntilMs: number): void {
     this.#policy = policy;
-    this.#reloadMode = mode;
-    this.#drainUntilMs = drainUntilMs;
-    this.#spared = false;
-    const control = this.table.control;
-    control[Control.sweepCursor] = 1;
-    control[Control.sweepRemaining] = control[Control.firstFresh]! - 1;
+    this.#review.setPolicy(policy, mode, drainUntilMs);
   }
 
   /**
@@ -156,6 +154,7 @@ export class Engine {
     this.#nowMs = nowMs;
     this.#slots = count;
     this.#spareUsed = 0;
+    if (this.#capture !== undefined) this.#beginCapture(this.#capture);
     for (let first = 0; first < count; first += windowLength) {
       const inWindow = count - first < windowLength ? count - first : windowLength;
       ahead.fill(bytes, this.#words, offsets, lengths, first, inWindow, nowMs);
@@ -188,7 +187,29 @@ export class Engine {
     const traffic = trafficIndex(this.#direction, packet.protocol, pass);
     counters[Counter.packets + traffic]! += 1;
     counters[Counter.bytes + traffic]! += packet.totalLength;
-    if (pass === 0) this.#countDrop(reason, packet);
+    if (pass <= this.#noted) this.#note(slot, packet, reason);
+  }
+
+  /** What is not done for every packet: counts a drop, captures what is captured. */
+  #note(slot: number, packet: Packet, reason: number): void {
+    if (reason !== DropReason.none) this.#countDrop(reason, packet);
+    if (this.#capturing !== 0) this.#captureSlot(slot, packet, reason);
+  }
+
+  #beginCapture(capture: CaptureRingWriter): void {
+    this.#capturing = capture.begin();
+    this.#noted = this.#capturing === 0 ? 0 : 1;
+  }
+
+  /** Gives a packet of the batch to the capture that is running. */
+  #captureSlot(slot: number, packet: Packet, reason: number): void {
+    const verdict = reason === DropReason.none ? CaptureVerdict.passed : CaptureVerdict.dropped;
+    if ((this.#capturing & verdict) === 0) return;
+    const { bytes, offsets, lengths } = this.#batch;
+    const at = offsets[slot]! + VnetHeader.length;
+    const length = lengths[slot]! - VnetHeader.length;
+    const servers = this.#policy.slotsOf(packet.srcAddr, packet.dstAddr);
+    this.#capture!.write(bytes, at, length, reason, this.#direction, servers);
   }
 
   /** Housekeeping, a few times a second. */
@@ -197,11 +218,20 @@ export class Engine {
     this.#direction = Direction.none;
     this.table.expire(nowMs, expirePerTick);
     this.#fragments.expire(nowMs);
-    this.#sweep(sweepPerTick);
+    this.#review.sweep(sweepPerTick, nowMs);
   }
 
   /** Counts fragments that were held and are given up (FragmentDropCounter). */
-  countFragments(reason: number, protocol: number, packets: number, bytes: number): void {
+  countFragments(
+    reason: number,
+    protocol: number,
+    srcAddr: number,
+    dstAddr: number,
+    packets: number,
+    bytes: number,
+  ): void {
+    const servers = this.#policy.slotsOf(srcAddr, dstAddr);
+    addDropped(this.#serverTotals, originalSlot(servers), replySlot(servers), packets, bytes);
     this.#counters[Counter.drops + reason]! += packets;
     const traffic = trafficIndex(this.#direction, protocol, 0);
     this.#counters[Counter.packets + traffic]! += packets;
@@ -210,11 +240,16 @@ export class Engine {
 
   #countDrop(reason: number, packet: Packet): void {
     this.#counters[Counter.drops + reason]! += 1;
+    const policy = this.#policy;
+    const servers = policy.slotsOf(packet.srcAddr, packet.dstAddr);
+    const { totalLength } = packet;
+    addDropped(this.#serverTotals, originalSlot(servers), replySlot(servers), 1, totalLength);
     const detail =
       packet.protocol === Protocol.icmp
         ? (packet.icmpType << 8) | packet.icmpCode
         : packet.tcpFlags;
-    this.#events.write(reason, packet, detail, this.#direction, this.#policy.epoch, this.#nowMs);
+    const direction = this.#direction;
+    this.#events.write(reason, packet, detail, direction, policy.epoch, servers, this.#nowMs);
   }
 
   /** A packet with a well-formed L4 header, its kind and its tuple's hash. */
@@ -259,7 +294,9 @@ export class Engine {
       reason = DropReason.fragmentMemory;
     if (reason !== DropReason.none) {
       const fragments = store.heldCount(datagram);
-      this.countFragments(reason, packet.protocol, fragments, store.heldBytes(datagram));
+      const heldBytes = store.heldBytes(datagram);
+      const { protocol, srcAddr, dstAddr } = packet;
+      this.countFragments(reason, protocol, srcAddr, dstAddr, fragments, heldBytes);
       store.release(datagram);
       return reason;
     }
@@ -267,6 +304,7 @@ export class Engine {
     offsets[this.#slots] = offsets[slot]!;
     lengths[this.#slots] = lengths[slot]!;
     this.#batch.verdicts[this.#slots] = 1;
+    if (this.#capturing !== 0) this.#captureSlot(this.#slots, packet, reason);
     this.#slots++;
     const traffic = trafficIndex(this.#direction, packet.protocol, 1);
     this.#counters[Counter.packets + traffic]! += 1;
@@ -294,6 +332,7 @@ export class Engine {
       offsets[this.#slots] = at;
       lengths[this.#slots] = length;
       verdicts[this.#slots] = 1;
+      if (this.#capturing !== 0) this.#captureSlot(this.#slots, packet, DropReason.none);
       this.#slots++;
       this.#spareUsed += length;
     }
@@ -340,13 +379,13 @@ export class Engine {
     const original =
       (table.hot[record + Hot.state]! & StateBits.directionMask) >> StateBits.directionShift;
     this.#direction = turned(original, sender ^ 1);
-    if (table.hot[record + Hot.epoch] !== this.#policy.epoch && !this.#stillAllowed(flow)) {
-      this.#cut(flow);
+    if (table.hot[record + Hot.epoch] !== this.#policy.epoch && this.#isCut(flow)) {
       return DropReason.policyCut;
     }
     if (quoted.protocol === Protocol.tcp && !this.#tcp.isUnderWay(flow, sender, quoted.sequence)) {
       return DropReason.icmpError;
     }
+    table.accountBeside(flow, sender ^ 1, packet.totalLength);
     return DropReason.none;
   }
 
@@ -359,23 +398,19 @@ export class Engine {
       (state & StateBits.directionMask) >> StateBits.directionShift,
       direction,
     );
-    if (table.hot[record + Hot.epoch] !== this.#policy.epoch && !this.#stillAllowed(flow)) {
-      this.#cut(flow);
+    if (table.hot[record + Hot.epoch] !== this.#policy.epoch && this.#isCut(flow)) {
       return DropReason.policyCut;
     }
     let reason: number = DropReason.none;
     if (packet.protocol === Protocol.tcp) {
       reason = this.#tcp.track(flow, direction, packet, this.#bytes, this.#nowMs);
-      if (reason === tcpReopen) {
-        table.remove(flow);
-        // The same tuple again, now without a flow: the policy is asked anew.
-        const { srcAddr, srcPort, dstAddr, dstPort } = packet;
-        table.lookup(kind, srcAddr, srcPort, dstAddr, dstPort, this.#nowMs);
-        return this.#judgeNew(packet, kind);
-      }
+      if (reason === tcpReopen) return this.#reopen(flow, packet, kind);
       if (reason !== DropReason.none) return reason;
       // An RST may have ended the flow.
-      if (table.hot[record + Hot.state] === 0) return DropReason.none;
+      if (table.hot[record + Hot.state] === 0) {
+        table.accountBeside(flow, direction, packet.totalLength);
+        return DropReason.none;
+      }
     } else if (packet.protocol === Protocol.udp) {
       trackUdp(table, flow, direction, this.#nowMs);
     } else {
@@ -383,6 +418,14 @@ export class Engine {
     }
     table.account(flow, direction, packet.totalLength);
     return reason;
+  }
+
+  /** A SYN behind a connection that is over: the same tuple again, now without a flow, and the policy is asked anew. */
+  #reopen(flow: FlowIndex, packet: Packet, kind: number): number {
+    const { srcAddr, srcPort, dstAddr, dstPort } = packet;
+    this.table.remove(flow);
+    this.table.lookup(kind, srcAddr, srcPort, dstAddr, dstPort, this.#nowMs);
+    return this.#judgeNew(packet, kind);
   }
 
   /** A packet without a flow: may the policy admit it, and may it open one? */
@@ -416,10 +459,12 @@ export class Engine {
       firstList(protocol),
       this.#direction,
       policy.epoch,
+      policy.matchedSlots(),
       this.#nowMs,
     );
     if (flow === noFlow) return table.refusal;
     this.#counters[Counter.flowsOpened]! += 1;
+    policy.countHits();
     if (protocol === Protocol.tcp) {
       const bytes = this.#bytes;
       this.#tcp.open(flow, packet, bytes);
@@ -433,54 +478,10 @@ export class Engine {
     return DropReason.none;
   }
 
-  /** Judges a flow of an older epoch again, by the packet that would open it. */
-  #stillAllowed(flow: FlowIndex): boolean {
-    const hot = this.table.hot;
-    const record = flow << hotShift;
-    if (this.#reloadMode !== ReloadMode.keep) {
-      const allowed = this.#policy.match(
-        hot[record + Hot.kind]! & 0xff,
-        hot[record + Hot.originalAddr]!,
-        hot[record + Hot.replyAddr]!,
-        hot[record + Hot.ports]! & 0xffff,
-      );
-      if (allowed !== MatchResult.allowed) {
-        if (this.#reloadMode !== ReloadMode.drain) return false;
-        if (((this.#nowMs - this.#drainUntilMs) | 0) >= 0) return false;
-        this.#spared = true;
-        return true;
-      }
-    }
-    hot[record + Hot.epoch] = this.#policy.epoch;
+  /** Judges a flow of an older epoch again; true if that was its end. */
+  #isCut(flow: FlowIndex): boolean {
+    if (this.#review.stillAllowed(flow, this.#nowMs)) return false;
+    this.#review.cut(flow);
     return true;
-  }
-
-  #cut(flow: FlowIndex): void {
-    this.table.remove(flow);
-    this.#counters[Counter.flowsCut]! += 1;
-  }
-
-  /** Visits flows of older epochs that no packet has come for. */
-  #sweep(budget: number): void {
-    const { control, hot } = this.table;
-    const epoch = this.#policy.epoch;
-    let remaining = control[Control.sweepRemaining]!;
-    if (remaining === 0) return;
-    let flow = control[Control.sweepCursor]! as FlowIndex;
-    for (let visited = 0; visited < budget && remaining > 0; visited++) {
-      const record = flow << hotShift;
-      const inUse = (hot[record + Hot.state]! & StateBits.inUse) !== 0;
-      if (inUse && hot[record + Hot.epoch] !== epoch && !this.#stillAllowed(flow)) this.#cut(flow);
-      flow = (flow + 1) as FlowIndex;
-      remaining--;
-    }
-    // A round that met none of them is the last one. The clock does not say so: a round takes several ticks.
-    if (remaining === 0 && this.#spared) {
-      this.#spared = false;
-      remaining = control[Control.firstFresh]! - 1;
-      flow = 1 as FlowIndex;
-    }
-    control[Control.sweepCursor] = flow;
-    control[Control.sweepRemaining] = remaining;
   }
 }

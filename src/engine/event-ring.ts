@@ -25,6 +25,8 @@ export const EventWord = {
   length: 7,
   direction: 8,
   epoch: 9,
+  /** Slots of the servers at both ends: destination in the low half, source in the high half (Policy.slotsOf). */
+  servers: 10,
 } as const;
 
 /** @param records a power of two */
@@ -47,6 +49,7 @@ export class EventRingWriter {
     detail: number,
     direction: number,
     epoch: number,
+    servers: number,
     nowMs: number,
   ): void {
     const words = this.#words;
@@ -62,6 +65,7 @@ export class EventRingWriter {
     words[at + EventWord.length] = packet.totalLength;
     words[at + EventWord.direction] = direction;
     words[at + EventWord.epoch] = epoch;
+    words[at + EventWord.servers] = servers;
     Atomics.store(words, 0, (count + 1) | 0);
   }
 }

@@ -5,6 +5,7 @@
  * shared memory is zero and stays untouched until a flow needs it: an empty table costs address space only.
  */
 import { coldWords, flowStateCount, hotWords } from './flow-record.ts';
+import { serverSlotCount, serverTotalsLength } from './server-totals.ts';
 
 /** Buckets of the per-server share: addresses are spread over them by hash, and share a bucket at worst. */
 export const shareBucketCount = 65_536;
@@ -31,6 +32,8 @@ export const Control = {
   sweepRemaining: 4,
   /** Where the search for a flow of a full share has got to. */
   shareProbe: 5,
+  /** Records below this one were counted by the walk that adds up servers' totals (server-totals.ts); 0 = no walk. */
+  countedBelow: 6,
   /** Per list (16 of them): head (oldest), tail, length, and the timeout in force in ms. */
   head: 16,
   tail: 32,
@@ -51,6 +54,8 @@ export interface FlowMemory {
   readonly control: SharedArrayBuffer;
   /** Flows per share bucket. */
   readonly shares: SharedArrayBuffer;
+  /** See server-totals.ts. */
+  readonly serverTotals: SharedArrayBuffer;
   /** Key of the tuple hash. */
   readonly hashKey: readonly [number, number];
 }
@@ -71,6 +76,7 @@ export function createFlowMemory(capacity: number, hashKey: readonly [number, nu
     buckets: pageAligned(bucketCount * 4),
     control: new SharedArrayBuffer(controlWords * 4),
     shares: new SharedArrayBuffer(shareBucketCount * 4),
+    serverTotals: pageAligned(serverTotalsLength(serverSlotCount)),
     hashKey: [hashKey[0] | 0, hashKey[1] | 0],
   };
   new Int32Array(memory.control)[Control.firstFresh] = 1;

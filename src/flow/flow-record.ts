@@ -1,11 +1,11 @@
 /**
- * How one flow lies in memory: 64 bytes that a packet's lookup and state machine touch (one cache line), and 56 for
+ * How one flow lies in memory: 64 bytes that a packet's lookup and state machine touch (one cache line), and 60 for
  * accounting, list links and TCP's memory of the last segment. Records are named by index; index 0 is nobody.
  *
  *     hot   16 x 32 bit   key, chain, state, last refresh, epoch, TCP window edges
- *     cold  14 x 32 bit   list links, creation, TCP memory of the last segment, packet and byte counts
+ *     cold  15 x 32 bit   list links, creation, TCP memory of the last segment, packet and byte counts, servers
  *
- * With its 32-bit hash bucket a flow costs 124 bytes. Times are milliseconds of the engine's clock, wrapping at 2^32:
+ * With its 32-bit hash bucket a flow costs 128 bytes. Times are milliseconds of the engine's clock, wrapping at 2^32:
  * compare them by difference.
  */
 
@@ -46,7 +46,7 @@ export const Hot = {
   listed: 15,
 } as const;
 
-export const coldWords = 14;
+export const coldWords = 15;
 
 export const Cold = {
   previous: 0,
@@ -64,6 +64,8 @@ export const Cold = {
   bytes: 11,
   /** Bits 32 to 47 of the bytes: original in the low half, reply in the high half. */
   bytesHigh: 13,
+  /** Slots of its servers (server-totals.ts): that of the reply address in the low half, of the original one in the high half. */
+  servers: 14,
 } as const;
 
 /** Fields of {@link Hot.state}. */
@@ -110,6 +112,17 @@ export const TcpBits = {
   expectChallengeAck: 0x4000000,
   simultaneousOpen: 0x8000000,
 } as const;
+
+/** Packets of a direction, modulo 2^32. */
+export function flowPackets(cold: Int32Array, coldRecord: number, direction: number): number {
+  return cold[coldRecord + Cold.packets + direction]! >>> 0;
+}
+
+/** Bytes of a direction, modulo 2^48. */
+export function flowBytes(cold: Int32Array, coldRecord: number, direction: number): number {
+  const high = (cold[coldRecord + Cold.bytesHigh]! >>> (direction << 4)) & 0xffff;
+  return high * 0x100000000 + (cold[coldRecord + Cold.bytes + direction]! >>> 0);
+}
 
 /** State codes; the first ten are conntrack's TCP states in its order. */
 export const FlowState = {

@@ -14,18 +14,16 @@
  */
 import { DropReason } from '../wire/drop-reason.ts';
 import type { DropReasonCode } from '../wire/drop-reason.ts';
+import { Eviction, shareOf } from './eviction.ts';
 import {
   EvictionClass,
   adaptiveFactor,
-  evictionClassCount,
   evictionClassOfList,
   flowListCount,
-  listsOfClass,
-  protectedIdleMs,
   relistIntervalMs,
   timeoutOfList,
 } from './flow-lists.ts';
-import { Control, goldenRatio, shareBucket, wordsOf } from './flow-memory.ts';
+import { Control, shareBucket, wordsOf } from './flow-memory.ts';
 import type { FlowMemory } from './flow-memory.ts';
 import {
   Cold,
@@ -39,14 +37,10 @@ import {
 } from './flow-record.ts';
 import type { FlowIndex } from './flow-record.ts';
 import { halfSipHash } from './hash.ts';
+import { addPassed, retire } from './server-totals.ts';
 
 /** With as many buckets as flows and a keyed hash, a longer chain does not happen by chance. */
 export const maxChainLength = 32;
-
-/** How many of the oldest flows of each list are looked at to find one of the server that is over its share. */
-const shareScanLength = 16;
-/** Then, how many records anywhere: with a share of a twentieth of the table 19 of 20 searches find one. */
-const shareProbes = 64;
 
 export interface FlowTableLimits {
   /** Configured timeouts in ms by timeout number (timeouts.ts). */
@@ -75,7 +69,8 @@ export class FlowTable {
   readonly #serverShare: number;
   readonly #key0: number;
   readonly #key1: number;
-  readonly #counters: FlowTableCounters;
+  readonly #eviction: Eviction;
+  readonly #totals: Float64Array;
 
   /** After a hit of `lookup`: 0 if the packet goes in the flow's original direction, 1 if it is a reply. */
   direction = 0;
@@ -94,7 +89,8 @@ export class FlowTable {
     this.#serverShare = limits.serverShare;
     this.#key0 = memory.hashKey[0];
     this.#key1 = memory.hashKey[1];
-    this.#counters = counters;
+    this.#eviction = new Eviction(this, counters.evictions);
+    this.#totals = new Float64Array(memory.serverTotals, 0, memory.serverTotals.byteLength >> 3);
     this.configuredMs = new Int32Array(flowListCount);
     for (let list = 0; list < flowListCount; list++) {
       this.configuredMs[list] = limits.timeoutsMs[timeoutOfList[list]!]!;
@@ -183,7 +179,8 @@ export class FlowTable {
    * Opens a flow for the tuple of the `lookup` before, on which no other call may have come between.
    *
    * @param state state code, @param list where it waits, @param direction {@link Direction} of the packet
-   * @returns the new flow, zeroed but for its key, state, times and epoch; or `noFlow`, and `refusal` says why
+   * @param servers see Cold.servers
+   * @returns the new flow, zeroed but for its key, state, times, epoch and servers; or `noFlow`, and `refusal` says why
    */
   insert(
     kind: number,
@@ -195,14 +192,18 @@ export class FlowTable {
     list: number,
     direction: number,
     epoch: number,
+    servers: number,
     nowMs: number,
   ): FlowIndex {
     const share = shareBucket(direction === Direction.inbound ? dstAddr : srcAddr);
-    if (this.#shares[share]! >= this.#serverShare && !this.#evictOfShare(share, nowMs)) {
+    if (
+      this.#shares[share]! >= this.#serverShare &&
+      !this.#eviction.makeRoomInShare(share, nowMs)
+    ) {
       this.refusal = DropReason.serverShare;
       return noFlow;
     }
-    if (this.used >= this.capacity && !this.#evict(nowMs)) {
+    if (this.used >= this.capacity && !this.#eviction.makeRoom(nowMs)) {
       this.refusal = DropReason.tableFull;
       return noFlow;
     }
@@ -230,6 +231,7 @@ export class FlowTable {
     hot[record + Hot.listed] = nowMs;
     hot[record + Hot.epoch] = epoch;
     this.cold[coldRecord + Cold.created] = nowMs;
+    this.cold[coldRecord + Cold.servers] = servers;
 
     hot[record + Hot.next] = this.buckets[this.#bucket]!;
     this.buckets[this.#bucket] = flow;
@@ -240,16 +242,17 @@ export class FlowTable {
     return flow;
   }
 
-  /** Takes a flow out of the table. */
+  /** Takes a flow out of the table. What it has carried goes into the totals of its servers. */
   remove(flow: FlowIndex): void {
     const hot = this.hot;
     const record = flow << hotShift;
     const state = hot[record + Hot.state]!;
+    this.#retire(flow, 1);
     this.#unlinkFromBucket(flow);
     this.#unlink(flow, (state & StateBits.listMask) >> StateBits.listShift);
     this.control[Control.stateCount + (state & StateBits.stateMask)]! -= 1;
     this.control[Control.used]! -= 1;
-    this.#shares[this.#shareOf(record)]! -= 1;
+    this.#shares[shareOf(hot, record)]! -= 1;
     hot[record + Hot.state] = 0;
     hot[record + Hot.next] = this.control[Control.freeHead]!;
     this.control[Control.freeHead] = flow;
@@ -295,12 +298,58 @@ export class FlowTable {
   account(flow: FlowIndex, direction: number, bytes: number): void {
     const cold = this.cold;
     const record = flow * coldWords;
-    cold[record + Cold.packets + direction]! += 1;
+    const packets = (cold[record + Cold.packets + direction]! + 1) | 0;
+    cold[record + Cold.packets + direction] = packets;
     const before = cold[record + Cold.bytes + direction]!;
     const after = (before + bytes) | 0;
     cold[record + Cold.bytes + direction] = after;
     // A carry of the unsigned sum turns the sign from negative to positive.
-    if (before < 0 && after >= 0) cold[record + Cold.bytesHigh]! += direction === 0 ? 1 : 0x10000;
+    const carried = before & ~after;
+    if (carried < 0 || packets === 0) this.#overflow(flow, direction, packets, carried);
+  }
+
+  /** A packet count began again, or the high half of a byte count goes up by one. */
+  #overflow(flow: FlowIndex, direction: number, packets: number, carried: number): void {
+    if (packets === 0) this.#carry(flow, direction, 2 ** 32, 0);
+    if (carried >= 0) return;
+    const at = flow * coldWords + Cold.bytesHigh;
+    const shift = direction << 4;
+    const high = ((this.cold[at]! >>> shift) + 1) & 0xffff;
+    this.cold[at] = (this.cold[at]! & ~(0xffff << shift)) | (high << shift);
+    if (high === 0) this.#carry(flow, direction, 0, 2 ** 48);
+  }
+
+  /** What does not fit into a flow's counts any more goes on in the totals of its servers. */
+  #carry(flow: FlowIndex, direction: number, packets: number, bytes: number): void {
+    const servers = this.cold[flow * coldWords + Cold.servers]!;
+    addPassed(this.#totals, servers, direction, packets, bytes, this.#isCounted(flow));
+  }
+
+  /**
+   * Counts a packet that passes because of a flow and is not one of it: an ICMP error, or the RST with which the flow has
+   * just ended, whose record is still as it was left.
+   */
+  accountBeside(flow: FlowIndex, direction: number, bytes: number): void {
+    const servers = this.cold[flow * coldWords + Cold.servers]!;
+    addPassed(this.#totals, servers, direction, 1, bytes, false);
+  }
+
+  /** Says whose flow this is from now on (Cold.servers); what it has carried so far stays with those whose it was. */
+  assign(flow: FlowIndex, servers: number): void {
+    const at = flow * coldWords + Cold.servers;
+    if (this.cold[at] === servers) return;
+    this.#retire(flow, 1);
+    this.cold[at] = servers;
+    this.#retire(flow, -1);
+  }
+
+  #retire(flow: FlowIndex, sign: number): void {
+    retire(this.#totals, this.cold, flow * coldWords, sign, this.#isCounted(flow));
+  }
+
+  /** The walk that adds up servers' totals has passed this flow. */
+  #isCounted(flow: FlowIndex): boolean {
+    return flow < this.control[Control.countedBelow]!;
   }
 
   /**
@@ -329,106 +378,6 @@ export class FlowTable {
       this.control[Control.timeoutMs + list] =
         evictionClassOfList[list] === EvictionClass.established ? configured : configured * factor;
     }
-  }
-
-  /** Gives up one flow for a new one: expired, then class by class the oldest. False if all are protected. */
-  #evict(nowMs: number): boolean {
-    for (let list = 0; list < flowListCount; list++) {
-      const head = this.control[Control.head + list]! as FlowIndex;
-      if (head !== noFlow && this.isExpired(head, nowMs)) {
-        this.remove(head);
-        this.#counters.evictions[0]! += 1;
-        return true;
-      }
-    }
-    for (let wanted = 0; wanted < evictionClassCount; wanted++) {
-      const oldest = this.#oldestOfClass(wanted, nowMs);
-      if (oldest === noFlow) continue;
-      const idleMs = (nowMs - this.hot[(oldest << hotShift) + Hot.lastRefresh]!) | 0;
-      if (wanted === EvictionClass.established && idleMs < protectedIdleMs) return false;
-      this.remove(oldest);
-      this.#counters.evictions[1 + wanted]! += 1;
-      return true;
-    }
-    return false;
-  }
-
-  #oldestOfClass(wanted: number, nowMs: number): FlowIndex {
-    const lists = listsOfClass[wanted]!;
-    let oldest = noFlow;
-    let longestIdleMs = -1;
-    for (let i = 0; i < lists.length; i++) {
-      const head = this.control[Control.head + lists[i]!]! as FlowIndex;
-      if (head === noFlow) continue;
-      const idleMs = (nowMs - this.hot[(head << hotShift) + Hot.listed]!) | 0;
-      if (idleMs > longestIdleMs) {
-        longestIdleMs = idleMs;
-        oldest = head;
-      }
-    }
-    return oldest;
-  }
-
-  /**
-   * Makes room within a server's share: gives up one of its own flows that is no conversation. Under a flood nearly all of
-   * the oldest are its own. Behind an older flood of another server none is: then one is looked for all over the table.
-   */
-  #evictOfShare(share: number, nowMs: number): boolean {
-    let flow = this.#oldestOfShare(share);
-    if (flow === noFlow) flow = this.#anyOfShare(share);
-    if (flow === noFlow) return false;
-    const given = this.isExpired(flow, nowMs) ? 0 : 1 + this.#classOf(flow);
-    this.remove(flow);
-    this.#counters.evictions[given]! += 1;
-    return true;
-  }
-
-  #oldestOfShare(share: number): FlowIndex {
-    for (let wanted = 0; wanted < EvictionClass.established; wanted++) {
-      const lists = listsOfClass[wanted]!;
-      for (let i = 0; i < lists.length; i++) {
-        let flow = this.control[Control.head + lists[i]!]! as FlowIndex;
-        for (let seen = 0; flow !== noFlow && seen < shareScanLength; seen++) {
-          if (this.#shareOf(flow << hotShift) === share) return flow;
-          flow = this.cold[flow * coldWords + Cold.next]! as FlowIndex;
-        }
-      }
-    }
-    return noFlow;
-  }
-
-  /** Looks at records spread evenly over those in use (a Weyl sequence by the golden ratio), going on where it left off. */
-  #anyOfShare(share: number): FlowIndex {
-    const { control, hot } = this;
-    const records = control[Control.firstFresh]! - 1;
-    let found = noFlow;
-    for (let probe = 0; probe < shareProbes; probe++) {
-      const turn = (control[Control.shareProbe]! + goldenRatio) | 0;
-      control[Control.shareProbe] = turn;
-      const flow = (1 + Math.floor(((turn >>> 0) / 0x100000000) * records)) as FlowIndex;
-      const inUse = (hot[(flow << hotShift) + Hot.state]! & StateBits.inUse) !== 0;
-      if (!inUse || this.#shareOf(flow << hotShift) !== share) continue;
-      const eviction = this.#classOf(flow);
-      if (eviction === EvictionClass.unanswered) return flow;
-      if (eviction === EvictionClass.closing) found = flow;
-    }
-    return found;
-  }
-
-  #classOf(flow: FlowIndex): number {
-    const list = this.hot[(flow << hotShift) + Hot.state]! & StateBits.listMask;
-    return evictionClassOfList[list >> StateBits.listShift]!;
-  }
-
-  /**
-   * The share in which a flow counts: of the server that opened it, or that it was opened to from outside. Between two
-   * servers it is the opener's, so that one that floods its neighbours uses up its own share and not theirs.
-   */
-  #shareOf(record: number): number {
-    const direction =
-      (this.hot[record + Hot.state]! & StateBits.directionMask) >> StateBits.directionShift;
-    const word = direction === Direction.inbound ? Hot.replyAddr : Hot.originalAddr;
-    return shareBucket(this.hot[record + word]!);
   }
 
   #chainLength(bucket: number): number {

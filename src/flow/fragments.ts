@@ -345,10 +345,12 @@ export class FragmentStore {
   }
 
   #kill(datagram: number, reason: DropReasonCode): void {
-    const protocol = this.#datagrams[(datagram << datagramShift) + Datagram.key]! >>> 16;
+    const record = datagram << datagramShift;
     this.#onDrop.countFragments(
       reason,
-      protocol,
+      this.#datagrams[record + Datagram.key]! >>> 16,
+      this.#datagrams[record + Datagram.srcAddr]!,
+      this.#datagrams[record + Datagram.dstAddr]!,
       this.heldCount(datagram),
       this.heldBytes(datagram),
     );
@@ -441,7 +443,14 @@ export class FragmentStore {
 
 /** Who counts the fragments of a datagram that is given up. */
 export interface FragmentDropCounter {
-  countFragments(reason: DropReasonCode, protocol: number, packets: number, bytes: number): void;
+  countFragments(
+    reason: DropReasonCode,
+    protocol: number,
+    srcAddr: number,
+    dstAddr: number,
+    packets: number,
+    bytes: number,
+  ): void;
 }
 
 /** A fragment that brings nothing new. */

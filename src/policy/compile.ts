@@ -4,6 +4,7 @@
  * Servers with the same set of templates share one program. Within it each direction and protocol gets a classifier, and
  * rules are numbered through all templates, so that a match can be told by template and position.
  */
+import { serverSlotCount } from '../flow/server-totals.ts';
 import { ClassifierWord, Header, SetWord, policyMagic, serverSlot } from '../rules/policy.ts';
 import { unionOf } from './interval-union.ts';
 import type { IntervalSet, RuleRange } from './interval-union.ts';
@@ -43,10 +44,12 @@ export class PolicyTooLargeError extends Error {
   override name = 'PolicyTooLargeError';
 }
 
+/** @param slots under which the servers' traffic is counted (server-slots.ts), by index; unless told, in their order */
 export function compilePolicy(
   templates: readonly Template[],
   servers: readonly Server[],
   epoch: number,
+  slots: readonly number[] = servers.map((_, index) => inOrder(index)),
 ): CompiledPolicy {
   const rules: RulePlace[] = [];
   const firstRule = new Map<string, { inbound: number; outbound: number }>();
@@ -77,9 +80,10 @@ export function compilePolicy(
     return program;
   };
   const serverPrograms = servers.map(programOf);
-  writeServers(writer, servers, serverPrograms);
+  writeServers(writer, servers, serverPrograms, slots);
   writer.set(Header.magic, policyMagic);
   writer.set(Header.epoch, epoch);
+  writer.set(Header.ruleCount, rules.length);
   const words = writer.finish();
   return {
     epoch,
@@ -90,10 +94,16 @@ export function compilePolicy(
   };
 }
 
+/** The slots of a policy that nobody carries on from another one. */
+function inOrder(index: number): number {
+  return index + 1 < serverSlotCount ? index + 1 : 0;
+}
+
 function writeServers(
   writer: WordWriter,
   servers: readonly Server[],
   programs: readonly number[],
+  slots: readonly number[],
 ): void {
   const addresses = servers.reduce((sum, server) => sum + server.addresses.length, 0);
   let bits = 4;
@@ -113,6 +123,9 @@ function writeServers(
   writer.set(Header.serverShift, shift);
   writer.set(Header.serverTable, table);
   writer.set(Header.serverPrograms, list);
+  const slotList = writer.reserve(servers.length);
+  slots.forEach((slot, index) => writer.set(slotList + index, slot));
+  writer.set(Header.serverSlots, slotList);
 }
 
 /** A rule's ranges in one classifier. */

@@ -13,8 +13,8 @@ import { isIcmpQuery, isIcmpRequest } from '../flow/icmp-query.ts';
 import { classifySegment, nextTcpState } from '../flow/tcp-state.ts';
 import { MatchResult, Policy } from '../rules/policy.ts';
 import { DropReason, dropReasonNames } from '../wire/drop-reason.ts';
-import { formatAddress, formatProtocol } from '../wire/format.ts';
-import { IcmpType, Protocol, TcpFlag, VnetHeader } from '../wire/headers.ts';
+import { formatAddress, formatProtocol, formatTcpFlags } from '../wire/format.ts';
+import { IcmpType, Protocol, VnetHeader } from '../wire/headers.ts';
 import { Packet } from '../wire/packet.ts';
 import { parsePacket } from '../wire/parse.ts';
 import { compilePolicy } from './compile.ts';
@@ -241,15 +241,6 @@ function explainedRule({ template, direction, position, rule }: RulePlace): Expl
   };
 }
 
-const flagLetters = [
-  [TcpFlag.fin, 'F'],
-  [TcpFlag.syn, 'S'],
-  [TcpFlag.rst, 'R'],
-  [TcpFlag.psh, 'P'],
-  [TcpFlag.ack, 'A'],
-  [TcpFlag.urg, 'U'],
-] as const;
-
 /** As much of the packet as the parser has read before it gave its verdict. */
 function fieldsOf(packet: Packet, parsed: number): ExplainedPacket {
   // Without addresses the header was not read at all.
@@ -265,6 +256,5 @@ function fieldsOf(packet: Packet, parsed: number): ExplainedPacket {
   }
   const withPorts = { ...ends, sourcePort: packet.srcPort, destinationPort: packet.dstPort };
   if (packet.protocol !== Protocol.tcp) return withPorts;
-  const set = flagLetters.filter(([bit]) => (packet.tcpFlags & bit) !== 0);
-  return { ...withPorts, tcpFlags: set.map(([, letter]) => letter).join('') };
+  return { ...withPorts, tcpFlags: formatTcpFlags(packet.tcpFlags) };
 }

@@ -12,6 +12,7 @@
  *     header        see Header
  *     servers       hash table, open addressing: address, server index + 1
  *     server        one word each: offset of its program
+ *     slot          one word for each server: the slot under which its traffic is counted (flow/server-totals.ts)
  *     program       six words: offset of the classifier for inbound icmp, tcp, udp, outbound icmp, tcp, udp
  *     classifier    leaf count P (a power of two), offset of the port set, P * 2 words: address set of node 1, 2, ...
  *     set           count n, index shift, index offset, n starts, n values
@@ -32,6 +33,9 @@ export const Header = {
   serverShift: 2,
   serverTable: 3,
   serverPrograms: 4,
+  serverSlots: 5,
+  /** Rules of all templates, by whose indices a match names them. */
+  ruleCount: 6,
   length: 8,
 } as const;
 
@@ -65,6 +69,9 @@ export class Policy {
   readonly #serverTable: number;
   readonly #serverMask: number;
   readonly #serverPrograms: number;
+  readonly #serverSlots: number;
+  /** How many flows each rule has opened, by its index. Shared by the packet threads, written under their lock. */
+  readonly hits: Float64Array;
 
   /** The servers of the last match, by index; -1 if that end is none. */
   inboundServer = -1;
@@ -73,8 +80,11 @@ export class Policy {
   inboundRule = -1;
   outboundRule = -1;
 
-  /** @param words made by src/policy/compile.ts */
-  constructor(words: Int32Array) {
+  /**
+   * @param words made by src/policy/compile.ts
+   * @param hits where it counts, as long as there are rules; memory of its own unless told
+   */
+  constructor(words: Int32Array, hits?: Float64Array) {
     if (words[Header.magic] !== policyMagic) throw new Error('not a compiled policy');
     this.#words = words;
     this.epoch = words[Header.epoch]!;
@@ -82,6 +92,8 @@ export class Policy {
     this.#serverTable = words[Header.serverTable]!;
     this.#serverMask = (1 << (32 - this.#serverShift)) - 1;
     this.#serverPrograms = words[Header.serverPrograms]!;
+    this.#serverSlots = words[Header.serverSlots]!;
+    this.hits = hits ?? new Float64Array(words[Header.ruleCount]!);
   }
 
   /**
@@ -113,6 +125,27 @@ export class Policy {
       if (this.inboundRule < 0) return MatchResult.noInboundRule;
     }
     return MatchResult.allowed;
+  }
+
+  /** Counts a flow that the last match has let open. */
+  countHits(): void {
+    if (this.inboundRule >= 0) this.hits[this.inboundRule]! += 1;
+    if (this.outboundRule >= 0) this.hits[this.outboundRule]! += 1;
+  }
+
+  /** Slots of the last match's servers: inbound in the low half, outbound in the high half; 0 = none. */
+  matchedSlots(): number {
+    return this.#slotOfServer(this.inboundServer) | (this.#slotOfServer(this.outboundServer) << 16);
+  }
+
+  /** Slots of the servers at both ends of any packet, likewise. */
+  slotsOf(srcAddr: number, dstAddr: number): number {
+    const from = this.#slotOfServer(this.#findServer(srcAddr));
+    return this.#slotOfServer(this.#findServer(dstAddr)) | (from << 16);
+  }
+
+  #slotOfServer(server: number): number {
+    return server < 0 ? 0 : this.#words[this.#serverSlots + server]!;
   }
 
   #findServer(address: number): number {

@@ -1,5 +1,5 @@
 /** Packet fields as text. Cold: for logs, metrics and the command line, never on the packet path. */
-import { Protocol } from './headers.ts';
+import { Protocol, TcpFlag } from './headers.ts';
 
 /** Dotted decimal of a signed or unsigned 32-bit address. */
 export function formatAddress(address: number): string {
@@ -17,4 +17,19 @@ export function formatProtocol(protocol: number): string {
     default:
       return String(protocol);
   }
+}
+
+const flagLetters = [
+  [TcpFlag.fin, 'F'],
+  [TcpFlag.syn, 'S'],
+  [TcpFlag.rst, 'R'],
+  [TcpFlag.psh, 'P'],
+  [TcpFlag.ack, 'A'],
+  [TcpFlag.urg, 'U'],
+] as const;
+
+/** TCP flags as letters: F S R P A U. */
+export function formatTcpFlags(flags: number): string {
+  const set = flagLetters.filter(([bit]) => (flags & bit) !== 0);
+  return set.map(([, letter]) => letter).join('');
 }

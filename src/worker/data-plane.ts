@@ -8,8 +8,10 @@
 import { randomFillSync } from 'node:crypto';
 import type { Server } from 'node:net';
 import { Worker } from 'node:worker_threads';
+import { createCaptureRing } from '../engine/capture-ring.ts';
 import { Counter, createCounters, trafficCounterCount } from '../engine/counters.ts';
 import type { EngineMemory, EngineOptions } from '../engine/engine.ts';
+import { ReloadMode } from '../engine/flow-review.ts';
 import { EventRingReader, createEventRing } from '../engine/event-ring.ts';
 import { FlowList } from '../flow/flow-lists.ts';
 import { Control, createFlowMemory } from '../flow/flow-memory.ts';
@@ -20,15 +22,23 @@ import {
   fragmentDatagramsHeld,
 } from '../flow/fragment-memory.ts';
 import { TimeoutList } from '../flow/timeouts.ts';
+import { Header } from '../rules/policy.ts';
 import { defaultBatchSize } from '../tun/batch.ts';
 import type { BatchSize } from '../tun/batch.ts';
 import { lockDevice } from '../tun/device-lock.ts';
 import { closeFd, createWake, openTun, signalWake } from '../tun/linux-tun.ts';
+import { monotonicMs } from './clock.ts';
+import { FlowInspector } from './flow-inspector.ts';
+import { LiveCapture } from './live-capture.ts';
+import { SharedLock } from './shared-lock.ts';
 import { StateWord, stateWords } from './shared-state.ts';
 import type { PacketThreadData, PolicyMessage, ThreadMessage } from './shared-state.ts';
 
 /** Drop records that may wait for the control plane, per thread. */
 const eventRecords = 4096;
+
+/** Captured packets that may wait, per thread. */
+const captureRingLength = 8 << 20;
 
 export interface DataPlaneOptions {
   readonly device: string;
@@ -56,6 +66,14 @@ interface PacketThread {
   ended: boolean;
 }
 
+/** A policy, and what it does to flows that it forbids. */
+export interface PolicyInForce {
+  readonly words: Int32Array;
+  /** ReloadMode of the engine, and with drain: until when. */
+  readonly mode: number;
+  readonly drainUntilMs: number;
+}
+
 interface Waiter {
   readonly version: number;
   readonly resolve: () => void;
@@ -67,6 +85,11 @@ export class DataPlane {
   readonly #flowControl: Int32Array;
   readonly #threads: PacketThread[] = [];
   readonly #options: DataPlaneOptions;
+  /** The flow table, as the control plane reaches it. */
+  readonly flows: FlowInspector;
+  readonly capture: LiveCapture = new LiveCapture();
+  #ruleHits: Float64Array;
+  #policyInForce: PolicyInForce;
   #waiters: Waiter[] = [];
   #lock: Server | undefined;
   #policyVersion = 0;
@@ -94,6 +117,10 @@ export class DataPlane {
     };
     this.#flowControl = new Int32Array(this.#memory.flows.control);
     this.#state = new Int32Array(new SharedArrayBuffer(stateWords * 4));
+    const lock = new SharedLock(this.#state, StateWord.lock);
+    this.flows = new FlowInspector(this.#memory.flows, options.engine.limits, lock, monotonicMs);
+    this.#ruleHits = createRuleHits(options.policyWords);
+    this.#policyInForce = { words: options.policyWords, mode: ReloadMode.cut, drainUntilMs: 0 };
   }
 
   /**
@@ -104,13 +131,27 @@ export class DataPlane {
   async setPolicy(words: Int32Array, mode: number, drainMs: number): Promise<void> {
     const version = this.#policyVersion + 1;
     this.#policyVersion = version;
-    const message: PolicyMessage = { version, words, mode, drainMs };
+    const hits = createRuleHits(words);
+    const drainUntilMs = (monotonicMs() + drainMs) | 0;
+    const message: PolicyMessage = { version, words, hits, mode, drainMs };
     for (const thread of this.#threads) thread.worker.postMessage(message);
     // Sent first, announced second: a thread that sees the version finds the message.
     Atomics.store(this.#state, StateWord.policyVersion, version);
     const applied = new Promise<void>((resolve) => this.#waiters.push({ version, resolve }));
     this.#wakeAll();
     await applied;
+    this.#ruleHits = hits;
+    this.#policyInForce = { words, mode, drainUntilMs };
+  }
+
+  /** Flows opened by each rule of the policy in force, by its index. The arrays of earlier policies change no more. */
+  get ruleHits(): Float64Array {
+    return this.#ruleHits;
+  }
+
+  /** What every thread judges by. */
+  get policyInForce(): PolicyInForce {
+    return this.#policyInForce;
   }
 
   /** Sum over the threads of counter `index` (engine/counters.ts). */
@@ -172,6 +213,7 @@ export class DataPlane {
   /** Ends the threads after their current batch and closes the device. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    this.capture.stop();
     Atomics.store(this.#state, StateWord.stop, 1);
     this.#wakeAll();
     await Promise.all(
@@ -206,6 +248,8 @@ export class DataPlane {
     const wakeFd = createWake();
     const counters = createCounters();
     const events = createEventRing(eventRecords);
+    const captureRing = createCaptureRing(captureRingLength);
+    this.capture.addRing(captureRing);
     const workerData: PacketThreadData = {
       queue,
       tunFd,
@@ -216,6 +260,9 @@ export class DataPlane {
       counters,
       events,
       policyWords: this.#options.policyWords,
+      ruleHits: this.#ruleHits,
+      captureControl: this.capture.control,
+      captureRing,
       engine: this.#options.engine,
     };
     const worker = new Worker(new URL('./packet-thread.js', import.meta.url), {
@@ -263,6 +310,10 @@ export class DataPlane {
       if (!thread.ended) signalWake(thread.wakeFd);
     }
   }
+}
+
+function createRuleHits(policyWords: Int32Array): Float64Array {
+  return new Float64Array(new SharedArrayBuffer(policyWords[Header.ruleCount]! * 8));
 }
 
 /** A batch with room behind it for every fragment that the store can hold: any of them may become complete at once. */

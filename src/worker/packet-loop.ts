@@ -2,13 +2,15 @@
  * The packet loop: read a batch, judge it under the lock, write it; between two batches a new policy, a few times a second
  * housekeeping. It never waits for the control plane and ends when it is told to.
  */
+import { CaptureRingWriter } from '../engine/capture-ring.ts';
+import { Counter } from '../engine/counters.ts';
 import { Engine } from '../engine/engine.ts';
 import { Policy } from '../rules/policy.ts';
 import type { TunQueue } from '../tun/device.ts';
+import { wallClockUs } from './clock.ts';
 import { SharedLock } from './shared-lock.ts';
 import { StateWord } from './shared-state.ts';
 import type { PacketThreadData, PolicyMessage, ThreadMessage } from './shared-state.ts';
-import { Counter } from '../engine/counters.ts';
 
 /** How long a thread sleeps in poll when no packet comes: the period of housekeeping. */
 const idleWaitMs = 100;
@@ -28,8 +30,9 @@ export function runPacketLoop(data: PacketThreadData, queue: TunQueue, port: Loo
     data.memory,
     data.counters,
     data.events,
-    new Policy(data.policyWords),
+    new Policy(data.policyWords, data.ruleHits),
     data.engine,
+    new CaptureRingWriter(data.captureControl, data.captureRing, wallClockUs),
   );
   let policyVersion = 0;
   let lastTickMs = queue.nowMs;
@@ -69,7 +72,8 @@ function takePolicies(engine: Engine, port: LoopPort, version: number, nowMs: nu
   for (;;) {
     const message = port.receive();
     if (message === undefined) return reached;
-    engine.setPolicy(new Policy(message.words), message.mode, (nowMs + message.drainMs) | 0);
+    const policy = new Policy(message.words, message.hits);
+    engine.setPolicy(policy, message.mode, (nowMs + message.drainMs) | 0);
     reached = message.version;
     port.send({ kind: 'applied', version: reached });
   }

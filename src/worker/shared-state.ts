@@ -22,6 +22,8 @@ export const stateWords = 64;
 export interface PolicyMessage {
   readonly version: number;
   readonly words: Int32Array;
+  /** Where its rules' hits are counted, in shared memory. */
+  readonly hits: Float64Array;
   /** ReloadMode of the engine. */
   readonly mode: number;
   /** With drain: for how long. */
@@ -45,5 +47,9 @@ export interface PacketThreadData {
   readonly counters: SharedArrayBuffer;
   readonly events: SharedArrayBuffer;
   readonly policyWords: Int32Array;
+  readonly ruleHits: Float64Array;
+  /** See engine/capture-ring.ts. */
+  readonly captureControl: SharedArrayBuffer;
+  readonly captureRing: SharedArrayBuffer;
   readonly engine: EngineOptions;
 }

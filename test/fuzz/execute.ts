@@ -8,13 +8,15 @@ import { ReloadMode } from '../../src/engine/engine.ts';
 import { EventRingReader, EventWord, createEventRing } from '../../src/engine/event-ring.ts';
 import { Control, createFlowMemory } from '../../src/flow/flow-memory.ts';
 import type { FlowMemory } from '../../src/flow/flow-memory.ts';
-import { Hot, StateBits, flowStateCount, hotShift } from '../../src/flow/flow-record.ts';
+import { Direction, Hot, StateBits, flowStateCount, hotShift } from '../../src/flow/flow-record.ts';
 import { createFragmentMemory, fragmentChunkLength } from '../../src/flow/fragment-memory.ts';
 import type { FragmentMemory } from '../../src/flow/fragment-memory.ts';
 import { dropReasonNames } from '../../src/wire/drop-reason.ts';
 import { MemoryBatch, vnetLength } from '../support/batch.ts';
 import { timeoutsMs } from '../support/engine-fixture.ts';
 import { checkFragmentStore } from '../support/fragment-check.ts';
+import { addressToInt } from '../support/packets.ts';
+import { naiveServerTotals } from '../support/server-totals.ts';
 import { checkFlowTable, checkShares } from '../support/table-check.ts';
 import { finalBytes } from './case.ts';
 import type { FuzzCase, FuzzSettings, FuzzStep, PolicyChange } from './case.ts';
@@ -23,6 +25,7 @@ import type { GuardedBuild } from './guarded-build.ts';
 import { FlowSnapshot, allowedByAny, must, readPassed, sameConversation } from './oracle.ts';
 import type { PassedPacket, Tuple } from './oracle.ts';
 import { policyWords } from './policies.ts';
+import { servers } from './traffic.ts';
 
 /** A case after which something was not as it must be. */
 export class FuzzFailure extends Error {
@@ -54,6 +57,8 @@ class Thread {
   readonly events: EventRingReader;
   /** Number of the policy that it judges by. */
   policy = 0;
+  /** What the rules of all its policies have counted. */
+  readonly ruleHits: Float64Array[] = [];
 
   constructor(
     build: GuardedBuild,
@@ -67,6 +72,7 @@ class Thread {
     this.counters = new Float64Array(counters, 0, counterCount);
     this.events = new EventRingReader(ring);
     const policy = new build.policy.Policy(policyWords(0, 1));
+    this.ruleHits.push(policy.hits);
     this.engine = new build.engine.Engine(batch, memory, counters, ring, policy, {
       limits: { timeoutsMs: timeoutsMs(), serverShare: settings.serverShare },
       tcp: { loose: settings.loose, liberal: settings.liberal },
@@ -150,6 +156,10 @@ class CaseRun {
   /** State of each flow after the last batch, by index. */
   readonly #states: Uint8Array;
   #snapshot: FlowSnapshot;
+  /** A fragment came: of a datagram flows count one packet, and the counters all of its fragments. */
+  #fragmented = false;
+  /** Ends of dropped packets that are servers. */
+  #serverDrops = 0;
   packets = 0;
 
   constructor(
@@ -246,6 +256,7 @@ class CaseRun {
     const policy = new this.#build.policy.Policy(policyWords(change.policy, epoch));
     thread.engine.setPolicy(policy, change.mode, (this.#nowMs + change.drainMs) | 0);
     thread.policy = change.policy;
+    thread.ruleHits.push(policy.hits);
   }
 
   /** Fills the batch, marks what may be read, and lets the engine judge. */
@@ -263,6 +274,7 @@ class CaseRun {
       this.#shadow.fill(Shadow.readable, at, at + batch.lengths[slot]!);
       const bytes = packets[slot]!.bytes;
       if (bytes.length >= 20) this.#fragmentsGiven.add(hexOf(bytes));
+      if ((((bytes[6] ?? 0) & 0x3f) | (bytes[7] ?? 0)) !== 0) this.#fragmented = true;
     }
     this.packets += count;
     const slots = thread.engine.judge(count, this.#nowMs);
@@ -335,6 +347,37 @@ class CaseRun {
       judged + held === this.packets,
       () => `${this.packets} packets came, ${judged} were judged and ${held} are held`,
     );
+    this.#checkServerTotals();
+  }
+
+  /** Servers have got and sent what the counters have counted for their side, and every flow was opened by a rule or two. */
+  #checkServerTotals(): void {
+    let passed = 0;
+    let opened = 0;
+    let hits = 0;
+    for (const { counters, ruleHits } of this.#threads) {
+      for (let traffic = 1; traffic < 32; traffic += 2) {
+        const sides = traffic >> 3 === Direction.internal ? 2 : 1;
+        passed += sides * counters[Counter.packets + traffic]!;
+      }
+      opened += counters[Counter.flowsOpened]!;
+      for (const each of ruleHits) hits += each.reduce((sum, count) => sum + count, 0);
+    }
+    must(hits >= opened && hits <= 2 * opened, () => `${opened} flows, ${hits} hits of rules`);
+    const totals = naiveServerTotals(this.#memory.flows);
+    must(!totals.has(0), () => 'packets were counted for nobody');
+    if (this.#fragmented) return;
+    let counted = 0;
+    let dropped = 0;
+    for (const [packetsIn, packetsOut, , , dropsIn, dropsOut] of totals.values()) {
+      counted += packetsIn + packetsOut;
+      dropped += dropsIn! + dropsOut!;
+    }
+    must(counted === passed, () => `${passed} packets passed, servers have ${counted} of them`);
+    must(
+      dropped === this.#serverDrops,
+      () => `${this.#serverDrops} ends of dropped packets are servers, ${dropped} were counted`,
+    );
   }
 
   #checkEvents({ events }: Thread): void {
@@ -345,6 +388,11 @@ class CaseRun {
       const direction = record[EventWord.direction]!;
       must(direction >= 0 && direction < 4, () => `a record of direction ${direction}`);
       must(record[EventWord.timeMs] === this.#nowMs, () => 'a record of another time');
+      const slots = record[EventWord.servers]!;
+      const from = slotOf(record[EventWord.srcAddr]!);
+      const to = slotOf(record[EventWord.dstAddr]!);
+      must(slots === (to | (from << 16)), () => `a record of servers ${slots}`);
+      this.#serverDrops += (from === 0 ? 0 : 1) + (to === 0 ? 0 : 1);
     }
     must(events.missed === 0, () => `${events.missed} records were overwritten`);
   }
@@ -378,6 +426,13 @@ class CaseRun {
       must(after.has(read.tuple), () => `slot ${slot} passed without a flow`);
     });
   }
+}
+
+const serverAddresses = servers.map(addressToInt);
+
+/** The slot that the policies of the fuzzer give to an address. */
+function slotOf(address: number): number {
+  return serverAddresses.indexOf(address) + 1;
 }
 
 function hexOf(bytes: Uint8Array): string {

@@ -1,4 +1,5 @@
 /** An engine on memory of its own, fed with packets one batch at a time. */
+import type { CaptureRingWriter } from '../../src/engine/capture-ring.ts';
 import { counterCount, createCounters } from '../../src/engine/counters.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import type { EngineMemory, EngineOptions } from '../../src/engine/engine.ts';
@@ -22,6 +23,7 @@ export interface FixtureOptions {
   timeouts?: Partial<Record<TimeoutName, number>>;
   fragmentBytes?: number;
   nowMs?: number;
+  capture?: CaptureRingWriter;
 }
 
 export function timeoutsMs(overrides: Partial<Record<TimeoutName, number>> = {}): number[] {
@@ -59,6 +61,7 @@ export class EngineFixture {
       ring,
       options.policy,
       engineOptions,
+      options.capture,
     );
   }
 

@@ -32,7 +32,7 @@ function makeTable(capacity: number, serverShare = Infinity) {
   ): FlowIndex => {
     table.lookup(6, client, 1000, to, 80, nowMs);
     const state = list === FlowList.tcpEstablished ? FlowState.established : FlowState.synSent;
-    return table.insert(6, client, 1000, to, 80, state, list, Direction.inbound, 1, nowMs);
+    return table.insert(6, client, 1000, to, 80, state, list, Direction.inbound, 1, 0, nowMs);
   };
   const check = (): Set<number> => {
     checkShares(memory);

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
+import { captureControlWords, createCaptureRing } from '../../src/engine/capture-ring.ts';
 import { Counter, createCounters } from '../../src/engine/counters.ts';
 import { ReloadMode } from '../../src/engine/engine.ts';
 import { createEventRing } from '../../src/engine/event-ring.ts';
@@ -24,6 +25,8 @@ const allowing = (port: number, epoch: number): Int32Array =>
     toServers([{ name: 'web', addresses: [server], templates: ['web'] }]),
     epoch,
   ).words;
+
+const ruleHits = (): Float64Array => new Float64Array(new SharedArrayBuffer(8));
 
 /** A queue that gives scripted batches, and ends the loop behind the last one. */
 class ScriptedQueue implements TunQueue {
@@ -94,6 +97,9 @@ function runLoop(
       counters,
       events: createEventRing(64),
       policyWords: allowing(1, 1),
+      ruleHits: ruleHits(),
+      captureControl: new SharedArrayBuffer(captureControlWords * 4),
+      captureRing: createCaptureRing(4096),
       engine: {
         limits: { timeoutsMs: timeoutsMs(), serverShare: 1024 },
         tcp: { loose: false, liberal: false },
@@ -108,6 +114,7 @@ function runLoop(
 const policy = (version: number, port: number, mode: number = ReloadMode.cut): PolicyMessage => ({
   version,
   words: allowing(port, version + 1),
+  hits: ruleHits(),
   mode,
   drainMs: 0,
 });

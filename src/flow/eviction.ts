@@ -1,0 +1,149 @@
+/**
+ * What a full table gives up for a new flow: an expired one, else class by class the oldest (flow-lists.ts). A server over
+ * its share gives up its own flows only.
+ *
+ * All of it is bounded, since it is done for every packet of a flood: a few list heads, and {@link shareProbes} records.
+ */
+import {
+  EvictionClass,
+  evictionClassCount,
+  evictionClassOfList,
+  flowListCount,
+  listsOfClass,
+  protectedIdleMs,
+} from './flow-lists.ts';
+import { Control, goldenRatio, shareBucket } from './flow-memory.ts';
+import { Cold, Direction, Hot, StateBits, coldWords, hotShift, noFlow } from './flow-record.ts';
+import type { FlowIndex } from './flow-record.ts';
+
+/** How many of the oldest flows of each list are looked at to find one of the server that is over its share. */
+const shareScanLength = 16;
+/** Then, how many records anywhere: with a share of a twentieth of the table 19 of 20 searches find one. */
+const shareProbes = 64;
+
+/** The flow table, as far as it matters here. */
+export interface EvictableTable {
+  readonly hot: Int32Array;
+  readonly cold: Int32Array;
+  readonly control: Int32Array;
+  isExpired(flow: FlowIndex, nowMs: number): boolean;
+  remove(flow: FlowIndex): void;
+}
+
+/**
+ * The share in which a flow counts: of the server that opened it, or that it was opened to from outside. Between two
+ * servers it is the opener's, so that one that floods its neighbours uses up its own share and not theirs.
+ *
+ * @param record where the flow's hot record starts
+ */
+export function shareOf(hot: Int32Array, record: number): number {
+  const direction =
+    (hot[record + Hot.state]! & StateBits.directionMask) >> StateBits.directionShift;
+  const word = direction === Direction.inbound ? Hot.replyAddr : Hot.originalAddr;
+  return shareBucket(hot[record + word]!);
+}
+
+export class Eviction {
+  readonly #table: EvictableTable;
+  readonly #hot: Int32Array;
+  readonly #control: Int32Array;
+  readonly #counts: Float64Array;
+
+  /** @param counts evictions: expired, then one for each eviction class */
+  constructor(table: EvictableTable, counts: Float64Array) {
+    this.#table = table;
+    this.#hot = table.hot;
+    this.#control = table.control;
+    this.#counts = counts;
+  }
+
+  /** Gives up one flow for a new one: expired, then class by class the oldest. False if all are protected. */
+  makeRoom(nowMs: number): boolean {
+    for (let list = 0; list < flowListCount; list++) {
+      const head = this.#control[Control.head + list]! as FlowIndex;
+      if (head !== noFlow && this.#table.isExpired(head, nowMs)) {
+        this.#table.remove(head);
+        this.#counts[0]! += 1;
+        return true;
+      }
+    }
+    for (let wanted = 0; wanted < evictionClassCount; wanted++) {
+      const oldest = this.#oldestOfClass(wanted, nowMs);
+      if (oldest === noFlow) continue;
+      const idleMs = (nowMs - this.#hot[(oldest << hotShift) + Hot.lastRefresh]!) | 0;
+      if (wanted === EvictionClass.established && idleMs < protectedIdleMs) return false;
+      this.#table.remove(oldest);
+      this.#counts[1 + wanted]! += 1;
+      return true;
+    }
+    return false;
+  }
+
+  /**
+   * Makes room within a server's share: gives up one of its own flows that is no conversation. Under a flood nearly all of
+   * the oldest are its own. Behind an older flood of another server none is: then one is looked for all over the table.
+   */
+  makeRoomInShare(share: number, nowMs: number): boolean {
+    let flow = this.#oldestOfShare(share);
+    if (flow === noFlow) flow = this.#anyOfShare(share);
+    if (flow === noFlow) return false;
+    const given = this.#table.isExpired(flow, nowMs) ? 0 : 1 + this.#classOf(flow);
+    this.#table.remove(flow);
+    this.#counts[given]! += 1;
+    return true;
+  }
+
+  #oldestOfClass(wanted: number, nowMs: number): FlowIndex {
+    const lists = listsOfClass[wanted]!;
+    let oldest = noFlow;
+    let longestIdleMs = -1;
+    for (let i = 0; i < lists.length; i++) {
+      const head = this.#control[Control.head + lists[i]!]! as FlowIndex;
+      if (head === noFlow) continue;
+      const idleMs = (nowMs - this.#hot[(head << hotShift) + Hot.listed]!) | 0;
+      if (idleMs > longestIdleMs) {
+        longestIdleMs = idleMs;
+        oldest = head;
+      }
+    }
+    return oldest;
+  }
+
+  #oldestOfShare(share: number): FlowIndex {
+    for (let wanted = 0; wanted < EvictionClass.established; wanted++) {
+      const lists = listsOfClass[wanted]!;
+      for (let i = 0; i < lists.length; i++) {
+        let flow = this.#control[Control.head + lists[i]!]! as FlowIndex;
+        for (let seen = 0; flow !== noFlow && seen < shareScanLength; seen++) {
+          if (shareOf(this.#hot, flow << hotShift) === share) return flow;
+          flow = this.#table.cold[flow * coldWords + Cold.next]! as FlowIndex;
+        }
+      }
+    }
+    return noFlow;
+  }
+
+  /** Looks at records spread evenly over those in use (a Weyl sequence by the golden ratio), going on where it left off. */
+  #anyOfShare(share: number): FlowIndex {
+    const hot = this.#hot;
+    const control = this.#control;
+    const records = control[Control.firstFresh]! - 1;
+    let found = noFlow;
+    for (let probe = 0; probe < shareProbes; probe++) {
+      const turn = (control[Control.shareProbe]! + goldenRatio) | 0;
+      control[Control.shareProbe] = turn;
+      const flow = (1 + Math.floor(((turn >>> 0) / 0x100000000) * records)) as FlowIndex;
+      const inUse = (hot[(flow << hotShift) + Hot.state]! & StateBits.inUse) !== 0;
+      if (!inUse || shareOf(hot, flow << hotShift) !== share) continue;
+      const eviction = this.#classOf(flow);
+      if (eviction === EvictionClass.unanswered) return flow;
+      if (eviction === EvictionClass.closing) found = flow;
+    }
+    return found;
+  }
+
+  #classOf(flow: FlowIndex): number {
+    const list = this.#hot[(flow << hotShift) + Hot.state]! & StateBits.listMask;
+    return evictionClassOfList[list >> StateBits.listShift]!;
+  }
+}

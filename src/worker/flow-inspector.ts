@@ -1,0 +1,309 @@
+/**
+ * The control plane's hand in the flow table: walks over all flows, a look at one, ending one, and what the servers have
+ * sent and received.
+ *
+ * The table belongs to the packet threads. Here it is read under their lock, {@link chunkLength} records at a time, which
+ * are copied and looked at after the lock was released: a packet waits for some tens of microseconds at most, and nothing is
+ * allocated meanwhile, so that no collection of garbage falls into that time. Between two pieces flows come, change and go;
+ * a walk sees each flow that was there all the time exactly once.
+ */
+import { setImmediate } from 'node:timers/promises';
+import type { FlowTableLimits } from '../flow/flow-table.ts';
+import { FlowTable } from '../flow/flow-table.ts';
+import { Control } from '../flow/flow-memory.ts';
+import type { FlowMemory } from '../flow/flow-memory.ts';
+import {
+  Cold,
+  Hot,
+  StateBits,
+  coldWords,
+  flowBytes,
+  flowPackets,
+  hotShift,
+  hotWords,
+  noFlow,
+} from '../flow/flow-record.ts';
+import type { FlowIndex } from '../flow/flow-record.ts';
+import { ServerTotal, originalSlot, replySlot, serverTotalShift } from '../flow/server-totals.ts';
+import type { SharedLock } from './shared-lock.ts';
+
+/** Records that are copied under the lock in one go: 124 KiB. */
+const chunkLength = 1024;
+/** Pieces after which others in this thread have their turn. */
+const chunksPerTurn = 16;
+/** Server records likewise. */
+const slotsPerChunk = 256;
+/** A walk over all flows for servers' totals answers everybody who asks within this time. */
+const totalsAgeMs = 250;
+
+/** Above every index: all flows are counted. */
+const everyFlow = 0x7fffffff;
+
+/** Copies of flow records (flow-record.ts); the one in hand starts at `record` and `coldRecord`. Valid until the next one. */
+export interface FlowCopy {
+  readonly hot: Int32Array;
+  readonly cold: Int32Array;
+  flow: FlowIndex;
+  record: number;
+  coldRecord: number;
+}
+
+/** Tells a flow from others that used the same record: by when it was opened, and within a millisecond by its tuple. */
+export function flowTag(hot: Int32Array, record: number, created: number): number {
+  let tag = created;
+  for (let word: number = Hot.originalAddr; word <= Hot.kind; word++) {
+    tag = Math.imul(tag ^ hot[record + word]!, 0x9e3779b1);
+    tag ^= tag >>> 15;
+  }
+  return tag >>> 0;
+}
+
+/** Packets and bytes that a server got and sent. */
+export interface ServerTraffic {
+  packetsIn: number;
+  packetsOut: number;
+  bytesIn: number;
+  bytesOut: number;
+  droppedPacketsIn: number;
+  droppedPacketsOut: number;
+  droppedBytesIn: number;
+  droppedBytesOut: number;
+}
+
+export class FlowInspector {
+  readonly #table: FlowTable;
+  readonly #lock: SharedLock;
+  readonly #totals: Float64Array;
+  readonly #nowMs: () => number;
+  readonly #copy: FlowCopy = {
+    hot: new Int32Array(chunkLength * hotWords),
+    cold: new Int32Array(chunkLength * coldWords),
+    flow: noFlow,
+    record: 0,
+    coldRecord: 0,
+  };
+  readonly #totalsCopy: Float64Array = new Float64Array(slotsPerChunk << serverTotalShift);
+  #traffic: Promise<ReadonlyMap<number, ServerTraffic>> | undefined;
+  #trafficAtMs = 0;
+
+  /** To be made before a packet thread works on the table; @param nowMs the clock of the packet threads */
+  constructor(memory: FlowMemory, limits: FlowTableLimits, lock: SharedLock, nowMs: () => number) {
+    this.#table = new FlowTable(memory, limits, { evictions: new Float64Array(4) });
+    this.#totals = new Float64Array(memory.serverTotals, 0, memory.serverTotals.byteLength >> 3);
+    this.#lock = lock;
+    this.#nowMs = nowMs;
+  }
+
+  /** The clock of the packet threads. */
+  get nowMs(): number {
+    return this.#nowMs();
+  }
+
+  /** Shows every live flow. Others in this thread have their turns in between. */
+  async walk(visit: (flow: FlowCopy) => void): Promise<void> {
+    const visitLive = (flow: FlowCopy): void => {
+      if (this.remainingMs(flow) > 0) visit(flow);
+    };
+    let chunks = 0;
+    for (let first = 1; first < this.#firstFresh(); first += chunkLength) {
+      this.#visitCopies(first, this.#copyChunk(first), visitLive);
+      if (++chunks % chunksPerTurn === 0) await setImmediate();
+    }
+  }
+
+  /** Ms until a flow ends, if no packet comes. */
+  remainingMs(copy: FlowCopy): number {
+    const { hot, record } = copy;
+    const list = (hot[record + Hot.state]! & StateBits.listMask) >> StateBits.listShift;
+    return this.#table.control[Control.timeoutMs + list]! - this.idleMs(copy);
+  }
+
+  /** Ms since the last packet that kept the flow alive. */
+  idleMs({ hot, record }: FlowCopy): number {
+    return Math.max(0, (this.#nowMs() - hot[record + Hot.lastRefresh]!) | 0);
+  }
+
+  ageMs({ cold, coldRecord }: FlowCopy): number {
+    return Math.max(0, (this.#nowMs() - cold[coldRecord + Cold.created]!) | 0);
+  }
+
+  /**
+   * The live flow of a packet (FlowTable.lookup). One that has expired is removed on the way, as any packet would do it.
+   *
+   * @returns a copy that stays valid
+   */
+  find(
+    kind: number,
+    srcAddr: number,
+    srcPort: number,
+    dstAddr: number,
+    dstPort: number,
+  ): FlowCopy | undefined {
+    const table = this.#table;
+    const hot = new Int32Array(hotWords);
+    const cold = new Int32Array(coldWords);
+    const nowMs = this.#nowMs();
+    this.#lock.acquire();
+    const flow = table.lookup(kind, srcAddr, srcPort, dstAddr, dstPort, nowMs);
+    for (let i = 0; i < hotWords; i++) hot[i] = table.hot[(flow << hotShift) + i]!;
+    for (let i = 0; i < coldWords; i++) cold[i] = table.cold[flow * coldWords + i]!;
+    this.#lock.release();
+    return flow === noFlow ? undefined : { hot, cold, flow, record: 0, coldRecord: 0 };
+  }
+
+  /** Ends a flow; its next packet is judged like the first of any. False if it is gone already (see {@link flowTag}). */
+  kill(flow: FlowIndex, tag: number): boolean {
+    const { hot, cold } = this.#table;
+    if (flow <= noFlow || flow > this.#table.capacity) return false;
+    const record = flow << hotShift;
+    const nowMs = this.#nowMs();
+    this.#lock.acquire();
+    const live =
+      (hot[record + Hot.state]! & StateBits.inUse) !== 0 &&
+      flowTag(hot, record, cold[flow * coldWords + Cold.created]!) === tag &&
+      !this.#table.isExpired(flow, nowMs);
+    if (live) this.#table.remove(flow);
+    this.#lock.release();
+    return live;
+  }
+
+  /**
+   * Traffic by server slot, below `slots`; those without any are missing. Never less than it was.
+   */
+  serverTraffic(slots: number): Promise<ReadonlyMap<number, ServerTraffic>> {
+    const nowMs = this.#nowMs();
+    if (this.#traffic === undefined || ((nowMs - this.#trafficAtMs) | 0) > totalsAgeMs) {
+      this.#trafficAtMs = nowMs;
+      // One walk at a time: how far it has got is told to the packet threads in one word.
+      const before = this.#traffic ?? Promise.resolve(undefined);
+      this.#traffic = before.then(() => this.#walkTraffic(slots));
+    }
+    return this.#traffic;
+  }
+
+  /** What was counted under a slot is forgotten: it gets another server. */
+  clearSlot(slot: number): void {
+    const at = slot << serverTotalShift;
+    this.#lock.acquire();
+    this.#totals.fill(0, at, at + (1 << serverTotalShift));
+    this.#lock.release();
+  }
+
+  /** See server-totals.ts. */
+  async #walkTraffic(slots: number): Promise<ReadonlyMap<number, ServerTraffic>> {
+    const { control } = this.#table;
+    const totals = this.#totals;
+    const traffic = new Map<number, ServerTraffic>();
+    // Nobody writes these words while no walk is under way.
+    for (let slot = 0; slot < slots; slot++) {
+      const at = (slot << serverTotalShift) + ServerTotal.counted;
+      totals.fill(0, at, at + 4);
+    }
+    let chunks = 0;
+    for (let first = 1; first < this.#firstFresh(); first += chunkLength) {
+      const count = this.#copyChunk(first, first + chunkLength);
+      this.#visitCopies(first, count, (flow) => addFlow(traffic, flow));
+      if (++chunks % chunksPerTurn === 0) await setImmediate();
+    }
+    Atomics.store(control, Control.countedBelow, everyFlow);
+    for (let first = 1; first < slots; first += slotsPerChunk) {
+      const count = Math.min(slotsPerChunk, slots - first);
+      const start = first << serverTotalShift;
+      const view = totals.subarray(start, start + (count << serverTotalShift));
+      this.#lock.acquire();
+      this.#totalsCopy.set(view);
+      this.#lock.release();
+      for (let i = 0; i < count; i++) addSlot(traffic, first + i, this.#totalsCopy, i);
+    }
+    Atomics.store(control, Control.countedBelow, 0);
+    return traffic;
+  }
+
+  #firstFresh(): number {
+    return Atomics.load(this.#table.control, Control.firstFresh);
+  }
+
+  /** Copies the records from `first` on; returns how many. @param countedBelow see Control.countedBelow */
+  #copyChunk(first: number, countedBelow?: number): number {
+    const { hot, cold, control } = this.#table;
+    const count = Math.min(chunkLength, this.#firstFresh() - first);
+    const end = first + count;
+    // The views are made before: nothing is allocated under the lock.
+    const hotView = hot.subarray(first * hotWords, end * hotWords);
+    const coldView = cold.subarray(first * coldWords, end * coldWords);
+    this.#lock.acquire();
+    this.#copy.hot.set(hotView);
+    this.#copy.cold.set(coldView);
+    if (countedBelow !== undefined) control[Control.countedBelow] = end;
+    this.#lock.release();
+    return count;
+  }
+
+  #visitCopies(first: number, count: number, visit: (flow: FlowCopy) => void): void {
+    const copy = this.#copy;
+    for (let i = 0; i < count; i++) {
+      if ((copy.hot[i * hotWords + Hot.state]! & StateBits.inUse) === 0) continue;
+      copy.flow = (first + i) as FlowIndex;
+      copy.record = i * hotWords;
+      copy.coldRecord = i * coldWords;
+      visit(copy);
+    }
+  }
+}
+
+function trafficOf(traffic: Map<number, ServerTraffic>, slot: number): ServerTraffic {
+  let found = traffic.get(slot);
+  if (found === undefined) {
+    found = {
+      packetsIn: 0,
+      packetsOut: 0,
+      bytesIn: 0,
+      bytesOut: 0,
+      droppedPacketsIn: 0,
+      droppedPacketsOut: 0,
+      droppedBytesIn: 0,
+      droppedBytesOut: 0,
+    };
+    traffic.set(slot, found);
+  }
+  return found;
+}
+
+/** Adds what a live flow has carried so far. */
+function addFlow(traffic: Map<number, ServerTraffic>, { cold, coldRecord }: FlowCopy): void {
+  const servers = cold[coldRecord + Cold.servers]!;
+  // The server at the reply address gets what goes in the original direction; the other one sends it.
+  for (const [slot, inwards] of [
+    [replySlot(servers), 0] as const,
+    [originalSlot(servers), 1] as const,
+  ]) {
+    if (slot === 0) continue;
+    const of = trafficOf(traffic, slot);
+    of.packetsIn += flowPackets(cold, coldRecord, inwards);
+    of.bytesIn += flowBytes(cold, coldRecord, inwards);
+    of.packetsOut += flowPackets(cold, coldRecord, inwards ^ 1);
+    of.bytesOut += flowBytes(cold, coldRecord, inwards ^ 1);
+  }
+}
+
+/** Adds a slot's record, the `index`th of `totals`, without what the walk has counted itself. */
+function addSlot(
+  traffic: Map<number, ServerTraffic>,
+  slot: number,
+  totals: Float64Array,
+  index: number,
+): void {
+  const at = index << serverTotalShift;
+  const record = totals.subarray(at, at + (1 << serverTotalShift));
+  if (!traffic.has(slot) && record.every((value) => value === 0)) return;
+  const of = trafficOf(traffic, slot);
+  const passed = (word: number): number => record[word]! - record[ServerTotal.counted + word]!;
+  of.packetsIn += passed(ServerTotal.packetsIn);
+  of.packetsOut += passed(ServerTotal.packetsOut);
+  of.bytesIn += passed(ServerTotal.bytesIn);
+  of.bytesOut += passed(ServerTotal.bytesOut);
+  of.droppedPacketsIn += record[ServerTotal.droppedPacketsIn]!;
+  of.droppedPacketsOut += record[ServerTotal.droppedPacketsOut]!;
+  of.droppedBytesIn += record[ServerTotal.droppedBytesIn]!;
+  of.droppedBytesOut += record[ServerTotal.droppedBytesOut]!;
+}

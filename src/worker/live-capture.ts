@@ -1,0 +1,141 @@
+/**
+ * Live captures: says to the packet threads what is wanted, and hands what they have written (engine/capture-ring.ts) to
+ * those who want it, in the order of time.
+ *
+ * Any number of captures may run. The packet threads write what at least one of them wants, each packet once, and here
+ * every capture takes its own out of it.
+ */
+import {
+  CaptureControl,
+  CaptureRingReader,
+  CaptureVerdict,
+  captureControlWords,
+} from '../engine/capture-ring.ts';
+import type { CapturedRecord } from '../engine/capture-ring.ts';
+import { DropReason } from '../wire/drop-reason.ts';
+
+/** How often the rings are emptied. A ring of 8 MiB takes 400 MB/s for so long. */
+const drainPeriodMs = 20;
+
+/** More than any packet has. */
+const wholePacket = 0xffff;
+
+export interface CaptureFilter {
+  readonly passed: boolean;
+  readonly dropped: boolean;
+  /** Slot of the server of which one end has to be; absent: any packet. */
+  readonly server?: number | undefined;
+  /** Bytes kept of each packet; absent: all. */
+  readonly snapLength?: number | undefined;
+}
+
+export interface CaptureSink {
+  /** A packet; the record is used again for the next one. */
+  onPacket(record: Readonly<CapturedRecord>): void;
+  /** All that waited was delivered. */
+  onBatch(): void;
+  /** So many packets were lost because the rings were full; some of them may not have been for this capture. */
+  onLost(packets: number): void;
+}
+
+interface Capture {
+  readonly filter: CaptureFilter;
+  readonly sink: CaptureSink;
+}
+
+export class LiveCapture {
+  readonly control: SharedArrayBuffer = new SharedArrayBuffer(captureControlWords * 4);
+  readonly #words: Int32Array = new Int32Array(this.control);
+  readonly #captures: Set<Capture> = new Set();
+  readonly #readers: CaptureRingReader[] = [];
+  #timer: NodeJS.Timeout | undefined;
+
+  /** One for each packet thread. */
+  addRing(ring: SharedArrayBuffer): void {
+    this.#readers.push(new CaptureRingReader(ring));
+  }
+
+  /** Starts a capture; the result ends it. What was judged before that is delivered first. */
+  start(filter: CaptureFilter, sink: CaptureSink): () => void {
+    if (this.#captures.size === 0) {
+      // A packet thread may have finished its batch after the last capture had ended.
+      while (this.#next() !== undefined);
+      for (const reader of this.#readers) reader.takeLost();
+      this.#timer = setInterval(() => this.drain(), drainPeriodMs);
+    }
+    const capture = { filter, sink };
+    this.#captures.add(capture);
+    this.#announce();
+    return () => {
+      if (!this.#captures.has(capture)) return;
+      this.drain();
+      this.#captures.delete(capture);
+      this.#announce();
+      if (this.#captures.size === 0) clearInterval(this.#timer);
+    };
+  }
+
+  /** Ends all of them. */
+  stop(): void {
+    if (this.#captures.size > 0) this.drain();
+    this.#captures.clear();
+    this.#announce();
+    clearInterval(this.#timer);
+  }
+
+  /** Delivers what waits. */
+  drain(): void {
+    for (const reader of this.#readers) {
+      const lost = reader.takeLost();
+      if (lost > 0) for (const { sink } of this.#captures) sink.onLost(lost);
+    }
+    for (let record = this.#next(); record !== undefined; record = this.#next()) {
+      for (const { filter, sink } of this.#captures) {
+        if (!wants(filter, record)) continue;
+        const kept = filter.snapLength ?? wholePacket;
+        if (record.bytes.length > kept) {
+          sink.onPacket({ ...record, bytes: record.bytes.subarray(0, kept) });
+        } else {
+          sink.onPacket(record);
+        }
+      }
+    }
+    for (const { sink } of this.#captures) sink.onBatch();
+  }
+
+  /** The oldest record of all rings. */
+  #next(): CapturedRecord | undefined {
+    let oldest: CaptureRingReader | undefined;
+    for (const reader of this.#readers) {
+      const record = reader.peek();
+      if (record === undefined) continue;
+      if (oldest === undefined || record.timeUs < oldest.record.timeUs) oldest = reader;
+    }
+    return oldest?.take();
+  }
+
+  /** Tells the packet threads what any of the captures wants. */
+  #announce(): void {
+    let verdicts = 0;
+    let snapLength = 0;
+    const servers = new Set<number>();
+    for (const { filter } of this.#captures) {
+      if (filter.passed) verdicts |= CaptureVerdict.passed;
+      if (filter.dropped) verdicts |= CaptureVerdict.dropped;
+      snapLength = Math.max(snapLength, filter.snapLength ?? wholePacket);
+      servers.add(filter.server ?? 0);
+    }
+    const [server] = servers;
+    const words = this.#words;
+    Atomics.store(words, CaptureControl.snapLength, snapLength);
+    Atomics.store(words, CaptureControl.server, servers.size === 1 ? server! : 0);
+    // Last: the packet threads read the others only when this one is not 0.
+    Atomics.store(words, CaptureControl.verdicts, verdicts);
+  }
+}
+
+function wants(filter: CaptureFilter, { reason, servers }: CapturedRecord): boolean {
+  if (!(reason === DropReason.none ? filter.passed : filter.dropped)) return false;
+  const { server } = filter;
+  return server === undefined || (servers & 0xffff) === server || servers >>> 16 === server;
+}

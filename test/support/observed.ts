@@ -1,0 +1,32 @@
+/** An engine on memory of its own, as the control plane sees it: the flow table's lock is free between two calls. */
+import { SharedLock } from '../../src/worker/shared-lock.ts';
+import { FlowInspector } from '../../src/worker/flow-inspector.ts';
+import type { EngineFixture } from './engine-fixture.ts';
+import { timeoutsMs } from './engine-fixture.ts';
+
+/** A lock that lets others do something whenever it was released: what packet threads do between two pieces of a walk. */
+class MeddlersLock extends SharedLock {
+  meddle: () => void = () => undefined;
+  #meddling = false;
+
+  override release(): void {
+    super.release();
+    if (this.#meddling) return;
+    this.#meddling = true;
+    this.meddle();
+    this.#meddling = false;
+  }
+}
+
+export interface Observed {
+  readonly flows: FlowInspector;
+  /** What happens after every release of the lock; nothing unless set. */
+  readonly lock: { meddle: () => void };
+}
+
+export function observe(fixture: EngineFixture): Observed {
+  const lock = new MeddlersLock(new Int32Array(new SharedArrayBuffer(4)), 0);
+  const limits = { timeoutsMs: timeoutsMs(), serverShare: Infinity };
+  const flows = new FlowInspector(fixture.memory.flows, limits, lock, () => fixture.nowMs);
+  return { flows, lock };
+}
