@@ -23,12 +23,14 @@ import { compilePolicy } from '../policy/compile.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import { engineOptions } from '../policy/engine-options.ts';
 import { formatProblem } from '../policy/problem.ts';
+import { ServerSlots } from '../policy/server-slots.ts';
 import type { GatewayConfig, Problem } from '../policy/types.ts';
 import { defaultGatewayConfig } from '../policy/validate.ts';
 import { FileStore } from '../store/file-store.ts';
 import type { Snapshot, Watching } from '../store/store.ts';
 import { DataPlane } from '../worker/data-plane.ts';
 import { listenOnSocket } from './control-socket.ts';
+import { LiveObserver } from './observer.ts';
 import { ReloadQueue } from './reload-queue.ts';
 import { SweepLog } from './sweep-log.ts';
 
@@ -70,7 +72,9 @@ export class Service {
   /** Of the newest, whether it has errors or not. */
   #problems: readonly Problem[];
   #policy: CompiledPolicy;
+  readonly #slots: ServerSlots = new ServerSlots((slot) => this.#dataPlane?.flows.clearSlot(slot));
   #dataPlane: DataPlane | undefined;
+  #observer: LiveObserver | undefined;
   #watching: Watching | undefined;
   #firstOwner: Promise<void> | undefined;
   #eventTimer: NodeJS.Timeout | undefined;
@@ -111,7 +115,7 @@ export class Service {
     this.#snapshot = snapshot;
     this.#problems = snapshot.problems;
     this.#log = options.createLogger(snapshot.gateway.log.level);
-    this.#policy = compilePolicy(snapshot.templates, snapshot.servers, 1);
+    this.#policy = this.#compile(snapshot, 1);
     this.#reloadQueue = new ReloadQueue(() => this.#reload());
     this.#sweepLog = new SweepLog((swept) => this.#log.info(swept, 'flows judged again'));
     this.#dropLog = new DropLog({
@@ -159,6 +163,14 @@ export class Service {
       },
       onOffloadDisabled: () =>
         this.#log.warn('the kernel refuses super-packets: segmentation offload is off from now on'),
+    });
+    this.#observer = new LiveObserver({
+      dataPlane: this.#dataPlane,
+      device: gateway.device,
+      engine: engineOptions(gateway),
+      flowCapacity: gateway.flows.capacity,
+      slots: this.#slots,
+      policy: this.#policy,
     });
     await this.#listen();
     this.#watching = await this.#store.watch({
@@ -216,6 +228,7 @@ export class Service {
       store: this.#store,
       controlPlane: this.#controlPlane(),
       metrics: createMetrics(this.#metricsSource()),
+      ...(this.#observer !== undefined && { observer: this.#observer }),
       hosts: this.#config.gateway.api.hosts,
       onWarning: (message) => this.#log.warn(message),
     };
@@ -328,7 +341,7 @@ export class Service {
       servers,
       gateway: { reload },
     } = config;
-    const next = compilePolicy(templates, servers, this.#policy.epoch + 1);
+    const next = this.#compile(config, this.#policy.epoch + 1);
     const mode =
       typeof reload === 'object'
         ? ReloadMode.drain
@@ -338,6 +351,7 @@ export class Service {
     const drainMs = typeof reload === 'object' ? reload.drain * 1000 : 0;
     await this.#running().setPolicy(next.words, mode, drainMs);
     this.#policy = next;
+    this.#observer?.onPolicy(next);
     this.#config = config;
     this.#reloads++;
     const ms = Math.round(performance.now() - startedMs);
@@ -345,6 +359,11 @@ export class Service {
     const counts = { templates: templates.length, servers: servers.length, rules: stats.rules };
     this.#log.info({ epoch, ...counts, ms }, 'policy changed');
     this.#sweepLog.onPolicy(epoch);
+  }
+
+  #compile({ templates, servers }: Snapshot, epoch: number): CompiledPolicy {
+    const slots = this.#slots.assign(servers.map(({ name }) => name));
+    return compilePolicy(templates, servers, epoch, slots);
   }
 
   #policySummary(): Record<string, number> {
@@ -374,7 +393,10 @@ export class Service {
 
   #takeEvents(): void {
     if (this.#dataPlane === undefined) return;
-    const missed = this.#dataPlane.drainEvents((words) => this.#dropLog.add(words));
+    const missed = this.#dataPlane.drainEvents((words) => {
+      this.#dropLog.add(words);
+      this.#observer?.drops.add(words);
+    });
     this.#dropLog.addMissed(missed);
     this.#dropLog.tick();
     this.#sweepLog.look(this.#dataPlane);
