@@ -3,7 +3,7 @@ import swagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 import type { Api } from './api.ts';
-import { components } from './schemas.ts';
+import { components, problems } from './schemas.ts';
 
 export async function registerOpenApi(server: FastifyInstance): Promise<void> {
   await server.register(swagger, {
@@ -68,7 +68,7 @@ export function openApiRoute(app: Api): void {
       schema: {
         tags: ['operation'],
         summary: 'This document',
-        response: { 200: Type.Unsafe<object>({ type: 'object' }) },
+        response: { 200: Type.Unsafe<object>({ type: 'object' }), ...problems },
       },
     },
     () => app.swagger(),

@@ -56,7 +56,9 @@ export type Judged<T> = { readonly value: T } | { readonly problems: readonly Pa
 export function judgeTemplate(name: string, body: unknown): Judged<Template> {
   const [content, problems] = nameApart(name, body);
   return judge(content, problems, '', (text) => {
-    const { value, problems: found } = validateTemplate(name, '', text);
+    // What is wrong with the name was told.
+    const named = namePattern.test(name) ? name : 'x';
+    const { value, problems: found } = validateTemplate(named, '', text);
     return { value, problems: found };
   });
 }

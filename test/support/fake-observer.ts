@@ -74,6 +74,7 @@ export class FakeObserver implements Observer {
   readonly captures: { options: CaptureOptions; stream: PassThrough }[] = [];
   live: LiveVerdict | undefined;
   cut = 3;
+  captureEnds = true;
 
   flows(query: FlowQuery): Promise<FlowPage> {
     this.flowQueries.push(query);
@@ -108,7 +109,8 @@ export class FakeObserver implements Observer {
   capture(options: CaptureOptions): Readable {
     const stream = new PassThrough();
     this.captures.push({ options, stream });
-    stream.end(Buffer.from([0x0a, 0x0d, 0x0d, 0x0a]));
+    stream.write(Buffer.from([0x0a, 0x0d, 0x0d, 0x0a]));
+    if (this.captureEnds) stream.end();
     return stream;
   }
 

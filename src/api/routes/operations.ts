@@ -17,7 +17,7 @@ export function monitoringRoutes(app: Api, { controlPlane, metrics }: ApiContext
       schema: {
         tags,
         summary: 'Whether packets are judged: 200, else 503',
-        response: { 200: live.health, 503: live.health },
+        response: { 200: live.health, '4xx': schemas.problem, 503: live.health },
       },
     },
     (_request, reply) => {

@@ -21,7 +21,7 @@ const told = Type.Object({
 });
 const checked = Type.Object(
   {
-    operations: Type.Optional(Type.Array(schemas.anyObject)),
+    operations: Type.Optional(Type.Array(Type.Unknown())),
     template: Type.Optional(Type.Object({ name: schemas.nameSchema })),
     server: Type.Optional(Type.Object({ name: schemas.nameSchema })),
   },
@@ -90,10 +90,7 @@ export function reviewRoutes(app: Api, context: ApiContext): void {
         summary: 'Several operations as one change: all of them, or none',
         body: checkedBy(
           Type.Object({ operations: Type.Array(operationSchema) }),
-          Type.Object(
-            { operations: Type.Array(schemas.anyObject) },
-            { additionalProperties: false },
-          ),
+          Type.Object({ operations: Type.Array(Type.Unknown()) }, { additionalProperties: false }),
         ),
         response: { 200: schemas.changeOnly, ...schemas.problems },
       },

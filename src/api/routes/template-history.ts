@@ -66,13 +66,14 @@ export function templateHistoryRoutes(app: Api, context: ApiContext): void {
       schema: {
         tags,
         summary: 'What differs between two versions, as a unified diff',
+        description: 'Without `to` it is the newest, without `from` the one before it.',
         params: schemas.nameParams,
         querystring: Type.Object(
           {
             from: Type.Optional(
-              Type.Integer({ minimum: 0, description: '0: nothing. Else the one before `to`.' }),
+              Type.Integer({ minimum: 0, title: 'the number of a version, or 0 for nothing' }),
             ),
-            to: Type.Optional({ ...version, description: 'Else the newest.' }),
+            to: Type.Optional(version),
           },
           { additionalProperties: false },
         ),

@@ -1,0 +1,182 @@
+/** The rows of `api-table.ts` that are about the running firewall, users and sessions. */
+import type { Access } from '../../src/api/access.ts';
+import type { Sent } from './api.ts';
+import { flow } from './fake-observer.ts';
+
+export interface Wrong extends Sent {
+  readonly url?: string;
+  readonly problem: string;
+  /** Paths of the errors, if there are. */
+  readonly errors?: readonly string[];
+}
+
+export interface Row extends Sent {
+  readonly access: Access;
+  readonly url: string;
+  readonly status?: number;
+  readonly wrong?: readonly Wrong[];
+  /** Only a running firewall can answer. */
+  readonly live?: boolean;
+}
+
+const gone = { problem: 'not-found' };
+
+export const operationTable: Record<string, Row> = {
+  'GET /healthz': { access: 'public', url: '/healthz' },
+  'GET /metrics': { access: 'public', url: '/metrics', status: 503 },
+  'GET /openapi.json': { access: 'public', url: '/openapi.json' },
+
+  'POST /v1/explain': {
+    access: 'view',
+    url: '/v1/explain',
+    body: { src: '198.51.100.7', dst: '10.0.0.2', protocol: 'tcp', dstPort: 443 },
+    wrong: [
+      { body: {}, problem: 'invalid', errors: ['src', 'dst', 'protocol'] },
+      {
+        body: { src: '1.2.3', dst: '::1', protocol: 'tcp', icmpType: 8 },
+        problem: 'invalid',
+        errors: ['src', 'dst', 'icmpType', 'dstPort'],
+      },
+      { body: { hex: '450', src: '10.0.0.1' }, problem: 'invalid', errors: ['src', 'hex'] },
+      { body: { protocol: 'sctp' }, problem: 'invalid', errors: ['protocol'] },
+    ],
+  },
+  'GET /v1/flows': {
+    access: 'view',
+    url: '/v1/flows?server=web-1&port=443&sort=age&limit=10',
+    live: true,
+    wrong: [
+      { url: '/v1/flows?server=nope', ...gone },
+      { url: '/v1/flows?address=10.0.0', problem: 'invalid', errors: ['address'] },
+      {
+        url: '/v1/flows?port=65536&state=open&sort=size&limit=0',
+        problem: 'invalid',
+        errors: ['port', 'state', 'sort', 'limit'],
+      },
+    ],
+  },
+  'DELETE /v1/flows/{id}': {
+    access: 'owner',
+    url: `/v1/flows/${flow.id}`,
+    live: true,
+    wrong: [{ url: '/v1/flows/0-0', ...gone }],
+  },
+  'GET /v1/drops': {
+    access: 'view',
+    url: '/v1/drops',
+    headers: { accept: 'application/json' },
+    live: true,
+    wrong: [
+      { url: '/v1/drops?server=nope', ...gone },
+      {
+        url: '/v1/drops?reason=because&limit=1001',
+        problem: 'invalid',
+        errors: ['reason', 'limit'],
+      },
+    ],
+  },
+  'GET /v1/stats': { access: 'view', url: '/v1/stats?rules=true', live: true },
+  'GET /v1/capture': {
+    access: 'owner',
+    url: '/v1/capture?verdict=dropped&server=web-1&snaplen=128&limit=5',
+    live: true,
+    wrong: [
+      { url: '/v1/capture?server=nope', ...gone },
+      { url: '/v1/capture?snaplen=1', problem: 'invalid', errors: ['snaplen'] },
+    ],
+  },
+  'GET /v1/status': { access: 'view', url: '/v1/status' },
+  'GET /v1/audit': {
+    access: 'owner',
+    url: '/v1/audit?limit=5&since=2020-01-01T00:00:00Z',
+    wrong: [
+      { url: '/v1/audit?since=then&until=now', problem: 'invalid', errors: ['since', 'until'] },
+      { url: '/v1/audit?result=good', problem: 'invalid', errors: ['result'] },
+    ],
+  },
+
+  'GET /v1/users': { access: 'owner', url: '/v1/users' },
+  'POST /v1/users': {
+    access: 'owner',
+    url: '/v1/users',
+    body: { name: 'carol', role: 'member' },
+    status: 201,
+    wrong: [
+      { body: { name: 'owner', role: 'member' }, problem: 'exists' },
+      { body: { name: '../x', role: 'member' }, problem: 'invalid', errors: ['name'] },
+      { body: { role: 'root' }, problem: 'invalid', errors: ['name', 'role'] },
+      {
+        body: { name: 'carol', role: 'member', password: 'short' },
+        problem: 'invalid',
+        errors: ['password'],
+      },
+    ],
+  },
+  'GET /v1/users/{name}': {
+    access: 'owner',
+    url: '/v1/users/member',
+    wrong: [{ url: '/v1/users/nope', ...gone }],
+  },
+  'DELETE /v1/users/{name}': {
+    access: 'owner',
+    url: '/v1/users/member',
+    status: 204,
+    wrong: [
+      { url: '/v1/users/nope', ...gone },
+      { url: '/v1/users/owner', problem: 'last-owner' },
+    ],
+  },
+  'PUT /v1/users/{name}/role': {
+    access: 'owner',
+    url: '/v1/users/member/role',
+    body: { role: 'billing-admin' },
+    wrong: [
+      { url: '/v1/users/nope/role', body: { role: 'member' }, ...gone },
+      { url: '/v1/users/owner/role', body: { role: 'member' }, problem: 'last-owner' },
+      { body: { role: 'root' }, problem: 'invalid', errors: ['role'] },
+    ],
+  },
+  'PUT /v1/users/{name}/password': {
+    access: 'anyone',
+    url: '/v1/users/SELF/password',
+    body: { password: 'a new password', current: 'wrong' },
+    // Nobody here has a password to begin with: see api-session.test.ts for how it is done.
+    status: 422,
+    wrong: [
+      { url: '/v1/users/nope/password', body: { password: 'a new password' }, ...gone },
+      { body: { password: 'a new password' }, problem: 'invalid', errors: ['current'] },
+      {
+        url: '/v1/users/member/password',
+        body: { password: 'short' },
+        problem: 'invalid',
+        errors: ['password'],
+      },
+    ],
+  },
+  'POST /v1/users/{name}/tokens': {
+    access: 'anyone',
+    url: '/v1/users/SELF/tokens',
+    body: { name: 'deploy' },
+    status: 201,
+    wrong: [
+      { url: '/v1/users/nope/tokens', body: { name: 'deploy' }, ...gone },
+      { body: { name: 'test' }, problem: 'exists' },
+      { body: { name: 'NO' }, problem: 'invalid', errors: ['name'] },
+    ],
+  },
+  'DELETE /v1/users/{name}/tokens/{token}': {
+    access: 'anyone',
+    url: '/v1/users/SELF/tokens/test',
+    status: 204,
+    wrong: [{ url: '/v1/users/owner/tokens/nope', ...gone }],
+  },
+  'POST /v1/session': {
+    access: 'public',
+    url: '/v1/session',
+    body: { name: 'owner', password: 'wrong' },
+    status: 401,
+    wrong: [{ body: { name: 'owner' }, problem: 'invalid', errors: ['password'] }],
+  },
+  'GET /v1/session': { access: 'anyone', url: '/v1/session' },
+  'DELETE /v1/session': { access: 'anyone', url: '/v1/session', status: 204 },
+};
