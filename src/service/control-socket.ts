@@ -6,14 +6,18 @@
  * another firewall's, and stays.
  */
 import { once } from 'node:events';
-import { chmod, lstat, unlink } from 'node:fs/promises';
+import { chmod, lstat, stat, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { dirname } from 'node:path';
 import type { Api } from '../api/api.ts';
 
 const mode = 0o660;
 
 /** @throws Error in words */
 export async function listenOnSocket(api: Api, path: string): Promise<void> {
+  // libuv calls a directory that is missing "permission denied".
+  const directory = await stat(dirname(path)).catch(() => undefined);
+  if (directory === undefined) throw new Error(`${path}: its directory does not exist`);
   await removeStale(path);
   const before = process.umask(0o177);
   try {
@@ -48,7 +52,6 @@ function reasonOf(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   const words: Record<string, string> = {
     EACCES: 'permission denied',
-    ENOENT: 'its directory does not exist',
     EADDRINUSE: 'it is in use',
   };
   return words[code ?? ''] ?? message;

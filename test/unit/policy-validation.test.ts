@@ -303,7 +303,7 @@ flows: { capacity: 4096 }
 timeouts: { udp: 5 }
 tcp: { liberal: true }
 reload: { drain: 30 }
-api: { listen: "0.0.0.0:80" }
+api: { listen: "0.0.0.0:80", hosts: [FW.example.com], socket: /tmp/fw.sock }
 log: { dropsPerSecond: 0 }
 `;
     const { value, problems } = validateGateway('gateway.yaml', text);
@@ -317,7 +317,7 @@ log: { dropsPerSecond: 0 }
       timeouts: { ...defaultGatewayConfig.timeouts, udp: 5 },
       tcp: { loose: false, liberal: true },
       reload: { drain: 30 },
-      api: { ...defaultGatewayConfig.api, host: '0.0.0.0', port: 80 },
+      api: { host: '0.0.0.0', port: 80, hosts: ['fw.example.com'], socket: '/tmp/fw.sock' },
       log: { level: 'info', dropsPerSecond: 0 },
     });
   });
@@ -363,6 +363,14 @@ log: { dropsPerSecond: 0 }
     [
       'api: { listen: "127.0.0.1:65536" }',
       '1:16 api.listen expected an IPv4 address and a port like 127.0.0.1:8740, found "127.0.0.1:65536"',
+    ],
+    [
+      'api: { hosts: ["fw.example.com:80"] }',
+      '1:16 api.hosts[0] expected a host name like fw.example.com, found "fw.example.com:80"',
+    ],
+    [
+      'api: { socket: run/fw.sock }',
+      '1:16 api.socket expected an absolute path of at most 107 bytes, found "run/fw.sock"',
     ],
     [
       'log: { level: loud }',
