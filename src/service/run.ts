@@ -15,12 +15,15 @@ export async function run(options: {
   // A signal that comes during the start ends the process as soon as there is something to stop.
   process.on('SIGTERM', () => finish(0));
   process.on('SIGINT', () => finish(0));
+  // Without a handler the signal would end the process; what it asks for is done at the end of the start anyway.
+  const running: { service?: Service } = {};
+  process.on('SIGHUP', () => running.service?.reload());
   const service = await Service.start({
     ...options,
     createLogger,
     onFailure: () => finish(1),
   });
-  process.on('SIGHUP', () => service.reload());
+  running.service = service;
   const exitCode = await finished;
   await service.stop();
   return exitCode;

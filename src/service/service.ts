@@ -1,8 +1,8 @@
 /**
  * `tunwall run`: the firewall as a process.
  *
- * Start: read the configuration, compile the policy, open the device, start the packet threads, then the HTTP servers and
- * the watcher. Any error on the way ends the process before a packet has passed. Afterwards a change in the store, by hand
+ * Start: read the configuration, compile the policy, open the device, start the packet threads, then the watcher and the
+ * HTTP servers. Any error on the way ends the process before a packet has passed. Afterwards a change in the store, by hand
  * or through the API, becomes a new policy or, when it is broken, a log line and a count; the running policy stays whole.
  * All changes go through one queue. When a packet thread dies the process ends: the device without a reader drops
  * everything, and the supervisor starts us again.
@@ -172,7 +172,6 @@ export class Service {
       slots: this.#slots,
       policy: this.#policy,
     });
-    await this.#listen();
     this.#watching = await this.#store.watch({
       // Not this snapshot: until its turn comes, there may be a newer one.
       onChange: async () => {
@@ -180,6 +179,10 @@ export class Service {
       },
       onWarning: (message) => this.#log.warn(message),
     });
+    // What has changed since the configuration was read, and before it was watched.
+    await this.#reloadQueue.run();
+    // Last: who is answered that all is well can rely on a firewall that is complete.
+    await this.#listen();
     this.#eventTimer = setInterval(() => this.#takeEvents(), eventPeriodMs);
     this.#log.info(
       {
@@ -196,20 +199,10 @@ export class Service {
   async #listen(): Promise<void> {
     const { host, port, socket } = this.#config.gateway.api;
     const context = this.#apiContext();
-    const tcp = await buildApi(context, { listener: 'tcp' });
-    this.#apis.push(tcp);
-    try {
-      await tcp.listen({ host, port });
-    } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code ?? String(error);
-      const hint =
-        code === 'EADDRINUSE'
-          ? 'is another tunwall running? Change api.listen in gateway.yaml otherwise'
-          : 'change api.listen in gateway.yaml';
-      throw new StartError(`cannot listen on ${host}:${port} (${code})`, hint);
-    }
     const control = await buildApi(context, { listener: 'socket' });
     this.#apis.push(control);
+    const tcp = await buildApi(context, { listener: 'tcp' });
+    this.#apis.push(tcp);
     try {
       await listenOnSocket(control, socket);
     } catch (error) {
@@ -220,6 +213,16 @@ export class Service {
       this.#log.warn(
         `no control socket: ${message}; api.socket in gateway.yaml names another path`,
       );
+    }
+    try {
+      await tcp.listen({ host, port });
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code ?? String(error);
+      const hint =
+        code === 'EADDRINUSE'
+          ? 'is another tunwall running? Change api.listen in gateway.yaml otherwise'
+          : 'change api.listen in gateway.yaml';
+      throw new StartError(`cannot listen on ${host}:${port} (${code})`, hint);
     }
   }
 
