@@ -1,11 +1,7 @@
 /** What the API speaks of the running firewall: flows, drops, counts, why a packet passes, status. */
 import { Type } from 'typebox';
-import { flowStateNames } from '../flow/flow-record.ts';
-import { DropReason, dropReasonNames } from '../wire/drop-reason.ts';
+import { dropReasons, flowStates } from './live-words.ts';
 import { component, nameSchema } from './schemas.ts';
-
-const flowStates = [...new Set(flowStateNames)].filter((name) => name !== 'none');
-const dropReasons = dropReasonNames.filter((_, reason) => reason !== DropReason.none);
 
 const address = Type.String({ examples: ['10.0.0.2'] });
 const protocol = Type.Enum(['tcp', 'udp', 'icmp']);
@@ -59,7 +55,7 @@ export const flowQuery = Type.Object(
     address: Type.Optional(Type.String({ description: 'Of either end.' })),
     port,
     protocol: Type.Optional(protocol),
-    state: Type.Optional(Type.Enum(flowStates)),
+    state: Type.Optional(Type.Enum([...flowStates])),
     sort: Type.Optional(Type.Enum(['bytes', 'packets', 'age'])),
     limit: Type.Optional(limit(1000)),
     after: Type.Optional(Type.String({ description: 'The `next` of the page before.' })),
@@ -96,7 +92,7 @@ export const dropList = component(
 export const dropQuery = Type.Object(
   {
     server: Type.Optional(nameSchema),
-    reason: Type.Optional(Type.Enum(dropReasons)),
+    reason: Type.Optional(Type.Enum([...dropReasons])),
     limit: Type.Optional(
       Type.Integer({
         ...{ minimum: 0, maximum: 1000, title: 'a whole number from 0 to 1000' },

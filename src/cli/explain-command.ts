@@ -2,7 +2,7 @@
  * `tunwall explain`: why a packet passes or drops.
  *
  * The verb asks a source of answers and prints what it says. {@link offlineAnswers} answers from a configuration
- * directory; a source that asks a running firewall, which also knows the live flows, fits in its place.
+ * directory; explain-live.ts asks a running firewall first, which also knows the live flows.
  *
  * Exit code 0 means that the question was answered, with pass as with drop; the verdict is in the output.
  */
@@ -19,11 +19,15 @@ import type {
 import type { FlowQuestion, QuestionProtocol } from '../policy/opening-packet.ts';
 import { formatProblem } from '../policy/problem.ts';
 import type { GatewayConfig, Problem, Server, Template } from '../policy/types.ts';
+import type { FlowView } from './api-types.ts';
+import { addConnectionOptions } from './connection.ts';
+import type { ConnectionFlags } from './connection.ts';
 import { ExitCode, UserError } from './errors.ts';
 import { parseHexDump } from './hex-dump.ts';
 import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
 import { defaultConfigDirectory } from './run-command.ts';
+import { formatDuration } from './units.ts';
 
 /** What is asked: the packet that would open a flow, or the bytes of a packet from its IPv4 header on. */
 export type ExplainQuestion = { readonly flow: FlowQuestion } | { readonly packet: Uint8Array };
@@ -35,7 +39,7 @@ export interface ExplainAnswer {
 }
 
 export type ExplainAnswers = (
-  configDirectory: string,
+  flags: ConnectionFlags,
   question: ExplainQuestion,
 ) => Promise<ExplainAnswer>;
 
@@ -57,7 +61,7 @@ export interface ExplainConfig {
 export function offlineAnswers(
   readConfig: (directory: string) => Promise<ExplainConfig>,
 ): ExplainAnswers {
-  return async (directory, question) => {
+  return async ({ config: directory = defaultConfigDirectory }, question) => {
     const { gateway, templates, servers, problems } = await readConfig(directory);
     const wrong = problems.find(({ severity }) => severity === 'error');
     if (wrong !== undefined) {
@@ -83,23 +87,23 @@ interface End {
   readonly port?: number;
 }
 
-interface Flags {
+interface Flags extends ConnectionFlags {
   readonly from?: End;
   readonly to?: End;
   readonly proto?: QuestionProtocol;
   readonly icmpType?: number;
   readonly hex?: string;
-  readonly config: string;
   readonly json?: boolean;
 }
 
 export function explainCommand(actions: ExplainActions): Verb {
   return (program, output, finish) => {
-    program
+    const command = program
       .command('explain')
       .description(
         'why a packet passes or drops: server, template and rule, or the nearest rule and what fails.\n' +
-          'Answers for a packet that opens a flow; replies and other packets of live flows need no rule.\n' +
+          'Without a firewall it answers for a packet that opens a flow; a firewall also knows whether a\n' +
+          'live flow decides instead.\n' +
           'Exit code 0: answered, whatever the verdict.',
       )
       .option('--from <address[:port]>', 'where the packet comes from', parseEnd)
@@ -116,7 +120,6 @@ export function explainCommand(actions: ExplainActions): Verb {
           'take the packet from a hex dump instead, from its IPv4 header on; - is standard input',
         ).conflicts(['from', 'to', 'proto', 'icmpType']),
       )
-      .option('--config <dir>', 'configuration directory', defaultConfigDirectory)
       .option('--json', 'print JSON')
       .addHelpText(
         'after',
@@ -125,21 +128,21 @@ export function explainCommand(actions: ExplainActions): Verb {
           ['tunwall explain --from 10.0.0.2 --to 10.0.0.3 --proto icmp --json', 'for a script'],
           ['tcpdump -c 1 -xni eth0 port 53 | tunwall explain --hex -', 'ask for a real packet'],
         ]),
-      )
-      .action((flags: Flags, command) =>
-        finish(
-          (async () => {
-            const question = await questionOf(flags, actions, (message) => {
-              // commander prints it as it prints its own, and ends with the code for a wrong call.
-              (command as typeof program).error(`error: ${message}`);
-            });
-            const answer = await actions.answer(flags.config, question);
-            if (flags.json === true) output.json(asJson(answer));
-            else printAnswer(answer, output);
-            return ExitCode.ok;
-          })(),
-        ),
       );
+    addConnectionOptions(command).action((flags: Flags) =>
+      finish(
+        (async () => {
+          const question = await questionOf(flags, actions, (message) => {
+            // commander prints it as it prints its own, and ends with the code for a wrong call.
+            command.error(`error: ${message}`);
+          });
+          const answer = await actions.answer(flags, question);
+          if (flags.json === true) output.json(asJson(answer));
+          else printAnswer(answer, output);
+          return ExitCode.ok;
+        })(),
+      ),
+    );
   };
 }
 
@@ -211,11 +214,14 @@ function asJson({ explanation, fileOf }: ExplainAnswer): object {
 }
 
 function printAnswer({ explanation, fileOf }: ExplainAnswer, output: Output): void {
-  const { verdict, reason, message, packet, sides, decidedBy } = explanation;
+  const { verdict, reason, message, packet, sides, decidedBy, flow } = explanation;
   const colour = verdict === 'pass' ? 'green' : verdict === 'drop' ? 'red' : 'yellow';
   const word = output.style(colour, verdict.toUpperCase());
   output.print([word, describePacket(packet)].filter((part) => part !== '').join('  '));
   if (verdict !== 'pass') output.print(`  ${reason}: ${message}`);
+  if (decidedBy === 'flow' && flow !== undefined) {
+    output.print(`  a live flow decides: ${describeFlow(flow)}`);
+  }
   for (const side of sides) {
     output.print('');
     printSide(side, fileOf, output);
@@ -224,6 +230,16 @@ function printAnswer({ explanation, fileOf }: ExplainAnswer, output: Output): vo
     output.print('');
     output.print('The rules above do not matter: they are asked of what can open a flow.');
   }
+  if (decidedBy === 'flow' && sides.length > 0) {
+    output.print('');
+    output.print('The rules above are for a packet that opens a flow, which this one does not.');
+  }
+}
+
+/** `4711-3, established, open for 4 min 3 s`. */
+function describeFlow(flow: Readonly<Record<string, unknown>>): string {
+  const { id, state, ageSeconds } = flow as unknown as FlowView;
+  return `${id}, ${state}, open for ${formatDuration(ageSeconds)}`;
 }
 
 function describePacket(packet: ExplainedPacket): string {

@@ -40,6 +40,7 @@ export function importCommand(actions: ImportActions): Verb {
   return (program, output, finish) => {
     program
       .command('import')
+      .summary('templates from the rules of another firewall (DigitalOcean, Hetzner, iptables)')
       .argument('<file>', 'what to import; - is standard input')
       .description(
         'templates from the rules of another firewall: DigitalOcean and Hetzner Cloud (JSON of\n' +

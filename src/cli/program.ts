@@ -63,11 +63,18 @@ function buildProgram(parts: ProgramParts, finish: (outcome: Outcome) => Promise
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand('help [verb]', 'print the help of a verb')
+    // An option is that of the command it stands behind: `flows` and `flows kill` share some.
+    .enablePositionalOptions()
     .showHelpAfterError('(tunwall --help lists the verbs and options)')
     .configureOutput({
       writeOut: (text) => output.print(text.trimEnd()),
       writeErr: (text) => output.error(text.trimEnd()),
       outputError: (text, write) => write(text.replace(/^error: /, 'tunwall: ')),
+    })
+    // In lists the first line says enough.
+    .configureHelp({
+      subcommandDescription: (command) =>
+        command.summary() || command.description().split('\n')[0]!,
     })
     .exitOverride()
     .addHelpText(

@@ -1,0 +1,176 @@
+/**
+ * The API as the command line's verbs use it: requests that give data, or throw an {@link ApiProblem} that says all that is
+ * wrong in words for a person.
+ */
+import { json as readJson, text as readText } from 'node:stream/consumers';
+import type { Readable } from 'node:stream';
+import { UserError } from './errors.ts';
+import type { Method, Transport, TransportResponse } from './transport.ts';
+
+export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
+
+export interface Change {
+  readonly query?: Query;
+  readonly body?: unknown;
+  /** The revision that the thing must still have; `*`: any, but it has to be there. */
+  readonly revision?: string | undefined;
+}
+
+/** Problem details (RFC 9457), as the API sends them. */
+export interface ProblemDetails {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail?: string;
+  readonly errors?: readonly {
+    readonly path: string;
+    readonly message: string;
+    readonly file?: string;
+    readonly line?: number;
+    readonly column?: number;
+  }[];
+}
+
+const kindPrefix = 'urn:tunwall:problem:';
+
+const hints: Readonly<Record<string, string>> = {
+  unauthenticated: 'give a token: --token-file FILE, or TUNWALL_TOKEN in the environment',
+  forbidden: 'only an owner may do this: tunwall user list shows who is',
+  'foreign-host': 'use its address, or add the name to api.hosts in gateway.yaml',
+  'in-use': 'take it from them first (tunwall server remove), or use --force',
+  'precondition-failed': 'look at it again, then repeat the command',
+  broken: 'see all that is wrong: tunwall check',
+  'no-firewall': 'start it: tunwall run. If it runs elsewhere, name it: --socket or --url',
+};
+
+/** The API has refused. */
+export class ApiProblem extends UserError {
+  override name = 'ApiProblem';
+  /** `not-found`, `invalid`, ... */
+  readonly kind: string;
+  readonly details: ProblemDetails;
+
+  constructor(details: ProblemDetails) {
+    const kind = details.type.startsWith(kindPrefix) ? details.type.slice(kindPrefix.length) : '';
+    super(describe(kind, details), hints[kind]);
+    this.kind = kind;
+    this.details = details;
+  }
+}
+
+function describe(kind: string, { title, detail = title, errors = [] }: ProblemDetails): string {
+  // The detail of these two is their errors in one line.
+  const isList = (kind === 'invalid' || kind === 'broken') && errors.length > 0;
+  const lines = errors.map(({ path, message, file, line = 0, column = 0 }) => {
+    const place = file === undefined || line === 0 ? file : `${file}:${line}:${column}`;
+    return `  ${[place, path, message].filter((part) => part !== undefined && part !== '').join(': ')}`;
+  });
+  return [isList ? `${title.charAt(0).toLowerCase()}${title.slice(1)}:` : detail, ...lines].join(
+    '\n',
+  );
+}
+
+/** A path of the API; names in it are encoded: route`/templates/${name}/clone`. */
+export function route(parts: TemplateStringsArray, ...names: (string | number)[]): string {
+  return String.raw({ raw: parts }, ...names.map((name) => encodeURIComponent(name)));
+}
+
+export class ApiClient {
+  readonly #transport: Transport;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  /** What answers: a socket, a URL or a configuration directory. */
+  get target(): string {
+    return this.#transport.name;
+  }
+
+  async get<T>(path: string, query?: Query): Promise<T> {
+    return this.#data<T>(await this.#send('GET', path, { ...(query && { query }) }));
+  }
+
+  /** A change; gives what the API answers, which is nothing for some. */
+  async change<T>(
+    method: 'POST' | 'PUT' | 'DELETE',
+    path: string,
+    change: Change = {},
+  ): Promise<T> {
+    return this.#data<T>(await this.#send(method, path, change));
+  }
+
+  async text(path: string, query?: Query): Promise<string> {
+    return readText(
+      (await this.#send('GET', path, { ...(query && { query }) }, 'text/*, */*')).body,
+    );
+  }
+
+  /** The answer as it comes. */
+  async stream(
+    path: string,
+    query: Query,
+    accept: string,
+    signal?: AbortSignal,
+  ): Promise<Readable> {
+    const response = await this.#send('GET', path, { query }, accept, signal);
+    if (!response.contentType.startsWith(accept)) {
+      response.body.destroy();
+      throw this.#stranger(response);
+    }
+    return response.body;
+  }
+
+  close(): Promise<void> {
+    return this.#transport.close();
+  }
+
+  async #send(
+    method: Method,
+    path: string,
+    { query = {}, body, revision }: Change,
+    accept = 'application/json',
+    signal?: AbortSignal,
+  ): Promise<TransportResponse> {
+    const search = new URLSearchParams();
+    for (const [key, value] of Object.entries(query)) {
+      if (value !== undefined) search.set(key, String(value));
+    }
+    const response = await this.#transport.send({
+      method,
+      url: `/v1${path}${search.size === 0 ? '' : `?${search.toString()}`}`,
+      headers: {
+        accept,
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...(revision !== undefined && {
+          'if-match': revision === '*' ? '*' : `"${revision}"`,
+        }),
+      },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      signal,
+    });
+    if (response.status >= 200 && response.status < 300) return response;
+    if (!response.contentType.startsWith('application/problem+json')) {
+      response.body.destroy();
+      throw this.#stranger(response);
+    }
+    throw new ApiProblem((await readJson(response.body)) as ProblemDetails);
+  }
+
+  async #data<T>(response: TransportResponse): Promise<T> {
+    if (response.status === 204) return undefined as T;
+    if (!response.contentType.startsWith('application/json')) {
+      response.body.destroy();
+      throw this.#stranger(response);
+    }
+    return (await readJson(response.body)) as T;
+  }
+
+  /** What answers is no API of ours. */
+  #stranger({ status, contentType }: TransportResponse): UserError {
+    return new UserError(
+      `${this.#transport.name} has answered ${status} with ${contentType === '' ? 'nothing' : contentType}`,
+      'expected the API of tunwall there: look at --url and at what stands in between',
+    );
+  }
+}

@@ -1,0 +1,30 @@
+/** What the API answers, by its schemas. */
+import type { Static } from 'typebox';
+import type * as live from '../api/live-schemas.ts';
+import type * as schemas from '../api/schemas.ts';
+
+export type RuleView = Static<typeof schemas.rule>;
+export type AppliedView = Static<typeof schemas.applied>;
+export type TemplateView = Static<typeof schemas.template>;
+export type TemplateListView = Static<typeof schemas.templateList>;
+export type PresetView = Static<typeof schemas.preset>;
+export type PresetListView = Static<typeof schemas.presetList>;
+export type VersionListView = Static<typeof schemas.versionList>;
+export type ServerView = Static<typeof schemas.server>;
+export type ServerListView = Static<typeof schemas.serverList>;
+export type EffectiveRulesView = Static<typeof schemas.effectiveRules>;
+export type UserView = Static<typeof schemas.user>;
+export type UserListView = Static<typeof schemas.userList>;
+export type NewTokenView = Static<typeof schemas.newToken>;
+export type AuditPageView = Static<typeof schemas.auditPage>;
+export type StatsView = Static<typeof live.stats>;
+export type StatusView = Static<typeof live.status>;
+export type FlowView = Static<typeof live.flow>;
+export type FlowPageView = Static<typeof live.flowPage>;
+export type DropView = Static<typeof live.drop>;
+export type DropListView = Static<typeof live.dropList>;
+
+/** What every change is answered with, beside the thing. */
+export interface Changed {
+  readonly applied: AppliedView;
+}

@@ -1,0 +1,110 @@
+/** What the verbs that talk to the API have in common: their options, and the life of their connection. */
+import type { Command } from 'commander';
+import { InvalidArgumentError } from 'commander';
+import type { ApiClient } from './api-client.ts';
+import type { AppliedView } from './api-types.ts';
+import { addConnectionOptions } from './connection.ts';
+import type { ConnectionFlags, Connections } from './connection.ts';
+import { ExitCode } from './errors.ts';
+import type { Output } from './output.ts';
+import { examples, type Verb } from './program.ts';
+
+export interface ClientFlags extends ConnectionFlags {
+  readonly json?: boolean;
+}
+
+export interface ClientParts {
+  readonly output: Output;
+  /** Does a verb's work with the API that its options name. It ends with 0 unless the work gives another code. */
+  readonly run: (
+    flags: ConnectionFlags,
+    work: (client: ApiClient) => Promise<number> | Promise<void>,
+  ) => Promise<void>;
+}
+
+/** A verb, or a family of them, for {@link ClientParts}. */
+export function clientVerb(
+  connections: Connections,
+  add: (program: Command, parts: ClientParts) => void,
+): Verb {
+  return (program, output, finish) => {
+    const work = async (
+      flags: ConnectionFlags,
+      task: (client: ApiClient) => Promise<number> | Promise<void>,
+    ): Promise<number> => {
+      const client = await connections.connect(flags);
+      try {
+        const code = await task(client);
+        return typeof code === 'number' ? code : ExitCode.ok;
+      } finally {
+        await client.close();
+      }
+    };
+    add(program, { output, run: (flags, task) => finish(work(flags, task)) });
+  };
+}
+
+export interface CommandText {
+  /** `show <template>`; names of arguments say what completes them (see completion-model.ts). */
+  readonly usage: string;
+  readonly description: string;
+  readonly examples: readonly (readonly [command: string, meaning: string])[];
+}
+
+const argumentTexts: Readonly<Record<string, string>> = {
+  template: 'name of a template',
+  server: 'name of a server',
+  servers: 'names of servers',
+  user: 'name of a user',
+  preset: 'name of a preset',
+  token: 'name of a token',
+  id: 'first column of tunwall flows',
+  name: 'the new name',
+};
+
+/** A command with the options of the connection, `--json` and examples. */
+export function clientCommand(parent: Command, text: CommandText): Command {
+  const command = parent
+    .command(text.usage)
+    .description(text.description)
+    .option('--json', 'print JSON')
+    .addHelpText('after', examples(text.examples));
+  for (const argument of command.registeredArguments) {
+    argument.description = argumentTexts[argument.name()] ?? argument.description;
+  }
+  return addConnectionOptions(command);
+}
+
+/** Whether a change is in force, behind what was done: `template "web" created`. */
+export function printChange(
+  output: Output,
+  what: string,
+  { applied, epoch, pending }: AppliedView,
+): void {
+  output.print(
+    applied
+      ? `${what}; in force with epoch ${epoch}`
+      : `${what}; ${output.style('yellow', 'not in force')}: ${pending ?? `epoch ${epoch} is`}`,
+  );
+}
+
+/** For options that are given again and again, or as a list with commas. */
+export function collect(text: string, before: readonly string[] | undefined): string[] {
+  return [...(before ?? []), ...text.split(',').map((part) => part.trim())].filter(
+    (part) => part !== '',
+  );
+}
+
+/** A whole number from 0 (or `least`) up. */
+export function parseNumber(what: string, least = 0, most: number = Number.MAX_SAFE_INTEGER) {
+  return (text: string): number => {
+    const number = Number(text);
+    if (/^\d+$/.test(text) && number >= least && number <= most) return number;
+    const range = most === Number.MAX_SAFE_INTEGER ? `${least} up` : `${least} to ${most}`;
+    throw new InvalidArgumentError(`expected ${what} from ${range}.`);
+  };
+}
+
+export function plural(number: number, word: string): string {
+  return `${number} ${word}${number === 1 ? '' : 's'}`;
+}

@@ -1,0 +1,48 @@
+/** What verbs need of the process they run in: its user, its signals, its files. main.ts hands them on. */
+import { createWriteStream } from 'node:fs';
+import { once } from 'node:events';
+import { userInfo } from 'node:os';
+import type { Writable } from 'node:stream';
+import { UserError } from './errors.ts';
+
+/** Who types this, for the audit log; behind sudo the user who has called it. */
+export function callerName(
+  environment: Readonly<Record<string, string | undefined>>,
+  uid: number,
+): string {
+  let name = environment['SUDO_USER'];
+  try {
+    name ??= userInfo().username;
+  } catch {
+    // A user without a line in the password file has a number.
+  }
+  return name !== undefined && /^[\w.@-]{1,64}$/.test(name) ? name : `uid-${uid}`;
+}
+
+/** Aborted by the first Ctrl-C or SIGTERM, which then end the work in hand; the second one ends the process as ever. */
+export function interruptedBy(emitter: NodeJS.EventEmitter): AbortSignal {
+  const controller = new AbortController();
+  const abort = (): void => {
+    emitter.off('SIGINT', abort).off('SIGTERM', abort);
+    controller.abort();
+  };
+  emitter.on('SIGINT', abort).on('SIGTERM', abort);
+  return controller.signal;
+}
+
+/** A file to be written anew; `-` is standard output. */
+export async function openToWrite(path: string, stdout: Writable): Promise<Writable> {
+  if (path === '-') return stdout;
+  const file = createWriteStream(path);
+  try {
+    await once(file, 'open');
+    return file;
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new UserError(
+      `${path} cannot be written: ${code ?? message}`,
+      'name a file in a directory that is there; - is standard output',
+      { cause: error },
+    );
+  }
+}

@@ -1,0 +1,84 @@
+/** Rules between the command line's notation (`TCP: 443`, `--from 10.0.0.0/8`) and the API's JSON. */
+import { InvalidArgumentError } from 'commander';
+import { parseRuleNotation } from '../policy/rule-notation.ts';
+import type { RuleTraffic } from '../policy/rule-notation.ts';
+import { toInboundBody } from '../policy/template-body.ts';
+import type { RuleView } from './api-types.ts';
+import type { Output } from './output.ts';
+import { formatTable } from './table.ts';
+
+export type Direction = 'inbound' | 'outbound';
+
+export const directions: readonly Direction[] = ['inbound', 'outbound'];
+
+export interface RuleFlags {
+  readonly from?: readonly string[];
+  readonly to?: readonly string[];
+  readonly comment?: string;
+}
+
+/** For commander: the notation as it is typed. */
+export function parseNotation(text: string): RuleTraffic {
+  const parsed = parseRuleNotation(text);
+  if ('message' in parsed) throw new InvalidArgumentError(`${parsed.message}.`);
+  return parsed.value;
+}
+
+/** Addresses are checked where the rule is: by the API, with all that is wrong at once. */
+export function ruleBody(direction: Direction, traffic: RuleTraffic, flags: RuleFlags): RuleView {
+  const peers = direction === 'inbound' ? flags.from : flags.to;
+  return {
+    ...toInboundBody(traffic),
+    ...(peers && { [direction === 'inbound' ? 'sources' : 'destinations']: peers }),
+    ...(flags.comment !== undefined && { comment: flags.comment }),
+  };
+}
+
+/** `TCP: 22,8000-8100`. */
+export function trafficText({ protocol, ports }: RuleView): string {
+  const name = protocol.toUpperCase();
+  if (protocol !== 'tcp' && protocol !== 'udp') return name;
+  return `${name}: ${ports === undefined ? 'ALL' : ports.join(',')}`;
+}
+
+function peersText({ sources, destinations }: RuleView): string {
+  return (sources ?? destinations ?? ['any']).join(', ');
+}
+
+/** `TCP: 443 from 10.0.0.0/8`. */
+export function ruleText(direction: Direction, rule: RuleView): string {
+  return `${trafficText(rule)} ${direction === 'inbound' ? 'from' : 'to'} ${peersText(rule)}`;
+}
+
+/** Rules under a heading; their numbers are those that the verbs take. */
+export function printRules<R extends RuleView>(
+  output: Output,
+  direction: Direction,
+  rules: readonly R[],
+  columns: readonly (readonly [heading: string, cell: (rule: R, index: number) => string])[] = [
+    ['#', (_, index) => String(index)],
+  ],
+): void {
+  output.print('');
+  if (rules.length === 0) {
+    output.print(`${output.style('bold', direction)}: no rules, everything is dropped`);
+    return;
+  }
+  output.print(output.style('bold', direction));
+  const counted = rules.some(({ hits }) => hits !== undefined);
+  const commented = rules.some(({ comment }) => comment !== undefined);
+  const all = [
+    ...columns,
+    ['rule', trafficText] as const,
+    [direction === 'inbound' ? 'from' : 'to', peersText] as const,
+    ...(counted ? [['hits', ({ hits }: R) => String(hits ?? '-')] as const] : []),
+    ...(commented ? [['comment', ({ comment = '' }: R) => comment] as const] : []),
+  ];
+  const rows = rules.map((rule, index) => all.map(([, cell]) => cell(rule, index)));
+  output.print(
+    formatTable(
+      all.map(([heading]) => heading),
+      rows,
+    ).replace(/^/gm, '  '),
+  );
+}

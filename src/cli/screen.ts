@@ -1,0 +1,30 @@
+/** The terminal that a program runs on, for `tunwall top`. */
+import type { Screen } from './top-command.ts';
+
+/** Nothing where either is no terminal: whoever cannot press q wants text. */
+export function createScreen(
+  stdin: NodeJS.ReadStream,
+  stdout: NodeJS.WriteStream,
+  terminalName: string | undefined,
+): Screen | undefined {
+  if (!stdin.isTTY || !stdout.isTTY || terminalName === 'dumb') return undefined;
+  return {
+    size: () => ({ columns: stdout.columns, rows: stdout.rows }),
+    write: (text) => void stdout.write(text),
+    readKeys(onKey) {
+      const onData = (data: Buffer): void => {
+        for (const key of data.toString('latin1')) onKey(key);
+      };
+      stdin.setRawMode(true);
+      stdin.on('data', onData).resume();
+      return () => {
+        stdin.off('data', onData).pause();
+        stdin.setRawMode(false);
+      };
+    },
+    watchSize(onResize) {
+      stdout.on('resize', onResize);
+      return () => void stdout.off('resize', onResize);
+    },
+  };
+}

@@ -1,0 +1,136 @@
+/** `tunwall status` and `tunwall audit`: how the firewall is, and who did what. */
+import { Option } from 'commander';
+import { formatProblem } from '../policy/problem.ts';
+import type { AuditPageView, StatusView } from './api-types.ts';
+import { clientCommand, clientVerb, parseNumber, plural } from './client-verb.ts';
+import type { ClientFlags } from './client-verb.ts';
+import type { Connections } from './connection.ts';
+import { ExitCode } from './errors.ts';
+import type { Output } from './output.ts';
+import type { Verb } from './program.ts';
+import { formatTable } from './table.ts';
+import { formatCount, formatDuration } from './units.ts';
+
+export function statusCommand(connections: Connections): Verb {
+  return clientVerb(connections, (program, { output, run }) => {
+    clientCommand(program, {
+      usage: 'status',
+      description:
+        'whether the firewall runs, and by what it judges.\n' +
+        'Exit code 0: it runs, and the configuration is in force; else 1.',
+      examples: [
+        ['tunwall status', 'of this machine'],
+        ['tunwall status --url http://127.0.0.1:8740 --token-file token', 'over HTTP'],
+      ],
+    }).action((flags: ClientFlags) =>
+      run(flags, async (client) => {
+        const status = await client.get<StatusView>('/status');
+        if (flags.json === true) output.json(status);
+        else printStatus(status, client.target, output);
+        const broken = status.problems.some(({ severity }) => severity === 'error');
+        return status.running && status.reloadError === null && !broken
+          ? ExitCode.ok
+          : ExitCode.failed;
+      }),
+    );
+  });
+}
+
+function printStatus(status: StatusView, target: string, output: Output): void {
+  const { running, version, epoch, policy, flows, uptimeSeconds, device, queues } = status;
+  output.print(
+    running
+      ? `tunwall ${version} is ${output.style('green', 'running')} (${target})`
+      : `${output.style('yellow', 'no firewall is running')}: this is what ${target} says`,
+  );
+  const rows: (readonly [string, string])[] = [
+    ['configuration', status.configDirectory],
+    [
+      'policy',
+      `epoch ${epoch}: ${plural(policy.templates, 'template')}, ${plural(policy.servers, 'server')}, ${plural(policy.rules, 'rule')}`,
+    ],
+  ];
+  if (device !== undefined) rows.push(['device', `${device}, ${plural(queues ?? 1, 'queue')}`]);
+  if (flows !== undefined) {
+    rows.push(['flows', `${flows.count} of ${flows.capacity} (${formatCount(flows.capacity)})`]);
+  }
+  if (uptimeSeconds !== undefined) {
+    rows.push(['up', `${formatDuration(uptimeSeconds)}, since ${status.startedAt ?? '?'}`]);
+  }
+  if (status.reloads !== undefined) {
+    rows.push(['policy changes', `${status.reloads}, ${status.reloadFailures ?? 0} refused`]);
+  }
+  for (const [name, value] of rows) output.print(`  ${name.padEnd(14)}  ${value}`);
+  if (status.reloadError !== null) {
+    output.error(`${output.style('red', 'the last change was refused')}: ${status.reloadError}`);
+  }
+  for (const problem of status.problems) output.error(formatProblem(problem));
+}
+
+interface AuditFlags extends ClientFlags {
+  readonly limit?: number;
+  readonly before?: string;
+  readonly actor?: string;
+  readonly action?: string;
+  readonly result?: string;
+  readonly since?: string;
+  readonly until?: string;
+}
+
+export function auditCommand(connections: Connections): Verb {
+  return clientVerb(connections, (program, { output, run }) => {
+    clientCommand(program, {
+      usage: 'audit',
+      description: 'who did what, newest first; what was denied or refused, too',
+      examples: [
+        ['tunwall audit --action template --since 2030-01-31', 'changes of templates'],
+        ['tunwall audit --result denied --json', 'for a script'],
+      ],
+    })
+      .option('--limit <n>', 'at most so many (default: 100)', parseNumber('a number', 1, 1000))
+      .option('--before <id>', 'older than this record: the next page')
+      .option('--actor <name>', 'by this user')
+      .option('--action <action>', 'an action (template.create), or its first part')
+      .addOption(
+        new Option('--result <result>', 'how it ended').choices([
+          'ok',
+          'denied',
+          'refused',
+          'failed',
+        ]),
+      )
+      .option('--since <time>', 'from this time on (ISO 8601)')
+      .option('--until <time>', 'up to this time')
+      .action((flags: AuditFlags) =>
+        run(flags, async (client) => {
+          const { limit, before, actor, action, result, since, until } = flags;
+          const page = await client.get<AuditPageView>('/audit', {
+            ...{ limit, before, actor, action, result },
+            ...{ since: asTime(since), until: asTime(until) },
+          });
+          if (flags.json === true) output.json(page);
+          else printAudit(page, output);
+        }),
+      );
+  });
+}
+
+/** A date, or a time without seconds, is an ISO time, too; the API wants all of it. */
+function asTime(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined;
+  const time = new Date(text);
+  return Number.isNaN(time.getTime()) ? text : time.toISOString();
+}
+
+function printAudit({ records, next }: AuditPageView, output: Output): void {
+  const rows = records.map(({ at, actor, action, result, target = [], summary = '' }) => [
+    at,
+    `${actor.name} (${[actor.via, actor.token, actor.address].filter((part) => part !== undefined).join(' ')})`,
+    action,
+    result === 'ok' ? result : output.style('red', result),
+    target.join(', '),
+    summary,
+  ]);
+  output.print(formatTable(['at', 'who', 'action', 'result', 'target', 'summary'], rows));
+  if (next !== undefined) output.error(`there is more: --before ${next}`);
+}

@@ -1,0 +1,245 @@
+/** `tunwall template`: templates as a whole. Their rules, history and editor are in files of their own. */
+import { Option } from 'commander';
+import type { Command } from 'commander';
+import { route } from './api-client.ts';
+import type {
+  Changed,
+  PresetListView,
+  PresetView,
+  TemplateListView,
+  TemplateView,
+} from './api-types.ts';
+import { clientCommand, clientVerb, collect, plural, printChange } from './client-verb.ts';
+import type { ClientFlags, ClientParts } from './client-verb.ts';
+import type { Connections } from './connection.ts';
+import { printRules } from './rule-text.ts';
+import type { Output } from './output.ts';
+import type { Verb } from './program.ts';
+import { formatTable } from './table.ts';
+import { addEditCommand } from './template-edit.ts';
+import type { TextEditor } from './template-edit.ts';
+import { parseTemplateText } from './template-file.ts';
+import { addHistoryCommands } from './template-history.ts';
+import { addRuleCommands } from './template-rules.ts';
+
+export interface TemplateActions {
+  readonly connections: Connections;
+  /** The text of a file, or of standard input for `-`. */
+  readonly readText: (file: string) => Promise<string>;
+  readonly editor: TextEditor;
+}
+
+export function templateCommand(actions: TemplateActions): Verb {
+  return clientVerb(actions.connections, (program, parts) => {
+    const family = program
+      .command('template')
+      .description('firewall templates: sets of allow rules that are assigned to servers');
+    addReadCommands(family, parts);
+    addCreateCommand(family, parts, actions);
+    addNameCommands(family, parts);
+    addRuleCommands(family, parts);
+    addHistoryCommands(family, parts);
+    addEditCommand(family, parts, actions);
+  });
+}
+
+function addReadCommands(family: Command, { output, run }: ClientParts): void {
+  clientCommand(family, {
+    usage: 'list',
+    description: 'all templates: rules, servers, flows opened, last change',
+    examples: [['tunwall template list --json', 'for a script']],
+  }).action((flags: ClientFlags) =>
+    run(flags, async (client) => {
+      const list = await client.get<TemplateListView>('/templates', { changed: true });
+      if (flags.json === true) output.json(list);
+      else printList(list, output);
+    }),
+  );
+
+  clientCommand(family, {
+    usage: 'show <template>',
+    description: 'one template: its rules with their numbers, and the servers that have it',
+    examples: [['tunwall template show web', 'hits: flows that a rule has opened']],
+  }).action((name: string, flags: ClientFlags) =>
+    run(flags, async (client) => {
+      const template = await client.get<TemplateView>(route`/templates/${name}`);
+      if (flags.json === true) output.json(template);
+      else printTemplate(template, output);
+    }),
+  );
+
+  clientCommand(family, {
+    usage: 'presets [preset]',
+    description: 'pre-defined rule sets to begin a template with; with a name, the rules of one',
+    examples: [
+      ['tunwall template presets', 'all of them'],
+      ['tunwall template presets web-server', 'what is in it'],
+      ['tunwall template create web --preset web-server', 'begin with it'],
+    ],
+  }).action((name: string | undefined, flags: ClientFlags) =>
+    run(flags, async (client) => {
+      if (name !== undefined) {
+        const preset = await client.get<PresetView>(route`/presets/${name}`);
+        if (flags.json === true) output.json(preset);
+        else printPreset(preset, output);
+        return;
+      }
+      const list = await client.get<PresetListView>('/presets');
+      if (flags.json === true) output.json(list);
+      else {
+        const rows = list.presets.map((preset) => [preset.name, preset.category, preset.title]);
+        output.print(formatTable(['preset', 'category', 'title'], rows));
+      }
+    }),
+  );
+}
+
+interface CreateFlags extends ClientFlags {
+  readonly preset?: string;
+  readonly clone?: string;
+  readonly file?: string;
+  readonly description?: string;
+  readonly assign?: readonly string[];
+}
+
+function addCreateCommand(
+  family: Command,
+  { output, run }: ClientParts,
+  { readText }: TemplateActions,
+): void {
+  clientCommand(family, {
+    usage: 'create <name>',
+    description: 'a new template: empty, from a preset, as a copy, or from a file (YAML or JSON)',
+    examples: [
+      ['tunwall template create web --preset web-server --assign web-1,web-2', 'in force at once'],
+      ['tunwall template create web2 --file web.yaml', 'the format of the template files'],
+      ['tunwall template create web2 --file - < web.json', 'from standard input'],
+    ],
+  })
+    .addOption(new Option('--preset <preset>', 'begin with a pre-defined rule set'))
+    .addOption(
+      new Option('--clone <template>', 'begin with a copy of another one').conflicts('preset'),
+    )
+    .addOption(
+      new Option('--file <file>', 'description and rules; - is standard input').conflicts([
+        'preset',
+        'clone',
+      ]),
+    )
+    .addOption(new Option('--description <text>', 'what it is for').conflicts('clone'))
+    .option('--assign <server>', 'a server that gets it at once; again for more', collect)
+    .action((name: string, flags: CreateFlags) =>
+      run(flags, async (client) => {
+        const { preset, clone, file, description, assign } = flags;
+        const written = file === undefined ? {} : parseTemplateText(file, await readText(file));
+        const body = {
+          ...written,
+          name,
+          ...(preset !== undefined && { preset }),
+          ...(clone !== undefined && { clone }),
+          ...(description !== undefined && { description }),
+          ...(assign !== undefined && { assignTo: assign }),
+        };
+        const made = await client.change<TemplateView & Changed>('POST', '/templates', { body });
+        if (flags.json === true) output.json(made);
+        else {
+          const rules = plural(made.inbound.length + made.outbound.length, 'rule');
+          printChange(output, `template "${name}" created with ${rules}`, made.applied);
+        }
+      }),
+    );
+}
+
+interface DestroyFlags extends ClientFlags {
+  readonly force?: boolean;
+  readonly revision?: string;
+}
+
+function addNameCommands(family: Command, { output, run }: ClientParts): void {
+  for (const [verb, done, description] of [
+    ['clone', 'cloned', 'copy a template; no server gets the copy'],
+    ['rename', 'renamed', 'rename a template; servers keep it, and so does its history'],
+  ] as const) {
+    clientCommand(family, {
+      usage: `${verb} <template> <name>`,
+      description,
+      examples: [[`tunwall template ${verb} web web-2`, `"web" is there, "web-2" is new`]],
+    }).action((name: string, to: string, flags: ClientFlags) =>
+      run(flags, async (client) => {
+        const path =
+          verb === 'clone' ? route`/templates/${name}/clone` : route`/templates/${name}/rename`;
+        const made = await client.change<Changed>('POST', path, { body: { to } });
+        if (flags.json === true) output.json(made);
+        else printChange(output, `template "${name}" ${done} to "${to}"`, made.applied);
+      }),
+    );
+  }
+
+  clientCommand(family, {
+    usage: 'destroy <template>',
+    description: 'destroy a template. Refused while servers have it; its history stays',
+    examples: [
+      ['tunwall template destroy old', 'fails if a server has it, and says which'],
+      ['tunwall template destroy old --force', 'takes it from its servers first'],
+      ['tunwall template rollback old 3', 'brings it back'],
+    ],
+  })
+    .option('--force', 'take it from the servers that have it')
+    .option('--revision <revision>', 'only if it still has this revision')
+    .action((name: string, flags: DestroyFlags) =>
+      run(flags, async (client) => {
+        const answer = await client.change<Changed>('DELETE', route`/templates/${name}`, {
+          query: { force: flags.force === true ? true : undefined },
+          revision: flags.revision,
+        });
+        if (flags.json === true) output.json(answer);
+        else printChange(output, `template "${name}" destroyed`, answer.applied);
+      }),
+    );
+}
+
+function printList({ templates }: TemplateListView, output: Output): void {
+  if (templates.length === 0) {
+    output.print('there are no templates: tunwall template create NAME --preset web-server');
+    return;
+  }
+  const counted = templates.some(({ hits }) => hits !== undefined);
+  const rows = templates.map((each) => [
+    each.name,
+    String(each.ruleCount),
+    String(each.servers.length),
+    ...(counted ? [String(each.hits ?? '-')] : []),
+    each.changed === undefined ? '-' : `${each.changed.at.slice(0, 19)}Z by ${each.changed.actor}`,
+    each.description ?? '',
+  ]);
+  const headings = [
+    'template',
+    'rules',
+    'servers',
+    ...(counted ? ['hits'] : []),
+    'changed',
+    'description',
+  ];
+  output.print(formatTable(headings, rows));
+}
+
+function printTemplate(template: TemplateView, output: Output): void {
+  const { name, description, servers, revision, changed } = template;
+  output.print(`template ${output.style('bold', name)}, revision ${revision}`);
+  if (description !== undefined) output.print(`  ${description}`);
+  if (changed !== undefined) {
+    output.print(
+      `  last change: ${changed.action} by ${changed.actor} (${changed.via}) at ${changed.at}`,
+    );
+  }
+  output.print(`  servers: ${servers.length === 0 ? 'none' : servers.join(', ')}`);
+  printRules(output, 'inbound', template.inbound);
+  printRules(output, 'outbound', template.outbound);
+}
+
+function printPreset(preset: PresetView, output: Output): void {
+  output.print(`preset ${output.style('bold', preset.name)} (${preset.category}): ${preset.title}`);
+  output.print(`  ${preset.description}`);
+  printRules(output, 'inbound', preset.inbound);
+  printRules(output, 'outbound', preset.outbound);
+}

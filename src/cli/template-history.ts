@@ -1,0 +1,102 @@
+/** `tunwall template history`, `diff` and `rollback`. */
+import { Argument } from 'commander';
+import type { Command } from 'commander';
+import { route } from './api-client.ts';
+import type { Changed, VersionListView } from './api-types.ts';
+import { clientCommand, parseNumber, printChange } from './client-verb.ts';
+import type { ClientFlags, ClientParts } from './client-verb.ts';
+import type { Output } from './output.ts';
+import { formatTable } from './table.ts';
+
+const parseVersion = parseNumber('a version');
+
+interface RollbackFlags extends ClientFlags {
+  readonly revision?: string;
+}
+
+export function addHistoryCommands(family: Command, { output, run }: ClientParts): void {
+  clientCommand(family, {
+    usage: 'history <template>',
+    description: 'every version of a template: when, who, how; with a number, its text',
+    examples: [
+      ['tunwall template history web', 'newest first'],
+      ['tunwall template history web 3', 'version 3 as it was written'],
+    ],
+  })
+    .addArgument(new Argument('[version]', 'print its text').argParser(parseVersion))
+    .action((name: string, version: number | undefined, flags: ClientFlags) =>
+      run(flags, async (client) => {
+        if (version === undefined) {
+          const list = await client.get<VersionListView>(route`/templates/${name}/history`);
+          if (flags.json === true) output.json(list);
+          else printVersions(list, output);
+          return;
+        }
+        const text = await client.text(route`/templates/${name}/history/${version}`);
+        if (flags.json === true) output.json({ version, text });
+        else output.print(text.trimEnd());
+      }),
+    );
+
+  clientCommand(family, {
+    usage: 'diff <template>',
+    description: 'what changed from one version to another (default: the last change)',
+    examples: [
+      ['tunwall template diff web', 'the last change'],
+      ['tunwall template diff web 3 7', 'from version 3 to version 7; 0 is the empty text'],
+    ],
+  })
+    .addArgument(new Argument('[from]', 'version').argParser(parseVersion))
+    .addArgument(new Argument('[to]', 'version (default: the newest)').argParser(parseVersion))
+    .action((name: string, from: number | undefined, to: number | undefined, flags: ClientFlags) =>
+      run(flags, async (client) => {
+        const diff = await client.text(route`/templates/${name}/history/diff`, { from, to });
+        if (flags.json === true) output.json({ from, to, diff });
+        else if (diff !== '') output.print(colouredDiff(diff.trimEnd(), output));
+      }),
+    );
+
+  clientCommand(family, {
+    usage: 'rollback <template>',
+    description: 'back to a version, exactly as it was; also for a template that was destroyed',
+    examples: [['tunwall template rollback web 3', 'this becomes the newest version']],
+  })
+    .addArgument(new Argument('<version>', 'number in the history').argParser(parseVersion))
+    .option('--revision <revision>', 'only if the template still has this revision')
+    .action((name: string, version: number, flags: RollbackFlags) =>
+      run(flags, async (client) => {
+        const answer = await client.change<Changed>('POST', route`/templates/${name}/rollback`, {
+          body: { version },
+          revision: flags.revision,
+        });
+        if (flags.json === true) output.json(answer);
+        else printChange(output, `template "${name}" is as in version ${version}`, answer.applied);
+      }),
+    );
+}
+
+function printVersions({ versions }: VersionListView, output: Output): void {
+  const rows = versions.map((each) => {
+    const origin = each.from === undefined ? '' : ` from ${each.from}`;
+    const target = each.to === undefined ? '' : ` to ${each.to}`;
+    return [
+      String(each.version),
+      each.at,
+      `${each.actor} (${each.via})`,
+      `${each.action}${origin}${target}`,
+    ];
+  });
+  output.print(formatTable(['version', 'at', 'who', 'action'], rows));
+}
+
+function colouredDiff(diff: string, output: Output): string {
+  return diff
+    .split('\n')
+    .map((line) => {
+      if (/^(\+\+\+|---|===)/.test(line)) return output.style('bold', line);
+      if (line.startsWith('+')) return output.style('green', line);
+      if (line.startsWith('-')) return output.style('red', line);
+      return line.startsWith('@@') ? output.style('dim', line) : line;
+    })
+    .join('\n');
+}

@@ -1,0 +1,37 @@
+/** The command line as it is typed, without a process: verbs, arguments, and what is printed. */
+import { createOutput } from '../../src/cli/output.ts';
+import { runProgram } from '../../src/cli/program.ts';
+import type { Verb } from '../../src/cli/program.ts';
+
+export interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+export interface RunOptions {
+  readonly tty?: boolean;
+  readonly environment?: Record<string, string>;
+  /** Told of everything that is printed on standard output, as it comes. */
+  readonly onOut?: (text: string) => void;
+}
+
+export async function runCli(
+  verbs: readonly Verb[],
+  args: readonly string[],
+  { tty = false, environment = {}, onOut }: RunOptions = {},
+): Promise<Ran> {
+  let out = '';
+  let err = '';
+  const stdout = {
+    isTTY: tty,
+    write: (text: string) => {
+      out += text;
+      onOut?.(text);
+    },
+  };
+  const stderr = { isTTY: tty, write: (text: string) => (err += text) };
+  const output = createOutput(stdout, stderr, environment);
+  const code = await runProgram(args, { version: '1.2.3', output, verbs });
+  return { code, out, err };
+}

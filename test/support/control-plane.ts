@@ -1,0 +1,48 @@
+/** The control plane that the command line's tests talk to: the real API on a real directory, with or without live data. */
+import type { ControlPlane, Observer } from '../../src/api/context.ts';
+import { offlineControlPlane } from '../../src/api/offline.ts';
+import { buildApi } from '../../src/api/server.ts';
+import type { Listener } from '../../src/api/api.ts';
+import { createConnections } from '../../src/cli/connection.ts';
+import type { Connections } from '../../src/cli/connection.ts';
+import type { InProcessApi } from '../../src/cli/transport.ts';
+import { FileStore } from '../../src/store/file-store.ts';
+
+export interface ApiParts {
+  readonly listener: Listener;
+  readonly observer?: Observer;
+  /** What the firewall says of itself, instead of "there is none". */
+  readonly controlPlane?: Partial<ControlPlane>;
+}
+
+type Api = Awaited<ReturnType<typeof buildApi>>;
+
+export async function apiOn(directory: string, parts: ApiParts): Promise<Api> {
+  const onWarning = (message: string): void => {
+    throw new Error(message);
+  };
+  const store = await FileStore.open(directory, { onWarning });
+  const offline = offlineControlPlane(store, { version: '1.2.3', configDirectory: directory });
+  return buildApi(
+    {
+      store,
+      controlPlane: { ...offline, ...parts.controlPlane },
+      ...(parts.observer && { observer: parts.observer }),
+      hosts: [],
+      onWarning,
+    },
+    { listener: parts.listener },
+  );
+}
+
+/** Connections of a machine on which no firewall runs. */
+export function offlineConnections(warnings: string[] = []): Connections {
+  return createConnections({
+    openDirectory: (directory): Promise<InProcessApi> =>
+      apiOn(directory, { listener: 'in-process' }),
+    actor: 'alice',
+    environment: {},
+    warn: (message) => warnings.push(message),
+    socket: '/nonexistent/tunwall.sock',
+  });
+}
