@@ -1,11 +1,10 @@
 /**
  * `npm run bench`: runs the benchmarks one after another, prints their progress and one table, writes JSON and HTML.
  *
- * What is measured, against what and how: README.md. The runner knows no workload: it lists them from workloads/ and, if it is
- * there, micro/.
+ * What is measured, against what and how: README.md. The runner knows no workload: it lists them from micro/ and workloads/.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
@@ -15,6 +14,7 @@ import { htmlReport } from './lib/html-report.ts';
 import type { BenchmarkResults, Machine, Results, Skipped } from './lib/results.ts';
 import { textReport } from './lib/text-report.ts';
 import { judge } from './lib/verdict.ts';
+import { microBenchmarks } from './micro/index.ts';
 import { closeRigs } from './net/rig.ts';
 import { targets } from './targets.ts';
 import { networkBenchmarks } from './workloads/index.ts';
@@ -54,14 +54,6 @@ function parseOptions(): Options {
     .opts();
 }
 
-/** Micro-benchmarks are a folder of their own with the same interface. */
-async function microBenchmarks(): Promise<readonly Benchmark[]> {
-  const index = join(here, 'micro/index.ts');
-  if (!existsSync(index)) return [];
-  const module = (await import(index)) as { microBenchmarks: readonly Benchmark[] };
-  return module.microBenchmarks;
-}
-
 function chosen(all: readonly Benchmark[], only: readonly string[]): readonly Benchmark[] {
   for (const name of only) {
     if (!all.some((benchmark) => benchmark.name === name)) {
@@ -96,17 +88,18 @@ function describeMachine(): Machine {
   };
 }
 
-/** Builds what is measured. Returns why nothing can be measured here, if it cannot. */
-async function prepare(): Promise<string | undefined> {
-  const lab = await whyNoLab(['ip', 'curl', 'iperf3', 'taskset', 'sysctl', 'make', 'cc']);
-  if (lab !== undefined) return `${lab.message}: ${lab.hint}`;
-  if (cpus().length < 2)
-    return 'the benchmarks need two cores: one for the subject, one for the traffic';
+/** Builds what is measured. Returns why it cannot be measured here, if it cannot. */
+async function prepare(benchmarks: readonly Benchmark[]): Promise<string | undefined> {
+  const commands = [['npm', '--prefix', join(here, '..'), 'run', '--silent', 'build']];
+  if (benchmarks.some((benchmark) => networkBenchmarks.includes(benchmark))) {
+    const lab = await whyNoLab(['ip', 'curl', 'iperf3', 'taskset', 'sysctl', 'make', 'cc']);
+    if (lab !== undefined) return `${lab.message}: ${lab.hint}`;
+    if (cpus().length < 2)
+      return 'these benchmarks need two cores: one for the subject, one for the traffic';
+    commands.push(['make', '--silent', '-C', join(here, 'peers')]);
+  }
   console.log('building');
-  for (const command of [
-    ['npm', '--prefix', join(here, '..'), 'run', '--silent', 'build'],
-    ['make', '--silent', '-C', join(here, 'peers')],
-  ]) {
+  for (const command of commands) {
     const { code, stdout, stderr } = await run(command[0]!, command.slice(1), {
       timeoutMs: 300_000,
     });
@@ -158,14 +151,14 @@ function save(file: string, content: string): void {
 
 async function main(): Promise<number> {
   const options = parseOptions();
-  const all = [...networkBenchmarks, ...(await microBenchmarks())];
+  const all = [...microBenchmarks, ...networkBenchmarks];
   if (options.list) {
     for (const { name, describe } of all) console.log(`${name.padEnd(20)} ${describe}`);
     return 0;
   }
   const benchmarks = chosen(all, options.only);
   const machine = describeMachine();
-  const obstacle = await prepare();
+  const obstacle = await prepare(benchmarks);
   if (obstacle !== undefined) throw new Error(obstacle);
   const skipped: Skipped[] = [];
   const done: BenchmarkResults[] = [];
