@@ -7,7 +7,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { subjectCore } from './cores.ts';
-import { coreCpu } from './cpu.ts';
+import { kernelCpu } from './cpu.ts';
 import { asNftables } from './policy.ts';
 import type { Rules } from './policy.ts';
 import { openLab, sysctl } from './rig.ts';
@@ -30,7 +30,7 @@ async function start({ rules, flows }: SubjectOptions): Promise<Subject> {
   return {
     name: 'kernel nft',
     lab,
-    cpu: () => coreCpu(subjectCore),
+    cpu: () => kernelCpu(subjectCore),
     async discarded(): Promise<number> {
       const text = await lab.mustExec('gateway', [
         'nft',

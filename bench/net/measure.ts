@@ -1,5 +1,6 @@
 /** What several workloads need: CPU per packet around something, one trial at a rate, and the highest rate with little loss. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { cpuBetween } from './cpu.ts';
 import { arrivals } from './rig.ts';
 import type { Subject } from './subject.ts';
 import { udpBlast, udpSink } from './tools.ts';
@@ -22,9 +23,9 @@ export async function withCpu<Result>(
   const result = await work();
   const [after, packetsAfter] = [subject.cpu(), await arrivals(subject.lab)];
   const packets = packetsAfter.packets - packetsBefore.packets;
-  const userUs = ((after.user - before.user) * 1e6) / packets;
-  const cpuUs = userUs + ((after.system - before.system) * 1e6) / packets;
-  return { result, perPacket: { cpuUs, userUs }, packets };
+  const { totalNs, userNs } = cpuBetween(before, after);
+  const perPacket = { cpuUs: totalNs / packets / 1000, userUs: userNs / packets / 1000 };
+  return { result, perPacket, packets };
 }
 
 /** A rate that was offered, and what became of it. */

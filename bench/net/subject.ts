@@ -1,7 +1,7 @@
 /** What is measured: tunwall and its peers, each running in a rig of its own. */
 import type { Context } from '../lib/benchmark.ts';
 import type { Lab } from '../../src/demo/lab.ts';
-import type { CpuTime } from './cpu.ts';
+import type { CpuReading } from './cpu.ts';
 import type { Rules } from './policy.ts';
 
 export interface SubjectOptions {
@@ -19,8 +19,8 @@ export interface SubjectOptions {
 export interface Subject {
   readonly name: string;
   readonly lab: Lab;
-  /** CPU time spent so far on forwarding: of the process, or for the kernel of its core. */
-  cpu(): CpuTime;
+  /** CPU time spent so far on forwarding (cpu.ts). */
+  cpu(): CpuReading;
   /** Packets that it has looked at and dropped so far. */
   discarded(): Promise<number>;
   /** Bytes of memory of the process. */
