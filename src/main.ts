@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { captureCommand } from './cli/capture-command.ts';
 import { checkCommand } from './cli/check-command.ts';
+import { completionCommand } from './cli/completion-command.ts';
 import { createConnections } from './cli/connection.ts';
 import { demoCommand } from './cli/demo-command.ts';
 import { dropsCommand } from './cli/drops-command.ts';
@@ -143,6 +144,7 @@ process.exitCode = await runProgram(process.argv.slice(2), {
       version: readVersion(),
       progress,
     }),
+    completionCommand(connections),
     demoCommand(async (options) => {
       const { runDemo } = await import('./demo/demo.ts');
       return runDemo({

@@ -19,6 +19,7 @@ debian_packages='
   iperf3     iperf3
   conntrack  conntrack
   tcpdump    tcpdump
+  zsh        zsh
   sysctl     procps
   unshare    util-linux
   setpriv    util-linux

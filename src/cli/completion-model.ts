@@ -1,0 +1,84 @@
+/**
+ * What there is to complete, read from commander's own tree, so that no verb can be forgotten.
+ *
+ * What an argument or the value of an option can be follows from its choices, or from its name in the usage:
+ * `<template>` completes templates, `<file>` files. Any other name completes nothing.
+ */
+import type { Argument, Command, Option } from 'commander';
+
+/** Names that only the API knows. */
+export const nameKinds = ['template', 'server', 'user', 'preset'] as const;
+export type NameKind = (typeof nameKinds)[number];
+
+export type ValueKind =
+  | { readonly kind: NameKind | 'file' | 'directory' | 'nothing' }
+  | { readonly kind: 'words'; readonly words: readonly string[] };
+
+export interface CompletedOption {
+  /** `-w`, `--write`. */
+  readonly flags: readonly string[];
+  readonly description: string;
+  /** Absent: it takes no value. */
+  readonly value?: ValueKind;
+}
+
+export interface CompletedCommand {
+  /** `template add-rule`; empty: the program itself. */
+  readonly path: string;
+  readonly commands: readonly { readonly name: string; readonly description: string }[];
+  readonly options: readonly CompletedOption[];
+  readonly arguments: readonly ValueKind[];
+  /** The last argument may come again. */
+  readonly isVariadic: boolean;
+}
+
+/** The program and all of its commands that a user may see. */
+export function completedCommands(program: Command): CompletedCommand[] {
+  return walk(program, '');
+}
+
+function walk(command: Command, path: string): CompletedCommand[] {
+  const help = command.createHelp();
+  const children = help.visibleCommands(command);
+  const own: CompletedCommand = {
+    path,
+    commands: children.map((child) => ({
+      name: child.name(),
+      description: firstLine(help.subcommandDescription(child)),
+    })),
+    options: help.visibleOptions(command).map((option) => ({
+      flags: [option.short, option.long].filter((flag) => flag !== undefined),
+      description: firstLine(option.description),
+      ...(takesValue(option) && { value: kindOf(option.argChoices, option.flags) }),
+    })),
+    arguments: command.registeredArguments.map(argumentKind),
+    isVariadic: command.registeredArguments.at(-1)?.variadic === true,
+  };
+  return [
+    own,
+    ...children.flatMap((child) =>
+      walk(child, path === '' ? child.name() : `${path} ${child.name()}`),
+    ),
+  ];
+}
+
+function takesValue(option: Option): boolean {
+  return option.required || option.optional;
+}
+
+function argumentKind(argument: Argument): ValueKind {
+  return kindOf(argument.argChoices, `<${argument.name()}>`);
+}
+
+function kindOf(choices: readonly string[] | undefined, usage: string): ValueKind {
+  if (choices !== undefined) return { kind: 'words', words: choices };
+  const name = /[<[]([a-z-]+?)s?(?:\.\.\.)?[>\]]/.exec(usage)?.[1];
+  const known = nameKinds.find((kind) => kind === name);
+  if (known !== undefined) return { kind: known };
+  if (name === 'file' || name === 'path') return { kind: 'file' };
+  return { kind: name === 'dir' ? 'directory' : 'nothing' };
+}
+
+function firstLine(text: string): string {
+  return text.split('\n')[0]!;
+}
