@@ -164,7 +164,7 @@ describe.skipIf(obstacle !== undefined)('a running firewall', () => {
     const file = join(firewall.lab.directory, 'live.pcapng');
     await writeFile(file, '');
     const path = '/capture?server=web&limit=8';
-    const capture = curl(path, '--max-time', '60', '-o', file);
+    const capture = curl(path, '-N', '--max-time', '60', '-o', file);
     // A capture is running as soon as its first bytes are there.
     await firewall.until('the capture runs', async () => (await readFile(file)).length > 0);
     const until = { over: false };
