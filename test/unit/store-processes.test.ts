@@ -81,15 +81,18 @@ it('twenty writers in four processes and hand edits in between lose nothing', as
   expect(records.map(({ result }) => result)).toEqual(Array.from({ length: 10 }, () => 'ok'));
 }, 300_000);
 
+/** Each change writes four files or more: in the end, a thousand writes. */
+const changesUnderFire = 250;
+
 it('a process that is killed anywhere leaves a directory that loads, with all that it had told', async () => {
   const random = seededRandom();
   let last = 0;
-  for (let round = 0; round < 6; round++) {
+  for (let round = 0; round < 6 || last < changesUnderFire; round++) {
     const child = start('forever');
     let told = '';
     child.stdout!.on('data', (data: Buffer) => (told += data.toString()));
     await once(child.stdout!, 'data');
-    await sleep(random() * 600);
+    await sleep(random() * 1500);
     child.kill('SIGKILL');
     await once(child, 'close');
     const done = told.slice(0, told.lastIndexOf('\n')).split('\n').map(Number);
