@@ -9,7 +9,8 @@ export function createScreen(
 ): Screen | undefined {
   if (!stdin.isTTY || !stdout.isTTY || terminalName === 'dumb') return undefined;
   return {
-    size: () => ({ columns: stdout.columns, rows: stdout.rows }),
+    // A serial line says that it has no size at all.
+    size: () => ({ columns: stdout.columns || 80, rows: stdout.rows || 24 }),
     write: (text) => void stdout.write(text),
     readKeys(onKey) {
       const onData = (data: Buffer): void => {
