@@ -6,6 +6,7 @@ const scenarios = { fileParallelism: false, testTimeout: 120_000, hookTimeout: 1
 /** What does not depend on the number of queues; and the tests that need two. */
 const withoutQueues = [
   'api',
+  'command-line',
   'control-plane',
   'demo',
   'gateway',
