@@ -1,10 +1,10 @@
 import { defineConfig } from 'vitest/config';
 
-/** Namespaces, devices and traffic: one scenario at a time, each with time to spare. */
-const scenarios = { fileParallelism: false, testTimeout: 120_000, hookTimeout: 120_000 };
+/** Namespaces, devices and traffic, with time to spare. */
+const scenarios = { testTimeout: 120_000, hookTimeout: 120_000 };
 
-/** What does not depend on the number of queues; and the tests that need two. */
-const withoutQueues = [
+/** Commands and API: they do not depend on the number of queues, and can be tested side by side. */
+const commands = [
   'api',
   'command-line',
   'control-plane',
@@ -15,6 +15,7 @@ const withoutQueues = [
   'replay',
   'run-command',
 ].map((name) => `test/netns/${name}.test.ts`);
+/** What needs two queues. */
 const twoQueues = 'test/netns/queues.test.ts';
 
 export default defineConfig({
@@ -25,14 +26,32 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 60_000 },
+        test: {
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts'],
+          testTimeout: 60_000,
+          // By default one core is left free.
+          maxWorkers: '100%',
+        },
       },
       {
         extends: true,
         test: {
           name: 'netns',
           include: ['test/netns/**/*.test.ts'],
-          exclude: [twoQueues],
+          exclude: [twoQueues, ...commands],
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+          ...scenarios,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'netns-commands',
+          include: commands,
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
           ...scenarios,
         },
       },
@@ -41,7 +60,8 @@ export default defineConfig({
         test: {
           name: 'netns-2-queues',
           include: ['test/netns/**/*.test.ts'],
-          exclude: withoutQueues,
+          exclude: commands,
+          fileParallelism: false,
           env: { TUNWALL_TEST_QUEUES: '2' },
           ...scenarios,
         },
