@@ -20,7 +20,7 @@ import type {
 import { Counter, trafficCounterCount } from '../engine/counters.ts';
 import type { EngineOptions } from '../engine/engine.ts';
 import { policyAllows } from '../engine/flow-review.ts';
-import { DropHub } from '../log/drop-hub.ts';
+import { DropHub } from './drop-hub.ts';
 import { parseAddress } from '../policy/addresses.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import type { ServerSlots } from '../policy/server-slots.ts';

@@ -10,7 +10,7 @@ import { userCommand } from '../../src/cli/user-command.ts';
 import { runCli } from './cli.ts';
 import type { Ran, RunOptions } from './cli.ts';
 import { offlineConnections } from './control-plane.ts';
-import { TestDirectory } from './stores.ts';
+import { TestDirectory, serversText, webText } from './stores.ts';
 
 export class OfflineCli {
   readonly directory: TestDirectory;
@@ -20,6 +20,15 @@ export class OfflineCli {
 
   static async create(files: Record<string, string>): Promise<OfflineCli> {
     return new OfflineCli(await TestDirectory.create(files));
+  }
+
+  /** On a directory with the templates `web`, which servers have, and `spare`, which none has. */
+  static createWithTemplates(): Promise<OfflineCli> {
+    return OfflineCli.create({
+      'templates/web.yaml': webText,
+      'templates/spare.yaml': 'inbound: [{ protocol: icmp }]\n',
+      'servers.yaml': serversText,
+    });
   }
 
   private constructor(directory: TestDirectory) {

@@ -2,7 +2,6 @@
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
 import { OfflineCli } from '../support/offline-cli.ts';
 import type { TestDirectory } from '../support/stores.ts';
-import { serversText, webText } from '../support/stores.ts';
 
 let cli: OfflineCli;
 let directory: TestDirectory;
@@ -10,11 +9,7 @@ const run: OfflineCli['run'] = (...args) => cli.run(...args);
 const ok: OfflineCli['ok'] = (...args) => cli.ok(...args);
 
 beforeEach(async () => {
-  cli = await OfflineCli.create({
-    'templates/web.yaml': webText,
-    'templates/spare.yaml': 'inbound: [{ protocol: icmp }]\n',
-    'servers.yaml': serversText,
-  });
+  cli = await OfflineCli.createWithTemplates();
   directory = cli.directory;
 });
 afterEach(() => cli.remove());

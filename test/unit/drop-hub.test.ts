@@ -1,7 +1,7 @@
 /** The last drops: all fields, filters, the bound, and everybody who listens. */
 import { describe, expect, it } from 'vitest';
-import { DropHub, keptDrops } from '../../src/log/drop-hub.ts';
-import type { DropView } from '../../src/log/drop-hub.ts';
+import type { Drop } from '../../src/api/context.ts';
+import { DropHub, keptDrops } from '../../src/service/drop-hub.ts';
 import { EngineFixture } from '../support/engine-fixture.ts';
 import { icmpMessage, ipv4, tcp, udp } from '../support/packets.ts';
 import { policyOf } from '../support/policies.ts';
@@ -141,7 +141,7 @@ describe('the hub', () => {
 
   it('tells everybody what they want to hear, and nothing after that', () => {
     const { hub, drop } = fixture();
-    const heard: Record<string, DropView[]> = { all: [], db: [], udp: [] };
+    const heard: Record<string, Drop[]> = { all: [], db: [], udp: [] };
     const stops = [
       hub.subscribe({}, (each) => heard.all!.push(each)),
       hub.subscribe({ server: 'db' }, (each) => heard.db!.push(each)),

@@ -1,13 +1,13 @@
 /** Importing iptables-save: options by hand, and random chains against a naive walk through them. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { formatTemplateFile } from '../../src/exchange/template-files.ts';
 import { importRules } from '../../src/exchange/import.ts';
 import type { ImportResult } from '../../src/exchange/import-result.ts';
 import { compilePolicy } from '../../src/policy/compile.ts';
 import type { Server, Template } from '../../src/policy/types.ts';
 import { validateTemplate } from '../../src/policy/validate.ts';
 import { MatchResult, Policy } from '../../src/rules/policy.ts';
+import { read, told } from '../support/imports.ts';
 import { printIptables, randomRule, walkIptables } from '../support/random-iptables.ts';
 import type { PlainChain, PlainIptablesRule } from '../support/random-iptables.ts';
 import { PolicyMaker, interestingPorts } from '../support/random-policy.ts';
@@ -16,16 +16,6 @@ import { seed, seededRandom } from '../support/seed.ts';
 const run = (text: string): ImportResult => importRules(text, undefined, { fallbackName: 'host' });
 const fixture = (name: string): string =>
   readFileSync(new URL(`../fixtures/import/${name}`, import.meta.url), 'utf8');
-const told = ({ remarks }: ImportResult): string[] =>
-  remarks.map(({ severity, place, message }) => `${severity} ${place}: ${message}`);
-
-/** Templates as the firewall would read them. */
-const read = ({ templates }: ImportResult): Template[] =>
-  templates.map((template) => {
-    const { value, problems } = validateTemplate(template.name, 'f', formatTemplateFile(template));
-    expect(problems).toEqual([]);
-    return value!;
-  });
 
 /** INPUT with these rules behind the usual first one, everything else dropped. */
 const input = (...rules: string[]): ImportResult =>

@@ -12,13 +12,13 @@ import { readInput } from '../../src/cli/read-input.ts';
 import { NameGiver, toTemplateName } from '../../src/exchange/import-result.ts';
 import type { ImportFormat, ImportResult } from '../../src/exchange/import-result.ts';
 import { importRules } from '../../src/exchange/import.ts';
-import { formatTemplateFile, writeTemplateFiles } from '../../src/exchange/template-files.ts';
+import { writeTemplateFiles } from '../../src/exchange/template-files.ts';
 import { formatAddressNumber } from '../../src/policy/addresses.ts';
 import { compilePolicy } from '../../src/policy/compile.ts';
-import type { Template } from '../../src/policy/types.ts';
-import { namePattern, validateTemplate } from '../../src/policy/validate.ts';
+import { namePattern } from '../../src/policy/validate.ts';
 import { MatchResult, Policy } from '../../src/rules/policy.ts';
 import { readConfigDirectory } from '../../src/store/config-directory.ts';
+import { read, told } from '../support/imports.ts';
 import { PolicyMaker, interestingPorts } from '../support/random-policy.ts';
 import { seed, seededRandom } from '../support/seed.ts';
 
@@ -30,14 +30,6 @@ const run = (document: unknown, format?: ImportFormat, name?: string): ImportRes
     ...(name !== undefined && { name }),
   });
 const fixture = (name: string): ImportResult => run(readFileSync(fixtureFile(name), 'utf8'));
-const told = ({ remarks }: ImportResult): string[] =>
-  remarks.map(({ severity, place, message }) => `${severity} ${place}: ${message}`);
-const read = ({ templates }: ImportResult): Template[] =>
-  templates.map((template) => {
-    const { value, problems } = validateTemplate(template.name, 'f', formatTemplateFile(template));
-    expect(problems).toEqual([]);
-    return value!;
-  });
 
 describe('DigitalOcean', () => {
   it('the shape of its API', () => {

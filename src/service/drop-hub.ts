@@ -4,6 +4,7 @@
  * It is fed with the records of the event ring when the control plane takes them, and keeps them as they are; text is
  * made of those only that somebody asked for.
  */
+import type { Drop, DropQuery, Drops } from '../api/context.ts';
 import { directionNames } from '../engine/counters.ts';
 import { EventWord } from '../engine/event-ring.ts';
 import { DropReason, dropReasonNames } from '../wire/drop-reason.ts';
@@ -33,42 +34,9 @@ const headersUnread: ReadonlySet<number> = new Set([
   DropReason.fragmentMemory,
 ]);
 
-/** A dropped packet, as much of it as was read. */
-export interface DropView {
-  /** Ascending. */
-  readonly id: number;
-  /** ISO 8601. */
-  readonly at: string;
-  readonly reason: string;
-  /** `inbound`, `outbound`, `internal` (between two servers) or `none`. */
-  readonly direction: string;
-  /** `tcp`, `udp`, `icmp`, or a number. */
-  readonly protocol: string;
-  readonly source: string;
-  readonly destination: string;
-  readonly sourcePort?: number;
-  readonly destinationPort?: number;
-  /** As letters: F S R P A U. */
-  readonly tcpFlags?: string;
-  readonly icmpType?: number;
-  readonly icmpCode?: number;
-  /** The servers that the ends belong to. */
-  readonly sourceServer?: string;
-  readonly destinationServer?: string;
-  readonly bytes: number;
-  readonly epoch: number;
-}
-
-export interface DropFilter {
-  /** A server's name: packets of which one end is its address. */
-  readonly server?: string;
-  /** A drop reason. */
-  readonly reason?: string;
-}
-
 interface Subscriber {
-  readonly filter: DropFilter;
-  readonly listener: (drop: DropView) => void;
+  readonly query: DropQuery;
+  readonly listener: (drop: Drop) => void;
 }
 
 export interface DropHubOptions {
@@ -78,7 +46,7 @@ export interface DropHubOptions {
   readonly serverName: (slot: number) => string | undefined;
 }
 
-export class DropHub {
+export class DropHub implements Drops {
   readonly #options: DropHubOptions;
   /** Copies of event records, the drop of id n at n % keptDrops. */
   readonly #records: Int32Array[] = [];
@@ -100,32 +68,32 @@ export class DropHub {
     else kept.set(words);
     this.#times[place] = this.#options.wallClockOf(words[EventWord.timeMs]!);
     if (this.#subscribers.size === 0) return;
-    let view: DropView | undefined;
-    for (const { filter, listener } of this.#subscribers) {
-      if (this.#matches(filter, words)) listener((view ??= this.#view(id)));
+    let view: Drop | undefined;
+    for (const { query, listener } of this.#subscribers) {
+      if (this.#matches(query, words)) listener((view ??= this.#view(id)));
     }
   }
 
   /** The last ones that match, at most `limit`, oldest first. */
-  recent(filter: DropFilter, limit: number): DropView[] {
-    const found: DropView[] = [];
+  recent(query: DropQuery, limit: number): Drop[] {
+    const found: Drop[] = [];
     const oldest = Math.max(1, this.#next - keptDrops);
     for (let id = this.#next - 1; id >= oldest && found.length < limit; id--) {
-      if (this.#matches(filter, this.#records[id % keptDrops]!)) found.push(this.#view(id));
+      if (this.#matches(query, this.#records[id % keptDrops]!)) found.push(this.#view(id));
     }
     return found.reverse();
   }
 
   /** Calls `listener` for every later one that matches; the result ends it. */
-  subscribe(filter: DropFilter, listener: (drop: DropView) => void): () => void {
-    const subscriber = { filter, listener };
+  subscribe(query: DropQuery, listener: (drop: Drop) => void): () => void {
+    const subscriber = { query, listener };
     this.#subscribers.add(subscriber);
     return () => {
       this.#subscribers.delete(subscriber);
     };
   }
 
-  #matches({ server, reason }: DropFilter, words: Int32Array): boolean {
+  #matches({ server, reason }: DropQuery, words: Int32Array): boolean {
     if (reason !== undefined && dropReasonNames[words[EventWord.reason]!] !== reason) return false;
     if (server === undefined) return true;
     const [source, destination] = this.#servers(words);
@@ -138,7 +106,7 @@ export class DropHub {
     return [serverName(slots >>> 16), serverName(slots & 0xffff)];
   }
 
-  #view(id: number): DropView {
+  #view(id: number): Drop {
     const words = this.#records[id % keptDrops]!;
     const protocol = words[EventWord.protocol]!;
     const ports = words[EventWord.ports]!;

@@ -1,0 +1,20 @@
+/** What an import of another firewall's rules gave, as its tests compare it. */
+import { expect } from 'vitest';
+import type { ImportResult } from '../../src/exchange/import-result.ts';
+import { formatTemplateFile } from '../../src/exchange/template-files.ts';
+import type { Template } from '../../src/policy/types.ts';
+import { validateTemplate } from '../../src/policy/validate.ts';
+
+/** The remarks, a line each. */
+export function told({ remarks }: ImportResult): string[] {
+  return remarks.map(({ severity, place, message }) => `${severity} ${place}: ${message}`);
+}
+
+/** Templates as the firewall would read them. */
+export function read({ templates }: ImportResult): Template[] {
+  return templates.map((template) => {
+    const { value, problems } = validateTemplate(template.name, 'f', formatTemplateFile(template));
+    expect(problems).toEqual([]);
+    return value!;
+  });
+}
