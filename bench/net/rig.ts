@@ -66,7 +66,7 @@ export async function sysctl(lab: Lab, host: string, name: string, value: string
 /** Starts the program under test on its core. Its process id is that of the child: everything before it replaces itself. */
 export function spawnSubject(
   lab: Lab,
-  { bothCores = false }: SubjectOptions,
+  { bothCores = false }: Pick<SubjectOptions, 'bothCores'>,
   command: readonly string[],
   logFd: number,
 ): number {

@@ -54,19 +54,31 @@ async function metric(lab: Lab, pattern: RegExp): Promise<number> {
   return values.reduce((sum, value) => sum + value, 0);
 }
 
+/** Starts the firewall on a configuration directory; resolves when it forwards. Gives its process id. */
+export async function startTunwall(
+  lab: Lab,
+  config: string,
+  options: Pick<SubjectOptions, 'bothCores' | 'traceGc'>,
+): Promise<number> {
+  await lab.mustExec('gateway', tunwallCommand('gateway', 'up', '--config', config));
+  const command = tunwallCommand('run', '--config', config);
+  if (options.traceGc === true) command.splice(1, 0, '--trace-gc');
+  const pid = spawnSubject(lab, options, command, openSync(logFileOf(lab), 'a'));
+  await until('tunwall forwards', async () => (await epoch(lab)) > 0, logFileOf(lab));
+  return pid;
+}
+
+const logFileOf = (lab: Lab): string => join(lab.directory, 'tunwall.log');
+
 async function start(options: SubjectOptions): Promise<Subject> {
   const lab = await openLab();
   const config = join(lab.directory, 'config');
-  const logFile = join(lab.directory, 'tunwall.log');
+  const logFile = logFileOf(lab);
   mkdirSync(join(config, 'templates'), { recursive: true });
   writeFileSync(join(config, 'gateway.yaml'), gatewayFile(options));
   const templates = saveRules(config, options.rules);
   writeFileSync(join(config, 'servers.yaml'), serversFile(templates));
-  await lab.mustExec('gateway', tunwallCommand('gateway', 'up', '--config', config));
-  const command = tunwallCommand('run', '--config', config);
-  if (options.traceGc === true) command.splice(1, 0, '--trace-gc');
-  const pid = spawnSubject(lab, options, command, openSync(logFile, 'a'));
-  await until('tunwall forwards', async () => (await epoch(lab)) > 0, logFile);
+  const pid = await startTunwall(lab, config, options);
 
   return {
     name: 'tunwall',

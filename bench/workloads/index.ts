@@ -4,6 +4,7 @@ import { bulkTcp } from './bulk-tcp.ts';
 import { bulkUdp } from './bulk-udp.ts';
 import { collections } from './collections.ts';
 import { connections, loadedLatency } from './connections.ts';
+import { controlPlane } from './control-plane.ts';
 import { manyFlows } from './many-flows.ts';
 import { reload } from './reload.ts';
 import { manyRules } from './rules.ts';
@@ -22,4 +23,5 @@ export const networkBenchmarks: readonly Benchmark[] = [
   manyRules,
   reload,
   collections,
+  controlPlane,
 ];

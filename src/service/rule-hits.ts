@@ -8,10 +8,18 @@
 import type { CompiledPolicy, RulePlace } from '../policy/compile.ts';
 import type { Rule } from '../policy/types.ts';
 
+/** Of rules that an edit elsewhere has left as they were: all but a few. */
+const knownTexts = new WeakMap<Rule, string>();
+
 function identityOf(template: string, direction: string, rule: Rule): string {
-  const ports = rule.ports?.map(({ from, to }) => `${from}-${to}`).join();
-  const peers = rule.peers?.map(({ from, to }) => `${from}-${to}`).join();
-  return `${template} ${direction} ${rule.protocol} ${ports ?? 'all'} ${peers ?? 'any'}`;
+  let text = knownTexts.get(rule);
+  if (text === undefined) {
+    const ports = rule.ports?.map(({ from, to }) => `${from}-${to}`).join();
+    const peers = rule.peers?.map(({ from, to }) => `${from}-${to}`).join();
+    text = `${rule.protocol} ${ports ?? 'all'} ${peers ?? 'any'}`;
+    knownTexts.set(rule, text);
+  }
+  return `${template} ${direction} ${text}`;
 }
 
 export class RuleHitLedger {

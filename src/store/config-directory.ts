@@ -5,7 +5,7 @@
  * caller gets the state of the directory at one moment.
  */
 import { createHash } from 'node:crypto';
-import { stat } from 'node:fs/promises';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { serverBody, templateBody } from '../policy/bodies.ts';
 import type { GatewayConfig, Problem, Server, Template } from '../policy/types.ts';
@@ -25,8 +25,8 @@ export interface Reading {
   readonly raw: RawDirectory | undefined;
 }
 
-export async function readConfigDirectory(directory: string): Promise<ConfigDirectory> {
-  return (await new ConfigReader(directory).read()).snapshot;
+export function readConfigDirectory(directory: string): Promise<ConfigDirectory> {
+  return Promise.resolve(new ConfigReader(directory).read().snapshot);
 }
 
 interface Known {
@@ -39,16 +39,18 @@ export class ConfigReader {
   /** By file name: what the last text of it gave. */
   #known: Map<string, Known> = new Map<string, Known>();
   readonly #servers: ServersFile = new ServersFile();
+  #raw: RawDirectory | undefined;
 
   constructor(directory: string) {
     this.directory = directory;
   }
 
   /** Never throws: what cannot be read is among the problems. */
-  async read(): Promise<Reading> {
+  read(): Reading {
     try {
-      if (!(await stat(this.directory)).isDirectory()) throw new Error('it is not a directory');
-      const raw = await readFiles(this.directory);
+      if (!statSync(this.directory).isDirectory()) throw new Error('it is not a directory');
+      const raw = readFiles(this.directory, this.#raw);
+      this.#raw = raw;
       return { snapshot: this.judge(raw), raw };
     } catch (error) {
       const message = `cannot be read: ${reasonOf(error)}`;
@@ -57,9 +59,9 @@ export class ConfigReader {
   }
 
   /** The revision that reading the directory now would give. */
-  async revision(): Promise<string> {
+  revision(): string {
     try {
-      return revisionOf(await readFiles(this.directory));
+      return revisionOf(readFiles(this.directory, this.#raw));
     } catch {
       return '';
     }

@@ -1,10 +1,11 @@
 /**
  * The files of a configuration directory, as texts: which there are, and what is in them at one moment.
  *
- * If files change while they are being read, all of them are read again.
+ * If files change while they are being read, all of them are read again. Reading is synchronous: for two hundred small files
+ * that takes a few milliseconds of a thread on which no packet waits, where as many promises take it fifty.
  */
 import { createHash } from 'node:crypto';
-import { lstat, readFile, readdir, stat } from 'node:fs/promises';
+import { lstatSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** A file larger than this is a mistake. */
@@ -29,23 +30,46 @@ export interface RawDirectory {
   readonly fingerprint: string;
 }
 
-/** @throws the system's error when the directory itself cannot be read */
-export async function readFiles(directory: string): Promise<RawDirectory> {
-  let raw = await readRaw(directory);
+/**
+ * @param before an earlier state: what reads as it did then is the same object
+ * @throws the system's error when the directory itself cannot be read
+ */
+export function readFiles(directory: string, before?: RawDirectory): RawDirectory {
+  const known = new Map(filesOf(before).map((file) => [file.name, file]));
+  let raw = readRaw(directory, known);
   for (let reads = 1; reads < maxReads; reads++) {
-    const again = await fingerprintOf(directory);
+    const again = fingerprintOf(directory);
     if (again === raw.fingerprint) break;
-    raw = await readRaw(directory);
+    raw = readRaw(directory, known);
   }
   return raw;
+}
+
+/** All that there are. */
+export function filesOf(raw: RawDirectory | undefined): RawFile[] {
+  return [raw?.gateway, raw?.servers, ...(raw?.templates ?? [])].filter(
+    (file) => file !== undefined,
+  );
+}
+
+const digests = new WeakMap<RawFile, string>();
+
+function digestOf(file: RawFile): string {
+  let digest = digests.get(file);
+  if (digest === undefined) {
+    const { name, text, problem } = file;
+    digest = createHash('sha256')
+      .update(JSON.stringify([name, text, problem]))
+      .digest('hex');
+    digests.set(file, digest);
+  }
+  return digest;
 }
 
 /** Digest of the names and contents of everything read. */
 export function revisionOf(raw: RawDirectory): string {
   const hash = createHash('sha256');
-  for (const file of [raw.gateway, raw.servers, ...(raw.templates ?? [])]) {
-    hash.update(JSON.stringify([file?.name, file?.text, file?.problem]));
-  }
+  for (const file of filesOf(raw)) hash.update(digestOf(file));
   return hash.digest('hex');
 }
 
@@ -66,9 +90,9 @@ function isEditorFile(name: string): boolean {
   return /^[.#]|[~#]$|\.(swp|swx|tmp|bak|orig|new)$|^4913$/.test(name);
 }
 
-async function templateFileNames(directory: string): Promise<string[] | undefined> {
+function templateFileNames(directory: string): string[] | undefined {
   try {
-    const names = await readdir(join(directory, 'templates'));
+    const names = readdirSync(join(directory, 'templates'));
     return names.filter((name) => !isEditorFile(name)).sort();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
@@ -77,57 +101,55 @@ async function templateFileNames(directory: string): Promise<string[] | undefine
 }
 
 /** Times and sizes of everything that `readFiles` reads. */
-export async function fingerprintOf(directory: string): Promise<string> {
-  const templates = ((await templateFileNames(directory)) ?? []).map((name) => `templates/${name}`);
-  const parts = ['gateway.yaml', 'servers.yaml', ...templates].map(async (name) => {
+export function fingerprintOf(directory: string): string {
+  const templates = (templateFileNames(directory) ?? []).map((name) => `templates/${name}`);
+  const parts = ['gateway.yaml', 'servers.yaml', ...templates].map((name) => {
     try {
-      const { mtimeNs, size, ino } = await stat(join(directory, name), { bigint: true });
+      const { mtimeNs, size, ino } = statSync(join(directory, name), { bigint: true });
       return `${name} ${mtimeNs} ${size} ${ino}`;
     } catch {
       return name;
     }
   });
-  return (await Promise.all(parts)).join('\n');
+  return parts.join('\n');
 }
 
-async function readRaw(directory: string): Promise<RawDirectory> {
-  const fingerprint = await fingerprintOf(directory);
-  const templateNames = await templateFileNames(directory);
-  const [gateway, servers] = await Promise.all([
-    readText(directory, 'gateway.yaml'),
-    readText(directory, 'servers.yaml'),
-  ]);
-  const templates = await Promise.all(
-    (templateNames ?? []).map((name) => readText(directory, `templates/${name}`)),
-  );
+function readRaw(directory: string, known: ReadonlyMap<string, RawFile>): RawDirectory {
+  const fingerprint = fingerprintOf(directory);
+  const templateNames = templateFileNames(directory);
+  const read = (name: string): RawFile | undefined => {
+    const file = readText(directory, name);
+    const before = known.get(name);
+    return before?.text === file?.text && before?.problem === file?.problem ? before : file;
+  };
   return {
-    gateway,
-    servers,
+    gateway: read('gateway.yaml'),
+    servers: read('servers.yaml'),
     // A file that vanished in between is not there.
-    templates: templateNames && templates.filter((file) => file !== undefined),
+    templates: templateNames?.flatMap((name) => read(`templates/${name}`) ?? []),
     fingerprint,
   };
 }
 
 /** `undefined` when there is no such file. */
-export async function readText(directory: string, name: string): Promise<RawFile | undefined> {
+export function readText(directory: string, name: string): RawFile | undefined {
   try {
     const path = join(directory, name);
-    const { size } = await stat(path);
+    const { size } = statSync(path);
     if (size > maxFileBytes) return { name, text: undefined, problem: 'larger than 4 MiB' };
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path));
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
     return { name, text, problem: undefined };
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') return await brokenLink(directory, name);
+    if (code === 'ENOENT') return brokenLink(directory, name);
     const problem = code === 'ERR_ENCODING_INVALID_ENCODED_DATA' ? 'not UTF-8' : reasonOf(error);
     return { name, text: undefined, problem };
   }
 }
 
 /** A link whose target is missing must not pass for a file that is not there. */
-async function brokenLink(directory: string, name: string): Promise<RawFile | undefined> {
-  const link = await lstat(join(directory, name)).catch(() => undefined);
+function brokenLink(directory: string, name: string): RawFile | undefined {
+  const link = lstatSync(join(directory, name), { throwIfNoEntry: false });
   if (link === undefined) return undefined;
   return { name, text: undefined, problem: 'the link leads nowhere' };
 }

@@ -117,7 +117,7 @@ export class ConfigWatcher implements Watching {
   async #run(): Promise<void> {
     while (this.#pending && !this.#closed) {
       this.#pending = false;
-      const config: Snapshot = (await this.#reader.read()).snapshot;
+      const config: Snapshot = this.#reader.read().snapshot;
       this.#confirmLater(config.revision);
       try {
         await this.#options.onChange(config);
@@ -130,9 +130,7 @@ export class ConfigWatcher implements Watching {
   #confirmLater(revision: string): void {
     clearTimeout(this.#confirmTimer);
     this.#confirmTimer = setTimeout(() => {
-      void this.#reader.revision().then((now) => {
-        if (now !== revision) this.#changed();
-      });
+      if (this.#reader.revision() !== revision) this.#changed();
     }, confirmMs);
   }
 }

@@ -21,7 +21,7 @@ import { dirname, join } from 'node:path';
 import { AuditFile } from './audit-log.ts';
 import { ConfigReader, templateNameOf } from './config-directory.ts';
 import type { Reading } from './config-directory.ts';
-import { fingerprintOf, readText } from './config-files.ts';
+import { filesOf, fingerprintOf, readText } from './config-files.ts';
 import type { RawDirectory, RawFile } from './config-files.ts';
 import { ConfigWatcher } from './config-watcher.ts';
 import { withDirectoryLock } from './directory-lock.ts';
@@ -116,8 +116,8 @@ export class FileStore implements Store {
     return this.#history;
   }
 
-  async read(): Promise<Snapshot> {
-    return (await this.#reader.read()).snapshot;
+  read(): Promise<Snapshot> {
+    return Promise.resolve(this.#reader.read().snapshot);
   }
 
   async watch(options: WatchOptions): Promise<Watching> {
@@ -139,7 +139,7 @@ export class FileStore implements Store {
   /** Puts into the history what was changed by hand since the last change. Never throws: it is done again before the next. */
   async recordHandEdits(): Promise<void> {
     try {
-      await this.#locked(async () => this.#recorder.recordHandEdits(await this.#reader.read()));
+      await this.#locked(async () => this.#recorder.recordHandEdits(this.#reader.read()));
     } catch (error) {
       this.#options.onWarning(
         `hand edits were not put into the history: ${(error as Error).message}`,
@@ -152,7 +152,7 @@ export class FileStore implements Store {
     try {
       const result = await this.#locked(async () => {
         for (let attempt = 1; attempt <= maxAttempts; attempt++) {
-          const reading = await this.#reader.read();
+          const reading = this.#reader.read();
           await this.#recorder.recordHandEdits(reading);
           operations = edit(reading.snapshot);
           const plan = await this.#plan(reading, operations);
@@ -181,7 +181,7 @@ export class FileStore implements Store {
   }
 
   async preview(edit: Edit): Promise<Preview> {
-    const reading = await this.#reader.read();
+    const reading = this.#reader.read();
     const { snapshot: before } = reading;
     const plan = await this.#plan(reading, edit(before));
     if (plan === undefined) return { before, after: before, changed: [], diff: '' };
@@ -250,7 +250,7 @@ export class FileStore implements Store {
         staged.push(await stageFile(join(this.directory, name), text!));
       }
       await this.#recorder.note(actor, plan);
-      if (await this.#isEdited(plan)) return false;
+      if (this.#isEdited(plan)) return false;
       while (staged.length > 0) {
         await commitFile(staged[0]!);
         staged.shift();
@@ -297,19 +297,15 @@ export class FileStore implements Store {
   }
 
   /** Whether the files are not those any more that the change was made from: by their times, and by content. */
-  async #isEdited({ raw, writes, removals }: Plan): Promise<boolean> {
-    const read = new Map<string, RawFile>(
-      [raw.servers, ...(raw.templates ?? [])].flatMap((file) =>
-        file === undefined ? [] : [[file.name, file]],
-      ),
-    );
-    if ((await fingerprintOf(this.directory)) !== raw.fingerprint) return true;
+  #isEdited({ raw, writes, removals }: Plan): boolean {
+    const read = new Map(filesOf(raw).map((file) => [file.name, file]));
+    if (fingerprintOf(this.directory) !== raw.fingerprint) return true;
     const names = [
       ...writes.map(({ name }) => name),
       ...removals.map((name) => `templates/${name}.yaml`),
     ];
     for (const name of names) {
-      const now = await readText(this.directory, name);
+      const now = readText(this.directory, name);
       if (now?.text !== read.get(name)?.text) return true;
     }
     return false;
@@ -318,11 +314,7 @@ export class FileStore implements Store {
 
 /** What a change does to the files, in their order. */
 function diffOf({ raw, writes, removals }: Plan): string {
-  const before = new Map(
-    [raw.servers, ...(raw.templates ?? [])].flatMap((file): [string, string][] =>
-      file === undefined ? [] : [[file.name, file.text ?? '']],
-    ),
-  );
+  const before = new Map(filesOf(raw).map(({ name, text = '' }) => [name, text]));
   const after = [
     ...writes.map(({ name, text }) => [name, text!] as const),
     ...removals.map((name) => [`templates/${name}.yaml`, undefined] as const),

@@ -37,6 +37,8 @@ export class Recorder {
   readonly #stateDirectory: string;
   readonly #history: HistoryFiles;
   readonly #audit: AuditLog;
+  /** Files whose text the history is known to have: while a file stays as it is, nobody looks again. */
+  readonly #recorded: WeakSet<RawFile> = new WeakSet<RawFile>();
 
   constructor(stateDirectory: string, history: HistoryFiles, audit: AuditLog) {
     this.#stateDirectory = stateDirectory;
@@ -125,11 +127,15 @@ export class Recorder {
       });
       return known ? undefined : name;
     };
-    const valid = snapshot.templates.map(({ name }) => name);
+    const files = new Map((raw.templates ?? []).map((file) => [templateNameOf(file.name), file]));
+    const valid = snapshot.templates
+      .map(({ name }) => name)
+      .filter((name) => !this.#recorded.has(files.get(name)!));
     const gone = (await this.#history.names()).filter((name) => !texts.has(name));
     const edited = (await inBatches([...valid, ...gone], record)).filter(
       (name) => name !== undefined,
     );
+    for (const name of valid) this.#recorded.add(files.get(name)!);
     if (pending !== undefined) await rm(this.#pendingPath(), { force: true });
     if (edited.length === 0) return;
     await this.#audit.append({
