@@ -1,47 +1,23 @@
 #!/usr/bin/env node
 /**
  * The `tunwall` command: the only place where all of it is put together. Everything here is wiring;
- * what a verb does is in the folder that its action comes from. What is large and not needed by every verb is loaded when
- * it is: the shells start this program to complete a word.
+ * what a verb does is in the folder that its action comes from.
+ *
+ * A verb's modules are loaded when it is typed, those of all verbs only for help and the like: loading everything takes longer
+ * than most commands do, and the shells start this program to complete a word.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { captureCommand } from './cli/capture-command.ts';
-import { checkCommand } from './cli/check-command.ts';
-import { completionCommand } from './cli/completion-command.ts';
-import { createConnections } from './cli/connection.ts';
-import { demoCommand } from './cli/demo-command.ts';
-import { dropsCommand } from './cli/drops-command.ts';
+import type { Connections } from './cli/connection.ts';
 import { UserError } from './cli/errors.ts';
-import { explainCommand, offlineAnswers } from './cli/explain-command.ts';
-import { liveAnswers } from './cli/explain-live.ts';
-import { exportCommand } from './cli/export-command.ts';
-import { flowsCommand } from './cli/flows-command.ts';
-import { gatewayCommand } from './cli/gateway-command.ts';
 import type { ConfiguredDevice } from './cli/gateway-command.ts';
-import { importCommand } from './cli/import-command.ts';
 import { createOutput } from './cli/output.ts';
 import { callerName, interruptedBy, openToWrite } from './cli/process-parts.ts';
 import { runProgram } from './cli/program.ts';
-import { createProgress } from './cli/progress.ts';
+import type { Verb } from './cli/program.ts';
 import type { Progress } from './cli/progress.ts';
-import { readInput } from './cli/read-input.ts';
-import { createReadSecret } from './cli/read-secret.ts';
-import { replayCommand } from './cli/replay-command.ts';
-import { runCommand } from './cli/run-command.ts';
-import { createScreen } from './cli/screen.ts';
-import { serverCommand } from './cli/server-command.ts';
-import { auditCommand, statusCommand } from './cli/status-command.ts';
-import { formatTable } from './cli/table.ts';
-import { templateCommand } from './cli/template-command.ts';
-import { createTextEditor } from './cli/text-editor.ts';
-import { topCommand } from './cli/top-command.ts';
 import type { InProcessApi } from './cli/transport.ts';
-import { userCommand } from './cli/user-command.ts';
-import { gatewayDown, gatewayStatus, gatewayUp } from './gateway/gateway.ts';
-import { formatProblem } from './policy/problem.ts';
-import { readConfigDirectory } from './store/config-directory.ts';
 
 /** package.json lies one folder above this file, both in src/ and in dist/. */
 function readVersion(): string {
@@ -51,6 +27,10 @@ function readVersion(): string {
 
 /** The gateway's settings in a configuration directory, if they are valid. */
 async function configuredDevice(directory: string): Promise<ConfiguredDevice> {
+  const [{ readConfigDirectory }, { formatProblem }] = await Promise.all([
+    import('./store/config-directory.ts'),
+    import('./policy/problem.ts'),
+  ]);
   const { gateway, problems } = await readConfigDirectory(directory);
   const own = join(directory, 'gateway.yaml');
   const wrong = problems.find(
@@ -81,71 +61,136 @@ async function openDirectory(configDirectory: string): Promise<InProcessApi> {
   return buildApi({ store, controlPlane, hosts: [], onWarning }, { listener: 'in-process' });
 }
 
-const progress = (label: string): Progress =>
-  createProgress(label, process.stderr, () => performance.now());
 const output = createOutput(process.stdout, process.stderr, process.env);
-
-const connections = createConnections({
-  openDirectory,
-  actor: callerName(process.env, process.getuid?.() ?? 0),
-  environment: process.env,
-  warn: (message) => output.error(`${output.style('yellow', 'warning:')} ${message}`),
-});
 const interrupted = (): AbortSignal => interruptedBy(process);
 
-process.exitCode = await runProgram(process.argv.slice(2), {
-  version: readVersion(),
-  output,
-  verbs: [
-    gatewayCommand({
+async function connections(): Promise<Connections> {
+  const { createConnections } = await import('./cli/connection.ts');
+  return createConnections({
+    openDirectory,
+    actor: callerName(process.env, process.getuid?.() ?? 0),
+    environment: process.env,
+    warn: (message) => output.error(`${output.style('yellow', 'warning:')} ${message}`),
+  });
+}
+
+/** Every verb, in the order of the help. */
+const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
+  gateway: async () => {
+    const { gatewayCommand } = await import('./cli/gateway-command.ts');
+    const { gatewayDown, gatewayStatus, gatewayUp } = await import('./gateway/gateway.ts');
+    return gatewayCommand({
       up: gatewayUp,
       down: gatewayDown,
       status: gatewayStatus,
       configured: configuredDevice,
-    }),
-    runCommand(async (options) => {
+    });
+  },
+  run: async () => {
+    const { runCommand } = await import('./cli/run-command.ts');
+    return runCommand(async (options) => {
       const { run } = await import('./service/run.ts');
       return run({ ...options, version: readVersion() });
-    }),
-    checkCommand(readConfigDirectory),
-    templateCommand({
-      connections,
+    });
+  },
+  check: async () => {
+    const { checkCommand } = await import('./cli/check-command.ts');
+    const { readConfigDirectory } = await import('./store/config-directory.ts');
+    return checkCommand(readConfigDirectory);
+  },
+  template: async () => {
+    const { templateCommand } = await import('./cli/template-command.ts');
+    const { readInput } = await import('./cli/read-input.ts');
+    const { createTextEditor } = await import('./cli/text-editor.ts');
+    return templateCommand({
+      connections: await connections(),
       readText: readInput,
       editor: createTextEditor(process.env),
-    }),
-    serverCommand(connections),
-    userCommand({ connections, readSecret: createReadSecret(process.stdin, process.stderr) }),
-    explainCommand({
-      answer: liveAnswers(connections, offlineAnswers(readConfigDirectory)),
+    });
+  },
+  server: async () => {
+    const { serverCommand } = await import('./cli/server-command.ts');
+    return serverCommand(await connections());
+  },
+  user: async () => {
+    const { userCommand } = await import('./cli/user-command.ts');
+    const { createReadSecret } = await import('./cli/read-secret.ts');
+    return userCommand({
+      connections: await connections(),
+      readSecret: createReadSecret(process.stdin, process.stderr),
+    });
+  },
+  explain: async () => {
+    const { explainCommand, offlineAnswers } = await import('./cli/explain-command.ts');
+    const { liveAnswers } = await import('./cli/explain-live.ts');
+    const { readInput } = await import('./cli/read-input.ts');
+    const { readConfigDirectory } = await import('./store/config-directory.ts');
+    return explainCommand({
+      answer: liveAnswers(await connections(), offlineAnswers(readConfigDirectory)),
       readText: readInput,
-    }),
-    flowsCommand(connections),
-    dropsCommand({ connections, interrupted }),
-    topCommand({
-      connections,
+    });
+  },
+  flows: async () => {
+    const { flowsCommand } = await import('./cli/flows-command.ts');
+    return flowsCommand(await connections());
+  },
+  drops: async () => {
+    const { dropsCommand } = await import('./cli/drops-command.ts');
+    return dropsCommand({ connections: await connections(), interrupted });
+  },
+  top: async () => {
+    const { topCommand } = await import('./cli/top-command.ts');
+    const { createScreen } = await import('./cli/screen.ts');
+    return topCommand({
+      connections: await connections(),
       interrupted,
       screen: createScreen(process.stdin, process.stdout, process.env['TERM']),
-    }),
-    captureCommand({
-      connections,
+    });
+  },
+  capture: async () => {
+    const { captureCommand } = await import('./cli/capture-command.ts');
+    return captureCommand({
+      connections: await connections(),
       interrupted,
       openFile: (path) => openToWrite(path, process.stdout),
-    }),
-    statusCommand(connections),
-    auditCommand(connections),
-    exportCommand(readConfigDirectory),
-    importCommand({
-      readText: readInput,
-      progress,
-    }),
-    replayCommand({
+    });
+  },
+  status: async () => {
+    const { statusCommand } = await import('./cli/status-command.ts');
+    return statusCommand(await connections());
+  },
+  audit: async () => {
+    const { auditCommand } = await import('./cli/status-command.ts');
+    return auditCommand(await connections());
+  },
+  export: async () => {
+    const { exportCommand } = await import('./cli/export-command.ts');
+    const { readConfigDirectory } = await import('./store/config-directory.ts');
+    return exportCommand(readConfigDirectory);
+  },
+  import: async () => {
+    const { importCommand } = await import('./cli/import-command.ts');
+    const { readInput } = await import('./cli/read-input.ts');
+    return importCommand({ readText: readInput, progress: await progressBars() });
+  },
+  replay: async () => {
+    const { replayCommand } = await import('./cli/replay-command.ts');
+    const { readConfigDirectory } = await import('./store/config-directory.ts');
+    return replayCommand({
       readConfig: readConfigDirectory,
       replay: async (options) => (await import('./capture/replay-file.ts')).replayFile(options),
       version: readVersion(),
-      progress,
-    }),
-    completionCommand(connections),
-    demoCommand(async (options) => {
+      progress: await progressBars(),
+    });
+  },
+  completion: async () => {
+    const { completionCommand } = await import('./cli/completion-command.ts');
+    return completionCommand(await connections());
+  },
+  demo: async () => {
+    const { demoCommand } = await import('./cli/demo-command.ts');
+    const { formatTable } = await import('./cli/table.ts');
+    return demoCommand(async (options) => {
       const { runDemo } = await import('./demo/demo.ts');
       return runDemo({
         ...options,
@@ -153,6 +198,26 @@ process.exitCode = await runProgram(process.argv.slice(2), {
         formatTable,
         program: fileURLToPath(import.meta.url),
       });
-    }),
-  ],
+    });
+  },
+};
+
+async function progressBars(): Promise<(label: string) => Progress> {
+  const { createProgress } = await import('./cli/progress.ts');
+  return (label) => createProgress(label, process.stderr, () => performance.now());
+}
+
+/** What the arguments need: the verb they begin with, or all verbs. */
+function neededVerbs([first = '', second]: readonly string[]): Promise<Verb[]> {
+  const load = Object.hasOwn(verbs, first) ? verbs[first] : undefined;
+  // A completion script is made of all verbs.
+  const one = load !== undefined && (first !== 'completion' || second === 'names');
+  return Promise.all(one ? [load()] : Object.values(verbs).map((each) => each()));
+}
+
+const args = process.argv.slice(2);
+process.exitCode = await runProgram(args, {
+  version: readVersion(),
+  output,
+  verbs: await neededVerbs(args),
 });
