@@ -8,18 +8,23 @@
 import type { CompiledPolicy, RulePlace } from '../policy/compile.ts';
 import type { Rule } from '../policy/types.ts';
 
+interface KnownIdentity {
+  readonly template: string;
+  readonly direction: string;
+  readonly identity: string;
+}
+
 /** Of rules that an edit elsewhere has left as they were: all but a few. */
-const knownTexts = new WeakMap<Rule, string>();
+const known = new WeakMap<Rule, KnownIdentity>();
 
 function identityOf(template: string, direction: string, rule: Rule): string {
-  let text = knownTexts.get(rule);
-  if (text === undefined) {
-    const ports = rule.ports?.map(({ from, to }) => `${from}-${to}`).join();
-    const peers = rule.peers?.map(({ from, to }) => `${from}-${to}`).join();
-    text = `${rule.protocol} ${ports ?? 'all'} ${peers ?? 'any'}`;
-    knownTexts.set(rule, text);
-  }
-  return `${template} ${direction} ${text}`;
+  const last = known.get(rule);
+  if (last?.template === template && last.direction === direction) return last.identity;
+  const ports = rule.ports?.map(({ from, to }) => `${from}-${to}`).join();
+  const peers = rule.peers?.map(({ from, to }) => `${from}-${to}`).join();
+  const identity = `${template} ${direction} ${rule.protocol} ${ports ?? 'all'} ${peers ?? 'any'}`;
+  known.set(rule, { template, direction, identity });
+  return identity;
 }
 
 export class RuleHitLedger {
