@@ -85,7 +85,10 @@ export function invalid(errors: readonly FieldError[]): HttpProblem {
 }
 
 export function noFirewall(what: string): HttpProblem {
-  return new HttpProblem('no-firewall', `${what} only a running firewall knows: start tunwall run`);
+  return new HttpProblem(
+    'no-firewall',
+    `no firewall runs here, which is what knows ${what}: start tunwall run`,
+  );
 }
 
 export function sendProblem(reply: FastifyReply, problem: HttpProblem): FastifyReply {

@@ -93,7 +93,9 @@ function isEditorFile(name: string): boolean {
 function templateFileNames(directory: string): string[] | undefined {
   try {
     const names = readdirSync(join(directory, 'templates'));
-    return names.filter((name) => !isEditorFile(name)).sort();
+    // By the templates' names: web before web-2, though web.yaml would come behind web-2.yaml.
+    const key = (name: string): string => name.replace(/\.yaml$/, '');
+    return names.filter((name) => !isEditorFile(name)).sort((a, b) => (key(a) < key(b) ? -1 : 1));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;

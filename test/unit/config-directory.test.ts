@@ -118,6 +118,12 @@ describe('a configuration directory', () => {
     ]);
   });
 
+  it('lists templates by their names, which is not the order of their files', async () => {
+    await write({ ...good, 'templates/web-2.yaml': '', 'templates/we.yaml': '' });
+    const { templates } = await readConfigDirectory(directory);
+    expect(templates.map(({ name }) => name)).toEqual(['we', 'web', 'web-2']);
+  });
+
   it('that is not there, or not a directory, is one error', async () => {
     const missing = join(directory, 'missing');
     const absent = await readConfigDirectory(missing);
