@@ -1,4 +1,4 @@
-/* What the addon exports: functions, the Queue class, and the constants that src/tun checks its own against. */
+/* What the addon exports: functions, and the constants that src/tun checks its own against. */
 #include "tunwall.h"
 
 struct constant {
@@ -18,6 +18,7 @@ static const struct constant CONSTANTS[] = {
     {"packetAlignment", PACKET_ALIGNMENT},
     {"packetStart", PACKET_START},
     {"maxPacket", MAX_PACKET},
+    {"ringBufferStride", RING_BUFFER_STRIDE},
 };
 
 static napi_value make_constants(napi_env env) {
@@ -37,7 +38,7 @@ NAPI_MODULE_INIT() {
       {"signalWake", NULL, wake_signal, NULL, NULL, NULL, napi_enumerable, NULL},
       {"lockFile", NULL, file_lock, NULL, NULL, NULL, napi_enumerable, NULL},
       {"close", NULL, fd_close, NULL, NULL, NULL, napi_enumerable, NULL},
-      {"Queue", NULL, NULL, NULL, NULL, queue_define_class(env), napi_enumerable, NULL},
+      {"bindQueue", NULL, queue_bind, NULL, NULL, NULL, napi_enumerable, NULL},
       {"constants", NULL, NULL, NULL, NULL, make_constants(env), napi_enumerable, NULL},
   };
   napi_define_properties(env, exports, sizeof properties / sizeof properties[0], properties);

@@ -42,16 +42,8 @@ enum control_word {
 /* Largest read: virtio header and 65,535 bytes. */
 #define MAX_PACKET (VNET_HEADER_LENGTH + 65535u)
 #define MAX_SLOTS 65536u
-
-struct batch_layout {
-  uint32_t slots;
-  size_t offsets;
-  size_t lengths;
-  size_t verdicts;
-  size_t arena;
-};
-
-struct batch_layout batch_layout_of(uint32_t slots);
+/* With io_uring a packet has a buffer: room for the largest one, and each time another place within the page and the cache. */
+#define RING_BUFFER_STRIDE (65536u + 2 * PACKET_ALIGNMENT)
 
 /* values.c: arguments and errors. Each returns false after it has thrown. */
 bool throw_errno(napi_env env, const char *syscall, int error);
@@ -74,6 +66,6 @@ napi_value fd_close(napi_env env, napi_callback_info info);
 napi_value file_lock(napi_env env, napi_callback_info info);
 
 /* queue.c: batches. */
-napi_value queue_define_class(napi_env env);
+napi_value queue_bind(napi_env env, napi_callback_info info);
 
 #endif

@@ -47,6 +47,7 @@ export interface GatewayConfig {
   readonly device: string;
   readonly queues: number;
   readonly offload: 'auto' | 'off';
+  readonly ioUring: 'auto' | 'off';
   /** Length of the device's ring in packets. */
   readonly txQueueLength: number;
   readonly flows: {

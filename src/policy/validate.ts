@@ -236,6 +236,7 @@ export const defaultGatewayConfig: GatewayConfig = {
   device: 'fw0',
   queues: 1,
   offload: 'auto',
+  ioUring: 'auto',
   txQueueLength: 2000,
   flows: { capacity: 262_144, perServerShare: 0.5 },
   fragments: { memory: 4 << 20 },
@@ -320,6 +321,7 @@ export function validateGateway(fileName: string, content: string): Validated<Ga
       ),
       queues: integer(1, 16),
       offload: oneOf(['auto', 'off']),
+      ioUring: oneOf(['auto', 'off']),
       txQueueLength: integer(100, 100_000, ' of packets'),
       flows: mapping<{ capacity?: number; perServerShare?: number }>(
         'limits of the flow table',

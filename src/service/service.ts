@@ -152,6 +152,7 @@ export class Service {
       device: gateway.device,
       queues: gateway.queues,
       offload: gateway.offload,
+      ioUring: gateway.ioUring,
       flowCapacity: gateway.flows.capacity,
       fragmentBytes: gateway.fragments.memory,
       engine: engineOptions(gateway),
@@ -188,6 +189,7 @@ export class Service {
       {
         device: gateway.device,
         queues: gateway.queues,
+        ioUring: this.#dataPlane.usesRing,
         ...this.#policySummary(),
         api: `http://${gateway.api.host}:${gateway.api.port}`,
       },

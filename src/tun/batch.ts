@@ -16,6 +16,9 @@ export const packetAlignment = 64;
 /** Largest packet with its virtio header. */
 export const maxPacketLength: number = 10 + 65_535;
 
+/** With io_uring: from one packet's place to the next. */
+export const ringBufferStride: number = 65_536 + 2 * packetAlignment;
+
 /** How large a batch is. */
 export interface BatchSize {
   /** Packets that one read takes at most. */
@@ -33,6 +36,11 @@ export const defaultBatchSize: BatchSize = {
   extraSlots: 0,
   extraBytes: 0,
 };
+
+/** With io_uring every packet has a buffer of the largest size: as many for the batch in hand as for the kernel to fill. */
+export function ringBatchSize(size: BatchSize): BatchSize {
+  return { ...size, readBytes: 2 * size.readSlots * ringBufferStride };
+}
 
 export interface Batch extends PacketBatch {
   readonly buffer: ArrayBuffer;

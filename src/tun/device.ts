@@ -2,7 +2,7 @@
  * A queue of a TUN device, as the packet loop sees it.
  *
  * The contract: `read` fills the first slots of the batch and says how many; the caller decides on each, may append slots of
- * its own behind them, and `write` writes those whose verdict is 1, in order. Slots and arena are valid
+ * its own behind them, and `write` writes those whose verdict is 1, in order; `exchange` is the one after the other. Slots and arena are valid
  * until the next `read`. Nothing is allocated in between.
  *
  * A packet lies behind a 10-byte virtio header (wire/headers.ts), and its IPv4 header at a multiple of 16: what the kernel
@@ -30,18 +30,29 @@ export interface PacketBatch {
 export interface TunQueue {
   readonly batch: PacketBatch;
   /**
+   * Writes the passing slots below `count`, as `write`, then reads what is there, as `read`: one call for the loop's whole turn.
+   */
+  exchange(count: number, timeoutMs: number): number;
+  /**
    * Reads what is there; if nothing is, waits for a packet or a wake-up, `timeoutMs` at most. Returns the packets read.
    * Throws with code EBADFD, EBADF or ENODEV when the device is gone.
    */
   read(timeoutMs: number): number;
-  /** Writes the passing slots below `count`. Returns how many the device took; the rest is counted. */
+  /**
+   * Hands the passing slots below `count` to the device: at once, or with the next `exchange`, `read` or `close`. Returns how
+   * many; what the device does not take is counted when that is known.
+   */
   write(count: number): number;
   /** Monotonic clock in ms, modulo 2^32, as of the last read. */
   readonly nowMs: number;
-  /** Packets that the device did not take, since the start. */
+  /** Packets that the device did not take, as far as that is known. */
   readonly writeFailures: number;
   /** Of these, super-packets that the kernel refused. */
   readonly gsoRefused: number;
   /** Asks the kernel for plain packets from now on. */
   disableOffload(): void;
+  /** Whether packets travel by io_uring: one system call a batch, not two a packet. */
+  readonly usesRing: boolean;
+  /** Writes what was handed over, and lets go of the device. */
+  close(): void;
 }

@@ -5,10 +5,11 @@
  * closes it.
  */
 import { existsSync, readFileSync } from 'node:fs';
-import { ControlWord, createBatch } from './batch.ts';
+import { ControlWord, createBatch, ringBatchSize } from './batch.ts';
 import type { Batch, BatchSize } from './batch.ts';
 import type { TunQueue } from './device.ts';
 import { loadAddon } from './native.ts';
+import type { NativeQueue } from './native.ts';
 
 /**
  * Bits of TUNSETOFFLOAD (linux/if_tun.h). UDP segmentation has a bit for IPv4 and one for IPv6, and the kernel refuses a set with
@@ -172,41 +173,61 @@ export function closeFd(fd: number): void {
   loadAddon().close(fd);
 }
 
-/** Binds an open queue to a new batch, on the thread that will work on it. */
-export function bindQueue(tunFd: number, wakeFd: number, size: BatchSize): TunQueue {
-  const batch = createBatch(size);
-  const native = new (loadAddon().Queue)(
-    tunFd,
-    wakeFd,
-    batch.buffer,
-    batch.totalSlots,
-    batch.readSlots,
-    batch.readBytes,
-  );
-  return new LinuxTunQueue(tunFd, batch, native);
+/**
+ * Binds an open queue to a new batch, on the thread that will work on it.
+ *
+ * @param ioUring auto: by io_uring where the kernel has it (6.7) and allows it, by system calls elsewhere
+ */
+export function bindQueue(
+  tunFd: number,
+  wakeFd: number,
+  size: BatchSize,
+  ioUring: 'auto' | 'off',
+): TunQueue {
+  const bind = (of: BatchSize, ring: boolean): TunQueue => {
+    const batch = createBatch(of);
+    const { buffer, totalSlots, readSlots, readBytes } = batch;
+    const addon = loadAddon();
+    const native = addon.bindQueue(tunFd, wakeFd, buffer, totalSlots, readSlots, readBytes, ring);
+    return new LinuxTunQueue(tunFd, batch, native, ring);
+  };
+  if (ioUring === 'auto') {
+    try {
+      return bind(ringBatchSize(size), true);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).syscall !== 'io_uring') throw error;
+    }
+  }
+  return bind(size, false);
 }
 
 class LinuxTunQueue implements TunQueue {
   readonly batch: Batch;
+  readonly usesRing: boolean;
   readonly #fd: number;
-  readonly #native: { read(timeoutMs: number): number; write(count: number): number };
+  readonly #native: NativeQueue;
 
-  constructor(
-    fd: number,
-    batch: Batch,
-    native: { read(timeoutMs: number): number; write(count: number): number },
-  ) {
+  constructor(fd: number, batch: Batch, native: NativeQueue, usesRing: boolean) {
     this.#fd = fd;
     this.batch = batch;
     this.#native = native;
+    this.usesRing = usesRing;
+  }
+
+  exchange(count: number, timeoutMs: number): number {
+    return this.#native.exchange(count, timeoutMs);
   }
 
   read(timeoutMs: number): number {
-    return this.#native.read(timeoutMs);
+    return this.#native.exchange(0, timeoutMs);
   }
 
   write(count: number): number {
     return this.#native.write(count);
+  }
+
+  close(): void {
+    this.#native.close();
   }
 
   get nowMs(): number {

@@ -1,9 +1,13 @@
 /** The native addon (native/), typed. */
 import { createRequire } from 'node:module';
 
-interface NativeQueue {
-  read(timeoutMs: number): number;
+/** A queue bound to a batch, for the thread that has bound it. */
+export interface NativeQueue {
+  /** Writes the passing slots below `count`, then reads the next batch; waits if there is nothing. Returns the packets read. */
+  exchange(count: number, timeoutMs: number): number;
+  /** Writes alone: at once, or with the next exchange. Returns how many. */
   write(count: number): number;
+  close(): void;
 }
 
 export interface NativeAddon {
@@ -14,14 +18,16 @@ export interface NativeAddon {
   close(fd: number): void;
   /** Takes flock(2) of an open file without waiting: whether it has it now. It goes when the file is closed. */
   lockFile(fd: number): boolean;
-  Queue: new (
+  /** With `ring`, by io_uring: throws an error of the system call io_uring where that cannot be used. */
+  bindQueue(
     tunFd: number,
     wakeFd: number,
     batch: ArrayBuffer,
     slots: number,
     readSlots: number,
     readBytes: number,
-  ) => NativeQueue;
+    ring: boolean,
+  ): NativeQueue;
   constants: Readonly<Record<string, number>>;
 }
 

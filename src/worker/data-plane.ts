@@ -44,6 +44,7 @@ export interface DataPlaneOptions {
   readonly device: string;
   readonly queues: number;
   readonly offload: 'auto' | 'off';
+  readonly ioUring: 'auto' | 'off';
   readonly flowCapacity: number;
   /** Memory for fragments that wait for the rest of their datagram. */
   readonly fragmentBytes: number;
@@ -94,6 +95,7 @@ export class DataPlane {
   #lock: Server | undefined;
   #policyVersion = 0;
   #stopping = false;
+  #usesRing = false;
 
   /** Opens the device and starts the threads; resolves when all of them forward packets. Throws a `TunError`. */
   static async start(options: DataPlaneOptions): Promise<DataPlane> {
@@ -152,6 +154,11 @@ export class DataPlane {
   /** What every thread judges by. */
   get policyInForce(): PolicyInForce {
     return this.#policyInForce;
+  }
+
+  /** Whether packets travel by io_uring. */
+  get usesRing(): boolean {
+    return this.#usesRing;
   }
 
   /** Sum over the threads of counter `index` (engine/counters.ts). */
@@ -255,6 +262,7 @@ export class DataPlane {
       tunFd,
       wakeFd,
       batch: batchSize(this.#memory.fragments.chunks),
+      ioUring: this.#options.ioUring,
       state: this.#state.buffer as SharedArrayBuffer,
       memory: this.#memory,
       counters,
@@ -282,8 +290,10 @@ export class DataPlane {
     return new Promise<void>((resolve, reject) => {
       let error = new Error(`packet thread ${queue} ended`);
       worker.on('message', (message: ThreadMessage) => {
-        if (message.kind === 'ready') resolve();
-        else if (message.kind === 'applied') this.#onApplied(thread, message.version);
+        if (message.kind === 'ready') {
+          this.#usesRing = message.usesRing;
+          resolve();
+        } else if (message.kind === 'applied') this.#onApplied(thread, message.version);
         else this.#options.onOffloadDisabled();
       });
       worker.on('error', (cause: Error) => (error = cause));

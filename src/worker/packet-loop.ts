@@ -36,34 +36,40 @@ export function runPacketLoop(data: PacketThreadData, queue: TunQueue, port: Loo
   );
   let policyVersion = 0;
   let lastTickMs = queue.nowMs;
-  port.send({ kind: 'ready' });
+  port.send({ kind: 'ready', usesRing: queue.usesRing });
 
+  let slots = 0;
   while (Atomics.load(state, StateWord.stop) === 0) {
-    const count = queue.read(idleWaitMs);
+    const count = queue.exchange(slots, idleWaitMs);
     const nowMs = queue.nowMs;
+    if (queue.writeFailures !== counters[Counter.writeFailures]) {
+      noteWriteFailures(queue, counters, port);
+    }
     lock.acquire();
     if (Atomics.load(state, StateWord.policyVersion) !== policyVersion) {
       policyVersion = takePolicies(engine, port, policyVersion, nowMs);
     }
-    const slots = engine.judge(count, nowMs);
+    slots = engine.judge(count, nowMs);
     if (data.queue === 0 && ((nowMs - lastTickMs) | 0) >= idleWaitMs) {
       lastTickMs = nowMs;
       engine.tick(nowMs);
     }
     lock.release();
-    if (slots > 0) {
-      queue.write(slots);
-      counters[Counter.writeFailures] = queue.writeFailures;
-      if (queue.gsoRefused !== counters[Counter.gsoRefused]) {
-        // Some kernels refuse to take super-packets back (EINVAL): do without them.
-        if (counters[Counter.gsoRefused] === 0) {
-          queue.disableOffload();
-          port.send({ kind: 'offload-disabled' });
-        }
-        counters[Counter.gsoRefused] = queue.gsoRefused;
-      }
-    }
   }
+  queue.write(slots);
+  queue.close();
+}
+
+/** Counts what the device did not take of the batches before. */
+function noteWriteFailures(queue: TunQueue, counters: Float64Array, port: LoopPort): void {
+  counters[Counter.writeFailures] = queue.writeFailures;
+  if (queue.gsoRefused === counters[Counter.gsoRefused]) return;
+  // Some kernels refuse to take super-packets back (EINVAL): do without them.
+  if (counters[Counter.gsoRefused] === 0) {
+    queue.disableOffload();
+    port.send({ kind: 'offload-disabled' });
+  }
+  counters[Counter.gsoRefused] = queue.gsoRefused;
 }
 
 /** Applies every waiting policy in order; returns the version reached. */

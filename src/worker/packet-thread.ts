@@ -9,7 +9,7 @@ setCompilerFlags();
 const data = workerData as PacketThreadData;
 const port = parentPort!;
 
-runPacketLoop(data, bindQueue(data.tunFd, data.wakeFd, data.batch), {
+runPacketLoop(data, bindQueue(data.tunFd, data.wakeFd, data.batch, data.ioUring), {
   // Synchronous, because the loop never returns to the event loop.
   receive: () => receiveMessageOnPort(port)?.message as PolicyMessage | undefined,
   send: (message: ThreadMessage) => port.postMessage(message),

@@ -32,7 +32,7 @@ export interface PolicyMessage {
 
 /** From a packet thread. */
 export type ThreadMessage =
-  | { readonly kind: 'ready' }
+  | { readonly kind: 'ready'; readonly usesRing: boolean }
   | { readonly kind: 'applied'; readonly version: number }
   | { readonly kind: 'offload-disabled' };
 
@@ -42,6 +42,7 @@ export interface PacketThreadData {
   readonly tunFd: number;
   readonly wakeFd: number;
   readonly batch: BatchSize;
+  readonly ioUring: 'auto' | 'off';
   readonly state: SharedArrayBuffer;
   readonly memory: EngineMemory;
   readonly counters: SharedArrayBuffer;

@@ -8,10 +8,13 @@ interface IperfReport {
   end: { sum_received?: { bytes: number }; sum?: { bytes: number; lost_percent: number } };
 }
 
-describe.skipIf(obstacle !== undefined)('traffic', () => {
+describe.skipIf(obstacle !== undefined).each([
+  ['by io_uring where the kernel has it', openConfig],
+  ['by system calls', { ...openConfig, gateway: { ioUring: 'off' } }],
+])('traffic %s', (_, config) => {
   let firewall: FirewallLab;
   beforeAll(async () => {
-    firewall = await FirewallLab.started(openConfig);
+    firewall = await FirewallLab.started(config);
     await firewall.prepareInjection('client');
   });
   afterAll(async () => {
@@ -61,11 +64,11 @@ describe.skipIf(obstacle !== undefined)('traffic', () => {
 
   it('with offloads switched off it works as well', async () => {
     await firewall.stop();
-    await firewall.write({ ...openConfig, gateway: { offload: 'off' } });
+    await firewall.write({ ...config, gateway: { ...config.gateway, offload: 'off' } });
     await firewall.start();
     expect((await iperf('client', 'web', web)).end.sum_received!.bytes).toBeGreaterThan(5_000_000);
     await firewall.stop();
-    await firewall.write(openConfig);
+    await firewall.write(config);
     await firewall.start();
   });
 

@@ -178,7 +178,7 @@ function openDevice(place: Place): Device {
   const { fd } = openTun({ name: devices[place], offload: 'off', mustExist: false });
   const wake = createWake();
   const size = { readSlots: slots, readBytes: chunkBytes, extraSlots: 1, extraBytes: chunkBytes };
-  return { fd, wake, queue: bindQueue(fd, wake, size) };
+  return { fd, wake, queue: bindQueue(fd, wake, size, 'off') };
 }
 
 /** Source and destination of the sentinel. */

@@ -2,8 +2,11 @@
  * Calls every function of the native addon with rubbish, from a seed, and with what almost fits. An exception is fine; a
  * crash ends the process, and the parent test reports it. Usage: node --import tsx native-fuzz.ts SEED CALLS
  */
-import { closeSync, openSync } from 'node:fs';
-import { createBatch } from '../../src/tun/batch.ts';
+import { execFileSync } from 'node:child_process';
+import { constants, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createBatch, ringBatchSize } from '../../src/tun/batch.ts';
 import { loadAddon } from '../../src/tun/native.ts';
 import { seededRandom } from './seed.ts';
 
@@ -14,9 +17,17 @@ const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values
 
 const size = { readSlots: 8, readBytes: 70_000, extraSlots: 4, extraBytes: 1000 };
 const devNull = openSync('/dev/null', 'r+');
-const closed = openSync('/dev/null', 'r');
-closeSync(closed);
+/** A number that no descriptor of this process gets to. */
+const closed = 999;
 const wake = addon.createWake();
+const directory = mkdtempSync(join(tmpdir(), 'tunwall-fuzz-'));
+execFileSync('mkfifo', [join(directory, 'pipe')]);
+// What is written into it comes back.
+const openPipe = (): number =>
+  openSync(join(directory, 'pipe'), constants.O_RDWR | constants.O_NONBLOCK);
+// io_uring makes its descriptor a blocking one, in which a read by system call would hang.
+const [pipe, ringPipe] = [openPipe(), openPipe()];
+rmSync(directory, { recursive: true });
 
 function detached(): ArrayBuffer {
   const { buffer } = createBatch(size);
@@ -40,27 +51,34 @@ const anything = (): unknown => (random() < 0.5 ? pick(numbers) : pick(others())
 const descriptor = (): unknown => pick([devNull, closed, -1, 1e9, '3', undefined, wake]);
 
 interface AnyQueue {
-  read(...all: unknown[]): unknown;
+  exchange(...all: unknown[]): unknown;
   write(...all: unknown[]): unknown;
+  close(...all: unknown[]): unknown;
 }
-const AnyQueue = addon.Queue as unknown as new (...all: unknown[]) => AnyQueue;
+const bindAny = addon.bindQueue as unknown as (...all: unknown[]) => AnyQueue;
 
 function queue(): AnyQueue {
-  const batch = createBatch(size);
+  const ring = random() < 0.5;
+  const batch = createBatch(ring ? ringBatchSize(size) : size);
   const args: unknown[] = [
-    pick([devNull, closed]),
+    pick([devNull, closed, pipe, pipe]),
     wake,
     batch.buffer,
     batch.totalSlots,
     batch.readSlots,
     batch.readBytes,
+    ring,
   ];
   if (random() < 0.5) args[Math.floor(random() * args.length)] = anything();
   // Not a descriptor of Node's own: a read of one that blocks would be no fault of the addon.
   for (const at of [0, 1]) {
-    if (typeof args[at] === 'number' && args[at] < 1000) args[at] = pick([devNull, closed, -1]);
+    const own = args[at] === (at === 0 ? pipe : wake);
+    if (typeof args[at] === 'number' && args[at] < 1000 && !own) {
+      args[at] = pick([devNull, closed, -1]);
+    }
   }
-  const made = new AnyQueue(...args);
+  if (args[0] === pipe && args[6] === true) args[0] = ringPipe;
+  const made = bindAny(...args);
   // What a broken caller may have left in the batch.
   for (let i = 0; i < batch.totalSlots; i++) {
     batch.verdicts[i] = pick([0, 1, 1, 2, 255]);
@@ -71,18 +89,33 @@ function queue(): AnyQueue {
   return made;
 }
 
+/** Some calls of one queue, the last of which may have closed it. */
+function useQueue(): void {
+  const used = queue();
+  for (let call = 0; call < 4; call++) {
+    pick([
+      () => used.exchange(pick([0, 1, 8, anything()]), pick([0, 1, anything()])),
+      () => used.write(pick([0, 1, 8, 12, anything()])),
+      () => used.close(),
+    ])();
+  }
+}
+
 const targets: (() => unknown)[] = [
   () => addon.open(pick(['', 'x'.repeat(16), 'a/b', 'no such', anything()]) as string),
   () => addon.setOffload(descriptor() as number, anything() as number),
   () => addon.signalWake(descriptor() as number),
   () => addon.lockFile(pick([descriptor(), anything()]) as number),
   () => addon.close(pick([closed, -1, 1e9, 0, 1, 2, 'x', anything() === 3 ? 1e9 : NaN]) as number),
-  () => queue().read(pick([0, 1, anything()])),
+  useQueue,
+  useQueue,
+  () => queue().exchange(pick([0, 1, 12, anything()]), pick([0, 1, anything()])),
   () => queue().write(pick([0, 1, 8, 12, anything()])),
-  () => queue().read.call(pick([{}, undefined, addon]), 0),
-  () => queue().write(),
-  () => (addon.Queue as unknown as () => unknown)(),
-  () => Reflect.construct(AnyQueue, [devNull, 0, new ArrayBuffer(9)], Object),
+  () => queue().write.call(pick([{}, undefined, addon]), 0),
+  () => queue().exchange(),
+  () => queue().close(),
+  () => bindAny(),
+  () => bindAny(devNull, 0, new ArrayBuffer(9)),
 ];
 
 let thrown = 0;

@@ -38,10 +38,16 @@ class ScriptedQueue implements TunQueue {
   writeFailures = 0;
   gsoRefused = 0;
   offloadsDisabled = 0;
+  closed = false;
   readonly #steps: (() => Uint8Array[])[];
 
   constructor(steps: (() => Uint8Array[])[]) {
     this.#steps = [...steps];
+  }
+
+  exchange(count: number): number {
+    this.write(count);
+    return this.read();
   }
 
   read(): number {
@@ -51,6 +57,8 @@ class ScriptedQueue implements TunQueue {
     return this.memory.fill(step?.() ?? []);
   }
 
+  readonly usesRing: boolean = false;
+
   write(count: number): number {
     for (let slot = 0; slot < count; slot++) {
       const at = this.memory.offsets[slot]!;
@@ -58,6 +66,10 @@ class ScriptedQueue implements TunQueue {
       if (this.memory.verdicts[slot] === 1) this.written.push(packet);
     }
     return count;
+  }
+
+  close(): void {
+    this.closed = true;
   }
 
   disableOffload(): void {
@@ -92,6 +104,7 @@ function runLoop(
       tunFd: -1,
       wakeFd: -1,
       batch: { readSlots: 0, readBytes: 0, extraSlots: 0, extraBytes: 0 },
+      ioUring: 'off',
       state: queue.state.buffer as SharedArrayBuffer,
       memory: EngineFixture.memoryFor({ capacity: 1024, fragmentBytes: 131_072 }),
       counters,
@@ -123,7 +136,8 @@ describe('the packet loop', () => {
   it('writes what passes and nothing else, until it is told to stop', () => {
     const { queue, sent } = runLoop([() => [probe(1), probe(2)], () => [], () => [probe(1)]]);
     expect(queue.written).toEqual([probe(1), probe(1)]);
-    expect(sent).toEqual([{ kind: 'ready' }]);
+    expect(sent).toEqual([{ kind: 'ready', usesRing: false }]);
+    expect(queue.closed).toBe(true);
   });
 
   it('judges by a new policy from the next batch on, and says so', () => {
@@ -135,7 +149,10 @@ describe('the packet loop', () => {
       },
     ]);
     expect(queue.written).toEqual([probe(1), probe(2)]);
-    expect(sent).toEqual([{ kind: 'ready' }, { kind: 'applied', version: 1 }]);
+    expect(sent).toEqual([
+      { kind: 'ready', usesRing: false },
+      { kind: 'applied', version: 1 },
+    ]);
   });
 
   it('takes policies in the order in which they were given, the last one counts', () => {

@@ -299,6 +299,7 @@ describe('gateway.yaml', () => {
 device: tun9
 queues: 2
 offload: off
+ioUring: off
 flows: { capacity: 4096 }
 timeouts: { udp: 5 }
 tcp: { liberal: true }
@@ -313,6 +314,7 @@ log: { dropsPerSecond: 0 }
       device: 'tun9',
       queues: 2,
       offload: 'off',
+      ioUring: 'off',
       flows: { ...defaultGatewayConfig.flows, capacity: 4096 },
       timeouts: { ...defaultGatewayConfig.timeouts, udp: 5 },
       tcp: { loose: false, liberal: true },

@@ -23,7 +23,7 @@ const size = {
   extraBytes: readSlots * slotBytes,
 };
 const { fd } = openTun({ name: device, offload: 'off', mustExist: true });
-const queue = bindQueue(fd, createWake(), size);
+const queue = bindQueue(fd, createWake(), size, 'off');
 const { batch } = queue;
 const { bytes, offsets, lengths, verdicts } = batch;
 /** Packets of the batch before that have to leave now, copied: their place in the arena is used again. */
