@@ -78,10 +78,10 @@ export async function discardingTrial(subject: Subject, options: BlastOptions): 
 export interface Search {
   /** Part of the packets that may be lost. */
   readonly tolerated: number;
-  /** Ends when the limit is known to this factor, 1.03 say. */
+  /** Ends when the limit is known to this factor, 1.05 say. */
   readonly precision: number;
-  /** Where to begin, packets/s; as much as the sender can if absent. */
-  readonly from?: number;
+  /** Where to begin, packets/s: what the round before has found. As much as the sender can if absent. */
+  readonly near?: number | undefined;
 }
 
 export interface Found {
@@ -90,36 +90,76 @@ export interface Found {
   readonly senderLimited: boolean;
 }
 
-/** The lowest rate that is tried, as a part of the highest. */
+/** The lowest rate that is tried, as a part of where the search began. */
 const searchRange = 64;
+/** The first steps up or down from there. */
+const stride = 1.25;
+/** A sender that reaches less of what it was asked for has reached its own limit. */
+const senderReaches = 0.95;
 
 /**
- * The highest rate with no more than the tolerated loss: RFC 2544's throughput, by bisection on a logarithmic scale.
+ * The highest rate with no more than the tolerated loss: RFC 2544's throughput. Strides up or down until the limit lies between
+ * two rates, and bisection between them, on a logarithmic scale.
  *
  * A trial that fails is repeated once: a machine that was elsewhere for a moment is not the limit of what runs on it. The rate
  * is that which arrived; 0 if even the lowest rate lost too much.
  */
 export async function highestRate(
-  { tolerated, precision, from = 0 }: Search,
+  { tolerated, precision, near }: Search,
   attempt: (rate: number) => Promise<Trial>,
 ): Promise<Found> {
-  const passing = async (rate: number): Promise<Trial> => {
-    const first = await attempt(rate);
-    return first.loss <= tolerated ? first : await attempt(rate);
-  };
-  const highest = await passing(from);
-  if (highest.loss <= tolerated) return { trial: highest, senderLimited: from === 0 };
   let best: Trial | undefined;
-  let [low, high] = [highest.offered / searchRange, highest.offered];
-  while (high / low > precision) {
-    const middle = Math.sqrt(low * high);
-    const trial = await passing(middle);
-    if (trial.loss <= tolerated) {
-      if (best === undefined || trial.rate > best.rate) best = trial;
-      low = middle;
-    } else {
-      high = middle;
-    }
+  const passes = async (rate: number): Promise<Trial> => {
+    let trial = await attempt(rate);
+    if (trial.loss > tolerated) trial = await attempt(rate);
+    if (trial.loss <= tolerated && trial.rate > (best?.rate ?? 0)) best = trial;
+    return trial;
+  };
+  const first = await passes(near ?? 0);
+  if (near === undefined && best !== undefined) return { trial: best, senderLimited: true };
+  const start = near ?? first.offered;
+  let [low, high] = best === undefined ? [0, start] : [start, Infinity];
+  while (high === Infinity) {
+    const trial = await passes(low * stride);
+    if (trial.loss > tolerated) high = low * stride;
+    else if (trial.offered < senderReaches * low * stride) {
+      return { trial: best!, senderLimited: true };
+    } else low *= stride;
   }
-  return { trial: best ?? { ...highest, rate: 0 }, senderLimited: false };
+  // Without a rate of the round before the limit may be far below: longer strides, the further it goes.
+  for (
+    let step = near === undefined ? 2 : stride;
+    low === 0 && high > start / searchRange;
+    step *= step
+  ) {
+    const rate = Math.max(high / step, start / searchRange);
+    if ((await passes(rate)).loss > tolerated) high = rate;
+    else low = rate;
+  }
+  while (low > 0 && high / low > precision) {
+    const middle = Math.sqrt(low * high);
+    if ((await passes(middle)).loss > tolerated) high = middle;
+    else low = middle;
+  }
+  return { trial: best ?? { ...first, rate: 0 }, senderLimited: false };
+}
+
+/** What rounds have found so far, by subject and by what was searched for. */
+export class Findings {
+  readonly #rates = new Map<string, number>();
+
+  /** The search goes on where the last one of this subject has ended. */
+  async highestRate(
+    subject: Subject,
+    what: string,
+    search: Search,
+    attempt: (rate: number) => Promise<Trial>,
+  ): Promise<Found> {
+    const key = `${subject.name} ${what}`;
+    const found = await highestRate({ near: this.#rates.get(key), ...search }, attempt);
+    // The rate that was offered, which may be above what arrived by the tolerated loss.
+    if (found.trial.rate > 0 && !found.senderLimited) this.#rates.set(key, found.trial.offered);
+    else this.#rates.delete(key);
+    return found;
+  }
 }

@@ -11,7 +11,7 @@ export const bulkTcp: Benchmark = {
   name: 'bulk-tcp',
   describe: 'goodput of TCP with 1 and 16 streams (iperf3)',
   async run(context) {
-    const seconds = context.quick ? 2 : 5;
+    const seconds = context.quick ? 1 : 2;
     const prepare = ({ lab }: { lab: Parameters<typeof iperfServe>[0] }): Promise<void> =>
       iperfServe(lab);
     await withSubjects(context, everyKind, { rules: rulesOf() }, prepare, async (subjects) => {

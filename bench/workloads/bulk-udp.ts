@@ -2,7 +2,7 @@
 import type { Benchmark } from '../lib/benchmark.ts';
 import { interleave } from '../lib/interleave.ts';
 import { everyKind } from '../net/kinds.ts';
-import { forwardingTrial, highestRate } from '../net/measure.ts';
+import { Findings, forwardingTrial } from '../net/measure.ts';
 import { rulesOf } from '../net/policy.ts';
 import { withSubjects } from '../net/session.ts';
 import type { Subject } from '../net/subject.ts';
@@ -14,10 +14,11 @@ export const bulkUdp: Benchmark = {
   name: 'bulk-udp',
   describe: 'goodput of UDP with segmentation offload, at most 0.5 % lost',
   async run(context) {
-    const ms = context.quick ? 300 : 1000;
-    const precision = context.quick ? 1.1 : 1.03;
+    const ms = context.quick ? 300 : 500;
+    const precision = context.quick ? 1.1 : 1.05;
     const trial = (subject: Subject, rate: number): ReturnType<typeof forwardingTrial> =>
       forwardingTrial(subject, { rate, ms, size, segments });
+    const findings = new Findings();
     const deaf = new Set<Subject>();
     const prepare = async (subject: Subject): Promise<void> => {
       const { rate } = await trial(subject, 20_000);
@@ -30,7 +31,9 @@ export const bulkUdp: Benchmark = {
       const title = 'bulk UDP with GSO';
       const { rate } = await interleave(context, title, subjects, ['rate'], async (subject) => {
         const search = { tolerated: 0.005, precision };
-        const found = await highestRate(search, (wanted) => trial(subject, wanted));
+        const found = await findings.highestRate(subject, 'rate', search, (wanted) =>
+          trial(subject, wanted),
+        );
         const { rate: datagrams, perPacket } = found.trial;
         return { rate: { value: (datagrams * size * 8) / 1e9, ...perPacket } };
       });
