@@ -87,6 +87,13 @@ interface CreateFlags extends ClientFlags {
   readonly label?: readonly string[];
 }
 
+interface ChangeFlags extends ClientFlags {
+  readonly address?: readonly string[];
+  readonly region?: string;
+  readonly label?: readonly string[];
+  readonly revision?: string;
+}
+
 interface DestroyFlags extends ClientFlags {
   readonly revision?: string;
 }
@@ -121,6 +128,40 @@ function addChangeCommands(family: Command, { output, run }: ClientParts): void 
         const made = await client.change<ServerView & Changed>('POST', '/servers', { body });
         if (flags.json === true) output.json(made);
         else printChange(output, `server "${name}" created`, made.applied);
+      }),
+    );
+
+  clientCommand(family, {
+    usage: 'change <server>',
+    description: 'give a server other addresses, another region or other labels',
+    examples: [['tunwall server change web-3 --address 10.0.0.4,10.0.0.5', 'these, and no others']],
+  })
+    .option('--address <address>', 'its addresses from now on; as for create', collect)
+    .option('--region <region>', 'where it is; "" for none')
+    .option('--label <key=value>', 'its labels from now on; "" for none', collect)
+    .option('--revision <revision>', 'only if it still has this revision')
+    .action((name: string, flags: ChangeFlags) =>
+      run(flags, async (client) => {
+        const { address, region, label } = flags;
+        if (address === undefined && region === undefined && label === undefined) {
+          throw new UserError('nothing to change', 'give --address, --region or --label');
+        }
+        const server = await client.get<ServerView>(route`/servers/${name}`);
+        const newRegion = region ?? server.region ?? '';
+        const newLabels = label === undefined ? server.labels : labelsOf(label.filter(Boolean));
+        const changed = await client.change<ServerView & Changed>('PUT', route`/servers/${name}`, {
+          body: {
+            name,
+            addresses: address ?? server.addresses,
+            templates: server.templates,
+            ...(newRegion !== '' && { region: newRegion }),
+            ...(newLabels !== undefined && { labels: newLabels }),
+          },
+          // What was read is what is changed.
+          revision: flags.revision ?? server.revision,
+        });
+        if (flags.json === true) output.json(changed);
+        else printChange(output, `server "${name}" changed`, changed.applied);
       }),
     );
 
