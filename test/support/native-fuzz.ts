@@ -55,7 +55,9 @@ interface AnyQueue {
   write(...all: unknown[]): unknown;
   close(...all: unknown[]): unknown;
 }
-const bindAny = addon.bindQueue as unknown as (...all: unknown[]) => AnyQueue;
+const { bindQueue: bindAny } = addon as unknown as {
+  bindQueue: (...all: unknown[]) => AnyQueue;
+};
 
 function queue(): AnyQueue {
   const ring = random() < 0.5;

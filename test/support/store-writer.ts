@@ -41,9 +41,10 @@ async function write(writer: number): Promise<void> {
 if (mode === 'many') {
   await Promise.all([0, 1, 2, 3, 4].map(write));
 } else {
-  const { servers } = await store.read();
-  const last = servers
-    .map((server) => Number(server.name.slice(2)))
+  // Who was killed in the middle of a change may have left its template without its server.
+  const { servers, templates: left } = await store.read();
+  const last = [...servers, ...left.filter(({ name }) => name.startsWith('t-'))]
+    .map(({ name }) => Number(name.slice(2)))
     .reduce((a, b) => Math.max(a, b), 0);
   for (let count = last + 1; ; count++) {
     const old = `t-${count - 3}`;

@@ -19,7 +19,8 @@ afterEach(async () => {
 /** Events of a stream over a real connection, as they come. */
 class Stream {
   readonly answer: IncomingMessage;
-  #text = '';
+  readonly events: { event: string; data: Json }[] = [];
+  #rest = '';
   ended = false;
 
   static async open(path: string, accept = 'text/event-stream'): Promise<Stream> {
@@ -35,16 +36,18 @@ class Stream {
   private constructor(answer: IncomingMessage) {
     this.answer = answer;
     answer.setEncoding('utf8');
-    answer.on('data', (chunk: string) => (this.#text += chunk));
+    answer.on('data', (chunk: string) => this.#take(chunk));
     answer.on('close', () => (this.ended = true));
     answer.on('error', () => (this.ended = true));
   }
 
-  get events(): { event: string; data: Json }[] {
-    return [...this.#text.matchAll(/event: (.+)\ndata: (.+)\n\n/g)].map(([, event, data]) => ({
-      event: event!,
-      data: JSON.parse(data!) as Json,
-    }));
+  #take(chunk: string): void {
+    const blocks = (this.#rest + chunk).split('\n\n');
+    this.#rest = blocks.pop()!;
+    for (const block of blocks) {
+      const [, event, data] = /^event: (.+)\ndata: (.+)$/m.exec(block) ?? [];
+      if (event !== undefined) this.events.push({ event, data: JSON.parse(data!) as Json });
+    }
   }
 
   get ids(): unknown[] {

@@ -91,7 +91,10 @@ it('a process that is killed anywhere leaves a directory that loads, with all th
     const child = start('forever');
     let told = '';
     child.stdout!.on('data', (data: Buffer) => (told += data.toString()));
-    await once(child.stdout!, 'data');
+    await Promise.race([
+      once(child.stdout!, 'data'),
+      once(child, 'exit').then(() => Promise.reject(new Error('the writer has given up'))),
+    ]);
     await sleep(random() * 1500);
     child.kill('SIGKILL');
     await once(child, 'close');
