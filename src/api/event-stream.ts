@@ -52,6 +52,8 @@ export class EventStreams {
       );
     }
     const stream = new PassThrough();
+    // With the first byte goes the head of the answer: the reader knows that it is on.
+    stream.write(': \n\n');
     this.#open.add(stream);
     let missed = 0;
     const stop = start({

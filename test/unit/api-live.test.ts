@@ -84,6 +84,14 @@ describe('drops', () => {
     expect(found).toEqual({ drops: [drop(2, 'martian-source')] });
   });
 
+  it('answer at once, though nothing is dropped', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    const stream = await Stream.open('/v1/drops?limit=0');
+    expect(stream.answer.statusCode).toBe(200);
+    expect(stream.events).toEqual([]);
+    stream.answer.destroy();
+  });
+
   it('that a reader was too slow for are counted to him', async () => {
     const stream = await Stream.open('/v1/drops?limit=0');
     stream.answer.pause();
