@@ -31,6 +31,7 @@ const layers = {
   ],
   gateway: [],
   demo: [],
+  panel: ['api'],
   cli: ['api', 'capture', 'exchange', 'gateway', 'policy', 'store'],
 };
 
@@ -51,6 +52,19 @@ module.exports = {
       from: { path: '^src/', pathNot: '^src/main\\.ts$' },
       to: { path: '^src/main\\.ts$' },
     },
+    {
+      // The panel runs in browsers: what it knows of the program are the types of requests and answers.
+      name: 'panel-imports-types-of-the-api-only',
+      severity: 'error',
+      from: { path: '^src/panel/' },
+      to: { path: '^src/(?!panel/)', dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'nobody-imports-the-panel',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/panel/' },
+      to: { path: '^src/panel/' },
+    },
     ...Object.entries(layers).map(([folder, allowed]) => ({
       name: `${folder}-imports-downwards`,
       severity: 'error',
@@ -66,14 +80,18 @@ module.exports = {
     {
       name: 'no-dev-dependency-in-product',
       severity: 'error',
-      from: { path: '^src/' },
-      to: { dependencyTypes: ['npm-dev'] },
+      // What the panel is built of ends up in dist/panel.
+      from: { path: '^src/', pathNot: '^src/panel/' },
+      to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only'] },
     },
   ],
   options: {
     doNotFollow: { path: 'node_modules' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
-    enhancedResolveOptions: { extensions: ['.ts', '.js'], conditionNames: ['import', 'node'] },
+    enhancedResolveOptions: {
+      extensions: ['.ts', '.tsx', '.js'],
+      conditionNames: ['import', 'node'],
+    },
   },
 };

@@ -1,3 +1,5 @@
+import jsxA11y from 'eslint-plugin-jsx-a11y';
+import reactHooks from 'eslint-plugin-react-hooks';
 import tseslint from 'typescript-eslint';
 
 const hotFolders = ['src/wire/**', 'src/flow/**', 'src/rules/**', 'src/engine/**'];
@@ -62,6 +64,25 @@ export default tseslint.config(
     // Straight-line code: one hash round after another.
     files: ['src/flow/hash.ts'],
     rules: { 'max-lines-per-function': 'off' },
+  },
+  {
+    // The panel: browsers, React, and people who cannot see it or use a mouse.
+    files: ['src/panel/**'],
+    extends: [reactHooks.configs.flat.recommended, jsxA11y.flatConfigs.strict],
+    languageOptions: {
+      parserOptions: {
+        projectService: false,
+        project: `${import.meta.dirname}/tsconfig.panel.json`,
+      },
+    },
+    rules: {
+      'max-lines-per-function': ['error', { max: 70, skipComments: true, skipBlankLines: true }],
+      // An event handler may start something: it tells of failures itself.
+      '@typescript-eslint/no-misused-promises': [
+        'error',
+        { checksVoidReturn: { attributes: false } },
+      ],
+    },
   },
   {
     // Command line output and tests print.

@@ -214,6 +214,27 @@ export const changeOnly = component(
   }),
 );
 
+export const review = component(
+  'Review',
+  Type.Object({
+    changed: Type.Array(
+      Type.Object({
+        kind: Type.String(),
+        name: Type.String(),
+        before: Type.Optional(Type.String()),
+        after: Type.Optional(Type.String()),
+      }),
+    ),
+    diff: Type.String({ description: 'Of the files, unified.' }),
+    servers: Type.Array(Type.String(), { description: 'Whose rules would change.' }),
+    flowsCut: Type.Optional(
+      Type.Integer({
+        description: 'Live flows that the new rules forbid; absent when no firewall runs.',
+      }),
+    ),
+  }),
+);
+
 export const version = component(
   'Version',
   Type.Object({

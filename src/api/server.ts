@@ -20,6 +20,7 @@ import { EventStreams } from './event-stream.ts';
 import { HttpProblem, problemOf, sendProblem } from './http-problem.ts';
 import { LoginThrottle } from './login-throttle.ts';
 import { openApiRoute, registerOpenApi } from './openapi.ts';
+import { Panel, builtPanel } from './panel.ts';
 import { assignmentRoutes } from './routes/assignments.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { explainRoutes } from './routes/explain.ts';
@@ -45,6 +46,8 @@ export interface ApiOptions {
   /** The clock, in ms since 1970. */
   readonly now?: () => number;
   readonly requestsPerMinute?: number;
+  /** Where the panel's files are, for TCP. */
+  readonly panelDirectory?: string;
 }
 
 export async function buildApi(context: ApiContext, options: ApiOptions): Promise<Api> {
@@ -65,7 +68,6 @@ export async function buildApi(context: ApiContext, options: ApiOptions): Promis
   server.setErrorHandler((error: FastifyError, _request, reply) =>
     sendProblem(reply, problemFor(error, context)),
   );
-  server.setNotFoundHandler((request, reply) => sendProblem(reply, noSuchRoute(request)));
   acceptJson(server);
   server.decorateRequest('identity', null);
   await server.register(cookie);
@@ -79,6 +81,13 @@ export async function buildApi(context: ApiContext, options: ApiOptions): Promis
   server.addHook('onRequest', (request) => gate.admit(request));
   const streams = new EventStreams(server, (request) => gate.isStillAdmitted(request));
   await registerOpenApi(server);
+  const panel =
+    listener === 'tcp'
+      ? await Panel.register(server, options.panelDirectory ?? builtPanel)
+      : undefined;
+  server.setNotFoundHandler((request, reply) =>
+    panel?.isFor(request) === true ? panel.send(reply) : sendProblem(reply, noSuchRoute(request)),
+  );
 
   monitoringRoutes(server, context);
   openApiRoute(server);

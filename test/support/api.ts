@@ -96,6 +96,8 @@ export interface LabOptions {
   readonly offline?: boolean;
   readonly hosts?: readonly string[];
   readonly requestsPerMinute?: number;
+  /** Where the panel is; by default there is none, whatever has been built. */
+  readonly panelDirectory?: string;
 }
 
 export interface Answer {
@@ -140,7 +142,7 @@ export class ApiLab {
     const store = await directory.store();
     await store.recordHandEdits();
     const lab = new ApiLab(directory, store, await TestControlPlane.create(store), options);
-    lab.api = await lab.build(options.listener ?? 'tcp', options.requestsPerMinute);
+    lab.api = await lab.build(options.listener ?? 'tcp', options);
     return lab;
   }
 
@@ -163,10 +165,11 @@ export class ApiLab {
     };
   }
 
-  build(listener: Listener, requestsPerMinute?: number): Promise<Api> {
+  build(listener: Listener, { requestsPerMinute, panelDirectory }: LabOptions = {}): Promise<Api> {
     return buildApi(this.context, {
       listener,
       now: () => this.clock.nowMs,
+      panelDirectory: panelDirectory ?? join(this.directory.path, 'no-panel'),
       ...(requestsPerMinute !== undefined && { requestsPerMinute }),
     });
   }

@@ -28,27 +28,6 @@ const checked = Type.Object(
   { additionalProperties: false },
 );
 
-const review = schemas.component(
-  'Review',
-  Type.Object({
-    changed: Type.Array(
-      Type.Object({
-        kind: Type.String(),
-        name: Type.String(),
-        before: Type.Optional(Type.String()),
-        after: Type.Optional(Type.String()),
-      }),
-    ),
-    diff: Type.String({ description: 'Of the files, unified.' }),
-    servers: Type.Array(Type.String(), { description: 'Whose rules would change.' }),
-    flowsCut: Type.Optional(
-      Type.Integer({
-        description: 'Live flows that the new rules forbid; absent when no firewall runs.',
-      }),
-    ),
-  }),
-);
-
 export function reviewRoutes(app: Api, context: ApiContext): void {
   const { store, observer } = context;
   const tags = ['changes'];
@@ -61,7 +40,7 @@ export function reviewRoutes(app: Api, context: ApiContext): void {
         description:
           'Operations; or a template or server as it is to be. Refused as the change itself would be.',
         body: checkedBy(told, checked),
-        response: { 200: review, ...schemas.problems },
+        response: { 200: schemas.review, ...schemas.problems },
       },
     },
     async (request) => {

@@ -1,0 +1,74 @@
+/** The menu, as the service has it: Services, and in it Firewalls. */
+import { NavLink, Stack, Text } from '@mantine/core';
+import {
+  IconActivity,
+  IconFlame,
+  IconHistory,
+  IconServer,
+  IconUsers,
+  IconZoomQuestion,
+} from '@tabler/icons-react';
+import type { ComponentType, ReactNode } from 'react';
+import { Link, useLocation } from 'wouter';
+import { useSession } from './session.ts';
+
+interface Entry {
+  readonly path: string;
+  readonly label: string;
+  readonly icon: ComponentType<{ size?: number; 'aria-hidden'?: boolean }>;
+}
+
+const services: readonly Entry[] = [
+  { path: '/firewalls', label: 'Firewalls', icon: IconFlame },
+  { path: '/servers', label: 'Servers', icon: IconServer },
+];
+const traffic: readonly Entry[] = [
+  { path: '/live', label: 'Live', icon: IconActivity },
+  { path: '/explain', label: 'Explain', icon: IconZoomQuestion },
+];
+const administration: readonly Entry[] = [
+  { path: '/audit', label: 'Audit', icon: IconHistory },
+  { path: '/users', label: 'Users and tokens', icon: IconUsers },
+];
+
+export function Menu(): ReactNode {
+  const { may } = useSession().session;
+  return (
+    <Stack gap="lg" component="nav" aria-label="Sections">
+      <Section title="Services" entries={services} />
+      <Section title="Traffic" entries={traffic} />
+      {may.change && <Section title="Administration" entries={administration} />}
+    </Stack>
+  );
+}
+
+interface SectionProps {
+  readonly title: string;
+  readonly entries: readonly Entry[];
+}
+
+function Section({ title, entries }: SectionProps): ReactNode {
+  const [location] = useLocation();
+  return (
+    <div>
+      <Text size="xs" fw={700} c="dimmed" tt="uppercase" px="sm" mb={4}>
+        {title}
+      </Text>
+      {entries.map(({ path, label, icon: Icon }) => {
+        const isHere = location === path || location.startsWith(`${path}/`);
+        return (
+          <NavLink
+            key={path}
+            component={Link}
+            href={path}
+            label={label}
+            leftSection={<Icon size={18} aria-hidden />}
+            active={isHere}
+            aria-current={isHere ? 'page' : undefined}
+            className="menu-entry"
+          />
+        );
+      })}
+    </div>
+  );
+}

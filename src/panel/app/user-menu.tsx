@@ -1,0 +1,41 @@
+/** Who is logged in, as what, and out again. */
+import { Button, Menu, Text } from '@mantine/core';
+import { IconLogout, IconUser } from '@tabler/icons-react';
+import type { ReactNode } from 'react';
+import type { Session } from '../data/types.ts';
+import { useSession } from './session.ts';
+
+export const roleWords: Readonly<Record<Session['role'], string>> = {
+  owner: 'Owner',
+  member: 'Member',
+  'billing-member': 'Billing Member',
+  'billing-admin': 'Billing Admin',
+};
+
+export function UserMenu(): ReactNode {
+  const { session, logOut } = useSession();
+  return (
+    <Menu position="bottom-end">
+      <Menu.Target>
+        <Button
+          variant="default"
+          leftSection={<IconUser size={16} aria-hidden />}
+          aria-label={`${session.name}, ${roleWords[session.role]}`}
+        >
+          {session.name}
+          <Text span c="dimmed" size="sm" ml={6} visibleFrom="sm">
+            {roleWords[session.role]}
+          </Text>
+        </Button>
+      </Menu.Target>
+      <Menu.Dropdown>
+        <Menu.Label>
+          {session.name}: {roleWords[session.role]}
+        </Menu.Label>
+        <Menu.Item leftSection={<IconLogout size={16} aria-hidden />} onClick={logOut}>
+          Log out
+        </Menu.Item>
+      </Menu.Dropdown>
+    </Menu>
+  );
+}

@@ -1,0 +1,149 @@
+/**
+ * What pages read, by name. All keys are here, so that a change knows what it makes old: `useChange` reads again whatever
+ * a change may have touched.
+ *
+ * Nothing is asked for more often than once a second, and nothing by itself while the tab is hidden (TanStack's default).
+ */
+import { QueryClient, useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import type { UseMutationResult, UseQueryResult } from '@tanstack/react-query';
+import { isKind } from './api-problem.ts';
+import { at, get, query, send } from './client.ts';
+import type * as api from './types.ts';
+
+/** Counts that grow: how old they may get while they are looked at, in ms. */
+const countsMs = 5000;
+
+export function createQueryClient(): QueryClient {
+  return new QueryClient({
+    defaultOptions: {
+      queries: {
+        staleTime: 2000,
+        retry: (count, error) => isKind(error, 'unreachable') && count < 2,
+        // The browser's idea of being online says nothing about a gateway on the local network.
+        networkMode: 'always',
+        refetchOnReconnect: true,
+      },
+      mutations: { retry: false, networkMode: 'always' },
+    },
+  });
+}
+
+export const keys = {
+  session: ['session'],
+  status: ['status'],
+  templates: ['templates'],
+  template: (name: string) => ['templates', name],
+  history: (name: string) => ['templates', name, 'history'],
+  servers: ['servers'],
+  server: (name: string) => ['servers', name],
+  presets: ['presets'],
+  audit: ['audit'],
+  users: ['users'],
+} as const;
+
+/** What a change of templates or servers makes old. */
+const configuration = [keys.templates, keys.servers, keys.status, keys.audit];
+
+export function useStatus(): UseQueryResult<api.Status> {
+  return useQuery({
+    queryKey: keys.status,
+    queryFn: ({ signal }) => get<api.Status>('/v1/status', signal),
+    refetchInterval: 5000,
+  });
+}
+
+export function useTemplates(): UseQueryResult<api.TemplateList> {
+  return useQuery({
+    queryKey: keys.templates,
+    queryFn: ({ signal }) => get<api.TemplateList>('/v1/templates?changed=true', signal),
+    refetchInterval: countsMs,
+  });
+}
+
+export function useTemplate(name: string, live = true): UseQueryResult<api.Template> {
+  return useQuery({
+    queryKey: keys.template(name),
+    queryFn: ({ signal }) => get<api.Template>(at`/v1/templates/${name}`, signal),
+    refetchInterval: live ? countsMs : false,
+  });
+}
+
+export function useHistory(name: string): UseQueryResult<api.VersionList> {
+  return useQuery({
+    queryKey: keys.history(name),
+    queryFn: ({ signal }) => get<api.VersionList>(at`/v1/templates/${name}/history`, signal),
+  });
+}
+
+/** The difference between two versions, as a unified diff; `from` 0 is nothing. */
+export function useVersionDiff(name: string, from: number, to: number): UseQueryResult<string> {
+  return useQuery({
+    queryKey: [...keys.history(name), from, to],
+    queryFn: async ({ signal }) => {
+      const path = `${at`/v1/templates/${name}/history/diff`}${query({ from, to })}`;
+      const response = await send('GET', path, { signal, accept: 'text/x-diff' });
+      return response.text();
+    },
+    // Versions do not change.
+    staleTime: Infinity,
+  });
+}
+
+export function usePresets(): UseQueryResult<api.PresetList> {
+  return useQuery({
+    queryKey: keys.presets,
+    queryFn: ({ signal }) => get<api.PresetList>('/v1/presets', signal),
+    staleTime: Infinity,
+  });
+}
+
+export function useServers(): UseQueryResult<api.ServerList> {
+  return useQuery({
+    queryKey: keys.servers,
+    queryFn: ({ signal }) => get<api.ServerList>('/v1/servers', signal),
+  });
+}
+
+export function useServer(name: string): UseQueryResult<api.Server> {
+  return useQuery({
+    queryKey: keys.server(name),
+    queryFn: ({ signal }) => get<api.Server>(at`/v1/servers/${name}`, signal),
+  });
+}
+
+export function useServerRules(name: string): UseQueryResult<api.EffectiveRules> {
+  return useQuery({
+    queryKey: [...keys.server(name), 'rules'],
+    queryFn: ({ signal }) => get<api.EffectiveRules>(at`/v1/servers/${name}/rules`, signal),
+    refetchInterval: countsMs,
+  });
+}
+
+export function useAudit(filter: Readonly<Record<string, string>>): UseQueryResult<api.AuditPage> {
+  return useQuery({
+    queryKey: [...keys.audit, filter],
+    queryFn: ({ signal }) => get<api.AuditPage>(`/v1/audit${query(filter)}`, signal),
+  });
+}
+
+export function useUsers(): UseQueryResult<api.UserList> {
+  return useQuery({
+    queryKey: keys.users,
+    queryFn: ({ signal }) => get<api.UserList>('/v1/users', signal),
+  });
+}
+
+/** A change of templates, servers or users, after which everything that it may have touched is read again. */
+export function useChange<Input, Answer>(
+  change: (input: Input) => Promise<Answer>,
+): UseMutationResult<Answer, Error, Input> {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: change,
+    onSuccess: async () => {
+      await Promise.all(
+        [...configuration, keys.users].map((queryKey) => client.invalidateQueries({ queryKey })),
+      );
+    },
+  });
+}

@@ -1,0 +1,38 @@
+/** What the API takes and answers, by its schemas: types only, nothing of the API gets into the browser. */
+import type { Static } from 'typebox';
+import type * as live from '../../api/live-schemas.ts';
+import type * as schemas from '../../api/schemas.ts';
+
+export type Rule = Static<typeof schemas.rule>;
+export type Applied = Static<typeof schemas.applied>;
+export type Template = Static<typeof schemas.template>;
+export type TemplateList = Static<typeof schemas.templateList>;
+export type TemplateSummary = TemplateList['templates'][number];
+export type ChangedTemplate = Static<typeof schemas.changedTemplate>;
+export type Preset = Static<typeof schemas.preset>;
+export type PresetList = Static<typeof schemas.presetList>;
+export type Version = Static<typeof schemas.version>;
+export type VersionList = Static<typeof schemas.versionList>;
+export type Server = Static<typeof schemas.server>;
+export type ServerList = Static<typeof schemas.serverList>;
+export type EffectiveRules = Static<typeof schemas.effectiveRules>;
+export type User = Static<typeof schemas.user>;
+export type UserList = Static<typeof schemas.userList>;
+export type NewToken = Static<typeof schemas.newToken>;
+export type AuditPage = Static<typeof schemas.auditPage>;
+export type Session = Static<typeof schemas.session>;
+export type Change = Static<typeof schemas.changeOnly>;
+export type Problem = Static<typeof schemas.problem>;
+export type Review = Static<typeof schemas.review>;
+export type Stats = Static<typeof live.stats>;
+export type Status = Static<typeof live.status>;
+export type Flow = Static<typeof live.flow>;
+export type FlowPage = Static<typeof live.flowPage>;
+export type Drop = Static<typeof live.drop>;
+export type DropList = Static<typeof live.dropList>;
+export type Explanation = Static<typeof live.explanation>;
+
+export type Direction = 'inbound' | 'outbound';
+
+/** One thing that is wrong, where it is: `inbound[2].ports[0]`. */
+export type FieldError = NonNullable<Problem['errors']>[number];

@@ -1,0 +1,17 @@
+/** How long ago something was, with the exact time for who points at it. */
+import { useInterval } from '@mantine/hooks';
+import { useState } from 'react';
+import type { ReactNode } from 'react';
+import { formatAgo, formatTime } from './format.ts';
+
+const periodMs = 10_000;
+
+export function Ago({ at }: { readonly at: string }): ReactNode {
+  const [now, setNow] = useState(() => Date.now());
+  useInterval(() => setNow(Date.now()), periodMs, { autoInvoke: true });
+  return (
+    <time dateTime={at} title={formatTime(at)}>
+      {formatAgo(at, Math.max(now, new Date(at).getTime()))}
+    </time>
+  );
+}
