@@ -1,0 +1,60 @@
+/**
+ * What the API says is wrong with a draft, at the fields that it is about: `inbound[2].ports[0]` is an error of the ports of
+ * the rule that was third when the draft was sent, wherever that rule is by now.
+ */
+import type { ApiProblem } from '../../data/api-problem.ts';
+import { locate } from '../../data/changes.ts';
+import type { Direction, FieldError } from '../../data/types.ts';
+import type { Draft } from './draft.ts';
+
+export type RuleField = 'protocol' | 'ports' | 'peers' | 'comment' | 'rule';
+
+export interface DraftErrors {
+  readonly name: readonly string[];
+  readonly description: readonly string[];
+  /** By the key of the rule and the field. */
+  readonly rules: ReadonlyMap<string, readonly string[]>;
+  /** Of no field that there is. */
+  readonly others: readonly FieldError[];
+}
+
+export const noErrors: DraftErrors = { name: [], description: [], rules: new Map(), others: [] };
+
+const fields: Readonly<Record<string, RuleField>> = {
+  protocol: 'protocol',
+  ports: 'ports',
+  sources: 'peers',
+  destinations: 'peers',
+  comment: 'comment',
+};
+
+export const fieldKey = (rule: number, field: RuleField): string => `${rule} ${field}`;
+
+export function hasErrors({ name, description, rules, others }: DraftErrors): boolean {
+  return name.length + description.length + rules.size + others.length > 0;
+}
+
+/** @param sent the draft that the problem is about */
+export function errorsOf(problem: ApiProblem, sent: Draft): DraftErrors {
+  const name: string[] = problem.kind === 'exists' ? [problem.message] : [];
+  const description: string[] = [];
+  const rules = new Map<string, string[]>();
+  const others: FieldError[] = [];
+  for (const error of problem.errors) {
+    const path = locate(error)?.path ?? error.path;
+    const field = ruleFieldOf(path, sent);
+    if (error.file !== undefined) others.push(error);
+    else if (path === 'name') name.push(error.message);
+    else if (path === 'description') description.push(error.message);
+    else if (field === undefined) others.push({ ...error, path });
+    else rules.set(field, [...(rules.get(field) ?? []), error.message]);
+  }
+  return { name, description, rules, others };
+}
+
+function ruleFieldOf(path: string, sent: Draft): string | undefined {
+  const found = /^(inbound|outbound)\[(\d+)\](?:\.(\w+))?/.exec(path);
+  if (found === null) return undefined;
+  const rule = sent[found[1] as Direction][Number(found[2])];
+  return rule === undefined ? undefined : fieldKey(rule.key, fields[found[3] ?? ''] ?? 'rule');
+}

@@ -1,0 +1,181 @@
+/**
+ * A firewall while it is edited: rules as they are typed, each with a key of its own, so that a rule keeps its fields, its focus
+ * and its errors while others move. Nothing is judged here: what is typed goes to the API as it is, and its answer
+ * says what is wrong.
+ */
+import type { Operation, RuleBody, TemplateBody } from '../../data/changes.ts';
+import type { Direction, Rule, Template } from '../../data/types.ts';
+import { peersOf } from '../../parts/rule-words.ts';
+
+export const directions: readonly Direction[] = ['inbound', 'outbound'];
+
+export interface RuleDraft {
+  readonly key: number;
+  readonly protocol: Rule['protocol'];
+  /** As typed: `80, 443, 8000-8100`; empty: all. */
+  readonly ports: string;
+  /** As typed; empty: any. */
+  readonly peers: string;
+  readonly comment: string;
+}
+
+export interface Draft {
+  readonly name: string;
+  readonly description: string;
+  readonly inbound: readonly RuleDraft[];
+  readonly outbound: readonly RuleDraft[];
+  /** Those that are to have it. */
+  readonly servers: readonly string[];
+}
+
+const counter = { last: 0 };
+const nextKey = (): number => ++counter.last;
+
+function ruleDraft(direction: Direction, rule: Rule): RuleDraft {
+  return {
+    key: nextKey(),
+    protocol: rule.protocol,
+    ports: (rule.ports ?? []).join(', '),
+    peers: peersOf(direction, rule).join(', '),
+    comment: rule.comment ?? '',
+  };
+}
+
+export const emptyDraft: Draft = {
+  ...{ name: '', description: '', inbound: [], outbound: [], servers: [] },
+};
+
+export function draftOf(
+  template: Pick<Template, 'name' | 'description' | Direction> & Partial<Pick<Template, 'servers'>>,
+): Draft {
+  return {
+    name: template.name,
+    description: template.description ?? '',
+    inbound: template.inbound.map((rule) => ruleDraft('inbound', rule)),
+    outbound: template.outbound.map((rule) => ruleDraft('outbound', rule)),
+    servers: template.servers ?? [],
+  };
+}
+
+/** `10.0.0.1 - 10.0.0.9, any` in parts; blanks part as well as commas do. */
+function listed(text: string): string[] {
+  return text
+    .replaceAll(/\s*-\s*/g, '-')
+    .split(/[,;\s]+/)
+    .filter((part) => part !== '');
+}
+
+function isAll(parts: readonly string[], word: string): boolean {
+  return parts.length === 0 || (parts.length === 1 && parts[0]!.toLowerCase() === word);
+}
+
+export const hasPorts = (protocol: Rule['protocol']): boolean =>
+  protocol === 'tcp' || protocol === 'udp';
+
+export function ruleOf(direction: Direction, draft: RuleDraft): RuleBody {
+  const ports = listed(draft.ports);
+  const peers = listed(draft.peers);
+  const comment = draft.comment.trim();
+  const peerKey = direction === 'inbound' ? 'sources' : 'destinations';
+  return {
+    protocol: draft.protocol,
+    ...(hasPorts(draft.protocol) &&
+      !isAll(ports, 'all') && {
+        ports: ports.map((port) => (/^[1-9]\d{0,9}$/.test(port) ? Number(port) : port)),
+      }),
+    ...(!isAll(peers, 'any') && { [peerKey]: peers }),
+    ...(comment !== '' && { comment }),
+  };
+}
+
+export function bodyOf(draft: Draft): TemplateBody {
+  const description = draft.description.trim();
+  return {
+    ...(description !== '' && { description }),
+    inbound: draft.inbound.map((rule) => ruleOf('inbound', rule)),
+    outbound: draft.outbound.map((rule) => ruleOf('outbound', rule)),
+  };
+}
+
+/** Whether two drafts would be saved as the same. */
+export function isSame(one: Draft, other: Draft): boolean {
+  const text = (draft: Draft): string =>
+    JSON.stringify([draft.name, bodyOf(draft), [...draft.servers].sort()]);
+  return text(one) === text(other);
+}
+
+/** What makes a new firewall. */
+export function creation(draft: Draft): readonly Operation[] {
+  const { name, servers } = draft;
+  return [
+    { kind: 'create-template', name, body: bodyOf(draft) },
+    ...assignment('assign', name, servers),
+  ];
+}
+
+/** What makes a firewall into the draft, if it is still what the draft began with. */
+export function edit(draft: Draft, base: Template): readonly Operation[] {
+  const { name, revision } = base;
+  const joining = draft.servers.filter((each) => !base.servers.includes(each));
+  const leaving = base.servers.filter((each) => !draft.servers.includes(each));
+  return [
+    { kind: 'replace-template', name, body: bodyOf(draft), ifRevision: revision },
+    ...assignment('assign', name, joining),
+    ...assignment('unassign', name, leaving),
+  ];
+}
+
+function assignment(
+  kind: 'assign' | 'unassign',
+  template: string,
+  servers: readonly string[],
+): readonly Operation[] {
+  return servers.length === 0 ? [] : [{ kind, servers, templates: [template] }];
+}
+
+export type Action =
+  | { readonly kind: 'set'; readonly values: Partial<Omit<Draft, Direction>> }
+  | { readonly kind: 'add'; readonly direction: Direction }
+  | { readonly kind: 'remove'; readonly direction: Direction; readonly key: number }
+  | {
+      readonly kind: 'move';
+      readonly direction: Direction;
+      readonly key: number;
+      readonly by: -1 | 1;
+    }
+  | {
+      readonly kind: 'change';
+      readonly direction: Direction;
+      readonly key: number;
+      readonly values: Partial<RuleDraft>;
+    }
+  | { readonly kind: 'replace'; readonly draft: Draft };
+
+export function reduce(draft: Draft, action: Action): Draft {
+  if (action.kind === 'replace') return action.draft;
+  if (action.kind === 'set') return { ...draft, ...action.values };
+  const { direction } = action;
+  return { ...draft, [direction]: changedRules(draft[direction], action) };
+}
+
+function changedRules(
+  rules: readonly RuleDraft[],
+  action: Extract<Action, { readonly direction: Direction }>,
+): readonly RuleDraft[] {
+  switch (action.kind) {
+    case 'add':
+      return [...rules, { key: nextKey(), protocol: 'tcp', ports: '', peers: '', comment: '' }];
+    case 'remove':
+      return rules.filter(({ key }) => key !== action.key);
+    case 'change':
+      return rules.map((rule) => (rule.key === action.key ? { ...rule, ...action.values } : rule));
+    case 'move': {
+      const from = rules.findIndex(({ key }) => key === action.key);
+      const to = from + action.by;
+      if (from < 0 || to < 0 || to >= rules.length) return rules;
+      const moved = [...rules];
+      moved.splice(to, 0, ...moved.splice(from, 1));
+      return moved;
+    }
+  }
+}

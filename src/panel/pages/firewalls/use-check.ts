@@ -1,0 +1,53 @@
+/**
+ * The API's opinion of a draft, a moment after the last key: the same review that comes before saving, so that a field says
+ * at once what saving would say. An answer that is not of the newest draft is not waited for.
+ */
+import { useDebouncedValue } from '@mantine/hooks';
+import { useQuery } from '@tanstack/react-query';
+import { asProblem } from '../../data/api-problem.ts';
+import { review } from '../../data/changes.ts';
+import type { Operation } from '../../data/changes.ts';
+import type { Draft } from './draft.ts';
+import { bodyOf } from './draft.ts';
+import { errorsOf, noErrors } from './draft-errors.ts';
+import type { DraftErrors } from './draft-errors.ts';
+
+const quietMs = 300;
+
+/** What is asked: the rules for themselves, when there is no name yet, which nobody needs to be told. */
+function question(draft: Draft, isNew: boolean): readonly Operation[] {
+  const body = bodyOf(draft);
+  const name = draft.name.trim();
+  return isNew && name !== ''
+    ? [{ kind: 'create-template', name, body }]
+    : [{ kind: 'replace-template', name: name === '' ? 'unnamed' : name, body, upsert: true }];
+}
+
+export function useCheck(draft: Draft, isNew: boolean, enabled: boolean): DraftErrors {
+  const [quiet] = useDebouncedValue(draft, quietMs);
+  const { data } = useQuery({
+    queryKey: ['check', isNew, quiet],
+    queryFn: async ({ signal }): Promise<DraftErrors> => {
+      try {
+        await review(question(quiet, isNew), signal);
+        return noErrors;
+      } catch (error) {
+        if (signal.aborted) throw error;
+        const problem = asProblem(error);
+        // What is wrong with the firewall, and not with the way to it.
+        if (problem.kind === 'invalid' || problem.kind === 'exists') {
+          return errorsOf(problem, quiet);
+        }
+        throw error;
+      }
+    },
+    enabled,
+    // Until the new answer is there, what was wrong before stays at its fields.
+    placeholderData: (before) => before,
+    gcTime: 0,
+    staleTime: Infinity,
+    refetchOnWindowFocus: false,
+    retry: false,
+  });
+  return enabled ? (data ?? noErrors) : noErrors;
+}

@@ -1,0 +1,168 @@
+/**
+ * What a change would do, before it is made: the difference in the files, the servers whose rules change, and how many live
+ * flows it would end. Saving makes exactly what was reviewed.
+ *
+ * What is refused goes to `onProblem`, if the caller has fields to show it at; otherwise it is told here.
+ */
+import { Alert, Badge, Button, Group, Modal, Spoiler, Stack, Text } from '@mantine/core';
+import { IconPlugX, IconServer } from '@tabler/icons-react';
+import { useQuery } from '@tanstack/react-query';
+import { useState } from 'react';
+import type { ReactNode } from 'react';
+import { asProblem } from '../data/api-problem.ts';
+import type { ApiProblem } from '../data/api-problem.ts';
+import { makeChange, review } from '../data/changes.ts';
+import type { Operation } from '../data/changes.ts';
+import { useChange } from '../data/queries.ts';
+import type { Change, Review } from '../data/types.ts';
+import { noteApplied } from './applied-note.ts';
+import { Diff } from './diff.tsx';
+import { count } from './format.ts';
+import { ProblemSummary } from './problem-summary.tsx';
+import { Failed, Loading } from './states.tsx';
+
+export interface ReviewDialogProps {
+  readonly title: string;
+  /** What is to be done; `undefined`: the dialog is closed. */
+  readonly operations: readonly Operation[] | undefined;
+  /** What the button says. */
+  readonly action?: string;
+  readonly dangerous?: boolean;
+  /** What was done, for the note afterwards. */
+  readonly done: string;
+  /** Above the review. */
+  readonly children?: ReactNode;
+  readonly onClose: () => void;
+  readonly onSaved: (change: Change) => void;
+  /** @returns whether the caller shows it; then the dialog is closed */
+  readonly onProblem?: (problem: ApiProblem) => boolean;
+}
+
+export function ReviewDialog(props: ReviewDialogProps): ReactNode {
+  const { title, operations, onClose } = props;
+  return (
+    <Modal
+      opened={operations !== undefined}
+      onClose={onClose}
+      title={title}
+      size="xl"
+      closeButtonProps={{ 'aria-label': 'Close' }}
+    >
+      {operations !== undefined && <Content {...props} operations={operations} />}
+    </Modal>
+  );
+}
+
+function Content({
+  operations,
+  action = 'Save and apply',
+  dangerous = false,
+  done,
+  children,
+  onClose,
+  onSaved,
+  onProblem,
+}: ReviewDialogProps & { readonly operations: readonly Operation[] }): ReactNode {
+  const [refusal, setRefusal] = useState<ApiProblem>();
+  const preview = useQuery({
+    queryKey: ['review', operations],
+    queryFn: async ({ signal }) => {
+      try {
+        return await review(operations, signal);
+      } catch (error) {
+        if (!signal.aborted && onProblem?.(asProblem(error)) === true) onClose();
+        throw error;
+      }
+    },
+    gcTime: 0,
+    staleTime: 0,
+    refetchOnWindowFocus: false,
+  });
+  const change = useChange(makeChange);
+  const save = async (): Promise<void> => {
+    setRefusal(undefined);
+    try {
+      const made = await change.mutateAsync(operations);
+      noteApplied(done, made.applied);
+      onSaved(made);
+    } catch (error) {
+      const problem = asProblem(error);
+      if (onProblem?.(problem) === true) onClose();
+      else setRefusal(problem);
+    }
+  };
+  const { data } = preview;
+  const isEmpty = data?.changed.length === 0;
+  return (
+    <Stack>
+      {refusal !== undefined && <ProblemSummary error={refusal} />}
+      {children}
+      {preview.isPending && <Loading rows={4} />}
+      {preview.isError && <Failed error={preview.error} onRetry={() => void preview.refetch()} />}
+      {data !== undefined && <Effects review={data} />}
+      <Group justify="flex-end">
+        <Button variant="default" onClick={onClose}>
+          Back
+        </Button>
+        <Button
+          onClick={save}
+          loading={change.isPending}
+          disabled={data === undefined || isEmpty}
+          {...(dangerous && { color: 'red' })}
+        >
+          {action}
+        </Button>
+      </Group>
+    </Stack>
+  );
+}
+
+function Effects({ review: { changed, diff, servers, flowsCut } }: { review: Review }): ReactNode {
+  if (changed.length === 0) {
+    return <Alert color="gray">Nothing would change: it is so already.</Alert>;
+  }
+  return (
+    <Stack gap="sm">
+      <Alert
+        variant="light"
+        color={servers.length === 0 ? 'gray' : 'blue'}
+        icon={<IconServer aria-hidden />}
+        title={
+          servers.length === 0
+            ? 'No server is affected'
+            : count(servers.length, 'server') + ' affected'
+        }
+      >
+        {servers.length > 0 && (
+          <Spoiler maxHeight={56} showLabel="Show all" hideLabel="Show fewer">
+            <Group gap={6}>
+              {servers.map((name) => (
+                <Badge key={name} variant="default" tt="none">
+                  {name}
+                </Badge>
+              ))}
+            </Group>
+          </Spoiler>
+        )}
+      </Alert>
+      {flowsCut !== undefined && (
+        <Alert
+          variant="light"
+          color={flowsCut === 0 ? 'gray' : 'orange'}
+          icon={<IconPlugX aria-hidden />}
+          title={
+            flowsCut === 0 ? 'No live flow is cut' : `${count(flowsCut, 'live flow')} would be cut`
+          }
+        >
+          {flowsCut > 0 && 'The new rules forbid them: they end when the change is applied.'}
+        </Alert>
+      )}
+      <div>
+        <Text size="sm" fw={600} mb={4}>
+          What changes
+        </Text>
+        <Diff text={diff} label="Difference in the configuration" />
+      </div>
+    </Stack>
+  );
+}
