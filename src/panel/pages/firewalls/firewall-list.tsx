@@ -1,61 +1,215 @@
-/** All firewalls, which the API calls templates. */
-import { Anchor, Button, Table } from '@mantine/core';
-import { IconPlus } from '@tabler/icons-react';
+/** All firewalls, which the API calls templates: how many servers and rules each has, what it has let through, who changed it. */
+import { ActionIcon, Anchor, Button, Menu, Paper, Table, Text, TextInput } from '@mantine/core';
+import {
+  IconCopy,
+  IconDots,
+  IconHistory,
+  IconPlus,
+  IconSearch,
+  IconShieldPlus,
+  IconTrash,
+} from '@tabler/icons-react';
+import { useState } from 'react';
 import type { ReactNode } from 'react';
 import { Link } from 'wouter';
 import { useMayChange } from '../../app/session.ts';
 import { useTemplates } from '../../data/queries.ts';
+import type { TemplateSummary } from '../../data/types.ts';
 import { Ago } from '../../parts/ago.tsx';
 import { formatNumber } from '../../parts/format.ts';
 import { Page } from '../../parts/page.tsx';
 import { Empty, Loaded } from '../../parts/states.tsx';
+import { DestroyDialog } from './destroy-dialog.tsx';
+
+/** So many need no search. */
+const few = 8;
 
 export default function FirewallList(): ReactNode {
   const templates = useTemplates();
   const mayChange = useMayChange();
-  const create = (
+  return (
+    <Page
+      title="Firewalls"
+      about="A firewall is a set of rules for any number of servers. What no rule allows is dropped."
+      {...(mayChange && { actions: <Create /> })}
+    >
+      <Loaded query={templates}>
+        {({ templates: list }) =>
+          list.length === 0 ? <NoFirewalls mayChange={mayChange} /> : <Firewalls list={list} />
+        }
+      </Loaded>
+    </Page>
+  );
+}
+
+function Create(): ReactNode {
+  return (
     <Button component={Link} href="/firewalls/new" leftSection={<IconPlus size={16} aria-hidden />}>
       Create Firewall
     </Button>
   );
+}
+
+function NoFirewalls({ mayChange }: { readonly mayChange: boolean }): ReactNode {
   return (
-    <Page title="Firewalls" {...(mayChange && { actions: create })}>
-      <Loaded query={templates}>
-        {({ templates: list }) =>
-          list.length === 0 ? (
-            <Empty title="No firewalls yet">
-              A firewall is a set of rules for any number of servers.
-            </Empty>
-          ) : (
-            <Table>
-              <Table.Thead>
-                <Table.Tr>
-                  <Table.Th>Name</Table.Th>
-                  <Table.Th className="number">Servers</Table.Th>
-                  <Table.Th className="number">Rules</Table.Th>
-                  <Table.Th className="number">Hits</Table.Th>
-                  <Table.Th>Last change</Table.Th>
-                </Table.Tr>
-              </Table.Thead>
-              <Table.Tbody>
-                {list.map(({ name, servers, ruleCount, hits, changed }) => (
-                  <Table.Tr key={name}>
-                    <Table.Td>
-                      <Anchor component={Link} href={`/firewalls/${name}`}>
-                        {name}
-                      </Anchor>
-                    </Table.Td>
-                    <Table.Td className="number">{formatNumber(servers.length)}</Table.Td>
-                    <Table.Td className="number">{formatNumber(ruleCount)}</Table.Td>
-                    <Table.Td className="number">{hits ?? '–'}</Table.Td>
-                    <Table.Td>{changed !== undefined && <Ago at={changed.at} />}</Table.Td>
-                  </Table.Tr>
-                ))}
-              </Table.Tbody>
-            </Table>
-          )
-        }
-      </Loaded>
-    </Page>
+    <Empty
+      icon={<IconShieldPlus size={40} stroke={1.4} aria-hidden />}
+      title="No firewalls yet"
+      action={mayChange ? <Create /> : undefined}
+    >
+      Until there is one, everything to and from the servers is dropped. Begin with a pre-defined
+      rule set, or with your own rules, and choose the servers that get it.
+    </Empty>
+  );
+}
+
+function Firewalls({ list }: { readonly list: readonly TemplateSummary[] }): ReactNode {
+  const [search, setSearch] = useState('');
+  const [doomed, setDoomed] = useState<TemplateSummary>();
+  const mayChange = useMayChange();
+  const word = search.trim().toLowerCase();
+  const found = list.filter(({ name, description = '', servers }) =>
+    [name, description, ...servers].join(' ').toLowerCase().includes(word),
+  );
+  return (
+    <>
+      {list.length > few && (
+        <TextInput
+          label="Search firewalls"
+          placeholder="Name, description, server"
+          leftSection={<IconSearch size={16} aria-hidden />}
+          value={search}
+          onChange={({ currentTarget }) => setSearch(currentTarget.value)}
+          maw={360}
+        />
+      )}
+      <Paper withBorder radius="md" className="table-frame">
+        <Table highlightOnHover verticalSpacing="sm" horizontalSpacing="md" aria-label="Firewalls">
+          <Table.Thead>
+            <Table.Tr>
+              <Table.Th>Name</Table.Th>
+              <Table.Th className="number">Servers</Table.Th>
+              <Table.Th className="number">Rules</Table.Th>
+              <Table.Th
+                className="number"
+                visibleFrom="sm"
+                title="Flows that its rules have opened"
+              >
+                Hits
+              </Table.Th>
+              <Table.Th visibleFrom="sm">Last change</Table.Th>
+              <Table.Th w={56} aria-label="Actions" />
+            </Table.Tr>
+          </Table.Thead>
+          <Table.Tbody>
+            {found.map((template) => (
+              <Row
+                key={template.name}
+                {...{ template, mayChange }}
+                onDestroy={() => setDoomed(template)}
+              />
+            ))}
+          </Table.Tbody>
+        </Table>
+        {found.length === 0 && (
+          <Text size="sm" c="dimmed" p="md">
+            No firewall is found by “{search}”.
+          </Text>
+        )}
+      </Paper>
+      {doomed !== undefined && (
+        <DestroyDialog
+          template={doomed}
+          opened
+          onClose={() => setDoomed(undefined)}
+          onDestroyed={() => setDoomed(undefined)}
+        />
+      )}
+    </>
+  );
+}
+
+interface RowProps {
+  readonly template: TemplateSummary;
+  readonly mayChange: boolean;
+  readonly onDestroy: () => void;
+}
+
+function Row({ template, mayChange, onDestroy }: RowProps): ReactNode {
+  const { name, description, servers, ruleCount, hits, changed } = template;
+  return (
+    <Table.Tr>
+      <Table.Td>
+        <Anchor component={Link} href={`/firewalls/${name}`} fw={600}>
+          {name}
+        </Anchor>
+        {description !== undefined && (
+          <Text size="sm" c="dimmed" lineClamp={1}>
+            {description}
+          </Text>
+        )}
+      </Table.Td>
+      <Table.Td className="number">{formatNumber(servers.length)}</Table.Td>
+      <Table.Td className="number">{formatNumber(ruleCount)}</Table.Td>
+      <Table.Td className="number" visibleFrom="sm">
+        {hits === undefined ? '–' : formatNumber(hits)}
+      </Table.Td>
+      <Table.Td visibleFrom="sm">
+        {changed !== undefined && (
+          <>
+            <Ago at={changed.at} />
+            <Text size="sm" c="dimmed">
+              {changed.actor === 'file' ? 'in the file' : changed.actor}
+            </Text>
+          </>
+        )}
+      </Table.Td>
+      <Table.Td>
+        <RowMenu {...{ name, mayChange, onDestroy }} />
+      </Table.Td>
+    </Table.Tr>
+  );
+}
+
+function RowMenu({
+  name,
+  mayChange,
+  onDestroy,
+}: Omit<RowProps, 'template'> & { readonly name: string }): ReactNode {
+  return (
+    <Menu position="bottom-end">
+      <Menu.Target>
+        <ActionIcon variant="subtle" color="gray" size="lg" aria-label={`Actions of ${name}`}>
+          <IconDots size={18} aria-hidden />
+        </ActionIcon>
+      </Menu.Target>
+      <Menu.Dropdown>
+        <Menu.Item
+          component={Link}
+          href={`/firewalls/${name}/history`}
+          leftSection={<IconHistory size={16} aria-hidden />}
+        >
+          History
+        </Menu.Item>
+        {mayChange && (
+          <>
+            <Menu.Item
+              component={Link}
+              href={`/firewalls/new?clone=${encodeURIComponent(name)}`}
+              leftSection={<IconCopy size={16} aria-hidden />}
+            >
+              Clone
+            </Menu.Item>
+            <Menu.Item
+              color="red"
+              leftSection={<IconTrash size={16} aria-hidden />}
+              onClick={onDestroy}
+            >
+              Destroy
+            </Menu.Item>
+          </>
+        )}
+      </Menu.Dropdown>
+    </Menu>
   );
 }

@@ -1,44 +1,126 @@
-/** A firewall: its rules and servers. */
-import { Anchor, Table, Title } from '@mantine/core';
+/** A firewall: an owner edits it in place, others look at it. */
+import { Anchor, Button } from '@mantine/core';
+import { IconArrowLeft, IconCopy, IconHistory, IconPencil, IconTrash } from '@tabler/icons-react';
+import { useState } from 'react';
 import type { ReactNode } from 'react';
-import { Link } from 'wouter';
+import { Link, useLocation } from 'wouter';
+import { useMayChange } from '../../app/session.ts';
 import { useTemplate } from '../../data/queries.ts';
-import type { Direction } from '../../data/types.ts';
+import type { Template } from '../../data/types.ts';
+import { Ago } from '../../parts/ago.tsx';
+import { count } from '../../parts/format.ts';
 import { Page } from '../../parts/page.tsx';
-import { directionWords, peerWords, trafficWords } from '../../parts/rule-words.ts';
 import { Loaded } from '../../parts/states.tsx';
-
-const directions: readonly Direction[] = ['inbound', 'outbound'];
+import { DestroyDialog } from './destroy-dialog.tsx';
+import { FirewallEditor } from './firewall-editor.tsx';
+import { FirewallView } from './firewall-view.tsx';
+import { RenameDialog } from './rename-dialog.tsx';
 
 export default function FirewallPage({ name }: { readonly name: string }): ReactNode {
   const template = useTemplate(name);
+  const mayChange = useMayChange();
+  const [dialog, setDialog] = useState<'rename' | 'destroy'>();
+  const [, navigate] = useLocation();
+  const { data } = template;
+  const close = (): void => setDialog(undefined);
   return (
-    <Page title={name}>
-      <Anchor component={Link} href={`/firewalls/${name}/history`}>
-        History
-      </Anchor>
+    <Page
+      title={name}
+      back={<BackToList />}
+      about={data !== undefined && <About template={data} />}
+      actions={<Actions name={name} mayChange={mayChange} onOpen={setDialog} />}
+    >
       <Loaded query={template}>
-        {(data) =>
-          directions.map((direction) => (
-            <section key={direction}>
-              <Title order={2} size="h4">
-                {directionWords[direction].title}
-              </Title>
-              <Table>
-                <Table.Tbody>
-                  {data[direction].map((rule, index) => (
-                    <Table.Tr key={index}>
-                      <Table.Td>{trafficWords(rule)}</Table.Td>
-                      <Table.Td>{peerWords(direction, rule)}</Table.Td>
-                      <Table.Td className="number">{rule.hits ?? '–'}</Table.Td>
-                    </Table.Tr>
-                  ))}
-                </Table.Tbody>
-              </Table>
-            </section>
-          ))
+        {(found) =>
+          mayChange ? <FirewallEditor template={found} /> : <FirewallView template={found} />
         }
       </Loaded>
+      {data !== undefined && mayChange && (
+        <>
+          <RenameDialog
+            template={data}
+            opened={dialog === 'rename'}
+            onClose={close}
+            onRenamed={(to) => navigate(`/firewalls/${to}`)}
+          />
+          <DestroyDialog
+            template={data}
+            opened={dialog === 'destroy'}
+            onClose={close}
+            onDestroyed={() => navigate('/firewalls')}
+          />
+        </>
+      )}
     </Page>
+  );
+}
+
+export function BackToList(): ReactNode {
+  return (
+    <Anchor component={Link} href="/firewalls" size="sm" className="back-link">
+      <IconArrowLeft size={14} aria-hidden /> Firewalls
+    </Anchor>
+  );
+}
+
+function About({ template }: { readonly template: Template }): ReactNode {
+  const { inbound, outbound, servers, changed } = template;
+  return (
+    <>
+      {count(inbound.length + outbound.length, 'rule')}, {count(servers.length, 'server')}
+      {changed !== undefined && (
+        <>
+          , changed <Ago at={changed.at} /> by {changed.actor}
+        </>
+      )}
+    </>
+  );
+}
+
+interface ActionsProps {
+  readonly name: string;
+  readonly mayChange: boolean;
+  readonly onOpen: (dialog: 'rename' | 'destroy') => void;
+}
+
+function Actions({ name, mayChange, onOpen }: ActionsProps): ReactNode {
+  return (
+    <>
+      <Button
+        component={Link}
+        href={`/firewalls/${name}/history`}
+        variant="default"
+        leftSection={<IconHistory size={16} aria-hidden />}
+      >
+        History
+      </Button>
+      {mayChange && (
+        <>
+          <Button
+            component={Link}
+            href={`/firewalls/new?clone=${encodeURIComponent(name)}`}
+            variant="default"
+            leftSection={<IconCopy size={16} aria-hidden />}
+          >
+            Clone
+          </Button>
+          <Button
+            variant="default"
+            leftSection={<IconPencil size={16} aria-hidden />}
+            onClick={() => onOpen('rename')}
+          >
+            Rename
+          </Button>
+          <Button
+            variant="default"
+            c="var(--mantine-color-error)"
+            leftSection={<IconTrash size={16} aria-hidden />}
+            onClick={() => onOpen('destroy')}
+          >
+            Destroy
+          </Button>
+        </>
+      )}
+    </>
   );
 }

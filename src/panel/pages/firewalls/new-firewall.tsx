@@ -1,39 +1,130 @@
-/** A new firewall: its name. */
-import { Button, Stack, TextInput } from '@mantine/core';
-import { useState } from 'react';
+/** Create Firewall: a name, what it begins with, rules, servers, Save. */
+import { Group, Paper, Stack, TextInput } from '@mantine/core';
+import { useReducer, useState } from 'react';
 import type { ReactNode } from 'react';
 import { useLocation } from 'wouter';
-import { request } from '../../data/client.ts';
-import { useChange } from '../../data/queries.ts';
-import type { ChangedTemplate } from '../../data/types.ts';
-import { noteApplied } from '../../parts/applied-note.ts';
+import type { ApiProblem } from '../../data/api-problem.ts';
+import type { Operation } from '../../data/changes.ts';
 import { Page } from '../../parts/page.tsx';
 import { ProblemSummary } from '../../parts/problem-summary.tsx';
+import { ReviewDialog } from '../../parts/review-dialog.tsx';
+import { creation, directions, emptyDraft, reduce } from './draft.ts';
+import type { Action, Draft } from './draft.ts';
+import { errorsOf, hasErrors } from './draft-errors.ts';
+import type { DraftErrors } from './draft-errors.ts';
+import { BackToList } from './firewall-page.tsx';
+import { RuleSection } from './rule-section.tsx';
+import { SaveBar, focusFirstError } from './save-bar.tsx';
+import { ServerPicker } from './server-picker.tsx';
+import { StartFrom } from './start-from.tsx';
+import { useCheck } from './use-check.ts';
+import { useWarningOnClose } from './use-draft.ts';
 
 export default function NewFirewall(): ReactNode {
-  const [name, setName] = useState('');
   const [, navigate] = useLocation();
-  const creation = useChange((body: object) =>
-    request<ChangedTemplate>('POST', '/v1/templates', { body }),
-  );
-  const save = async (): Promise<void> => {
-    const { applied } = await creation.mutateAsync({ name });
-    noteApplied(`${name} was created`, applied);
-    navigate(`/firewalls/${name}`);
+  const [draft, dispatch] = useReducer(reduce, emptyDraft);
+  const [operations, setOperations] = useState<readonly Operation[]>();
+  const [refusal, setRefusal] = useState<ApiProblem>();
+  const [isNameMissing, setNameMissing] = useState(false);
+  const checked = useCheck(draft, true, true);
+  const isTouched = draft.inbound.length + draft.outbound.length + draft.name.length > 0;
+  useWarningOnClose(isTouched && operations === undefined);
+
+  const name = draft.name.trim();
+  const errors: DraftErrors =
+    isNameMissing && name === '' ? { ...checked, name: ['give it a name'] } : checked;
+  const save = (): void => {
+    setRefusal(undefined);
+    if (name === '') {
+      setNameMissing(true);
+      document.querySelector<HTMLElement>('#firewall-name')?.focus();
+      return;
+    }
+    if (hasErrors(checked) && focusFirstError()) return;
+    setOperations(creation({ ...draft, name }));
   };
   return (
-    <Page title="Create Firewall">
-      <Stack maw={480}>
-        {creation.error !== null && <ProblemSummary error={creation.error} />}
-        <TextInput
-          label="Name"
-          value={name}
-          onChange={({ currentTarget }) => setName(currentTarget.value)}
+    <Page title="Create Firewall" back={<BackToList />}>
+      <Stack gap="md">
+        {refusal !== undefined && (
+          <ProblemSummary error={refusal} errors={errorsOf(refusal, draft).others} />
+        )}
+        <Head draft={draft} errors={errors} dispatch={dispatch} />
+        {directions.map((direction) => (
+          <RuleSection
+            key={direction}
+            {...{ direction, errors, dispatch }}
+            rules={draft[direction]}
+          />
+        ))}
+        <ServerPicker
+          selected={draft.servers}
+          saved={[]}
+          onChange={(servers) => dispatch({ kind: 'set', values: { servers } })}
         />
-        <Button onClick={() => void save().catch(() => undefined)} loading={creation.isPending}>
-          Save
-        </Button>
+        <SaveBar
+          note="Nothing is saved before you have seen what it does"
+          errors={errors}
+          discard="Cancel"
+          onDiscard={() => navigate('/firewalls')}
+          onSave={save}
+        />
       </Stack>
+      <ReviewDialog
+        title="Review before save"
+        operations={operations}
+        done={`${name} was created`}
+        onClose={() => setOperations(undefined)}
+        onSaved={() => navigate(`/firewalls/${name}`)}
+        onProblem={(problem) => {
+          if (problem.kind !== 'invalid' && problem.kind !== 'exists') return false;
+          setRefusal(problem);
+          return true;
+        }}
+      />
     </Page>
+  );
+}
+
+interface HeadProps {
+  readonly draft: Draft;
+  readonly errors: DraftErrors;
+  readonly dispatch: (action: Action) => void;
+}
+
+function Head({ draft, errors, dispatch }: HeadProps): ReactNode {
+  return (
+    <Paper withBorder radius="md" p={{ base: 'sm', sm: 'md' }}>
+      <Stack gap="sm">
+        <Group gap="md" align="flex-start" grow preventGrowOverflow={false}>
+          <TextInput
+            id="firewall-name"
+            label="Name"
+            placeholder="web"
+            value={draft.name}
+            onChange={({ currentTarget }) =>
+              dispatch({ kind: 'set', values: { name: currentTarget.value } })
+            }
+            error={errors.name.join('; ')}
+            autoComplete="off"
+            autoCapitalize="none"
+            spellCheck={false}
+            miw={220}
+          />
+          <TextInput
+            label="Description"
+            placeholder="What it is for"
+            value={draft.description}
+            onChange={({ currentTarget }) =>
+              dispatch({ kind: 'set', values: { description: currentTarget.value } })
+            }
+            error={errors.description.join('; ')}
+            autoComplete="off"
+            miw={220}
+          />
+        </Group>
+        <StartFrom draft={draft} dispatch={dispatch} />
+      </Stack>
+    </Paper>
   );
 }

@@ -1,0 +1,137 @@
+/** A firewall that an owner edits: description, rules and servers in one draft, saved as one change after a review. */
+import { Paper, Stack, TextInput } from '@mantine/core';
+import { useQueryClient } from '@tanstack/react-query';
+import { useState } from 'react';
+import type { ReactNode } from 'react';
+import type { ApiProblem } from '../../data/api-problem.ts';
+import type { Operation } from '../../data/changes.ts';
+import { keys } from '../../data/queries.ts';
+import type { Direction, Template } from '../../data/types.ts';
+import { ProblemSummary } from '../../parts/problem-summary.tsx';
+import { ReviewDialog } from '../../parts/review-dialog.tsx';
+import { Conflict } from './conflict.tsx';
+import { directions, edit, ruleOf } from './draft.ts';
+import type { RuleDraft } from './draft.ts';
+import { errorsOf, hasErrors } from './draft-errors.ts';
+import type { DraftErrors } from './draft-errors.ts';
+import { RuleSection } from './rule-section.tsx';
+import { SaveBar, focusFirstError } from './save-bar.tsx';
+import { ServerPicker } from './server-picker.tsx';
+import { useCheck } from './use-check.ts';
+import { useDraft } from './use-draft.ts';
+import type { DraftHandle } from './use-draft.ts';
+
+/** Hits by what a rule says: a rule that is being changed has none yet. */
+function hitCounter(template: Template, direction: Direction) {
+  const known = new Map(
+    template[direction].map(({ hits, ...rule }) => [identityOf(rule), hits] as const),
+  );
+  return (rule: RuleDraft): number | undefined => known.get(identityOf(ruleOf(direction, rule)));
+}
+
+function identityOf({
+  protocol,
+  ports,
+  sources,
+  destinations,
+}: Omit<Template['inbound'][number], 'hits'>): string {
+  return JSON.stringify([protocol, ports?.map(String), sources ?? destinations]);
+}
+
+export function FirewallEditor({ template }: { readonly template: Template }): ReactNode {
+  const { base, draft, isDirty, isConflict, dispatch, keepMine, reset } = useDraft(template);
+  const [operations, setOperations] = useState<readonly Operation[]>();
+  const [refusal, setRefusal] = useState<ApiProblem>();
+  const client = useQueryClient();
+  const errors = useCheck(draft, false, isDirty);
+  const { name } = template;
+
+  const save = (): void => {
+    setRefusal(undefined);
+    if (hasErrors(errors) && focusFirstError()) return;
+    setOperations(edit(draft, base));
+  };
+  const onProblem = (problem: ApiProblem): boolean => {
+    if (problem.kind === 'precondition-failed') {
+      void client.invalidateQueries({ queryKey: keys.template(name) });
+      return true;
+    }
+    if (problem.kind !== 'invalid') return false;
+    setRefusal(problem);
+    return true;
+  };
+  return (
+    <Stack gap="md">
+      {isConflict && (
+        <Conflict
+          mine={draft}
+          theirs={template}
+          onKeepMine={() => {
+            keepMine();
+            setOperations(edit(draft, template));
+          }}
+          onLoadTheirs={reset}
+        />
+      )}
+      {refusal !== undefined && isDirty && (
+        <ProblemSummary error={refusal} errors={errorsOf(refusal, draft).others} />
+      )}
+      <Fields {...{ template, base, draft, errors, dispatch }} />
+      {isDirty && !isConflict && (
+        <SaveBar
+          note="Unsaved changes"
+          errors={errors}
+          discard="Discard"
+          onDiscard={reset}
+          onSave={save}
+        />
+      )}
+      <ReviewDialog
+        title="Review before save"
+        operations={operations}
+        done={`${name} was saved`}
+        onClose={() => setOperations(undefined)}
+        onSaved={() => setOperations(undefined)}
+        onProblem={onProblem}
+      />
+    </Stack>
+  );
+}
+
+interface FieldsProps extends Pick<DraftHandle, 'base' | 'draft' | 'dispatch'> {
+  /** As it is now, with the hits of its rules. */
+  readonly template: Template;
+  readonly errors: DraftErrors;
+}
+
+function Fields({ template, base, draft, errors, dispatch }: FieldsProps): ReactNode {
+  return (
+    <>
+      <Paper withBorder radius="md" p={{ base: 'sm', sm: 'md' }}>
+        <TextInput
+          label="Description"
+          placeholder="What it is for"
+          value={draft.description}
+          onChange={({ currentTarget }) =>
+            dispatch({ kind: 'set', values: { description: currentTarget.value } })
+          }
+          error={errors.description.join('; ')}
+          autoComplete="off"
+        />
+      </Paper>
+      {directions.map((direction) => (
+        <RuleSection
+          key={direction}
+          {...{ direction, errors, dispatch }}
+          rules={draft[direction]}
+          hitsOf={hitCounter(template, direction)}
+        />
+      ))}
+      <ServerPicker
+        selected={draft.servers}
+        saved={base.servers}
+        onChange={(servers) => dispatch({ kind: 'set', values: { servers } })}
+      />
+    </>
+  );
+}

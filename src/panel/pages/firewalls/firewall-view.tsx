@@ -1,0 +1,85 @@
+/** A firewall for who may look and not change: its rules and its servers. */
+import { Anchor, Group, Paper, Stack, Table, Text, Title } from '@mantine/core';
+import type { ReactNode } from 'react';
+import { Link } from 'wouter';
+import type { Direction, Template } from '../../data/types.ts';
+import { formatNumber } from '../../parts/format.ts';
+import { directionWords, peerWords, trafficWords } from '../../parts/rule-words.ts';
+import { directions } from './draft.ts';
+import './rules.css';
+
+export function FirewallView({ template }: { readonly template: Template }): ReactNode {
+  return (
+    <Stack gap="md">
+      {template.description !== undefined && <Text>{template.description}</Text>}
+      {directions.map((direction) => (
+        <Rules key={direction} {...{ direction, template }} />
+      ))}
+      <Paper withBorder radius="md" p="md" component="section">
+        <Title order={2} size="h4" mb="xs">
+          Servers
+        </Title>
+        {template.servers.length === 0 ? (
+          <Text size="sm" className="no-rules">
+            No server has this firewall.
+          </Text>
+        ) : (
+          <Group gap="md">
+            {template.servers.map((name) => (
+              <Anchor key={name} component={Link} href={`/servers/${name}`} size="sm">
+                {name}
+              </Anchor>
+            ))}
+          </Group>
+        )}
+      </Paper>
+    </Stack>
+  );
+}
+
+interface RulesProps {
+  readonly direction: Direction;
+  readonly template: Template;
+}
+
+function Rules({ direction, template }: RulesProps): ReactNode {
+  const rules = template[direction];
+  const { title, peers } = directionWords[direction];
+  return (
+    <Paper withBorder radius="md" p="md" component="section">
+      <Title order={2} size="h4" mb="xs">
+        {title} rules
+      </Title>
+      {rules.length === 0 ? (
+        <Text size="sm" className="no-rules">
+          No {direction} rules: nothing is let {direction === 'inbound' ? 'in' : 'out'}.
+        </Text>
+      ) : (
+        <Table.ScrollContainer minWidth={480}>
+          <Table aria-label={`${title} rules`}>
+            <Table.Thead>
+              <Table.Tr>
+                <Table.Th>Traffic</Table.Th>
+                <Table.Th>{peers}</Table.Th>
+                <Table.Th>Comment</Table.Th>
+                <Table.Th className="number">Hits</Table.Th>
+              </Table.Tr>
+            </Table.Thead>
+            <Table.Tbody>
+              {rules.map((rule, index) => (
+                <Table.Tr key={index}>
+                  <Table.Td className="mono">{trafficWords(rule)}</Table.Td>
+                  <Table.Td className="mono">{peerWords(direction, rule)}</Table.Td>
+                  <Table.Td>{rule.comment}</Table.Td>
+                  <Table.Td className="number">
+                    {rule.hits === undefined ? '–' : formatNumber(rule.hits)}
+                  </Table.Td>
+                </Table.Tr>
+              ))}
+            </Table.Tbody>
+          </Table>
+        </Table.ScrollContainer>
+      )}
+    </Paper>
+  );
+}
