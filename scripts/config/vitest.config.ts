@@ -67,6 +67,16 @@ export default defineConfig({
           ...scenarios,
         },
       },
+      {
+        extends: true,
+        test: {
+          name: 'e2e',
+          include: ['test/e2e/**/*.test.ts'],
+          // Each file has a browser.
+          fileParallelism: false,
+          ...scenarios,
+        },
+      },
     ],
   },
 });

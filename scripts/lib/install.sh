@@ -45,12 +45,15 @@ require_node() {
   fi
 }
 
-# missing_commands: those of the table that are not installed, as `command package` lines.
+# Only the tests of the panel need it.
+browser='chromium chromium'
+
+# missing_commands [TABLE]: those of the table that are not installed, as `command package` lines.
 missing_commands() {
-  local command package
+  local command package table=${1:-$debian_packages}
   while read -r command package; do
     [ -z "$command" ] || command -v "$command" >/dev/null || echo "$command $package"
-  done <<<"$debian_packages"
+  done <<<"$table"
 }
 
 # Installs what is missing where that is possible; otherwise says what is, and goes on.
@@ -69,6 +72,9 @@ install_debian_packages() {
   missing=$(missing_commands)
   [ -z "$missing" ] || say "not installed: $(awk '{ print $1 }' <<<"$missing" | xargs) (Debian: apt-get install $packages)"
 }
+
+# The same for the browser, which the demonstration does not need.
+install_browser() { debian_packages=$browser install_debian_packages; }
 
 # npm ci, when it has not been run for this package-lock.json. The marker is written last, so that an
 # installation that was interrupted is done again.
@@ -105,5 +111,16 @@ why_no_namespaces() {
     echo 'this machine does not allow network namespaces'
   elif ! unshare --net ip tuntap add dev probe mode tun multi_queue vnet_hdr 2>/dev/null; then
     echo 'this machine does not allow TUN devices'
+  fi
+}
+
+# why_no_browser: the reason why the tests of the panel cannot run here, or nothing.
+why_no_browser() {
+  local reason
+  reason=$(why_no_namespaces)
+  if [ -n "$reason" ]; then
+    echo "$reason"
+  elif [ -n "$(missing_commands "$browser")" ]; then
+    echo 'chromium is missing'
   fi
 }

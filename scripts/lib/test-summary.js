@@ -1,16 +1,16 @@
 /**
- * Sums up what scripts/test ran: `node test-summary.js DIRECTORY REASON`.
+ * Sums up what scripts/test ran: `node test-summary.js DIRECTORY REASON NO_BROWSER`.
  *
  * DIRECTORY holds vitest's JSON reports: unit.json, and netns.json and netns-2-queues.json or, where the
  * tests with network namespaces could not run for the REASON, the lists of them, netns.list.json and
- * netns-2-queues.list.json. A file NAME.failed says that the run NAME ended with an error. What failed without being a test (a check, a file that could
+ * netns-2-queues.list.json; and e2e.json, or e2e.list.json for the reason NO_BROWSER. A file NAME.failed says that the run NAME ended with an error. What failed without being a test (a check, a file that could
  * not be loaded, a run without a report) counts as one failed test, so that "0 failed" means that
  * nothing did. Exit code 1 if anything failed.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
-const [directory, reason] = process.argv.slice(2);
+const [directory, noNamespaces = '', noBrowser = noNamespaces] = process.argv.slice(2);
 const sum = { passed: 0, failed: 0, skipped: 0 };
 
 function fail(what) {
@@ -45,7 +45,7 @@ function addRun(name, what) {
   if (existsSync(join(directory, `${name}.failed`)) && sum.failed === before) fail(what);
 }
 
-function addList(name) {
+function addList(name, reason) {
   const tests = readJson(`${name}.list.json`) ?? [];
   sum.skipped += tests.length;
   console.log(`Not run (${name}), because ${reason}:`);
@@ -53,9 +53,13 @@ function addList(name) {
 }
 
 addRun('unit', 'scripts/check, see above');
-for (const name of ['netns', 'netns-2-queues']) {
+for (const [name, reason] of [
+  ['netns', noNamespaces],
+  ['netns-2-queues', noNamespaces],
+  ['e2e', noBrowser],
+]) {
   if (reason === '') addRun(name, `the tests in network namespaces (${name}), see above`);
-  else addList(name);
+  else addList(name, reason);
 }
 console.log(`${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`);
 process.exitCode = sum.failed === 0 ? 0 : 1;

@@ -40,8 +40,8 @@ function report(...files: string[][]): unknown {
   };
 }
 
-function summarize(reason = ''): { code: number | null; lines: string[] } {
-  const { status, stdout } = spawnSync(process.execPath, [script, directory, reason], {
+function summarize(reason = '', noBrowser = reason): { code: number | null; lines: string[] } {
+  const { status, stdout } = spawnSync(process.execPath, [script, directory, reason, noBrowser], {
     encoding: 'utf8',
   });
   return { code: status, lines: stdout.trimEnd().split('\n') };
@@ -52,8 +52,9 @@ test('sums over all runs', () => {
     'unit.json': report(['passed', 'passed', 'pending']),
     'netns.json': report(['passed', 'todo']),
     'netns-2-queues.json': report(['passed', 'pending']),
+    'e2e.json': report(['passed']),
   });
-  expect(summarize()).toEqual({ code: 0, lines: ['4 passed, 0 failed, 3 skipped'] });
+  expect(summarize()).toEqual({ code: 0, lines: ['5 passed, 0 failed, 3 skipped'] });
 });
 
 test('names the tests that failed', () => {
@@ -61,6 +62,7 @@ test('names the tests that failed', () => {
     'unit.json': report(['passed', 'failed']),
     'netns.json': report(['failed']),
     'netns-2-queues.json': report(['failed']),
+    'e2e.json': report(['failed']),
   });
   expect(summarize()).toEqual({
     code: 1,
@@ -68,7 +70,8 @@ test('names the tests that failed', () => {
       'failed: test/0.test.ts (unit): a failed test',
       'failed: test/0.test.ts (netns): a failed test',
       'failed: test/0.test.ts (netns-2-queues): a failed test',
-      '1 passed, 3 failed, 0 skipped',
+      'failed: test/0.test.ts (e2e): a failed test',
+      '1 passed, 4 failed, 0 skipped',
     ],
   });
 });
@@ -80,12 +83,14 @@ test.each<[what: string, files: Record<string, unknown>, line: RegExp]>([
   ['a check that is no test', { 'unit.failed': '' }, /^failed: scripts\/check/],
   ['a second run without a report', { 'netns-2-queues.json': undefined }, /report netns-2-queues/],
   ['an error outside of tests', { 'netns.failed': '' }, /^failed: the tests in .* \(netns\)/],
+  ['a panel without a report', { 'e2e.json': undefined }, /report e2e/],
   ['and in the second run', { 'netns-2-queues.failed': '' }, /^failed: .* \(netns-2-queues\)/],
 ])('%s counts as one failed test', (_, files, line) => {
   const all = {
     'unit.json': report(['passed']),
     'netns.json': report(['passed']),
     'netns-2-queues.json': report(['passed']),
+    'e2e.json': report(['passed']),
     ...files,
   };
   for (const [name, content] of Object.entries(all)) {
@@ -94,7 +99,7 @@ test.each<[what: string, files: Record<string, unknown>, line: RegExp]>([
   }
   const { code, lines } = summarize();
   expect(lines[0]).toMatch(line);
-  expect(lines.at(-1)).toMatch(/^[23] passed, 1 failed, 0 skipped$/);
+  expect(lines.at(-1)).toMatch(/^[34] passed, 1 failed, 0 skipped$/);
   expect(code).toBe(1);
 });
 
@@ -103,9 +108,10 @@ test('a failed test explains that its run failed', () => {
     'unit.json': report(['failed']),
     'netns.json': report(['passed']),
     'netns-2-queues.json': report(['passed']),
+    'e2e.json': report(['passed']),
     'unit.failed': '',
   });
-  expect(summarize().lines.at(-1)).toBe('2 passed, 1 failed, 0 skipped');
+  expect(summarize().lines.at(-1)).toBe('3 passed, 1 failed, 0 skipped');
 });
 
 test('names what could not run, and why', () => {
@@ -113,6 +119,7 @@ test('names what could not run, and why', () => {
     'unit.json': report(['passed']),
     'netns.list.json': [{ name: 'a > b', file: `${process.cwd()}/test/netns/x.test.ts` }],
     'netns-2-queues.list.json': [{ name: 'c', file: `${process.cwd()}/test/netns/y.test.ts` }],
+    'e2e.list.json': [{ name: 'd', file: `${process.cwd()}/test/e2e/z.test.ts` }],
   });
   expect(summarize('they need root')).toEqual({
     code: 0,
@@ -121,7 +128,26 @@ test('names what could not run, and why', () => {
       '  test/netns/x.test.ts: a > b',
       'Not run (netns-2-queues), because they need root:',
       '  test/netns/y.test.ts: c',
-      '1 passed, 0 failed, 2 skipped',
+      'Not run (e2e), because they need root:',
+      '  test/e2e/z.test.ts: d',
+      '1 passed, 0 failed, 3 skipped',
+    ],
+  });
+});
+
+test('the tests of the panel have a reason of their own', () => {
+  write({
+    'unit.json': report(['passed']),
+    'netns.json': report(['passed']),
+    'netns-2-queues.json': report(['passed']),
+    'e2e.list.json': [{ name: 'd', file: `${process.cwd()}/test/e2e/z.test.ts` }],
+  });
+  expect(summarize('', 'chromium is missing')).toEqual({
+    code: 0,
+    lines: [
+      'Not run (e2e), because chromium is missing:',
+      '  test/e2e/z.test.ts: d',
+      '3 passed, 0 failed, 1 skipped',
     ],
   });
 });

@@ -144,7 +144,7 @@ function Row({ template, mayChange, onDestroy }: RowProps): ReactNode {
           {name}
         </Anchor>
         {description !== undefined && (
-          <Text size="sm" c="dimmed" lineClamp={1}>
+          <Text size="sm" c="dimmed" lineClamp={2}>
             {description}
           </Text>
         )}

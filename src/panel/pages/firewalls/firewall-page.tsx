@@ -70,7 +70,8 @@ function About({ template }: { readonly template: Template }): ReactNode {
       {count(inbound.length + outbound.length, 'rule')}, {count(servers.length, 'server')}
       {changed !== undefined && (
         <>
-          , changed <Ago at={changed.at} /> by {changed.actor}
+          , changed <Ago at={changed.at} />{' '}
+          {changed.actor === 'file' ? 'in the file' : `by ${changed.actor}`}
         </>
       )}
     </>
