@@ -1,42 +1,148 @@
-/** A server: the union of the rules of its firewalls. */
-import { Table, Title } from '@mantine/core';
+/** A server: what passes and is dropped, its effective rules, its live flows, and the packets that were dropped last. */
+import { Anchor, Badge, Button, Group, SimpleGrid, Tabs } from '@mantine/core';
+import { IconPencil, IconTrash } from '@tabler/icons-react';
+import { useState } from 'react';
 import type { ReactNode } from 'react';
-import { useServer, useServerRules } from '../../data/queries.ts';
-import type { Direction } from '../../data/types.ts';
+import { Link, useLocation, useSearchParams } from 'wouter';
+import { useMayChange } from '../../app/session.ts';
+import { at, request } from '../../data/client.ts';
+import { useChange, useServer } from '../../data/queries.ts';
+import type { Change, Server } from '../../data/types.ts';
+import { useStats } from '../../data/use-stats.ts';
+import type { LiveStats } from '../../data/use-stats.ts';
+import { noteApplied } from '../../parts/applied-note.ts';
+import { ConfirmDialog } from '../../parts/confirm-dialog.tsx';
+import { DropStream } from '../../parts/drop-stream.tsx';
 import { Page } from '../../parts/page.tsx';
-import { directionWords, peerWords, trafficWords } from '../../parts/rule-words.ts';
 import { Loaded } from '../../parts/states.tsx';
+import { EffectiveRules } from './effective-rules.tsx';
+import { ServerFlows } from './server-flows.tsx';
+import { ServerForm } from './server-form.tsx';
+import { ServerTiles } from './server-tiles.tsx';
 
-const directions: readonly Direction[] = ['inbound', 'outbound'];
+const tabs = ['rules', 'flows', 'drops'] as const;
+type Tab = (typeof tabs)[number];
 
 export default function ServerPage({ name }: { readonly name: string }): ReactNode {
   const server = useServer(name);
-  const rules = useServerRules(name);
+  const mayChange = useMayChange();
   return (
-    <Page title={name} about={server.data?.addresses.join(', ')}>
-      <Loaded query={rules}>
-        {(data) =>
-          directions.map((direction) => (
-            <section key={direction}>
-              <Title order={2} size="h4">
-                {directionWords[direction].title}
-              </Title>
-              <Table>
-                <Table.Tbody>
-                  {data[direction].map((rule) => (
-                    <Table.Tr key={`${rule.template} ${rule.index}`}>
-                      <Table.Td>{rule.template}</Table.Td>
-                      <Table.Td>{trafficWords(rule)}</Table.Td>
-                      <Table.Td>{peerWords(direction, rule)}</Table.Td>
-                      <Table.Td className="number">{rule.hits ?? '–'}</Table.Td>
-                    </Table.Tr>
-                  ))}
-                </Table.Tbody>
-              </Table>
-            </section>
-          ))
-        }
-      </Loaded>
+    <Page
+      title={name}
+      about={server.data !== undefined && <About server={server.data} />}
+      back={
+        <Anchor component={Link} href="/servers" size="sm">
+          Servers
+        </Anchor>
+      }
+      {...(mayChange && server.data !== undefined && { actions: <Actions server={server.data} /> })}
+    >
+      <Loaded query={server}>{(data) => <Content server={data} />}</Loaded>
     </Page>
+  );
+}
+
+function About({ server: { addresses, region, labels } }: { readonly server: Server }): ReactNode {
+  return (
+    <Group gap="xs">
+      <span className="mono">{addresses.join(', ')}</span>
+      {region !== undefined && <Badge variant="default">{region}</Badge>}
+      {Object.entries(labels ?? {}).map(([key, value]) => (
+        <Badge key={key} variant="default" tt="none">
+          {key}={value}
+        </Badge>
+      ))}
+    </Group>
+  );
+}
+
+function Content({ server }: { readonly server: Server }): ReactNode {
+  const [search, setSearch] = useSearchParams();
+  const stats = useStats();
+  const tab = tabs.find((each) => each === search.get('tab')) ?? 'rules';
+  return (
+    <>
+      <SimpleGrid cols={{ base: 2, md: 4 }} spacing="sm">
+        <ServerTiles server={server} stats={stats} />
+      </SimpleGrid>
+      <Tabs
+        value={tab}
+        onChange={(value) => setSearch({ tab: value ?? 'rules' }, { replace: true })}
+        keepMounted={false}
+      >
+        <Tabs.List mb="md">
+          <Tabs.Tab value="rules">Rules</Tabs.Tab>
+          <Tabs.Tab value="flows">Live flows</Tabs.Tab>
+          <Tabs.Tab value="drops">Recent drops</Tabs.Tab>
+        </Tabs.List>
+        {tabs.map((each) => (
+          <Tabs.Panel key={each} value={each}>
+            <Panel tab={each} server={server} stats={stats} />
+          </Tabs.Panel>
+        ))}
+      </Tabs>
+    </>
+  );
+}
+
+interface PanelProps {
+  readonly tab: Tab;
+  readonly server: Server;
+  readonly stats: LiveStats;
+}
+
+function Panel({ tab, server: { name, templates }, stats }: PanelProps): ReactNode {
+  switch (tab) {
+    case 'rules':
+      return <EffectiveRules server={name} templates={templates} />;
+    case 'flows':
+      return <ServerFlows server={name} />;
+    case 'drops':
+      return <DropStream server={name} reasons={Object.keys(stats.latest?.drops ?? {})} />;
+  }
+}
+
+function Actions({ server }: { readonly server: Server }): ReactNode {
+  const [open, setOpen] = useState<'edit' | 'destroy'>();
+  const [, navigate] = useLocation();
+  const { name, revision } = server;
+  const destruction = useChange(() =>
+    request<Change>('DELETE', at`/v1/servers/${name}`, { ifMatch: revision }),
+  );
+  const destroy = async (): Promise<void> => {
+    const { applied } = await destruction.mutateAsync(undefined);
+    noteApplied(`${name} was destroyed`, applied);
+    navigate('/servers');
+  };
+  const close = (): void => setOpen(undefined);
+  return (
+    <>
+      <Button
+        variant="default"
+        leftSection={<IconPencil size={16} aria-hidden />}
+        onClick={() => setOpen('edit')}
+      >
+        Edit
+      </Button>
+      <Button
+        variant="default"
+        leftSection={<IconTrash size={16} aria-hidden />}
+        onClick={() => setOpen('destroy')}
+      >
+        Destroy
+      </Button>
+      <ServerForm server={server} opened={open === 'edit'} onClose={close} />
+      <ConfirmDialog
+        title={`Destroy ${name}?`}
+        action="Destroy"
+        dangerous
+        opened={open === 'destroy'}
+        onClose={close}
+        onConfirm={destroy}
+      >
+        Everything to and from {server.addresses.join(', ')} is dropped from then on, live flows
+        included. Its firewalls stay as they are.
+      </ConfirmDialog>
+    </>
   );
 }

@@ -1,0 +1,40 @@
+/**
+ * The firewall's counters, once a second, and the last minutes of them. The history is the tab's, not the page's: who comes
+ * back to the charts finds them as they were, with a gap for the time in which nobody looked.
+ */
+import { useSyncExternalStore } from 'react';
+import { useEventStream } from './event-stream.ts';
+import type { StreamStatus } from './event-stream.ts';
+import { emptyHistory, extended } from './rates.ts';
+import type { StatsHistory } from './rates.ts';
+import type { Stats } from './types.ts';
+
+const listeners = new Set<() => void>();
+const store = { history: emptyHistory };
+
+function subscribe(listener: () => void): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+function current(): StatsHistory {
+  return store.history;
+}
+
+function push(stats: Stats): void {
+  store.history = extended(store.history, stats);
+  for (const listener of [...listeners]) listener();
+}
+
+export interface LiveStats extends StatsHistory {
+  readonly stream: StreamStatus;
+}
+
+/** Once on a page: each use is a stream of its own. */
+export function useStats(): LiveStats {
+  const stream = useEventStream('/v1/stats', ({ event, data }) => {
+    if (event === 'stats') push(data as Stats);
+  });
+  const history = useSyncExternalStore(subscribe, current);
+  return { ...history, stream };
+}

@@ -1,0 +1,97 @@
+/** Flows in a table: who opened it to whom, its state, and how much has gone each way. */
+import { Button, Table, Text, VisuallyHidden } from '@mantine/core';
+import { IconPlugX } from '@tabler/icons-react';
+import type { ReactNode } from 'react';
+import type { Flow } from '../../data/types.ts';
+import { count, formatBytes, formatDuration } from '../../parts/format.ts';
+import { destinationWords, protocolWords, sourceWords } from '../../parts/packet-words.ts';
+
+export interface FlowTableProps {
+  readonly flows: readonly Flow[];
+  /** Absent: there is no such button. */
+  readonly onKill: ((flow: Flow) => void) | undefined;
+}
+
+export function FlowTable({ flows, onKill }: FlowTableProps): ReactNode {
+  return (
+    <Table className="data-table" aria-label="Live flows">
+      <Table.Thead>
+        <Table.Tr>
+          <Table.Th>Flow</Table.Th>
+          <Table.Th>State</Table.Th>
+          <Table.Th className="number">Sent</Table.Th>
+          <Table.Th className="number">Answered</Table.Th>
+          <Table.Th className="number">Age</Table.Th>
+          <Table.Th className="number">Ends in</Table.Th>
+          {onKill !== undefined && (
+            <Table.Th>
+              <VisuallyHidden>Actions</VisuallyHidden>
+            </Table.Th>
+          )}
+        </Table.Tr>
+      </Table.Thead>
+      <Table.Tbody>
+        {flows.map((flow) => (
+          <Row key={flow.id} flow={flow} onKill={onKill} />
+        ))}
+      </Table.Tbody>
+    </Table>
+  );
+}
+
+function Row({ flow, onKill }: { readonly flow: Flow } & Pick<FlowTableProps, 'onKill'>) {
+  const source = sourceWords(flow);
+  const destination = destinationWords(flow);
+  return (
+    <Table.Tr>
+      <Table.Td data-label="Flow">
+        <div>
+          <Text span size="xs" fw={600} mr={8}>
+            {protocolWords(flow)}
+          </Text>
+          <span className="mono address">
+            {source} → {destination}
+          </span>
+        </div>
+      </Table.Td>
+      <Table.Td data-label="State" className="nowrap">
+        {flow.state}
+      </Table.Td>
+      <Volume label="Sent" traffic={flow.original} />
+      <Volume label="Answered" traffic={flow.reply} />
+      <Table.Td data-label="Age" className="number nowrap">
+        {formatDuration(flow.ageSeconds)}
+      </Table.Td>
+      <Table.Td data-label="Ends in" className="number nowrap">
+        {formatDuration(flow.expiresSeconds)}
+      </Table.Td>
+      {onKill !== undefined && (
+        <Table.Td data-label="">
+          <Button
+            size="compact-sm"
+            variant="light"
+            color="red"
+            leftSection={<IconPlugX size={14} aria-hidden />}
+            onClick={() => onKill(flow)}
+            aria-label={`Kill the flow from ${source} to ${destination}`}
+          >
+            Kill
+          </Button>
+        </Table.Td>
+      )}
+    </Table.Tr>
+  );
+}
+
+interface VolumeProps {
+  readonly label: string;
+  readonly traffic: Flow['original'];
+}
+
+function Volume({ label, traffic: { packets, bytes } }: VolumeProps): ReactNode {
+  return (
+    <Table.Td data-label={label} className="number nowrap" title={count(packets, 'packet')}>
+      {formatBytes(bytes)}
+    </Table.Td>
+  );
+}

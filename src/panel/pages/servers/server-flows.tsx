@@ -1,0 +1,151 @@
+/** The live flows of a server, a page at a time, and the end of one of them. */
+import { Button, Group, Select, Stack, Text, TextInput } from '@mantine/core';
+import { useDebouncedValue } from '@mantine/hooks';
+import { notifications } from '@mantine/notifications';
+import { useQueryClient } from '@tanstack/react-query';
+import { useState } from 'react';
+import type { ReactNode } from 'react';
+import { useMayChange } from '../../app/session.ts';
+import { asProblem } from '../../data/api-problem.ts';
+import { flowsKey, killFlow, useFlows } from '../../data/flows.ts';
+import type { FlowFilter } from '../../data/flows.ts';
+import type { Flow } from '../../data/types.ts';
+import { ConfirmDialog } from '../../parts/confirm-dialog.tsx';
+import { count } from '../../parts/format.ts';
+import { destinationWords, sourceWords } from '../../parts/packet-words.ts';
+import { Empty, Failed, Loading } from '../../parts/states.tsx';
+import { FlowTable } from './flow-table.tsx';
+
+export function ServerFlows({ server }: { readonly server: string }): ReactNode {
+  const [sort, setSort] = useState<FlowFilter['sort']>('bytes');
+  const [protocol, setProtocol] = useState<string | null>(null);
+  const [typed, setTyped] = useState('');
+  const [address] = useDebouncedValue(typed.trim(), 400);
+  const filter = { server, sort, protocol: protocol ?? undefined, address: address || undefined };
+  return (
+    <Stack gap="sm">
+      <Group gap="sm" align="end">
+        <Select
+          label="Sort by"
+          data={[
+            { value: 'bytes', label: 'Bytes' },
+            { value: 'packets', label: 'Packets' },
+            { value: 'age', label: 'Age' },
+          ]}
+          value={sort}
+          onChange={(value) => setSort(value ?? 'bytes')}
+          allowDeselect={false}
+          w={130}
+        />
+        <Select
+          label="Protocol"
+          placeholder="All"
+          data={[
+            { value: 'tcp', label: 'TCP' },
+            { value: 'udp', label: 'UDP' },
+            { value: 'icmp', label: 'ICMP' },
+          ]}
+          value={protocol}
+          onChange={setProtocol}
+          clearable
+          w={130}
+          clearButtonProps={{ 'aria-label': 'All protocols' }}
+        />
+        <TextInput
+          label="Address"
+          placeholder="of either end"
+          value={typed}
+          onChange={({ currentTarget }) => setTyped(currentTarget.value)}
+          w={180}
+        />
+      </Group>
+      <Flows key={JSON.stringify(filter)} filter={filter} />
+    </Stack>
+  );
+}
+
+function Flows({ filter }: { readonly filter: FlowFilter }): ReactNode {
+  const [after, setAfter] = useState<string>();
+  const [doomed, setDoomed] = useState<Flow>();
+  const mayChange = useMayChange();
+  const flows = useFlows({ ...filter, after });
+  if (flows.isPending) return <Loading rows={4} />;
+  // An old page is better than none while the gateway restarts; a filter that is refused has none.
+  if (flows.data === undefined) {
+    return <Failed error={flows.error} onRetry={() => void flows.refetch()} />;
+  }
+  const { flows: list, total, next } = flows.data;
+  if (list.length === 0 && after === undefined) {
+    return (
+      <Empty title="No live flows">
+        A conversation appears here with its first packet that passes, and goes when it ends.
+      </Empty>
+    );
+  }
+  return (
+    <>
+      <Text size="sm" c="dimmed" role="status">
+        {count(total, 'live flow')}
+      </Text>
+      <FlowTable flows={list} onKill={mayChange ? setDoomed : undefined} />
+      <Group justify="flex-end">
+        {after !== undefined && (
+          <Button variant="default" onClick={() => setAfter(undefined)}>
+            First page
+          </Button>
+        )}
+        {next !== undefined && (
+          <Button variant="default" onClick={() => setAfter(next)}>
+            Next page
+          </Button>
+        )}
+      </Group>
+      <KillDialog flow={doomed} onClose={() => setDoomed(undefined)} />
+    </>
+  );
+}
+
+interface KillDialogProps {
+  readonly flow: Flow | undefined;
+  readonly onClose: () => void;
+}
+
+function KillDialog({ flow, onClose }: KillDialogProps): ReactNode {
+  const client = useQueryClient();
+  const kill = async ({ id }: Flow): Promise<void> => {
+    try {
+      await killFlow(id);
+      notifications.show({ color: 'teal', title: 'The flow was killed', message: ends(flow) });
+    } catch (error) {
+      if (asProblem(error).kind !== 'not-found') throw error;
+      notifications.show({ color: 'gray', title: 'The flow had ended already', message: '' });
+    }
+    await client.invalidateQueries({ queryKey: flowsKey });
+  };
+  return (
+    <ConfirmDialog
+      title="Kill this flow?"
+      action="Kill the flow"
+      dangerous
+      opened={flow !== undefined}
+      onClose={onClose}
+      onConfirm={async () => {
+        if (flow !== undefined) await kill(flow);
+      }}
+    >
+      <Text className="mono" fw={600}>
+        {ends(flow)}
+      </Text>
+      <Text size="sm" mt="xs">
+        Its next packet is judged as one that opens a flow, which no TCP segment in the middle of a
+        connection can be (unless tcp.loose is set): its ends wait until they give up. What the
+        rules allow can be opened anew; to forbid it for good, change the rules.
+      </Text>
+    </ConfirmDialog>
+  );
+}
+
+function ends(flow: Flow | undefined): string {
+  if (flow === undefined) return '';
+  return `${flow.protocol.toUpperCase()} ${sourceWords(flow)} → ${destinationWords(flow)}`;
+}

@@ -1,0 +1,196 @@
+/** A server, new or as it is: name, addresses, firewalls, region, labels. What the API refuses is told at the very field. */
+import { Button, Group, Modal, MultiSelect, Stack, TagsInput, TextInput } from '@mantine/core';
+import { useState } from 'react';
+import type { ReactNode, SubmitEvent } from 'react';
+import { useLocation } from 'wouter';
+import { asProblem } from '../../data/api-problem.ts';
+import type { ApiProblem } from '../../data/api-problem.ts';
+import { at, request } from '../../data/client.ts';
+import { useChange, useTemplates } from '../../data/queries.ts';
+import type { Applied, FieldError, Server } from '../../data/types.ts';
+import { noteApplied } from '../../parts/applied-note.ts';
+import { ProblemSummary } from '../../parts/problem-summary.tsx';
+
+export interface ServerFormProps {
+  /** Absent: a new one. */
+  readonly server?: Server;
+  readonly opened: boolean;
+  readonly onClose: () => void;
+}
+
+export function ServerForm({ server, opened, onClose }: ServerFormProps): ReactNode {
+  return (
+    <Modal
+      opened={opened}
+      onClose={onClose}
+      title={server === undefined ? 'Add Server' : `Edit ${server.name}`}
+      size="lg"
+      closeButtonProps={{ 'aria-label': 'Close' }}
+    >
+      <Form {...(server !== undefined && { server })} onClose={onClose} />
+    </Modal>
+  );
+}
+
+interface Values {
+  readonly name: string;
+  readonly addresses: readonly string[];
+  readonly templates: readonly string[];
+  readonly region: string;
+  /** As typed: `key=value`. */
+  readonly labels: readonly string[];
+}
+
+function valuesOf(server: Server | undefined): Values {
+  return {
+    name: server?.name ?? '',
+    addresses: server?.addresses ?? [],
+    templates: server?.templates ?? [],
+    region: server?.region ?? '',
+    labels: Object.entries(server?.labels ?? {}).map(([key, value]) => `${key}=${value}`),
+  };
+}
+
+function bodyOf({ name, addresses, templates, region, labels }: Values): object {
+  const pairs = labels.map((label) => {
+    const [key = '', ...value] = label.split('=');
+    return [key.trim(), value.join('=').trim()] as const;
+  });
+  return {
+    ...{ name: name.trim(), addresses, templates },
+    ...(region.trim() !== '' && { region: region.trim() }),
+    ...(pairs.length > 0 && { labels: Object.fromEntries(pairs) }),
+  };
+}
+
+type Field = keyof Values;
+const fields: readonly Field[] = ['name', 'addresses', 'templates', 'region', 'labels'];
+
+/** The field that an error is about: `addresses` of `addresses[1]`. */
+function fieldOf({ path }: FieldError): Field | undefined {
+  const [first] = path.split(/[.[]/);
+  return fields.find((field) => field === first);
+}
+
+/** What is wrong with a field: of a list, with the entry that is meant. */
+function textFor(problem: ApiProblem | undefined, field: Field, values: Values): string {
+  if (problem?.kind === 'exists' && field === 'name') return problem.message;
+  const errors = (problem?.errors ?? []).filter((error) => fieldOf(error) === field);
+  return errors
+    .map(({ path, message }) => {
+      const index = /\[(\d+)\]/.exec(path)?.[1];
+      const list = values[field];
+      const entry = index === undefined || typeof list === 'string' ? '' : list[Number(index)];
+      return entry === undefined || entry === '' ? message : `${entry}: ${message}`;
+    })
+    .join('; ');
+}
+
+function save(body: object, server: Server | undefined): Promise<{ applied: Applied }> {
+  if (server === undefined) return request('POST', '/v1/servers', { body });
+  const path = at`/v1/servers/${server.name}`;
+  return request('PUT', path, { body, ifMatch: server.revision });
+}
+
+function Form({ server: before, onClose }: Omit<ServerFormProps, 'opened'>): ReactNode {
+  // As it was when the form was opened: the page reads it again meanwhile, and what is typed belongs to this one.
+  const [server] = useState(before);
+  const [values, setValues] = useState(() => valuesOf(server));
+  const [, navigate] = useLocation();
+  const change = useChange((body: object) => save(body, server));
+  const problem = change.error === null ? undefined : asProblem(change.error);
+  const set = (more: Partial<Values>): void => setValues({ ...values, ...more });
+  const submit = async (event: SubmitEvent): Promise<void> => {
+    event.preventDefault();
+    try {
+      const { applied } = await change.mutateAsync(bodyOf(values));
+      const name = values.name.trim();
+      noteApplied(`${name} was ${server === undefined ? 'added' : 'saved'}`, applied);
+      onClose();
+      if (server === undefined) navigate(`/servers/${encodeURIComponent(name)}`);
+    } catch {
+      // It is told in the form.
+    }
+  };
+  return (
+    <form onSubmit={submit} noValidate>
+      <Stack>
+        {problem !== undefined && problem.kind !== 'exists' && (
+          <ProblemSummary
+            error={problem}
+            errors={problem.errors.filter((error) => fieldOf(error) === undefined)}
+          />
+        )}
+        <Fields values={values} set={set} isNew={server === undefined} problem={problem} />
+        <Group justify="flex-end">
+          <Button variant="default" onClick={onClose}>
+            Cancel
+          </Button>
+          <Button type="submit" loading={change.isPending}>
+            {server === undefined ? 'Add Server' : 'Save'}
+          </Button>
+        </Group>
+      </Stack>
+    </form>
+  );
+}
+
+interface FieldsProps {
+  readonly values: Values;
+  readonly set: (more: Partial<Values>) => void;
+  readonly isNew: boolean;
+  readonly problem: ApiProblem | undefined;
+}
+
+function Fields({ values, set, isNew, problem }: FieldsProps): ReactNode {
+  const templates = useTemplates();
+  const errorOf = (field: Field): string => textFor(problem, field, values);
+  return (
+    <>
+      {isNew && (
+        <TextInput
+          label="Name"
+          data-autofocus
+          value={values.name}
+          onChange={({ currentTarget }) => set({ name: currentTarget.value })}
+          error={errorOf('name')}
+        />
+      )}
+      <TagsInput
+        label="Addresses"
+        description="IPv4 addresses or blocks, each ended with Enter, a blank or a comma."
+        placeholder={values.addresses.length === 0 ? '10.0.0.2' : ''}
+        value={[...values.addresses]}
+        onChange={(addresses) => set({ addresses })}
+        splitChars={[',', ' ', ';']}
+        acceptValueOnBlur
+        error={errorOf('addresses')}
+      />
+      <MultiSelect
+        label="Firewalls"
+        description="The server gets the rules of all of them. Without one, everything is dropped."
+        data={(templates.data?.templates ?? []).map(({ name }) => name)}
+        value={[...values.templates]}
+        onChange={(names) => set({ templates: names })}
+        searchable
+        nothingFoundMessage="No firewall is called so"
+        error={errorOf('templates')}
+      />
+      <TextInput
+        label="Region"
+        value={values.region}
+        onChange={({ currentTarget }) => set({ region: currentTarget.value })}
+        error={errorOf('region')}
+      />
+      <TagsInput
+        label="Labels"
+        placeholder={values.labels.length === 0 ? 'environment=production' : ''}
+        value={[...values.labels]}
+        onChange={(labels) => set({ labels })}
+        splitChars={[',', ' ', ';']}
+        acceptValueOnBlur
+        error={errorOf('labels')}
+      />
+    </>
+  );
+}

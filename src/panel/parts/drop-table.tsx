@@ -1,0 +1,115 @@
+/** Dropped packets, newest first: why, from where to where, and what can be done about it. */
+import { Anchor, Button, Group, Table, Text, VisuallyHidden } from '@mantine/core';
+import { IconShieldPlus } from '@tabler/icons-react';
+import type { ReactNode } from 'react';
+import { Link } from 'wouter';
+import { query } from '../data/client.ts';
+import { keyOf } from '../data/use-drops.ts';
+import type { Drop } from '../data/types.ts';
+import { canBeAllowed, questionOf } from './allowing-rule.ts';
+import { formatClock, formatTime } from './format.ts';
+import './live.css';
+import { destinationWords, protocolWords, sourceWords } from './packet-words.ts';
+import { ServerLink } from './server-link.tsx';
+
+export interface DropTableProps {
+  readonly drops: readonly Drop[];
+  readonly label: string;
+  /** Absent: there is no such button. */
+  readonly onAllow?: ((drop: Drop) => void) | undefined;
+}
+
+export function DropTable({ drops, label, onAllow }: DropTableProps): ReactNode {
+  return (
+    <Table className="data-table" verticalSpacing="xs" aria-label={label}>
+      <Table.Thead>
+        <Table.Tr>
+          <Table.Th>Time</Table.Th>
+          <Table.Th>Reason</Table.Th>
+          <Table.Th>Packet</Table.Th>
+          <Table.Th>Source</Table.Th>
+          <Table.Th>Destination</Table.Th>
+          <Table.Th>
+            <VisuallyHidden>Actions</VisuallyHidden>
+          </Table.Th>
+        </Table.Tr>
+      </Table.Thead>
+      <Table.Tbody>
+        {drops.map((drop) => (
+          <Row key={keyOf(drop)} drop={drop} onAllow={onAllow} />
+        ))}
+      </Table.Tbody>
+    </Table>
+  );
+}
+
+function Row({ drop, onAllow }: { readonly drop: Drop } & Pick<DropTableProps, 'onAllow'>) {
+  const { at, reason, bytes, sourceServer, destinationServer } = drop;
+  return (
+    <Table.Tr>
+      <Table.Td data-label="Time" className="nowrap">
+        <time dateTime={at} title={formatTime(at)}>
+          {formatClock(at)}
+        </time>
+      </Table.Td>
+      <Table.Td data-label="Reason" className="mono nowrap">
+        {reason}
+      </Table.Td>
+      <Table.Td data-label="Packet" className="nowrap" title={`${bytes} bytes`}>
+        {protocolWords(drop)}
+      </Table.Td>
+      <Table.Td data-label="Source">
+        <End words={sourceWords(drop)} server={sourceServer} />
+      </Table.Td>
+      <Table.Td data-label="Destination">
+        <End words={destinationWords(drop)} server={destinationServer} />
+      </Table.Td>
+      <Table.Td data-label="">
+        <Actions drop={drop} onAllow={onAllow} />
+      </Table.Td>
+    </Table.Tr>
+  );
+}
+
+function End({ words, server }: { readonly words: string; readonly server: string | undefined }) {
+  return (
+    <div>
+      <span className="mono address">{words}</span>
+      {server !== undefined && (
+        <Text span size="xs" c="dimmed" ml={6}>
+          <ServerLink name={server} />
+        </Text>
+      )}
+    </div>
+  );
+}
+
+function Actions({ drop, onAllow }: { readonly drop: Drop } & Pick<DropTableProps, 'onAllow'>) {
+  const question = questionOf(drop);
+  const what = `${protocolWords(drop)} from ${sourceWords(drop)} to ${destinationWords(drop)}`;
+  return (
+    <Group gap="sm" justify="flex-end" wrap="nowrap">
+      {question !== undefined && (
+        <Anchor
+          component={Link}
+          href={`/explain${query({ ...question })}`}
+          size="sm"
+          aria-label={`Explain ${what}`}
+        >
+          Explain
+        </Anchor>
+      )}
+      {onAllow !== undefined && canBeAllowed(drop) && (
+        <Button
+          size="compact-sm"
+          variant="light"
+          leftSection={<IconShieldPlus size={14} aria-hidden />}
+          onClick={() => onAllow(drop)}
+          aria-label={`Allow this: ${what}`}
+        >
+          Allow this
+        </Button>
+      )}
+    </Group>
+  );
+}
