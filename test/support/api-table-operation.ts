@@ -113,8 +113,8 @@ export const operationTable: Record<string, Row> = {
     ],
   },
   'GET /v1/users/{name}': {
-    access: 'owner',
-    url: '/v1/users/member',
+    access: 'anyone',
+    url: '/v1/users/SELF',
     wrong: [{ url: '/v1/users/nope', ...gone }],
   },
   'DELETE /v1/users/{name}': {

@@ -132,7 +132,7 @@ describe('a session', () => {
   });
 });
 
-it('nobody changes what is others’, but an owner', async () => {
+it('nobody sees or changes what is others’, but an owner', async () => {
   const cookie = await session('member');
   const headers = { ...own, cookie };
   const body = { password: 'another horse', current: password };
@@ -140,8 +140,11 @@ it('nobody changes what is others’, but an owner', async () => {
   expect(refused.problem).toBe('forbidden');
   const tokens = await send('POST /v1/users/owner/tokens', { body: { name: 'mine' }, headers });
   expect(tokens.problem).toBe('forbidden');
+  expect((await send('GET /v1/users/owner', { headers })).problem).toBe('forbidden');
+  expect((await send('GET /v1/users/bob', { headers })).json).toMatchObject({ role: 'member' });
   const { records } = await lab.store.audit.query({ actor: 'bob', result: 'denied' });
   expect(records.map(({ target }) => target![0])).toEqual([
+    'GET /v1/users/owner',
     'POST /v1/users/owner/tokens',
     'PUT /v1/users/owner/password',
   ]);

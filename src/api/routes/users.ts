@@ -29,6 +29,7 @@ export function userRoutes(app: Api, context: ApiContext, options: UserRouteOpti
   listRoutes(app, context);
   changeRoutes(app, context);
   ownRoutes(app, context, options);
+  tokenRoutes(app, context, options);
 }
 
 function listRoutes(app: Api, { store }: ApiContext): void {
@@ -44,24 +45,6 @@ function listRoutes(app: Api, { store }: ApiContext): void {
     async () => {
       const { users, problems } = await store.users.list();
       return { users, problems: problems.map(formatProblem) };
-    },
-  );
-
-  app.get(
-    '/users/:name',
-    {
-      schema: {
-        tags,
-        summary: 'Show a user',
-        params: schemas.nameParams,
-        response: { 200: schemas.user, ...schemas.problems },
-      },
-    },
-    async (request) => {
-      const { name } = request.params;
-      const found = (await store.users.list()).users.find((each) => each.name === name);
-      if (found === undefined) throw notFound('user', name);
-      return found;
     },
   );
 }
@@ -127,12 +110,25 @@ function changeRoutes(app: Api, { store }: ApiContext): void {
 function ownRoutes(app: Api, context: ApiContext, options: UserRouteOptions): void {
   const { users } = context.store;
   const { gate } = options;
-  /** @throws HttpProblem `forbidden` for who is neither an owner nor that user */
-  const requireOwn = async (request: Request, name: string): Promise<void> => {
-    const { actor, role } = identityOf(request);
-    if (role === 'owner' || isOwn(request, name)) return;
-    throw await gate.deny(request, `${actor.name} may not change ${name}`);
-  };
+  app.get(
+    '/users/:name',
+    {
+      config: { access: 'anyone' },
+      schema: {
+        tags,
+        summary: 'Show a user: owners any, everybody himself',
+        params: schemas.nameParams,
+        response: { 200: schemas.user, ...schemas.problems },
+      },
+    },
+    async (request) => {
+      const { name } = request.params;
+      await requireOwn(gate, request, name);
+      const found = (await context.store.users.list()).users.find((each) => each.name === name);
+      if (found === undefined) throw notFound('user', name);
+      return found;
+    },
+  );
 
   app.put(
     '/users/:name/password',
@@ -152,7 +148,7 @@ function ownRoutes(app: Api, context: ApiContext, options: UserRouteOptions): vo
     },
     async (request) => {
       const { name } = request.params;
-      await requireOwn(request, name);
+      await requireOwn(gate, request, name);
       if (isOwn(request, name)) await requireCurrent(context, options, request, name);
       const { actor } = identityOf(request);
       const user = await told(users.setPassword(actor, name, request.body.password));
@@ -160,7 +156,11 @@ function ownRoutes(app: Api, context: ApiContext, options: UserRouteOptions): vo
       return user;
     },
   );
+}
 
+function tokenRoutes(app: Api, context: ApiContext, options: UserRouteOptions): void {
+  const { users } = context.store;
+  const { gate } = options;
   app.post(
     '/users/:name/tokens',
     {
@@ -175,7 +175,7 @@ function ownRoutes(app: Api, context: ApiContext, options: UserRouteOptions): vo
     },
     async (request, reply) => {
       const { params, body } = request;
-      await requireOwn(request, params.name);
+      await requireOwn(gate, request, params.name);
       const { actor } = identityOf(request);
       const { token } = await told(users.createToken(actor, params.name, body.name));
       await renewAfter(context, options, request, params.name);
@@ -196,12 +196,19 @@ function ownRoutes(app: Api, context: ApiContext, options: UserRouteOptions): vo
     },
     async (request, reply) => {
       const { name, token } = request.params;
-      await requireOwn(request, name);
+      await requireOwn(gate, request, name);
       await told(users.revokeToken(identityOf(request).actor, name, token));
       await renewAfter(context, options, request, name);
       return reply.code(204).send(null);
     },
   );
+}
+
+/** @throws HttpProblem `forbidden` for who is neither an owner nor that user */
+async function requireOwn(gate: Gate, request: Request, name: string): Promise<void> {
+  const { actor, role } = identityOf(request);
+  if (role === 'owner' || isOwn(request, name)) return;
+  throw await gate.deny(request, `${actor.name} may neither see nor change ${name}`);
 }
 
 /** Who comes over the socket is no user, whatever he calls himself. */
