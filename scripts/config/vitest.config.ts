@@ -60,8 +60,8 @@ export default defineConfig({
         test: {
           name: 'netns-2-queues',
           include: ['test/netns/**/*.test.ts'],
-          // What rules mean has nothing to do with queues either.
-          exclude: [...commands, 'test/netns/rules.test.ts'],
+          // What rules mean, and what a process leaves that dies, has nothing to do with queues either.
+          exclude: [...commands, 'test/netns/rules.test.ts', 'test/netns/fails-closed.test.ts'],
           fileParallelism: false,
           env: { TUNWALL_TEST_QUEUES: '2' },
           ...scenarios,
@@ -72,8 +72,8 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
-          // Each file has a browser.
-          fileParallelism: false,
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
           ...scenarios,
         },
       },

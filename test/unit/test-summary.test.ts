@@ -52,9 +52,8 @@ test('sums over all runs', () => {
     'unit.json': report(['passed', 'passed', 'pending']),
     'netns.json': report(['passed', 'todo']),
     'netns-2-queues.json': report(['passed', 'pending']),
-    'e2e.json': report(['passed']),
   });
-  expect(summarize()).toEqual({ code: 0, lines: ['5 passed, 0 failed, 3 skipped'] });
+  expect(summarize()).toEqual({ code: 0, lines: ['4 passed, 0 failed, 3 skipped'] });
 });
 
 test('names the tests that failed', () => {
@@ -62,7 +61,6 @@ test('names the tests that failed', () => {
     'unit.json': report(['passed', 'failed']),
     'netns.json': report(['failed']),
     'netns-2-queues.json': report(['failed']),
-    'e2e.json': report(['failed']),
   });
   expect(summarize()).toEqual({
     code: 1,
@@ -70,8 +68,7 @@ test('names the tests that failed', () => {
       'failed: test/0.test.ts (unit): a failed test',
       'failed: test/0.test.ts (netns): a failed test',
       'failed: test/0.test.ts (netns-2-queues): a failed test',
-      'failed: test/0.test.ts (e2e): a failed test',
-      '1 passed, 4 failed, 0 skipped',
+      '1 passed, 3 failed, 0 skipped',
     ],
   });
 });
@@ -83,14 +80,12 @@ test.each<[what: string, files: Record<string, unknown>, line: RegExp]>([
   ['a check that is no test', { 'unit.failed': '' }, /^failed: scripts\/check/],
   ['a second run without a report', { 'netns-2-queues.json': undefined }, /report netns-2-queues/],
   ['an error outside of tests', { 'netns.failed': '' }, /^failed: the tests in .* \(netns\)/],
-  ['a panel without a report', { 'e2e.json': undefined }, /report e2e/],
   ['and in the second run', { 'netns-2-queues.failed': '' }, /^failed: .* \(netns-2-queues\)/],
 ])('%s counts as one failed test', (_, files, line) => {
   const all = {
     'unit.json': report(['passed']),
     'netns.json': report(['passed']),
     'netns-2-queues.json': report(['passed']),
-    'e2e.json': report(['passed']),
     ...files,
   };
   for (const [name, content] of Object.entries(all)) {
@@ -99,7 +94,7 @@ test.each<[what: string, files: Record<string, unknown>, line: RegExp]>([
   }
   const { code, lines } = summarize();
   expect(lines[0]).toMatch(line);
-  expect(lines.at(-1)).toMatch(/^[34] passed, 1 failed, 0 skipped$/);
+  expect(lines.at(-1)).toMatch(/^[23] passed, 1 failed, 0 skipped$/);
   expect(code).toBe(1);
 });
 
@@ -108,10 +103,9 @@ test('a failed test explains that its run failed', () => {
     'unit.json': report(['failed']),
     'netns.json': report(['passed']),
     'netns-2-queues.json': report(['passed']),
-    'e2e.json': report(['passed']),
     'unit.failed': '',
   });
-  expect(summarize().lines.at(-1)).toBe('3 passed, 1 failed, 0 skipped');
+  expect(summarize().lines.at(-1)).toBe('2 passed, 1 failed, 0 skipped');
 });
 
 test('names what could not run, and why', () => {
