@@ -19,15 +19,21 @@ const ServerPage = lazy(() => import('../pages/servers/server-page.tsx'));
 const LivePage = lazy(() => import('../pages/live/live-page.tsx'));
 const ExplainPage = lazy(() => import('../pages/explain/explain-page.tsx'));
 const AuditPage = lazy(() => import('../pages/audit/audit-page.tsx'));
+const AccountPage = lazy(() => import('../pages/users/account-page.tsx'));
 const UsersPage = lazy(() => import('../pages/users/users-page.tsx'));
 
 export function Pages(): ReactNode {
   const { may } = useSession().session;
-  if (!may.view) return <NotAvailable />;
   return (
     <PageErrors>
       <Suspense fallback={<Loading />}>
         <Switch>
+          <Route path="/account" component={AccountPage} />
+          {!may.view && (
+            <Route>
+              <NotAvailable />
+            </Route>
+          )}
           <Route path="/">
             <Redirect to="/firewalls" replace />
           </Route>

@@ -1,7 +1,8 @@
 /** Who is logged in, as what, and out again. */
 import { Button, Menu, Text } from '@mantine/core';
-import { IconLogout, IconUser } from '@tabler/icons-react';
+import { IconKey, IconLogout, IconUser } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
+import { Link } from 'wouter';
 import type { Session } from '../data/types.ts';
 import { useSession } from './session.ts';
 
@@ -32,6 +33,9 @@ export function UserMenu(): ReactNode {
         <Menu.Label>
           {session.name}: {roleWords[session.role]}
         </Menu.Label>
+        <Menu.Item component={Link} href="/account" leftSection={<IconKey size={16} aria-hidden />}>
+          Password and tokens
+        </Menu.Item>
         <Menu.Item leftSection={<IconLogout size={16} aria-hidden />} onClick={logOut}>
           Log out
         </Menu.Item>

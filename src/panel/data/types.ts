@@ -8,7 +8,6 @@ export type Applied = Static<typeof schemas.applied>;
 export type Template = Static<typeof schemas.template>;
 export type TemplateList = Static<typeof schemas.templateList>;
 export type TemplateSummary = TemplateList['templates'][number];
-export type ChangedTemplate = Static<typeof schemas.changedTemplate>;
 export type Preset = Static<typeof schemas.preset>;
 export type PresetList = Static<typeof schemas.presetList>;
 export type Version = Static<typeof schemas.version>;
@@ -29,7 +28,6 @@ export type Status = Static<typeof live.status>;
 export type Flow = Static<typeof live.flow>;
 export type FlowPage = Static<typeof live.flowPage>;
 export type Drop = Static<typeof live.drop>;
-export type DropList = Static<typeof live.dropList>;
 export type Explanation = Static<typeof live.explanation>;
 
 export type Direction = 'inbound' | 'outbound';

@@ -1,34 +1,174 @@
-/** Who did what. */
-import { Table } from '@mantine/core';
+/** Who did what, newest first: changes, logins and refusals. The filter is in the page's address, so that it can be passed on. */
+import { Badge, Button, Group, Select, Stack, Table, Text, TextInput } from '@mantine/core';
+import { useDebouncedCallback } from '@mantine/hooks';
+import { useState } from 'react';
 import type { ReactNode } from 'react';
+import { useSearchParams } from 'wouter';
 import { useAudit } from '../../data/queries.ts';
+import type { AuditPage as Records } from '../../data/types.ts';
 import { Ago } from '../../parts/ago.tsx';
 import { Page } from '../../parts/page.tsx';
-import { Loaded } from '../../parts/states.tsx';
+import { Empty, Loaded } from '../../parts/states.tsx';
+
+const results = [
+  { value: 'ok', label: 'Done' },
+  { value: 'denied', label: 'Denied' },
+  { value: 'refused', label: 'Refused' },
+  { value: 'failed', label: 'Failed' },
+];
+const colors: Readonly<Record<string, string>> = {
+  ok: 'teal',
+  denied: 'red',
+  refused: 'yellow',
+  failed: 'red',
+};
+const actions = ['template', 'server', 'user', 'token', 'login', 'logout', 'request'];
+const pageSize = 50;
+
+const keys = ['actor', 'action', 'result'] as const;
+type Filter = Partial<Record<(typeof keys)[number], string>>;
 
 export default function AuditPage(): ReactNode {
-  const audit = useAudit({});
+  const [search, setSearch] = useSearchParams();
+  const filter: Filter = Object.fromEntries(
+    keys.flatMap((key) => {
+      const value = search.get(key) ?? '';
+      return value === '' ? [] : [[key, value]];
+    }),
+  );
+  const set = (more: Readonly<Record<string, string>>): void => {
+    const next = Object.entries({ ...filter, ...more }).filter(([, value]) => value !== '');
+    setSearch(Object.fromEntries(next), { replace: true });
+  };
   return (
-    <Page title="Audit">
-      <Loaded query={audit}>
-        {({ records }) => (
-          <Table>
-            <Table.Tbody>
-              {records.map(({ id, at, actor, action, result, summary }) => (
-                <Table.Tr key={id}>
-                  <Table.Td>
-                    <Ago at={at} />
-                  </Table.Td>
-                  <Table.Td>{actor.name}</Table.Td>
-                  <Table.Td>{action}</Table.Td>
-                  <Table.Td>{result}</Table.Td>
-                  <Table.Td>{summary}</Table.Td>
-                </Table.Tr>
-              ))}
-            </Table.Tbody>
-          </Table>
-        )}
-      </Loaded>
+    <Page
+      title="Audit"
+      about="Changes, logins and refusals, newest first. Nothing is ever removed by hand."
+    >
+      <Stack gap="sm">
+        <FilterForm filter={filter} onChange={set} />
+        <AuditRecords key={JSON.stringify(filter)} filter={filter} />
+      </Stack>
     </Page>
+  );
+}
+
+interface FilterFormProps {
+  readonly filter: Filter;
+  readonly onChange: (more: Readonly<Record<string, string>>) => void;
+}
+
+function FilterForm({ filter, onChange }: FilterFormProps): ReactNode {
+  const [actor, setActor] = useState(filter.actor ?? '');
+  const apply = useDebouncedCallback((name: string) => onChange({ actor: name.trim() }), 400);
+  return (
+    <Group gap="sm" align="end">
+      <TextInput
+        label="Who"
+        placeholder="Anybody"
+        value={actor}
+        onChange={({ currentTarget }) => {
+          setActor(currentTarget.value);
+          apply(currentTarget.value);
+        }}
+        w={180}
+      />
+      <Select
+        label="What"
+        placeholder="Everything"
+        data={actions}
+        value={filter.action ?? null}
+        onChange={(action) => onChange({ action: action ?? '' })}
+        clearable
+        clearButtonProps={{ 'aria-label': 'Everything' }}
+        w={160}
+      />
+      <Select
+        label="Result"
+        placeholder="Any"
+        data={results}
+        value={filter.result ?? null}
+        onChange={(result) => onChange({ result: result ?? '' })}
+        clearable
+        clearButtonProps={{ 'aria-label': 'Any result' }}
+        w={140}
+      />
+    </Group>
+  );
+}
+
+function AuditRecords({ filter }: { readonly filter: Filter }): ReactNode {
+  /** Where each page begins; the last one is shown. */
+  const [pages, setPages] = useState<readonly string[]>([]);
+  const before = pages.at(-1);
+  const audit = useAudit({
+    ...filter,
+    limit: String(pageSize),
+    ...(before !== undefined && { before }),
+  });
+  return (
+    <Loaded query={audit}>
+      {({ records, next }) =>
+        records.length === 0 ? (
+          <Empty title="Nothing like that was done">Change the filter to see more.</Empty>
+        ) : (
+          <>
+            <AuditTable records={records} />
+            <Group justify="flex-end">
+              {pages.length > 0 && (
+                <Button variant="default" onClick={() => setPages(pages.slice(0, -1))}>
+                  Newer
+                </Button>
+              )}
+              {next !== undefined && (
+                <Button variant="default" onClick={() => setPages([...pages, next])}>
+                  Older
+                </Button>
+              )}
+            </Group>
+          </>
+        )
+      }
+    </Loaded>
+  );
+}
+
+function AuditTable({ records }: Pick<Records, 'records'>): ReactNode {
+  return (
+    <Table.ScrollContainer minWidth={720}>
+      <Table verticalSpacing="xs" aria-label="Audit log">
+        <Table.Thead>
+          <Table.Tr>
+            <Table.Th>When</Table.Th>
+            <Table.Th>Who</Table.Th>
+            <Table.Th>What</Table.Th>
+            <Table.Th>Result</Table.Th>
+            <Table.Th>In words</Table.Th>
+          </Table.Tr>
+        </Table.Thead>
+        <Table.Tbody>
+          {records.map(({ id, at, actor, action, result, target = [], summary }) => (
+            <Table.Tr key={id}>
+              <Table.Td>
+                <Ago at={at} />
+              </Table.Td>
+              <Table.Td>
+                {actor.name}
+                <Text span size="xs" c="dimmed" display="block">
+                  {[actor.via, actor.token, actor.address].filter(Boolean).join(', ')}
+                </Text>
+              </Table.Td>
+              <Table.Td className="mono">{action}</Table.Td>
+              <Table.Td>
+                <Badge variant="light" color={colors[result] ?? 'gray'} tt="none">
+                  {results.find(({ value }) => value === result)?.label ?? result}
+                </Badge>
+              </Table.Td>
+              <Table.Td>{summary ?? target.join(', ')}</Table.Td>
+            </Table.Tr>
+          ))}
+        </Table.Tbody>
+      </Table>
+    </Table.ScrollContainer>
   );
 }

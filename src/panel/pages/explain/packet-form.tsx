@@ -38,8 +38,7 @@ function given(values: Asked): Asked {
 }
 
 export function FlowForm({ asked, problem, isBusy, onAsk }: PacketFormProps): ReactNode {
-  const { hex: _, ...fields } = asked;
-  const [values, setValues] = useState<Asked>({ protocol: 'tcp', ...fields });
+  const [values, setValues] = useState<Asked>({ protocol: 'tcp', ...asked, hex: '' });
   const submit = (event: SubmitEvent): void => {
     event.preventDefault();
     onAsk(given(values));

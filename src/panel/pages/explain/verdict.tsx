@@ -11,7 +11,12 @@ import {
 import type { ReactNode } from 'react';
 import type { Explanation, Flow } from '../../data/types.ts';
 import { count, formatBytes, formatDuration } from '../../parts/format.ts';
-import { destinationWords, endWords, protocolWords, sourceWords } from '../../parts/packet-words.ts';
+import {
+  destinationWords,
+  endWords,
+  protocolWords,
+  sourceWords,
+} from '../../parts/packet-words.ts';
 import { FirewallLink, ServerLink } from '../../parts/server-link.tsx';
 
 type Side = Explanation['sides'][number];
@@ -41,8 +46,7 @@ export function Verdict({ explanation }: { readonly explanation: Explanation }):
           {title}
         </Title>
         <Text size="sm" mt={4}>
-          {sentence(message)}{' '}
-          {verdict !== 'pass' && <span className="mono">({reason})</span>}
+          {sentence(message)} {verdict !== 'pass' && <span className="mono">({reason})</span>}
         </Text>
         <Text size="xs" mt={4}>
           {deciders[decidedBy]} Epoch {epoch}.
