@@ -19,7 +19,8 @@ export function App({ nonce }: { readonly nonce: string }): ReactNode {
       defaultColorScheme="auto"
       getStyleNonce={() => nonce}
     >
-      <Notifications position="bottom-right" />
+      {/* Not at the bottom, where Save is. */}
+      <Notifications position="top-center" />
       <QueryClientProvider client={client}>
         <SessionGate>
           <Shell>

@@ -4,7 +4,7 @@
  */
 import { Center, Container, Loader, Modal, VisuallyHidden } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
-import { useEffect, useMemo, useState } from 'react';
+import { useEffect, useEffectEvent, useMemo, useState } from 'react';
 import type { ReactNode } from 'react';
 import { isKind } from '../data/api-problem.ts';
 import { get, onUnauthenticated, request } from '../data/client.ts';
@@ -28,6 +28,7 @@ export function SessionGate({ children }: { readonly children: ReactNode }): Rea
     refetchInterval: ({ state }) => (isKind(state.error, 'unreachable') ? 3000 : false),
   });
   useEffect(() => onUnauthenticated(() => setEnded(true)), []);
+  useEscapeGuard(hasEnded);
 
   const begin = (session: Session): void => {
     client.setQueryData(keys.session, session);
@@ -61,6 +62,21 @@ export function SessionGate({ children }: { readonly children: ReactNode }): Rea
       <Failed error={error} onRetry={() => void refetch()} />
     </Container>
   );
+}
+
+/**
+ * Dialogs listen for Escape on the window, those under the login too: a review that somebody was about to save would close. The
+ * gate is there before any page, so its listener is the first.
+ */
+function useEscapeGuard(isOn: boolean): void {
+  const guard = useEffectEvent((event: KeyboardEvent): void => {
+    if (isOn && event.key === 'Escape') event.stopImmediatePropagation();
+  });
+  useEffect(() => {
+    const listen = (event: KeyboardEvent): void => guard(event);
+    window.addEventListener('keydown', listen, true);
+    return () => window.removeEventListener('keydown', listen, true);
+  }, []);
 }
 
 function Starting(): ReactNode {
