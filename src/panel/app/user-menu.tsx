@@ -18,11 +18,7 @@ export function UserMenu(): ReactNode {
   return (
     <Menu position="bottom-end">
       <Menu.Target>
-        <Button
-          variant="default"
-          leftSection={<IconUser size={16} aria-hidden />}
-          aria-label={`${session.name}, ${roleWords[session.role]}`}
-        >
+        <Button variant="default" leftSection={<IconUser size={16} aria-hidden />}>
           {session.name}
           <Text span c="dimmed" size="sm" ml={6} visibleFrom="sm">
             {roleWords[session.role]}

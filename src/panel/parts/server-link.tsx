@@ -1,11 +1,16 @@
-/** Names that lead to their page. */
+/** Names that lead to their page. Underlined, so that they can be told from the text around them without colours. */
 import { Anchor } from '@mantine/core';
 import type { ReactNode } from 'react';
 import { Link } from 'wouter';
 
 export function ServerLink({ name }: { readonly name: string }): ReactNode {
   return (
-    <Anchor component={Link} href={`/servers/${encodeURIComponent(name)}`} inherit>
+    <Anchor
+      component={Link}
+      href={`/servers/${encodeURIComponent(name)}`}
+      inherit
+      underline="always"
+    >
       {name}
     </Anchor>
   );
@@ -13,7 +18,12 @@ export function ServerLink({ name }: { readonly name: string }): ReactNode {
 
 export function FirewallLink({ name }: { readonly name: string }): ReactNode {
   return (
-    <Anchor component={Link} href={`/firewalls/${encodeURIComponent(name)}`} inherit>
+    <Anchor
+      component={Link}
+      href={`/firewalls/${encodeURIComponent(name)}`}
+      inherit
+      underline="always"
+    >
       {name}
     </Anchor>
   );

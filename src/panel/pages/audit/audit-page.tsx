@@ -7,6 +7,7 @@ import { useSearchParams } from 'wouter';
 import { useAudit } from '../../data/queries.ts';
 import type { AuditPage as Records } from '../../data/types.ts';
 import { Ago } from '../../parts/ago.tsx';
+import '../../parts/live.css';
 import { Page } from '../../parts/page.tsx';
 import { Empty, Loaded } from '../../parts/states.tsx';
 
@@ -16,12 +17,9 @@ const results = [
   { value: 'refused', label: 'Refused' },
   { value: 'failed', label: 'Failed' },
 ];
-const colors: Readonly<Record<string, string>> = {
-  ok: 'teal',
-  denied: 'red',
-  refused: 'yellow',
-  failed: 'red',
-};
+const good = { variant: 'default' } as const;
+const bad = { variant: 'light', color: 'red' } as const;
+const isBad = (result: string): boolean => result === 'denied' || result === 'failed';
 const actions = ['template', 'server', 'user', 'token', 'login', 'logout', 'request'];
 const pageSize = 50;
 
@@ -135,40 +133,42 @@ function AuditRecords({ filter }: { readonly filter: Filter }): ReactNode {
 
 function AuditTable({ records }: Pick<Records, 'records'>): ReactNode {
   return (
-    <Table.ScrollContainer minWidth={720}>
-      <Table verticalSpacing="xs" aria-label="Audit log">
-        <Table.Thead>
-          <Table.Tr>
-            <Table.Th>When</Table.Th>
-            <Table.Th>Who</Table.Th>
-            <Table.Th>What</Table.Th>
-            <Table.Th>Result</Table.Th>
-            <Table.Th>In words</Table.Th>
-          </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
-          {records.map(({ id, at, actor, action, result, target = [], summary }) => (
-            <Table.Tr key={id}>
-              <Table.Td>
-                <Ago at={at} />
-              </Table.Td>
-              <Table.Td>
+    <Table className="data-table" aria-label="Audit log">
+      <Table.Thead>
+        <Table.Tr>
+          <Table.Th>When</Table.Th>
+          <Table.Th>Who</Table.Th>
+          <Table.Th>What</Table.Th>
+          <Table.Th>Result</Table.Th>
+          <Table.Th>In words</Table.Th>
+        </Table.Tr>
+      </Table.Thead>
+      <Table.Tbody>
+        {records.map(({ id, at, actor, action, result, target = [], summary }) => (
+          <Table.Tr key={id}>
+            <Table.Td data-label="When">
+              <Ago at={at} />
+            </Table.Td>
+            <Table.Td data-label="Who">
+              <div>
                 {actor.name}
                 <Text span size="xs" c="dimmed" display="block">
                   {[actor.via, actor.token, actor.address].filter(Boolean).join(', ')}
                 </Text>
-              </Table.Td>
-              <Table.Td className="mono">{action}</Table.Td>
-              <Table.Td>
-                <Badge variant="light" color={colors[result] ?? 'gray'} tt="none">
-                  {results.find(({ value }) => value === result)?.label ?? result}
-                </Badge>
-              </Table.Td>
-              <Table.Td>{summary ?? target.join(', ')}</Table.Td>
-            </Table.Tr>
-          ))}
-        </Table.Tbody>
-      </Table>
-    </Table.ScrollContainer>
+              </div>
+            </Table.Td>
+            <Table.Td data-label="What" className="mono">
+              {action}
+            </Table.Td>
+            <Table.Td data-label="Result">
+              <Badge {...(isBad(result) ? bad : good)} tt="none">
+                {results.find(({ value }) => value === result)?.label ?? result}
+              </Badge>
+            </Table.Td>
+            <Table.Td data-label="In words">{summary ?? target.join(', ')}</Table.Td>
+          </Table.Tr>
+        ))}
+      </Table.Tbody>
+    </Table>
   );
 }

@@ -9,6 +9,7 @@ import { useChange, useUsers } from '../../data/queries.ts';
 import type { User } from '../../data/types.ts';
 import { ConfirmDialog } from '../../parts/confirm-dialog.tsx';
 import { count } from '../../parts/format.ts';
+import '../../parts/live.css';
 import { Page } from '../../parts/page.tsx';
 import { ProblemSummary } from '../../parts/problem-summary.tsx';
 import { Loaded } from '../../parts/states.tsx';
@@ -52,29 +53,27 @@ function Users({ list }: { readonly list: readonly User[] }): ReactNode {
   return (
     <>
       {role.error !== null && <ProblemSummary error={role.error} />}
-      <Table.ScrollContainer minWidth={640}>
-        <Table verticalSpacing="xs" aria-label="Users">
-          <Table.Thead>
-            <Table.Tr>
-              <Table.Th>Name</Table.Th>
-              <Table.Th>Role</Table.Th>
-              <Table.Th>Logs in with</Table.Th>
-              <Table.Th aria-label="Actions" />
-            </Table.Tr>
-          </Table.Thead>
-          <Table.Tbody>
-            {list.map((each) => (
-              <UserRow
-                key={each.name}
-                user={each}
-                isSelf={each.name === session.name}
-                onRole={(next) => role.mutate({ name: each.name, role: next })}
-                onOpen={(what) => setOpen({ what, name: each.name })}
-              />
-            ))}
-          </Table.Tbody>
-        </Table>
-      </Table.ScrollContainer>
+      <Table className="data-table" aria-label="Users">
+        <Table.Thead>
+          <Table.Tr>
+            <Table.Th>Name</Table.Th>
+            <Table.Th>Role</Table.Th>
+            <Table.Th>Logs in with</Table.Th>
+            <Table.Th aria-label="Actions" />
+          </Table.Tr>
+        </Table.Thead>
+        <Table.Tbody>
+          {list.map((each) => (
+            <UserRow
+              key={each.name}
+              user={each}
+              isSelf={each.name === session.name}
+              onRole={(next) => role.mutate({ name: each.name, role: next })}
+              onOpen={(what) => setOpen({ what, name: each.name })}
+            />
+          ))}
+        </Table.Tbody>
+      </Table>
       <Dialog title={`Password of ${open?.name ?? ''}`} opened={isOpen('password')} onClose={close}>
         {user !== undefined && (
           <PasswordForm name={user.name} isOwn={user.name === session.name} onDone={close} />
@@ -123,16 +122,18 @@ function UserRow({ user, isSelf, onRole, onOpen }: UserRowProps): ReactNode {
   ];
   return (
     <Table.Tr>
-      <Table.Td>
-        {name}
-        {isSelf && (
-          <Text span size="sm" c="dimmed">
-            {' '}
-            (you)
-          </Text>
-        )}
+      <Table.Td data-label="Name">
+        <div>
+          {name}
+          {isSelf && (
+            <Text span size="sm" c="dimmed">
+              {' '}
+              (you)
+            </Text>
+          )}
+        </div>
       </Table.Td>
-      <Table.Td>
+      <Table.Td data-label="Role">
         <Select
           aria-label={`Role of ${name}`}
           data={roleChoices}
@@ -142,8 +143,10 @@ function UserRow({ user, isSelf, onRole, onOpen }: UserRowProps): ReactNode {
           w={170}
         />
       </Table.Td>
-      <Table.Td>{ways.length === 0 ? 'nothing yet' : ways.join(', ')}</Table.Td>
-      <Table.Td>
+      <Table.Td data-label="Logs in with">
+        {ways.length === 0 ? 'nothing yet' : ways.join(', ')}
+      </Table.Td>
+      <Table.Td data-label="">
         <Group gap="xs" justify="flex-end" wrap="nowrap">
           <Button size="xs" variant="default" onClick={() => onOpen('password')}>
             Password

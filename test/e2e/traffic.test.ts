@@ -1,0 +1,169 @@
+/** What the firewall is doing, and who did what: drops and how to allow them, flows, explanations, the audit log, users. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { client, web } from '../netns/support/firewall.ts';
+import { describeProbe, tcp, whatPasses } from '../netns/support/probes.ts';
+import { PanelLab, obstacle } from './support/panel-lab.ts';
+
+describe.skipIf(obstacle !== undefined)('traffic and people', () => {
+  let panel: PanelLab;
+
+  beforeAll(async () => {
+    panel = await PanelLab.create({
+      templates: { web: { inbound: [{ protocol: 'tcp', ports: [80] }] } },
+      servers: [{ name: 'web', addresses: [web], templates: ['web'] }],
+    });
+    await panel.firewall.serve('web', 'tcp:80', 'tcp:8080');
+  });
+  afterAll(async () => {
+    await panel.close();
+  });
+
+  it('a real drop is allowed by the smallest rule, after a review', async () => {
+    const page = await panel.openAs('owner', '/servers/web');
+    const probes = [tcp('client', web, 80), tcp('client', web, 8080)];
+    expect(await whatPasses(panel.firewall, probes)).toEqual([describeProbe(probes[0]!)]);
+    await page.getByRole('tab', { name: 'Recent drops' }).click();
+    await page
+      .getByRole('button', { name: /^Allow this: .*8080/ })
+      .first()
+      .click();
+    await page.getByRole('dialog', { name: 'Allow this' }).getByText(client).first().waitFor();
+    await page
+      .getByRole('dialog', { name: 'Allow this' })
+      .getByRole('button', { name: 'Review' })
+      .click();
+    const review = page.getByRole('dialog', { name: 'Review: allow this' });
+    expect(await review.getByLabel('Difference in the configuration').innerText()).toMatch(
+      /\+ .*8080/,
+    );
+    await review.getByRole('button', { name: /Save/ }).click();
+    await page.getByText('The rule was added').waitFor();
+    expect(await whatPasses(panel.firewall, probes)).toEqual(probes.map(describeProbe));
+    await page.context().close();
+  });
+
+  it('a live flow is killed', async () => {
+    const { lab } = panel.firewall;
+    const talk = lab.spawn('client', [
+      'sh',
+      '-c',
+      `(while sleep 0.2; do echo x; done) | nc ${web} 80`,
+    ]);
+    const page = await panel.openAs('owner', '/servers/web');
+    await page.getByRole('tab', { name: 'Live flows' }).click();
+    await page
+      .getByRole('button', { name: /^Kill the flow/ })
+      .first()
+      .click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Kill the flow' }).click();
+    await page.getByText(/^The flow (was killed|had ended already)$/).waitFor();
+    talk.kill();
+    await page.context().close();
+  });
+
+  it('explains a packet: the rule that allows it, and what of the nearest one does not fit', async () => {
+    const page = await panel.openAs('member', '/explain');
+    await page.getByLabel('Source address').fill(client);
+    await page.getByLabel('Destination address').fill(web);
+    await page.getByLabel('Destination port').fill('80');
+    await page.getByRole('button', { name: 'Explain' }).click();
+    const answer = page.getByRole('region', { name: 'Answer' });
+    await answer.getByText('TCP: 80', { exact: false }).first().waitFor();
+    await answer.locator('[data-verdict=pass]').waitFor();
+    await page.getByLabel('Destination port').fill('81');
+    await page.getByRole('button', { name: 'Explain' }).click();
+    await answer.locator('[data-verdict=drop]').waitFor();
+    await answer.getByRole('table', { name: 'What does not fit' }).getByText('81').waitFor();
+    await page.getByLabel('Source address').fill('nowhere');
+    await page.getByRole('button', { name: 'Explain' }).click();
+    await page
+      .getByText(/nowhere/)
+      .first()
+      .waitFor();
+    await page.context().close();
+  });
+
+  it('the live page goes on by itself after the gateway was restarted', async () => {
+    const page = await panel.openAs('owner', '/live');
+    await page.getByRole('heading', { level: 1, name: 'Live' }).waitFor();
+    await page.evaluate('globalThis.isSame = true');
+    await panel.firewall.stop();
+    await panel.firewall.start();
+    // Sessions are in memory.
+    await page.getByLabel('Password', { exact: true }).waitFor({ timeout: 40_000 });
+    await page.getByLabel('Name', { exact: true }).fill('owner');
+    await page.getByLabel('Password', { exact: true }).fill('a password for tests');
+    await page.getByRole('button', { name: 'Log in' }).click();
+    await whatPasses(panel.firewall, [tcp('client', web, 81)]);
+    await page.getByText(/:81\b/).first().waitFor({ timeout: 20_000 });
+    expect(await page.evaluate('globalThis.isSame')).toBe(true);
+    await page.context().close();
+  });
+
+  it('a user is made with a token that is shown once and is good for the API, and goes again', async () => {
+    const page = await panel.openAs('owner', '/users');
+    await page.getByRole('button', { name: 'Add User' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Add User' });
+    await dialog.getByLabel('Name', { exact: true }).fill('not a name');
+    await dialog.getByLabel('Password', { exact: true }).fill('short');
+    await dialog.getByRole('button', { name: 'Add User' }).click();
+    await dialog.locator('[aria-invalid=true]').first().waitFor();
+    await dialog.getByLabel('Name', { exact: true }).fill('dora');
+    await dialog.getByLabel('Password', { exact: true }).fill('a horse and a battery');
+    await dialog.getByRole('button', { name: 'Add User' }).click();
+    const row = page.getByRole('row', { name: /^dora/ });
+    await row.getByText('a password').waitFor();
+    await row.getByRole('button', { name: 'Tokens' }).click();
+    const tokens = page.getByRole('dialog', { name: 'Tokens of dora' });
+    await tokens.getByLabel('Name of a new token').fill('deploy');
+    await tokens.getByRole('button', { name: 'Make Token' }).click();
+    const token = await tokens.getByLabel('The token').innerText();
+    const { lab } = panel.firewall;
+    const asDora = ['curl', '-s', '-H', `authorization: Bearer ${token.trim()}`];
+    const asked = [...asDora, 'http://127.0.0.1:8740/v1/session'];
+    expect(await lab.mustExec('gateway', asked)).toContain('"name":"dora"');
+    await tokens.getByRole('button', { name: 'Revoke deploy' }).click();
+    await tokens.getByText('No tokens').waitFor();
+    expect(await lab.mustExec('gateway', asked)).toContain('unauthenticated');
+    await tokens.getByRole('button', { name: 'Close' }).click();
+    await row.getByRole('button', { name: 'Destroy' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Destroy' }).click();
+    await row.waitFor({ state: 'detached' });
+    await page.context().close();
+  });
+
+  it('the audit log tells it, and is searched by who, what and result', async () => {
+    const page = await panel.openAs('owner', '/audit');
+    const log = page.getByRole('table', { name: 'Audit log' });
+    await log.getByText('user.destroy').waitFor();
+    await page.getByLabel('Who').fill('nobody-of-that-name');
+    await page.getByText('Nothing like that was done').waitFor();
+    await page.getByLabel('Who').fill('owner');
+    await log.getByText('user.destroy').waitFor();
+    expect(page.url()).toContain('actor=owner');
+    await page.context().close();
+  });
+
+  it('everybody changes his own password, with the one before', async () => {
+    const page = await panel.openAs('billing-admin', '/');
+    await page.getByRole('button', { name: /Billing Admin/ }).click();
+    await page.getByRole('menuitem', { name: 'Password and tokens' }).click();
+    await page.getByLabel('Password until now').fill('wrong');
+    await page.getByLabel('New password').fill('another horse, another battery');
+    await page.getByRole('button', { name: 'Set Password' }).click();
+    await page
+      .getByText(/wrong|not the password/i)
+      .first()
+      .waitFor();
+    await page.getByLabel('Password until now').fill('a password for tests');
+    await page.getByRole('button', { name: 'Set Password' }).click();
+    await page.getByText('The password was changed').waitFor();
+    await page.context().close();
+  });
+
+  it('no page has complained', async () => {
+    await sleep(100);
+    expect(panel.complaints).toEqual([]);
+  });
+});
