@@ -1,6 +1,6 @@
 /** What the firewall is doing, and who did what: drops and how to allow them, flows, explanations, the audit log, users. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { client, web } from '../netns/support/firewall.ts';
 import { describeProbe, tcp, whatPasses } from '../netns/support/probes.ts';
 import { PanelLab, obstacle } from './support/panel-lab.ts';
@@ -10,10 +10,17 @@ describe.skipIf(obstacle !== undefined)('traffic and people', () => {
 
   beforeAll(async () => {
     panel = await PanelLab.create({
-      templates: { web: { inbound: [{ protocol: 'tcp', ports: [80] }] } },
+      templates: {
+        web: {
+          inbound: [
+            { protocol: 'tcp', ports: [80] },
+            { protocol: 'udp', ports: [53] },
+          ],
+        },
+      },
       servers: [{ name: 'web', addresses: [web], templates: ['web'] }],
     });
-    await panel.firewall.serve('web', 'tcp:80', 'tcp:8080');
+    await panel.firewall.serve('web', 'tcp:80', 'tcp:8080', 'udp:53');
   });
   afterAll(async () => {
     await panel.close();
@@ -35,7 +42,7 @@ describe.skipIf(obstacle !== undefined)('traffic and people', () => {
       .click();
     const review = page.getByRole('dialog', { name: 'Review: allow this' });
     expect(await review.getByLabel('Difference in the configuration').innerText()).toMatch(
-      /\+ .*8080/,
+      new RegExp(`\\+ .*8080.*${client.replaceAll('.', '\\.')}`),
     );
     await review.getByRole('button', { name: /Save/ }).click();
     await page.getByText('The rule was added').waitFor();
@@ -43,21 +50,29 @@ describe.skipIf(obstacle !== undefined)('traffic and people', () => {
     await page.context().close();
   });
 
-  it('a live flow is killed', async () => {
+  it('a live flow is killed: what it carries begins another one', async () => {
     const { lab } = panel.firewall;
-    const talk = lab.spawn('client', [
-      'sh',
-      '-c',
-      `(while sleep 0.2; do echo x; done) | nc ${web} 80`,
-    ]);
+    const flowId = async (): Promise<string | undefined> => {
+      const page = (await panel.ask('GET', '/v1/flows?protocol=udp')) as {
+        flows: { id: string }[];
+      };
+      return page.flows[0]?.id;
+    };
+    const script = `(while sleep 0.2; do echo x; done) | nc -u ${web} 53`;
+    const talk = lab.spawn('client', ['sh', '-c', script]);
     const page = await panel.openAs('owner', '/servers/web');
     await page.getByRole('tab', { name: 'Live flows' }).click();
-    await page
-      .getByRole('button', { name: /^Kill the flow/ })
-      .first()
-      .click();
+    await page.getByRole('textbox', { name: 'Protocol' }).click();
+    await page.getByRole('option', { name: 'UDP' }).click();
+    await page.getByText('1 live flow', { exact: true }).waitFor();
+    const before = await flowId();
+    await page.getByRole('button', { name: /^Kill the flow from .*:53$/ }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Kill the flow' }).click();
-    await page.getByText(/^The flow (was killed|had ended already)$/).waitFor();
+    await page.getByText('The flow was killed').waitFor();
+    await vi.waitUntil(async () => ![before, undefined].includes(await flowId()), {
+      timeout: 10_000,
+      interval: 200,
+    });
     talk.kill();
     await page.context().close();
   });

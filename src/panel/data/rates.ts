@@ -51,7 +51,9 @@ export function extended({ latest, moments, servers }: StatsHistory, now: Stats)
     const gap = { seconds: Date.parse(now.at) / 1000, flows: now.flows.count };
     // What was an hour ago has nothing to do with what comes now.
     const isOld = stepMs > historyLength * 1000;
-    return { latest: now, moments: isOld ? [gap] : appended(moments, gap, historyLength), servers };
+    const kept = isOld ? [gap] : appended(moments, gap, historyLength);
+    // The short history of the servers has no room for gaps: it begins anew.
+    return { latest: now, moments: kept, servers: [] };
   }
   const perSecond = 1000 / stepMs;
   return {
@@ -127,7 +129,7 @@ export interface ReasonRate {
 /** The reasons by which packets are dropped now, then those by which they were dropped ever; the most first. */
 export function topReasons({ latest, moments }: StatsHistory, seconds: number): ReasonRate[] {
   if (latest === undefined) return [];
-  const recent = moments.slice(-seconds);
+  const recent = moments.slice(-seconds).filter(({ rates }) => rates !== undefined);
   return Object.entries(latest.drops)
     .filter(([, total]) => total > 0)
     .map(([reason, total]) => {
