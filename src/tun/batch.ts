@@ -58,10 +58,12 @@ export function createBatch(size: BatchSize): Batch {
   const readBytes = size.readBytes + maxPacketLength + packetAlignment;
   const spareOffset = arena + Math.ceil(readBytes / packetAlignment) * packetAlignment;
   const buffer = new ArrayBuffer(spareOffset + size.extraBytes);
+  // Touched now: no packet waits for a page, and a flood makes the process no larger.
+  const bytes = new Uint8Array(buffer).fill(0);
   return {
     buffer,
     control: new Uint32Array(buffer, 0, controlWords),
-    bytes: new Uint8Array(buffer),
+    bytes,
     offsets: new Uint32Array(buffer, offsets, totalSlots),
     lengths: new Uint32Array(buffer, lengths, totalSlots),
     verdicts: new Uint8Array(buffer, verdicts, totalSlots),
