@@ -13,6 +13,8 @@ import * as schemas from './schemas.ts';
 import { checker } from './validation.ts';
 import { directions, withoutHits, withoutReadOnly } from './views.ts';
 
+export type { Operation };
+
 /** A change of more is a mistake: it is one line of the audit log. */
 const maxOperations = 1000;
 

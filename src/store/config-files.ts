@@ -2,7 +2,7 @@
  * The files of a configuration directory, as texts: which there are, and what is in them at one moment.
  *
  * If files change while they are being read, all of them are read again. Reading is synchronous: for two hundred small files
- * that takes a few milliseconds of a thread on which no packet waits, where as many promises take it fifty.
+ * that takes a quarter of the time that as many promises take, on a thread for which no packet waits.
  */
 import { createHash } from 'node:crypto';
 import { lstatSync, readFileSync, readdirSync, statSync } from 'node:fs';

@@ -82,18 +82,20 @@ describe.skipIf(obstacle !== undefined)('roles and sessions', () => {
     const ports = page.getByRole('group', { name: 'Inbound rule 1' }).getByLabel('Ports');
     await ports.fill('80, 443');
     await page.getByText('Unsaved changes').waitFor();
+    await page.getByRole('button', { name: 'Save', exact: true }).click();
+    const review = page.getByRole('dialog', { name: 'Review before save' });
+    await review.getByRole('button', { name: 'Save and apply' }).waitFor();
     // As it is when a session has ended: the cookie means nothing any more.
     await page.context().clearCookies();
     const login = page.getByRole('dialog', { name: 'Log in again' });
     await login.getByText('What you have typed is still there').waitFor();
+    // That would close the review under the login.
     await page.keyboard.press('Escape');
     await login.getByLabel('Password', { exact: true }).fill('wrong password');
     await login.getByRole('button', { name: 'Log in' }).click();
     await login.getByText('the name or the password is wrong').waitFor();
     await logIn(page, 'owner');
     await login.waitFor({ state: 'hidden' });
-    await page.getByRole('button', { name: 'Save', exact: true }).click();
-    const review = page.getByRole('dialog', { name: 'Review before save' });
     await review.getByRole('button', { name: 'Save and apply' }).click();
     await page.getByText(/Applied: epoch \d+ is in force/).waitFor();
     expect(await ports.inputValue()).toBe('80, 443');

@@ -3,55 +3,15 @@
  * (`POST /v1/changes`), as one change: all of it, or nothing.
  */
 import type { Static } from 'typebox';
+import type { Operation } from '../../api/operations.ts';
 import type * as schemas from '../../api/schemas.ts';
 import { request } from './client.ts';
-import type { Change, Direction, FieldError, Review } from './types.ts';
+import type { Change, FieldError, Review } from './types.ts';
+
+export type { Operation };
 
 export type TemplateBody = Omit<Static<typeof schemas.templateBody>, 'name'>;
 export type RuleBody = Static<typeof schemas.ruleBody>;
-
-interface Assignment {
-  readonly servers: readonly string[];
-  readonly templates: readonly string[];
-}
-
-/** Those of the API's operations that the panel makes; `ifRevision`: only if it is still that. */
-export type Operation =
-  | { readonly kind: 'create-template'; readonly name: string; readonly body: TemplateBody }
-  | {
-      readonly kind: 'replace-template';
-      readonly name: string;
-      readonly body: TemplateBody;
-      readonly upsert?: boolean;
-      readonly ifRevision?: string;
-    }
-  | {
-      readonly kind: 'rename-template';
-      readonly name: string;
-      readonly to: string;
-      readonly ifRevision?: string;
-    }
-  | {
-      readonly kind: 'destroy-template';
-      readonly name: string;
-      readonly force?: boolean;
-      readonly ifRevision?: string;
-    }
-  | {
-      readonly kind: 'restore-template';
-      readonly name: string;
-      readonly version: number;
-      readonly ifRevision?: string;
-    }
-  | {
-      readonly kind: 'add-rule';
-      readonly template: string;
-      readonly direction: Direction;
-      readonly rule: RuleBody;
-      readonly index?: number;
-      readonly ifRevision?: string;
-    }
-  | ({ readonly kind: 'assign' | 'unassign' } & Assignment);
 
 /** What it would do. @throws ApiProblem as the change itself would */
 export function review(operations: readonly Operation[], signal?: AbortSignal): Promise<Review> {

@@ -20,7 +20,18 @@ const results = [
 const good = { variant: 'default' } as const;
 const bad = { variant: 'light', color: 'red' } as const;
 const isBad = (result: string): boolean => result === 'denied' || result === 'failed';
-const actions = ['template', 'server', 'user', 'token', 'login', 'logout', 'request'];
+/** What actions begin with. */
+const actions = [
+  'template',
+  'server',
+  'policy',
+  'user',
+  'login',
+  'logout',
+  'access',
+  'flow',
+  'capture',
+];
 const pageSize = 50;
 
 const keys = ['actor', 'action', 'result'] as const;

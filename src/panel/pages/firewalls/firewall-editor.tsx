@@ -1,5 +1,5 @@
 /** A firewall that an owner edits: description, rules and servers in one draft, saved as one change after a review. */
-import { Paper, Stack, TextInput } from '@mantine/core';
+import { Paper, Stack } from '@mantine/core';
 import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { ReactNode } from 'react';
@@ -10,6 +10,7 @@ import type { Direction, Template } from '../../data/types.ts';
 import { ProblemSummary } from '../../parts/problem-summary.tsx';
 import { ReviewDialog } from '../../parts/review-dialog.tsx';
 import { Conflict } from './conflict.tsx';
+import { DescriptionField } from './description-field.tsx';
 import { directions, edit, ruleOf } from './draft.ts';
 import type { RuleDraft } from './draft.ts';
 import { errorsOf, hasErrors } from './draft-errors.ts';
@@ -108,16 +109,7 @@ function Fields({ template, base, draft, errors, dispatch }: FieldsProps): React
   return (
     <>
       <Paper withBorder radius="md" p={{ base: 'sm', sm: 'md' }}>
-        <TextInput
-          label="Description"
-          placeholder="What it is for"
-          value={draft.description}
-          onChange={({ currentTarget }) =>
-            dispatch({ kind: 'set', values: { description: currentTarget.value } })
-          }
-          error={errors.description.join('; ')}
-          autoComplete="off"
-        />
+        <DescriptionField {...{ draft, errors, dispatch }} />
       </Paper>
       {directions.map((direction) => (
         <RuleSection

@@ -8,6 +8,7 @@ import type { Operation } from '../../data/changes.ts';
 import { Page } from '../../parts/page.tsx';
 import { ProblemSummary } from '../../parts/problem-summary.tsx';
 import { ReviewDialog } from '../../parts/review-dialog.tsx';
+import { DescriptionField } from './description-field.tsx';
 import { creation, directions, emptyDraft, reduce } from './draft.ts';
 import type { Action, Draft } from './draft.ts';
 import { errorsOf, hasErrors } from './draft-errors.ts';
@@ -111,17 +112,7 @@ function Head({ draft, errors, dispatch }: HeadProps): ReactNode {
             spellCheck={false}
             miw={220}
           />
-          <TextInput
-            label="Description"
-            placeholder="What it is for"
-            value={draft.description}
-            onChange={({ currentTarget }) =>
-              dispatch({ kind: 'set', values: { description: currentTarget.value } })
-            }
-            error={errors.description.join('; ')}
-            autoComplete="off"
-            miw={220}
-          />
+          <DescriptionField {...{ draft, errors, dispatch }} />
         </Group>
         <StartFrom draft={draft} dispatch={dispatch} />
       </Stack>

@@ -1,5 +1,5 @@
 /** The numbers of now: what passes, what is dropped, flows, and the policy by which packets are judged. */
-import { Paper, SimpleGrid, Text } from '@mantine/core';
+import { SimpleGrid } from '@mantine/core';
 import type { ReactNode } from 'react';
 import type { StatsHistory } from '../../data/rates.ts';
 import type { Stats, Status } from '../../data/types.ts';
@@ -11,6 +11,7 @@ import {
   formatPackets,
   formatShort,
 } from '../../parts/format.ts';
+import { Tile } from '../../parts/tile.tsx';
 
 export interface LiveTilesProps {
   readonly stats: StatsHistory;
@@ -51,24 +52,4 @@ function policyWords(status: Status | undefined): string {
   if (reloadError !== null) return 'the last reload failed: see above';
   if (reloadFailures > 0) return `${rules} · ${count(reloadFailures, 'failed reload')}`;
   return uptimeSeconds === undefined ? rules : `${rules} · up ${formatDuration(uptimeSeconds)}`;
-}
-
-interface TileProps {
-  readonly label: string;
-  readonly value: string;
-  readonly about: string;
-}
-
-function Tile({ label, value, about }: TileProps): ReactNode {
-  return (
-    <Paper withBorder p="sm" radius="md">
-      <Text size="xs" c="dimmed" fw={600}>
-        {label}
-      </Text>
-      <div className="tile-value">{value}</div>
-      <Text size="xs" c="dimmed">
-        {about}
-      </Text>
-    </Paper>
-  );
 }

@@ -1,11 +1,12 @@
 /** A server in four numbers, each with the last minute as a line. */
-import { Paper, Text } from '@mantine/core';
 import type { ReactNode } from 'react';
 import { serverHistoryLength } from '../../data/rates.ts';
+import type { Rate } from '../../data/rates.ts';
 import type { Server } from '../../data/types.ts';
 import type { LiveStats } from '../../data/use-stats.ts';
 import { formatBits, formatBytes, formatNumber, formatPackets } from '../../parts/format.ts';
 import { Sparkline } from '../../parts/sparkline.tsx';
+import { Tile } from '../../parts/tile.tsx';
 
 export interface ServerTilesProps {
   readonly server: Server;
@@ -25,23 +26,23 @@ export function ServerTiles({ server: { name, templates }, stats }: ServerTilesP
         label="Traffic"
         value={formatBits(passed.at(-1)?.bytes ?? 0)}
         about={`${formatBytes(sum('passed', 'bytes'))} so far`}
-        values={passed.map((rate) => rate?.bytes ?? 0)}
-        tone="passed"
-      />
+      >
+        <Minute rates={passed} unit="bytes" tone="passed" />
+      </Tile>
       <Tile
         label="Packets passed"
         value={formatPackets(passed.at(-1)?.packets ?? 0)}
         about={`${formatNumber(sum('passed', 'packets'))} so far`}
-        values={passed.map((rate) => rate?.packets ?? 0)}
-        tone="passed"
-      />
+      >
+        <Minute rates={passed} unit="packets" tone="passed" />
+      </Tile>
       <Tile
         label="Packets dropped"
         value={formatPackets(dropped.at(-1)?.packets ?? 0)}
         about={`${formatNumber(sum('dropped', 'packets'))} so far`}
-        values={dropped.map((rate) => rate?.packets ?? 0)}
-        tone="dropped"
-      />
+      >
+        <Minute rates={dropped} unit="packets" tone="dropped" />
+      </Tile>
       <Tile
         label="Firewalls"
         value={String(templates.length)}
@@ -51,27 +52,13 @@ export function ServerTiles({ server: { name, templates }, stats }: ServerTilesP
   );
 }
 
-interface TileProps {
-  readonly label: string;
-  readonly value: string;
-  readonly about: string;
-  readonly values?: readonly number[];
-  readonly tone?: 'passed' | 'dropped';
+interface MinuteProps {
+  readonly rates: readonly (Rate | undefined)[];
+  readonly unit: keyof Rate;
+  readonly tone: 'passed' | 'dropped';
 }
 
-function Tile({ label, value, about, values, tone = 'passed' }: TileProps): ReactNode {
-  return (
-    <Paper withBorder p="sm" radius="md">
-      <Text size="xs" c="dimmed" fw={600}>
-        {label}
-      </Text>
-      <div className="tile-value">{value}</div>
-      <Text size="xs" c="dimmed" className="address">
-        {about}
-      </Text>
-      {values !== undefined && (
-        <Sparkline values={values} length={serverHistoryLength} tone={tone} />
-      )}
-    </Paper>
-  );
+function Minute({ rates, unit, tone }: MinuteProps): ReactNode {
+  const values = rates.map((rate) => rate?.[unit] ?? 0);
+  return <Sparkline values={values} length={serverHistoryLength} tone={tone} />;
 }
