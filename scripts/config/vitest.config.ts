@@ -1,9 +1,14 @@
 import { defineConfig } from 'vitest/config';
 
-/** Namespaces, devices and traffic, with time to spare. */
-const scenarios = { testTimeout: 120_000, hookTimeout: 120_000 };
+/** Namespaces, devices and traffic, with time to spare. Several files at a time: they wait often, and each has a network of its own. */
+const scenarios = {
+  testTimeout: 120_000,
+  hookTimeout: 120_000,
+  maxWorkers: 3,
+  sequence: { groupOrder: 1 },
+};
 
-/** Commands and API: they do not depend on the number of queues, and can be tested side by side. */
+/** Commands and API: they do not depend on the number of queues. */
 const commands = [
   'api',
   'command-line',
@@ -18,6 +23,8 @@ const commands = [
 /** What needs two queues. */
 const twoQueues = 'test/netns/queues.test.ts';
 
+// Vitest goes through projects by their names, and through the files of each from the largest on: gateway.test.ts, which
+// lasts longest, is begun first, and nobody waits for it alone at the end.
 export default defineConfig({
   root: new URL('../..', import.meta.url).pathname,
   test: {
@@ -36,22 +43,18 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: {
-          name: 'netns',
-          include: ['test/netns/**/*.test.ts'],
-          exclude: [twoQueues, ...commands],
-          fileParallelism: false,
-          sequence: { groupOrder: 1 },
-          ...scenarios,
-        },
+        test: { name: 'commands', include: commands, ...scenarios },
+      },
+      {
+        extends: true,
+        test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], ...scenarios },
       },
       {
         extends: true,
         test: {
-          name: 'netns-commands',
-          include: commands,
-          maxWorkers: 2,
-          sequence: { groupOrder: 2 },
+          name: 'netns',
+          include: ['test/netns/**/*.test.ts'],
+          exclude: [twoQueues, ...commands],
           ...scenarios,
         },
       },
@@ -62,18 +65,7 @@ export default defineConfig({
           include: ['test/netns/**/*.test.ts'],
           // What rules mean, and what a process leaves that dies, has nothing to do with queues either.
           exclude: [...commands, 'test/netns/rules.test.ts', 'test/netns/fails-closed.test.ts'],
-          fileParallelism: false,
           env: { TUNWALL_TEST_QUEUES: '2' },
-          ...scenarios,
-        },
-      },
-      {
-        extends: true,
-        test: {
-          name: 'e2e',
-          include: ['test/e2e/**/*.test.ts'],
-          maxWorkers: 2,
-          sequence: { groupOrder: 2 },
           ...scenarios,
         },
       },

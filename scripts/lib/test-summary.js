@@ -1,11 +1,11 @@
 /**
  * Sums up what scripts/test ran: `node test-summary.js DIRECTORY REASON NO_BROWSER`.
  *
- * DIRECTORY holds vitest's JSON reports: unit.json, and netns.json (with the tests in a browser) and netns-2-queues.json or,
- * where the tests with network namespaces could not run for the REASON, the lists of them, netns.list.json and
- * netns-2-queues.list.json; and e2e.list.json where there is no browser, for the reason NO_BROWSER. A file NAME.failed says that
- * the run NAME ended with an error. What failed without being a test (a check, a file that could not be loaded, a run
- * without a report) counts as one failed test, so that "0 failed" means that nothing did. Exit code 1 if anything failed.
+ * DIRECTORY holds vitest's JSON reports: unit.json, and netns.json (with the tests in a browser) or, where the tests with
+ * network namespaces could not run for the REASON, the list of them, netns.list.json; and e2e.list.json where there is no
+ * browser, for the reason NO_BROWSER. A file NAME.failed says that the run NAME ended with an error. What failed without
+ * being a test (a check, a file that could not be loaded, a run without a report) counts as one failed test, so that
+ * "0 failed" means that nothing did. Exit code 1 if anything failed.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -53,10 +53,8 @@ function addList(name, reason) {
 }
 
 addRun('unit', 'scripts/check, see above');
-for (const name of ['netns', 'netns-2-queues']) {
-  if (noNamespaces === '') addRun(name, `the tests in network namespaces (${name}), see above`);
-  else addList(name, noNamespaces);
-}
+if (noNamespaces === '') addRun('netns', 'the tests in network namespaces, see above');
+else addList('netns', noNamespaces);
 if (noBrowser !== '') addList('e2e', noBrowser);
 console.log(`${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`);
 process.exitCode = sum.failed === 0 ? 0 : 1;

@@ -283,7 +283,7 @@ export class FirewallLab {
 
   /** Waits for a condition; fails with its name and the end of the log. */
   async until(what: string, condition: () => Promise<boolean>): Promise<void> {
-    for (let tries = 0; tries < 100; tries++) {
+    for (let tries = 0; tries < 300; tries++) {
       if (await condition()) return;
       await sleep(100);
     }
