@@ -11,7 +11,7 @@ import { serverBody, templateBody } from '../policy/bodies.ts';
 import type { GatewayConfig, Problem, Server, Template } from '../policy/types.ts';
 import { defaultGatewayConfig, validateGateway, validateTemplate } from '../policy/validate.ts';
 import type { Validated } from '../policy/validate.ts';
-import { readFiles, reasonOf, revisionOf } from './config-files.ts';
+import { filesOf, readFiles, reasonOf, revisionOf } from './config-files.ts';
 import type { RawDirectory, RawFile } from './config-files.ts';
 import { ServersFile } from './servers-file.ts';
 import type { Snapshot } from './store.ts';
@@ -39,7 +39,7 @@ export class ConfigReader {
   /** By file name: what the last text of it gave. */
   #known: Map<string, Known> = new Map<string, Known>();
   readonly #servers: ServersFile = new ServersFile();
-  #raw: RawDirectory | undefined;
+  #last: Reading | undefined;
 
   constructor(directory: string) {
     this.directory = directory;
@@ -49,9 +49,11 @@ export class ConfigReader {
   read(): Reading {
     try {
       if (!statSync(this.directory).isDirectory()) throw new Error('it is not a directory');
-      const raw = readFiles(this.directory, this.#raw);
-      this.#raw = raw;
-      return { snapshot: this.judge(raw), raw };
+      const raw = readFiles(this.directory, this.#last?.raw);
+      const last = this.#last;
+      const isSame = last?.raw !== undefined && hasSameFiles(last.raw, raw);
+      this.#last = { snapshot: isSame ? last.snapshot : this.judge(raw), raw };
+      return this.#last;
     } catch (error) {
       const message = `cannot be read: ${reasonOf(error)}`;
       return { snapshot: broken(this.directory, message), raw: undefined };
@@ -61,7 +63,7 @@ export class ConfigReader {
   /** The revision that reading the directory now would give. */
   revision(): string {
     try {
-      return revisionOf(readFiles(this.directory, this.#raw));
+      return revisionOf(readFiles(this.directory, this.#last?.raw));
     } catch {
       return '';
     }
@@ -122,6 +124,12 @@ export class ConfigReader {
     this.#known = known;
     return snapshot(gateway, templates, servers ?? [], problems, revisionOf(raw));
   }
+}
+
+/** Whether two states are the same objects. */
+function hasSameFiles(a: RawDirectory, b: RawDirectory): boolean {
+  const [ours, theirs] = [filesOf(a), filesOf(b)];
+  return ours.length === theirs.length && ours.every((file, index) => file === theirs[index]);
 }
 
 /** `undefined`: not the name of a template's file. */

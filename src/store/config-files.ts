@@ -1,8 +1,10 @@
 /**
  * The files of a configuration directory, as texts: which there are, and what is in them at one moment.
  *
- * If files change while they are being read, all of them are read again. Reading is synchronous: for two hundred small files
- * that takes a quarter of the time that as many promises take, on a thread for which no packet waits.
+ * If files change while they are being read, all of them are looked at again. Reading is synchronous: for two hundred small
+ * files that takes a quarter of the time that as many promises take, on a thread for which no packet waits. A file that was
+ * read before is not opened again while the system says that it has not changed; one that had just changed when it was
+ * read is, because the clock of a file system has steps, in which a second change does not show.
  */
 import { createHash } from 'node:crypto';
 import { lstatSync, readFileSync, readdirSync, statSync } from 'node:fs';
@@ -10,6 +12,9 @@ import { join } from 'node:path';
 
 /** A file larger than this is a mistake. */
 const maxFileBytes = 4 << 20;
+
+/** A file that has not changed for so long is seen to change: the steps of file systems' clocks are shorter. */
+const settledNs = 1_000_000_000n;
 
 /** How often a directory that keeps changing is read before its last state is taken as it is. */
 const maxReads = 5;
@@ -28,19 +33,29 @@ export interface RawDirectory {
   readonly templates: readonly RawFile[] | undefined;
   /** Names, times and sizes of everything read: two equal ones with nothing in between are one state. */
   readonly fingerprint: string;
+  readonly stamps: Stamps;
 }
+
+/** What the system says of a file. */
+interface Stamp {
+  /** Time of the last change, size and inode. */
+  readonly key: string;
+  /** Whether the file had been unchanged for a while when it was looked at. */
+  readonly settled: boolean;
+}
+
+/** By file name; `undefined` for a file that is not there or cannot be looked at. */
+type Stamps = ReadonlyMap<string, Stamp | undefined>;
 
 /**
  * @param before an earlier state: what reads as it did then is the same object
  * @throws the system's error when the directory itself cannot be read
  */
 export function readFiles(directory: string, before?: RawDirectory): RawDirectory {
-  const known = new Map(filesOf(before).map((file) => [file.name, file]));
-  let raw = readRaw(directory, known);
+  let raw = readRaw(directory, before);
   for (let reads = 1; reads < maxReads; reads++) {
-    const again = fingerprintOf(directory);
-    if (again === raw.fingerprint) break;
-    raw = readRaw(directory, known);
+    if (fingerprintOf(directory) === raw.fingerprint) break;
+    raw = readRaw(directory, before);
   }
   return raw;
 }
@@ -104,33 +119,52 @@ function templateFileNames(directory: string): string[] | undefined {
 
 /** Times and sizes of everything that `readFiles` reads. */
 export function fingerprintOf(directory: string): string {
-  const templates = (templateFileNames(directory) ?? []).map((name) => `templates/${name}`);
-  const parts = ['gateway.yaml', 'servers.yaml', ...templates].map((name) => {
-    try {
-      const { mtimeNs, size, ino } = statSync(join(directory, name), { bigint: true });
-      return `${name} ${mtimeNs} ${size} ${ino}`;
-    } catch {
-      return name;
-    }
-  });
-  return parts.join('\n');
+  return fingerprint(stampsOf(directory, templateFileNames(directory)));
 }
 
-function readRaw(directory: string, known: ReadonlyMap<string, RawFile>): RawDirectory {
-  const fingerprint = fingerprintOf(directory);
+function fingerprint(stamps: Stamps): string {
+  return [...stamps].map(([name, stamp]) => `${name} ${stamp?.key}`).join('\n');
+}
+
+function stampsOf(directory: string, templateNames: readonly string[] = []): Stamps {
+  const nowNs = BigInt(Date.now()) * 1_000_000n;
+  const names = ['gateway.yaml', 'servers.yaml', ...templateNames.map((name) => inFolder(name))];
+  return new Map(
+    names.map((name) => {
+      try {
+        const { ctimeNs, size, ino } = statSync(join(directory, name), { bigint: true });
+        return [name, { key: `${ctimeNs} ${size} ${ino}`, settled: nowNs - ctimeNs > settledNs }];
+      } catch {
+        return [name, undefined];
+      }
+    }),
+  );
+}
+
+const inFolder = (name: string): string => `templates/${name}`;
+
+function readRaw(directory: string, before: RawDirectory | undefined): RawDirectory {
   const templateNames = templateFileNames(directory);
+  const stamps = stampsOf(directory, templateNames);
+  const known = new Map(filesOf(before).map((file) => [file.name, file]));
   const read = (name: string): RawFile | undefined => {
+    const last = known.get(name);
+    if (last !== undefined && isUnchanged(before?.stamps.get(name), stamps.get(name))) return last;
     const file = readText(directory, name);
-    const before = known.get(name);
-    return before?.text === file?.text && before?.problem === file?.problem ? before : file;
+    return last?.text === file?.text && last?.problem === file?.problem ? last : file;
   };
   return {
     gateway: read('gateway.yaml'),
     servers: read('servers.yaml'),
     // A file that vanished in between is not there.
-    templates: templateNames?.flatMap((name) => read(`templates/${name}`) ?? []),
-    fingerprint,
+    templates: templateNames?.flatMap((name) => read(inFolder(name)) ?? []),
+    fingerprint: fingerprint(stamps),
+    stamps,
   };
+}
+
+function isUnchanged(before: Stamp | undefined, now: Stamp | undefined): boolean {
+  return before?.settled === true && before.key === now?.key;
 }
 
 /** `undefined` when there is no such file. */
