@@ -27,17 +27,30 @@ export const theme = createTheme({
   headings: { fontWeight: '650' },
 });
 
-/** Mantine's grey for secondary text is too light on white, its red for errors too dark on black. */
+/**
+ * Mantine's grey for secondary text is too light on white, its red for errors too dark on black, and what it writes in a colour
+ * on a tint of it too pale.
+ */
 export const variables: CSSVariablesResolver = () => ({
   variables: {},
   light: {
     '--mantine-color-dimmed': '#5c646c',
     '--mantine-color-placeholder': '#6b737b',
     '--mantine-color-error': '#c92a2a',
+    '--mantine-color-teal-light-color': '#066649',
+    '--mantine-color-red-light-color': '#b02525',
+    '--mantine-color-orange-light-color': '#963900',
+    '--mantine-color-yellow-light-color': '#764800',
+    '--mantine-color-blue-light-color': '#15599a',
   },
   dark: {
     '--mantine-color-dimmed': '#a6adb4',
     '--mantine-color-placeholder': '#9aa1a8',
     '--mantine-color-error': '#ff8787',
+    '--mantine-color-teal-light-color': '#63e6be',
+    '--mantine-color-red-light-color': '#ffa8a8',
+    '--mantine-color-orange-light-color': '#ffc078',
+    '--mantine-color-yellow-light-color': '#ffe066',
+    '--mantine-color-blue-light-color': '#a5d8ff',
   },
 });

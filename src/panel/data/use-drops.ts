@@ -1,34 +1,16 @@
-/**
- * Dropped packets as they are dropped, newest first, so many as a table can show.
- *
- * A flood brings thousands a second: they are collected, and the page is told four times a second. A stream that is opened
- * again begins with packets that are known already; those are not told twice.
- */
+/** Dropped packets as they are dropped. A flood brings thousands a second: they are collected, and the page is told four times a second. */
 import { useEffect, useState } from 'react';
 import { useEventStream } from './event-stream.ts';
 import type { StreamStatus } from './event-stream.ts';
 import { query } from './client.ts';
+import { merged, shownDrops } from './drops.ts';
 import type { Drop } from './types.ts';
 
-export const shownDrops = 200;
 const flushMs = 250;
 
 export interface DropFilter {
   readonly server?: string | undefined;
   readonly reason?: string | undefined;
-}
-
-/** The same packet has the same key; ids begin again with the firewall. */
-export function keyOf({ id, at }: Drop): string {
-  return `${at} ${id}`;
-}
-
-/** `newer` (oldest first) in front of `known` (newest first), without those that are known. */
-export function merged(known: readonly Drop[], newer: readonly Drop[]): readonly Drop[] {
-  const keys = new Set(known.map(keyOf));
-  const added = newer.slice(-shownDrops).filter((drop) => !keys.has(keyOf(drop)));
-  if (added.length === 0) return known;
-  return [...added.reverse(), ...known].slice(0, shownDrops);
 }
 
 export interface LiveDrops {
@@ -42,20 +24,24 @@ export interface LiveDrops {
 export function useDrops({ server, reason }: DropFilter, isPaused: boolean): LiveDrops {
   const [drops, setDrops] = useState<readonly Drop[]>([]);
   const [pending] = useState((): Drop[] => []);
-  const path = `/v1/drops${query({ server, reason, limit: 100 })}`;
+  const [isComplete, setIsComplete] = useState(false);
+  // As many as a pause can have missed and the table can show.
+  const path = `/v1/drops${query({ server, reason, limit: shownDrops })}`;
   const stream = useEventStream(isPaused ? undefined : path, ({ event, data }) => {
     if (event !== 'drop') return;
     pending.push(data as Drop);
     if (pending.length > shownDrops) pending.shift();
   });
+  const isOpen = stream.state === 'open';
   useEffect(() => {
     if (isPaused) return;
     const timer = window.setInterval(() => {
+      if (isOpen) setIsComplete(true);
       if (pending.length === 0) return;
       const newer = pending.splice(0);
       setDrops((known) => merged(known, newer));
     }, flushMs);
     return () => window.clearInterval(timer);
-  }, [isPaused, pending]);
-  return { drops, isComplete: stream.state === 'open', stream };
+  }, [isPaused, isOpen, pending]);
+  return { drops, isComplete, stream };
 }

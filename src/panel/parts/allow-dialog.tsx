@@ -101,7 +101,7 @@ interface Choice {
 }
 
 function firstChoice({ server, templates }: Side): Choice {
-  return { template: templates[0] ?? newFirewall, name: `${server}-allowed`.slice(-63) };
+  return { template: templates[0] ?? newFirewall, name: `${server.slice(0, 55)}-allowed` };
 }
 
 function operationsFor(

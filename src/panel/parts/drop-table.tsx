@@ -4,7 +4,7 @@ import { IconShieldPlus } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
 import { Link } from 'wouter';
 import { query } from '../data/client.ts';
-import { keyOf } from '../data/use-drops.ts';
+import { keyOf } from '../data/drops.ts';
 import type { Drop } from '../data/types.ts';
 import { canBeAllowed, questionOf } from './allowing-rule.ts';
 import { formatClock, formatTime } from './format.ts';

@@ -10,7 +10,7 @@ import { existsSync } from 'node:fs';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
 import { stringify } from 'yaml';
 import { roles } from '../../../src/policy/users.ts';
 import type { Role } from '../../../src/policy/users.ts';
@@ -41,11 +41,14 @@ const flags = [
   '--disable-dev-shm-usage',
 ];
 
+type StorageState = Awaited<ReturnType<BrowserContext['storageState']>>;
+
 export class PanelLab {
   readonly firewall: FirewallLab;
   readonly browser: Browser;
   /** What pages have complained about, all of them together. */
   readonly complaints: string[] = [];
+  readonly #sessions: Map<Role, StorageState> = new Map<Role, StorageState>();
 
   /** The firewall runs, with a user of each role who is named like it. */
   static async create(config: Config): Promise<PanelLab> {
@@ -96,11 +99,18 @@ export class PanelLab {
     return page;
   }
 
-  /** A window of somebody who has logged in. */
+  /** A window of somebody who is logged in: by the session of the one before, as long as that is good. */
   async openAs(role: Role, path = '/', options: BrowserContextOptions = {}): Promise<Page> {
-    const page = await this.open(path, options);
-    await logIn(page, role);
-    await page.getByRole('navigation', { name: 'Sections' }).waitFor({ state: 'attached' });
+    const storageState = this.#sessions.get(role);
+    const page = await this.open(path, { ...options, ...(storageState && { storageState }) });
+    const login = page.getByRole('button', { name: 'Log in' });
+    const account = page.getByRole('button', { name: new RegExp(`^${role}\\b`) });
+    await login.or(account).first().waitFor();
+    if (await login.isVisible()) {
+      await logIn(page, role);
+      await account.waitFor();
+      this.#sessions.set(role, await page.context().storageState());
+    }
     return page;
   }
 

@@ -150,7 +150,7 @@ function VersionItem(props: VersionItemProps): ReactNode {
               aria-label={`Roll back to version ${version.version}`}
               onClick={onRestore}
             >
-              Roll back to this
+              Roll back
             </Button>
           )}
         </Group>

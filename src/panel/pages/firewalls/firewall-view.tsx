@@ -6,6 +6,7 @@ import type { Direction, Template } from '../../data/types.ts';
 import { formatNumber } from '../../parts/format.ts';
 import { directionWords, peerWords, trafficWords } from '../../parts/rule-words.ts';
 import { directions } from './draft.ts';
+import '../../parts/live.css';
 import './rules.css';
 
 export function FirewallView({ template }: { readonly template: Template }): ReactNode {
@@ -55,30 +56,32 @@ function Rules({ direction, template }: RulesProps): ReactNode {
           No {direction} rules: nothing is let {direction === 'inbound' ? 'in' : 'out'}.
         </Text>
       ) : (
-        <Table.ScrollContainer minWidth={480}>
-          <Table aria-label={`${title} rules`}>
-            <Table.Thead>
-              <Table.Tr>
-                <Table.Th>Traffic</Table.Th>
-                <Table.Th>{peers}</Table.Th>
-                <Table.Th>Comment</Table.Th>
-                <Table.Th className="number">Hits</Table.Th>
+        <Table className="data-table" aria-label={`${title} rules`}>
+          <Table.Thead>
+            <Table.Tr>
+              <Table.Th>Traffic</Table.Th>
+              <Table.Th>{peers}</Table.Th>
+              <Table.Th>Comment</Table.Th>
+              <Table.Th className="number">Hits</Table.Th>
+            </Table.Tr>
+          </Table.Thead>
+          <Table.Tbody>
+            {rules.map((rule, index) => (
+              <Table.Tr key={index}>
+                <Table.Td data-label="Traffic" className="mono">
+                  {trafficWords(rule)}
+                </Table.Td>
+                <Table.Td data-label={peers} className="mono">
+                  {peerWords(direction, rule)}
+                </Table.Td>
+                <Table.Td data-label="Comment">{rule.comment}</Table.Td>
+                <Table.Td data-label="Hits" className="number">
+                  {rule.hits === undefined ? '–' : formatNumber(rule.hits)}
+                </Table.Td>
               </Table.Tr>
-            </Table.Thead>
-            <Table.Tbody>
-              {rules.map((rule, index) => (
-                <Table.Tr key={index}>
-                  <Table.Td className="mono">{trafficWords(rule)}</Table.Td>
-                  <Table.Td className="mono">{peerWords(direction, rule)}</Table.Td>
-                  <Table.Td>{rule.comment}</Table.Td>
-                  <Table.Td className="number">
-                    {rule.hits === undefined ? '–' : formatNumber(rule.hits)}
-                  </Table.Td>
-                </Table.Tr>
-              ))}
-            </Table.Tbody>
-          </Table>
-        </Table.ScrollContainer>
+            ))}
+          </Table.Tbody>
+        </Table>
       )}
     </Paper>
   );

@@ -1,0 +1,150 @@
+/**
+ * The command behind scripts/screenshots: every page and dialog of the panel, at three widths, light and dark.
+ *
+ * A firewall with traffic runs in namespaces, as in the tests beside this file. For each window of `windows` each of the views
+ * (support/views.ts) is opened, brought into its state as a person would, and saved whole as WIDTH-SCHEME/VIEW.png.
+ */
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import type { BrowserContextOptions } from 'playwright-core';
+import { repository } from '../netns/support/firewall.ts';
+import { obstacle } from './support/panel-lab.ts';
+import type { PanelLab } from './support/panel-lab.ts';
+import { createBusyPanel, openView, views } from './support/views.ts';
+import type { View } from './support/views.ts';
+
+const usage = `Usage: scripts/screenshots [--only VIEW] [--readme] [DIRECTORY]
+
+Runs a firewall with traffic in network namespaces, opens every page of its panel in Chromium at 390, 1000
+and 1600 pixels, light and dark, and saves a picture of each. Needs root, and \`npm run build\` before.
+
+  DIRECTORY     where the pictures go (default: dist/screenshots)
+  --only VIEW   only this view, in all windows
+  --readme      instead: the pictures of the README, in scripts/pictures
+  --help        this text`;
+
+interface Shot {
+  /** What does not fit into the window, too. */
+  readonly whole: boolean;
+  /** What is drawn of rates begins with the third look at the counters. */
+  readonly afterMs: number;
+}
+
+/** For the README: what a window of this size shows of these views. */
+const readmeWindow: BrowserContextOptions = {
+  viewport: { width: 1280, height: 800 },
+  colorScheme: 'light',
+};
+const readmeViews = ['firewall', 'firewall-review', 'live'];
+
+/** Waiting is most of the work: several pages at a time. */
+const atATime = 4;
+
+const schemes = ['light', 'dark'] as const;
+const windows = [390, 1000, 1600].flatMap((width) =>
+  schemes.map((colorScheme) => ({
+    name: `${width}-${colorScheme}`,
+    options: { viewport: { width, height: width < 500 ? 844 : 900 }, colorScheme },
+  })),
+);
+
+async function take(panel: PanelLab, { view, options, file, shot }: Task): Promise<number> {
+  const page = await openView(panel, view, options);
+  try {
+    await sleep(shot.afterMs);
+    const picture = await page.screenshot({ path: file, fullPage: shot.whole });
+    return picture.length;
+  } finally {
+    await page.context().close();
+  }
+}
+
+interface Task {
+  readonly view: View;
+  readonly options: BrowserContextOptions;
+  readonly file: string;
+  readonly shot: Shot;
+}
+
+async function takeAll(panel: PanelLab, tasks: readonly Task[]): Promise<void> {
+  const left = [...tasks];
+  let done = 0;
+  const work = async (): Promise<void> => {
+    for (let task = left.shift(); task !== undefined; task = left.shift()) {
+      const size = await take(panel, task);
+      done++;
+      console.log(`${done}/${tasks.length} ${task.file} (${Math.ceil(size / 1000)} KB)`);
+    }
+  };
+  await Promise.all(Array.from({ length: atATime }, work));
+}
+
+function readOptions(): { directory: string; only: string | undefined; readme: boolean } {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: {
+        only: { type: 'string' },
+        readme: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    });
+    if (values.help) {
+      console.log(usage);
+      process.exit(0);
+    }
+    const { only, readme } = values;
+    if (positionals.length > 1) fail('one directory, please');
+    if (readme && (only !== undefined || positionals.length > 0))
+      fail('--readme is all or nothing');
+    if (only !== undefined && !views.some(({ name }) => name === only)) {
+      fail(`there is no view ${only}; there are ${views.map(({ name }) => name).join(', ')}`);
+    }
+    return { directory: positionals[0] ?? join(repository, 'dist/screenshots'), only, readme };
+  } catch (error) {
+    return fail((error as Error).message);
+  }
+}
+
+function fail(message: string): never {
+  console.error(`${message}\n\n${usage}`);
+  process.exit(2);
+}
+
+function plan(): Task[] {
+  const { directory, only, readme } = readOptions();
+  if (readme) {
+    return readmeViews.map((name) => ({
+      view: views.find((view) => view.name === name)!,
+      options: readmeWindow,
+      file: join(repository, 'scripts/pictures', `${name}.png`),
+      shot: { whole: false, afterMs: name === 'live' ? 60_000 : 3000 },
+    }));
+  }
+  const wanted = views.filter(({ name }) => only === undefined || name === only);
+  return windows.flatMap(({ name, options }) =>
+    wanted.map((view) => ({
+      view,
+      options,
+      file: join(directory, name, `${view.name}.png`),
+      shot: { whole: true, afterMs: view.name === 'live' ? 20_000 : 3000 },
+    })),
+  );
+}
+
+const tasks = plan();
+if (obstacle !== undefined) {
+  console.error(`no pictures can be taken: ${obstacle}`);
+  process.exit(1);
+}
+const panel = await createBusyPanel();
+// The lab and the browser end with this process.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+try {
+  await takeAll(panel, tasks);
+} finally {
+  await panel.close();
+}
+for (const complaint of panel.complaints) console.error(`a page complained: ${complaint}`);
+if (panel.complaints.length > 0) process.exitCode = 1;

@@ -1,0 +1,168 @@
+/**
+ * Everything that there is to see in the panel: pages, dialogs, what roles see, what is wrong. For those who look at all of
+ * it, with an axe or with their eyes.
+ *
+ * The firewall is one that somebody has worked with, and traffic passes and is dropped while one looks.
+ */
+import type { BrowserContextOptions, Page } from 'playwright-core';
+import type { Role } from '../../../src/policy/users.ts';
+import { client, db, web, webSecond } from '../../netns/support/firewall.ts';
+import { PanelLab } from './panel-lab.ts';
+
+export interface View {
+  readonly name: string;
+  readonly path: string;
+  /** Who looks; the owner if nothing is said, nobody for what one sees before logging in. */
+  readonly as?: Role | 'nobody';
+  /** Brings the page into the state that is shown. */
+  readonly prepare?: (page: Page) => Promise<void>;
+}
+
+const forbidden = `/explain?src=${client}&dst=${web}&protocol=tcp&dstPort=22`;
+const allowed = `/explain?src=${client}&dst=${web}&protocol=tcp&dstPort=80`;
+
+const tab =
+  (name: string) =>
+  async (page: Page): Promise<void> => {
+    await page.getByRole('tab', { name }).click();
+    await page.getByRole('tabpanel').getByRole('row').nth(2).waitFor();
+  };
+
+const dialog =
+  (button: string | RegExp) =>
+  async (page: Page): Promise<void> => {
+    await page.getByRole('button', { name: button }).first().click();
+    await page.getByRole('dialog').waitFor();
+  };
+
+async function editRules(page: Page): Promise<void> {
+  await page.getByLabel('Ports').first().fill('80, 443, 8080');
+  await page.getByLabel('Ports').nth(1).fill('5353');
+  await page.getByText('Unsaved changes').first().waitFor();
+}
+
+export async function review(page: Page): Promise<void> {
+  await editRules(page);
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByRole('dialog').getByLabel('Difference in the configuration').waitFor();
+}
+
+export const views: readonly View[] = [
+  { name: 'login', path: '/', as: 'nobody' },
+  { name: 'not-available', path: '/', as: 'billing-admin' },
+  { name: 'firewalls', path: '/firewalls' },
+  { name: 'firewalls-member', path: '/firewalls', as: 'member' },
+  { name: 'firewall-new', path: '/firewalls/new' },
+  { name: 'firewall', path: '/firewalls/web' },
+  { name: 'firewall-member', path: '/firewalls/web', as: 'member' },
+  { name: 'firewall-edited', path: '/firewalls/web', prepare: editRules },
+  {
+    name: 'firewall-errors',
+    path: '/firewalls/web',
+    async prepare(page) {
+      await page.getByLabel('Ports').first().fill('80, 99999');
+      await page.getByText('needs a correction').waitFor();
+    },
+  },
+  { name: 'firewall-review', path: '/firewalls/web', prepare: review },
+  { name: 'firewall-destroy', path: '/firewalls/web', prepare: dialog('Destroy') },
+  { name: 'firewall-history', path: '/firewalls/web/history' },
+  { name: 'servers', path: '/servers' },
+  { name: 'server', path: '/servers/web-1' },
+  { name: 'server-flows', path: '/servers/web-1', prepare: tab('Live flows') },
+  { name: 'server-drops', path: '/servers/web-1', prepare: tab('Recent drops') },
+  {
+    name: 'server-allow',
+    path: '/servers/web-1',
+    async prepare(page) {
+      await tab('Recent drops')(page);
+      await dialog(/^Allow this/)(page);
+    },
+  },
+  { name: 'live', path: '/live' },
+  { name: 'explain', path: '/explain' },
+  { name: 'explain-dropped', path: forbidden },
+  { name: 'explain-allowed', path: allowed },
+  { name: 'audit', path: '/audit' },
+  { name: 'users', path: '/users' },
+  { name: 'user-new', path: '/users', prepare: dialog('Add User') },
+  { name: 'account', path: '/account' },
+  { name: 'not-found', path: '/nowhere' },
+];
+
+/** A firewall that somebody has worked with, and traffic that is allowed and that is not. */
+export async function createBusyPanel(): Promise<PanelLab> {
+  const panel = await PanelLab.create({
+    templates: {
+      web: {
+        inbound: [
+          { protocol: 'tcp', ports: [80] },
+          { protocol: 'udp', ports: [53], sources: ['198.51.100.0/24', '10.0.0.0/8'] },
+        ],
+        outbound: [{ protocol: 'tcp', ports: [5432], destinations: [db] }],
+      },
+      ping: { inbound: [{ protocol: 'icmp' }] },
+      database: { inbound: [{ protocol: 'tcp', ports: [5432], sources: [`${web}-${webSecond}`] }] },
+    },
+    servers: [
+      { name: 'web-1', addresses: [web], templates: ['web', 'ping'] },
+      { name: 'web-2', addresses: [webSecond], templates: ['web'] },
+      { name: 'db-1', addresses: [db], templates: ['database'] },
+      { name: 'spare', addresses: ['10.0.1.3'], templates: [] },
+    ],
+  });
+  try {
+    await work(panel);
+    await startTraffic(panel);
+    return panel;
+  } catch (error) {
+    await panel.close();
+    throw error;
+  }
+}
+
+/** So that there is a history, and something in the audit log. */
+async function work(panel: PanelLab): Promise<void> {
+  const http = { protocol: 'tcp', ports: [80, 443], comment: 'HTTP and HTTPS' };
+  await panel.ask('PUT', '/v1/templates/web/rules/inbound/0', http);
+  await panel.ask('POST', '/v1/templates', { name: 'office', preset: 'ssh', assignTo: ['web-2'] });
+  await panel.ask('PUT', '/v1/servers/db-1/templates', { templates: ['database', 'ping'] });
+  const refused = panel.ask('DELETE', '/v1/templates/web');
+  await refused.catch(() => undefined);
+}
+
+async function startTraffic({ firewall }: PanelLab): Promise<void> {
+  await firewall.serve('web', 'tcp:80', 'udp:53');
+  await firewall.serve('db', 'tcp:5432');
+  const get = (url: string): string => `curl -s -m 1 ${url}`;
+  const knock = (address: string, port: string): string => `nc -z -w 1 ${address} ${port}`;
+  const loops = [
+    [
+      'client',
+      `while sleep 0.5; do ${get(`http://${web}/`)}; ${get(`http://${webSecond}/`)}; done`,
+    ],
+    ['client', `(while sleep 0.2; do echo hello; done) | nc -u ${web} 53`],
+    ['client', `ping -i 0.5 ${web}`],
+    ['client', `while sleep 5; do for port in 22 23 3389; do ${knock(web, '$port')}; done; done`],
+    ['client', `while sleep 3; do ping -c 1 -W 1 ${webSecond}; ${knock(db, '5432')}; done`],
+    ['web', `while sleep 0.5; do ${get(`http://${db}:5432/`)}; done`],
+  ] as const;
+  for (const [host, loop] of loops) {
+    firewall.lab.spawn(host, ['sh', '-c', `(${loop}) >/dev/null 2>&1`]);
+  }
+}
+
+/** A window of the one who looks at it, with the view in its state. */
+export async function openView(
+  panel: PanelLab,
+  { path, as = 'owner', prepare }: View,
+  options: BrowserContextOptions,
+): Promise<Page> {
+  const page = await (as === 'nobody'
+    ? panel.open(path, options)
+    : panel.openAs(as, path, options));
+  await page.getByRole('heading', { level: 1 }).first().waitFor();
+  await page.getByText('Loading').first().waitFor({ state: 'detached' });
+  await prepare?.(page);
+  return page;
+}
