@@ -69,6 +69,7 @@ export const targets: readonly Target[] = [
   atMost('reload: blocked time', 'reload.blocked', 5, 'ms'),
   atMost('reload: longest gap', 'reload.gap', 10, 'ms'),
   atMost('full collections of the packet thread', 'collections.major', 0, ''),
+  ratio('small packets, live page open ÷ not', 'live-page.rate', 'tunwall', 'at least', 0.95),
   atMost('list 200 templates', 'control-plane.templates', 50, 'ms'),
   atMost('list 1,000 servers', 'control-plane.servers', 50, 'ms'),
   atMost('add a rule, until it is in force', 'control-plane.rule', 300, 'ms'),

@@ -12,6 +12,8 @@ export interface SubjectOptions {
   readonly discards?: boolean;
   /** Let it run on the core of the traffic tools as well. */
   readonly bothCores?: boolean;
+  /** Somebody can log in to the panel (live-page.ts). */
+  readonly logins?: boolean;
   /** Have the collector tell what it does. */
   readonly traceGc?: boolean;
 }

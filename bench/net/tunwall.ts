@@ -5,6 +5,7 @@ import type { Lab } from '../../src/demo/lab.ts';
 import { serverAddress } from './addresses.ts';
 import { processCpu, residentBytes } from './cpu.ts';
 import { majorCollections } from './gc-trace.ts';
+import { writeUsers } from './live-page.ts';
 import { asTemplates } from './policy.ts';
 import type { Rules } from './policy.ts';
 import { openLab, spawnSubject, tunwallCommand, until } from './rig.ts';
@@ -78,6 +79,7 @@ async function start(options: SubjectOptions): Promise<Subject> {
   writeFileSync(join(config, 'gateway.yaml'), gatewayFile(options));
   const templates = saveRules(config, options.rules);
   writeFileSync(join(config, 'servers.yaml'), serversFile(templates));
+  if (options.logins === true) await writeUsers(config);
   const pid = await startTunwall(lab, config, options);
 
   return {

@@ -5,6 +5,7 @@ import { bulkUdp } from './bulk-udp.ts';
 import { collections } from './collections.ts';
 import { connections, loadedLatency } from './connections.ts';
 import { controlPlane } from './control-plane.ts';
+import { livePage } from './live-page.ts';
 import { manyFlows } from './many-flows.ts';
 import { reload } from './reload.ts';
 import { manyRules } from './rules.ts';
@@ -24,4 +25,5 @@ export const networkBenchmarks: readonly Benchmark[] = [
   reload,
   collections,
   controlPlane,
+  livePage,
 ];
