@@ -2,10 +2,11 @@
 import { chmod, mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { formatProblem } from '../../src/policy/problem.ts';
 import { defaultGatewayConfig } from '../../src/policy/validate.ts';
-import { readConfigDirectory } from '../../src/store/config-directory.ts';
+import { ConfigReader, readConfigDirectory } from '../../src/store/config-directory.ts';
 
 let directory: string;
 beforeEach(async () => {
@@ -134,5 +135,33 @@ describe('a configuration directory', () => {
     const file = join(directory, 'file');
     const { problems: found } = await readConfigDirectory(file);
     expect(found.map(formatProblem)).toEqual([`${file}: cannot be read: it is not a directory`]);
+  });
+});
+
+describe('a reader', () => {
+  it('sees each of many edits in a row, also when size and time are those of the one before', async () => {
+    await write(good);
+    const reader = new ConfigReader(directory);
+    for (let port = 1000; port < 1100; port++) {
+      await write({ 'templates/web.yaml': `inbound: [{ protocol: tcp, ports: [${port}] }]` });
+      const [template] = reader.read().snapshot.templates;
+      expect(template?.inbound[0]?.ports).toEqual([{ from: port, to: port }]);
+    }
+  });
+
+  it('sees what comes, changes and goes after it was quiet for a while', async () => {
+    await write(good);
+    const reader = new ConfigReader(directory);
+    const names = (): string[] => reader.read().snapshot.templates.map(({ name }) => name);
+    await sleep(1100);
+    expect(names()).toEqual(['web']);
+    const quiet = reader.read().snapshot;
+    expect(reader.read().snapshot).toBe(quiet);
+    await write({ 'templates/web.yaml': good['templates/web.yaml'].replace('80', '81') });
+    expect(reader.read().snapshot.templates[0]?.inbound[0]?.ports).toEqual([{ from: 81, to: 81 }]);
+    await write({ 'templates/ssh.yaml': 'inbound: []' });
+    expect(names()).toEqual(['ssh', 'web']);
+    await rm(join(directory, 'templates/web.yaml'));
+    expect(names()).toEqual(['ssh']);
   });
 });
