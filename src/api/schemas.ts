@@ -242,7 +242,7 @@ export const version = component(
     at,
     actor: Type.String(),
     via: Type.String(),
-    action: Type.String(),
+    action: Type.Enum(['create', 'edit', 'clone', 'rename', 'restore', 'destroy']),
     sha256: Type.Optional(Type.String({ description: 'Of the text; absent: destroyed.' })),
     from: Type.Optional(Type.String()),
     to: Type.Optional(Type.String()),

@@ -122,7 +122,7 @@ export interface ChangeMark {
   readonly at: string;
   readonly actor: string;
   readonly via: string;
-  readonly action: string;
+  readonly action: TemplateVersion['action'];
 }
 
 export function changeMark({ at, actor, action }: TemplateVersion): ChangeMark {

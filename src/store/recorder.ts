@@ -14,6 +14,7 @@ import type { Cause } from './draft.ts';
 import { requireWritable, writeDurably } from './durable-file.ts';
 import { sha256 } from './history.ts';
 import type { HistoryFiles, NewVersion } from './history.ts';
+import { operationWords } from './operation-words.ts';
 import { makeStateDirectory } from './state-directory.ts';
 import { StoreError } from './store.ts';
 import type { Actor, AuditLog, Changed, Operation } from './store.ts';
@@ -172,7 +173,7 @@ export class Recorder {
       result,
       target: [...new Set(operations.flatMap(targetsOf))],
       changed,
-      summary: summary ?? operations.map(describeOperation).join('; '),
+      summary: summary ?? operations.map(operationWords).join('; '),
     });
   }
 }
@@ -212,9 +213,4 @@ function targetsOf(operation: Operation): readonly string[] {
       ? (operation as { template: string }).template
       : (operation as { name: string }).name,
   ];
-}
-
-/** A line for the audit log: the operation with its body. */
-function describeOperation(operation: Operation): string {
-  return JSON.stringify(operation);
 }

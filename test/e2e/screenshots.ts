@@ -7,7 +7,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import type { BrowserContextOptions } from 'playwright-core';
+import type { BrowserContextOptions, Page, PageScreenshotOptions } from 'playwright-core';
 import { repository } from '../netns/support/firewall.ts';
 import { obstacle } from './support/panel-lab.ts';
 import type { PanelLab } from './support/panel-lab.ts';
@@ -25,7 +25,7 @@ and 1600 pixels, light and dark, and saves a picture of each. Needs root, and \`
   --help        this text`;
 
 interface Shot {
-  /** What does not fit into the window, too. */
+  /** What does not fit into the window, too, but no more than {@link maxHeights} windows. */
   readonly whole: boolean;
   /** What is drawn of rates begins with the third look at the counters. */
   readonly afterMs: number;
@@ -37,6 +37,8 @@ const readmeWindow: BrowserContextOptions = {
   colorScheme: 'light',
 };
 const readmeViews = ['firewall', 'firewall-review', 'live'];
+
+const maxHeights = 3;
 
 /** Waiting is most of the work: several pages at a time. */
 const atATime = 4;
@@ -52,12 +54,21 @@ const windows = [390, 1000, 1600].flatMap((width) =>
 async function take(panel: PanelLab, { view, options, file, shot }: Task): Promise<number> {
   const page = await openView(panel, view, options);
   try {
+    page.setDefaultTimeout(60_000);
     await sleep(shot.afterMs);
-    const picture = await page.screenshot({ path: file, fullPage: shot.whole });
-    return picture.length;
+    return (await page.screenshot({ path: file, ...(await extentOf(page, shot)) })).length;
   } finally {
     await page.context().close();
   }
+}
+
+/** A dialog lies over what the window shows, and a list may go on for ever. */
+async function extentOf(page: Page, { whole }: Shot): Promise<PageScreenshotOptions> {
+  if (!whole || (await page.getByRole('dialog').count()) > 0) return {};
+  const full = Number(await page.evaluate('document.documentElement.scrollHeight'));
+  const { width, height } = page.viewportSize()!;
+  const clip = { x: 0, y: 0, width, height: Math.min(full, maxHeights * height) };
+  return { fullPage: true, clip };
 }
 
 interface Task {
@@ -72,7 +83,9 @@ async function takeAll(panel: PanelLab, tasks: readonly Task[]): Promise<void> {
   let done = 0;
   const work = async (): Promise<void> => {
     for (let task = left.shift(); task !== undefined; task = left.shift()) {
-      const size = await take(panel, task);
+      const size = await take(panel, task).catch((error: unknown) => {
+        throw new Error(`${task.file}: ${(error as Error).message}`, { cause: error });
+      });
       done++;
       console.log(`${done}/${tasks.length} ${task.file} (${Math.ceil(size / 1000)} KB)`);
     }
@@ -143,6 +156,9 @@ const panel = await createBusyPanel();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 try {
   await takeAll(panel, tasks);
+} catch (error) {
+  console.error((error as Error).message);
+  process.exitCode = 1;
 } finally {
   await panel.close();
 }

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { client, web } from '../netns/support/firewall.ts';
 import { describeProbe, tcp, whatPasses } from '../netns/support/probes.ts';
+import { udp as udpPacket } from '../support/packets.ts';
 import { PanelLab, obstacle } from './support/panel-lab.ts';
 
 describe.skipIf(obstacle !== undefined)('traffic and people', () => {
@@ -98,6 +99,21 @@ describe.skipIf(obstacle !== undefined)('traffic and people', () => {
     await page.context().close();
   });
 
+  it('explains a packet that is given as bytes, and says what is wrong with them', async () => {
+    const page = await panel.openAs('member', '/explain');
+    await page.getByText('As bytes').click();
+    const bytes = page.getByLabel('Packet, in hexadecimal digits');
+    const answer = page.getByRole('region', { name: 'Answer' });
+    await bytes.fill('45 00 00 xx');
+    await page.getByRole('button', { name: 'Explain' }).click();
+    await page.locator('textarea[aria-invalid=true]').waitFor();
+    await bytes.fill(Buffer.from(udpPacket(client, web, 4000, 53)).toString('hex'));
+    await page.getByRole('button', { name: 'Explain' }).click();
+    await answer.locator('[data-verdict=pass]').waitFor();
+    await answer.getByText('UDP: 53', { exact: false }).first().waitFor();
+    await page.context().close();
+  });
+
   it('the live page goes on by itself after the gateway was restarted', async () => {
     const page = await panel.openAs('owner', '/live');
     await page.getByRole('heading', { level: 1, name: 'Live' }).waitFor();
@@ -147,7 +163,7 @@ describe.skipIf(obstacle !== undefined)('traffic and people', () => {
     await page.context().close();
   });
 
-  it('the audit log tells it, and is searched by who, what and result', async () => {
+  it('the audit log tells it, and is searched by who and when', async () => {
     const page = await panel.openAs('owner', '/audit');
     const log = page.getByRole('table', { name: 'Audit log' });
     await log.getByText('user.destroy').waitFor();
@@ -156,6 +172,14 @@ describe.skipIf(obstacle !== undefined)('traffic and people', () => {
     await page.getByLabel('Who').fill('owner');
     await log.getByText('user.destroy').waitFor();
     expect(page.url()).toContain('actor=owner');
+    await page.getByLabel('From').fill('2099-01-01T00:00');
+    await page.getByText('Nothing like that was done').waitFor();
+    await page.reload();
+    expect(await page.getByLabel('From').inputValue()).toBe('2099-01-01T00:00');
+    await page.getByLabel('From').fill('');
+    await log.getByText('user.destroy').waitFor();
+    await page.getByLabel('Until').fill('2001-01-01T00:00');
+    await page.getByText('Nothing like that was done').waitFor();
     await page.context().close();
   });
 

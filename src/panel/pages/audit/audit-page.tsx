@@ -34,7 +34,7 @@ const actions = [
 ];
 const pageSize = 50;
 
-const keys = ['actor', 'action', 'result'] as const;
+const keys = ['actor', 'action', 'result', 'since', 'until'] as const;
 type Filter = Partial<Record<(typeof keys)[number], string>>;
 
 export default function AuditPage(): ReactNode {
@@ -102,8 +102,51 @@ function FilterForm({ filter, onChange }: FilterFormProps): ReactNode {
         clearButtonProps={{ 'aria-label': 'Any result' }}
         w={140}
       />
+      <TimeField
+        label="From"
+        time={filter.since}
+        onChange={(time) => onChange({ since: time?.toISOString() ?? '' })}
+      />
+      <TimeField
+        label="Until"
+        time={filter.until}
+        onChange={(time) => onChange({ until: time === undefined ? '' : endOfMinute(time) })}
+      />
     </Group>
   );
+}
+
+interface TimeFieldProps {
+  readonly label: string;
+  /** ISO 8601 */
+  readonly time: string | undefined;
+  readonly onChange: (time: Date | undefined) => void;
+}
+
+/** The browser's own field for a day and a minute, on its own clock. */
+function TimeField({ label, time, onChange }: TimeFieldProps): ReactNode {
+  return (
+    <TextInput
+      label={label}
+      type="datetime-local"
+      defaultValue={time === undefined ? '' : localMinute(new Date(time))}
+      onChange={({ currentTarget: { value } }) =>
+        onChange(value === '' ? undefined : new Date(value))
+      }
+      w={210}
+    />
+  );
+}
+
+/** `2030-01-31T12:00`, as the field wants it. */
+function localMinute(time: Date): string {
+  if (Number.isNaN(time.getTime())) return '';
+  return new Date(time.getTime() - time.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
+
+/** Until a minute means: with all of that minute. */
+function endOfMinute(time: Date): string {
+  return new Date(time.getTime() + 59_999).toISOString();
 }
 
 function AuditRecords({ filter }: { readonly filter: Filter }): ReactNode {
@@ -176,7 +219,9 @@ function AuditTable({ records }: Pick<Records, 'records'>): ReactNode {
                 {results.find(({ value }) => value === result)?.label ?? result}
               </Badge>
             </Table.Td>
-            <Table.Td data-label="In words">{summary ?? target.join(', ')}</Table.Td>
+            <Table.Td data-label="In words">
+              <div className="address">{summary ?? target.join(', ')}</div>
+            </Table.Td>
           </Table.Tr>
         ))}
       </Table.Tbody>

@@ -83,19 +83,18 @@ function Back({ name, isGone }: { readonly name: string; readonly isGone: boolea
   );
 }
 
-const actionWords: Readonly<Record<string, string>> = {
+const actionWords: Readonly<Record<Version['action'], string>> = {
   create: 'Created',
-  update: 'Edited',
-  destroy: 'Destroyed',
+  edit: 'Edited',
+  clone: 'Copied',
   rename: 'Renamed',
-  rollback: 'Rolled back',
   restore: 'Rolled back',
-  clone: 'Cloned',
+  destroy: 'Destroyed',
 };
 
 /** What was done, and in the case of a hand edit where. */
 function title({ version, action, from, to }: Version): string {
-  const words = actionWords[action] ?? action;
+  const words = actionWords[action];
   const names = from !== undefined && to !== undefined ? ` from ${from} to ${to}` : '';
   return `${version}. ${words}${names}`;
 }

@@ -110,7 +110,7 @@ function Hits({ hits }: Pick<RuleRowProps, 'hits'>): ReactNode {
       {hits !== undefined && (
         <>
           {formatNumber(hits)}
-          <span className="rule-hits-word"> hits</span>
+          <span className="rule-hits-word"> {hits === 1 ? 'hit' : 'hits'}</span>
         </>
       )}
     </Text>

@@ -111,8 +111,8 @@ function create(
       y: { range: (_, __, most) => [0, niceTop(most)] },
     },
     axes: [
-      { ...axis, space: 70, values: (_, ticks) => ticks.map(clockOf) },
-      { ...axis, size: 78, space: 36, values: (_, ticks) => ticks.map(format) },
+      { ...axis, size: 28, space: 70, values: (_, ticks) => ticks.map(clockOf) },
+      { ...axis, size: 78, space: 36, incrs: steps, values: (_, ticks) => ticks.map(format) },
     ],
     series: [
       {},
@@ -124,6 +124,13 @@ function create(
   };
   return new uPlot(options, undefined, box);
 }
+
+/** What is counted has no halves. */
+const steps = [1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12].flatMap((power) => [
+  power,
+  2 * power,
+  5 * power,
+]);
 
 /** Room above the highest value, and something to draw when there is none. */
 function niceTop(most: number | null): number {
