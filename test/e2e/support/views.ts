@@ -76,6 +76,8 @@ export const views: readonly View[] = [
     path: '/servers/web-1',
     async prepare(page) {
       await tab('Recent drops')(page);
+      // What is to be clicked would move away with every drop.
+      await page.getByRole('button', { name: 'Pause' }).click();
       await dialog(/^Allow this/)(page);
     },
   },
