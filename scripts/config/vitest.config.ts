@@ -1,6 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
-/** Namespaces, devices and traffic, with time to spare. Several files at a time: they wait often, and each has a network of its own. */
+/**
+ * Namespaces, devices and traffic, with time to spare. Several files at a time: they wait often, and each has a network of its
+ * own.
+ */
 const scenarios = {
   testTimeout: 120_000,
   hookTimeout: 120_000,

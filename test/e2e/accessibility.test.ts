@@ -8,10 +8,10 @@ import type { PanelLab } from './support/panel-lab.ts';
 import { createBusyPanel, openView, views } from './support/views.ts';
 
 /** Rows are alike: with hundreds of them it would take half a minute. */
-const rules = `axe.run({ exclude: ['tbody tr:nth-child(n + 6)'] })`;
+const look = `axe.run({ exclude: ['tbody tr:nth-child(n + 6)'] })`;
 
 async function complaints(page: Page): Promise<string[]> {
-  const { violations } = await page.evaluate<AxeResults>(rules);
+  const { violations } = await page.evaluate<AxeResults>(look);
   return violations
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')
     .flatMap(({ id, nodes }) =>

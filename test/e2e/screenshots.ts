@@ -2,7 +2,7 @@
  * The command behind scripts/screenshots: every page and dialog of the panel, at three widths, light and dark.
  *
  * A firewall with traffic runs in namespaces, as in the tests beside this file. For each window of `windows` each of the views
- * (support/views.ts) is opened, brought into its state as a person would, and saved whole as WIDTH-SCHEME/VIEW.png.
+ * (support/views.ts) is opened, brought into its state as a person would, and saved as WIDTH-SCHEME/VIEW.png.
  */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -24,13 +24,6 @@ and 1600 pixels, light and dark, and saves a picture of each. Needs root, and \`
   --readme      instead: the pictures of the README, in scripts/pictures
   --help        this text`;
 
-interface Shot {
-  /** What does not fit into the window, too, but no more than {@link maxHeights} windows. */
-  readonly whole: boolean;
-  /** What is drawn of rates begins with the third look at the counters. */
-  readonly afterMs: number;
-}
-
 /** For the README: what a window of this size shows of these views. */
 const readmeWindow: BrowserContextOptions = {
   viewport: { width: 1280, height: 800 },
@@ -51,31 +44,37 @@ const windows = [390, 1000, 1600].flatMap((width) =>
   })),
 );
 
-async function take(panel: PanelLab, { view, options, file, shot }: Task): Promise<number> {
+interface Task {
+  readonly view: View;
+  readonly options: BrowserContextOptions;
+  readonly file: string;
+  /** What does not fit into the window, too, but no more than {@link maxHeights} windows. */
+  readonly whole: boolean;
+  /** What is drawn of rates begins with the third look at the counters. */
+  readonly afterMs: number;
+}
+
+async function take(
+  panel: PanelLab,
+  { view, options, file, whole, afterMs }: Task,
+): Promise<number> {
   const page = await openView(panel, view, options);
   try {
     page.setDefaultTimeout(60_000);
-    await sleep(shot.afterMs);
-    return (await page.screenshot({ path: file, ...(await extentOf(page, shot)) })).length;
+    await sleep(afterMs);
+    return (await page.screenshot({ path: file, ...(await extentOf(page, whole)) })).length;
   } finally {
     await page.context().close();
   }
 }
 
 /** A dialog lies over what the window shows, and a list may go on for ever. */
-async function extentOf(page: Page, { whole }: Shot): Promise<PageScreenshotOptions> {
+async function extentOf(page: Page, whole: boolean): Promise<PageScreenshotOptions> {
   if (!whole || (await page.getByRole('dialog').count()) > 0) return {};
   const full = Number(await page.evaluate('document.documentElement.scrollHeight'));
   const { width, height } = page.viewportSize()!;
   const clip = { x: 0, y: 0, width, height: Math.min(full, maxHeights * height) };
   return { fullPage: true, clip };
-}
-
-interface Task {
-  readonly view: View;
-  readonly options: BrowserContextOptions;
-  readonly file: string;
-  readonly shot: Shot;
 }
 
 /** @returns how many could not be taken */
@@ -139,7 +138,8 @@ function plan(): Task[] {
       view: views.find((view) => view.name === name)!,
       options: readmeWindow,
       file: join(repository, 'scripts/pictures', `${name}.png`),
-      shot: { whole: false, afterMs: name === 'live' ? 60_000 : 3000 },
+      whole: false,
+      afterMs: name === 'live' ? 60_000 : 3000,
     }));
   }
   const wanted = views.filter(({ name }) => only === undefined || name === only);
@@ -148,7 +148,8 @@ function plan(): Task[] {
       view,
       options,
       file: join(directory, name, `${view.name}.png`),
-      shot: { whole: true, afterMs: view.name === 'live' ? 20_000 : 3000 },
+      whole: true,
+      afterMs: view.name === 'live' ? 20_000 : 3000,
     })),
   );
 }

@@ -139,7 +139,7 @@ describe('a configuration directory', () => {
 });
 
 describe('a reader', () => {
-  it('sees each of many edits in a row, also when size and time are those of the one before', async () => {
+  it('sees each of many edits in a row, all of the same size', async () => {
     await write(good);
     const reader = new ConfigReader(directory);
     for (let port = 1000; port < 1100; port++) {

@@ -41,7 +41,7 @@ async function editRules(page: Page): Promise<void> {
   await page.getByText('Unsaved changes').first().waitFor();
 }
 
-export async function review(page: Page): Promise<void> {
+async function review(page: Page): Promise<void> {
   await editRules(page);
   await page.getByRole('button', { name: 'Save' }).click();
   await page.getByRole('dialog').getByLabel('Difference in the configuration').waitFor();
