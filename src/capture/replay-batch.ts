@@ -7,7 +7,7 @@
  */
 import type { PacketBatch } from '../engine/engine.ts';
 import { fragmentChunkLength } from '../flow/fragment-memory.ts';
-import { asNetworkWord } from '../wire/checksum.ts';
+import { asNetworkHalf } from '../wire/checksum.ts';
 import {
   Icmp,
   IcmpType,
@@ -35,7 +35,8 @@ const quotedLength: number = Ipv4.minimumLength + 8;
 
 export class ReplayBatch implements PacketBatch {
   readonly bytes: Uint8Array;
-  readonly words: Uint16Array;
+  readonly words: Int32Array;
+  readonly #halves: Uint16Array;
   readonly offsets: Uint32Array;
   readonly lengths: Uint32Array;
   readonly verdicts: Uint8Array;
@@ -56,7 +57,8 @@ export class ReplayBatch implements PacketBatch {
     this.spareOffset = ipOffset + maxPacketLength + 1;
     this.spareLength = fragmentChunks * fragmentChunkLength;
     this.bytes = new Uint8Array(this.spareOffset + this.spareLength);
-    this.words = new Uint16Array(this.bytes.buffer);
+    this.words = new Int32Array(this.bytes.buffer);
+    this.#halves = new Uint16Array(this.bytes.buffer);
     this.offsets = new Uint32Array(this.totalSlots);
     this.lengths = new Uint32Array(this.totalSlots);
     this.verdicts = new Uint8Array(this.totalSlots);
@@ -105,10 +107,11 @@ export class ReplayBatch implements PacketBatch {
     if (!isTcp && packet.protocol !== Protocol.udp) return false;
     const field = packet.l4Offset + (isTcp ? Tcp.checksum : Udp.checksum);
     const addresses = (packet.ipOffset + Ipv4.source) >> 1;
-    let sum = asNetworkWord(packet.protocol);
-    for (let word = addresses; word < addresses + 4; word++) sum += this.words[word]!;
-    const found = this.words[field >> 1]!;
-    return found === fold(sum + asNetworkWord(packet.l4Length)) || found === fold(sum);
+    const halves = this.#halves;
+    let sum = asNetworkHalf(packet.protocol);
+    for (let half = addresses; half < addresses + 4; half++) sum += halves[half]!;
+    const found = halves[field >> 1]!;
+    return found === fold(sum + asNetworkHalf(packet.l4Length)) || found === fold(sum);
   }
 
   /** Makes good what capturing has done to an IPv4 packet; returns the bytes that there are now. */
@@ -152,14 +155,15 @@ export class ReplayBatch implements PacketBatch {
 
   /** Vouches for the L4 checksum, and makes that of the IPv4 header right. */
   #vouch(): void {
-    const { bytes, words } = this;
+    const { bytes } = this;
+    const halves = this.#halves;
     bytes[vnetOffset + VnetHeader.flags] = vnetDataValid;
     const field = (ipOffset + Ipv4.checksum) >> 1;
     const end = (ipOffset + ((bytes[ipOffset]! & 15) << 2)) >> 1;
-    words[field] = 0;
+    halves[field] = 0;
     let sum = 0;
-    for (let word = ipOffset >> 1; word < end; word++) sum += words[word]!;
-    words[field] = ~fold(sum);
+    for (let half = ipOffset >> 1; half < end; half++) sum += halves[half]!;
+    halves[field] = ~fold(sum);
   }
 }
 

@@ -77,7 +77,7 @@ export class Engine {
   readonly table: FlowTable;
   readonly #tcp: TcpTracker;
   readonly #batch: PacketBatch;
-  readonly #words: Uint16Array;
+  readonly #words: Int32Array;
   readonly #counters: Float64Array;
   readonly #events: EventRingWriter;
   readonly #ahead: LookAhead;
@@ -95,7 +95,7 @@ export class Engine {
   readonly #fragments: FragmentStore;
   readonly #quoted: Packet = new Packet();
   readonly #scratch: Uint8Array = new Uint8Array(scratchLength);
-  readonly #scratchWords: Uint16Array = new Uint16Array(this.#scratch.buffer);
+  readonly #scratchWords: Int32Array = new Int32Array(this.#scratch.buffer);
   /** Where the L4 header of the packet in hand lies: the batch, or the scratch for a datagram that came in fragments. */
   #bytes: Uint8Array;
   /** Slots in use, and how much of the spare room. */
@@ -112,11 +112,8 @@ export class Engine {
     capture?: CaptureRingWriter,
   ) {
     this.#batch = batch;
-    this.#words = new Uint16Array(
-      batch.bytes.buffer,
-      batch.bytes.byteOffset,
-      batch.bytes.byteLength >> 1,
-    );
+    const { buffer, byteOffset, byteLength } = batch.bytes;
+    this.#words = new Int32Array(buffer, byteOffset, byteLength >> 2);
     this.#counters = new Float64Array(counters);
     const evictions = new Float64Array(counters, Counter.evictions * 8, evictionCounterCount);
     this.table = new FlowTable(memory.flows, options.limits, { evictions });

@@ -21,6 +21,9 @@ import { parsePacket } from '../wire/parse.ts';
 /** Packets of one window: enough to overlap every load that the processor can have under way, few enough for its caches. */
 export const windowLength = 64;
 
+/** So many flows are in the processor's caches anyway (half a megabyte), and touching them costs more than it saves. */
+const cachedFlows = 4096;
+
 /** The kind under which the flow table knows a packet: protocol; for ICMP {@link icmpKind}, which may be none. */
 export function kindOf(packet: Packet): number {
   if (packet.protocol !== Protocol.icmp) return packet.protocol;
@@ -46,7 +49,7 @@ export class LookAhead {
   /** Fills the window with `count` packets of the batch from `first` on. */
   fill(
     bytes: Uint8Array,
-    words: Uint16Array,
+    words: Int32Array,
     offsets: Uint32Array,
     lengths: Uint32Array,
     first: number,
@@ -65,7 +68,7 @@ export class LookAhead {
       const { srcAddr, srcPort, dstAddr, dstPort } = packet;
       hashes[i] = table.hashOf(kind, srcAddr, srcPort, dstAddr, dstPort);
     }
-    this.#touch(count, nowMs);
+    if (table.used > cachedFlows) this.#touch(count, nowMs);
   }
 
   /** Loads what the flows of the window's hashes consist of, one loop for each step. Every index is in range, 0 is nobody. */

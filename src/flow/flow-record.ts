@@ -1,11 +1,11 @@
 /**
- * How one flow lies in memory: 64 bytes that a packet's lookup and state machine touch (one cache line), and 60 for
+ * How one flow lies in memory: 64 bytes that a packet's lookup and state machine touch (one cache line), and 56 for
  * accounting, list links and TCP's memory of the last segment. Records are named by index; index 0 is nobody.
  *
  *     hot   16 x 32 bit   key, chain, state, last refresh, epoch, TCP window edges
- *     cold  15 x 32 bit   list links, creation, TCP memory of the last segment, packet and byte counts, servers
+ *     cold  14 x 32 bit   list links, creation, TCP memory of the last segment, packet and byte counts, servers
  *
- * With its 32-bit hash bucket a flow costs 128 bytes. Times are milliseconds of the engine's clock, wrapping at 2^32:
+ * With its 32-bit hash bucket a flow costs 124 bytes. Times are milliseconds of the engine's clock, wrapping at 2^32:
  * compare them by difference.
  */
 
@@ -46,7 +46,7 @@ export const Hot = {
   listed: 15,
 } as const;
 
-export const coldWords = 15;
+export const coldWords = 14;
 
 export const Cold = {
   previous: 0,
@@ -56,16 +56,16 @@ export const Cold = {
   maxAck: 3,
   lastSequence: 5,
   lastAck: 6,
-  lastEnd: 7,
-  lastWindow: 8,
+  /** {@link extentOf} of the last segment: its sequence length, and its window as it stands. */
+  lastExtent: 7,
   /** Packets per direction, modulo 2^32. */
-  packets: 9,
+  packets: 8,
   /** Low 32 bits of the bytes per direction. */
-  bytes: 11,
+  bytes: 10,
   /** Bits 32 to 47 of the bytes: original in the low half, reply in the high half. */
-  bytesHigh: 13,
+  bytesHigh: 12,
   /** Slots of its servers (server-totals.ts): that of the reply address in the low half, of the original one in the high half. */
-  servers: 14,
+  servers: 13,
 } as const;
 
 /** Fields of {@link Hot.state}. */
@@ -112,6 +112,21 @@ export const TcpBits = {
   expectChallengeAck: 0x4000000,
   simultaneousOpen: 0x8000000,
 } as const;
+
+/** Sequence length (below 2^16, as that of an IPv4 packet) and window of a segment, in one word. */
+export function extentOf(length: number, window: number): number {
+  return (length << 16) | window;
+}
+
+/** Sequence number behind the last segment. */
+export function lastEnd(cold: Int32Array, coldRecord: number): number {
+  return (cold[coldRecord + Cold.lastSequence]! + (cold[coldRecord + Cold.lastExtent]! >>> 16)) | 0;
+}
+
+/** Window of the last segment, not scaled. */
+export function lastWindow(cold: Int32Array, coldRecord: number): number {
+  return cold[coldRecord + Cold.lastExtent]! & 0xffff;
+}
 
 /** Packets of a direction, modulo 2^32. */
 export function flowPackets(cold: Int32Array, coldRecord: number, direction: number): number {

@@ -18,13 +18,19 @@ for (const [request, reply] of [
 
 /**
  * The key of the flow that a query belongs to: protocol, type of the request, code, and whether the one who asks has the lower
- * address. The last, because both ends may ask each other with the same identifier: those are two flows.
+ * address. The last, because both ends may ask each other with the same identifier: those are two flows. Fits into 24 bits, as
+ * the hash wants it: the types of requests are below 128.
  */
 export function icmpKind(type: number, code: number, srcAddr: number, dstAddr: number): number {
   const request = requestOfType[type]!;
   if (request === noRequest) return noIcmpQuery;
   const lowerAsks = (request === type) === srcAddr < dstAddr ? 1 : 0;
-  return Protocol.icmp | (request << 8) | (code << 16) | (lowerAsks << 24);
+  return Protocol.icmp | (request << 8) | (lowerAsks << 15) | (code << 16);
+}
+
+/** Type of the request that a kind of {@link icmpKind} names. */
+export function requestTypeOf(kind: number): number {
+  return (kind >> 8) & 0x7f;
 }
 
 /** A request, or the reply to one. */

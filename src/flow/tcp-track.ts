@@ -13,7 +13,18 @@ import { TcpFlag } from '../wire/headers.ts';
 import type { Packet } from '../wire/packet.ts';
 import { isBefore } from '../wire/sequence.ts';
 import { EvictionClass, FlowList, evictionClassOfList } from './flow-lists.ts';
-import { Cold, FlowState, Hot, StateBits, TcpBits, coldWords, hotShift } from './flow-record.ts';
+import {
+  Cold,
+  FlowState,
+  Hot,
+  StateBits,
+  TcpBits,
+  coldWords,
+  extentOf,
+  hotShift,
+  lastEnd,
+  lastWindow,
+} from './flow-record.ts';
 import type { FlowIndex } from './flow-record.ts';
 import type { FlowTable } from './flow-table.ts';
 import { SegmentClass, classifySegment, nextTcpState, tcpIgnore, tcpInvalid } from './tcp-state.ts';
@@ -246,7 +257,7 @@ export class TcpTracker {
     const unacknowledged = TcpBits.unacknowledged | (TcpBits.unacknowledged << 1);
     if (shorterUnacknowledged && (tcp & unacknowledged) !== 0) return FlowList.tcpUnacknowledged;
     // The receiver has closed its window.
-    if (shorterRetransmit && this.#cold[flow * coldWords + Cold.lastWindow] === 0) {
+    if (shorterRetransmit && lastWindow(this.#cold, flow * coldWords) === 0) {
       return FlowList.tcpRetransmitted;
     }
     return list;
@@ -294,7 +305,7 @@ export class TcpTracker {
       segment === SegmentClass.synAck &&
       this.#lastClass(record) === SegmentClass.syn &&
       this.#lastDirection(record) !== direction &&
-      packet.acknowledgment === this.#cold[flow * coldWords + Cold.lastEnd]
+      packet.acknowledgment === lastEnd(this.#cold, flow * coldWords)
     );
   }
 
@@ -313,8 +324,8 @@ export class TcpTracker {
     const coldRecord = flow * coldWords;
     this.#setLast(record, direction, segment);
     cold[coldRecord + Cold.lastSequence] = packet.sequence;
-    cold[coldRecord + Cold.lastEnd] = segmentEnd(packet);
-    cold[coldRecord + Cold.lastWindow] = packet.window;
+    const length = segmentEnd(packet) - packet.sequence;
+    cold[coldRecord + Cold.lastExtent] = extentOf(length, packet.window);
     if (segment === SegmentClass.syn && direction === 0) {
       const options = readOptions(packet, bytes);
       hot[record + Hot.state] =
@@ -335,13 +346,13 @@ export class TcpTracker {
     const record = flow << hotShift;
     const coldRecord = flow * coldWords;
     const opener = direction ^ 1;
-    const lastEnd = cold[coldRecord + Cold.lastEnd]!;
-    const lastWindow = cold[coldRecord + Cold.lastWindow]!;
+    const end = lastEnd(cold, coldRecord);
+    const window = lastWindow(cold, coldRecord);
     const options =
       (hot[record + Hot.state]! & StateBits.rememberedSynMask) >> StateBits.rememberedSynShift;
-    hot[record + Hot.end + opener] = lastEnd;
-    hot[record + Hot.maxEnd + opener] = lastEnd;
-    hot[record + Hot.maxWindow + opener] = lastWindow === 0 ? 1 : lastWindow;
+    hot[record + Hot.end + opener] = end;
+    hot[record + Hot.maxEnd + opener] = end;
+    hot[record + Hot.maxWindow + opener] = window === 0 ? 1 : window;
     hot[record + Hot.end + direction] = 0;
     hot[record + Hot.maxEnd + direction] = 0;
     hot[record + Hot.maxWindow + direction] = 0;
@@ -395,7 +406,7 @@ export class TcpTracker {
       const endsTrain =
         lastClass === SegmentClass.ack &&
         this.#lastDirection(record) === direction &&
-        packet.sequence === this.#cold[coldRecord + Cold.lastEnd];
+        packet.sequence === lastEnd(this.#cold, coldRecord);
       if (endsTrain) return resetCheckWindow;
       result = resetKeepsState;
     }
@@ -405,7 +416,7 @@ export class TcpTracker {
         lastClass === SegmentClass.syn &&
         this.#lastDirection(record) !== direction) ||
       ((word & StateBits.assured) === 0 && lastClass === SegmentClass.ack);
-    if (answersIgnored && packet.acknowledgment === this.#cold[coldRecord + Cold.lastEnd]) {
+    if (answersIgnored && packet.acknowledgment === lastEnd(this.#cold, coldRecord)) {
       return resetCloses;
     }
     return result;

@@ -14,7 +14,7 @@ import {
   synSackPermitted,
   synWindowScale,
 } from '../wire/tcp-options.ts';
-import { Cold, FlowState, Hot, TcpBits, coldWords, hotShift } from './flow-record.ts';
+import { Cold, FlowState, Hot, TcpBits, coldWords, extentOf, hotShift } from './flow-record.ts';
 import type { FlowIndex } from './flow-record.ts';
 import type { FlowTable } from './flow-table.ts';
 import { SegmentClass } from './tcp-state.ts';
@@ -239,12 +239,12 @@ export class TcpWindow {
     if (ack === hot[record + Hot.end + receiver]) tcp &= ~(TcpBits.unacknowledged << receiver);
 
     if (segment === SegmentClass.ack) {
+      const extent = extentOf(end - sequence, packet.window);
       const same =
         (tcp & TcpBits.lastDirectionMask) >>> TcpBits.lastDirectionShift === direction &&
         cold[coldRecord + Cold.lastSequence] === sequence &&
         cold[coldRecord + Cold.lastAck] === ack &&
-        cold[coldRecord + Cold.lastEnd] === end &&
-        cold[coldRecord + Cold.lastWindow] === packet.window;
+        cold[coldRecord + Cold.lastExtent] === extent;
       if (same) {
         if ((tcp & TcpBits.retransmitsMask) !== TcpBits.retransmitsMask) {
           tcp += 1 << TcpBits.retransmitsShift;
@@ -254,8 +254,7 @@ export class TcpWindow {
         tcp = (tcp & ~TcpBits.lastDirectionMask) | (direction << TcpBits.lastDirectionShift);
         cold[coldRecord + Cold.lastSequence] = sequence;
         cold[coldRecord + Cold.lastAck] = ack;
-        cold[coldRecord + Cold.lastEnd] = end;
-        cold[coldRecord + Cold.lastWindow] = packet.window;
+        cold[coldRecord + Cold.lastExtent] = extent;
       }
     }
     hot[record + Hot.tcp] = tcp;

@@ -108,10 +108,12 @@ export function explainPacket(source: ExplainSource, packet: Uint8Array): Explan
 /** @param bytes a virtio header and the packet */
 function explain(source: ExplainSource, bytes: Uint8Array): Explanation {
   const packet = new Packet();
-  // A word view wants an even number of bytes, and no offset.
-  const arena = new Uint8Array(bytes.length + (bytes.length & 1));
-  arena.set(bytes);
-  const parsed: number = parsePacket(arena, new Uint16Array(arena.buffer), 0, bytes.length, packet);
+  // The IPv4 header lies at a multiple of 4, and so many bytes are whole words.
+  const start = 4 - (VnetHeader.length & 3);
+  const arena = new Uint8Array((start + bytes.length + 3) & ~3);
+  arena.set(bytes, start);
+  const words = new Int32Array(arena.buffer);
+  const parsed: number = parsePacket(arena, words, start, bytes.length, packet);
   const answer = (
     reason: number,
     decidedBy: Explanation['decidedBy'],

@@ -17,6 +17,7 @@ import {
   hotWords,
 } from '../flow/flow-record.ts';
 import type { FlowIndex } from '../flow/flow-record.ts';
+import { requestTypeOf } from '../flow/icmp-query.ts';
 import { originalSlot, replySlot } from '../flow/server-totals.ts';
 import { formatAddress, formatProtocol } from '../wire/format.ts';
 import { Protocol } from '../wire/headers.ts';
@@ -56,7 +57,7 @@ export function describeFlow(copy: FlowCopy, flows: FlowInspector, serverName: S
     source: formatAddress(hot[record + Hot.originalAddr]!),
     destination: formatAddress(hot[record + Hot.replyAddr]!),
     ...(protocol === Protocol.icmp
-      ? { icmpType: (kind >> 8) & 0xff, icmpId: ports >>> 16 }
+      ? { icmpType: requestTypeOf(kind), icmpId: ports >>> 16 }
       : { sourcePort: ports >>> 16, destinationPort: ports & 0xffff }),
     ...(sourceServer !== undefined && { sourceServer }),
     ...(destinationServer !== undefined && { destinationServer }),

@@ -46,7 +46,7 @@ function whatNamesTheFlow({ bytes, lengths }: OnePacket): Packet | undefined {
   const packet = new Packet();
   const parsed: number = parsePacket(
     bytes,
-    new Uint16Array(bytes.buffer),
+    new Int32Array(bytes.buffer),
     packetAt,
     lengths[0]!,
     packet,

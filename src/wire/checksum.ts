@@ -1,8 +1,9 @@
 /**
  * The internet checksum (RFC 1071) over packet bytes.
  *
- * The one's complement sum does not depend on byte order, so words are summed as the machine reads them: the arena is also
- * seen as 16-bit words, and every header starts at an even offset (a contract of the batch: the IPv4 header is 4-aligned).
+ * The one's complement sum does not depend on byte order, so the arena is also seen as 32-bit words in the machine's order, and
+ * the halves of each are summed: half the loads, and every header starts at a multiple of 4 (a contract of the batch; header
+ * lengths are multiples of 4 as well).
  */
 
 function fold(sum: number): number {
@@ -11,59 +12,54 @@ function fold(sum: number): number {
   return folded;
 }
 
-/** Byte-swaps a 16-bit value on little-endian machines: a value in network order, as the word view reads it. */
 const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
-export function asNetworkWord(value: number): number {
+/** Byte-swaps a 16-bit value on little-endian machines: a value in network order, as the machine reads it. */
+export function asNetworkHalf(value: number): number {
   return littleEndian ? ((value & 0xff) << 8) | ((value >>> 8) & 0xff) : value & 0xffff;
 }
 
+/** A 32-bit word of the arena as the signed integer that is meant in network order. */
+export function asNetworkWord(value: number): number {
+  if (!littleEndian) return value;
+  const pairs = ((value & 0x00ff00ff) << 8) | ((value >>> 8) & 0x00ff00ff);
+  return (pairs << 16) | (pairs >>> 16);
+}
+
+/** The two 16-bit halves of a word in the machine's order, added. */
+export function sumOfHalves(word: number): number {
+  return (word & 0xffff) + (word >>> 16);
+}
+
 /**
- * Unfolded sum of `length` bytes at the even `offset`. A last odd byte counts as the high byte of a word.
+ * Unfolded sum of `length` bytes at `offset`, a multiple of 4. A last odd byte counts as the high byte of a 16-bit word.
  * At most 65,535 bytes, so that the sum stays below 2^31.
  */
-export function sumWords(
-  words: Uint16Array,
-  bytes: Uint8Array,
-  offset: number,
-  length: number,
-): number {
+function sumBytes(words: Int32Array, bytes: Uint8Array, offset: number, length: number): number {
   let sum = 0;
-  const end = (offset + length) >> 1;
-  for (let word = offset >> 1; word < end; word++) sum += words[word]!;
-  if ((length & 1) !== 0) sum += asNetworkWord(bytes[offset + length - 1]! << 8);
+  const end = (offset + length) >> 2;
+  for (let word = offset >> 2; word < end; word++) sum += sumOfHalves(words[word]!);
+  const rest = length & 3;
+  const at = offset + length - rest;
+  if (rest >= 2) sum += asNetworkHalf((bytes[at]! << 8) | bytes[at + 1]!);
+  if ((rest & 1) !== 0) sum += asNetworkHalf(bytes[offset + length - 1]! << 8);
   return sum;
 }
 
-/** Whether the IPv4 header of `length` bytes at `offset` sums to zero (RFC 791). */
-export function ipv4HeaderChecksumOk(words: Uint16Array, offset: number, length: number): boolean {
-  const at = offset >> 1;
-  // Written out for the header that nearly every packet has: a loop costs more than the sum.
-  let sum =
-    words[at]! +
-    words[at + 1]! +
-    words[at + 2]! +
-    words[at + 3]! +
-    words[at + 4]! +
-    words[at + 5]! +
-    words[at + 6]! +
-    words[at + 7]! +
-    words[at + 8]! +
-    words[at + 9]!;
-  const end = (offset + length) >> 1;
-  for (let word = at + 10; word < end; word++) sum += words[word]!;
-  // At most 30 words: folding once leaves 0xffff exactly if the sum is a multiple of it.
+/** Whether the unfolded sum of an IPv4 header, at most 15 words, is that of one without an error (RFC 791). */
+export function isHeaderSum(sum: number): boolean {
+  // Folding once leaves 0xffff exactly if so small a sum is a multiple of it.
   return (sum & 0xffff) + (sum >>> 16) === 0xffff;
 }
 
 /** Whether the ICMP message of `length` bytes at `offset` sums to zero (RFC 792). */
 export function icmpChecksumOk(
-  words: Uint16Array,
+  words: Int32Array,
   bytes: Uint8Array,
   offset: number,
   length: number,
 ): boolean {
-  return fold(sumWords(words, bytes, offset, length)) === 0xffff;
+  return fold(sumBytes(words, bytes, offset, length)) === 0xffff;
 }
 
 /**
@@ -74,16 +70,16 @@ export function icmpChecksumOk(
  * @param l4Length bytes from there to the end of the segment
  */
 export function transportChecksumOk(
-  words: Uint16Array,
+  words: Int32Array,
   bytes: Uint8Array,
   ipOffset: number,
   protocol: number,
   l4Offset: number,
   l4Length: number,
 ): boolean {
-  let sum = asNetworkWord(protocol) + asNetworkWord(l4Length);
-  const addresses = (ipOffset + 12) >> 1;
-  sum += words[addresses]! + words[addresses + 1]! + words[addresses + 2]! + words[addresses + 3]!;
-  sum += sumWords(words, bytes, l4Offset, l4Length);
+  let sum = asNetworkHalf(protocol) + asNetworkHalf(l4Length);
+  const addresses = (ipOffset + 12) >> 2;
+  sum += sumOfHalves(words[addresses]!) + sumOfHalves(words[addresses + 1]!);
+  sum += sumBytes(words, bytes, l4Offset, l4Length);
   return fold(sum) === 0xffff;
 }

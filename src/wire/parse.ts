@@ -7,7 +7,8 @@
 import {
   asNetworkWord,
   icmpChecksumOk,
-  ipv4HeaderChecksumOk,
+  isHeaderSum,
+  sumOfHalves,
   transportChecksumOk,
 } from './checksum.ts';
 import { DropReason } from './drop-reason.ts';
@@ -34,11 +35,6 @@ import { tcpOptionsWellFormed } from './tcp-options.ts';
 function isMartian(address: number): boolean {
   const top = address >>> 24;
   return top === 0 || top === 127 || top >= 224;
-}
-
-/** The 32 bits at a word index, as a signed integer. */
-function integerAt(words: Uint16Array, word: number): number {
-  return (asNetworkWord(words[word]!) << 16) | asNetworkWord(words[word + 1]!);
 }
 
 /**
@@ -130,8 +126,8 @@ const meaningfulTcpFlags = TcpFlag.fin | TcpFlag.syn | TcpFlag.rst | TcpFlag.ack
  * Parses one packet as it lies behind its virtio header.
  *
  * @param bytes the batch memory
- * @param words the same memory as 16-bit words
- * @param vnetOffset where the virtio header starts; the IPv4 header behind it must be 2-aligned
+ * @param words the same memory as 32-bit words
+ * @param vnetOffset where the virtio header starts; the IPv4 header behind it must be 4-aligned
  * @param length bytes from there on, virtio header included
  * @param packet filled in; after a drop it holds what was read until then
  * @returns `DropReason.none`; `DropReason.fragment` when the packet is a well-formed fragment of a supported protocol,
@@ -139,7 +135,7 @@ const meaningfulTcpFlags = TcpFlag.fin | TcpFlag.syn | TcpFlag.rst | TcpFlag.ack
  */
 export function parsePacket(
   bytes: Uint8Array,
-  words: Uint16Array,
+  words: Int32Array,
   vnetOffset: number,
   length: number,
   packet: Packet,
@@ -150,17 +146,33 @@ export function parsePacket(
     return rejectEarly(bytes, ip, available, packet);
   }
   // Everything is read before anything is stored: a store to one object makes V8 load the others' fields again.
-  const word = ip >> 1;
-  const headerLength = (bytes[ip]! & 15) << 2;
-  const protocol = bytes[ip + Ipv4.protocol]!;
+  // Five loads hold the header: what is in a word is taken from it, and its halves go into the checksum.
+  const word = ip >> 2;
+  const word0 = words[word]!;
+  const word1 = words[word + 1]!;
+  const word2 = words[word + 2]!;
+  const word3 = words[word + 3]!;
+  const word4 = words[word + 4]!;
   const vnetFlags = bytes[vnetOffset + VnetHeader.flags]!;
-  const totalLength = asNetworkWord(words[word + (Ipv4.totalLength >> 1)]!);
-  const fragmentField = asNetworkWord(words[word + (Ipv4.flagsAndFragmentOffset >> 1)]!);
-  const srcAddr = integerAt(words, word + (Ipv4.source >> 1));
-  const dstAddr = integerAt(words, word + (Ipv4.destination >> 1));
+  const lengths = asNetworkWord(word0);
+  const headerLength = (lengths >>> 22) & 60;
+  const totalLength = lengths & 0xffff;
+  const fragmentField = asNetworkWord(word1) & 0xffff;
+  const protocol = (asNetworkWord(word2) >>> 16) & 0xff;
+  const srcAddr = asNetworkWord(word3);
+  const dstAddr = asNetworkWord(word4);
   const fits = headerLength >= Ipv4.minimumLength && headerLength <= totalLength;
   const whole = fits && totalLength <= available;
-  const checksumOk = whole && ipv4HeaderChecksumOk(words, ip, headerLength);
+  let sum =
+    sumOfHalves(word0) +
+    sumOfHalves(word1) +
+    sumOfHalves(word2) +
+    sumOfHalves(word3) +
+    sumOfHalves(word4);
+  if (whole && headerLength > Ipv4.minimumLength) {
+    const end = word + (headerLength >> 2);
+    for (let at = word + 5; at < end; at++) sum += sumOfHalves(words[at]!);
+  }
 
   packet.ipOffset = ip;
   packet.ipHeaderLength = headerLength;
@@ -175,7 +187,7 @@ export function parsePacket(
   packet.checksumVouched = (vnetFlags & (vnetNeedsChecksum | vnetDataValid)) === 0 ? 0 : 1;
   if (!fits) return DropReason.badIpHeader;
   if (!whole) return DropReason.truncated;
-  if (!checksumOk) return DropReason.badIpChecksum;
+  if (!isHeaderSum(sum)) return DropReason.badIpChecksum;
   if (isMartian(srcAddr)) return DropReason.martianSource;
   if (isMartian(dstAddr)) return DropReason.martianDestination;
   if (srcAddr === dstAddr) return DropReason.land;
@@ -222,7 +234,7 @@ function rejectEarly(
  */
 export function parseTransport(
   bytes: Uint8Array,
-  words: Uint16Array,
+  words: Int32Array,
   packet: Packet,
 ): DropReasonCode {
   switch (packet.protocol) {
@@ -235,20 +247,20 @@ export function parseTransport(
   }
 }
 
-function parseTcp(bytes: Uint8Array, words: Uint16Array, packet: Packet): DropReasonCode {
+function parseTcp(bytes: Uint8Array, words: Int32Array, packet: Packet): DropReasonCode {
   const at = packet.l4Offset;
   const length = packet.l4Length;
   if (length < Tcp.minimumLength) return DropReason.badTcpHeader;
-  const word = at >> 1;
-  const headerLength = (bytes[at + Tcp.dataOffset]! >> 4) << 2;
-  const flags = bytes[at + Tcp.flags]!;
-  const srcPort = asNetworkWord(words[word + (Tcp.sourcePort >> 1)]!);
-  const dstPort = asNetworkWord(words[word + (Tcp.destinationPort >> 1)]!);
-  const sequence = integerAt(words, word + (Tcp.sequence >> 1));
-  const acknowledgment = integerAt(words, word + (Tcp.acknowledgment >> 1));
-  const window = asNetworkWord(words[word + (Tcp.window >> 1)]!);
-  packet.srcPort = srcPort;
-  packet.dstPort = dstPort;
+  const word = at >> 2;
+  const ports = asNetworkWord(words[word + (Tcp.sourcePort >> 2)]!);
+  const sequence = asNetworkWord(words[word + (Tcp.sequence >> 2)]!);
+  const acknowledgment = asNetworkWord(words[word + (Tcp.acknowledgment >> 2)]!);
+  const control = asNetworkWord(words[word + (Tcp.dataOffset >> 2)]!);
+  const headerLength = (control >>> 26) & 60;
+  const flags = (control >>> 16) & 0xff;
+  const window = control & 0xffff;
+  packet.srcPort = ports >>> 16;
+  packet.dstPort = ports & 0xffff;
   if (headerLength < Tcp.minimumLength || headerLength > length) return DropReason.badTcpHeader;
   packet.tcpHeaderLength = headerLength;
   packet.sequence = sequence;
@@ -271,20 +283,20 @@ function parseTcp(bytes: Uint8Array, words: Uint16Array, packet: Packet): DropRe
   return DropReason.none;
 }
 
-function parseUdp(bytes: Uint8Array, words: Uint16Array, packet: Packet): DropReasonCode {
+function parseUdp(bytes: Uint8Array, words: Int32Array, packet: Packet): DropReasonCode {
   const at = packet.l4Offset;
   if (packet.l4Length < Udp.minimumLength) return DropReason.badUdpLength;
-  const word = at >> 1;
-  const length = asNetworkWord(words[word + (Udp.length >> 1)]!);
-  const srcPort = asNetworkWord(words[word + (Udp.sourcePort >> 1)]!);
-  const dstPort = asNetworkWord(words[word + (Udp.destinationPort >> 1)]!);
-  packet.srcPort = srcPort;
-  packet.dstPort = dstPort;
+  const word = at >> 2;
+  const ports = asNetworkWord(words[word + (Udp.sourcePort >> 2)]!);
+  const lengthAndChecksum = words[word + (Udp.length >> 2)]!;
+  const length = asNetworkWord(lengthAndChecksum) >>> 16;
+  packet.srcPort = ports >>> 16;
+  packet.dstPort = ports & 0xffff;
   if (length < Udp.minimumLength || length > packet.l4Length) return DropReason.badUdpLength;
   // A checksum of zero means that the sender made none (RFC 768).
   if (
     packet.checksumVouched === 0 &&
-    words[(at + Udp.checksum) >> 1] !== 0 &&
+    (asNetworkWord(lengthAndChecksum) & 0xffff) !== 0 &&
     !transportChecksumOk(words, bytes, packet.ipOffset, Protocol.udp, at, length)
   ) {
     return DropReason.badChecksum;
@@ -292,7 +304,7 @@ function parseUdp(bytes: Uint8Array, words: Uint16Array, packet: Packet): DropRe
   return DropReason.none;
 }
 
-function parseIcmp(bytes: Uint8Array, words: Uint16Array, packet: Packet): DropReasonCode {
+function parseIcmp(bytes: Uint8Array, words: Int32Array, packet: Packet): DropReasonCode {
   const at = packet.l4Offset;
   if (packet.l4Length < Icmp.minimumLength) return DropReason.badIcmp;
   packet.icmpType = bytes[at + Icmp.type]!;

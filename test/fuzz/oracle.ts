@@ -93,7 +93,7 @@ const requestOf: Record<number, number> = {
 function queryKind(type: number, code: number, src: number, dst: number): number {
   const asker = requestOf[type] === type ? src : dst;
   const lowerAsks = asker === Math.min(src, dst) ? 1 : 0;
-  return 1 | ((requestOf[type] ?? 255) << 8) | (code << 16) | (lowerAsks << 24);
+  return 1 | ((requestOf[type] ?? 255) << 8) | (lowerAsks << 15) | (code << 16);
 }
 
 /** What a passed packet is, read naively. */

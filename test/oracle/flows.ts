@@ -7,6 +7,7 @@
  */
 import type { FlowIndex } from '../../src/flow/flow-record.ts';
 import { Hot, StateBits, flowStateNames, hotShift } from '../../src/flow/flow-record.ts';
+import { requestTypeOf } from '../../src/flow/icmp-query.ts';
 import type { EngineFixture } from '../support/engine-fixture.ts';
 
 export interface Flow {
@@ -105,7 +106,7 @@ export function engineFlows(fixture: EngineFixture): Flow[] {
       outside: src.startsWith('10.') ? dst : src,
       text:
         protocol === 1
-          ? describeIcmp(src, dst, (kind >> 8) & 255, (kind >> 16) & 255, ports >>> 16, replied)
+          ? describeIcmp(src, dst, requestTypeOf(kind), (kind >> 16) & 255, ports >>> 16, replied)
           : describe(
               protocol === 6 ? 'tcp' : 'udp',
               `${src}:${ports >>> 16} > ${dst}:${ports & 0xffff}`,

@@ -11,7 +11,7 @@ export interface BatchPacket {
 
 export class MemoryBatch {
   readonly bytes: Uint8Array;
-  readonly words: Uint16Array;
+  readonly words: Int32Array;
   readonly offsets: Uint32Array;
   readonly lengths: Uint32Array;
   readonly verdicts: Uint8Array;
@@ -22,7 +22,7 @@ export class MemoryBatch {
 
   constructor(readSlots = 64, arenaLength = 1_048_576, extraSlots = 256, spareLength = 262_144) {
     this.bytes = new Uint8Array(arenaLength + spareLength);
-    this.words = new Uint16Array(this.bytes.buffer);
+    this.words = new Int32Array(this.bytes.buffer);
     this.readSlots = readSlots;
     this.totalSlots = readSlots + extraSlots;
     this.offsets = new Uint32Array(this.totalSlots);

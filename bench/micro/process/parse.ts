@@ -21,7 +21,7 @@ type Parse = (batch: Batch, count: number) => number;
 /** As the look-ahead does it: into packets that are used again. */
 function parser(batch: Batch): Parse {
   const packets = Array.from({ length: batch.readSlots }, () => new Packet());
-  const words = new Uint16Array(batch.buffer, 0, batch.buffer.byteLength >> 1);
+  const words = new Int32Array(batch.buffer, 0, batch.buffer.byteLength >> 2);
   return ({ bytes, offsets, lengths }, count) => {
     let good = 0;
     for (let slot = 0; slot < count; slot++) {
