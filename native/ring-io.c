@@ -19,8 +19,9 @@
 
 /* Buffers in all, at most: half of them can be in a batch and half with the kernel. */
 #define MAX_BUFFERS 256u
-/* What the kernel has at a time, at least. */
+/* What the kernel has at a time, at least; and in bytes of such packets as there are, at most: they stay in the cache. */
 #define MIN_QUOTA 8u
+#define QUOTA_BYTES (UINT64_C(1) << 20)
 #define RING_ENTRIES 256u
 /* How often writes are waited for, 100 ms each time, before something is wrong. */
 #define MAX_TRIES 10u
@@ -167,10 +168,11 @@ static void hand_over(struct ring_io *ring, const struct batch *batch, bool wait
   if (error != 0) ring->error = error;
 }
 
-/* Makes the batch of what was read. */
-static uint32_t fill(struct ring_io *ring, const struct batch *batch) {
+/* Makes the batch of what was read, and tells how many bytes are in it. */
+static uint32_t fill(struct ring_io *ring, const struct batch *batch, uint64_t *bytes) {
   while (ring->held_count > 0) ring->free[ring->free_count++] = ring->held[--ring->held_count];
   uint32_t count = 0;
+  *bytes = 0;
   while (ring->filled_count > 0 && count < batch->read_slots) {
     const struct filled filled = ring->filled[ring->filled_first];
     ring->filled_first = (ring->filled_first + 1) % MAX_BUFFERS;
@@ -183,15 +185,21 @@ static uint32_t fill(struct ring_io *ring, const struct batch *batch) {
     ring->held[ring->held_count++] = filled.buffer;
     batch->offsets[count] = buffer_offset(batch, filled.buffer);
     batch->lengths[count] = filled.length;
+    *bytes += filled.length;
     count++;
   }
   return count;
 }
 
-/* The kernel gets more buffers when it has used up what it had, and less when it has left most of them. */
-static void adapt(struct ring_io *ring, uint32_t count) {
-  if (ring->exhausted && ring->quota < ring->buffers / 2) ring->quota *= 2;
-  else if (count < ring->quota / 4 && ring->quota > MIN_QUOTA) ring->quota /= 2;
+/*
+ * The kernel gets more buffers when it has used up what it had, and less when it has left most of them. Of super-packets it
+ * gets few: with room for a hundred each would come to lie in memory that nobody has touched for a while.
+ */
+static void adapt(struct ring_io *ring, uint32_t count, uint64_t bytes) {
+  uint64_t most = ring->buffers / 2;
+  if (bytes > 0 && QUOTA_BYTES * count / bytes < most) most = QUOTA_BYTES * count / bytes;
+  if (ring->exhausted && ring->quota * 2 <= most) ring->quota *= 2;
+  else if ((count < ring->quota / 4 || ring->quota > most) && ring->quota > MIN_QUOTA) ring->quota /= 2;
 }
 
 static int ring_read(struct io *io, struct batch *batch, int timeout_ms) {
@@ -203,8 +211,9 @@ static int ring_read(struct io *io, struct batch *batch, int timeout_ms) {
   }
   /* The kernel still has packets of this batch: no buffer of it may be used again. */
   if (ring->writes > 0) return -EIO;
-  uint32_t count = fill(ring, batch);
-  adapt(ring, count);
+  uint64_t bytes;
+  uint32_t count = fill(ring, batch, &bytes);
+  adapt(ring, count, bytes);
   /* What was read before the error is judged; the error comes back with the next call. */
   if (count > 0 || ring->error == 0) return (int)count;
   int error = ring->error;

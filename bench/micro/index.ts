@@ -5,6 +5,7 @@
  * need no privilege. What the twin is: process/naive.ts.
  */
 import type { Benchmark, Context, Figure, Series } from '../lib/benchmark.ts';
+import { defaultBatchSize } from '../../src/tun/batch.ts';
 import { interleave } from '../lib/interleave.ts';
 import type { Measured } from '../lib/interleave.ts';
 import { median, valuesOf } from '../lib/statistics.ts';
@@ -90,7 +91,8 @@ const hit: Benchmark = {
   async run(context) {
     const lines: { subject: string; points: [number, number][] }[] = [];
     for (const flows of flowCounts) {
-      const options = { case: 'hit', flows, batchSize: 128 } as const;
+      const batchSize = defaultBatchSize.readSlots;
+      const options = { case: 'hit', flows, batchSize } as const;
       const subjects: Subject[] = [
         { name: 'TCP', measurement: { ...options, protocol: 'tcp', naive: false } },
         { name: 'UDP', measurement: { ...options, protocol: 'udp', naive: false } },

@@ -37,7 +37,7 @@ import { LookAhead, kindOf, windowLength } from './look-ahead.ts';
 
 export { ReloadMode } from './flow-review.ts';
 
-/** The memory of a batch, as the TUN device fills it. Offsets point at virtio headers. */
+/** The memory of a batch, as the TUN device fills it. Offsets point at virtio headers; the IPv4 header behind each is 4-aligned. */
 export interface PacketBatch {
   readonly bytes: Uint8Array;
   readonly offsets: Uint32Array;

@@ -31,7 +31,7 @@ export interface BatchSize {
 }
 
 export const defaultBatchSize: BatchSize = {
-  readSlots: 128,
+  readSlots: 64,
   readBytes: 1 << 20,
   extraSlots: 0,
   extraBytes: 0,
