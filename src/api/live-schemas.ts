@@ -103,6 +103,30 @@ export const dropQuery = Type.Object(
   { additionalProperties: false },
 );
 
+export const dropReasonList = component(
+  'DropReasonList',
+  Type.Object({
+    reasons: Type.Array(
+      Type.Object({
+        reason: Type.String({ examples: ['no-inbound-rule'] }),
+        message: Type.String({ description: 'The same in a sentence.' }),
+      }),
+    ),
+  }),
+);
+
+export const statsQuery = Type.Object(
+  {
+    rules: Type.Optional(Type.Boolean({ description: 'Also hits, rule by rule.' })),
+    servers: Type.Optional(
+      Type.Boolean({
+        description: 'Server by server, unless false: adding them up takes a walk over all flows.',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
 export const stats = component(
   'Stats',
   Type.Object({
@@ -116,9 +140,11 @@ export const stats = component(
       opened: Type.Integer(),
       cut: Type.Integer(),
     }),
-    servers: Type.Record(
-      Type.String(),
-      Type.Object({ inbound: Type.Object(judged), outbound: Type.Object(judged) }),
+    servers: Type.Optional(
+      Type.Record(
+        Type.String(),
+        Type.Object({ inbound: Type.Object(judged), outbound: Type.Object(judged) }),
+      ),
     ),
     rules: Type.Optional(
       Type.Array(

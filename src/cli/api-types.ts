@@ -17,7 +17,10 @@ export type UserView = Static<typeof schemas.user>;
 export type UserListView = Static<typeof schemas.userList>;
 export type NewTokenView = Static<typeof schemas.newToken>;
 export type AuditPageView = Static<typeof schemas.auditPage>;
-export type StatsView = Static<typeof live.stats>;
+/** With the counts of the servers, which nobody here leaves out. */
+export type StatsView = Static<typeof live.stats> & {
+  readonly servers: NonNullable<Static<typeof live.stats>['servers']>;
+};
 export type StatusView = Static<typeof live.status>;
 export type FlowView = Static<typeof live.flow>;
 export type FlowPageView = Static<typeof live.flowPage>;

@@ -59,6 +59,21 @@ describe.skipIf(obstacle !== undefined)('firewalls in the panel', () => {
     await review(of).waitFor({ state: 'hidden' });
   }
 
+  /** Goes there as people do who have no mouse: from one thing to the next. */
+  async function tabTo(wanted: Locator): Promise<void> {
+    await wanted.waitFor();
+    for (let presses = 0; presses < 100; presses++) {
+      if ((await wanted.and(page.locator(':focus')).count()) > 0) return;
+      await page.keyboard.press('Tab');
+    }
+    throw new Error(`the Tab key does not get to ${wanted.toString()}`);
+  }
+
+  async function press(wanted: Locator): Promise<void> {
+    await tabTo(wanted);
+    await page.keyboard.press('Enter');
+  }
+
   async function goTo(path: string): Promise<void> {
     await page.goto(path);
     await page.getByRole('heading', { level: 1 }).waitFor();
@@ -168,6 +183,24 @@ describe.skipIf(obstacle !== undefined)('firewalls in the panel', () => {
     await save();
     await page.getByRole('heading', { level: 1, name: 'web-copy' }).waitFor();
     expect((await stored('web-copy')).inbound).toEqual((await stored('web-server')).inbound);
+  });
+
+  it('creates one with the keyboard alone', async () => {
+    await goTo('/firewalls');
+    await press(page.getByRole('link', { name: 'Create Firewall' }).first());
+    await page.getByRole('heading', { level: 1, name: 'Create Firewall' }).waitFor();
+    await tabTo(page.getByLabel('Name', { exact: true }));
+    await page.keyboard.type('typed');
+    await press(page.getByRole('button', { name: 'Add New Inbound Rule' }));
+    await tabTo(inbound(1).getByLabel('Ports'));
+    await page.keyboard.type('8443');
+    await tabTo(page.getByRole('checkbox', { name: 'db' }));
+    await page.keyboard.press('Space');
+    await press(page.getByRole('button', { name: 'Save', exact: true }));
+    await review().getByText('1 server affected').waitFor();
+    await press(review().getByRole('button', { name: 'Save and apply' }));
+    await page.getByRole('heading', { level: 1, name: 'typed' }).waitFor();
+    expect(await stored('typed')).toMatchObject({ inbound: [{ ports: [8443] }], servers: ['db'] });
   });
 
   it('tells who would be left without any firewall before it destroys one', async () => {

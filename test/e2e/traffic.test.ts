@@ -1,4 +1,5 @@
 /** What the firewall is doing, and who did what: drops and how to allow them, flows, explanations, the audit log, users. */
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { client, web } from '../netns/support/firewall.ts';
@@ -127,6 +128,7 @@ describe.skipIf(obstacle !== undefined)('traffic and people', () => {
     await page.getByRole('button', { name: 'Log in' }).click();
     await whatPasses(panel.firewall, [tcp('client', web, 81)]);
     await page.getByText(/:81\b/).first().waitFor({ timeout: 20_000 });
+    await page.getByText('no inbound rule of the destination server allows it').waitFor();
     expect(await page.evaluate('globalThis.isSame')).toBe(true);
     await page.context().close();
   });
@@ -180,6 +182,32 @@ describe.skipIf(obstacle !== undefined)('traffic and people', () => {
     await log.getByText('user.destroy').waitFor();
     await page.getByLabel('Until').fill('2001-01-01T00:00');
     await page.getByText('Nothing like that was done').waitFor();
+    await page.context().close();
+  });
+
+  it('the audit log goes back page by page', async () => {
+    const { lab } = panel.firewall;
+    const create = [
+      ...['curl', '-s', '-o', '/dev/null', '--max-time', '10', '-H', 'tunwall-actor: dave'],
+      ...['-H', 'content-type:application/json', '-d', '{\"name\":\"web\"}'],
+      ...[
+        '--unix-socket',
+        join(lab.directory, 'run/control.sock'),
+        'http://localhost/v1/templates',
+      ],
+    ];
+    const quoted = create.map((word) => `'${word}'`).join(' ');
+    await lab.mustExec('gateway', ['sh', '-ec', `for i in $(seq 52); do ${quoted}; done`]);
+    const page = await panel.openAs('owner', '/audit?actor=dave&result=refused');
+    const records = page.getByRole('table', { name: 'Audit log' }).locator('tbody tr');
+    const isShown = (count: number): Promise<void> =>
+      vi.waitFor(async () => expect(await records.count()).toBe(count), { timeout: 10_000 });
+    await isShown(50);
+    await page.getByRole('button', { name: 'Older' }).click();
+    await isShown(2);
+    expect(await page.getByRole('button', { name: 'Older' }).count()).toBe(0);
+    await page.getByRole('button', { name: 'Newer' }).click();
+    await isShown(50);
     await page.context().close();
   });
 

@@ -75,7 +75,13 @@ export const operationTable: Record<string, Row> = {
       },
     ],
   },
-  'GET /v1/stats': { access: 'view', url: '/v1/stats?rules=true', live: true },
+  'GET /v1/drop-reasons': { access: 'view', url: '/v1/drop-reasons' },
+  'GET /v1/stats': {
+    access: 'view',
+    url: '/v1/stats?rules=true&servers=true',
+    live: true,
+    wrong: [{ url: '/v1/stats?servers=web-1', problem: 'invalid', errors: ['servers'] }],
+  },
   'GET /v1/capture': {
     access: 'owner',
     url: '/v1/capture?verdict=dropped&server=web-1&snaplen=128&limit=5',

@@ -294,10 +294,14 @@ export const routeTable: Record<string, Row> = {
   },
   'POST /v1/review': {
     access: 'owner',
-    url: '/v1/review',
+    url: '/v1/review?flows=true',
     body: { template: { name: 'web', inbound: [] } },
     wrong: [
       { body: {}, problem: 'invalid', errors: [''] },
+      {
+        ...{ url: '/v1/review?flows=2', body: { template: { name: 'web' } } },
+        ...{ problem: 'invalid', errors: ['flows'] },
+      },
       {
         body: { template: { name: 'web' }, operations: [] },
         problem: 'invalid',

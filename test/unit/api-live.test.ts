@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { dropReasons } from '../../src/api/live-words.ts';
 import { ApiLab, tokenOf } from '../support/api.ts';
 import type { Json } from '../support/api.ts';
 import { drop, flow } from '../support/fake-observer.ts';
@@ -164,6 +165,19 @@ it('statistics come once a second', async () => {
     { template: 'web', index: 1, text: 'TCP: 22 from 198.51.100.0/24' },
   ]);
   stream.answer.destroy();
+});
+
+it('statistics leave out the servers that nobody asks for', async () => {
+  const { json } = await lab.send('member', 'GET /v1/stats?servers=false');
+  expect(json).toMatchObject({ epoch: 1, drops: { 'no-inbound-rule': 0 } });
+  expect(json).not.toHaveProperty('servers');
+});
+
+it('every drop reason has a sentence', async () => {
+  const { json } = await lab.send('member', 'GET /v1/drop-reasons');
+  const { reasons } = json as unknown as { reasons: { reason: string; message: string }[] };
+  expect(reasons.map(({ reason }) => reason)).toEqual(dropReasons);
+  for (const { reason, message } of reasons) expect(message, reason).toMatch(/ /);
 });
 
 describe('flows', () => {

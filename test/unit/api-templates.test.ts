@@ -217,6 +217,11 @@ describe('a change before it is made', () => {
     expect(diff).toContain('--- templates/web.yaml\n+++ templates/web.yaml\n');
     expect(diff).toContain('-    ports: [22]\n');
     expect(diff).toContain('+++ /dev/null\n');
+    const check = await send('POST /v1/review?flows=false', {
+      body: { operations: [{ kind: 'destroy-template', name: 'spare' }] },
+    });
+    expect(check.json).toMatchObject({ changed: [{ name: 'spare' }] });
+    expect(check.json).not.toHaveProperty('flowsCut');
     const same = await send('POST /v1/review', {
       body: { server: (await send('GET /v1/servers/web-1')).json },
     });

@@ -62,6 +62,15 @@ describe('a rate', () => {
     const { servers } = history(stats(1, 0), stats(2, 1), stats(3600, 2), stats(3601, 5));
     expect(servers).toHaveLength(1);
   });
+
+  it('of servers needs two answers in a row that tell of them', () => {
+    const totals = { ...stats(3, 30), servers: undefined } as unknown as Stats;
+    const before = history(stats(1, 10), stats(2, 20), totals);
+    expect(before.servers).toEqual([]);
+    expect(before.moments.at(-1)!.rates!.passed.packets).toBe(10);
+    expect(extended(before, stats(4, 40)).servers).toEqual([]);
+    expect(history(stats(1, 10), totals, stats(4, 40), stats(5, 45)).servers).toHaveLength(1);
+  });
 });
 
 it('the history is bounded', () => {

@@ -1,7 +1,9 @@
 /** What only a running firewall knows: flows, drops, counts, packets as they come. */
 import { Type } from 'typebox';
 import { parseAddress } from '../../policy/addresses.ts';
+import { sentenceOf } from '../../policy/drop-sentences.ts';
 import { formatRule } from '../../policy/rule-notation.ts';
+import { DropReason, dropReasonNames } from '../../wire/drop-reason.ts';
 import { identityOf } from '../access.ts';
 import type { Api } from '../api.ts';
 import type { ApiContext, Observer, RuleHits } from '../context.ts';
@@ -16,9 +18,14 @@ const tags = ['live'];
 const defaultLimit = 100;
 const statsPeriodMs = 1000;
 
+const explainedReasons: readonly { reason: string; message: string }[] = dropReasonNames
+  .map((reason, code) => ({ reason, message: sentenceOf(code) }))
+  .filter((_, code) => code !== DropReason.none);
+
 export function liveRoutes(app: Api, context: ApiContext, streams: EventStreams): void {
   flowRoutes(app, context);
   dropRoute(app, context, streams);
+  dropReasonsRoute(app);
   statsRoute(app, context, streams);
   captureRoute(app, context);
 }
@@ -115,6 +122,21 @@ function dropRoute(app: Api, context: ApiContext, streams: EventStreams): void {
   );
 }
 
+function dropReasonsRoute(app: Api): void {
+  app.get(
+    '/drop-reasons',
+    {
+      config: { access: 'view' },
+      schema: {
+        tags,
+        summary: 'What the drop reasons mean',
+        response: { 200: live.dropReasonList, ...schemas.problems },
+      },
+    },
+    () => ({ reasons: [...explainedReasons] }),
+  );
+}
+
 function statsRoute(app: Api, context: ApiContext, streams: EventStreams): void {
   app.get(
     '/stats',
@@ -126,22 +148,19 @@ function statsRoute(app: Api, context: ApiContext, streams: EventStreams): void 
         summary: 'Totals: packets and bytes, drops by reason, by server, by rule',
         description: 'With `Accept: text/event-stream` an event `stats` a second.',
         produces: ['application/json', 'text/event-stream'],
-        querystring: Type.Object(
-          { rules: Type.Optional(Type.Boolean({ description: 'Also hits, rule by rule.' })) },
-          { additionalProperties: false },
-        ),
+        querystring: live.statsQuery,
         response: { 200: live.stats, ...schemas.problems },
       },
     },
     async (request, reply) => {
       const observer = requireObserver(context, 'statistics');
-      const { rules = false } = request.query;
-      if (!wantsEvents(request, false)) return await statsOf(context, observer, rules);
-      const first = await statsOf(context, observer, rules);
+      const wanted = { rules: false, servers: true, ...request.query };
+      if (!wantsEvents(request, false)) return await statsOf(context, observer, wanted);
+      const first = await statsOf(context, observer, wanted);
       return streams.open(request, reply, (stream) => {
         stream.send('stats', first);
         const timer = setInterval(() => {
-          statsOf(context, observer, rules).then(
+          statsOf(context, observer, wanted).then(
             (stats) => stream.send('stats', stats),
             (error: unknown) => context.onWarning(`statistics: ${String(error)}`),
           );
@@ -160,14 +179,23 @@ interface RuleCount {
   readonly hits: number;
 }
 
+interface WantedStats {
+  readonly rules: boolean;
+  readonly servers: boolean;
+}
+
 // The type is the schema's: the routes check it.
-async function statsOf({ controlPlane }: ApiContext, observer: Observer, rules: boolean) {
+async function statsOf(
+  { controlPlane }: ApiContext,
+  observer: Observer,
+  { rules, servers }: WantedStats,
+) {
   const { passed, dropped, drops, flows } = observer.totals();
   return {
     at: new Date().toISOString(),
     epoch: controlPlane.health().epoch,
     ...{ passed, dropped, drops, flows },
-    servers: Object.fromEntries(await observer.serverTotals()),
+    ...(servers && { servers: Object.fromEntries(await observer.serverTotals()) }),
     ...(rules && { rules: await ruleCounts(controlPlane, observer.ruleHits()) }),
   };
 }

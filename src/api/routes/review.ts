@@ -39,6 +39,16 @@ export function reviewRoutes(app: Api, context: ApiContext): void {
         summary: 'What a change would do, without doing it',
         description:
           'Operations; or a template or server as it is to be. Refused as the change itself would be.',
+        querystring: Type.Object(
+          {
+            flows: Type.Optional(
+              Type.Boolean({
+                description: 'False: only whether it may be done, without the flows it would cut.',
+              }),
+            ),
+          },
+          { additionalProperties: false },
+        ),
         body: checkedBy(told, checked),
         response: { 200: schemas.review, ...schemas.problems },
       },
@@ -55,7 +65,8 @@ export function reviewRoutes(app: Api, context: ApiContext): void {
       }
       const { changed, diff, before, after } = preview;
       const servers = affectedServers(before, after, changed);
-      if (observer === undefined) return { changed, diff, servers };
+      const { flows = true } = request.query;
+      if (observer === undefined || !flows) return { changed, diff, servers };
       const { words } = compilePolicy(after.templates, after.servers, 0);
       return { changed, diff, servers, flowsCut: await observer.countCut(words) };
     },

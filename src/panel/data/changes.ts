@@ -18,6 +18,11 @@ export function review(operations: readonly Operation[], signal?: AbortSignal): 
   return request('POST', '/v1/review', { body: { operations }, signal });
 }
 
+/** Only whether it may be done: that is soon said, however many rules and flows there are. @throws ApiProblem */
+export async function check(operations: readonly Operation[], signal: AbortSignal): Promise<void> {
+  await request('POST', '/v1/review?flows=false', { body: { operations }, signal });
+}
+
 /** @throws ApiProblem */
 export function makeChange(operations: readonly Operation[]): Promise<Change> {
   return request('POST', '/v1/changes', { body: { operations } });

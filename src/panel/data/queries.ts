@@ -6,6 +6,7 @@
  */
 import { QueryClient, useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import type { UseMutationResult, UseQueryResult } from '@tanstack/react-query';
+import { useMemo } from 'react';
 import { isKind } from './api-problem.ts';
 import { at, get, query, send } from './client.ts';
 import type * as api from './types.ts';
@@ -39,6 +40,7 @@ export const keys = {
   presets: ['presets'],
   audit: ['audit'],
   users: ['users'],
+  dropReasons: ['drop-reasons'],
 } as const;
 
 /** What a change of templates or servers makes old. */
@@ -50,6 +52,19 @@ export function useStatus(): UseQueryResult<api.Status> {
     queryFn: ({ signal }) => get<api.Status>('/v1/status', signal),
     refetchInterval: 5000,
   });
+}
+
+/** What the drop reasons mean: a sentence for each word. */
+export function useDropReasons(): ReadonlyMap<string, string> {
+  const { data } = useQuery({
+    queryKey: keys.dropReasons,
+    queryFn: ({ signal }) => get<api.DropReasonList>('/v1/drop-reasons', signal),
+    staleTime: Infinity,
+  });
+  return useMemo(
+    () => new Map((data?.reasons ?? []).map(({ reason, message }) => [reason, message])),
+    [data],
+  );
 }
 
 export function useTemplates(): UseQueryResult<api.TemplateList> {

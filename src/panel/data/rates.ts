@@ -31,7 +31,7 @@ export interface StatsHistory {
   readonly latest: Stats | undefined;
   /** Oldest first. */
   readonly moments: readonly Moment[];
-  /** Both directions of each server, oldest first; shorter than `moments`, because there are many servers. */
+  /** Both directions of each server, oldest first, as long as a page asks for them: there are many. */
   readonly servers: readonly ReadonlyMap<string, Judged>[];
 }
 
@@ -59,7 +59,7 @@ export function extended({ latest, moments, servers }: StatsHistory, now: Stats)
   return {
     latest: now,
     moments: appended(moments, momentOf(latest, now, perSecond), historyLength),
-    servers: appended(servers, serversOf(latest, now, perSecond), serverHistoryLength),
+    servers: withServers(servers, latest, now, perSecond),
   };
 }
 
@@ -101,10 +101,28 @@ function momentOf(before: Stats, now: Stats, perSecond: number): Moment {
   };
 }
 
-function serversOf(before: Stats, now: Stats, perSecond: number): ReadonlyMap<string, Judged> {
+/** With no counts to compare with, the short history of the servers begins anew. */
+function withServers(
+  known: StatsHistory['servers'],
+  before: Stats,
+  now: Stats,
+  perSecond: number,
+): StatsHistory['servers'] {
+  if (before.servers === undefined || now.servers === undefined) return [];
+  const rates = serversOf(before.servers, now.servers, perSecond);
+  return appended(known, rates, serverHistoryLength);
+}
+
+type ServerCounts = NonNullable<Stats['servers']>;
+
+function serversOf(
+  before: ServerCounts,
+  now: ServerCounts,
+  perSecond: number,
+): ReadonlyMap<string, Judged> {
   const rates = new Map<string, Judged>();
-  for (const [name, { inbound, outbound }] of Object.entries(now.servers)) {
-    const had = before.servers[name];
+  for (const [name, { inbound, outbound }] of Object.entries(now)) {
+    const had = before[name];
     const both = (what: keyof Judged): Rate => {
       const incoming = rateOf(had?.inbound[what], inbound[what], perSecond);
       const outgoing = rateOf(had?.outbound[what], outbound[what], perSecond);

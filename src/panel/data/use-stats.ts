@@ -30,9 +30,13 @@ export interface LiveStats extends StatsHistory {
   readonly stream: StreamStatus;
 }
 
-/** Once on a page: each use is a stream of its own. */
-export function useStats(): LiveStats {
-  const stream = useEventStream('/v1/stats', ({ event, data }) => {
+/**
+ * Once on a page: each use is a stream of its own.
+ *
+ * @param servers with those of each server, for which the firewall walks over all of its flows
+ */
+export function useStats({ servers }: { readonly servers: boolean }): LiveStats {
+  const stream = useEventStream(`/v1/stats?servers=${servers}`, ({ event, data }) => {
     if (event === 'stats') push(data as Stats);
   });
   const history = useSyncExternalStore(subscribe, current);

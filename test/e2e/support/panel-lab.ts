@@ -6,10 +6,8 @@
  * a page says on its console as an error fails the test that looks at `complaints`: that is where a browser tells of what
  * the Content-Security-Policy has stopped.
  */
-import { existsSync } from 'node:fs';
-import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { chromium } from 'playwright-core';
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
 import { stringify } from 'yaml';
 import { roles } from '../../../src/policy/users.ts';
@@ -17,29 +15,18 @@ import type { Role } from '../../../src/policy/users.ts';
 import { hashPassword } from '../../../src/store/secrets.ts';
 import { FirewallLab, obstacle as noNamespaces } from '../../netns/support/firewall.ts';
 import type { Config } from '../../netns/support/firewall.ts';
-
-const program = '/usr/bin/chromium';
+import {
+  browserObstacle,
+  launchBrowser,
+  logIn as logInAs,
+  panelAddress,
+} from '../../support/browser.ts';
 
 /** Why these tests cannot run here; undefined where they can. */
-export const obstacle: string | undefined =
-  noNamespaces ?? (existsSync(program) ? undefined : `${program} is missing`);
+export const obstacle: string | undefined = noNamespaces ?? browserObstacle();
 if (obstacle !== undefined) console.log(`tests of the panel do not run: ${obstacle}`);
 
-export const address = 'http://127.0.0.1:8740';
 export const password = 'a password for tests';
-
-/** What a browser that root runs needs, and that it leaves the network alone. */
-const flags = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  '--disable-dev-shm-usage',
-];
 
 type StorageState = Awaited<ReturnType<BrowserContext['storageState']>>;
 
@@ -68,7 +55,7 @@ export class PanelLab {
       // The firewall edits its own configuration.
       await lab.mustExec('gateway', ['chown', '-R', 'nobody:nogroup', configDirectory, run]);
       await firewall.start();
-      return new PanelLab(firewall, await launch(firewall));
+      return new PanelLab(firewall, await launchBrowser(lab));
     } catch (error) {
       await firewall.close();
       throw error;
@@ -83,7 +70,7 @@ export class PanelLab {
   /** A browser window of somebody who has not logged in. */
   async open(path = '/', options: BrowserContextOptions = {}): Promise<Page> {
     const context = await this.browser.newContext({
-      ...{ baseURL: address, viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce' },
+      ...{ baseURL: panelAddress, viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce' },
       ...options,
     });
     const page = await context.newPage();
@@ -134,17 +121,7 @@ export class PanelLab {
   }
 }
 
-/** Chromium in the gateway's namespace: the pipes that it is driven by go along. */
-async function launch({ lab }: FirewallLab): Promise<Browser> {
-  const wrapper = join(lab.directory, 'chromium');
-  const command = `exec ip netns exec ${lab.namespace('gateway')} ${program} "$@"`;
-  await writeFile(wrapper, `#!/bin/sh\n${command}\n`);
-  await chmod(wrapper, 0o755);
-  return chromium.launch({ executablePath: wrapper, args: flags, timeout: 60_000 });
-}
-
-export async function logIn(page: Page, role: Role): Promise<void> {
-  await page.getByLabel('Name', { exact: true }).fill(role);
-  await page.getByLabel('Password', { exact: true }).fill(password);
-  await page.getByRole('button', { name: 'Log in' }).click();
+/** Every role's user is named like it. */
+export function logIn(page: Page, role: Role): Promise<void> {
+  return logInAs(page, role, password);
 }

@@ -1,11 +1,11 @@
 /**
- * The API's opinion of a draft, a moment after the last key: the same review that comes before saving, so that a field says
- * at once what saving would say. An answer that is not of the newest draft is not waited for.
+ * The API's opinion of a draft, a moment after the last key: of the same kind as the review that comes before saving, so that
+ * a field says at once what saving would say. An answer that is not of the newest draft is not waited for.
  */
 import { useDebouncedValue } from '@mantine/hooks';
 import { useQuery } from '@tanstack/react-query';
 import { asProblem } from '../../data/api-problem.ts';
-import { review } from '../../data/changes.ts';
+import { check } from '../../data/changes.ts';
 import type { Operation } from '../../data/changes.ts';
 import type { Draft } from './draft.ts';
 import { bodyOf } from './draft.ts';
@@ -29,7 +29,7 @@ export function useCheck(draft: Draft, isNew: boolean, enabled: boolean): DraftE
     queryKey: ['check', isNew, quiet],
     queryFn: async ({ signal }): Promise<DraftErrors> => {
       try {
-        await review(question(quiet, isNew), signal);
+        await check(question(quiet, isNew), signal);
         return noErrors;
       } catch (error) {
         if (signal.aborted) throw error;

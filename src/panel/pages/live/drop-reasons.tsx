@@ -1,6 +1,7 @@
 /** Why packets are dropped: the reasons of the last minute, the most frequent first, and how many ever. */
 import { Group, Stack, Text } from '@mantine/core';
 import type { ReactNode } from 'react';
+import { useDropReasons } from '../../data/queries.ts';
 import { topReasons } from '../../data/rates.ts';
 import type { ReasonRate, StatsHistory } from '../../data/rates.ts';
 import { formatNumber, formatPackets } from '../../parts/format.ts';
@@ -9,6 +10,7 @@ const overSeconds = 60;
 const most = 6;
 
 export function DropReasons({ stats }: { readonly stats: StatsHistory }): ReactNode {
+  const meanings = useDropReasons();
   const reasons = topReasons(stats, overSeconds).slice(0, most);
   if (reasons.length === 0) {
     return (
@@ -31,6 +33,9 @@ export function DropReasons({ stats }: { readonly stats: StatsHistory }): ReactN
             </Text>
           </Group>
           <Bar share={size(each) / largest} />
+          <Text size="xs" c="dimmed">
+            {meanings.get(each.reason)}
+          </Text>
         </li>
       ))}
     </Stack>

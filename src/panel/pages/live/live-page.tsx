@@ -19,7 +19,7 @@ import { TimeChart } from './time-chart.tsx';
 import type { Series } from './time-chart.tsx';
 
 export default function LivePage(): ReactNode {
-  const stats = useStats();
+  const stats = useStats({ servers: false });
   const { stream, latest } = stats;
   return (
     <Page

@@ -3,6 +3,7 @@ import { Button, Table, Text, VisuallyHidden } from '@mantine/core';
 import { IconPlugX } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
 import type { Flow } from '../../data/types.ts';
+import { Address } from '../../parts/address.tsx';
 import { count, formatBytes, formatDuration } from '../../parts/format.ts';
 import { destinationWords, protocolWords, sourceWords } from '../../parts/packet-words.ts';
 
@@ -49,9 +50,8 @@ function Row({ flow, onKill }: { readonly flow: Flow } & Pick<FlowTableProps, 'o
           <Text span size="xs" fw={600} mr={8}>
             {protocolWords(flow)}
           </Text>
-          <span className="mono address">
-            {source} → {destination}
-          </span>
+          <Address address={flow.source} port={flow.sourcePort} /> →{' '}
+          <Address address={flow.destination} port={flow.destinationPort} />
         </div>
       </Table.Td>
       <Table.Td data-label="State" className="nowrap">

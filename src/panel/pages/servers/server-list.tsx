@@ -70,7 +70,7 @@ function labelWords(labels: Server['labels']): string[] {
 
 function Servers({ list }: { readonly list: readonly Server[] }): ReactNode {
   const [words, setWords] = useState('');
-  const stats = useStats();
+  const stats = useStats({ servers: true });
   const found = list.filter((server) => matches(server, words.trim()));
   return (
     <Stack gap="sm">

@@ -58,7 +58,7 @@ function About({ server: { addresses, region, labels } }: { readonly server: Ser
 
 function Content({ server }: { readonly server: Server }): ReactNode {
   const [search, setSearch] = useSearchParams();
-  const stats = useStats();
+  const stats = useStats({ servers: true });
   const tab = tabs.find((each) => each === search.get('tab')) ?? 'rules';
   return (
     <>

@@ -17,7 +17,7 @@ export function ServerTiles({ server: { name, templates }, stats }: ServerTilesP
   const history = stats.servers.map((servers) => servers.get(name));
   const passed = history.map((rates) => rates?.passed);
   const dropped = history.map((rates) => rates?.dropped);
-  const totals = stats.latest?.servers[name];
+  const totals = stats.latest?.servers?.[name];
   const sum = (judged: 'passed' | 'dropped', unit: 'bytes' | 'packets'): number =>
     (totals?.inbound[judged][unit] ?? 0) + (totals?.outbound[judged][unit] ?? 0);
   return (
