@@ -1,12 +1,13 @@
 /**
  * What a full table gives up for a new flow: an expired one, else class by class the oldest (flow-lists.ts). A server over
- * its share gives up its own flows only.
+ * its share gives up its own flows only. Handshakes that have just begun come behind what is closing: a server that ends
+ * connections as fast as it is given new ones would kill those for the sake of the dead.
  *
  * All of it is bounded, since it is done for every packet of a flood: a few list heads, and {@link shareProbes} records.
  */
 import {
   EvictionClass,
-  evictionClassCount,
+  awaitedMs,
   evictionClassOfList,
   flowListCount,
   listsOfClass,
@@ -67,16 +68,28 @@ export class Eviction {
         return true;
       }
     }
-    for (let wanted = 0; wanted < evictionClassCount; wanted++) {
-      const oldest = this.#oldestOfClass(wanted, nowMs);
-      if (oldest === noFlow) continue;
-      const idleMs = (nowMs - this.#hot[(oldest << hotShift) + Hot.lastRefresh]!) | 0;
-      if (wanted === EvictionClass.established && idleMs < protectedIdleMs) return false;
-      this.#table.remove(oldest);
-      this.#counts[1 + wanted]! += 1;
-      return true;
-    }
-    return false;
+    const flow = this.#leastMissed(nowMs);
+    if (flow === noFlow) return false;
+    this.#counts[1 + this.#classOf(flow)]! += 1;
+    this.#table.remove(flow);
+    return true;
+  }
+
+  /** Of those that have not expired; `noFlow` if all are conversations in use. */
+  #leastMissed(nowMs: number): FlowIndex {
+    const unanswered = this.#oldestOfClass(EvictionClass.unanswered, nowMs);
+    if (unanswered !== noFlow && !this.#isAwaited(unanswered, nowMs)) return unanswered;
+    const closing = this.#oldestOfClass(EvictionClass.closing, nowMs);
+    if (closing !== noFlow) return closing;
+    if (unanswered !== noFlow) return unanswered;
+    const conversation = this.#oldestOfClass(EvictionClass.established, nowMs);
+    if (conversation === noFlow) return noFlow;
+    const idleMs = (nowMs - this.#hot[(conversation << hotShift) + Hot.lastRefresh]!) | 0;
+    return idleMs < protectedIdleMs ? noFlow : conversation;
+  }
+
+  #isAwaited(flow: FlowIndex, nowMs: number): boolean {
+    return ((nowMs - this.#hot[(flow << hotShift) + Hot.listed]!) | 0) < awaitedMs;
   }
 
   /**
@@ -84,7 +97,7 @@ export class Eviction {
    * the oldest are its own. Behind an older flood of another server none is: then one is looked for all over the table.
    */
   makeRoomInShare(share: number, nowMs: number): boolean {
-    let flow = this.#oldestOfShare(share);
+    let flow = this.#oldestOfShare(share, nowMs);
     if (flow === noFlow) flow = this.#anyOfShare(share);
     if (flow === noFlow) return false;
     const given = this.#table.isExpired(flow, nowMs) ? 0 : 1 + this.#classOf(flow);
@@ -109,18 +122,24 @@ export class Eviction {
     return oldest;
   }
 
-  #oldestOfShare(share: number): FlowIndex {
+  #oldestOfShare(share: number, nowMs: number): FlowIndex {
+    let awaited: FlowIndex = noFlow;
     for (let wanted = 0; wanted < EvictionClass.established; wanted++) {
       const lists = listsOfClass[wanted]!;
       for (let i = 0; i < lists.length; i++) {
         let flow = this.#control[Control.head + lists[i]!]! as FlowIndex;
         for (let seen = 0; flow !== noFlow && seen < shareScanLength; seen++) {
-          if (shareOf(this.#hot, flow << hotShift) === share) return flow;
+          if (shareOf(this.#hot, flow << hotShift) === share) {
+            if (wanted !== EvictionClass.unanswered || !this.#isAwaited(flow, nowMs)) return flow;
+            // Those behind it are younger.
+            if (awaited === noFlow) awaited = flow;
+            break;
+          }
           flow = this.#table.cold[flow * coldWords + Cold.next]! as FlowIndex;
         }
       }
     }
-    return noFlow;
+    return awaited;
   }
 
   /** Looks at records spread evenly over those in use (a Weyl sequence by the golden ratio), going on where it left off. */

@@ -52,7 +52,8 @@ export const timeoutOfList: readonly number[] = [
 
 /**
  * Eviction classes, in the order in which they are given up under pressure. Flows past their timeout go before all of
- * them; flows of the last class only once they were idle for {@link protectedIdleMs}.
+ * them; flows of the first class only once they were waited for for {@link awaitedMs}, unless there is nothing else, and those
+ * of the last one only once they were idle for {@link protectedIdleMs}.
  */
 export const EvictionClass = {
   /** The handshake or the query was never completed: what a flood consists of. */
@@ -94,6 +95,12 @@ export const listsOfClass: readonly Int32Array[] = Array.from(
 
 /** An established flow that was active within this time is never evicted (DESIGN section 5). */
 export const protectedIdleMs = 60_000;
+
+/**
+ * A flow that was opened within this time may be answered at any moment: what is closing is given up before it. An answer
+ * that takes longer is late, and a SYN is sent again (RFC 6298 section 2).
+ */
+export const awaitedMs = 1000;
 
 /** A flow is moved to the tail of its list at most this often. */
 export const relistIntervalMs = 1000;

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { LRUCache } from 'lru-cache';
 import { describe, expect, it } from 'vitest';
-import { FlowList, flowListCount, protectedIdleMs } from '../../src/flow/flow-lists.ts';
+import { FlowList, awaitedMs, flowListCount, protectedIdleMs } from '../../src/flow/flow-lists.ts';
 import { Control, createFlowMemory } from '../../src/flow/flow-memory.ts';
 import { Direction, FlowState, noFlow } from '../../src/flow/flow-record.ts';
 import type { FlowIndex } from '../../src/flow/flow-record.ts';
@@ -84,6 +84,33 @@ describe('FlowTable', () => {
     expect(open(8, at)).toBe(noFlow);
     expect(table.refusal).toBe(DropReason.tableFull);
     expect(find(4, at)).not.toBe(noFlow);
+    check();
+  });
+
+  it('gives up what is closing before a handshake that has just begun', () => {
+    const { open, find, counters, check } = makeTable(2);
+    open(1, 0, FlowList.tcpClose);
+    open(2, 1, FlowList.tcpSynSent);
+    expect(open(3, awaitedMs)).not.toBe(noFlow);
+    expect([...counters.evictions]).toEqual([0, 0, 1, 0]);
+    expect(find(2, awaitedMs)).not.toBe(noFlow);
+    // With nothing else to give up, the oldest of them.
+    expect(open(4, awaitedMs)).not.toBe(noFlow);
+    expect([...counters.evictions]).toEqual([0, 1, 1, 0]);
+    expect(find(2, awaitedMs)).toBe(noFlow);
+    expect(find(3, awaitedMs)).not.toBe(noFlow);
+    check();
+  });
+
+  it('lets a server with its share full of closed connections open new ones', () => {
+    const { open, find, counters, check } = makeTable(64, 8);
+    for (let client = 1; client <= 8; client++) open(client, client, FlowList.tcpClose);
+    for (let client = 11; client <= 18; client++) open(client, 500 + client);
+    expect([...counters.evictions]).toEqual([0, 0, 8, 0]);
+    for (let client = 11; client <= 18; client++) expect(find(client, 600)).not.toBe(noFlow);
+    open(19, 600);
+    expect([...counters.evictions]).toEqual([0, 1, 8, 0]);
+    expect(find(11, 600)).toBe(noFlow);
     check();
   });
 
