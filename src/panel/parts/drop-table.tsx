@@ -25,7 +25,7 @@ export interface DropTableProps {
 export function DropTable({ drops, label, onAllow }: DropTableProps): ReactNode {
   const meanings = useDropReasons();
   return (
-    <Table className="data-table" verticalSpacing="xs" aria-label={label}>
+    <Table className="data-table" verticalSpacing="xs" horizontalSpacing={6} aria-label={label}>
       <Table.Thead>
         <Table.Tr>
           <Table.Th>Time</Table.Th>
@@ -109,7 +109,8 @@ function Actions({ drop, onAllow }: { readonly drop: Drop } & Pick<DropTableProp
   const question = questionOf(drop);
   const what = `${protocolWords(drop)} from ${sourceWords(drop)} to ${destinationWords(drop)}`;
   return (
-    <Group gap="sm" justify="flex-end" wrap="nowrap">
+    // One below the other where the table would be wider than its place.
+    <Group gap="4px 12px" justify="flex-end">
       {question !== undefined && (
         <Anchor
           component={Link}
