@@ -7,7 +7,7 @@
  */
 import type { PacketBatch } from '../engine/engine.ts';
 import { fragmentChunkLength } from '../flow/fragment-memory.ts';
-import { asNetworkHalf } from '../wire/checksum.ts';
+import { asNetworkHalf, fold, sumOfHalves } from '../wire/checksum.ts';
 import {
   Icmp,
   IcmpType,
@@ -36,7 +36,6 @@ const quotedLength: number = Ipv4.minimumLength + 8;
 export class ReplayBatch implements PacketBatch {
   readonly bytes: Uint8Array;
   readonly words: Int32Array;
-  readonly #halves: Uint16Array;
   readonly offsets: Uint32Array;
   readonly lengths: Uint32Array;
   readonly verdicts: Uint8Array;
@@ -58,7 +57,6 @@ export class ReplayBatch implements PacketBatch {
     this.spareLength = fragmentChunks * fragmentChunkLength;
     this.bytes = new Uint8Array(this.spareOffset + this.spareLength);
     this.words = new Int32Array(this.bytes.buffer);
-    this.#halves = new Uint16Array(this.bytes.buffer);
     this.offsets = new Uint32Array(this.totalSlots);
     this.lengths = new Uint32Array(this.totalSlots);
     this.verdicts = new Uint8Array(this.totalSlots);
@@ -106,11 +104,13 @@ export class ReplayBatch implements PacketBatch {
     const isTcp = packet.protocol === Protocol.tcp;
     if (!isTcp && packet.protocol !== Protocol.udp) return false;
     const field = packet.l4Offset + (isTcp ? Tcp.checksum : Udp.checksum);
-    const addresses = (packet.ipOffset + Ipv4.source) >> 1;
-    const halves = this.#halves;
-    let sum = asNetworkHalf(packet.protocol);
-    for (let half = addresses; half < addresses + 4; half++) sum += halves[half]!;
-    const found = halves[field >> 1]!;
+    const addresses = (packet.ipOffset + Ipv4.source) >> 2;
+    const { bytes, words } = this;
+    const sum =
+      asNetworkHalf(packet.protocol) +
+      sumOfHalves(words[addresses]!) +
+      sumOfHalves(words[addresses + 1]!);
+    const found = asNetworkHalf(readU16(bytes, field));
     return found === fold(sum + asNetworkHalf(packet.l4Length)) || found === fold(sum);
   }
 
@@ -155,15 +155,16 @@ export class ReplayBatch implements PacketBatch {
 
   /** Vouches for the L4 checksum, and makes that of the IPv4 header right. */
   #vouch(): void {
-    const { bytes } = this;
-    const halves = this.#halves;
+    const { bytes, words } = this;
     bytes[vnetOffset + VnetHeader.flags] = vnetDataValid;
-    const field = (ipOffset + Ipv4.checksum) >> 1;
-    const end = (ipOffset + ((bytes[ipOffset]! & 15) << 2)) >> 1;
-    halves[field] = 0;
+    const field = ipOffset + Ipv4.checksum;
+    bytes.fill(0, field, field + 2);
     let sum = 0;
-    for (let half = ipOffset >> 1; half < end; half++) sum += halves[half]!;
-    halves[field] = ~fold(sum);
+    const end = (ipOffset >> 2) + (bytes[ipOffset]! & 15);
+    for (let word = ipOffset >> 2; word < end; word++) sum += sumOfHalves(words[word]!);
+    const checksum = asNetworkHalf(~fold(sum));
+    bytes[field] = checksum >> 8;
+    bytes[field + 1] = checksum & 0xff;
   }
 }
 
@@ -173,10 +174,4 @@ function quotes(icmpType: number): boolean {
     icmpType === IcmpType.timeExceeded ||
     icmpType === IcmpType.parameterProblem
   );
-}
-
-function fold(sum: number): number {
-  let folded = sum;
-  while (folded > 0xffff) folded = (folded & 0xffff) + (folded >>> 16);
-  return folded;
 }

@@ -14,7 +14,7 @@ import { classifySegment, nextTcpState } from '../flow/tcp-state.ts';
 import { MatchResult, Policy } from '../rules/policy.ts';
 import { DropReason, dropReasonNames } from '../wire/drop-reason.ts';
 import { formatAddress, formatProtocol, formatTcpFlags } from '../wire/format.ts';
-import { IcmpType, Protocol, VnetHeader } from '../wire/headers.ts';
+import { IcmpType, Protocol, VnetHeader, alignedVnetOffset } from '../wire/headers.ts';
 import { Packet } from '../wire/packet.ts';
 import { parsePacket } from '../wire/parse.ts';
 import { compilePolicy } from './compile.ts';
@@ -108,12 +108,11 @@ export function explainPacket(source: ExplainSource, packet: Uint8Array): Explan
 /** @param bytes a virtio header and the packet */
 function explain(source: ExplainSource, bytes: Uint8Array): Explanation {
   const packet = new Packet();
-  // The IPv4 header lies at a multiple of 4, and so many bytes are whole words.
-  const start = 4 - (VnetHeader.length & 3);
-  const arena = new Uint8Array((start + bytes.length + 3) & ~3);
-  arena.set(bytes, start);
+  // So many bytes are whole words.
+  const arena = new Uint8Array((alignedVnetOffset + bytes.length + 3) & ~3);
+  arena.set(bytes, alignedVnetOffset);
   const words = new Int32Array(arena.buffer);
-  const parsed: number = parsePacket(arena, words, start, bytes.length, packet);
+  const parsed: number = parsePacket(arena, words, alignedVnetOffset, bytes.length, packet);
   const answer = (
     reason: number,
     decidedBy: Explanation['decidedBy'],

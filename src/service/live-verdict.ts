@@ -13,24 +13,28 @@ import { createFragmentMemory } from '../flow/fragment-memory.ts';
 import { noIcmpQuery } from '../flow/icmp-query.ts';
 import { Policy } from '../rules/policy.ts';
 import { DropReason, dropReasonNames } from '../wire/drop-reason.ts';
-import { Icmp, IcmpType, Protocol, VnetHeader, vnetDataValid } from '../wire/headers.ts';
+import {
+  Icmp,
+  IcmpType,
+  Protocol,
+  VnetHeader,
+  alignedVnetOffset,
+  vnetDataValid,
+} from '../wire/headers.ts';
 import { Packet } from '../wire/packet.ts';
 import { parsePacket } from '../wire/parse.ts';
 import { parseQuoted } from '../wire/parse-quoted.ts';
 import type { PolicyInForce } from '../worker/data-plane.ts';
 import type { FlowCopy, FlowInspector } from '../worker/flow-inspector.ts';
 
-/** Where a packet's virtio header lies in a batch of one: its IPv4 header is aligned as in a TUN's. */
-const packetAt = 6;
-
 /** A batch of the one packet. */
 function batchOf(bytes: Uint8Array, vnetFlags: number) {
-  const memory = new Uint8Array((packetAt + VnetHeader.length + bytes.length + 4) & ~3);
-  memory[packetAt + VnetHeader.flags] = vnetFlags;
-  memory.set(bytes, packetAt + VnetHeader.length);
+  const memory = new Uint8Array((alignedVnetOffset + VnetHeader.length + bytes.length + 4) & ~3);
+  memory[alignedVnetOffset + VnetHeader.flags] = vnetFlags;
+  memory.set(bytes, alignedVnetOffset + VnetHeader.length);
   return {
     bytes: memory,
-    offsets: Uint32Array.of(packetAt),
+    offsets: Uint32Array.of(alignedVnetOffset),
     lengths: Uint32Array.of(VnetHeader.length + bytes.length),
     verdicts: new Uint8Array(1),
     totalSlots: 1,
@@ -47,7 +51,7 @@ function whatNamesTheFlow({ bytes, lengths }: OnePacket): Packet | undefined {
   const parsed: number = parsePacket(
     bytes,
     new Int32Array(bytes.buffer),
-    packetAt,
+    alignedVnetOffset,
     lengths[0]!,
     packet,
   );

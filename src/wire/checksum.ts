@@ -6,7 +6,8 @@
  * lengths are multiples of 4 as well).
  */
 
-function fold(sum: number): number {
+/** A sum of 16-bit words as one, its carries added in. */
+export function fold(sum: number): number {
   let folded = sum;
   while (folded > 0xffff) folded = (folded & 0xffff) + (folded >>> 16);
   return folded;

@@ -12,6 +12,9 @@ export const VnetHeader = {
   length: 10,
 } as const;
 
+/** Where a virtio header starts in memory of its own, so that the IPv4 header behind it is aligned as in a TUN's batch. */
+export const alignedVnetOffset = 6;
+
 /** The L4 checksum field holds only the pseudo-header sum: the kernel or the card completes it on the way out. */
 export const vnetNeedsChecksum = 1;
 /** The kernel has verified the L4 checksum already. */

@@ -189,7 +189,7 @@ describe.skipIf(obstacle !== undefined)('traffic and people', () => {
     const { lab } = panel.firewall;
     const create = [
       ...['curl', '-s', '-o', '/dev/null', '--max-time', '10', '-H', 'tunwall-actor: dave'],
-      ...['-H', 'content-type:application/json', '-d', '{\"name\":\"web\"}'],
+      ...['-H', 'content-type:application/json', '-d', '{"name":"web"}'],
       ...[
         '--unix-socket',
         join(lab.directory, 'run/control.sock'),

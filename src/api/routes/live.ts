@@ -1,5 +1,6 @@
 /** What only a running firewall knows: flows, drops, counts, packets as they come. */
 import { Type } from 'typebox';
+import type { Static } from 'typebox';
 import { parseAddress } from '../../policy/addresses.ts';
 import { sentenceOf } from '../../policy/drop-sentences.ts';
 import { formatRule } from '../../policy/rule-notation.ts';
@@ -179,16 +180,11 @@ interface RuleCount {
   readonly hits: number;
 }
 
-interface WantedStats {
-  readonly rules: boolean;
-  readonly servers: boolean;
-}
-
 // The type is the schema's: the routes check it.
 async function statsOf(
   { controlPlane }: ApiContext,
   observer: Observer,
-  { rules, servers }: WantedStats,
+  { rules, servers }: Required<Static<typeof live.statsQuery>>,
 ) {
   const { passed, dropped, drops, flows } = observer.totals();
   return {
