@@ -2,8 +2,8 @@
  * TCP flow tracking: what a segment does to its flow, and whether it may pass.
  *
  * The rules are those of Linux (net/netfilter/nf_conntrack_proto_tcp.c, 6.18): the state table of tcp-state.ts, around it
- * the repairs for ends that know more than we do (ignored SYNs, challenge ACKs, RSTs of RFC 5961), and the window check of
- * tcp-window.ts. A segment that fails the window check changes nothing:
+ * the repairs for ends that know more than we do (ignored SYNs, challenge ACKs, RSTs of RFC 5961 and of an older connection),
+ * and the window check of tcp-window.ts. A segment that fails the window check changes nothing:
  * too old, it passes for the other end to discard; too new, it is dropped.
  *
  * A super-packet is one segment, with its true sequence length.
@@ -145,6 +145,7 @@ export class TcpTracker {
     } else if (newState === FlowState.close && segment === SegmentClass.rst) {
       const judged = this.#judgeReset(flow, direction, packet, oldState);
       if (judged < 0) return DropReason.outOfWindow;
+      if (judged === resetIgnored) return DropReason.none;
       if (judged === resetKeepsState) newState = oldState;
       skipWindow = judged === resetCloses;
     } else if (
@@ -176,6 +177,10 @@ export class TcpTracker {
         return DropReason.outOfWindow;
       }
     }
+    // The SYN that was let through may still be answered: this RST is of the connection before.
+    if (segment !== SegmentClass.rst || !this.#isOfConnectionBefore(flow, direction, packet)) {
+      this.#setLast(record, direction, segment);
+    }
     return this.#advance(flow, direction, segment, oldState, newState, nowMs);
   }
 
@@ -205,7 +210,6 @@ export class TcpTracker {
   ): number {
     const hot = this.#hot;
     const record = flow << hotShift;
-    this.#setLast(record, direction, segment);
     const seenReply = (hot[record + Hot.state]! & StateBits.seenReply) !== 0;
     if (segment === SegmentClass.rst && !seenReply) {
       // An RST as the only answer, or a connection taken back: there is nothing left to wait for.
@@ -309,6 +313,16 @@ export class TcpTracker {
     );
   }
 
+  /** An RST that does not acknowledge the SYN of the other side that was ignored last: who sent that discards it. */
+  #isOfConnectionBefore(flow: FlowIndex, direction: number, packet: Packet): boolean {
+    const record = flow << hotShift;
+    return (
+      this.#lastClass(record) === SegmentClass.syn &&
+      this.#lastDirection(record) !== direction &&
+      !acknowledges(packet, lastEnd(this.#cold, flow * coldWords))
+    );
+  }
+
   /** Notes an ignored segment, in case that the other end answers it. */
   #remember(
     flow: FlowIndex,
@@ -385,6 +399,15 @@ export class TcpTracker {
       oldState === FlowState.close ||
       oldState === FlowState.closeWait;
     if (dying) return resetCloses;
+    // RFC 9293 section 3.10.7.3: in SYN-SENT an RST counts only if it acknowledges the SYN. Others are of an older connection of
+    // the same ports; Linux takes the flow away, so that the answer to the SYN finds none.
+    if (
+      oldState === FlowState.synSent &&
+      direction === 1 &&
+      !acknowledges(packet, hot[record + Hot.end]!)
+    ) {
+      return resetIgnored;
+    }
     // The client gives up what the server's challenge ACK told it of: an older connection of the same ports.
     if (
       oldState === FlowState.synSent &&
@@ -462,3 +485,9 @@ const resetCheckWindow = 0;
 const resetKeepsState = 1;
 /** It answers something that was let through unseen: it closes, whatever the window says. */
 const resetCloses = 2;
+/** The end that it goes to will discard it: it passes, and changes nothing. */
+const resetIgnored = 3;
+
+function acknowledges(packet: Packet, end: number): boolean {
+  return (packet.tcpFlags & TcpFlag.ack) !== 0 && packet.acknowledgment === end;
+}

@@ -68,8 +68,10 @@ export const examples: Readonly<Record<string, Conversation>> = {
     // A SACK of what was never sent: who has not heard of SACK does not look at it.
     changed(synAck, { ack: 111, options: [1, 1, 5, 10, 0, 0, 1, 0, 0, 0, 2, 0] }),
   ),
+  'reset-of-before': tcp(syn, stepOf('responder', 'tcp', { flags: 'R', seq: 7000 }), synAck),
   land: tcp(changed(syn, { src: '10.0.0.2' })),
   martian: tcp(changed(syn, { src: '240.0.0.1' })),
+  'security-option': tcp(changed(syn, { ipOptions: [134, 7, 3, 9, 1, 8, 6, 0] })),
   'udp-surplus': udp(stepOf('opener', 'udp', { length: 8, udpLength: 12 })),
   'tracked-before-dropped': tcp(
     syn,

@@ -32,18 +32,24 @@ function weDrop(outcome: Outcome, reason: string): boolean {
 }
 
 /**
- * Both drop a SYN, FIN or RST, but we before its state is looked at. To Linux even an invalid one means something: a FIN or RST
- * shortens the timeout when the other side sends one too, a SYN can begin a side again, or end a closed connection.
+ * Both drop a segment, but we before its state is looked at. To Linux even an invalid one can mean something: a FIN or RST
+ * shortens the timeout when the other side sends one too, a SYN can begin a side again, or end a closed connection, and of a
+ * side that has not begun yet any segment is believed.
  */
 function droppedUnseen({ conversation, verdicts, difference }: Outcome, reason: string): boolean {
-  return verdicts.slice(0, difference!.step + 1).some(({ kernel, engine }, at) => {
-    const { kind, flags } = sent(conversation.steps[at]!);
-    return (
-      kind === 'tcp' &&
-      /[SFR]/.test(flags) &&
-      kernel === 'drop' &&
-      engine.split('+').includes(reason)
-    );
+  const steps = conversation.steps.slice(0, difference!.step + 1).map(sent);
+  return steps.some(({ kind, flags, from }, at) => {
+    const { kernel, engine } = verdicts[at]!;
+    if (kind !== 'tcp' || kernel !== 'drop' || !engine.split('+').includes(reason)) return false;
+    const begun = steps
+      .slice(0, at)
+      .some(
+        (earlier, index) =>
+          earlier.from === from &&
+          earlier.flags.includes('S') &&
+          verdicts[index]!.engine.includes('pass'),
+      );
+    return /[SFR]/.test(flags) || !begun;
   });
 }
 
@@ -69,6 +75,27 @@ function beganAgainWithoutOptions({ conversation, difference }: Outcome): boolea
         .some(
           (earlier) =>
             earlier.from === later.from && earlier.options.length > 0 && earlier.seq !== later.seq,
+        ),
+  );
+}
+
+/** After a SYN that passed, an RST of the other end passed that does not acknowledge it. */
+function resetOfBefore({ conversation, verdicts, difference }: Outcome): boolean {
+  const segments = conversation.steps
+    .slice(0, difference!.step + 1)
+    .map(sent)
+    .filter(({ kind }, at) => kind === 'tcp' && verdicts[at]!.engine.includes('pass'));
+  return segments.some(
+    (syn, at) =>
+      /S/.test(syn.flags) &&
+      !/[AR]/.test(syn.flags) &&
+      segments
+        .slice(at + 1)
+        .some(
+          ({ from, flags, ack }) =>
+            from !== syn.from &&
+            flags.includes('R') &&
+            !(flags.includes('A') && ack >>> 0 === (syn.seq + syn.length + 1) >>> 0),
         ),
   );
 }
@@ -250,6 +277,15 @@ export const explanations: readonly Explanation[] = [
     explains: beganAgainWithoutOptions,
   },
   {
+    id: 'reset-of-before',
+    stricter: 'Linux',
+    difference:
+      'An RST that comes back while a SYN waits for its answer, and does not acknowledge it, ends the flow in Linux, or makes it forget the SYN; here the SYN may still be answered.',
+    why: 'It is of the connection before, whose ports were used again at once. Who sent the SYN discards it; the new connection would get no answer through.',
+    source: 'RFC 9293 section 3.10.7.3',
+    explains: resetOfBefore,
+  },
+  {
     id: 'land',
     stricter: 'tunwall',
     difference: 'Linux forwards a packet whose source is its destination; here it is dropped.',
@@ -274,6 +310,18 @@ export const explanations: readonly Explanation[] = [
           weDrop(outcome, reason!) && /^(0|24\d|25[0-4])\./.test(address ?? ''),
       );
     },
+  },
+  {
+    id: 'security-option',
+    stricter: 'Linux',
+    difference:
+      'A packet with a security option (CIPSO) of a domain that Linux has not been told of is dropped by it; here it passes.',
+    why: 'What the labels mean is between the ends. In the gateway, the kernel drops such packets before they reach the device.',
+    source: 'net/ipv4/ip_options.c and cipso_ipv4.c',
+    explains: (outcome) =>
+      outcome.difference!.kernel === 'drop' &&
+      outcome.difference!.engine.includes('pass') &&
+      differing(outcome).ipOptions?.includes(134) === true,
   },
   {
     id: 'udp-surplus',

@@ -260,6 +260,53 @@ describe('RST', () => {
     > R seq=151                 pass close`,
   );
   conversation(
+    'from the server in SYN_SENT it counts only if it acknowledges the SYN',
+    `> S  seq=100          pass syn_sent
+    < R  seq=7000         pass syn_sent
+    < R  seq=0            pass syn_sent
+    < RA seq=7000 ack=90  pass syn_sent
+    < RA seq=0 ack=0      pass syn_sent
+    < SA seq=300 ack=101  pass syn_recv
+    > A  seq=101 ack=301  pass established`,
+  );
+  conversation(
+    'such a one does not keep a half-open flow alive, nor protect it',
+    `> S  seq=100   pass syn_sent
+    wait 60        syn_sent
+    < R  seq=7000  pass syn_sent
+    wait 60        -`,
+  );
+  conversation(
+    'of the connection before, between the next SYN and its answer: the ports were used again at once',
+    `${handshake}
+    < A  seq=301 ack=101          pass established
+    > RA seq=101 ack=301          pass close
+    > A  seq=101 ack=301          pass close
+    > S  seq=500000               pass close
+    < R  seq=301                  pass close
+    < SA seq=900000 ack=500001    pass syn_recv
+    > A  seq=500001 ack=900001    pass established
+    > PA seq=500001 ack=900001 len=6 pass established`,
+  );
+  conversation(
+    'the server gives up the connection before just as the client begins the next',
+    `${handshake}
+    < A  seq=301 ack=101          pass established
+    > S  seq=500000               pass established
+    < R  seq=301                  pass close
+    < SA seq=900000 ack=500001    pass syn_recv
+    > A  seq=500001 ack=900001    pass established`,
+  );
+  conversation(
+    'that refuses the next SYN: a SYN+ACK behind it answers nothing',
+    `${handshake}
+    < A  seq=301 ack=101          pass established
+    > S  seq=500000               pass established
+    < RA seq=0 ack=500001         pass close
+    < SA seq=900000 ack=500001    pass close
+    > A  seq=500001 ack=900001    out-of-window close`,
+  );
+  conversation(
     'beyond the window it is dropped',
     `${handshake}
     < A seq=301 ack=101  pass established
