@@ -143,10 +143,15 @@ async function runOne(
   return { name, describe, seconds, figures, charts, ...(error !== undefined && { error }) };
 }
 
-function save(file: string, content: string): void {
-  mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(file, content);
-  console.log(`wrote ${file}`);
+function save(results: Results, { json, html }: Options): void {
+  const contents = [
+    [json, `${JSON.stringify(results, undefined, 1)}\n`],
+    [html, htmlReport(results)],
+  ] as const;
+  for (const [file, content] of contents) {
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, content);
+  }
 }
 
 async function main(): Promise<number> {
@@ -162,20 +167,24 @@ async function main(): Promise<number> {
   if (obstacle !== undefined) throw new Error(obstacle);
   const skipped: Skipped[] = [];
   const done: BenchmarkResults[] = [];
-  for (const benchmark of benchmarks) done.push(await runOne(benchmark, options, skipped));
-
-  const figures = done.flatMap((benchmark) => benchmark.figures);
-  const results: Results = {
+  const resultsSoFar = (): Results => ({
     machine,
     quick: options.quick,
     pairs: options.pairs ?? (options.quick ? quickPairs : defaultPairs),
     benchmarks: done,
     skipped,
-    verdicts: judge(targets, figures),
-  };
-  console.log(`\n${textReport(results)}\n`);
-  save(options.json, `${JSON.stringify(results, undefined, 1)}\n`);
-  save(options.html, htmlReport(results));
+    verdicts: judge(
+      targets,
+      done.flatMap(({ figures }) => figures),
+    ),
+  });
+  for (const benchmark of benchmarks) {
+    done.push(await runOne(benchmark, options, skipped));
+    // All of them take more than an hour: a run that is interrupted leaves what it has measured.
+    save(resultsSoFar(), options);
+  }
+  const results = resultsSoFar();
+  console.log(`\n${textReport(results)}\n\nwrote ${options.json} and ${options.html}`);
   if (done.some(({ error }) => error !== undefined)) return 1;
   return options.check && results.verdicts.some(({ met }) => met === false) ? 1 : 0;
 }
