@@ -28,7 +28,7 @@ import {
 import type { FlowIndex } from './flow-record.ts';
 import type { FlowTable } from './flow-table.ts';
 import { SegmentClass, classifySegment, nextTcpState, tcpIgnore, tcpInvalid } from './tcp-state.ts';
-import { TcpWindow, Window, readOptions, segmentEnd } from './tcp-window.ts';
+import { TcpWindow, Window, acknowledges, readOptions, segmentEnd } from './tcp-window.ts';
 
 /** Returned by {@link TcpTracker.track}: the flow is over and this SYN opens the next one of the same ports. */
 export const tcpReopen = -1;
@@ -177,8 +177,7 @@ export class TcpTracker {
         return DropReason.outOfWindow;
       }
     }
-    // The SYN that was let through may still be answered: this RST is of the connection before.
-    if (segment !== SegmentClass.rst || !this.#isOfConnectionBefore(flow, direction, packet)) {
+    if (!this.#isOfConnectionBefore(flow, direction, segment, packet, oldState)) {
       this.#setLast(record, direction, segment);
     }
     return this.#advance(flow, direction, segment, oldState, newState, nowMs);
@@ -216,7 +215,11 @@ export class TcpTracker {
       this.#table.remove(flow);
       return DropReason.none;
     }
-    if (newState === FlowState.finWait && oldState !== newState) {
+    if (
+      (newState === FlowState.finWait && oldState !== newState) ||
+      // The opener has reset it: its next SYN opens a connection, whatever strays in before that.
+      (newState === FlowState.close && segment === SegmentClass.rst && direction === 0)
+    ) {
       hot[record + Hot.tcp]! |= TcpBits.closeInit << direction;
     }
     if (!seenReply && segment === SegmentClass.syn && oldState === FlowState.synSent) {
@@ -283,9 +286,8 @@ export class TcpTracker {
   }
 
   #lastDirection(record: number): number {
-    return (
-      (this.#hot[record + Hot.tcp]! & TcpBits.lastDirectionMask) >>> TcpBits.lastDirectionShift
-    );
+    const tcp = this.#hot[record + Hot.tcp]!;
+    return (tcp & TcpBits.lastDirectionMask) >>> TcpBits.lastDirectionShift;
   }
 
   /** A SYN in TIME_WAIT or CLOSE: was the connection really closed, by FIN or by the RST of the same side? */
@@ -314,11 +316,21 @@ export class TcpTracker {
   }
 
   /** An RST that does not acknowledge the SYN of the other side that was ignored last: who sent that discards it. */
-  #isOfConnectionBefore(flow: FlowIndex, direction: number, packet: Packet): boolean {
+  #isOfConnectionBefore(
+    flow: FlowIndex,
+    direction: number,
+    segment: number,
+    packet: Packet,
+    oldState: number,
+  ): boolean {
     const record = flow << hotShift;
     return (
+      segment === SegmentClass.rst &&
       this.#lastClass(record) === SegmentClass.syn &&
       this.#lastDirection(record) !== direction &&
+      // Then the SYN was not ignored, it is what the flow is made of.
+      oldState !== FlowState.synSent &&
+      oldState !== FlowState.synSent2 &&
       !acknowledges(packet, lastEnd(this.#cold, flow * coldWords))
     );
   }
@@ -392,12 +404,7 @@ export class TcpTracker {
     const lastClass = this.#lastClass(record);
     let result: number = resetCheckWindow;
     // Nearly over anyway, and the ports may have been used again since: what is remembered may be out of date.
-    const dying =
-      oldState === FlowState.finWait ||
-      oldState === FlowState.lastAck ||
-      oldState === FlowState.timeWait ||
-      oldState === FlowState.close ||
-      oldState === FlowState.closeWait;
+    const dying = oldState >= FlowState.finWait && oldState <= FlowState.close;
     if (dying) return resetCloses;
     // RFC 9293 section 3.10.7.3: in SYN-SENT an RST counts only if it acknowledges the SYN. Others are of an older connection of
     // the same ports; Linux takes the flow away, so that the answer to the SYN finds none.
@@ -487,7 +494,3 @@ const resetKeepsState = 1;
 const resetCloses = 2;
 /** The end that it goes to will discard it: it passes, and changes nothing. */
 const resetIgnored = 3;
-
-function acknowledges(packet: Packet, end: number): boolean {
-  return (packet.tcpFlags & TcpFlag.ack) !== 0 && packet.acknowledgment === end;
-}

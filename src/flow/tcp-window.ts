@@ -268,6 +268,11 @@ export function segmentEnd(packet: Packet): number {
   return (packet.sequence + payload + ((flags >> 1) & 1) + (flags & 1)) | 0;
 }
 
+/** Whether a segment acknowledges all before the sequence number `end`, and no more. */
+export function acknowledges(packet: Packet, end: number): boolean {
+  return (packet.tcpFlags & TcpFlag.ack) !== 0 && packet.acknowledgment === end;
+}
+
 /** Options of a SYN, as readSynOptions tells them. */
 export function readOptions(packet: Packet, bytes: Uint8Array): number {
   const options = packet.l4Offset + Tcp.options;

@@ -69,6 +69,13 @@ export const examples: Readonly<Record<string, Conversation>> = {
     changed(synAck, { ack: 111, options: [1, 1, 5, 10, 0, 0, 1, 0, 0, 0, 2, 0] }),
   ),
   'reset-of-before': tcp(syn, stepOf('responder', 'tcp', { flags: 'R', seq: 7000 }), synAck),
+  'syn-after-reset': tcp(
+    syn,
+    synAck,
+    stepOf('opener', 'tcp', { flags: 'RA', seq: 101, ack: 301 }),
+    ack,
+    changed(syn, { seq: 5000 }),
+  ),
   land: tcp(changed(syn, { src: '10.0.0.2' })),
   martian: tcp(changed(syn, { src: '240.0.0.1' })),
   'security-option': tcp(changed(syn, { ipOptions: [134, 7, 3, 9, 1, 8, 6, 0] })),

@@ -34,21 +34,19 @@ function weDrop(outcome: Outcome, reason: string): boolean {
 /**
  * Both drop a segment, but we before its state is looked at. To Linux even an invalid one can mean something: a FIN or RST
  * shortens the timeout when the other side sends one too, a SYN can begin a side again, or end a closed connection, and of a
- * side that has not begun yet any segment is believed.
+ * side that has not begun yet (what comes behind a reset may not count) any segment is believed.
  */
 function droppedUnseen({ conversation, verdicts, difference }: Outcome, reason: string): boolean {
   const steps = conversation.steps.slice(0, difference!.step + 1).map(sent);
   return steps.some(({ kind, flags, from }, at) => {
     const { kernel, engine } = verdicts[at]!;
     if (kind !== 'tcp' || kernel !== 'drop' || !engine.split('+').includes(reason)) return false;
-    const begun = steps
+    const passed = steps
       .slice(0, at)
-      .some(
-        (earlier, index) =>
-          earlier.from === from &&
-          earlier.flags.includes('S') &&
-          verdicts[index]!.engine.includes('pass'),
-      );
+      .filter((_, index) => verdicts[index]!.engine.includes('pass'));
+    const begun =
+      passed.some((earlier) => earlier.from === from && earlier.flags.includes('S')) &&
+      !passed.some((earlier) => earlier.flags.includes('R'));
     return /[SFR]/.test(flags) || !begun;
   });
 }
@@ -79,24 +77,42 @@ function beganAgainWithoutOptions({ conversation, difference }: Outcome): boolea
   );
 }
 
-/** After a SYN that passed, an RST of the other end passed that does not acknowledge it. */
-function resetOfBefore({ conversation, verdicts, difference }: Outcome): boolean {
-  const segments = conversation.steps
+/** The TCP segments up to the difference of which we let anything through. */
+function passedSegments({ conversation, verdicts, difference }: Outcome): Fields[] {
+  return conversation.steps
     .slice(0, difference!.step + 1)
     .map(sent)
     .filter(({ kind }, at) => kind === 'tcp' && verdicts[at]!.engine.includes('pass'));
+}
+
+const isSyn = ({ flags }: Fields): boolean => flags.includes('S') && !/[AR]/.test(flags);
+const isReset = ({ flags }: Fields): boolean => flags.includes('R');
+
+/** After a SYN, an RST of the other end that does not acknowledge it. */
+function resetOfBefore(outcome: Outcome): boolean {
+  const segments = passedSegments(outcome);
+  const refuses = (reset: Fields, syn: Fields): boolean =>
+    // Of a SYN whose lengths are wrong the end is not known here.
+    syn.dataOffset === undefined &&
+    (syn.totalLengthError ?? 0) === 0 &&
+    reset.flags.includes('A') &&
+    reset.ack >>> 0 === (syn.seq + syn.length + 1) >>> 0;
   return segments.some(
     (syn, at) =>
-      /S/.test(syn.flags) &&
-      !/[AR]/.test(syn.flags) &&
+      isSyn(syn) &&
       segments
         .slice(at + 1)
-        .some(
-          ({ from, flags, ack }) =>
-            from !== syn.from &&
-            flags.includes('R') &&
-            !(flags.includes('A') && ack >>> 0 === (syn.seq + syn.length + 1) >>> 0),
-        ),
+        .some((later) => isReset(later) && later.from !== syn.from && !refuses(later, syn)),
+  );
+}
+
+/** A SYN of an end that has reset before. (Right behind the RST, it means the same to both.) */
+function synAfterReset(outcome: Outcome): boolean {
+  const segments = passedSegments(outcome);
+  return segments.some(
+    (reset, at) =>
+      isReset(reset) &&
+      segments.slice(at + 1).some((later) => isSyn(later) && later.from === reset.from),
   );
 }
 
@@ -127,6 +143,7 @@ function wasInOrder(outcome: Outcome, quote: Fields): boolean {
   const { conversation, verdicts, difference } = outcome;
   const next: Record<End, number | undefined> = { opener: undefined, responder: undefined };
   let found = false;
+  let closing = false;
   for (let at = 0; at < difference!.step; at++) {
     const { kind, from, flags, seq, ack, length } = sent(conversation.steps[at]!);
     const { kernel, engine } = verdicts[at]!;
@@ -139,11 +156,12 @@ function wasInOrder(outcome: Outcome, quote: Fields): boolean {
     const end = (seq + length + (begins ? 1 : 0) + (flags.includes('F') ? 1 : 0)) | 0;
     if (begins) {
       const opens = from === 'opener' ? flags === 'S' : flags === 'SA' && ack === other! >>> 0;
-      if (!passed || !opens || (own !== undefined && end !== own)) return false;
+      if (!passed || !opens || closing || (own !== undefined && end !== own)) return false;
       next[from] = end;
     } else {
       if (!passed) continue;
       if (flags.includes('R')) return false;
+      closing ||= flags.includes('F');
       if (own === undefined || !near(seq, own)) continue;
       if (flags.includes('A') && other !== undefined && !near(ack, other)) continue;
       // An older one may take back what the filters hold for the end of what was sent.
@@ -284,6 +302,15 @@ export const explanations: readonly Explanation[] = [
     why: 'It is of the connection before, whose ports were used again at once. Who sent the SYN discards it; the new connection would get no answer through.',
     source: 'RFC 9293 section 3.10.7.3',
     explains: resetOfBefore,
+  },
+  {
+    id: 'syn-after-reset',
+    stricter: 'neither',
+    difference:
+      'A SYN of the end that has opened a connection and reset it opens the next one; in Linux only if the RST was the last segment, otherwise the SYN passes, but only a SYN+ACK right behind it makes it count.',
+    why: 'A segment that was overtaken by the RST says nothing about the next connection, and what the other end sends meanwhile must not take its SYN away.',
+    source: 'RFC 9293 section 3.10.7; nf_conntrack_proto_tcp.c, nf_conntrack_tcp_packet',
+    explains: synAfterReset,
   },
   {
     id: 'land',

@@ -282,8 +282,9 @@ describe('RST', () => {
     < A  seq=301 ack=101          pass established
     > RA seq=101 ack=301          pass close
     > A  seq=101 ack=301          pass close
-    > S  seq=500000               pass close
-    < R  seq=301                  pass close
+    > S  seq=500000               pass syn_sent
+    < R  seq=301                  pass syn_sent
+    < PA seq=301 ack=101 len=10   pass syn_sent
     < SA seq=900000 ack=500001    pass syn_recv
     > A  seq=500001 ack=900001    pass established
     > PA seq=500001 ack=900001 len=6 pass established`,
@@ -296,6 +297,13 @@ describe('RST', () => {
     < R  seq=301                  pass close
     < SA seq=900000 ack=500001    pass syn_recv
     > A  seq=500001 ack=900001    pass established`,
+  );
+  conversation(
+    'takes a simultaneous open back: the next SYN opens a connection',
+    `> S  seq=100          pass syn_sent
+    < S  seq=300           pass syn_sent2
+    > RA seq=101 ack=301   pass close
+    > S  seq=9000          pass syn_sent`,
   );
   conversation(
     'that refuses the next SYN: a SYN+ACK behind it answers nothing',
