@@ -113,6 +113,16 @@ export const TcpBits = {
   simultaneousOpen: 0x8000000,
 } as const;
 
+/** Segment class of the last segment, out of {@link Hot.tcp}. */
+export function lastClass(tcp: number): number {
+  return (tcp & TcpBits.lastClassMask) >> TcpBits.lastClassShift;
+}
+
+/** Direction of the last segment, out of {@link Hot.tcp}. */
+export function lastDirection(tcp: number): number {
+  return (tcp & TcpBits.lastDirectionMask) >>> TcpBits.lastDirectionShift;
+}
+
 /** Sequence length (below 2^16, as that of an IPv4 packet) and window of a segment, in one word. */
 export function extentOf(length: number, window: number): number {
   return (length << 16) | window;

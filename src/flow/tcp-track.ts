@@ -2,8 +2,8 @@
  * TCP flow tracking: what a segment does to its flow, and whether it may pass.
  *
  * The rules are those of Linux (net/netfilter/nf_conntrack_proto_tcp.c, 6.18): the state table of tcp-state.ts, around it
- * the repairs for ends that know more than we do (ignored SYNs, challenge ACKs, RSTs of RFC 5961 and of an older connection),
- * and the window check of tcp-window.ts. A segment that fails the window check changes nothing:
+ * the repairs for ends that know more than we do (ignored SYNs, challenge ACKs), the rules for RSTs of tcp-reset.ts, and the
+ * window check of tcp-window.ts. A segment that fails the window check changes nothing:
  * too old, it passes for the other end to discard; too new, it is dropped.
  *
  * A super-packet is one segment, with its true sequence length.
@@ -11,7 +11,6 @@
 import { DropReason } from '../wire/drop-reason.ts';
 import { TcpFlag } from '../wire/headers.ts';
 import type { Packet } from '../wire/packet.ts';
-import { isBefore } from '../wire/sequence.ts';
 import { EvictionClass, FlowList, evictionClassOfList } from './flow-lists.ts';
 import {
   Cold,
@@ -22,13 +21,16 @@ import {
   coldWords,
   extentOf,
   hotShift,
+  lastClass,
+  lastDirection,
   lastEnd,
   lastWindow,
 } from './flow-record.ts';
 import type { FlowIndex } from './flow-record.ts';
 import type { FlowTable } from './flow-table.ts';
+import { Reset, isOfConnectionBefore, judgeReset } from './tcp-reset.ts';
 import { SegmentClass, classifySegment, nextTcpState, tcpIgnore, tcpInvalid } from './tcp-state.ts';
-import { TcpWindow, Window, acknowledges, readOptions, segmentEnd } from './tcp-window.ts';
+import { TcpWindow, Window, readOptions, segmentEnd } from './tcp-window.ts';
 
 /** Returned by {@link TcpTracker.track}: the flow is over and this SYN opens the next one of the same ports. */
 export const tcpReopen = -1;
@@ -126,7 +128,6 @@ export class TcpTracker {
     const oldState = hot[record + Hot.state]! & StateBits.stateMask;
     const segment = classifySegment(packet.tcpFlags);
     let newState = nextTcpState(direction, segment, oldState);
-    let skipWindow = false;
 
     if (newState === tcpInvalid) return DropReason.invalidState;
     if (newState === FlowState.synSent && oldState >= FlowState.timeWait) {
@@ -143,11 +144,7 @@ export class TcpTracker {
       this.#resynchronise(flow, direction);
       newState = FlowState.synRecv;
     } else if (newState === FlowState.close && segment === SegmentClass.rst) {
-      const judged = this.#judgeReset(flow, direction, packet, oldState);
-      if (judged < 0) return DropReason.outOfWindow;
-      if (judged === resetIgnored) return DropReason.none;
-      if (judged === resetKeepsState) newState = oldState;
-      skipWindow = judged === resetCloses;
+      return this.#trackReset(flow, direction, packet, bytes, oldState, nowMs);
     } else if (
       newState === FlowState.timeWait &&
       this.#isChallengeAck(record, direction, segment, oldState)
@@ -166,19 +163,9 @@ export class TcpTracker {
       newState = FlowState.established;
     }
 
-    if (!skipWindow) {
-      const verdict = this.#window.check(flow, direction, segment, packet, bytes, oldState);
-      if (verdict === Window.ignore) {
-        this.#markSeen(record, direction);
-        return DropReason.none;
-      }
-      if (verdict === Window.invalid) {
-        this.#noteInvalidClose(flow, direction, segment, nowMs);
-        return DropReason.outOfWindow;
-      }
-    }
-    if (!this.#isOfConnectionBefore(flow, direction, segment, packet, oldState)) {
-      this.#setLast(record, direction, segment);
+    const verdict = this.#window.check(flow, direction, segment, packet, bytes, oldState);
+    if (verdict !== Window.accept) {
+      return this.#outsideWindow(flow, direction, segment, verdict, nowMs);
     }
     return this.#advance(flow, direction, segment, oldState, newState, nowMs);
   }
@@ -193,9 +180,61 @@ export class TcpTracker {
     const behind = (this.#hot[record + Hot.end + direction]! - sequence) | 0;
     if (behind >= 0 && behind <= 2 * Math.max(window, minimumQuoteWindow)) return true;
     return (
-      this.#lastDirection(record) === direction &&
+      lastDirection(this.#hot[record + Hot.tcp]!) === direction &&
       this.#cold[flow * coldWords + Cold.lastSequence] === sequence
     );
+  }
+
+  /** An RST of a flow, apart from the others, whose path stays short by that. */
+  #trackReset(
+    flow: FlowIndex,
+    direction: number,
+    packet: Packet,
+    bytes: Uint8Array,
+    oldState: number,
+    nowMs: number,
+  ): number {
+    const hot = this.#hot;
+    const record = flow << hotShift;
+    const segment = SegmentClass.rst;
+    const judged = judgeReset(hot, this.#cold, flow, direction, packet, oldState);
+    if (judged === Reset.invalid) return DropReason.outOfWindow;
+    if (judged === Reset.ignored) return DropReason.none;
+    if (judged !== Reset.closes) {
+      const verdict = this.#window.check(flow, direction, segment, packet, bytes, oldState);
+      if (verdict !== Window.accept) {
+        return this.#outsideWindow(flow, direction, segment, verdict, nowMs);
+      }
+    }
+    if (!isOfConnectionBefore(hot, this.#cold, flow, direction, packet, oldState)) {
+      this.#setLast(record, direction, segment);
+    }
+    if ((hot[record + Hot.state]! & StateBits.seenReply) === 0) {
+      // An RST as the only answer, or a connection taken back: there is nothing left to wait for.
+      this.#table.remove(flow);
+      return DropReason.none;
+    }
+    const newState = judged === Reset.keepsState ? oldState : FlowState.close;
+    // The opener has reset it: its next SYN opens a connection, whatever strays in before that.
+    if (newState === FlowState.close && direction === 0) {
+      hot[record + Hot.tcp]! |= TcpBits.closeInit;
+    }
+    return this.#advance(flow, direction, segment, oldState, newState, nowMs);
+  }
+
+  #outsideWindow(
+    flow: FlowIndex,
+    direction: number,
+    segment: number,
+    verdict: number,
+    nowMs: number,
+  ): number {
+    if (verdict === Window.ignore) {
+      this.#markSeen(flow << hotShift, direction);
+      return DropReason.none;
+    }
+    this.#noteInvalidClose(flow, direction, segment, nowMs);
+    return DropReason.outOfWindow;
   }
 
   /** The segment is accepted: new state, timeout, and what the flow is now known to be. */
@@ -209,17 +248,10 @@ export class TcpTracker {
   ): number {
     const hot = this.#hot;
     const record = flow << hotShift;
+    // Of an RST this has been decided before.
+    if (segment !== SegmentClass.rst) this.#setLast(record, direction, segment);
     const seenReply = (hot[record + Hot.state]! & StateBits.seenReply) !== 0;
-    if (segment === SegmentClass.rst && !seenReply) {
-      // An RST as the only answer, or a connection taken back: there is nothing left to wait for.
-      this.#table.remove(flow);
-      return DropReason.none;
-    }
-    if (
-      (newState === FlowState.finWait && oldState !== newState) ||
-      // The opener has reset it: its next SYN opens a connection, whatever strays in before that.
-      (newState === FlowState.close && segment === SegmentClass.rst && direction === 0)
-    ) {
+    if (newState === FlowState.finWait && oldState !== newState) {
       hot[record + Hot.tcp]! |= TcpBits.closeInit << direction;
     }
     if (!seenReply && segment === SegmentClass.syn && oldState === FlowState.synSent) {
@@ -281,21 +313,13 @@ export class TcpTracker {
       kept | (segment << TcpBits.lastClassShift) | (direction << TcpBits.lastDirectionShift);
   }
 
-  #lastClass(record: number): number {
-    return (this.#hot[record + Hot.tcp]! & TcpBits.lastClassMask) >> TcpBits.lastClassShift;
-  }
-
-  #lastDirection(record: number): number {
-    const tcp = this.#hot[record + Hot.tcp]!;
-    return (tcp & TcpBits.lastDirectionMask) >>> TcpBits.lastDirectionShift;
-  }
-
   /** A SYN in TIME_WAIT or CLOSE: was the connection really closed, by FIN or by the RST of the same side? */
   #isOver(record: number, direction: number): boolean {
     const closeInit = TcpBits.closeInit | (TcpBits.closeInit << 1);
     if ((this.#hot[record + Hot.tcp]! & closeInit) !== 0) return true;
     return (
-      this.#lastDirection(record) === direction && this.#lastClass(record) === SegmentClass.rst
+      lastDirection(this.#hot[record + Hot.tcp]!) === direction &&
+      lastClass(this.#hot[record + Hot.tcp]!) === SegmentClass.rst
     );
   }
 
@@ -309,29 +333,9 @@ export class TcpTracker {
     const record = flow << hotShift;
     return (
       segment === SegmentClass.synAck &&
-      this.#lastClass(record) === SegmentClass.syn &&
-      this.#lastDirection(record) !== direction &&
+      lastClass(this.#hot[record + Hot.tcp]!) === SegmentClass.syn &&
+      lastDirection(this.#hot[record + Hot.tcp]!) !== direction &&
       packet.acknowledgment === lastEnd(this.#cold, flow * coldWords)
-    );
-  }
-
-  /** An RST that does not acknowledge the SYN of the other side that was ignored last: who sent that discards it. */
-  #isOfConnectionBefore(
-    flow: FlowIndex,
-    direction: number,
-    segment: number,
-    packet: Packet,
-    oldState: number,
-  ): boolean {
-    const record = flow << hotShift;
-    return (
-      segment === SegmentClass.rst &&
-      this.#lastClass(record) === SegmentClass.syn &&
-      this.#lastDirection(record) !== direction &&
-      // Then the SYN was not ignored, it is what the flow is made of.
-      oldState !== FlowState.synSent &&
-      oldState !== FlowState.synSent2 &&
-      !acknowledges(packet, lastEnd(this.#cold, flow * coldWords))
     );
   }
 
@@ -392,73 +396,13 @@ export class TcpTracker {
     this.#window.setSynOptions(record, opener, options);
   }
 
-  /**
-   * RFC 5961 section 3 as seen from the middle.
-   *
-   * @returns -1: invalid, drop; otherwise one of the `reset…` codes below
-   */
-  #judgeReset(flow: FlowIndex, direction: number, packet: Packet, oldState: number): number {
-    const hot = this.#hot;
-    const record = flow << hotShift;
-    const coldRecord = flow * coldWords;
-    const lastClass = this.#lastClass(record);
-    let result: number = resetCheckWindow;
-    // Nearly over anyway, and the ports may have been used again since: what is remembered may be out of date.
-    const dying = oldState >= FlowState.finWait && oldState <= FlowState.close;
-    if (dying) return resetCloses;
-    // RFC 9293 section 3.10.7.3: in SYN-SENT an RST counts only if it acknowledges the SYN. Others are of an older connection of
-    // the same ports; Linux takes the flow away, so that the answer to the SYN finds none.
-    if (
-      oldState === FlowState.synSent &&
-      direction === 1 &&
-      !acknowledges(packet, hot[record + Hot.end]!)
-    ) {
-      return resetIgnored;
-    }
-    // The client gives up what the server's challenge ACK told it of: an older connection of the same ports.
-    if (
-      oldState === FlowState.synSent &&
-      lastClass === SegmentClass.ack &&
-      this.#lastDirection(record) === 1 &&
-      packet.sequence === this.#cold[coldRecord + Cold.lastAck]
-    ) {
-      return resetCloses;
-    }
-    const other = direction ^ 1;
-    const maxAckSet = (hot[record + Hot.tcp]! & (TcpBits.maxAckSet << other)) !== 0;
-    if (maxAckSet && lastClass !== SegmentClass.syn) {
-      const maxAck = this.#cold[coldRecord + Cold.maxAck + other]!;
-      const established = oldState === FlowState.established;
-      // Sequence 0 outside ESTABLISHED most likely answers a SYN that was let through.
-      if (packet.sequence === 0 && !established) return resetCheckWindow;
-      if (isBefore(packet.sequence, maxAck)) return -1;
-      if (!established || packet.sequence === maxAck) return resetCheckWindow;
-      const endsTrain =
-        lastClass === SegmentClass.ack &&
-        this.#lastDirection(record) === direction &&
-        packet.sequence === lastEnd(this.#cold, coldRecord);
-      if (endsTrain) return resetCheckWindow;
-      result = resetKeepsState;
-    }
-    const word = hot[record + Hot.state]!;
-    const answersIgnored =
-      ((word & StateBits.seenReply) !== 0 &&
-        lastClass === SegmentClass.syn &&
-        this.#lastDirection(record) !== direction) ||
-      ((word & StateBits.assured) === 0 && lastClass === SegmentClass.ack);
-    if (answersIgnored && packet.acknowledgment === lastEnd(this.#cold, coldRecord)) {
-      return resetCloses;
-    }
-    return result;
-  }
-
   /** In LAST_ACK, the ACK that answers a stray SYN does not acknowledge the FIN. */
   #isChallengeAck(record: number, direction: number, segment: number, oldState: number): boolean {
     return (
       oldState === FlowState.lastAck &&
       segment === SegmentClass.ack &&
-      this.#lastDirection(record) !== direction &&
-      this.#lastClass(record) === SegmentClass.syn &&
+      lastDirection(this.#hot[record + Hot.tcp]!) !== direction &&
+      lastClass(this.#hot[record + Hot.tcp]!) === SegmentClass.syn &&
       (this.#hot[record + Hot.tcp]! & TcpBits.expectChallengeAck) !== 0
     );
   }
@@ -468,10 +412,10 @@ export class TcpTracker {
     if (segment !== SegmentClass.rst && segment !== SegmentClass.fin) return;
     const record = flow << hotShift;
     if ((this.#hot[record + Hot.state]! & StateBits.assured) === 0) return;
-    const lastClass = this.#lastClass(record);
+    const last = lastClass(this.#hot[record + Hot.tcp]!);
     const bothSides =
-      this.#lastDirection(record) !== direction &&
-      (lastClass === SegmentClass.fin || lastClass === SegmentClass.rst);
+      lastDirection(this.#hot[record + Hot.tcp]!) !== direction &&
+      (last === SegmentClass.fin || last === SegmentClass.rst);
     if (!bothSides) {
       this.#setLast(record, direction, segment);
       return;
@@ -485,12 +429,3 @@ export class TcpTracker {
     this.#table.moveToList(flow, FlowList.tcpUnacknowledged, nowMs);
   }
 }
-
-/** What {@link TcpTracker} makes of an RST that is not invalid. */
-const resetCheckWindow = 0;
-/** In window it may be, but not exact: the flow stays as it is for the end host's challenge ACK. */
-const resetKeepsState = 1;
-/** It answers something that was let through unseen: it closes, whatever the window says. */
-const resetCloses = 2;
-/** The end that it goes to will discard it: it passes, and changes nothing. */
-const resetIgnored = 3;
