@@ -127,7 +127,12 @@ describe.skipIf(obstacle !== undefined)('a running firewall', () => {
     expect(told.outbound).toEqual({ passed, dropped: { packets: 0, bytes: 0 } });
     // A SYN, and perhaps one more of the same.
     expect(told.inbound.dropped.packets).toBeGreaterThan(0);
-    const { drops } = await get<{ drops: Drop[] }>('/drops?server=db');
+    // A total is read where the packet threads count it; the records of drops are collected from time to time.
+    let drops: Drop[] = [];
+    await firewall.until('every drop is told of', async () => {
+      ({ drops } = await get<{ drops: Drop[] }>('/drops?server=db'));
+      return drops.length >= told.inbound.dropped.packets;
+    });
     expect(drops).toHaveLength(told.inbound.dropped.packets);
     expect(drops[0]).toMatchObject({
       reason: 'no-inbound-rule',
