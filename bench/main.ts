@@ -180,7 +180,7 @@ async function main(): Promise<number> {
   });
   for (const benchmark of benchmarks) {
     done.push(await runOne(benchmark, options, skipped));
-    // All of them take more than an hour: a run that is interrupted leaves what it has measured.
+    // All of them take an hour: a run that is interrupted leaves what it has measured.
     save(resultsSoFar(), options);
   }
   const results = resultsSoFar();

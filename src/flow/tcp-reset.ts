@@ -36,6 +36,11 @@ export const Reset = {
   ignored: 4,
 } as const;
 
+/** Whether what comes in `direction` follows a SYN of the other side; `tcp` is {@link Hot.tcp}. */
+export function followsSyn(tcp: number, direction: number): boolean {
+  return lastClass(tcp) === SegmentClass.syn && lastDirection(tcp) !== direction;
+}
+
 /**
  * @param hot, cold the records of the flow table
  * @param direction of the RST: 0 original, 1 reply
@@ -86,9 +91,7 @@ export function judgeReset(
   }
   const word = hot[record + Hot.state]!;
   const answersIgnored =
-    ((word & StateBits.seenReply) !== 0 &&
-      last === SegmentClass.syn &&
-      lastDirection(tcp) !== direction) ||
+    ((word & StateBits.seenReply) !== 0 && followsSyn(tcp, direction)) ||
     ((word & StateBits.assured) === 0 && last === SegmentClass.ack);
   if (answersIgnored && packet.acknowledgment === lastEnd(cold, coldRecord)) return Reset.closes;
   return result;
@@ -104,15 +107,9 @@ export function isOfConnectionBefore(
   flow: FlowIndex,
   direction: number,
   packet: Packet,
-  oldState: number,
 ): boolean {
-  const tcp = hot[(flow << hotShift) + Hot.tcp]!;
   return (
-    lastClass(tcp) === SegmentClass.syn &&
-    lastDirection(tcp) !== direction &&
-    // Then the SYN was not ignored, it is what the flow is made of.
-    oldState !== FlowState.synSent &&
-    oldState !== FlowState.synSent2 &&
+    followsSyn(hot[(flow << hotShift) + Hot.tcp]!, direction) &&
     !acknowledges(packet, lastEnd(cold, flow * coldWords))
   );
 }

@@ -28,7 +28,7 @@ import {
 } from './flow-record.ts';
 import type { FlowIndex } from './flow-record.ts';
 import type { FlowTable } from './flow-table.ts';
-import { Reset, isOfConnectionBefore, judgeReset } from './tcp-reset.ts';
+import { Reset, followsSyn, isOfConnectionBefore, judgeReset } from './tcp-reset.ts';
 import { SegmentClass, classifySegment, nextTcpState, tcpIgnore, tcpInvalid } from './tcp-state.ts';
 import { TcpWindow, Window, readOptions, segmentEnd } from './tcp-window.ts';
 
@@ -131,7 +131,7 @@ export class TcpTracker {
 
     if (newState === tcpInvalid) return DropReason.invalidState;
     if (newState === FlowState.synSent && oldState >= FlowState.timeWait) {
-      if (this.#isOver(record, direction)) return tcpReopen;
+      if (this.#isOver(record)) return tcpReopen;
       newState = tcpIgnore;
     }
     if (newState === tcpIgnore) {
@@ -206,7 +206,7 @@ export class TcpTracker {
         return this.#outsideWindow(flow, direction, segment, verdict, nowMs);
       }
     }
-    if (!isOfConnectionBefore(hot, this.#cold, flow, direction, packet, oldState)) {
+    if (!isOfConnectionBefore(hot, this.#cold, flow, direction, packet)) {
       this.#setLast(record, direction, segment);
     }
     if ((hot[record + Hot.state]! & StateBits.seenReply) === 0) {
@@ -313,14 +313,10 @@ export class TcpTracker {
       kept | (segment << TcpBits.lastClassShift) | (direction << TcpBits.lastDirectionShift);
   }
 
-  /** A SYN in TIME_WAIT or CLOSE: was the connection really closed, by FIN or by the RST of the same side? */
-  #isOver(record: number, direction: number): boolean {
+  /** A SYN in TIME_WAIT or CLOSE: was the connection really closed, by a FIN or by an RST of its opener? */
+  #isOver(record: number): boolean {
     const closeInit = TcpBits.closeInit | (TcpBits.closeInit << 1);
-    if ((this.#hot[record + Hot.tcp]! & closeInit) !== 0) return true;
-    return (
-      lastDirection(this.#hot[record + Hot.tcp]!) === direction &&
-      lastClass(this.#hot[record + Hot.tcp]!) === SegmentClass.rst
-    );
+    return (this.#hot[record + Hot.tcp]! & closeInit) !== 0;
   }
 
   /** A SYN+ACK that acknowledges the SYN of the other side that was ignored last. */
@@ -333,8 +329,7 @@ export class TcpTracker {
     const record = flow << hotShift;
     return (
       segment === SegmentClass.synAck &&
-      lastClass(this.#hot[record + Hot.tcp]!) === SegmentClass.syn &&
-      lastDirection(this.#hot[record + Hot.tcp]!) !== direction &&
+      followsSyn(this.#hot[record + Hot.tcp]!, direction) &&
       packet.acknowledgment === lastEnd(this.#cold, flow * coldWords)
     );
   }
@@ -401,8 +396,7 @@ export class TcpTracker {
     return (
       oldState === FlowState.lastAck &&
       segment === SegmentClass.ack &&
-      lastDirection(this.#hot[record + Hot.tcp]!) !== direction &&
-      lastClass(this.#hot[record + Hot.tcp]!) === SegmentClass.syn &&
+      followsSyn(this.#hot[record + Hot.tcp]!, direction) &&
       (this.#hot[record + Hot.tcp]! & TcpBits.expectChallengeAck) !== 0
     );
   }
@@ -412,10 +406,10 @@ export class TcpTracker {
     if (segment !== SegmentClass.rst && segment !== SegmentClass.fin) return;
     const record = flow << hotShift;
     if ((this.#hot[record + Hot.state]! & StateBits.assured) === 0) return;
-    const last = lastClass(this.#hot[record + Hot.tcp]!);
+    const tcp = this.#hot[record + Hot.tcp]!;
+    const last = lastClass(tcp);
     const bothSides =
-      lastDirection(this.#hot[record + Hot.tcp]!) !== direction &&
-      (last === SegmentClass.fin || last === SegmentClass.rst);
+      lastDirection(tcp) !== direction && (last === SegmentClass.fin || last === SegmentClass.rst);
     if (!bothSides) {
       this.#setLast(record, direction, segment);
       return;

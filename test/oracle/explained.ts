@@ -20,6 +20,19 @@ export interface Explanation {
   readonly explains: (outcome: Outcome) => boolean;
 }
 
+/** Whether one of the packets of a step, or its only one, has this verdict: `pass` or a drop reason. */
+function includes(verdict: string, wanted: string): boolean {
+  return verdict.split('+').includes(wanted);
+}
+
+/** The TCP segments before step `end` of which we let anything through. */
+function passedSegments({ conversation, verdicts }: Outcome, end: number): Fields[] {
+  return conversation.steps
+    .slice(0, end)
+    .map(sent)
+    .filter(({ kind }, at) => kind === 'tcp' && includes(verdicts[at]!.engine, 'pass'));
+}
+
 /** The step that differs, as it was sent. */
 function differing(outcome: Outcome): Fields {
   return sent(outcome.conversation.steps[outcome.difference!.step]!);
@@ -28,7 +41,7 @@ function differing(outcome: Outcome): Fields {
 /** The kernel passes what we drop, for this reason among others. */
 function weDrop(outcome: Outcome, reason: string): boolean {
   const { kind, kernel, engine } = outcome.difference!;
-  return kind === 'verdict' && kernel === 'pass' && engine.split('+').includes(reason);
+  return kind === 'verdict' && kernel === 'pass' && includes(engine, reason);
 }
 
 /**
@@ -36,27 +49,23 @@ function weDrop(outcome: Outcome, reason: string): boolean {
  * shortens the timeout when the other side sends one too, a SYN can begin a side again, or end a closed connection, and of a
  * side that has not begun yet (what comes behind a reset may not count) any segment is believed.
  */
-function droppedUnseen({ conversation, verdicts, difference }: Outcome, reason: string): boolean {
-  const steps = conversation.steps.slice(0, difference!.step + 1).map(sent);
-  return steps.some(({ kind, flags, from }, at) => {
-    const { kernel, engine } = verdicts[at]!;
-    if (kind !== 'tcp' || kernel !== 'drop' || !engine.split('+').includes(reason)) return false;
-    const passed = steps
-      .slice(0, at)
-      .filter((_, index) => verdicts[index]!.engine.includes('pass'));
+function droppedUnseen(outcome: Outcome, reason: string): boolean {
+  const { conversation, verdicts, difference } = outcome;
+  return verdicts.slice(0, difference!.step + 1).some(({ kernel, engine }, at) => {
+    const { kind, flags, from } = sent(conversation.steps[at]!);
+    if (kind !== 'tcp' || kernel !== 'drop' || !includes(engine, reason)) return false;
+    const passed = passedSegments(outcome, at);
     const begun =
       passed.some((earlier) => earlier.from === from && earlier.flags.includes('S')) &&
-      !passed.some((earlier) => earlier.flags.includes('R'));
+      !passed.some(isReset);
     return /[SFR]/.test(flags) || !begun;
   });
 }
 
 /** Linux kept the tiny fragment, so that the right one overlapped it; we dropped it and forgot it. */
 function tinyForgotten({ difference }: Outcome): boolean {
-  const reasons = difference!.engine.split('+');
-  return (
-    difference!.kernel === 'drop' && reasons.includes('fragment-tiny') && reasons.includes('pass')
-  );
+  const { kernel, engine } = difference!;
+  return kernel === 'drop' && includes(engine, 'fragment-tiny') && includes(engine, 'pass');
 }
 
 /** An end that has offered options in a SYN and begins again, with a SYN that has none; it need not have passed. */
@@ -77,20 +86,12 @@ function beganAgainWithoutOptions({ conversation, difference }: Outcome): boolea
   );
 }
 
-/** The TCP segments up to the difference of which we let anything through. */
-function passedSegments({ conversation, verdicts, difference }: Outcome): Fields[] {
-  return conversation.steps
-    .slice(0, difference!.step + 1)
-    .map(sent)
-    .filter(({ kind }, at) => kind === 'tcp' && verdicts[at]!.engine.includes('pass'));
-}
-
 const isSyn = ({ flags }: Fields): boolean => flags.includes('S') && !/[AR]/.test(flags);
 const isReset = ({ flags }: Fields): boolean => flags.includes('R');
 
 /** After a SYN, an RST of the other end that does not acknowledge it. */
 function resetOfBefore(outcome: Outcome): boolean {
-  const segments = passedSegments(outcome);
+  const segments = passedSegments(outcome, outcome.difference!.step + 1);
   const refuses = (reset: Fields, syn: Fields): boolean =>
     // Of a SYN whose lengths are wrong the end is not known here.
     syn.dataOffset === undefined &&
@@ -108,7 +109,7 @@ function resetOfBefore(outcome: Outcome): boolean {
 
 /** A SYN of an end that has reset before. (Right behind the RST, it means the same to both.) */
 function synAfterReset(outcome: Outcome): boolean {
-  const segments = passedSegments(outcome);
+  const segments = passedSegments(outcome, outcome.difference!.step + 1);
   return segments.some(
     (reset, at) =>
       isReset(reset) &&
@@ -273,7 +274,7 @@ export const explanations: readonly Explanation[] = [
     explains: (outcome) => {
       const { kind, engine } = outcome.difference!;
       const odd = differing(outcome).pieces?.some((piece) => piece.more && piece.length % 8 !== 0);
-      return kind === 'verdict' && odd === true && engine.split('+').includes('fragment');
+      return kind === 'verdict' && odd === true && includes(engine, 'fragment');
     },
   },
   {
@@ -347,7 +348,7 @@ export const explanations: readonly Explanation[] = [
     source: 'net/ipv4/ip_options.c and cipso_ipv4.c',
     explains: (outcome) =>
       outcome.difference!.kernel === 'drop' &&
-      outcome.difference!.engine.includes('pass') &&
+      includes(outcome.difference!.engine, 'pass') &&
       differing(outcome).ipOptions?.includes(134) === true,
   },
   {
@@ -363,7 +364,7 @@ export const explanations: readonly Explanation[] = [
       if (fields.kind !== 'udp' || udpLength >= datagramPayload(fields)) return false;
       const { kind, kernel, engine } = outcome.difference!;
       // Where pieces make two datagrams, one of them may be in order.
-      return kind === 'content' || (kernel === 'drop' && engine.split('+').includes('pass'));
+      return kind === 'content' || (kernel === 'drop' && includes(engine, 'pass'));
     },
   },
   {
