@@ -1,4 +1,4 @@
-/* What the addon exports: functions, and the constants that src/tun checks its own against. */
+/* What the addon exports: functions, and the constants that src/dataplane/tun checks its own against. */
 #include "tunwall.h"
 
 struct constant {

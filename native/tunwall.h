@@ -23,7 +23,7 @@
  *     verdicts        slots x u8, 1 = write
  *     arena           packet data
  *
- * src/tun/batch.ts lays it out the same way; a test compares the two.
+ * src/dataplane/tun/batch.ts lays it out the same way; a test compares the two.
  */
 enum control_word {
   CONTROL_NOW_MS,         /* CLOCK_MONOTONIC in ms, modulo 2^32, taken after the last read */

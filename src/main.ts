@@ -28,7 +28,7 @@ function readVersion(): string {
 /** The gateway's settings in a configuration directory, if they are valid. */
 async function configuredDevice(directory: string): Promise<ConfiguredDevice> {
   const [{ readConfigDirectory }, { formatProblem }] = await Promise.all([
-    import('./store/config-directory.ts'),
+    import('./control/store/files/config-directory.ts'),
     import('./policy/problem.ts'),
   ]);
   const { gateway, problems } = await readConfigDirectory(directory);
@@ -51,9 +51,9 @@ for (const stream of [process.stdout, process.stderr]) {
 /** The API on a configuration directory, for verbs that find no firewall running. */
 async function openDirectory(configDirectory: string): Promise<InProcessApi> {
   const [{ FileStore }, { offlineControlPlane }, { buildApi }] = await Promise.all([
-    import('./store/file-store.ts'),
-    import('./api/offline.ts'),
-    import('./api/server.ts'),
+    import('./control/store/files/file-store.ts'),
+    import('./control/api/offline.ts'),
+    import('./control/api/server.ts'),
   ]);
   const onWarning = (message: string): void => output.error(`tunwall: ${message}`);
   const store = await FileStore.open(configDirectory, { onWarning });
@@ -78,7 +78,7 @@ async function connections(): Promise<Connections> {
 const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
   gateway: async () => {
     const { gatewayCommand } = await import('./cli/gateway-command.ts');
-    const { gatewayDown, gatewayStatus, gatewayUp } = await import('./gateway/gateway.ts');
+    const { gatewayDown, gatewayStatus, gatewayUp } = await import('./host/gateway.ts');
     return gatewayCommand({
       up: gatewayUp,
       down: gatewayDown,
@@ -89,13 +89,13 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
   run: async () => {
     const { runCommand } = await import('./cli/run-command.ts');
     return runCommand(async (options) => {
-      const { run } = await import('./service/run.ts');
+      const { run } = await import('./control/service/run.ts');
       return run({ ...options, version: readVersion() });
     });
   },
   check: async () => {
     const { checkCommand } = await import('./cli/check-command.ts');
-    const { readConfigDirectory } = await import('./store/config-directory.ts');
+    const { readConfigDirectory } = await import('./control/store/files/config-directory.ts');
     return checkCommand(readConfigDirectory);
   },
   template: async () => {
@@ -124,7 +124,7 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
     const { explainCommand, offlineAnswers } = await import('./cli/explain-command.ts');
     const { liveAnswers } = await import('./cli/explain-live.ts');
     const { readInput } = await import('./cli/read-input.ts');
-    const { readConfigDirectory } = await import('./store/config-directory.ts');
+    const { readConfigDirectory } = await import('./control/store/files/config-directory.ts');
     return explainCommand({
       answer: liveAnswers(await connections(), offlineAnswers(readConfigDirectory)),
       readText: readInput,
@@ -165,7 +165,7 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
   },
   export: async () => {
     const { exportCommand } = await import('./cli/export-command.ts');
-    const { readConfigDirectory } = await import('./store/config-directory.ts');
+    const { readConfigDirectory } = await import('./control/store/files/config-directory.ts');
     return exportCommand(readConfigDirectory);
   },
   import: async () => {
@@ -175,10 +175,11 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
   },
   replay: async () => {
     const { replayCommand } = await import('./cli/replay-command.ts');
-    const { readConfigDirectory } = await import('./store/config-directory.ts');
+    const { readConfigDirectory } = await import('./control/store/files/config-directory.ts');
     return replayCommand({
       readConfig: readConfigDirectory,
-      replay: async (options) => (await import('./capture/replay-file.ts')).replayFile(options),
+      replay: async (options) =>
+        (await import('./interop/captures/replay-file.ts')).replayFile(options),
       version: readVersion(),
       progress: await progressBars(),
     });
@@ -191,7 +192,7 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
     const { demoCommand } = await import('./cli/demo-command.ts');
     const { formatTable } = await import('./cli/table.ts');
     return demoCommand(async (options) => {
-      const { runDemo } = await import('./demo/demo.ts');
+      const { runDemo } = await import('./lab/demo.ts');
       return runDemo({
         ...options,
         print: (line) => output.print(line),

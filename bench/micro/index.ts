@@ -5,7 +5,7 @@
  * need no privilege. What the twin is: process/naive.ts.
  */
 import type { Benchmark, Context, Figure, Series } from '../lib/benchmark.ts';
-import { defaultBatchSize } from '../../src/tun/batch.ts';
+import { defaultBatchSize } from '../../src/dataplane/tun/batch.ts';
 import { interleave } from '../lib/interleave.ts';
 import type { Measured } from '../lib/interleave.ts';
 import { median, valuesOf } from '../lib/statistics.ts';

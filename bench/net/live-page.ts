@@ -6,8 +6,8 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Lab } from '../../src/demo/lab.ts';
-import { hashPassword } from '../../src/store/secrets.ts';
+import type { Lab } from '../../src/lab/lab.ts';
+import { hashPassword } from '../../src/control/store/secrets.ts';
 import { launchBrowser, logIn, panelAddress } from '../../test/support/browser.ts';
 import { pinned, toolsCore } from './cores.ts';
 

@@ -7,8 +7,8 @@
  */
 import { openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { run } from '../../src/demo/lab.ts';
-import type { Lab } from '../../src/demo/lab.ts';
+import { run } from '../../src/lab/lab.ts';
+import type { Lab } from '../../src/lab/lab.ts';
 import { clientGateway, serverAddress, serverGateway } from './addresses.ts';
 import { processCpu, residentBytes } from './cpu.ts';
 import { asOpenFlow } from './policy.ts';

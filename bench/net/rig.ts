@@ -9,7 +9,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Lab } from '../../src/demo/lab.ts';
+import { Lab } from '../../src/lab/lab.ts';
 import {
   clientAddress,
   clientGateway,

@@ -1,6 +1,6 @@
 /** What is measured: tunwall and its peers, each running in a rig of its own. */
 import type { Context } from '../lib/benchmark.ts';
-import type { Lab } from '../../src/demo/lab.ts';
+import type { Lab } from '../../src/lab/lab.ts';
 import type { CpuReading } from './cpu.ts';
 import type { Rules } from './policy.ts';
 

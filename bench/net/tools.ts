@@ -1,7 +1,7 @@
 /** The traffic tools (peers/) and iperf3, on their core, with what they print. */
 import { once } from 'node:events';
 import { join } from 'node:path';
-import type { Lab } from '../../src/demo/lab.ts';
+import type { Lab } from '../../src/lab/lab.ts';
 import { serverAddress } from './addresses.ts';
 import { pinned, toolsCore } from './cores.ts';
 import { port } from './policy.ts';

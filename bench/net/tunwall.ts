@@ -1,7 +1,7 @@
 /** tunwall itself: `gateway up` and `run` from dist/, configured through files, as a user would. */
 import { mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Lab } from '../../src/demo/lab.ts';
+import type { Lab } from '../../src/lab/lab.ts';
 import { serverAddress } from './addresses.ts';
 import { processCpu, residentBytes } from './cpu.ts';
 import { majorCollections } from './gc-trace.ts';

@@ -26,7 +26,7 @@
 #define VNET_HEADER_LENGTH 10
 
 static int open_tun(const char *name) {
-  /* As in src/tun/linux-tun.ts. */
+  /* As in src/dataplane/tun/linux-tun.ts. */
   static const unsigned offloads[] = {
       TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO_ECN | TUN_F_USO4 | TUN_F_USO6,
       TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO_ECN,

@@ -8,7 +8,7 @@ import type { Plugin } from 'vite';
 
 /**
  * The panel: src/panel into dist/panel, with hashed names under assets/. Each asset is compressed here, once and as far as it
- * goes, so that the firewall's process only reads files. `src/api/panel.ts` serves it, and puts a nonce where the
+ * goes, so that the firewall's process only reads files. `src/control/api/panel.ts` serves it, and puts a nonce where the
  * placeholder is.
  */
 const root = new URL('../..', import.meta.url).pathname;

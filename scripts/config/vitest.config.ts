@@ -13,18 +13,18 @@ const scenarios = {
 
 /** Commands and API: they do not depend on the number of queues. */
 const commands = [
-  'api',
-  'command-line',
-  'control-plane',
-  'demo',
-  'gateway',
-  'kernel-oracle',
-  'nft-export',
-  'replay',
-  'run-command',
+  'control/api',
+  'cli/command-line',
+  'control/control-plane',
+  'lab/demo',
+  'host/gateway',
+  'dataplane/kernel-oracle',
+  'interop/nft-export',
+  'interop/replay',
+  'cli/run-command',
 ].map((name) => `test/netns/${name}.test.ts`);
 /** What needs two queues. */
-const twoQueues = 'test/netns/queues.test.ts';
+const twoQueues = 'test/netns/dataplane/queues.test.ts';
 
 // Vitest goes through projects by their names, and through the files of each from the largest on: gateway.test.ts, which
 // lasts longest, is begun first, and nobody waits for it alone at the end.
@@ -67,7 +67,11 @@ export default defineConfig({
           name: 'netns-2-queues',
           include: ['test/netns/**/*.test.ts'],
           // What rules mean, and what a process leaves that dies, has nothing to do with queues either.
-          exclude: [...commands, 'test/netns/rules.test.ts', 'test/netns/fails-closed.test.ts'],
+          exclude: [
+            ...commands,
+            'test/netns/dataplane/rules.test.ts',
+            'test/netns/host/fails-closed.test.ts',
+          ],
           env: { TUNWALL_TEST_QUEUES: '2' },
           ...scenarios,
         },

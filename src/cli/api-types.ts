@@ -1,7 +1,7 @@
 /** What the API answers, by its schemas. */
 import type { Static } from 'typebox';
-import type * as live from '../api/live-schemas.ts';
-import type * as schemas from '../api/schemas.ts';
+import type * as live from '../control/api/live-schemas.ts';
+import type * as schemas from '../control/api/schemas.ts';
 
 export type RuleView = Static<typeof schemas.rule>;
 export type AppliedView = Static<typeof schemas.applied>;

@@ -6,7 +6,7 @@ import type { Connections } from './connection.ts';
 import { addConnectionOptions } from './connection.ts';
 import type { ConnectionFlags } from './connection.ts';
 import { UserError } from './errors.ts';
-import { BlockSplitter } from '../capture/block-splitter.ts';
+import { BlockSplitter } from '../interop/captures/block-splitter.ts';
 import { examples, type Verb } from './program.ts';
 
 interface Flags extends ConnectionFlags {

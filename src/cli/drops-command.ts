@@ -1,6 +1,6 @@
 /** `tunwall drops`: what was dropped lately and why; with `--follow` also what is dropped from now on. */
 import { Option } from 'commander';
-import { dropReasons } from '../api/live-words.ts';
+import { dropReasons } from '../control/api/live-words.ts';
 import type { DropListView, DropView } from './api-types.ts';
 import { clientCommand, clientVerb, parseNumber } from './client-verb.ts';
 import type { ClientFlags } from './client-verb.ts';

@@ -4,7 +4,7 @@
  */
 import type { Output } from './output.ts';
 
-/** 0 fine, 1 failed, 2 called wrongly (DESIGN section 7). */
+/** 0 fine, 1 failed, 2 called wrongly. */
 export const ExitCode = { ok: 0, failed: 1, usage: 2 } as const;
 
 /**

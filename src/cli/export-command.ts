@@ -1,5 +1,5 @@
 /** `tunwall export nft`: the policy of a configuration directory for another firewall. */
-import { exportNft } from '../exchange/nft.ts';
+import { exportNft } from '../interop/rules/nft.ts';
 import { didYouMean, formatProblem } from '../policy/problem.ts';
 import type { Problem, Server, Template } from '../policy/types.ts';
 import { ExitCode, UserError } from './errors.ts';

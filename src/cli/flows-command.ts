@@ -1,7 +1,7 @@
 /** `tunwall flows`: what is connected, and ending some of it. */
 import { Option } from 'commander';
 import type { Command } from 'commander';
-import { flowStates } from '../api/live-words.ts';
+import { flowStates } from '../control/api/live-words.ts';
 import { ApiProblem, route } from './api-client.ts';
 import type { ApiClient, Query } from './api-client.ts';
 import type { FlowPageView, FlowView } from './api-types.ts';

@@ -1,11 +1,6 @@
-/** `tunwall gateway up|down|status`: options, printing and exit codes; the work is src/gateway's. */
+/** `tunwall gateway up|down|status`: options, printing and exit codes; the work is src/host's. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import type {
-  GatewayItem,
-  GatewayOptions,
-  GatewayReport,
-  GatewayStatus,
-} from '../gateway/gateway.ts';
+import type { GatewayItem, GatewayOptions, GatewayReport, GatewayStatus } from '../host/gateway.ts';
 import { ExitCode } from './errors.ts';
 import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';

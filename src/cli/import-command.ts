@@ -7,10 +7,10 @@
  */
 import { Option } from 'commander';
 import { basename, join } from 'node:path';
-import { importFormats } from '../exchange/import-result.ts';
-import type { ImportFormat, ImportResult, Remark } from '../exchange/import-result.ts';
-import { importRules } from '../exchange/import.ts';
-import { formatTemplateFile, writeTemplateFiles } from '../exchange/template-files.ts';
+import { importFormats } from '../interop/rules/import-result.ts';
+import type { ImportFormat, ImportResult, Remark } from '../interop/rules/import-result.ts';
+import { importRules } from '../interop/rules/import.ts';
+import { formatTemplateFile, writeTemplateFiles } from '../interop/rules/template-files.ts';
 import { namePattern } from '../policy/validate.ts';
 import { ExitCode, UserError } from './errors.ts';
 import type { Output } from './output.ts';

@@ -1,10 +1,10 @@
 /** `tunwall replay`: runs a capture file through a configuration and tells what would have passed. */
 import { InvalidArgumentError } from 'commander';
-import type { PacketReport, ReplayConfig } from '../capture/replay.ts';
-import { noteOf } from '../capture/replay-file.ts';
-import type { ReplayFileOptions, ReplayResult } from '../capture/replay-file.ts';
-import { formatTime } from '../capture/timestamps.ts';
-import type { PacketTime } from '../capture/timestamps.ts';
+import type { PacketReport, ReplayConfig } from '../interop/captures/replay.ts';
+import { noteOf } from '../interop/captures/replay-file.ts';
+import type { ReplayFileOptions, ReplayResult } from '../interop/captures/replay-file.ts';
+import { formatTime } from '../interop/captures/timestamps.ts';
+import type { PacketTime } from '../interop/captures/timestamps.ts';
 import { formatProblem } from '../policy/problem.ts';
 import type { Problem } from '../policy/types.ts';
 import { ExitCode, UserError, printError } from './errors.ts';

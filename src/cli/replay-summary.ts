@@ -1,6 +1,6 @@
 /** The summary of a replay: as an object for programs, as tables for people, and what a person should know about it. */
-import type { ReplayResult } from '../capture/replay-file.ts';
-import { formatTime } from '../capture/timestamps.ts';
+import type { ReplayResult } from '../interop/captures/replay-file.ts';
+import { formatTime } from '../interop/captures/timestamps.ts';
 import { formatTable } from './table.ts';
 
 /** From so many on, and more than so large a part of what was judged, drops for checksums are no accident. */

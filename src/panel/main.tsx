@@ -1,7 +1,7 @@
 /**
  * The panel begins here.
  *
- * The policy for scripts and styles is strict (src/api/panel.ts): inline <style> elements need the nonce that came with this
+ * The policy for scripts and styles is strict (src/control/api/panel.ts): inline <style> elements need the nonce that came with this
  * document. Mantine makes some (its variables, layouts by breakpoint) and asks for it; the library that locks scrolling behind
  * dialogs looks for webpack's variable of that name.
  */

@@ -1,11 +1,17 @@
 /**
- * Templates and servers, compiled into the program of src/rules/policy.ts.
+ * Templates and servers, compiled into the program of src/dataplane/match/matcher.ts.
  *
  * Servers with the same set of templates share one program. Within it each direction and protocol gets a classifier, and
  * rules are numbered through all templates, so that a match can be told by template and position.
  */
-import { serverSlotCount } from '../flow/server-totals.ts';
-import { ClassifierWord, Header, SetWord, policyMagic, serverSlot } from '../rules/policy.ts';
+import { serverSlotCount } from '../dataplane/flow/server-totals.ts';
+import {
+  ClassifierWord,
+  Header,
+  SetWord,
+  policyMagic,
+  serverSlot,
+} from '../dataplane/match/matcher.ts';
 import { unionOf } from './interval-union.ts';
 import type { IntervalSet, RuleRange } from './interval-union.ts';
 import type { Rule, RuleProtocol, Server, Template } from './types.ts';
@@ -174,7 +180,7 @@ function flatten(rule: Rule, protocol: RuleProtocol, index: number): FlatRule[] 
   );
 }
 
-/** The segment tree over port classes; see src/rules/policy.ts. */
+/** The segment tree over port classes; see src/dataplane/match/matcher.ts. */
 function writeClassifier(writer: WordWriter, rules: readonly FlatRule[]): number {
   const edges = new Set<number>([0]);
   for (const { portFrom, portTo } of rules) {

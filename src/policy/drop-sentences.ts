@@ -1,5 +1,5 @@
 /** What each drop reason means, in a sentence for people. Its words are those of `dropReasonNames`. */
-import { DropReason, dropReasonNames } from '../wire/drop-reason.ts';
+import { DropReason, dropReasonNames } from '../dataplane/wire/drop-reason.ts';
 
 const sentences: Readonly<Record<keyof typeof DropReason, string>> = {
   none: 'it passes',

@@ -1,8 +1,8 @@
 /** The settings of gateway.yaml that the engine works by, in its units. */
-import type { FlowTableLimits } from '../flow/flow-table.ts';
-import type { TcpTrackerOptions } from '../flow/tcp-track.ts';
-import { TimeoutList } from '../flow/timeouts.ts';
-import type { TimeoutName } from '../flow/timeouts.ts';
+import type { FlowTableLimits } from '../dataplane/flow/flow-table.ts';
+import type { TcpTrackerOptions } from '../dataplane/flow/tcp-track.ts';
+import { TimeoutList } from '../dataplane/flow/timeouts.ts';
+import type { TimeoutName } from '../dataplane/flow/timeouts.ts';
 import type { GatewayConfig } from './types.ts';
 
 export function engineOptions(gateway: GatewayConfig): {

@@ -1,22 +1,22 @@
 /**
  * Why a packet passes or drops: by which server, template and rule, or how near it came.
  *
- * The packet goes the data plane's way: the parser of src/wire, the tables of src/flow that say what can open a flow, and
- * `Policy.match` of src/rules, in the order of `engine.ts`. What is said of it beyond the verdict (the side that the match
+ * The packet goes the data plane's way: the parser of src/dataplane/wire, the tables of src/dataplane/flow that say what can open a flow, and
+ * `Matcher.match` of src/dataplane/match, in the order of `engine.ts`. What is said of it beyond the verdict (the side that the match
  * did not come to any more, the nearest rule) is found by other, cold means. Nothing is kept and nothing is changed.
  *
  * No live flow is looked at here: a packet that belongs to one is decided by its state. Whoever has the flow table asks it
  * too, and sets `flow` and `decidedBy` of the answer.
  */
-import { FlowState } from '../flow/flow-record.ts';
-import { isIcmpQuery, isIcmpRequest } from '../flow/icmp-query.ts';
-import { classifySegment, nextTcpState } from '../flow/tcp-state.ts';
-import { MatchResult, Policy } from '../rules/policy.ts';
-import { DropReason, dropReasonNames } from '../wire/drop-reason.ts';
-import { formatAddress, formatProtocol, formatTcpFlags } from '../wire/format.ts';
-import { IcmpType, Protocol, VnetHeader, alignedVnetOffset } from '../wire/headers.ts';
-import { Packet } from '../wire/packet.ts';
-import { parsePacket } from '../wire/parse.ts';
+import { FlowState } from '../dataplane/flow/flow-record.ts';
+import { isIcmpQuery, isIcmpRequest } from '../dataplane/flow/icmp-query.ts';
+import { classifySegment, nextTcpState } from '../dataplane/flow/tcp-state.ts';
+import { MatchResult, Matcher } from '../dataplane/match/matcher.ts';
+import { DropReason, dropReasonNames } from '../dataplane/wire/drop-reason.ts';
+import { formatAddress, formatProtocol, formatTcpFlags } from '../dataplane/wire/format.ts';
+import { IcmpType, Protocol, VnetHeader, alignedVnetOffset } from '../dataplane/wire/headers.ts';
+import { Packet } from '../dataplane/wire/packet.ts';
+import { parsePacket } from '../dataplane/wire/parse.ts';
 import { compilePolicy } from './compile.ts';
 import type { CompiledPolicy, RulePlace } from './compile.ts';
 import { sentenceOf } from './drop-sentences.ts';
@@ -130,7 +130,7 @@ function explain(source: ExplainSource, bytes: Uint8Array): Explanation {
   const alone = judgeAlone(packet);
   if (alone !== DropReason.none) return answer(alone, 'packet');
 
-  const policy = new Policy(source.compiled.words);
+  const policy = new Matcher(source.compiled.words);
   const { protocol, srcAddr, dstAddr, dstPort } = packet;
   const match = policy.match(protocol, srcAddr, dstAddr, dstPort);
   if (match === MatchResult.noServer) return answer(DropReason.noServer, 'rules');
@@ -173,7 +173,7 @@ function judgeOpening(packet: Packet, loose: boolean): number {
 
 function explainSides(
   source: ExplainSource,
-  policy: Policy,
+  policy: Matcher,
   match: number,
   packet: Packet,
 ): ExplainedSide[] {
@@ -200,7 +200,7 @@ function explainSides(
 function inboundRuleOf(source: ExplainSource, server: number, packet: Packet): number {
   const { templates, servers } = source;
   const alone = { ...servers[server]!, addresses: [packet.dstAddr >>> 0] };
-  const only = new Policy(compilePolicy(templates, [alone], 0).words);
+  const only = new Matcher(compilePolicy(templates, [alone], 0).words);
   only.match(packet.protocol, packet.srcAddr, packet.dstAddr, packet.dstPort);
   return only.inboundRule;
 }

@@ -12,7 +12,7 @@ import {
   Udp,
   VnetHeader,
   vnetDataValid,
-} from '../wire/headers.ts';
+} from '../dataplane/wire/headers.ts';
 
 export type QuestionProtocol = 'tcp' | 'udp' | 'icmp';
 

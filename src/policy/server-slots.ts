@@ -5,7 +5,7 @@
  * comes back has its own again, and only when all were used once does the one go that was given up longest ago. Servers
  * beyond the number of slots are not counted one by one.
  */
-import { serverSlotCount } from '../flow/server-totals.ts';
+import { serverSlotCount } from '../dataplane/flow/server-totals.ts';
 
 export class ServerSlots {
   readonly #slots: Map<string, number> = new Map();

@@ -1,5 +1,5 @@
 /** Templates, servers and the gateway's own settings, as they are after validation. */
-import type { TimeoutName } from '../flow/timeouts.ts';
+import type { TimeoutName } from '../dataplane/flow/timeouts.ts';
 
 export type RuleProtocol = 'all' | 'icmp' | 'tcp' | 'udp';
 

@@ -1,6 +1,6 @@
-/** What a template file, servers.yaml and gateway.yaml may say, field by field (DESIGN section 7). */
-import { defaultTimeoutSeconds, maxTimeoutSeconds } from '../flow/timeouts.ts';
-import type { TimeoutName } from '../flow/timeouts.ts';
+/** What a template file, servers.yaml and gateway.yaml may say, field by field. */
+import { defaultTimeoutSeconds, maxTimeoutSeconds } from '../dataplane/flow/timeouts.ts';
+import type { TimeoutName } from '../dataplane/flow/timeouts.ts';
 import { parsePeer, parsePorts, parseServerAddress } from './addresses.ts';
 import type { Parsed } from './addresses.ts';
 import { didYouMean } from './problem.ts';

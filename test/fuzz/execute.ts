@@ -2,16 +2,29 @@
  * Runs a fuzz case: two engines of the guarded build on one memory, as two packet threads are, and everything checked
  * after every batch. At the end all clocks run out, and whatever is left is a leak.
  */
-import { Counter, counterCount, createCounters } from '../../src/engine/counters.ts';
-import type { Engine } from '../../src/engine/engine.ts';
-import { ReloadMode } from '../../src/engine/engine.ts';
-import { EventRingReader, EventWord, createEventRing } from '../../src/engine/event-ring.ts';
-import { Control, createFlowMemory } from '../../src/flow/flow-memory.ts';
-import type { FlowMemory } from '../../src/flow/flow-memory.ts';
-import { Direction, Hot, StateBits, flowStateCount, hotShift } from '../../src/flow/flow-record.ts';
-import { createFragmentMemory, fragmentChunkLength } from '../../src/flow/fragment-memory.ts';
-import type { FragmentMemory } from '../../src/flow/fragment-memory.ts';
-import { dropReasonNames } from '../../src/wire/drop-reason.ts';
+import { Counter, counterCount, createCounters } from '../../src/dataplane/engine/counters.ts';
+import type { Engine } from '../../src/dataplane/engine/engine.ts';
+import { ReloadMode } from '../../src/dataplane/engine/engine.ts';
+import {
+  EventRingReader,
+  EventWord,
+  createEventRing,
+} from '../../src/dataplane/engine/event-ring.ts';
+import { Control, createFlowMemory } from '../../src/dataplane/flow/flow-memory.ts';
+import type { FlowMemory } from '../../src/dataplane/flow/flow-memory.ts';
+import {
+  Direction,
+  Hot,
+  StateBits,
+  flowStateCount,
+  hotShift,
+} from '../../src/dataplane/flow/flow-record.ts';
+import {
+  createFragmentMemory,
+  fragmentChunkLength,
+} from '../../src/dataplane/flow/fragment-memory.ts';
+import type { FragmentMemory } from '../../src/dataplane/flow/fragment-memory.ts';
+import { dropReasonNames } from '../../src/dataplane/wire/drop-reason.ts';
 import { MemoryBatch, vnetLength } from '../support/batch.ts';
 import { timeoutsMs } from '../support/engine-fixture.ts';
 import { checkFragmentStore } from '../support/fragment-check.ts';
@@ -71,7 +84,7 @@ class Thread {
     this.batch = batch;
     this.counters = new Float64Array(counters, 0, counterCount);
     this.events = new EventRingReader(ring);
-    const policy = new build.policy.Policy(policyWords(0, 1));
+    const policy = new build.matcher.Matcher(policyWords(0, 1));
     this.ruleHits.push(policy.hits);
     this.engine = new build.engine.Engine(batch, memory, counters, ring, policy, {
       limits: { timeoutsMs: timeoutsMs(), serverShare: settings.serverShare },
@@ -253,7 +266,7 @@ class CaseRun {
   }
 
   #setPolicy(thread: Thread, change: PolicyChange, epoch: number): void {
-    const policy = new this.#build.policy.Policy(policyWords(change.policy, epoch));
+    const policy = new this.#build.matcher.Matcher(policyWords(change.policy, epoch));
     thread.engine.setPolicy(policy, change.mode, (this.#nowMs + change.drainMs) | 0);
     thread.policy = change.policy;
     thread.ruleHits.push(policy.hits);

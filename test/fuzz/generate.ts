@@ -1,5 +1,5 @@
 /** New fuzz cases, and new ones made from those that reached something: fields and bytes changed, steps moved and spliced. */
-import { ReloadMode } from '../../src/engine/engine.ts';
+import { ReloadMode } from '../../src/dataplane/engine/engine.ts';
 import type { FuzzCase, FuzzPacket, FuzzSettings, FuzzStep, PolicyChange } from './case.ts';
 import { policyCount } from './policies.ts';
 import { below, choose, crowd, errorAbout, newConversation } from './traffic.ts';

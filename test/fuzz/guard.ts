@@ -1,7 +1,7 @@
 /**
  * The guard: a source transform that makes silent mistakes of typed arrays loud, and counts which edges were taken.
  *
- *     hot[record + Hot.state]          hot[$readAt(hot, record + Hot.state, 'src/flow/flow-table.ts:141')]
+ *     hot[record + Hot.state]          hot[$readAt(hot, record + Hot.state, 'src/dataplane/flow/flow-table.ts:141')]
  *     hot[at] |= bits                  hot[$writeAt(hot, at, …)] |= $stored(hot, bits, …)
  *     hot.fill(0, from, to)            $range(hot, 'fill', …, 0, from, to)
  *     if (a) b();                      if (a) { $edges[7]++; b(); } else { $edges[8]++; }

@@ -13,12 +13,17 @@ import { guard } from './guard.ts';
 
 const root: string = new URL('../..', import.meta.url).pathname;
 const cache = join(root, 'node_modules/.cache/tunwall-guarded');
-const folders = ['src/wire', 'src/flow', 'src/rules', 'src/engine'];
+const folders = [
+  'src/dataplane/wire',
+  'src/dataplane/flow',
+  'src/dataplane/match',
+  'src/dataplane/engine',
+];
 
 export interface GuardedBuild {
   readonly runtime: typeof import('./guard-runtime.ts');
-  readonly engine: typeof import('../../src/engine/engine.ts');
-  readonly policy: typeof import('../../src/rules/policy.ts');
+  readonly engine: typeof import('../../src/dataplane/engine/engine.ts');
+  readonly matcher: typeof import('../../src/dataplane/match/matcher.ts');
   /** Edges that the transform has found. */
   readonly edgeCount: number;
 }
@@ -37,7 +42,7 @@ function compileRuntime(): string {
 function build(sources: readonly string[], folder: string): void {
   let edge = 0;
   for (const file of sources) {
-    const { code, nextEdge } = guard(read(file), file, '../../runtime.js', edge);
+    const { code, nextEdge } = guard(read(file), file, '../../../runtime.js', edge);
     edge = nextEdge;
     const target = join(folder, file.replace(/\.ts$/, '.js'));
     mkdirSync(dirname(target), { recursive: true });
@@ -80,8 +85,8 @@ export async function loadGuardedBuild(): Promise<GuardedBuild> {
   };
   return {
     runtime: (await load('runtime.js')) as GuardedBuild['runtime'],
-    engine: (await load('src/engine/engine.js')) as GuardedBuild['engine'],
-    policy: (await load('src/rules/policy.js')) as GuardedBuild['policy'],
+    engine: (await load('src/dataplane/engine/engine.js')) as GuardedBuild['engine'],
+    matcher: (await load('src/dataplane/match/matcher.js')) as GuardedBuild['matcher'],
     edgeCount: description.edges,
   };
 }

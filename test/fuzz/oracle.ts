@@ -2,9 +2,13 @@
  * What must be true of a batch that was judged, whatever was in it: told from the packets themselves, the naive parser and
  * the naive policy match, not from how the engine works.
  */
-import { evictionClassOfList, EvictionClass, protectedIdleMs } from '../../src/flow/flow-lists.ts';
-import type { FlowMemory } from '../../src/flow/flow-memory.ts';
-import { Hot, StateBits, hotShift } from '../../src/flow/flow-record.ts';
+import {
+  evictionClassOfList,
+  EvictionClass,
+  protectedIdleMs,
+} from '../../src/dataplane/flow/flow-lists.ts';
+import type { FlowMemory } from '../../src/dataplane/flow/flow-memory.ts';
+import { Hot, StateBits, hotShift } from '../../src/dataplane/flow/flow-record.ts';
 import { naiveParse } from '../support/naive-parser.ts';
 import { serverOf } from '../support/table-check.ts';
 import { naivelyAllowed } from './policies.ts';

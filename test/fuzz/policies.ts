@@ -1,7 +1,7 @@
 /** The policies between which a fuzz case changes, compiled, and asked naively. */
 import { compilePolicy } from '../../src/policy/compile.ts';
-import { Header } from '../../src/rules/policy.ts';
-import { MatchResult } from '../../src/rules/policy.ts';
+import { Header } from '../../src/dataplane/match/matcher.ts';
+import { MatchResult } from '../../src/dataplane/match/matcher.ts';
 import { naiveMatch, toServers, toTemplates } from '../support/policies.ts';
 import type { PlainServer, PlainTemplate } from '../support/policies.ts';
 import { clients, servers } from './traffic.ts';

@@ -1,6 +1,6 @@
 /** Our engine as the other filter: the same packets, the same policy, the same clock. */
-import { EventWord } from '../../src/engine/event-ring.ts';
-import { dropReasonNames } from '../../src/wire/drop-reason.ts';
+import { EventWord } from '../../src/dataplane/engine/event-ring.ts';
+import { dropReasonNames } from '../../src/dataplane/wire/drop-reason.ts';
 import { EngineFixture } from '../support/engine-fixture.ts';
 import { enginePolicy } from './policy.ts';
 

@@ -260,7 +260,7 @@ export const explanations: readonly Explanation[] = [
     stricter: 'tunwall',
     difference: 'Linux joins any number of fragments; here a datagram has 64 at most.',
     why: 'Memory and time per datagram are bounded; 64 pieces of the smallest legal MTU are 36 KB.',
-    source: 'DESIGN section 5',
+    source: 'bounded memory and time per datagram',
     explains: (outcome) =>
       weDrop(outcome, 'fragment-memory') && (differing(outcome).pieces?.length ?? 0) > 64,
   },
@@ -318,7 +318,7 @@ export const explanations: readonly Explanation[] = [
     stricter: 'tunwall',
     difference: 'Linux forwards a packet whose source is its destination; here it is dropped.',
     why: 'It is forged, and the answer would go round in the server.',
-    source: 'DESIGN section 5; CVE-1999-0016',
+    source: 'CVE-1999-0016',
     explains: (outcome) => weDrop(outcome, 'land'),
   },
   {

@@ -5,9 +5,9 @@
  *
  * The time is what is left; for the other protocols, which have no states to compare, it is not looked at.
  */
-import type { FlowIndex } from '../../src/flow/flow-record.ts';
-import { Hot, StateBits, flowStateNames, hotShift } from '../../src/flow/flow-record.ts';
-import { requestTypeOf } from '../../src/flow/icmp-query.ts';
+import type { FlowIndex } from '../../src/dataplane/flow/flow-record.ts';
+import { Hot, StateBits, flowStateNames, hotShift } from '../../src/dataplane/flow/flow-record.ts';
+import { requestTypeOf } from '../../src/dataplane/flow/icmp-query.ts';
 import type { EngineFixture } from '../support/engine-fixture.ts';
 
 export interface Flow {

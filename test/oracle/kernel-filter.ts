@@ -11,8 +11,8 @@
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
-import { bindQueue, closeFd, createWake, openTun } from '../../src/tun/linux-tun.ts';
-import type { TunQueue } from '../../src/tun/device.ts';
+import { bindQueue, closeFd, createWake, openTun } from '../../src/dataplane/tun/linux-tun.ts';
+import type { TunQueue } from '../../src/dataplane/tun/device.ts';
 import { udp } from '../support/packets.ts';
 import type { Place } from './conversation.ts';
 import { nftRules, sentinelDestination, sentinelSource } from './policy.ts';

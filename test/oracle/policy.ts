@@ -4,7 +4,7 @@
  *     inbound   TCP 443, UDP 53, ICMP
  *     outbound  TCP 80, UDP 123, ICMP
  */
-import type { Policy } from '../../src/rules/policy.ts';
+import type { Matcher } from '../../src/dataplane/match/matcher.ts';
 import { policyOf } from '../support/policies.ts';
 import type { PlainRule } from '../support/policies.ts';
 import { allowedPorts } from './conversation.ts';
@@ -24,7 +24,7 @@ function rules(ports: { tcp: number; udp: number }): PlainRule[] {
   ];
 }
 
-export function enginePolicy(): Policy {
+export function enginePolicy(): Matcher {
   return policyOf({ some: { inbound: rules(outside), outbound: rules(inside) } }, [
     { name: 'server', addresses: [serverAddress], templates: ['some'] },
   ]);

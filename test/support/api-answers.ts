@@ -4,7 +4,7 @@
  */
 import { Compile } from 'typebox/compile';
 import type { TSchema } from 'typebox';
-import type { Api } from '../../src/api/api.ts';
+import type { Api } from '../../src/control/api/api.ts';
 
 type Node = Record<string, unknown>;
 

@@ -1,5 +1,5 @@
 /** The rows of `api-table.ts` that are about the running firewall, users and sessions. */
-import type { Access } from '../../src/api/access.ts';
+import type { Access } from '../../src/control/api/access.ts';
 import type { Sent } from './api.ts';
 import { flow } from './fake-observer.ts';
 

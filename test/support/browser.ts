@@ -4,7 +4,7 @@ import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import type { Browser, Page } from 'playwright-core';
-import type { Lab } from '../../src/demo/lab.ts';
+import type { Lab } from '../../src/lab/lab.ts';
 
 const program = '/usr/bin/chromium';
 

@@ -3,13 +3,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
-import { CaptureReader } from '../../src/capture/pcap-reader.ts';
-import { PcapngWriter } from '../../src/capture/pcapng-writer.ts';
+import { CaptureReader } from '../../src/interop/captures/pcap-reader.ts';
+import { PcapngWriter } from '../../src/interop/captures/pcapng-writer.ts';
 import type {
   CaptureStatistics,
   PacketToWrite,
   PcapngOptions,
-} from '../../src/capture/pcapng-writer.ts';
+} from '../../src/interop/captures/pcapng-writer.ts';
 
 export interface ReadPacket {
   seconds: number;

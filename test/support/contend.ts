@@ -1,6 +1,6 @@
 /** A thread that adds to a shared counter without atomics, under the lock: exact only if the lock excludes. */
 import { workerData } from 'node:worker_threads';
-import { SharedLock } from '../../src/worker/shared-lock.ts';
+import { SharedLock } from '../../src/dataplane/worker/shared-lock.ts';
 
 const { words, rounds } = workerData as { words: Int32Array; rounds: number };
 const lock = new SharedLock(words, 0);

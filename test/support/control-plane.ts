@@ -1,12 +1,12 @@
 /** The control plane that the command line's tests talk to: the real API on a real directory, with or without live data. */
-import type { ControlPlane, Observer } from '../../src/api/context.ts';
-import { offlineControlPlane } from '../../src/api/offline.ts';
-import { buildApi } from '../../src/api/server.ts';
-import type { Listener } from '../../src/api/api.ts';
+import type { ControlPlane, Observer } from '../../src/control/api/context.ts';
+import { offlineControlPlane } from '../../src/control/api/offline.ts';
+import { buildApi } from '../../src/control/api/server.ts';
+import type { Listener } from '../../src/control/api/api.ts';
 import { createConnections } from '../../src/cli/connection.ts';
 import type { Connections } from '../../src/cli/connection.ts';
 import type { InProcessApi } from '../../src/cli/transport.ts';
-import { FileStore } from '../../src/store/file-store.ts';
+import { FileStore } from '../../src/control/store/files/file-store.ts';
 
 export interface ApiParts {
   readonly listener: Listener;

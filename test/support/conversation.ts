@@ -10,7 +10,13 @@
  * state; `-` means that no flow is left. `wait` lets seconds go by. Lines that start with # explain.
  */
 import { expect } from 'vitest';
-import { Hot, StateBits, flowStateNames, hotShift, noFlow } from '../../src/flow/flow-record.ts';
+import {
+  Hot,
+  StateBits,
+  flowStateNames,
+  hotShift,
+  noFlow,
+} from '../../src/dataplane/flow/flow-record.ts';
 import type { EngineFixture } from './engine-fixture.ts';
 import { addressToInt, sackOption, synOptions, tcp } from './packets.ts';
 

@@ -1,21 +1,25 @@
 /** An engine on memory of its own, fed with packets one batch at a time. */
-import type { CaptureRingWriter } from '../../src/engine/capture-ring.ts';
-import { counterCount, createCounters } from '../../src/engine/counters.ts';
-import { Engine } from '../../src/engine/engine.ts';
-import type { EngineMemory, EngineOptions } from '../../src/engine/engine.ts';
-import { EventRingReader, EventWord, createEventRing } from '../../src/engine/event-ring.ts';
-import { createFlowMemory } from '../../src/flow/flow-memory.ts';
-import { createFragmentMemory } from '../../src/flow/fragment-memory.ts';
-import { TimeoutList, defaultTimeoutSeconds } from '../../src/flow/timeouts.ts';
-import type { TimeoutName } from '../../src/flow/timeouts.ts';
-import type { Policy } from '../../src/rules/policy.ts';
-import { dropReasonNames } from '../../src/wire/drop-reason.ts';
+import type { CaptureRingWriter } from '../../src/dataplane/engine/capture-ring.ts';
+import { counterCount, createCounters } from '../../src/dataplane/engine/counters.ts';
+import { Engine } from '../../src/dataplane/engine/engine.ts';
+import type { EngineMemory, EngineOptions } from '../../src/dataplane/engine/engine.ts';
+import {
+  EventRingReader,
+  EventWord,
+  createEventRing,
+} from '../../src/dataplane/engine/event-ring.ts';
+import { createFlowMemory } from '../../src/dataplane/flow/flow-memory.ts';
+import { createFragmentMemory } from '../../src/dataplane/flow/fragment-memory.ts';
+import { TimeoutList, defaultTimeoutSeconds } from '../../src/dataplane/flow/timeouts.ts';
+import type { TimeoutName } from '../../src/dataplane/flow/timeouts.ts';
+import type { Matcher } from '../../src/dataplane/match/matcher.ts';
+import { dropReasonNames } from '../../src/dataplane/wire/drop-reason.ts';
 import { MemoryBatch, vnetLength } from './batch.ts';
 import type { BatchPacket } from './batch.ts';
 import { checkFlowTable, checkShares } from './table-check.ts';
 
 export interface FixtureOptions {
-  policy: Policy;
+  policy: Matcher;
   capacity?: number;
   serverShare?: number;
   loose?: boolean;

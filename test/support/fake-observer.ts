@@ -14,8 +14,8 @@ import type {
   RuleHits,
   ServerTotals,
   Totals,
-} from '../../src/api/context.ts';
-import { dropReasonNames } from '../../src/wire/drop-reason.ts';
+} from '../../src/control/api/context.ts';
+import { dropReasonNames } from '../../src/dataplane/wire/drop-reason.ts';
 
 const traffic = { packets: 2, bytes: 120 };
 const judged = { passed: traffic, dropped: traffic };

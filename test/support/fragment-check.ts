@@ -7,8 +7,8 @@ import {
   fragmentBucketCount,
   fragmentChunkLength,
   fragmentShift,
-} from '../../src/flow/fragment-memory.ts';
-import type { FragmentMemory } from '../../src/flow/fragment-memory.ts';
+} from '../../src/dataplane/flow/fragment-memory.ts';
+import type { FragmentMemory } from '../../src/dataplane/flow/fragment-memory.ts';
 
 function must(condition: boolean, what: string): void {
   if (!condition) throw new Error(`fragment store: ${what}`);

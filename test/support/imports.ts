@@ -1,7 +1,7 @@
 /** What an import of another firewall's rules gave, as its tests compare it. */
 import { expect } from 'vitest';
-import type { ImportResult } from '../../src/exchange/import-result.ts';
-import { formatTemplateFile } from '../../src/exchange/template-files.ts';
+import type { ImportResult } from '../../src/interop/rules/import-result.ts';
+import { formatTemplateFile } from '../../src/interop/rules/template-files.ts';
 import type { Template } from '../../src/policy/types.ts';
 import { validateTemplate } from '../../src/policy/validate.ts';
 

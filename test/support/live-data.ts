@@ -14,7 +14,7 @@ import type {
   RuleHits,
   ServerTotals,
   Totals,
-} from '../../src/api/context.ts';
+} from '../../src/control/api/context.ts';
 
 const judged = (passed: number, dropped: number): Judged => ({
   passed: { packets: passed, bytes: passed * 100 },

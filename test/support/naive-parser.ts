@@ -2,7 +2,7 @@
  * The parser's naive twin: the same checks, written from the RFCs with slices, views and early returns, and with no thought
  * of speed. The property tests compare the two on random and mutated bytes.
  */
-import { dropReasonNames } from '../../src/wire/drop-reason.ts';
+import { dropReasonNames } from '../../src/dataplane/wire/drop-reason.ts';
 import { internetChecksum } from './packets.ts';
 
 export interface NaiveResult {

@@ -6,8 +6,8 @@ import { execFileSync } from 'node:child_process';
 import { constants, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createBatch, ringBatchSize } from '../../src/tun/batch.ts';
-import { loadAddon } from '../../src/tun/native.ts';
+import { createBatch, ringBatchSize } from '../../src/dataplane/tun/batch.ts';
+import { loadAddon } from '../../src/system/addon.ts';
 import { seededRandom } from './seed.ts';
 
 const random = seededRandom(Number(process.argv[2]));

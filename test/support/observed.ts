@@ -1,6 +1,6 @@
 /** An engine on memory of its own, as the control plane sees it: the flow table's lock is free between two calls. */
-import { SharedLock } from '../../src/worker/shared-lock.ts';
-import { FlowInspector } from '../../src/worker/flow-inspector.ts';
+import { SharedLock } from '../../src/dataplane/worker/shared-lock.ts';
+import { FlowInspector } from '../../src/dataplane/worker/flow-inspector.ts';
 import type { EngineFixture } from './engine-fixture.ts';
 import { timeoutsMs } from './engine-fixture.ts';
 

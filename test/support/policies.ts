@@ -1,7 +1,7 @@
 /** Policies for tests, written like the configuration files, and the naive matcher: a scan over their rules. */
 import { compilePolicy } from '../../src/policy/compile.ts';
 import type { AddressRange, Rule, RuleProtocol, Server, Template } from '../../src/policy/types.ts';
-import { MatchResult, Policy } from '../../src/rules/policy.ts';
+import { MatchResult, Matcher } from '../../src/dataplane/match/matcher.ts';
 import { addressToInt } from './packets.ts';
 
 export interface PlainRule {
@@ -66,12 +66,12 @@ export function policyOf(
   templates: Record<string, PlainTemplate>,
   servers: PlainServer[],
   epoch = 1,
-): Policy {
-  return new Policy(compilePolicy(toTemplates(templates), toServers(servers), epoch).words);
+): Matcher {
+  return new Matcher(compilePolicy(toTemplates(templates), toServers(servers), epoch).words);
 }
 
 /** 10.0.0.2 takes everything from everywhere and opens nothing itself. */
-export function inboundPolicy(epoch = 1): Policy {
+export function inboundPolicy(epoch = 1): Matcher {
   return policyOf(
     { open: { inbound: [{ protocol: 'all' }], outbound: [] } },
     [{ name: 'server', addresses: ['10.0.0.2'], templates: ['open'] }],

@@ -1,5 +1,5 @@
 /** A configuration to replay through, and packets at their times. */
-import type { ReplayConfig } from '../../src/capture/replay.ts';
+import type { ReplayConfig } from '../../src/interop/captures/replay.ts';
 import { defaultGatewayConfig } from '../../src/policy/validate.ts';
 import type { Recorded } from './captures.ts';
 import { tcp } from './packets.ts';

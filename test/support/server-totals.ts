@@ -1,6 +1,6 @@
 /** What servers have sent and received, added up at one go: the naive twin of a walk in pieces. */
-import type { FlowMemory } from '../../src/flow/flow-memory.ts';
-import { Cold, Hot, StateBits, coldWords, hotShift } from '../../src/flow/flow-record.ts';
+import type { FlowMemory } from '../../src/dataplane/flow/flow-memory.ts';
+import { Cold, Hot, StateBits, coldWords, hotShift } from '../../src/dataplane/flow/flow-record.ts';
 
 /** Packets and bytes that passed, then those that were dropped; of both the ones to the server first. */
 export type Totals = [number, number, number, number, ...number[]];

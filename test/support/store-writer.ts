@@ -4,8 +4,8 @@
  *     store-writer.ts DIRECTORY many NAME      five writers, each with two changes; ends by itself
  *     store-writer.ts DIRECTORY forever        one change after the other; prints the number of each that is done
  */
-import { FileStore } from '../../src/store/file-store.ts';
-import type { Operation } from '../../src/store/store.ts';
+import { FileStore } from '../../src/control/store/files/file-store.ts';
+import type { Operation } from '../../src/control/store/store.ts';
 
 const [directory = '', mode, name = ''] = process.argv.slice(2);
 const actor = { name: `writer-${name}`, via: 'cli' } as const;

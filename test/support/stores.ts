@@ -2,9 +2,9 @@
 import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { FileStore } from '../../src/store/file-store.ts';
-import { StoreError } from '../../src/store/store.ts';
-import type { Actor, Failure, Operation } from '../../src/store/store.ts';
+import { FileStore } from '../../src/control/store/files/file-store.ts';
+import { StoreError } from '../../src/control/store/store.ts';
+import type { Actor, Failure, Operation } from '../../src/control/store/store.ts';
 
 export const alice: Actor = { name: 'alice', via: 'api', address: '192.0.2.1' };
 

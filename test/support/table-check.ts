@@ -1,7 +1,7 @@
 /** The flow table's invariants, checked by walking all of it. Throws with what is broken. */
-import { flowListCount } from '../../src/flow/flow-lists.ts';
-import { Control, shareBucket } from '../../src/flow/flow-memory.ts';
-import type { FlowMemory } from '../../src/flow/flow-memory.ts';
+import { flowListCount } from '../../src/dataplane/flow/flow-lists.ts';
+import { Control, shareBucket } from '../../src/dataplane/flow/flow-memory.ts';
+import type { FlowMemory } from '../../src/dataplane/flow/flow-memory.ts';
 import {
   Cold,
   Direction,
@@ -10,8 +10,8 @@ import {
   coldWords,
   flowStateCount,
   hotShift,
-} from '../../src/flow/flow-record.ts';
-import { maxChainLength } from '../../src/flow/flow-table.ts';
+} from '../../src/dataplane/flow/flow-record.ts';
+import { maxChainLength } from '../../src/dataplane/flow/flow-table.ts';
 
 function must(condition: boolean, what: string): void {
   if (!condition) throw new Error(`flow table: ${what}`);

@@ -1,5 +1,5 @@
 /** Packets that no rule allows: parse, look-up, match, and the record for the log. */
-import { Protocol } from '../../../src/wire/headers.ts';
+import { Protocol } from '../../../src/dataplane/wire/headers.ts';
 import { port, rulesOf } from '../../net/policy.ts';
 import { Firewall, expectEqual, server } from './firewall.ts';
 import { perOperation } from './meter.ts';

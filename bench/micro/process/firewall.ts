@@ -1,16 +1,20 @@
 /** tunwall's engine as a packet thread has it: memory, limits and policy as `tunwall run` makes them, and a batch. */
-import { createCounters, Counter, trafficCounterCount } from '../../../src/engine/counters.ts';
-import { Engine } from '../../../src/engine/engine.ts';
-import { createEventRing } from '../../../src/engine/event-ring.ts';
-import { Control, createFlowMemory } from '../../../src/flow/flow-memory.ts';
-import { createFragmentMemory } from '../../../src/flow/fragment-memory.ts';
-import { defaultTimeoutSeconds } from '../../../src/flow/timeouts.ts';
+import {
+  createCounters,
+  Counter,
+  trafficCounterCount,
+} from '../../../src/dataplane/engine/counters.ts';
+import { Engine } from '../../../src/dataplane/engine/engine.ts';
+import { createEventRing } from '../../../src/dataplane/engine/event-ring.ts';
+import { Control, createFlowMemory } from '../../../src/dataplane/flow/flow-memory.ts';
+import { createFragmentMemory } from '../../../src/dataplane/flow/fragment-memory.ts';
+import { defaultTimeoutSeconds } from '../../../src/dataplane/flow/timeouts.ts';
 import { compilePolicy } from '../../../src/policy/compile.ts';
 import type { CompiledPolicy } from '../../../src/policy/compile.ts';
 import type { Template } from '../../../src/policy/types.ts';
-import { Policy } from '../../../src/rules/policy.ts';
-import { createBatch, defaultBatchSize } from '../../../src/tun/batch.ts';
-import type { Batch } from '../../../src/tun/batch.ts';
+import { Matcher } from '../../../src/dataplane/match/matcher.ts';
+import { createBatch, defaultBatchSize } from '../../../src/dataplane/tun/batch.ts';
+import type { Batch } from '../../../src/dataplane/tun/batch.ts';
 import { rulesOf } from '../../net/policy.ts';
 import type { Rules } from '../../net/policy.ts';
 
@@ -72,7 +76,7 @@ export class Firewall {
       { flows: createFlowMemory(capacity, key), fragments: createFragmentMemory(1 << 20, key) },
       counters,
       createEventRing(4096),
-      new Policy(compile(templatesOf(rulesOf(rules))).words),
+      new Matcher(compile(templatesOf(rulesOf(rules))).words),
       {
         limits: {
           timeoutsMs: Object.values(defaultTimeoutSeconds).map((seconds) => seconds * 1000),

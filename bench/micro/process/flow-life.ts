@@ -2,7 +2,7 @@
  * The life of short flows: SYNs that each match another rule open them, a tick looks at them, and when their time is over ticks
  * remove them all. Then the same again.
  */
-import { Protocol, TcpFlag } from '../../../src/wire/headers.ts';
+import { Protocol, TcpFlag } from '../../../src/dataplane/wire/headers.ts';
 import { rulesOf } from '../../net/policy.ts';
 import { Firewall, addressOf, expectEqual, server } from './firewall.ts';
 import { cpuNs } from './meter.ts';

@@ -5,9 +5,9 @@
  * with datagrams, of flows that are older than two seconds. The clock is the real one, and the engine has its ticks, so that
  * lists and housekeeping cost what they cost.
  */
-import { FlowState } from '../../../src/flow/flow-record.ts';
-import type { Batch } from '../../../src/tun/batch.ts';
-import { Protocol, TcpFlag } from '../../../src/wire/headers.ts';
+import { FlowState } from '../../../src/dataplane/flow/flow-record.ts';
+import type { Batch } from '../../../src/dataplane/tun/batch.ts';
+import { Protocol, TcpFlag } from '../../../src/dataplane/wire/headers.ts';
 import { port, rulesOf } from '../../net/policy.ts';
 import { Firewall, expectEqual, server } from './firewall.ts';
 import { perOperation } from './meter.ts';

@@ -4,7 +4,7 @@
  * A process each, because what V8 has compiled for one case would be part of the next one's measurement: types seen, functions
  * inlined, memory laid out. The compiler's flags are those of a packet thread.
  */
-import { setCompilerFlags } from '../../../src/worker/compiler-flags.ts';
+import { setCompilerFlags } from '../../../src/dataplane/worker/compiler-flags.ts';
 import { measureCompile } from './compile.ts';
 import { measureDrop } from './drop.ts';
 import { measureFlowLife } from './flow-life.ts';

@@ -1,5 +1,5 @@
 /** Resident memory of a table that is full of UDP flows, over that of the same process before the table was made. */
-import { Protocol } from '../../../src/wire/headers.ts';
+import { Protocol } from '../../../src/dataplane/wire/headers.ts';
 import { port, rulesOf } from '../../net/policy.ts';
 import { Firewall, expectEqual, server } from './firewall.ts';
 import { NaiveFirewall } from './naive.ts';

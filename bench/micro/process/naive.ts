@@ -4,7 +4,7 @@
  * less than the engine, and what it does correctly is the same.
  */
 import { LRUCache } from 'lru-cache';
-import type { Batch } from '../../../src/tun/batch.ts';
+import type { Batch } from '../../../src/dataplane/tun/batch.ts';
 import type { Rules } from '../../net/policy.ts';
 import { addressOf } from './firewall.ts';
 

@@ -1,10 +1,10 @@
 /** Parsing: packets of established conversations, the same checks as in the firewall. */
-import { DropReason } from '../../../src/wire/drop-reason.ts';
-import { Protocol, TcpFlag } from '../../../src/wire/headers.ts';
-import { Packet } from '../../../src/wire/packet.ts';
-import { parsePacket } from '../../../src/wire/parse.ts';
-import { createBatch, defaultBatchSize } from '../../../src/tun/batch.ts';
-import type { Batch } from '../../../src/tun/batch.ts';
+import { DropReason } from '../../../src/dataplane/wire/drop-reason.ts';
+import { Protocol, TcpFlag } from '../../../src/dataplane/wire/headers.ts';
+import { Packet } from '../../../src/dataplane/wire/packet.ts';
+import { parsePacket } from '../../../src/dataplane/wire/parse.ts';
+import { createBatch, defaultBatchSize } from '../../../src/dataplane/tun/batch.ts';
+import type { Batch } from '../../../src/dataplane/tun/batch.ts';
 import { port } from '../../net/policy.ts';
 import { expectEqual, server } from './firewall.ts';
 import { perOperation } from './meter.ts';

@@ -5,8 +5,8 @@
  * Their virtio header vouches for the L4 checksum, as it does for everything that comes from a host on the same machine or from
  * a card that verifies checksums.
  */
-import { packetAlignment } from '../../../src/tun/batch.ts';
-import type { Batch } from '../../../src/tun/batch.ts';
+import { packetAlignment } from '../../../src/dataplane/tun/batch.ts';
+import type { Batch } from '../../../src/dataplane/tun/batch.ts';
 import {
   Ipv4,
   Protocol,
@@ -14,7 +14,7 @@ import {
   Udp,
   VnetHeader,
   vnetNeedsChecksum,
-} from '../../../src/wire/headers.ts';
+} from '../../../src/dataplane/wire/headers.ts';
 
 /** Where in its 64 bytes a packet's virtio header starts (native/tunwall.h). */
 const start = 6;

@@ -3,8 +3,8 @@
  * (`POST /v1/changes`), as one change: all of it, or nothing.
  */
 import type { Static } from 'typebox';
-import type { Operation } from '../../api/operations.ts';
-import type * as schemas from '../../api/schemas.ts';
+import type { Operation } from '../../control/api/operations.ts';
+import type * as schemas from '../../control/api/schemas.ts';
 import { request } from './client.ts';
 import type { Change, FieldError, Review } from './types.ts';
 

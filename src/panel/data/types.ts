@@ -1,7 +1,7 @@
 /** What the API takes and answers, by its schemas: types only, nothing of the API gets into the browser. */
 import type { Static } from 'typebox';
-import type * as live from '../../api/live-schemas.ts';
-import type * as schemas from '../../api/schemas.ts';
+import type * as live from '../../control/api/live-schemas.ts';
+import type * as schemas from '../../control/api/schemas.ts';
 
 export type Rule = Static<typeof schemas.rule>;
 export type Applied = Static<typeof schemas.applied>;

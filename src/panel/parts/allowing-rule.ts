@@ -1,7 +1,7 @@
 /** The smallest rule that lets a dropped packet open its flow: its protocol, its port, and nobody else's address. */
 import type { Static } from 'typebox';
-import type * as live from '../../api/live-schemas.ts';
-import type * as schemas from '../../api/schemas.ts';
+import type * as live from '../../control/api/live-schemas.ts';
+import type * as schemas from '../../control/api/schemas.ts';
 import type { Direction, Drop, Explanation } from '../data/types.ts';
 
 export type Question = Static<typeof live.explainBody>;

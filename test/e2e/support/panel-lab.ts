@@ -12,7 +12,7 @@ import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playw
 import { stringify } from 'yaml';
 import { roles } from '../../../src/policy/users.ts';
 import type { Role } from '../../../src/policy/users.ts';
-import { hashPassword } from '../../../src/store/secrets.ts';
+import { hashPassword } from '../../../src/control/store/secrets.ts';
 import { FirewallLab, obstacle as noNamespaces } from '../../netns/support/firewall.ts';
 import type { Config } from '../../netns/support/firewall.ts';
 import {

@@ -17,8 +17,8 @@ import type { ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
-import { Lab } from '../../../src/demo/lab.ts';
-import type { Finished } from '../../../src/demo/lab.ts';
+import { Lab } from '../../../src/lab/lab.ts';
+import type { Finished } from '../../../src/lab/lab.ts';
 import { buildNetwork } from './network.ts';
 import type { Routers } from './network.ts';
 
@@ -161,7 +161,7 @@ export class FirewallLab {
 
   /** Starts HTTP servers and UDP echoes on a host: `tcp:80`, `udp:53`. */
   async serve(host: string, ...ports: string[]): Promise<void> {
-    const script = join(repository, 'dist/demo/servers.js');
+    const script = join(repository, 'dist/lab/servers.js');
     const child = this.lab.spawn(host, [process.execPath, script, ...ports], 'pipe');
     await once(child.stdout!, 'data');
   }

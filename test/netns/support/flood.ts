@@ -3,7 +3,7 @@
  * JSON. So many packets and no more, at most so many a second; sources are random ones of 198.18.0.0/15, from the seed.
  * Prints what it has sent, and in which time, as JSON.
  */
-import { bindQueue, createWake, openTun } from '../../../src/tun/linux-tun.ts';
+import { bindQueue, createWake, openTun } from '../../../src/dataplane/tun/linux-tun.ts';
 import { ipv4, tcp, udp } from '../../support/packets.ts';
 import { seededRandom } from '../../support/seed.ts';
 

@@ -6,7 +6,7 @@
  * The device has no offloads, so the kernel has cut super-packets into what a cable carries before they get here. A
  * packet that is reordered leaves behind the batch that follows its own, or after a while if none follows.
  */
-import { bindQueue, createWake, openTun } from '../../../src/tun/linux-tun.ts';
+import { bindQueue, createWake, openTun } from '../../../src/dataplane/tun/linux-tun.ts';
 import { seededRandom } from '../../support/seed.ts';
 
 const [device, ...numbers] = process.argv.slice(2) as [string, string, string, string];

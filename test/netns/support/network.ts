@@ -6,7 +6,7 @@
  * A router's interface towards the gateway is eth0, the other one has the name of what is behind it. The cables between
  * routers are 172.16.N.0/24, with N for the host, cut into blocks of 16 addresses.
  */
-import type { HostPlan, Lab } from '../../../src/demo/lab.ts';
+import type { HostPlan, Lab } from '../../../src/lab/lab.ts';
 
 /** Routers in front of a host, from the gateway outwards. */
 export type Routers = Readonly<Record<string, readonly string[]>>;

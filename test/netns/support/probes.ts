@@ -1,5 +1,5 @@
 /** Does it get through? Real ping, curl and nc, several at a time, because a blocked one takes its whole patience. */
-import type { Lab } from '../../../src/demo/lab.ts';
+import type { Lab } from '../../../src/lab/lab.ts';
 
 const patience = '1';
 

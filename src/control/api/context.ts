@@ -1,0 +1,251 @@
+/**
+ * What the HTTP API needs of the rest of the program, and nothing more: the store, the firewall that judges by it, and
+ * the firewall's live side.
+ *
+ * The firewall implements these interfaces (src/control/service). The command line builds the same API on a configuration
+ * directory where no firewall runs (`offline.ts`): everything about templates, servers and users works there, and what
+ * only a running firewall knows is answered with the problem `no-firewall`.
+ *
+ * Numbers are totals since the start unless something else is said; bytes are those of IPv4 packets; addresses are text.
+ */
+import type { Readable } from 'node:stream';
+import type { Registry } from 'prom-client';
+import type { ExplainSource } from '../../policy/explain.ts';
+import type { Problem, Rule } from '../../policy/types.ts';
+import type { Direction, Snapshot, Store } from '../store/store.ts';
+
+export interface ApiContext {
+  readonly store: Store;
+  readonly controlPlane: ControlPlane;
+  /** Absent without a firewall. */
+  readonly metrics?: Registry;
+  /** Absent without a firewall. */
+  readonly observer?: Observer;
+  /** Names by which the API may be asked for, beside IP addresses and localhost (`api.hosts`). */
+  readonly hosts: readonly string[];
+  /** Something that whoever runs the firewall should know. */
+  readonly onWarning: (message: string) => void;
+}
+
+/** What `/healthz` tells. */
+export interface Health {
+  /** Packets are being judged. */
+  readonly healthy: boolean;
+  readonly epoch: number;
+  /** Why the last change of the configuration was refused; null when it was not. */
+  readonly reloadError: string | null;
+}
+
+/** Whether the data plane judges by what the store says. */
+export type Applied =
+  | { readonly applied: true; readonly epoch: number }
+  /** `pending`: why not yet, in a sentence. `epoch` is the one in force. */
+  | { readonly applied: false; readonly epoch: number; readonly pending: string };
+
+export interface Status {
+  readonly version: string;
+  /** Whether there is a firewall at all. */
+  readonly running: boolean;
+  readonly configDirectory: string;
+  readonly epoch: number;
+  readonly policy: { readonly templates: number; readonly servers: number; readonly rules: number };
+  readonly device?: string;
+  readonly queues?: number;
+  /** ISO 8601. */
+  readonly startedAt?: string;
+  readonly uptimeSeconds?: number;
+  readonly flows?: { readonly count: number; readonly capacity: number };
+  readonly reloads?: number;
+  readonly reloadFailures?: number;
+  readonly reloadError: string | null;
+  /** Of the newest state of the store, warnings included. */
+  readonly problems: readonly Problem[];
+}
+
+export interface ControlPlane {
+  health(): Health;
+  status(): Promise<Status>;
+  /**
+   * The newest state of the store that has no errors; if there was none, the newest one. A firewall has it in memory, so
+   * that it does not matter how often it is asked for.
+   */
+  snapshot(): Promise<Snapshot>;
+  /** The policy in force, with what it was compiled from. */
+  policy(): Promise<ExplainSource>;
+  /** The store has changed: resolves when the data plane judges by what it says now, or with the reason why it does not. */
+  apply(): Promise<Applied>;
+}
+
+/** The live side of the data plane. */
+export interface Observer {
+  flows(query: FlowQuery): Promise<FlowPage>;
+  /** Ends a flow. @returns false when there is none of this id (any more) */
+  killFlow(id: string): Promise<boolean>;
+  /** How many flows a policy (the words of `compilePolicy`) would cut, if it were put in force with `reload: cut`. */
+  countCut(policyWords: Int32Array): Promise<number>;
+  /** Hits of the rules in force. Asked for every rule of a listing, so that it has to be cheap. */
+  ruleHits(): RuleHits;
+  totals(): Totals;
+  /**
+   * By the server's name; a server that has seen nothing may be missing. Live flows are walked for it, at most four times a
+   * second however often it is asked for; no count ever goes backwards.
+   */
+  serverTotals(): Promise<ReadonlyMap<string, ServerTotals>>;
+  readonly drops: Drops;
+  /** A pcapng file as it grows. It ends at `limit`; destroying it ends the capture. Bounded: a slow reader loses packets. */
+  capture(options: CaptureOptions): Readable;
+  /** The live flow that decides about this packet (from its IPv4 header on), and how. Changes nothing. */
+  explainLive(packet: Uint8Array): Promise<LiveVerdict | undefined>;
+}
+
+export interface RuleHits {
+  /**
+   * How many flows the rule has opened: a rule that a policy change keeps, keeps its count. `undefined`: this rule is not
+   * (yet) in force.
+   *
+   * @param rule as it stands in the template of the newest snapshot
+   */
+  of(template: string, direction: Direction, rule: Rule): number | undefined;
+}
+
+export interface Traffic {
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+export interface Judged {
+  readonly passed: Traffic;
+  readonly dropped: Traffic;
+}
+
+export interface Totals extends Judged {
+  /** Packets by drop reason; every reason, also with 0. */
+  readonly drops: Readonly<Record<string, number>>;
+  readonly flows: {
+    readonly count: number;
+    readonly capacity: number;
+    /** Flows opened so far. */
+    readonly opened: number;
+    /** Flows ended by policy changes so far. */
+    readonly cut: number;
+  };
+}
+
+/** Towards the server, and from it. */
+export interface ServerTotals {
+  readonly inbound: Judged;
+  readonly outbound: Judged;
+}
+
+export interface FlowQuery {
+  /** A server's name: flows of which one end is its address. */
+  readonly server?: string;
+  /** Either end; a single IPv4 address. */
+  readonly address?: string;
+  /** Either end. */
+  readonly port?: number;
+  readonly protocol?: 'tcp' | 'udp' | 'icmp';
+  /** One of the flow states, as in the metric `tunwall_flows`. */
+  readonly state?: string;
+  /** The largest or oldest first; bytes and packets are those of both directions. */
+  readonly sort: 'bytes' | 'packets' | 'age';
+  /** At most so many. */
+  readonly limit: number;
+  /** The `next` of the page before. */
+  readonly after?: string;
+}
+
+export interface FlowPage {
+  readonly flows: readonly Flow[];
+  /** How many match, on all pages. */
+  readonly total: number;
+  /** There is more: `after` of the next page. */
+  readonly next?: string;
+}
+
+/** One tracked conversation. Source is who opened it; "reply" is the other direction. */
+export interface Flow {
+  /** Names this flow only, never a later one in its place. */
+  readonly id: string;
+  readonly protocol: 'tcp' | 'udp' | 'icmp';
+  /** As in the metric `tunwall_flows`. */
+  readonly state: string;
+  readonly source: string;
+  readonly destination: string;
+  /** With TCP and UDP. */
+  readonly sourcePort?: number;
+  readonly destinationPort?: number;
+  /** With ICMP. */
+  readonly icmpType?: number;
+  readonly icmpId?: number;
+  /** The servers that the ends belong to. */
+  readonly sourceServer?: string;
+  readonly destinationServer?: string;
+  readonly original: Traffic;
+  readonly reply: Traffic;
+  readonly ageSeconds: number;
+  /** Since its last packet. */
+  readonly idleSeconds: number;
+  /** Until it ends, if no packet comes. */
+  readonly expiresSeconds: number;
+  /** The policy by which it was judged last. */
+  readonly epoch: number;
+}
+
+export interface LiveVerdict {
+  readonly flow: Flow;
+  readonly verdict: 'pass' | 'drop';
+  /** The drop reason; `none` if it passes. */
+  readonly reason: string;
+}
+
+export interface DropQuery {
+  /** A server's name: packets of which one end is its address. */
+  readonly server?: string;
+  /** A drop reason. */
+  readonly reason?: string;
+}
+
+export interface Drops {
+  /** The last ones that match, at most `limit`, oldest first. */
+  recent(query: DropQuery, limit: number): readonly Drop[];
+  /** Calls `listener` for every later one that matches. @returns what ends it */
+  subscribe(query: DropQuery, listener: (drop: Drop) => void): () => void;
+}
+
+/** A dropped packet, as much of it as was read. */
+export interface Drop {
+  /** Ascending. */
+  readonly id: number;
+  /** ISO 8601. */
+  readonly at: string;
+  readonly reason: string;
+  /** `inbound`, `outbound`, `internal` (between two servers) or `none`. */
+  readonly direction: string;
+  /** `tcp`, `udp`, `icmp`, or a number. */
+  readonly protocol: string;
+  readonly source: string;
+  readonly destination: string;
+  readonly sourcePort?: number;
+  readonly destinationPort?: number;
+  /** As letters: F S R P A U. */
+  readonly tcpFlags?: string;
+  readonly icmpType?: number;
+  readonly icmpCode?: number;
+  /** The servers that the ends belong to. */
+  readonly sourceServer?: string;
+  readonly destinationServer?: string;
+  readonly bytes: number;
+  readonly epoch: number;
+}
+
+export interface CaptureOptions {
+  /** Absent: both. */
+  readonly verdict?: 'passed' | 'dropped';
+  /** A server's name: packets of which one end is its address. */
+  readonly server?: string;
+  /** Bytes kept of each packet; absent: all. */
+  readonly snapLength?: number;
+  /** Ends after so many packets. */
+  readonly limit?: number;
+}

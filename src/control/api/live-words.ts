@@ -1,0 +1,10 @@
+/** Words that questions about live data may have. Apart from the schemas, so that the command line need not load those. */
+import { flowStateNames } from '../../dataplane/flow/flow-record.ts';
+import { DropReason, dropReasonNames } from '../../dataplane/wire/drop-reason.ts';
+
+export const flowStates: readonly string[] = [...new Set(flowStateNames)].filter(
+  (name) => name !== 'none',
+);
+export const dropReasons: readonly string[] = dropReasonNames.filter(
+  (_, reason) => reason !== DropReason.none,
+);

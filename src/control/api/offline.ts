@@ -1,0 +1,40 @@
+/**
+ * The control plane where no firewall runs: the command line serves itself with the API, on the configuration directory
+ * (`buildApi` with the listener `in-process`). Everything is read when it is asked for; nothing is ever in force.
+ */
+import { compilePolicy } from '../../policy/compile.ts';
+import type { Store } from '../store/store.ts';
+import type { ControlPlane } from './context.ts';
+
+const pending = 'no firewall runs on this configuration: it is in force when one starts';
+
+export function offlineControlPlane(
+  store: Store,
+  options: { readonly version: string; readonly configDirectory: string },
+): ControlPlane {
+  return {
+    health: () => ({ healthy: false, epoch: 0, reloadError: null }),
+    snapshot: () => store.read(),
+    apply: () => Promise.resolve({ applied: false, epoch: 0, pending }),
+    async policy() {
+      const { templates, servers, gateway } = await store.read();
+      const compiled = compilePolicy(templates, servers, 0);
+      return { templates, servers, compiled, loose: gateway.tcp.loose };
+    },
+    async status() {
+      const { templates, servers, problems } = await store.read();
+      const rules = templates.reduce(
+        (sum, { inbound, outbound }) => sum + inbound.length + outbound.length,
+        0,
+      );
+      return {
+        ...options,
+        running: false,
+        epoch: 0,
+        policy: { templates: templates.length, servers: servers.length, rules },
+        reloadError: null,
+        problems,
+      };
+    },
+  };
+}

@@ -1,0 +1,247 @@
+/** What only a running firewall knows: flows, drops, counts, packets as they come. */
+import { Type } from 'typebox';
+import type { Static } from 'typebox';
+import { parseAddress } from '../../../policy/addresses.ts';
+import { sentenceOf } from '../../../policy/drop-sentences.ts';
+import { formatRule } from '../../../policy/rule-notation.ts';
+import { DropReason, dropReasonNames } from '../../../dataplane/wire/drop-reason.ts';
+import { identityOf } from '../access.ts';
+import type { Api } from '../api.ts';
+import type { ApiContext, Observer, RuleHits } from '../context.ts';
+import { wantsEvents } from '../event-stream.ts';
+import type { EventStreams } from '../event-stream.ts';
+import { invalid, noFirewall } from '../http-problem.ts';
+import * as live from '../live-schemas.ts';
+import * as schemas from '../schemas.ts';
+import { directions, notFound, requireServer } from '../views.ts';
+
+const tags = ['live'];
+const defaultLimit = 100;
+const statsPeriodMs = 1000;
+
+const explainedReasons: readonly { reason: string; message: string }[] = dropReasonNames
+  .map((reason, code) => ({ reason, message: sentenceOf(code) }))
+  .filter((_, code) => code !== DropReason.none);
+
+export function liveRoutes(app: Api, context: ApiContext, streams: EventStreams): void {
+  flowRoutes(app, context);
+  dropRoute(app, context, streams);
+  dropReasonsRoute(app);
+  statsRoute(app, context, streams);
+  captureRoute(app, context);
+}
+
+/** @throws HttpProblem `no-firewall` */
+function requireObserver({ observer }: ApiContext, what: string): Observer {
+  if (observer === undefined) throw noFirewall(what);
+  return observer;
+}
+
+/** A server that a query names has to be there: a typo is no empty answer. @throws HttpProblem */
+async function checkServer({ controlPlane }: ApiContext, name: string | undefined): Promise<void> {
+  if (name !== undefined) requireServer(await controlPlane.snapshot(), name);
+}
+
+function flowRoutes(app: Api, context: ApiContext): void {
+  app.get(
+    '/flows',
+    {
+      config: { access: 'view' },
+      schema: {
+        tags,
+        summary: 'Live flows, the largest first',
+        querystring: live.flowQuery,
+        response: { 200: live.flowPage, ...schemas.problems },
+      },
+    },
+    async (request) => {
+      const observer = requireObserver(context, 'flows');
+      const { sort = 'bytes', limit = defaultLimit, ...rest } = request.query;
+      const address = rest.address === undefined ? undefined : parseAddress(rest.address);
+      if (address !== undefined && 'message' in address) {
+        throw invalid([{ path: 'address', message: address.message }]);
+      }
+      await checkServer(context, rest.server);
+      return await observer.flows({ ...rest, sort, limit });
+    },
+  );
+
+  app.delete(
+    '/flows/:id',
+    {
+      schema: {
+        tags,
+        summary: 'Kill a flow: its next packet is judged as one that opens a flow',
+        params: Type.Object({ id: Type.String() }),
+        response: { 200: Type.Object({ killed: Type.Literal(true) }), ...schemas.problems },
+      },
+    },
+    async (request) => {
+      const observer = requireObserver(context, 'flows');
+      const { id } = request.params;
+      const killed = await observer.killFlow(id);
+      await context.store.audit.append({
+        actor: identityOf(request).actor,
+        action: 'flow.kill',
+        result: killed ? 'ok' : 'refused',
+        target: [id],
+      });
+      if (!killed) throw notFound('flow', id);
+      return { killed: true as const };
+    },
+  );
+}
+
+function dropRoute(app: Api, context: ApiContext, streams: EventStreams): void {
+  app.get(
+    '/drops',
+    {
+      exposeHeadRoute: false,
+      config: { access: 'view' },
+      schema: {
+        tags,
+        summary: 'Dropped packets, as they are dropped',
+        description:
+          'Server-sent events `drop`: the last ones first, then live ones; `missed` tells a slow reader how many he has lost. ' +
+          'With `Accept: application/json` the last ones as one answer.',
+        produces: ['text/event-stream', 'application/json'],
+        querystring: live.dropQuery,
+        response: { 200: live.dropList, ...schemas.problems },
+      },
+    },
+    async (request, reply) => {
+      const { drops } = requireObserver(context, 'drops');
+      const { limit = defaultLimit, ...query } = request.query;
+      await checkServer(context, query.server);
+      if (!wantsEvents(request, true)) return { drops: drops.recent(query, limit) };
+      return streams.open(request, reply, (stream) => {
+        // Nothing comes in between: both are done at once.
+        for (const drop of drops.recent(query, limit)) stream.send('drop', drop, drop.id);
+        return drops.subscribe(query, (drop) => stream.send('drop', drop, drop.id));
+      });
+    },
+  );
+}
+
+function dropReasonsRoute(app: Api): void {
+  app.get(
+    '/drop-reasons',
+    {
+      config: { access: 'view' },
+      schema: {
+        tags,
+        summary: 'What the drop reasons mean',
+        response: { 200: live.dropReasonList, ...schemas.problems },
+      },
+    },
+    () => ({ reasons: [...explainedReasons] }),
+  );
+}
+
+function statsRoute(app: Api, context: ApiContext, streams: EventStreams): void {
+  app.get(
+    '/stats',
+    {
+      exposeHeadRoute: false,
+      config: { access: 'view' },
+      schema: {
+        tags,
+        summary: 'Totals: packets and bytes, drops by reason, by server, by rule',
+        description: 'With `Accept: text/event-stream` an event `stats` a second.',
+        produces: ['application/json', 'text/event-stream'],
+        querystring: live.statsQuery,
+        response: { 200: live.stats, ...schemas.problems },
+      },
+    },
+    async (request, reply) => {
+      const observer = requireObserver(context, 'statistics');
+      const wanted = { rules: false, servers: true, ...request.query };
+      if (!wantsEvents(request, false)) return await statsOf(context, observer, wanted);
+      const first = await statsOf(context, observer, wanted);
+      return streams.open(request, reply, (stream) => {
+        stream.send('stats', first);
+        const timer = setInterval(() => {
+          statsOf(context, observer, wanted).then(
+            (stats) => stream.send('stats', stats),
+            (error: unknown) => context.onWarning(`statistics: ${String(error)}`),
+          );
+        }, statsPeriodMs);
+        return () => clearInterval(timer);
+      });
+    },
+  );
+}
+
+interface RuleCount {
+  readonly template: string;
+  readonly direction: (typeof directions)[number];
+  readonly index: number;
+  readonly text: string;
+  readonly hits: number;
+}
+
+// The type is the schema's: the routes check it.
+async function statsOf(
+  { controlPlane }: ApiContext,
+  observer: Observer,
+  { rules, servers }: Required<Static<typeof live.statsQuery>>,
+) {
+  const { passed, dropped, drops, flows } = observer.totals();
+  return {
+    at: new Date().toISOString(),
+    epoch: controlPlane.health().epoch,
+    ...{ passed, dropped, drops, flows },
+    ...(servers && { servers: Object.fromEntries(await observer.serverTotals()) }),
+    ...(rules && { rules: await ruleCounts(controlPlane, observer.ruleHits()) }),
+  };
+}
+
+async function ruleCounts(
+  controlPlane: ApiContext['controlPlane'],
+  hits: RuleHits,
+): Promise<RuleCount[]> {
+  const { templates } = await controlPlane.snapshot();
+  return templates.flatMap(({ name: template, ...rules }) =>
+    directions.flatMap((direction) =>
+      rules[direction].flatMap((rule, index) => {
+        const count = hits.of(template, direction, rule) ?? 0;
+        const text = count === 0 ? '' : formatRule(direction, rule);
+        return count === 0 ? [] : { template, direction, index, text, hits: count };
+      }),
+    ),
+  );
+}
+
+function captureRoute(app: Api, context: ApiContext): void {
+  app.get(
+    '/capture',
+    {
+      exposeHeadRoute: false,
+      schema: {
+        tags,
+        summary: 'Packets as they are judged, as a pcapng file that grows',
+        description:
+          'With the verdict and the drop reason as packet comments. Ends after `limit` packets, or when the client goes.',
+        produces: ['application/x-pcapng'],
+        querystring: live.captureQuery,
+        response: { 200: Type.Unsafe<Uint8Array>({}), ...schemas.problems },
+      },
+    },
+    async (request, reply) => {
+      const observer = requireObserver(context, 'packets');
+      const { snaplen, ...query } = request.query;
+      await checkServer(context, query.server);
+      const stream = observer.capture({
+        ...query,
+        ...(snaplen !== undefined && { snapLength: snaplen }),
+      });
+      await context.store.audit.append({
+        actor: identityOf(request).actor,
+        action: 'capture',
+        result: 'ok',
+        ...(query.server !== undefined && { target: [query.server] }),
+      });
+      return reply.type('application/x-pcapng').send(stream as never);
+    },
+  );
+}

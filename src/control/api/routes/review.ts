@@ -1,0 +1,142 @@
+/**
+ * A change before it is made: what it does to the files, to which servers, and how many live flows it would cut. And several
+ * operations as one change, all or nothing.
+ */
+import { Type } from 'typebox';
+import { compilePolicy } from '../../../policy/compile.ts';
+import type { Operation, Preview, Snapshot } from '../../store/store.ts';
+import { identityOf } from '../access.ts';
+import type { Api } from '../api.ts';
+import { applyInTime } from '../changes.ts';
+import type { ApiContext } from '../context.ts';
+import { operationSchema, operationsProblem, parseOperations, requireOne } from '../operations.ts';
+import * as schemas from '../schemas.ts';
+import { checkedBy } from '../validation.ts';
+import { withoutReadOnly } from '../views.ts';
+
+const told = Type.Object({
+  operations: Type.Optional(Type.Array(operationSchema)),
+  template: Type.Optional(schemas.templateBody),
+  server: Type.Optional(schemas.serverBody),
+});
+const checked = Type.Object(
+  {
+    operations: Type.Optional(Type.Array(Type.Unknown())),
+    template: Type.Optional(Type.Object({ name: schemas.nameSchema })),
+    server: Type.Optional(Type.Object({ name: schemas.nameSchema })),
+  },
+  { additionalProperties: false },
+);
+
+export function reviewRoutes(app: Api, context: ApiContext): void {
+  const { store, observer } = context;
+  const tags = ['changes'];
+  app.post(
+    '/review',
+    {
+      schema: {
+        tags,
+        summary: 'What a change would do, without doing it',
+        description:
+          'Operations; or a template or server as it is to be. Refused as the change itself would be.',
+        querystring: Type.Object(
+          {
+            flows: Type.Optional(
+              Type.Boolean({
+                description: 'False: only whether it may be done, without the flows it would cut.',
+              }),
+            ),
+          },
+          { additionalProperties: false },
+        ),
+        body: checkedBy(told, checked),
+        response: { 200: schemas.review, ...schemas.problems },
+      },
+    },
+    async (request) => {
+      const { body } = request;
+      requireOne(body, ['operations', 'template', 'server']);
+      const { operations, one } = operationsOf(body);
+      let preview: Preview;
+      try {
+        preview = await store.preview(() => operations);
+      } catch (error) {
+        throw operationsProblem(error, one ? undefined : operations);
+      }
+      const { changed, diff, before, after } = preview;
+      const servers = affectedServers(before, after, changed);
+      const { flows = true } = request.query;
+      if (observer === undefined || !flows) return { changed, diff, servers };
+      const { words } = compilePolicy(after.templates, after.servers, 0);
+      return { changed, diff, servers, flowsCut: await observer.countCut(words) };
+    },
+  );
+
+  app.post(
+    '/changes',
+    {
+      schema: {
+        tags,
+        summary: 'Several operations as one change: all of them, or none',
+        body: checkedBy(
+          Type.Object({ operations: Type.Array(operationSchema) }),
+          Type.Object({ operations: Type.Array(Type.Unknown()) }, { additionalProperties: false }),
+        ),
+        response: { 200: schemas.changeOnly, ...schemas.problems },
+      },
+    },
+    async (request) => {
+      const operations = parseOperations(request.body.operations);
+      try {
+        const { changed } = await store.change(identityOf(request).actor, () => operations);
+        return { changed, applied: await applyInTime(context.controlPlane) };
+      } catch (error) {
+        throw operationsProblem(error, operations);
+      }
+    },
+  );
+}
+
+interface ReviewBody {
+  readonly operations?: readonly unknown[];
+  readonly template?: { readonly name: string };
+  readonly server?: { readonly name: string };
+}
+
+/** `one`: there is one operation, and paths are those of its body. */
+function operationsOf(body: ReviewBody): { operations: readonly Operation[]; one: boolean } {
+  const { template, server } = body;
+  if (template !== undefined) {
+    const { name } = template;
+    const content = withoutReadOnly('template', template);
+    return {
+      operations: [{ kind: 'replace-template', name, body: content, upsert: true }],
+      one: true,
+    };
+  }
+  if (server !== undefined) {
+    const { name } = server;
+    const content = withoutReadOnly('server', server);
+    return {
+      operations: [{ kind: 'replace-server', name, body: content, upsert: true }],
+      one: true,
+    };
+  }
+  return { operations: parseOperations(body.operations ?? []), one: false };
+}
+
+/** Servers that change themselves, and those of which a template changes. */
+function affectedServers(
+  before: Snapshot,
+  after: Snapshot,
+  changed: Preview['changed'],
+): readonly string[] {
+  const names = (kind: string): Set<string> =>
+    new Set(changed.filter((each) => each.kind === kind).map(({ name }) => name));
+  const templates = names('template');
+  const servers = names('server');
+  for (const { name, templates: own } of [...before.servers, ...after.servers]) {
+    if (own.some((each) => templates.has(each))) servers.add(name);
+  }
+  return [...servers].sort();
+}

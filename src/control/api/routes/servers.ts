@@ -1,0 +1,275 @@
+/** Servers: list, show, create, replace, destroy; their templates, and the rules that these add up to. */
+import { Type } from 'typebox';
+import { judgeServer } from '../../../policy/bodies.ts';
+import { StoreError } from '../../store/store.ts';
+import type { Direction, Snapshot } from '../../store/store.ts';
+import type { Api, Reply } from '../api.ts';
+import { locateNames, makeChange, makeOperations } from '../changes.ts';
+import type { AppliedChange } from '../changes.ts';
+import type { ApiContext } from '../context.ts';
+import { isKnown, requirementOf, setTag } from '../etag.ts';
+import { invalid } from '../http-problem.ts';
+import * as schemas from '../schemas.ts';
+import { checkedBy, checker } from '../validation.ts';
+import { requireServer, ruleView, serverView, withoutReadOnly } from '../views.ts';
+import type { RuleView, ServerView } from '../views.ts';
+import { assignments, isCreated, putThing, revisionOf } from './templates.ts';
+
+const tags = ['servers'];
+const named = Type.Object({ name: Type.String({ title: 'a name' }) });
+
+export function serverRoutes(app: Api, context: ApiContext): void {
+  readingRoutes(app, context);
+  changingRoutes(app, context);
+  templateRoutes(app, context);
+}
+
+function readingRoutes(app: Api, context: ApiContext): void {
+  const { controlPlane, observer } = context;
+  app.get(
+    '/servers',
+    {
+      config: { access: 'view' },
+      schema: {
+        tags,
+        summary: 'List servers',
+        querystring: Type.Object(
+          {
+            template: Type.Optional(Type.String({ description: 'Those that have it.' })),
+            region: Type.Optional(Type.String()),
+          },
+          { additionalProperties: false },
+        ),
+        response: { 200: schemas.serverList, ...schemas.problems },
+      },
+    },
+    async (request) => {
+      const snapshot = await controlPlane.snapshot();
+      const { template, region } = request.query;
+      const found = snapshot.servers.filter(
+        (each) =>
+          (template === undefined || each.templates.includes(template)) &&
+          (region === undefined || each.region === region),
+      );
+      return { servers: found.map((each) => serverView(snapshot, each)) };
+    },
+  );
+
+  app.get(
+    '/servers/:name',
+    {
+      config: { access: 'view' },
+      schema: {
+        tags,
+        summary: 'Show a server',
+        params: schemas.nameParams,
+        response: { 200: schemas.server, ...schemas.notModified, ...schemas.problems },
+      },
+    },
+    async (request, reply) => {
+      const snapshot = await controlPlane.snapshot();
+      const view = serverView(snapshot, requireServer(snapshot, request.params.name));
+      setTag(reply, view.revision);
+      return isKnown(request, view.revision) ? reply.code(304).send(null) : view;
+    },
+  );
+
+  app.get(
+    '/servers/:name/rules',
+    {
+      config: { access: 'view' },
+      schema: {
+        tags,
+        summary: 'The rules of a server: the union of those of its templates',
+        params: schemas.nameParams,
+        response: { 200: schemas.effectiveRules, ...schemas.problems },
+      },
+    },
+    async (request) => {
+      const snapshot = await controlPlane.snapshot();
+      const { templates } = requireServer(snapshot, request.params.name);
+      const hits = observer?.ruleHits();
+      const rules = (direction: Direction): EffectiveRule[] =>
+        snapshot.templates
+          .filter(({ name }) => templates.includes(name))
+          .flatMap((template) =>
+            template[direction].map((rule, index) => ({
+              ...{ template: template.name, index },
+              ...ruleView(template.name, direction, rule, hits),
+            })),
+          );
+      return { inbound: rules('inbound'), outbound: rules('outbound') };
+    },
+  );
+}
+
+type EffectiveRule = RuleView & { readonly template: string; readonly index: number };
+
+function changingRoutes(app: Api, context: ApiContext): void {
+  const errorsOf = checker(named);
+  app.post(
+    '/servers',
+    {
+      schema: {
+        tags,
+        summary: 'Create a server; with templates it is filtered by them from its first packet',
+        body: checkedBy(schemas.newServerBody, schemas.anyObject),
+        response: { 201: schemas.changedServer, ...schemas.problems },
+      },
+    },
+    async (request, reply) => {
+      const errors = errorsOf(request.body);
+      const body = withoutReadOnly('server', request.body);
+      if (errors.length > 0) {
+        throw invalid([...errors, ...(await bodyErrors(context, { ...body, name: 'x' }))]);
+      }
+      const name = body['name'] as string;
+      const result = await makeOperations(context, request, [
+        { kind: 'create-server', name, body },
+      ]);
+      reply.code(201).header('location', `/v1/servers/${encodeURIComponent(name)}`);
+      return changedView(reply, result, name);
+    },
+  );
+
+  app.put(
+    '/servers/:name',
+    {
+      schema: {
+        tags,
+        summary: 'Replace a server, or create it',
+        description:
+          'If-Match: only if it has this revision. If-None-Match: * only if there is none yet. 201 when it was created.',
+        params: schemas.nameParams,
+        body: checkedBy(schemas.serverBody, schemas.anyObject),
+        response: { 200: schemas.changedServer, 201: schemas.changedServer, ...schemas.problems },
+      },
+    },
+    async (request, reply) => {
+      const { name } = request.params;
+      const body = withoutReadOnly('server', request.body);
+      const result = await putThing(context, request, 'server', name, (requirement) =>
+        requirement.mustNotExist
+          ? { kind: 'create-server', name, body }
+          : {
+              ...{ kind: 'replace-server', name, body, upsert: !requirement.mustExist },
+              ...(requirement.ifRevision !== undefined && { ifRevision: requirement.ifRevision }),
+            },
+      );
+      if (isCreated(result, 'server', name)) reply.code(201);
+      return changedView(reply, result, name);
+    },
+  );
+
+  app.delete(
+    '/servers/:name',
+    {
+      schema: {
+        tags,
+        summary: 'Destroy a server: what goes to it is dropped from then on',
+        params: schemas.nameParams,
+        response: { 200: schemas.changeOnly, ...schemas.problems },
+      },
+    },
+    async (request) => {
+      const { name } = request.params;
+      const { changed, applied } = await makeChange(context, request, ({ revisions }) => [
+        {
+          ...{ kind: 'destroy-server', name },
+          ...revisionOf(requirementOf(request, revisions.servers.get(name))),
+        },
+      ]);
+      return { changed, applied };
+    },
+  );
+}
+
+/** What else is wrong with a server that has no name. */
+async function bodyErrors(
+  { controlPlane }: ApiContext,
+  body: object,
+): Promise<readonly { path: string; message: string }[]> {
+  const { templates } = await controlPlane.snapshot();
+  const judged = judgeServer('x', body, new Set(templates.map(({ name }) => name)));
+  return 'problems' in judged ? judged.problems : [];
+}
+
+function changedView(
+  reply: Reply,
+  { snapshot, applied }: AppliedChange,
+  name: string,
+): ServerView & { readonly applied: AppliedChange['applied'] } {
+  const view = serverView(snapshot, requireServer(snapshot, name));
+  setTag(reply, view.revision);
+  return { ...view, applied };
+}
+
+function templateRoutes(app: Api, context: ApiContext): void {
+  app.get(
+    '/servers/:name/templates',
+    {
+      config: { access: 'view' },
+      schema: {
+        tags,
+        summary: 'The templates of a server',
+        params: schemas.nameParams,
+        response: { 200: Type.Object({ templates: schemas.names }), ...schemas.problems },
+      },
+    },
+    async (request) => {
+      const snapshot = await context.controlPlane.snapshot();
+      return { templates: [...requireServer(snapshot, request.params.name).templates] };
+    },
+  );
+
+  app.put(
+    '/servers/:name/templates',
+    {
+      schema: {
+        tags,
+        summary: 'Give a server exactly these templates',
+        description: 'If-Match: only if the server has this revision.',
+        params: schemas.nameParams,
+        body: Type.Object({ templates: schemas.names }, { additionalProperties: false }),
+        response: { 200: schemas.changedNames, ...schemas.problems },
+      },
+    },
+    async (request, reply) => {
+      const { name } = request.params;
+      const { templates } = request.body;
+      const { snapshot, applied } = await makeChange(
+        context,
+        request,
+        (before) => {
+          requireRevision(before, name, requirementOf(request, before.revisions.servers.get(name)));
+          const had = before.servers.find((each) => each.name === name)?.templates ?? [];
+          const leaving = had.filter((each) => !templates.includes(each));
+          return assignments(
+            { kind: 'assign', servers: [name], templates },
+            { kind: 'unassign', servers: [name], templates: leaving },
+          );
+        },
+        locateNames({ template: { names: templates, path: 'templates' } }),
+      );
+      const view = serverView(snapshot, requireServer(snapshot, name));
+      setTag(reply, view.revision);
+      return { templates: view.templates, applied };
+    },
+  );
+}
+
+/** Assigning knows no revisions. @throws StoreError */
+function requireRevision(
+  { revisions }: Snapshot,
+  name: string,
+  { ifRevision }: { ifRevision?: string },
+): void {
+  const revision = revisions.servers.get(name);
+  if (ifRevision === undefined || ifRevision === revision) return;
+  throw new StoreError([
+    {
+      ...{ kind: 'precondition-failed', what: 'server', name },
+      ...(revision !== undefined && { revision }),
+    },
+  ]);
+}

@@ -1,0 +1,375 @@
+/**
+ * What the API speaks of templates, servers, users and changes: one source of types, of validation and of OpenAPI.
+ *
+ * A `component` gets a name in the OpenAPI document, and is referred to from there. Those that end in `View` are answers.
+ * Bodies of templates, rules and servers are documented here and judged by src/policy (see `validation.ts`).
+ */
+import { Type } from 'typebox';
+import type { Static, TSchema, TUnsafe } from 'typebox';
+import { roles } from '../../policy/users.ts';
+import { problemKinds } from './http-problem.ts';
+
+/** What is answered may be what the program holds, which nobody changes. */
+type Frozen<T> = T extends readonly (infer U)[]
+  ? readonly Frozen<U>[]
+  : T extends object
+    ? { readonly [K in keyof T]: Frozen<T[K]> }
+    : T;
+
+const named = new Map<string, TSchema>();
+
+/** Every named schema. */
+export const components: ReadonlyMap<string, TSchema> = named;
+
+/** Gives a schema its name in the OpenAPI document. */
+export function component<T extends TSchema>(name: string, schema: T): TUnsafe<Frozen<Static<T>>> {
+  named.set(name, schema);
+  return Type.Unsafe<Frozen<Static<T>>>({ $ref: `${name}#` });
+}
+
+export const nameSchema = Type.String({
+  title: 'a name',
+  minLength: 1,
+  maxLength: 63,
+  examples: ['web'],
+});
+
+const revision = Type.String({
+  description: 'Changes with what it says, as its ETag does. Ignored in a request.',
+});
+const at = Type.String({ description: 'ISO 8601.', examples: ['2030-01-31T12:00:00.000Z'] });
+const hits = Type.Optional(
+  Type.Integer({
+    description: 'Flows opened so far; absent when no firewall runs. Ignored in a request.',
+  }),
+);
+
+const port = Type.Union([Type.Integer({ minimum: 1, maximum: 65_535 }), Type.String()], {
+  description: 'A port, or a range as text: "8000-8100".',
+});
+const peers = Type.Array(Type.String(), {
+  description: 'Addresses, blocks, ranges or `any`; absent: any.',
+  examples: [['10.0.0.0/8', '198.51.100.10-198.51.100.20']],
+});
+
+const ruleProperties = {
+  protocol: Type.Enum(['all', 'icmp', 'tcp', 'udp']),
+  ports: Type.Optional(
+    Type.Array(port, { description: 'Only with tcp and udp; absent: all of them.' }),
+  ),
+  sources: Type.Optional(peers),
+  destinations: Type.Optional(peers),
+  comment: Type.Optional(Type.String()),
+  hits,
+};
+
+export const rule = component(
+  'Rule',
+  Type.Object(ruleProperties, {
+    description: 'Allows. An inbound rule has sources, an outbound one destinations.',
+  }),
+);
+
+export const ruleBody = Type.Object(ruleProperties, { additionalProperties: false });
+
+const templateProperties = {
+  description: Type.Optional(Type.String()),
+  inbound: Type.Optional(Type.Array(ruleBody)),
+  outbound: Type.Optional(Type.Array(ruleBody)),
+};
+
+export const templateBody = Type.Object({ name: Type.Optional(nameSchema), ...templateProperties });
+
+/** Loosely checked: see `checkedBy`. */
+export const anyObject = Type.Object({}, { title: 'a mapping' });
+
+export const newTemplateBody = Type.Object(
+  {
+    name: nameSchema,
+    ...templateProperties,
+    preset: Type.Optional(Type.String({ description: 'Begin with a pre-defined rule set.' })),
+    clone: Type.Optional(Type.String({ description: 'Begin with a copy of this template.' })),
+    assignTo: Type.Optional(
+      Type.Array(Type.String(), { description: 'Servers that get it at once.' }),
+    ),
+  },
+  { description: 'A template; or `preset` or `clone` instead of description and rules.' },
+);
+
+export const changeMark = component(
+  'LastChange',
+  Type.Object({ at, actor: Type.String(), via: Type.String(), action: Type.String() }),
+);
+
+export const applied = component(
+  'Applied',
+  Type.Object(
+    {
+      applied: Type.Boolean({ description: 'Packets are judged by it already.' }),
+      epoch: Type.Integer({ description: 'The policy in force.' }),
+      pending: Type.Optional(Type.String({ description: 'Why it is not applied (yet).' })),
+    },
+    { description: 'Whether the data plane has taken the change before the answer.' },
+  ),
+);
+
+const templateView = {
+  name: nameSchema,
+  description: Type.Optional(Type.String()),
+  inbound: Type.Array(rule),
+  outbound: Type.Array(rule),
+  revision,
+  servers: Type.Array(Type.String(), { description: 'Servers that have it.' }),
+  changed: Type.Optional(changeMark),
+};
+
+export const template = component('Template', Type.Object(templateView));
+export const changedTemplate = component(
+  'ChangedTemplate',
+  Type.Object({ ...templateView, applied }),
+);
+
+export const templateList = component(
+  'TemplateList',
+  Type.Object({
+    templates: Type.Array(
+      Type.Object({
+        name: nameSchema,
+        description: Type.Optional(Type.String()),
+        ruleCount: Type.Integer(),
+        servers: Type.Array(Type.String()),
+        revision,
+        hits,
+        changed: Type.Optional(changeMark),
+      }),
+    ),
+  }),
+);
+
+const serverProperties = {
+  addresses: Type.Array(Type.String(), { minItems: 1, examples: [['10.0.0.2']] }),
+  templates: Type.Optional(
+    Type.Array(Type.String(), { description: 'None: everything is dropped.' }),
+  ),
+  region: Type.Optional(Type.String()),
+  labels: Type.Optional(Type.Record(Type.String(), Type.String())),
+};
+
+export const serverBody = Type.Object({ name: Type.Optional(nameSchema), ...serverProperties });
+export const newServerBody = Type.Object({ name: nameSchema, ...serverProperties });
+
+const serverView = {
+  name: nameSchema,
+  addresses: Type.Array(Type.String()),
+  templates: Type.Array(Type.String()),
+  region: Type.Optional(Type.String()),
+  labels: Type.Optional(Type.Record(Type.String(), Type.String())),
+  revision,
+};
+
+export const server = component('Server', Type.Object(serverView));
+export const changedServer = component('ChangedServer', Type.Object({ ...serverView, applied }));
+export const serverList = component('ServerList', Type.Object({ servers: Type.Array(server) }));
+
+const effectiveRule = component(
+  'EffectiveRule',
+  Type.Object({
+    template: nameSchema,
+    index: Type.Integer({ description: 'From 0, in the template.' }),
+    ...ruleProperties,
+  }),
+);
+
+export const effectiveRules = component(
+  'EffectiveRules',
+  Type.Object(
+    { inbound: Type.Array(effectiveRule), outbound: Type.Array(effectiveRule) },
+    { description: 'The union of the rules of all templates.' },
+  ),
+);
+
+export const names = Type.Array(Type.String({ title: 'a name' }), { title: 'a list of names' });
+
+export const changedNames = component(
+  'Assigned',
+  Type.Object({
+    servers: Type.Optional(names),
+    templates: Type.Optional(names),
+    applied,
+  }),
+);
+
+export const changeOnly = component(
+  'Change',
+  Type.Object({
+    changed: Type.Array(
+      Type.Object({
+        kind: Type.String(),
+        name: Type.String(),
+        before: Type.Optional(Type.String({ description: 'Revision; absent: it is new.' })),
+        after: Type.Optional(Type.String({ description: 'Revision; absent: it is gone.' })),
+      }),
+    ),
+    applied,
+  }),
+);
+
+export const review = component(
+  'Review',
+  Type.Object({
+    changed: Type.Array(
+      Type.Object({
+        kind: Type.String(),
+        name: Type.String(),
+        before: Type.Optional(Type.String()),
+        after: Type.Optional(Type.String()),
+      }),
+    ),
+    diff: Type.String({ description: 'Of the files, unified.' }),
+    servers: Type.Array(Type.String(), { description: 'Whose rules would change.' }),
+    flowsCut: Type.Optional(
+      Type.Integer({
+        description: 'Live flows that the new rules forbid; absent when no firewall runs.',
+      }),
+    ),
+  }),
+);
+
+export const version = component(
+  'Version',
+  Type.Object({
+    version: Type.Integer({ description: 'From 1.' }),
+    at,
+    actor: Type.String(),
+    via: Type.String(),
+    action: Type.Enum(['create', 'edit', 'clone', 'rename', 'restore', 'destroy']),
+    sha256: Type.Optional(Type.String({ description: 'Of the text; absent: destroyed.' })),
+    from: Type.Optional(Type.String()),
+    to: Type.Optional(Type.String()),
+  }),
+);
+
+export const versionList = component(
+  'VersionList',
+  Type.Object({ versions: Type.Array(version, { description: 'Newest first.' }) }),
+);
+
+export const preset = component(
+  'Preset',
+  Type.Object({
+    name: nameSchema,
+    title: Type.String(),
+    category: Type.String(),
+    description: Type.String(),
+    inbound: Type.Array(rule),
+    outbound: Type.Array(rule),
+  }),
+);
+export const presetList = component('PresetList', Type.Object({ presets: Type.Array(preset) }));
+
+export const roleSchema = Type.Enum([...roles]);
+
+export const user = component(
+  'User',
+  Type.Object({
+    name: nameSchema,
+    role: roleSchema,
+    hasPassword: Type.Boolean(),
+    tokens: Type.Array(Type.Object({ name: Type.String(), created: Type.Optional(at) })),
+    revision,
+  }),
+);
+export const userList = component(
+  'UserList',
+  Type.Object({
+    users: Type.Array(user),
+    problems: Type.Array(Type.String(), { description: 'Why nobody can log in, if so.' }),
+  }),
+);
+export const newToken = component(
+  'NewToken',
+  Type.Object({ name: Type.String(), token: Type.String({ description: 'Shown once.' }) }),
+);
+
+export const session = component(
+  'Session',
+  Type.Object({
+    name: Type.String(),
+    role: roleSchema,
+    via: Type.String({ description: 'session, token, socket or cli' }),
+    may: Type.Object({
+      view: Type.Boolean({ description: 'See templates, servers, flows, drops.' }),
+      change: Type.Boolean({ description: 'Everything.' }),
+    }),
+    expires: Type.Optional(Type.String({ description: 'When the session ends at the latest.' })),
+  }),
+);
+
+export const auditPage = component(
+  'AuditPage',
+  Type.Object({
+    records: Type.Array(
+      Type.Object({
+        id: Type.String(),
+        at,
+        actor: Type.Object({
+          name: Type.String(),
+          via: Type.String(),
+          address: Type.Optional(Type.String()),
+          token: Type.Optional(Type.String()),
+        }),
+        action: Type.String(),
+        result: Type.String(),
+        target: Type.Optional(Type.Array(Type.String())),
+        changed: Type.Optional(
+          Type.Array(
+            Type.Object({
+              kind: Type.String(),
+              name: Type.String(),
+              before: Type.Optional(Type.String()),
+              after: Type.Optional(Type.String()),
+            }),
+          ),
+        ),
+        summary: Type.Optional(Type.String()),
+      }),
+      { description: 'Newest first.' },
+    ),
+    next: Type.Optional(Type.String({ description: 'There is more: `before` of the next page.' })),
+  }),
+);
+
+export const problem = component(
+  'Problem',
+  Type.Object(
+    {
+      type: Type.Enum(Object.keys(problemKinds).map((kind) => `urn:tunwall:problem:${kind}`)),
+      title: Type.String(),
+      status: Type.Integer(),
+      detail: Type.String(),
+      errors: Type.Optional(
+        Type.Array(
+          Type.Object({
+            path: Type.String({ examples: ['inbound[2].ports[0]'] }),
+            message: Type.String(),
+            file: Type.Optional(Type.String()),
+            line: Type.Optional(Type.Integer()),
+            column: Type.Optional(Type.Integer()),
+          }),
+          { description: 'All that is wrong.' },
+        ),
+      ),
+      servers: Type.Optional(names),
+      revision: Type.Optional(Type.String()),
+    },
+    { description: 'RFC 9457' },
+  ),
+);
+
+/** Every answer that is none of the good ones. */
+export const problems = { '4xx': problem, '5xx': problem };
+
+/** The reader has it already (If-None-Match). */
+export const notModified = { 304: Type.Null({ description: 'Not modified.' }) };
+
+export const nameParams = Type.Object({ name: Type.String() });

@@ -1,0 +1,234 @@
+/**
+ * The Prometheus metrics, read from the packet threads' shared counters when they are asked for.
+ *
+ * Label sets are closed and all present from the start, so that a rate over a drop reason works before its first drop.
+ */
+import { Counter as PromCounter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
+import {
+  Counter,
+  directionNames,
+  evictionNames,
+  protocolNames,
+  verdictNames,
+} from '../../dataplane/engine/counters.ts';
+import { flowStateNames, flowStateProtocols } from '../../dataplane/flow/flow-record.ts';
+import { DropReason, dropReasonNames } from '../../dataplane/wire/drop-reason.ts';
+import { formatProtocol } from '../../dataplane/wire/format.ts';
+
+/** What the metrics are read from. */
+export interface MetricsSource {
+  /** Sum over the packet threads of counter `index` (engine/counters.ts). */
+  counter(index: number): number;
+  /** Packets judged, by queue of the device. */
+  packetsByQueue(): readonly number[];
+  flowsInState(state: number): number;
+  flowCount(): number;
+  readonly flowCapacity: number;
+  /** Part of their length that timeouts last which pressure shortens. */
+  flowTimeoutFactor(): number;
+  fragmentDatagrams(): number;
+  fragmentBytes(): number;
+  readonly fragmentBytesLimit: number;
+  /** Flow records that the policy in force has not visited yet. */
+  sweepRemaining(): number;
+  policyEpoch(): number;
+  policyRules(): number;
+  policyServers(): number;
+  policyTemplates(): number;
+  reloads(): number;
+  reloadFailures(): number;
+  /** Packets that the kernel dropped because the TUN's ring was full; undefined when it cannot be read. */
+  tunTxDropped(): number | undefined;
+}
+
+type Collect<T extends string> = (
+  add: (labels: Partial<Record<T, string>>, value: number) => void,
+) => void;
+
+export function createMetrics(source: MetricsSource): Registry {
+  const registry = new Registry();
+  // Its default is a timer every 10 ms, which wakes the control plane up a hundred times a second.
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 200 });
+
+  function counter<T extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly T[],
+    collect: Collect<T>,
+  ): void {
+    const metric: PromCounter<T> = new PromCounter({
+      name,
+      help,
+      labelNames: [...labelNames],
+      registers: [registry],
+      collect() {
+        metric.reset();
+        collect((labels, value) => metric.inc(labels as Record<T, string>, value));
+      },
+    });
+  }
+
+  function gauge<T extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly T[],
+    collect: Collect<T>,
+  ): void {
+    const metric: Gauge<T> = new Gauge({
+      name,
+      help,
+      labelNames: [...labelNames],
+      registers: [registry],
+      collect() {
+        metric.reset();
+        collect((labels, value) => metric.set(labels as Record<T, string>, value));
+      },
+    });
+  }
+
+  const trafficLabels = ['direction', 'protocol', 'verdict'] as const;
+  const collectTraffic =
+    (base: number): Collect<(typeof trafficLabels)[number]> =>
+    (add) => {
+      directionNames.forEach((direction, d) => {
+        protocolNames.forEach((protocol, p) => {
+          verdictNames.forEach((verdict, v) => {
+            const value = source.counter(base + ((d << 3) | (p << 1) | v));
+            add({ direction, protocol, verdict }, value);
+          });
+        });
+      });
+    };
+  counter(
+    'tunwall_packets_total',
+    'Packets judged.',
+    trafficLabels,
+    collectTraffic(Counter.packets),
+  );
+  counter(
+    'tunwall_bytes_total',
+    'Bytes judged, from the IPv4 header on.',
+    trafficLabels,
+    collectTraffic(Counter.bytes),
+  );
+  counter(
+    'tunwall_queue_packets_total',
+    'Packets judged, by the queue of the device on which they came.',
+    ['queue'],
+    (add) => {
+      source.packetsByQueue().forEach((packets, queue) => add({ queue: String(queue) }, packets));
+    },
+  );
+  counter('tunwall_drops_total', 'Packets dropped, by reason.', ['reason'], (add) => {
+    dropReasonNames.forEach((reason, code) => {
+      const value =
+        reason === 'write-failed'
+          ? source.counter(Counter.writeFailures)
+          : source.counter(Counter.drops + code);
+      if (code !== 0) add({ reason }, value);
+    });
+  });
+  counter(
+    'tunwall_flow_evictions_total',
+    'Flows given up because the table or a share of it was full, by class.',
+    ['class'],
+    (add) => {
+      evictionNames.forEach((name, index) =>
+        add({ class: name }, source.counter(Counter.evictions + index)),
+      );
+    },
+  );
+  counter(
+    'tunwall_flow_refusals_total',
+    'New flows that were refused because the table or the share of their server was full, by reason.',
+    ['reason'],
+    (add) => {
+      for (const code of [DropReason.tableFull, DropReason.serverShare]) {
+        add({ reason: dropReasonNames[code]! }, source.counter(Counter.drops + code));
+      }
+    },
+  );
+  counter('tunwall_flows_opened_total', 'Flows opened.', [], (add) => {
+    add({}, source.counter(Counter.flowsOpened));
+  });
+  counter('tunwall_flows_cut_total', 'Flows ended by a policy change.', [], (add) => {
+    add({}, source.counter(Counter.flowsCut));
+  });
+  counter(
+    'tunwall_tun_tx_dropped_total',
+    'Packets that the kernel dropped because the ring of the TUN device was full.',
+    [],
+    (add) => {
+      const dropped = source.tunTxDropped();
+      if (dropped !== undefined) add({}, dropped);
+    },
+  );
+  counter(
+    'tunwall_tun_gso_refused_total',
+    'Super-packets that the kernel refused to take.',
+    [],
+    (add) => add({}, source.counter(Counter.gsoRefused)),
+  );
+
+  gauge('tunwall_flows', 'Flows in the table.', ['protocol', 'state'], (add) => {
+    flowStateNames.forEach((state, code) => {
+      if (code === 0) return;
+      add(
+        { protocol: formatProtocol(flowStateProtocols[code]!), state },
+        source.flowsInState(code),
+      );
+    });
+  });
+  gauge('tunwall_flow_capacity', 'Flows that the table can hold.', [], (add) =>
+    add({}, source.flowCapacity),
+  );
+  gauge('tunwall_flow_occupancy_ratio', 'Part of the flow table in use, 0 to 1.', [], (add) =>
+    add({}, source.flowCount() / source.flowCapacity),
+  );
+  gauge(
+    'tunwall_flow_timeout_factor',
+    'Part of their configured length that timeouts last of flows that are no conversations: below 1 under pressure.',
+    [],
+    (add) => add({}, source.flowTimeoutFactor()),
+  );
+  gauge(
+    'tunwall_fragment_datagrams',
+    'Datagrams that wait for the rest of their fragments.',
+    [],
+    (add) => add({}, source.fragmentDatagrams()),
+  );
+  gauge('tunwall_fragment_bytes', 'Memory that fragments take while they wait.', [], (add) =>
+    add({}, source.fragmentBytes()),
+  );
+  gauge('tunwall_fragment_bytes_limit', 'Memory that fragments may take.', [], (add) =>
+    add({}, source.fragmentBytesLimit),
+  );
+  gauge(
+    'tunwall_policy_sweep_remaining',
+    'Flow records that the policy in force has not visited yet.',
+    [],
+    (add) => add({}, source.sweepRemaining()),
+  );
+  gauge('tunwall_policy_epoch', 'Epoch of the policy in force.', [], (add) =>
+    add({}, source.policyEpoch()),
+  );
+  gauge('tunwall_policy_rules', 'Rules of all templates.', [], (add) =>
+    add({}, source.policyRules()),
+  );
+  gauge('tunwall_policy_servers', 'Protected servers.', [], (add) =>
+    add({}, source.policyServers()),
+  );
+  gauge('tunwall_policy_templates', 'Firewall templates.', [], (add) =>
+    add({}, source.policyTemplates()),
+  );
+  counter('tunwall_policy_reloads_total', 'Policy changes applied since the start.', [], (add) =>
+    add({}, source.reloads()),
+  );
+  counter(
+    'tunwall_policy_reload_failures_total',
+    'Changes of the configuration that were refused because of errors in it.',
+    [],
+    (add) => add({}, source.reloadFailures()),
+  );
+  return registry;
+}

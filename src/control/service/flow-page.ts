@@ -1,0 +1,219 @@
+/**
+ * A page of the flow table: the flows that match a query, the largest or oldest first, and where the next page begins.
+ *
+ * The table lives while it is listed. A page is what its walk has met; the next one goes on behind the last flow shown, by
+ * what that one had when it was shown. A flow that grows meanwhile may have got ahead of it and be on neither page; by age
+ * nothing moves.
+ */
+import type { Flow, FlowPage, FlowQuery } from '../api/context.ts';
+import {
+  Cold,
+  Hot,
+  StateBits,
+  coldWords,
+  flowBytes,
+  flowPackets,
+  flowStateNames,
+  hotWords,
+} from '../../dataplane/flow/flow-record.ts';
+import type { FlowIndex } from '../../dataplane/flow/flow-record.ts';
+import { requestTypeOf } from '../../dataplane/flow/icmp-query.ts';
+import { originalSlot, replySlot } from '../../dataplane/flow/server-totals.ts';
+import { formatAddress, formatProtocol } from '../../dataplane/wire/format.ts';
+import { Protocol } from '../../dataplane/wire/headers.ts';
+import { flowTag } from '../../dataplane/worker/flow-inspector.ts';
+import type { FlowCopy, FlowInspector } from '../../dataplane/worker/flow-inspector.ts';
+
+/** Of a server slot: its name. */
+export type SlotName = (slot: number) => string | undefined;
+
+const idPattern = /^([1-9]\d{0,7})-([0-9a-f]{1,8})$/;
+
+/** @returns the record and the tag of FlowInspector.kill; undefined if it is no id */
+export function parseFlowId(id: string): { flow: FlowIndex; tag: number } | undefined {
+  const match = idPattern.exec(id);
+  if (match === null) return undefined;
+  return { flow: Number(match[1]) as FlowIndex, tag: Number.parseInt(match[2]!, 16) };
+}
+
+function createdOf({ cold, coldRecord }: FlowCopy): number {
+  return cold[coldRecord + Cold.created]!;
+}
+
+export function describeFlow(copy: FlowCopy, flows: FlowInspector, serverName: SlotName): Flow {
+  const { hot, record, cold, coldRecord } = copy;
+  const state = hot[record + Hot.state]! & StateBits.stateMask;
+  const kind = hot[record + Hot.kind]!;
+  const protocol = kind & 0xff;
+  const ports = hot[record + Hot.ports]!;
+  const servers = cold[coldRecord + Cold.servers]!;
+  const sourceServer = serverName(originalSlot(servers));
+  const destinationServer = serverName(replySlot(servers));
+  const seconds = (ms: number): number => Math.floor(ms / 1000);
+  return {
+    id: `${copy.flow}-${flowTag(hot, record, createdOf(copy)).toString(16)}`,
+    protocol: formatProtocol(protocol) as Flow['protocol'],
+    state: flowStateNames[state]!,
+    source: formatAddress(hot[record + Hot.originalAddr]!),
+    destination: formatAddress(hot[record + Hot.replyAddr]!),
+    ...(protocol === Protocol.icmp
+      ? { icmpType: requestTypeOf(kind), icmpId: ports >>> 16 }
+      : { sourcePort: ports >>> 16, destinationPort: ports & 0xffff }),
+    ...(sourceServer !== undefined && { sourceServer }),
+    ...(destinationServer !== undefined && { destinationServer }),
+    original: {
+      packets: flowPackets(cold, coldRecord, 0),
+      bytes: flowBytes(cold, coldRecord, 0),
+    },
+    reply: { packets: flowPackets(cold, coldRecord, 1), bytes: flowBytes(cold, coldRecord, 1) },
+    ageSeconds: seconds(flows.ageMs(copy)),
+    idleSeconds: seconds(flows.idleMs(copy)),
+    expiresSeconds: seconds(Math.max(0, flows.remainingMs(copy))),
+    epoch: hot[record + Hot.epoch]!,
+  };
+}
+
+/** Whether a flow matches; decided by numbers, so that a walk over all flows makes no text. */
+type Matcher = (copy: FlowCopy) => boolean;
+
+/** @param serverSlot 0 if there is no such server; @param address as an integer */
+function matcherOf(query: FlowQuery, serverSlot: number, address: number | undefined): Matcher {
+  const { server, port, protocol, state } = query;
+  const protocolNumber = protocol === undefined ? undefined : Protocol[protocol];
+  const states = flowStateNames.map((name) => state === undefined || name === state);
+  return ({ hot, record, cold, coldRecord }) => {
+    const code = hot[record + Hot.state]! & StateBits.stateMask;
+    if (!states[code]!) return false;
+    const itsProtocol = hot[record + Hot.kind]! & 0xff;
+    if (protocolNumber !== undefined && itsProtocol !== protocolNumber) return false;
+    if (
+      address !== undefined &&
+      hot[record + Hot.originalAddr] !== address &&
+      hot[record + Hot.replyAddr] !== address
+    ) {
+      return false;
+    }
+    const ports = hot[record + Hot.ports]!;
+    if (port !== undefined) {
+      if (itsProtocol === Protocol.icmp) return false;
+      if (ports >>> 16 !== port && (ports & 0xffff) !== port) return false;
+    }
+    if (server === undefined) return true;
+    const servers = cold[coldRecord + Cold.servers]!;
+    return (
+      serverSlot !== 0 &&
+      (replySlot(servers) === serverSlot || originalSlot(servers) === serverSlot)
+    );
+  };
+}
+
+/** What flows are sorted by, largest first; of flows that are as large the record's number decides, lowest first. */
+interface Order {
+  key(copy: FlowCopy): number;
+  /** A key as a cursor keeps it, and back. */
+  toCursor(key: number): number;
+  fromCursor(value: number): number;
+}
+
+function orderOf(sort: FlowQuery['sort'], flows: FlowInspector): Order {
+  if (sort === 'age') {
+    // Ages change between two pages, the time of opening does not.
+    const { nowMs } = flows;
+    const turn = (value: number): number => (nowMs - value) | 0;
+    return { key: (copy) => turn(createdOf(copy)), toCursor: turn, fromCursor: turn };
+  }
+  const count = sort === 'bytes' ? flowBytes : flowPackets;
+  const same = (value: number): number => value;
+  return {
+    key: ({ cold, coldRecord }) => count(cold, coldRecord, 0) + count(cold, coldRecord, 1),
+    toCursor: same,
+    fromCursor: same,
+  };
+}
+
+/** A flow that may be on the page, with copies of its records. */
+interface Candidate extends FlowCopy {
+  readonly key: number;
+}
+
+function compare(a: { key: number; flow: number }, b: { key: number; flow: number }): number {
+  return b.key - a.key || a.flow - b.flow;
+}
+
+/** The first `limit` of all that were offered. */
+class Candidates {
+  readonly #limit: number;
+  #kept: Candidate[] = [];
+  /** The last one that would still be on the page. */
+  #worst: Candidate | undefined;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  offer(key: number, { hot, record, cold, coldRecord, flow }: FlowCopy): void {
+    if (this.#worst !== undefined && compare({ key, flow }, this.#worst) > 0) return;
+    this.#kept.push({
+      key,
+      flow,
+      hot: hot.slice(record, record + hotWords),
+      cold: cold.slice(coldRecord, coldRecord + coldWords),
+      record: 0,
+      coldRecord: 0,
+    });
+    if (this.#kept.length >= 2 * this.#limit) this.#prune();
+  }
+
+  sorted(): readonly Candidate[] {
+    this.#prune();
+    return this.#kept;
+  }
+
+  #prune(): void {
+    this.#kept.sort(compare);
+    this.#kept.length = Math.min(this.#kept.length, this.#limit);
+    if (this.#kept.length === this.#limit) this.#worst = this.#kept.at(-1);
+  }
+}
+
+const cursorPattern = /^(-?\d{1,16})\.(\d{1,8})$/;
+
+/** @param after a cursor of an earlier page; what is none begins at the start */
+function readCursor(after: string | undefined): { value: number; flow: number } | undefined {
+  const match = cursorPattern.exec(after ?? '');
+  return match === null ? undefined : { value: Number(match[1]), flow: Number(match[2]) };
+}
+
+/** @param serverSlot of `query.server`; 0 if there is none @param address of `query.address` */
+export async function flowPage(
+  flows: FlowInspector,
+  query: FlowQuery,
+  serverSlot: number,
+  address: number | undefined,
+  serverName: SlotName,
+): Promise<FlowPage> {
+  const matches = matcherOf(query, serverSlot, address);
+  const order = orderOf(query.sort, flows);
+  const cursor = readCursor(query.after);
+  const behind =
+    cursor === undefined ? undefined : { key: order.fromCursor(cursor.value), flow: cursor.flow };
+  const candidates = new Candidates(query.limit);
+  let total = 0;
+  let rest = 0;
+  await flows.walk((copy) => {
+    if (!matches(copy)) return;
+    total++;
+    const key = order.key(copy);
+    if (behind !== undefined && compare({ key, flow: copy.flow }, behind) <= 0) return;
+    rest++;
+    candidates.offer(key, copy);
+  });
+  const page = candidates.sorted();
+  const last = page.at(-1);
+  return {
+    flows: page.map((copy) => describeFlow(copy, flows, serverName)),
+    total,
+    ...(rest > page.length &&
+      last !== undefined && { next: `${order.toCursor(last.key)}.${last.flow}` }),
+  };
+}

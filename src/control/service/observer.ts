@@ -1,0 +1,178 @@
+/**
+ * The live side of the data plane, as the API sees it: flows, hits of rules, totals, drops, captures.
+ *
+ * Everything is read from memory that the packet threads share, or taken from rings that they fill; they wait for nobody
+ * (worker/flow-inspector.ts says how a look into the flow table goes). The service tells of every policy that comes into
+ * force, and hands drop records over when it takes them.
+ */
+import type { Readable } from 'node:stream';
+import type {
+  CaptureOptions,
+  FlowPage,
+  FlowQuery,
+  LiveVerdict,
+  Observer,
+  RuleHits,
+  ServerTotals,
+  Totals,
+  Traffic,
+} from '../api/context.ts';
+import { Counter, trafficCounterCount } from '../../dataplane/engine/counters.ts';
+import type { EngineOptions } from '../../dataplane/engine/engine.ts';
+import { policyAllows } from '../../dataplane/engine/flow-review.ts';
+import { DropHub } from './drop-hub.ts';
+import { parseAddress } from '../../policy/addresses.ts';
+import type { CompiledPolicy } from '../../policy/compile.ts';
+import type { ServerSlots } from '../../policy/server-slots.ts';
+import { Matcher } from '../../dataplane/match/matcher.ts';
+import { dropReasonNames } from '../../dataplane/wire/drop-reason.ts';
+import { wallClockOf } from '../../dataplane/worker/clock.ts';
+import type { DataPlane } from '../../dataplane/worker/data-plane.ts';
+import type { ServerTraffic } from '../../dataplane/worker/flow-inspector.ts';
+import { captureFile } from './capture-file.ts';
+import { describeFlow, flowPage, parseFlowId } from './flow-page.ts';
+import { liveVerdict } from './live-verdict.ts';
+import { RuleHitLedger } from './rule-hits.ts';
+
+/** What of the data plane is looked at. */
+type Observed = Pick<
+  DataPlane,
+  'flows' | 'capture' | 'counter' | 'ruleHits' | 'policyInForce' | 'flowCount'
+>;
+
+export interface LiveObserverOptions {
+  readonly dataPlane: Observed;
+  readonly device: string;
+  readonly engine: EngineOptions;
+  readonly flowCapacity: number;
+  readonly slots: ServerSlots;
+  /** The policy in force at the start. */
+  readonly policy: CompiledPolicy;
+}
+
+export class LiveObserver implements Observer {
+  readonly #options: LiveObserverOptions;
+  readonly #hits: RuleHitLedger;
+  readonly #serverName = (slot: number): string | undefined => this.#options.slots.nameOf(slot);
+  readonly drops: DropHub = new DropHub({ wallClockOf, serverName: this.#serverName });
+
+  constructor(options: LiveObserverOptions) {
+    this.#options = options;
+    this.#hits = new RuleHitLedger(options.policy, options.dataPlane.ruleHits);
+  }
+
+  /** A policy has come into force in every packet thread. */
+  onPolicy(policy: CompiledPolicy): void {
+    this.#hits.onPolicy(policy, this.#options.dataPlane.ruleHits);
+  }
+
+  async flows(query: FlowQuery): Promise<FlowPage> {
+    const { dataPlane, slots } = this.#options;
+    const slot = query.server === undefined ? 0 : slots.slotOf(query.server);
+    const address = query.address === undefined ? undefined : addressOf(query.address);
+    return flowPage(dataPlane.flows, query, slot, address, this.#serverName);
+  }
+
+  killFlow(id: string): Promise<boolean> {
+    const named = parseFlowId(id);
+    const killed = named !== undefined && this.#options.dataPlane.flows.kill(named.flow, named.tag);
+    return Promise.resolve(killed);
+  }
+
+  async countCut(policyWords: Int32Array): Promise<number> {
+    const policy = new Matcher(policyWords);
+    let cut = 0;
+    await this.#options.dataPlane.flows.walk(({ hot, record }) => {
+      if (!policyAllows(policy, hot, record)) cut++;
+    });
+    return cut;
+  }
+
+  ruleHits(): RuleHits {
+    return this.#hits;
+  }
+
+  totals(): Totals {
+    const { dataPlane, flowCapacity } = this.#options;
+    const drops = dropReasonNames.map((reason, code): [string, number] => [
+      reason,
+      dataPlane.counter(reason === 'write-failed' ? Counter.writeFailures : Counter.drops + code),
+    ]);
+    return {
+      passed: this.#traffic(1),
+      dropped: this.#traffic(0),
+      // The first one is no drop.
+      drops: Object.fromEntries(drops.slice(1)),
+      flows: {
+        count: dataPlane.flowCount,
+        capacity: flowCapacity,
+        opened: dataPlane.counter(Counter.flowsOpened),
+        cut: dataPlane.counter(Counter.flowsCut),
+      },
+    };
+  }
+
+  async serverTotals(): Promise<ReadonlyMap<string, ServerTotals>> {
+    const { dataPlane, slots } = this.#options;
+    const totals = new Map<string, ServerTotals>();
+    for (const [slot, traffic] of await dataPlane.flows.serverTraffic(slots.end)) {
+      const name = slots.nameOf(slot);
+      if (name !== undefined) totals.set(name, serverTotals(traffic));
+    }
+    return totals;
+  }
+
+  capture({ verdict, server, snapLength, limit }: CaptureOptions): Readable {
+    const { dataPlane, device, slots } = this.#options;
+    const filter = {
+      passed: verdict !== 'dropped',
+      dropped: verdict !== 'passed',
+      // No packet has the slot -1: of a server that nobody knows there are none.
+      server: server === undefined ? undefined : slots.slotOf(server) || -1,
+      snapLength,
+    };
+    return captureFile(dataPlane.capture, { device, filter, limit });
+  }
+
+  explainLive(packet: Uint8Array): Promise<LiveVerdict | undefined> {
+    const { dataPlane, engine } = this.#options;
+    const found = liveVerdict(dataPlane.flows, dataPlane.policyInForce, engine, packet);
+    if (found === undefined) return Promise.resolve(undefined);
+    const { flow, reason } = found;
+    return Promise.resolve({
+      flow: describeFlow(flow, dataPlane.flows, this.#serverName),
+      verdict: reason === 'none' ? 'pass' : 'drop',
+      reason,
+    });
+  }
+
+  /** All packets of a verdict: 1 passed, 0 dropped. */
+  #traffic(verdict: number): Traffic {
+    let packets = 0;
+    let bytes = 0;
+    for (let index = verdict; index < trafficCounterCount; index += 2) {
+      packets += this.#options.dataPlane.counter(Counter.packets + index);
+      bytes += this.#options.dataPlane.counter(Counter.bytes + index);
+    }
+    return { packets, bytes };
+  }
+}
+
+/** An address that a query names; one that is none matches nothing that is in the table. */
+function addressOf(text: string): number {
+  const parsed = parseAddress(text);
+  return 'value' in parsed ? parsed.value | 0 : 0;
+}
+
+function serverTotals(traffic: ServerTraffic): ServerTotals {
+  return {
+    inbound: {
+      passed: { packets: traffic.packetsIn, bytes: traffic.bytesIn },
+      dropped: { packets: traffic.droppedPacketsIn, bytes: traffic.droppedBytesIn },
+    },
+    outbound: {
+      passed: { packets: traffic.packetsOut, bytes: traffic.bytesOut },
+      dropped: { packets: traffic.droppedPacketsOut, bytes: traffic.droppedBytesOut },
+    },
+  };
+}

@@ -1,0 +1,71 @@
+/**
+ * How many flows each rule has opened, over all policies that had it: the packet threads count by a rule's index in their
+ * policy (Matcher.hits), and what a policy has counted is carried over to the next one by what the rule says.
+ *
+ * A rule is the same if its template's name, its direction, protocol, ports and peers are; its place and its comment may
+ * change. Rules of one template that say the same are one: whichever of them a match names, all show the count.
+ */
+import type { CompiledPolicy, RulePlace } from '../../policy/compile.ts';
+import type { Rule } from '../../policy/types.ts';
+
+interface KnownIdentity {
+  readonly template: string;
+  readonly direction: string;
+  readonly identity: string;
+}
+
+/** Of rules that an edit elsewhere has left as they were: all but a few. */
+const known = new WeakMap<Rule, KnownIdentity>();
+
+function identityOf(template: string, direction: string, rule: Rule): string {
+  const last = known.get(rule);
+  if (last?.template === template && last.direction === direction) return last.identity;
+  const ports = rule.ports?.map(({ from, to }) => `${from}-${to}`).join();
+  const peers = rule.peers?.map(({ from, to }) => `${from}-${to}`).join();
+  const identity = `${template} ${direction} ${rule.protocol} ${ports ?? 'all'} ${peers ?? 'any'}`;
+  known.set(rule, { template, direction, identity });
+  return identity;
+}
+
+export class RuleHitLedger {
+  #rules: readonly RulePlace[];
+  #hits: Float64Array;
+  /** Index of every rule that says this; and what earlier policies have counted for it. */
+  #entries: Map<string, { readonly indices: number[]; readonly before: number }> = new Map();
+
+  /** @param hits what the packet threads count for the policy */
+  constructor({ rules }: CompiledPolicy, hits: Float64Array) {
+    this.#rules = rules;
+    this.#hits = hits;
+    this.#enter(new Map());
+  }
+
+  /** A policy has come into force everywhere: what was counted for the one before changes no more. */
+  onPolicy({ rules }: CompiledPolicy, hits: Float64Array): void {
+    const before = new Map([...this.#entries.keys()].map((key) => [key, this.#countOf(key)]));
+    this.#rules = rules;
+    this.#hits = hits;
+    this.#enter(before);
+  }
+
+  /** Undefined: the policy in force has no such rule. */
+  of(template: string, direction: 'inbound' | 'outbound', rule: Rule): number | undefined {
+    return this.#countOf(identityOf(template, direction, rule));
+  }
+
+  #countOf(key: string): number | undefined {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return undefined;
+    return entry.indices.reduce((sum, index) => sum + this.#hits[index]!, entry.before);
+  }
+
+  #enter(before: ReadonlyMap<string, number | undefined>): void {
+    this.#entries = new Map();
+    this.#rules.forEach(({ template, direction, rule }, index) => {
+      const key = identityOf(template, direction, rule);
+      const entry = this.#entries.get(key);
+      if (entry !== undefined) entry.indices.push(index);
+      else this.#entries.set(key, { indices: [index], before: before.get(key) ?? 0 });
+    });
+  }
+}

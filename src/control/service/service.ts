@@ -1,0 +1,443 @@
+/**
+ * `tunwall run`: the firewall as a process.
+ *
+ * Start: read the configuration, compile the policy, open the device, start the packet threads, then the watcher and the
+ * HTTP servers. Any error on the way ends the process before a packet has passed. Afterwards a change in the store, by hand
+ * or through the API, becomes a new policy or, when it is broken, a log line and a count; the running policy stays whole.
+ * All changes go through one queue. When a packet thread dies the process ends: the device without a reader drops
+ * everything, and the supervisor starts us again.
+ *
+ * Two states are held: the snapshot, which is the newest state of the store without errors and what the API shows; and the
+ * configuration in force, which follows it.
+ */
+import { readFileSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
+import type { Api } from '../api/api.ts';
+import type { ApiContext, Applied, ControlPlane, Status } from '../api/context.ts';
+import { buildApi } from '../api/server.ts';
+import { ReloadMode } from '../../dataplane/engine/engine.ts';
+import { DropLog } from '../log/drop-log.ts';
+import type { Logger } from '../log/logger.ts';
+import { createMetrics } from '../metrics/metrics.ts';
+import { compilePolicy } from '../../policy/compile.ts';
+import type { CompiledPolicy } from '../../policy/compile.ts';
+import { engineOptions } from '../../policy/engine-options.ts';
+import { formatProblem } from '../../policy/problem.ts';
+import { ServerSlots } from '../../policy/server-slots.ts';
+import type { GatewayConfig, Problem } from '../../policy/types.ts';
+import { defaultGatewayConfig } from '../../policy/validate.ts';
+import { FileStore } from '../store/files/file-store.ts';
+import type { Snapshot, Watching } from '../store/store.ts';
+import { DataPlane } from '../../dataplane/worker/data-plane.ts';
+import { listenOnSocket } from './control-socket.ts';
+import { LiveObserver } from './observer.ts';
+import { ReloadQueue } from './reload-queue.ts';
+import { SweepLog } from './sweep-log.ts';
+
+/** How often drop records are taken from the packet threads. */
+const eventPeriodMs = 200;
+
+/** A reason not to start that the user can do something about. */
+export class StartError extends Error {
+  override name = 'StartError';
+  readonly hint: string;
+
+  constructor(message: string, hint: string) {
+    super(message);
+    this.hint = hint;
+  }
+}
+
+export interface ServiceOptions {
+  readonly configDirectory: string;
+  readonly version: string;
+  readonly createLogger: (level: string) => Logger;
+  /** The firewall has stopped forwarding and cannot go on. */
+  readonly onFailure: (error: Error) => void;
+}
+
+export class Service {
+  readonly #options: ServiceOptions;
+  readonly #store: FileStore;
+  readonly #log: Logger;
+  readonly #dropLog: DropLog;
+  readonly #sweepLog: SweepLog;
+  readonly #reloadQueue: ReloadQueue<Applied>;
+  readonly #apis: Api[] = [];
+  readonly #startedMs: number = Date.now();
+  /** In force. */
+  #config: Snapshot;
+  /** The newest without errors. */
+  #snapshot: Snapshot;
+  /** Of the newest, whether it has errors or not. */
+  #problems: readonly Problem[];
+  #policy: CompiledPolicy;
+  readonly #slots: ServerSlots = new ServerSlots((slot) => this.#dataPlane?.flows.clearSlot(slot));
+  #dataPlane: DataPlane | undefined;
+  #observer: LiveObserver | undefined;
+  #watching: Watching | undefined;
+  #firstOwner: Promise<void> | undefined;
+  #eventTimer: NodeJS.Timeout | undefined;
+  #failed = false;
+  #reloads = 0;
+  #reloadFailures = 0;
+  #reloadError: string | null = null;
+
+  /** Starts the firewall. Throws a {@link StartError} or a `TunError` whose message is meant for the user. */
+  static async start(options: ServiceOptions): Promise<Service> {
+    let onWarning: (message: string) => void = () => undefined;
+    const store = await FileStore.open(options.configDirectory, {
+      onWarning: (message) => onWarning(message),
+    });
+    const snapshot = await store.read();
+    const problems = errorsOf(snapshot);
+    if (problems.length > 0) {
+      throw new StartError(
+        [`${options.configDirectory} has errors:`, ...problems.map(formatProblem)].join('\n'),
+        'mend them; tunwall check tells whether all is well',
+      );
+    }
+    const service = new Service(options, store, snapshot);
+    onWarning = (message) => service.#log.warn(message);
+    try {
+      await service.#start();
+    } catch (error) {
+      await service.stop();
+      throw error;
+    }
+    return service;
+  }
+
+  private constructor(options: ServiceOptions, store: FileStore, snapshot: Snapshot) {
+    this.#options = options;
+    this.#store = store;
+    this.#config = snapshot;
+    this.#snapshot = snapshot;
+    this.#problems = snapshot.problems;
+    this.#log = options.createLogger(snapshot.gateway.log.level);
+    this.#policy = this.#compile(snapshot, 1);
+    this.#reloadQueue = new ReloadQueue(() => this.#reload());
+    this.#sweepLog = new SweepLog((swept) => this.#log.info(swept, 'flows judged again'));
+    this.#dropLog = new DropLog({
+      linesPerSecond: snapshot.gateway.log.dropsPerSecond,
+      now: () => performance.now(),
+      onDrop: (record, repeats) =>
+        this.#log.info(repeats === 0 ? record : { ...record, repeats }, 'dropped'),
+      onSuppressed: (count) =>
+        this.#log.warn({ count }, 'more drops than are logged; see tunwall_drops_total'),
+    });
+  }
+
+  /** Reads the configuration again now, changed or not: SIGHUP. */
+  reload(): void {
+    this.#watching?.poke();
+  }
+
+  /** Stops forwarding and lets go of everything. */
+  async stop(): Promise<void> {
+    clearInterval(this.#eventTimer);
+    await this.#watching?.close();
+    await Promise.all(this.#apis.map((api) => api.close()));
+    await this.#firstOwner;
+    this.#takeEvents();
+    await this.#dataPlane?.stop();
+    this.#dropLog.flush();
+    this.#log.info('firewall has stopped');
+  }
+
+  async #start(): Promise<void> {
+    const { gateway } = this.#config;
+    for (const problem of this.#config.problems) this.#log.warn(formatProblem(problem));
+    this.#dataPlane = await DataPlane.start({
+      device: gateway.device,
+      queues: gateway.queues,
+      offload: gateway.offload,
+      ioUring: gateway.ioUring,
+      flowCapacity: gateway.flows.capacity,
+      fragmentBytes: gateway.fragments.memory,
+      engine: engineOptions(gateway),
+      policyWords: this.#policy.words,
+      onFailure: (error) => {
+        this.#failed = true;
+        this.#log.fatal({ err: error }, 'a packet thread has failed: nothing is forwarded');
+        this.#options.onFailure(error);
+      },
+      onOffloadDisabled: () =>
+        this.#log.warn('the kernel refuses super-packets: segmentation offload is off from now on'),
+    });
+    this.#observer = new LiveObserver({
+      dataPlane: this.#dataPlane,
+      device: gateway.device,
+      engine: engineOptions(gateway),
+      flowCapacity: gateway.flows.capacity,
+      slots: this.#slots,
+      policy: this.#policy,
+    });
+    this.#watching = await this.#store.watch({
+      // Not this snapshot: until its turn comes, there may be a newer one.
+      onChange: async () => {
+        await this.#reloadQueue.run();
+      },
+      onWarning: (message) => this.#log.warn(message),
+    });
+    // What has changed since the configuration was read, and before it was watched.
+    await this.#reloadQueue.run();
+    // Last: who is answered that all is well can rely on a firewall that is complete.
+    await this.#listen();
+    this.#eventTimer = setInterval(() => this.#takeEvents(), eventPeriodMs);
+    this.#log.info(
+      {
+        device: gateway.device,
+        queues: gateway.queues,
+        ioUring: this.#dataPlane.usesRing,
+        ...this.#policySummary(),
+        api: `http://${gateway.api.host}:${gateway.api.port}`,
+      },
+      'firewall is running',
+    );
+    this.#firstOwner = this.#createFirstOwner();
+  }
+
+  async #listen(): Promise<void> {
+    const { host, port, socket } = this.#config.gateway.api;
+    const context = this.#apiContext();
+    const control = await buildApi(context, { listener: 'socket' });
+    this.#apis.push(control);
+    const tcp = await buildApi(context, { listener: 'tcp' });
+    this.#apis.push(tcp);
+    try {
+      await listenOnSocket(control, socket);
+    } catch (error) {
+      const { message } = error as Error;
+      // Several firewalls on one machine, each in its namespace, or one that is tried by hand: they need no socket.
+      const asked = socket !== defaultGatewayConfig.api.socket;
+      if (asked) throw new StartError(message, 'change api.socket in gateway.yaml');
+      this.#log.warn(
+        `no control socket: ${message}; api.socket in gateway.yaml names another path`,
+      );
+    }
+    try {
+      await tcp.listen({ host, port });
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code ?? String(error);
+      const hint =
+        code === 'EADDRINUSE'
+          ? 'is another tunwall running? Change api.listen in gateway.yaml otherwise'
+          : 'change api.listen in gateway.yaml';
+      throw new StartError(`cannot listen on ${host}:${port} (${code})`, hint);
+    }
+  }
+
+  #apiContext(): ApiContext {
+    return {
+      store: this.#store,
+      controlPlane: this.#controlPlane(),
+      metrics: createMetrics(this.#metricsSource()),
+      ...(this.#observer !== undefined && { observer: this.#observer }),
+      hosts: this.#config.gateway.api.hosts,
+      onWarning: (message) => this.#log.warn(message),
+    };
+  }
+
+  #controlPlane(): ControlPlane {
+    return {
+      health: () => ({
+        healthy: !this.#failed,
+        epoch: this.#policy.epoch,
+        reloadError: this.#reloadError,
+      }),
+      status: () => Promise.resolve(this.#status()),
+      snapshot: () => Promise.resolve(this.#snapshot),
+      policy: () => {
+        const { templates, servers, gateway } = this.#config;
+        const compiled = this.#policy;
+        return Promise.resolve({ templates, servers, compiled, loose: gateway.tcp.loose });
+      },
+      apply: () => this.#reloadQueue.run(),
+    };
+  }
+
+  #status(): Status {
+    const dataPlane = this.#running();
+    const { gateway, templates, servers } = this.#config;
+    return {
+      version: this.#options.version,
+      running: true,
+      configDirectory: this.#store.directory,
+      epoch: this.#policy.epoch,
+      policy: {
+        templates: templates.length,
+        servers: servers.length,
+        rules: this.#policy.stats.rules,
+      },
+      device: gateway.device,
+      queues: gateway.queues,
+      startedAt: new Date(this.#startedMs).toISOString(),
+      uptimeSeconds: Math.floor((Date.now() - this.#startedMs) / 1000),
+      flows: { count: dataPlane.flowCount, capacity: gateway.flows.capacity },
+      reloads: this.#reloads,
+      reloadFailures: this.#reloadFailures,
+      reloadError: this.#reloadError,
+      problems: this.#problems,
+    };
+  }
+
+  /** The first start: somebody has to be able to log in. Nothing waits for it. */
+  async #createFirstOwner(): Promise<void> {
+    try {
+      const owner = await this.#store.users.createFirstOwner();
+      if (owner === undefined) return;
+      const { host, port } = this.#config.gateway.api;
+      this.#log.warn(
+        { user: owner.name, password: owner.password, url: `http://${host}:${port}/` },
+        'there were no users: log in with this password, which is told only here, and change it',
+      );
+    } catch (error) {
+      this.#log.warn(`nobody can log in yet: ${(error as Error).message}; see tunwall user`);
+    }
+  }
+
+  /** Puts in force what the store says now. Never throws. */
+  async #reload(): Promise<Applied> {
+    const snapshot = await this.#store.read();
+    this.#problems = snapshot.problems;
+    const errors = errorsOf(snapshot);
+    if (errors.length > 0) {
+      for (const { file, line, column, path, message } of errors) {
+        this.#log.error(
+          { file, line, column, field: path, problem: message },
+          'configuration refused; the running policy stays in force',
+        );
+      }
+      return this.#refused(errors.map(formatProblem).join('\n'));
+    }
+    this.#warnOfRestart(snapshot.gateway);
+    const { templates, servers } = this.#config;
+    const unchanged =
+      isDeepStrictEqual(templates, snapshot.templates) &&
+      isDeepStrictEqual(servers, snapshot.servers);
+    this.#snapshot = snapshot;
+    const config = {
+      ...snapshot,
+      gateway: { ...this.#config.gateway, reload: snapshot.gateway.reload },
+    };
+    try {
+      if (unchanged) this.#log.debug('configuration read again: the policy is unchanged');
+      else await this.#apply(config);
+    } catch (error) {
+      this.#log.error({ err: error }, 'the change could not be applied');
+      return this.#refused((error as Error).message);
+    }
+    this.#config = config;
+    this.#reloadError = null;
+    return { applied: true, epoch: this.#policy.epoch };
+  }
+
+  #refused(reason: string): Applied {
+    this.#reloadFailures++;
+    this.#reloadError = reason;
+    return { applied: false, epoch: this.#policy.epoch, pending: reason };
+  }
+
+  async #apply(config: Snapshot): Promise<void> {
+    const startedMs = performance.now();
+    const {
+      templates,
+      servers,
+      gateway: { reload },
+    } = config;
+    const next = this.#compile(config, this.#policy.epoch + 1);
+    const mode =
+      typeof reload === 'object'
+        ? ReloadMode.drain
+        : reload === 'keep'
+          ? ReloadMode.keep
+          : ReloadMode.cut;
+    const drainMs = typeof reload === 'object' ? reload.drain * 1000 : 0;
+    await this.#running().setPolicy(next.words, mode, drainMs);
+    this.#policy = next;
+    this.#observer?.onPolicy(next);
+    this.#config = config;
+    this.#reloads++;
+    const ms = Math.round(performance.now() - startedMs);
+    const { epoch, stats } = next;
+    const counts = { templates: templates.length, servers: servers.length, rules: stats.rules };
+    this.#log.info({ epoch, ...counts, ms }, 'policy changed');
+    this.#sweepLog.onPolicy(epoch);
+  }
+
+  #compile({ templates, servers }: Snapshot, epoch: number): CompiledPolicy {
+    const slots = this.#slots.assign(servers.map(({ name }) => name));
+    return compilePolicy(templates, servers, epoch, slots);
+  }
+
+  #policySummary(): Record<string, number> {
+    return {
+      epoch: this.#policy.epoch,
+      templates: this.#config.templates.length,
+      servers: this.#config.servers.length,
+      rules: this.#policy.stats.rules,
+    };
+  }
+
+  #warnOfRestart(gateway: GatewayConfig): void {
+    const running = this.#config.gateway;
+    const changed = (Object.keys(running) as (keyof GatewayConfig)[]).filter(
+      (key) => key !== 'reload' && !isDeepStrictEqual(running[key], gateway[key]),
+    );
+    if (changed.length > 0) {
+      this.#log.warn({ changed }, 'gateway.yaml has changed: this takes effect with a restart');
+    }
+  }
+
+  /** The data plane, once it was started. */
+  #running(): DataPlane {
+    if (this.#dataPlane === undefined) throw new Error('the data plane is not running');
+    return this.#dataPlane;
+  }
+
+  #takeEvents(): void {
+    if (this.#dataPlane === undefined) return;
+    const missed = this.#dataPlane.drainEvents((words) => {
+      this.#dropLog.add(words);
+      this.#observer?.drops.add(words);
+    });
+    this.#dropLog.addMissed(missed);
+    this.#dropLog.tick();
+    this.#sweepLog.look(this.#dataPlane);
+  }
+
+  #metricsSource(): Parameters<typeof createMetrics>[0] {
+    const dataPlane = this.#running();
+    const statistics = `/sys/class/net/${this.#config.gateway.device}/statistics/tx_dropped`;
+    return {
+      counter: (index) => dataPlane.counter(index),
+      packetsByQueue: () => dataPlane.packetsByQueue(),
+      flowsInState: (state) => dataPlane.flowsInState(state),
+      flowCount: () => dataPlane.flowCount,
+      flowTimeoutFactor: () => dataPlane.flowTimeoutFactor,
+      fragmentDatagrams: () => dataPlane.fragmentDatagramsHeld,
+      fragmentBytes: () => dataPlane.fragmentBytesHeld,
+      fragmentBytesLimit: dataPlane.fragmentBytesLimit,
+      sweepRemaining: () => dataPlane.sweepRemaining,
+      flowCapacity: this.#config.gateway.flows.capacity,
+      policyEpoch: () => this.#policy.epoch,
+      policyRules: () => this.#policy.stats.rules,
+      policyServers: () => this.#config.servers.length,
+      policyTemplates: () => this.#config.templates.length,
+      reloads: () => this.#reloads,
+      reloadFailures: () => this.#reloadFailures,
+      tunTxDropped() {
+        try {
+          return Number(readFileSync(statistics, 'utf8'));
+        } catch {
+          return undefined;
+        }
+      },
+    };
+  }
+}
+
+function errorsOf({ problems }: Snapshot): Problem[] {
+  return problems.filter(({ severity }) => severity === 'error');
+}

@@ -1,0 +1,189 @@
+/**
+ * The configuration directory: what all of it says, with every problem in it.
+ *
+ * A reader keeps what it has validated, by content: only a file that has changed is parsed again. Nothing else is kept; a
+ * caller gets the state of the directory at one moment.
+ */
+import { createHash } from 'node:crypto';
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { serverBody, templateBody } from '../../../policy/bodies.ts';
+import type { GatewayConfig, Problem, Server, Template } from '../../../policy/types.ts';
+import {
+  defaultGatewayConfig,
+  validateGateway,
+  validateTemplate,
+} from '../../../policy/validate.ts';
+import type { Validated } from '../../../policy/validate.ts';
+import { filesOf, readFiles, reasonOf, revisionOf } from './config-files.ts';
+import type { RawDirectory, RawFile } from './config-files.ts';
+import { ServersFile } from '../servers-file.ts';
+import type { Snapshot } from '../store.ts';
+
+/** What a configuration directory says. With errors among the problems, the rest is only what could be read. */
+export type ConfigDirectory = Snapshot;
+
+/** A state of the directory, and the texts that it was read from; none when the directory cannot be read. */
+export interface Reading {
+  readonly snapshot: Snapshot;
+  readonly raw: RawDirectory | undefined;
+}
+
+export function readConfigDirectory(directory: string): Promise<ConfigDirectory> {
+  return Promise.resolve(new ConfigReader(directory).read().snapshot);
+}
+
+interface Known {
+  readonly text: string;
+  readonly result: Validated<unknown>;
+}
+
+export class ConfigReader {
+  readonly directory: string;
+  /** By file name: what the last text of it gave. */
+  #known: Map<string, Known> = new Map<string, Known>();
+  readonly #servers: ServersFile = new ServersFile();
+  #last: Reading | undefined;
+
+  constructor(directory: string) {
+    this.directory = directory;
+  }
+
+  /** Never throws: what cannot be read is among the problems. */
+  read(): Reading {
+    try {
+      if (!statSync(this.directory).isDirectory()) throw new Error('it is not a directory');
+      const raw = readFiles(this.directory, this.#last?.raw);
+      const last = this.#last;
+      const isSame = last?.raw !== undefined && hasSameFiles(last.raw, raw);
+      this.#last = { snapshot: isSame ? last.snapshot : this.judge(raw), raw };
+      return this.#last;
+    } catch (error) {
+      const message = `cannot be read: ${reasonOf(error)}`;
+      return { snapshot: broken(this.directory, message), raw: undefined };
+    }
+  }
+
+  /** The revision that reading the directory now would give. */
+  revision(): string {
+    try {
+      return revisionOf(readFiles(this.directory, this.#last?.raw));
+    } catch {
+      return '';
+    }
+  }
+
+  /** What the directory says if these are its files. */
+  judge(raw: RawDirectory): Snapshot {
+    const problems: Problem[] = [];
+    const known = new Map<string, Known>();
+    const fileProblem = (
+      name: string,
+      message: string,
+      severity: Problem['severity'] = 'error',
+    ): void => {
+      const file = join(this.directory, name);
+      problems.push({ severity, file, line: 0, column: 0, path: '', message });
+    };
+    const take = <T>(
+      file: RawFile,
+      check: (name: string, text: string) => Validated<T>,
+      remember = true,
+    ): T | undefined => {
+      if (file.text === undefined) {
+        fileProblem(file.name, `cannot be read: ${file.problem ?? 'unknown reason'}`);
+        return undefined;
+      }
+      const last = remember ? this.#known.get(file.name) : undefined;
+      const result =
+        last?.text === file.text
+          ? (last.result as Validated<T>)
+          : check(join(this.directory, file.name), file.text);
+      if (remember) known.set(file.name, { text: file.text, result });
+      problems.push(...result.problems);
+      return result.value;
+    };
+
+    const gateway = (raw.gateway && take(raw.gateway, validateGateway)) ?? defaultGatewayConfig;
+    const templates: Template[] = [];
+    const names = new Set<string>();
+    for (const file of raw.templates ?? []) {
+      const name = templateNameOf(file.name);
+      if (name === undefined) {
+        fileProblem(file.name, misnamed(file.name));
+        continue;
+      }
+      names.add(name);
+      const template = take(file, (path, text) => validateTemplate(name, path, text));
+      if (template !== undefined) templates.push(template);
+    }
+    // What it says depends on which templates there are, so that it has a memory of its own.
+    const servers =
+      raw.servers &&
+      take(raw.servers, (path, text) => this.#servers.validate(path, text, names), false);
+    if (raw.servers === undefined) {
+      const message = 'does not exist: no server is protected, and everything forwarded is dropped';
+      fileProblem('servers.yaml', message, 'warning');
+    }
+    this.#known = known;
+    return snapshot(gateway, templates, servers ?? [], problems, revisionOf(raw));
+  }
+}
+
+/** Whether two states are the same objects. */
+function hasSameFiles(a: RawDirectory, b: RawDirectory): boolean {
+  const [ours, theirs] = [filesOf(a), filesOf(b)];
+  return ours.length === theirs.length && ours.every((file, index) => file === theirs[index]);
+}
+
+/** `undefined`: not the name of a template's file. */
+export function templateNameOf(fileName: string): string | undefined {
+  return /^templates\/(.*)\.yaml$/s.exec(fileName)?.[1];
+}
+
+function misnamed(fileName: string): string {
+  const base = fileName.slice('templates/'.length);
+  return base.endsWith('.yml')
+    ? `expected a name that ends in .yaml: rename it to ${base.replace(/\.yml$/, '.yaml')}`
+    : 'expected template files named NAME.yaml';
+}
+
+function broken(file: string, message: string): Snapshot {
+  const problem: Problem = { severity: 'error', file, line: 0, column: 0, path: '', message };
+  return snapshot(defaultGatewayConfig, [], [], [problem], '');
+}
+
+function snapshot(
+  gateway: GatewayConfig,
+  templates: readonly Template[],
+  servers: readonly Server[],
+  problems: readonly Problem[],
+  revision: string,
+): Snapshot {
+  const revisions = {
+    templates: new Map(templates.map((each) => [each.name, templateRevision(each)])),
+    servers: new Map(servers.map((each) => [each.name, serverRevision(each)])),
+  };
+  return { gateway, templates, servers, problems, revision, revisions };
+}
+
+/** Of values that were validated before, and did not change since. */
+const knownRevisions = new WeakMap<Template | Server, string>();
+
+function revisionOfValue(value: Template | Server, body: () => object): string {
+  let revision = knownRevisions.get(value);
+  if (revision === undefined) {
+    const text = JSON.stringify(body());
+    revision = createHash('sha256').update(text).digest('hex').slice(0, 16);
+    knownRevisions.set(value, revision);
+  }
+  return revision;
+}
+
+function templateRevision(template: Template): string {
+  return revisionOfValue(template, () => templateBody(template));
+}
+
+function serverRevision(server: Server): string {
+  return revisionOfValue(server, () => serverBody(server));
+}

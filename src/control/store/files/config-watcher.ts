@@ -1,0 +1,136 @@
+/**
+ * Watches the configuration directory: one call for each time that it has settled after changes.
+ *
+ * Editors save in several steps, and a deployment changes several files: changes are gathered until it is quiet, but not for
+ * longer than half a second. What changes while the caller is at work is read afterwards; calls never overlap.
+ *
+ * Of changes that follow each other within a few milliseconds chokidar tells only the first, and a change that comes while a
+ * file is being read may leave the file's times as they were. So a reading is confirmed a moment later, by content.
+ */
+import { watch } from 'chokidar';
+import type { FSWatcher } from 'chokidar';
+import { ConfigReader } from './config-directory.ts';
+import type { Snapshot, WatchOptions, Watching } from '../store.ts';
+
+const quietMs = 50;
+const patienceMs = 500;
+/** When the last reading is compared with the directory. */
+const confirmMs = 250;
+
+export class ConfigWatcher implements Watching {
+  readonly #directory: string;
+  readonly #reader: ConfigReader;
+  readonly #options: WatchOptions;
+  #watcher: FSWatcher | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #confirmTimer: NodeJS.Timeout | undefined;
+  #firstChangeMs = 0;
+  #pending = false;
+  #running: Promise<void> | undefined;
+  #closed = false;
+
+  /**
+   * Resolves when changes from now on are seen.
+   *
+   * @param reader that of the store, so that a file is parsed once
+   */
+  static async start(
+    directory: string,
+    options: WatchOptions,
+    reader: ConfigReader = new ConfigReader(directory),
+  ): Promise<ConfigWatcher> {
+    const watcher = new ConfigWatcher(directory, options, reader);
+    await watcher.#watch(false);
+    return watcher;
+  }
+
+  private constructor(directory: string, options: WatchOptions, reader: ConfigReader) {
+    this.#directory = directory;
+    this.#reader = reader;
+    this.#options = options;
+  }
+
+  /** Reads the directory again, changed or not. */
+  poke(): void {
+    this.#schedule(0);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    clearTimeout(this.#confirmTimer);
+    await this.#watcher?.close();
+    await this.#running;
+  }
+
+  async #watch(usePolling: boolean): Promise<void> {
+    const watcher = watch(this.#directory, {
+      ignoreInitial: true,
+      depth: 1,
+      usePolling,
+      interval: 500,
+    });
+    this.#watcher = watcher;
+    watcher.on('all', () => this.#changed());
+    await new Promise<void>((resolve) => {
+      watcher.on('ready', resolve);
+      watcher.on('error', (error) => {
+        void this.#onError(error as NodeJS.ErrnoException, watcher, usePolling).then(resolve);
+      });
+    });
+  }
+
+  async #onError(
+    error: NodeJS.ErrnoException,
+    watcher: FSWatcher,
+    usePolling: boolean,
+  ): Promise<void> {
+    if (this.#closed || watcher !== this.#watcher) return;
+    if (usePolling || (error.code !== 'ENOSPC' && error.code !== 'EMFILE')) {
+      this.#options.onWarning(`watching ${this.#directory}: ${error.message}`);
+      return;
+    }
+    this.#options.onWarning(
+      `no inotify watch is left (${error.code}): looking at ${this.#directory} twice a second instead; raise fs.inotify.max_user_watches`,
+    );
+    await watcher.close();
+    await this.#watch(true);
+  }
+
+  #changed(): void {
+    const nowMs = performance.now();
+    if (!this.#pending) this.#firstChangeMs = nowMs;
+    const patienceLeftMs = Math.max(0, this.#firstChangeMs + patienceMs - nowMs);
+    this.#schedule(Math.min(quietMs, patienceLeftMs));
+  }
+
+  #schedule(delayMs: number): void {
+    if (this.#closed) return;
+    this.#pending = true;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#running ??= this.#run().finally(() => (this.#running = undefined));
+    }, delayMs);
+  }
+
+  /** Reads and tells until nothing is pending. */
+  async #run(): Promise<void> {
+    while (this.#pending && !this.#closed) {
+      this.#pending = false;
+      const config: Snapshot = this.#reader.read().snapshot;
+      this.#confirmLater(config.revision);
+      try {
+        await this.#options.onChange(config);
+      } catch (error) {
+        this.#options.onWarning(`the change could not be applied: ${(error as Error).message}`);
+      }
+    }
+  }
+
+  #confirmLater(revision: string): void {
+    clearTimeout(this.#confirmTimer);
+    this.#confirmTimer = setTimeout(() => {
+      if (this.#reader.revision() !== revision) this.#changed();
+    }, confirmMs);
+  }
+}

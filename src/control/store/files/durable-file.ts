@@ -1,0 +1,151 @@
+/**
+ * Files that are either the old or the new one, whatever happens: written beside, made durable, then renamed.
+ *
+ * A replaced file keeps its mode and owner, as far as this process may; a new one is as readable as its directory, and belongs
+ * to the directory's owner when root made it. Temporary names begin with a dot, so that nobody reads them; one that a crash
+ * left behind is removed by the next writer, who has the directory's lock.
+ */
+import { randomBytes } from 'node:crypto';
+import { access, constants, lstat, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { reasonOf } from './config-files.ts';
+import { StoreError } from '../store.ts';
+
+const temporary = /^\..*\.[0-9a-f]{12}\.tunwall-tmp$/;
+
+/** A file that was written under another name. */
+export interface StagedFile {
+  readonly path: string;
+  readonly temporaryPath: string;
+}
+
+interface Looks {
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+async function looksOf(path: string, mode: number | undefined): Promise<Looks> {
+  try {
+    const found = await lstat(path);
+    return { mode: mode ?? found.mode & 0o7777, uid: found.uid, gid: found.gid };
+  } catch {
+    const parent = await stat(dirname(path));
+    return { mode: mode ?? parent.mode & 0o666, uid: parent.uid, gid: parent.gid };
+  }
+}
+
+async function dress(file: FileHandle, { mode, uid, gid }: Looks): Promise<void> {
+  const own = await file.stat();
+  if (own.uid !== uid || own.gid !== gid) {
+    // Only root may give a file away; others may at least choose among their groups.
+    await file.chown(uid, gid).catch(() => file.chown(own.uid, gid).catch(() => undefined));
+  }
+  await file.chmod(mode);
+}
+
+/** Writes `text` beside `path`, on disk when this resolves. @param mode instead of that of the file that is there */
+export async function stageFile(path: string, text: string, mode?: number): Promise<StagedFile> {
+  const name = `.${basename(path)}.${randomBytes(6).toString('hex')}.tunwall-tmp`;
+  const temporaryPath = join(dirname(path), name);
+  const looks = await looksOf(path, mode);
+  const file = await open(temporaryPath, 'wx', 0o600);
+  try {
+    await file.writeFile(text);
+    await dress(file, looks);
+    await file.sync();
+  } catch (error) {
+    await rm(temporaryPath, { force: true });
+    throw error;
+  } finally {
+    await file.close();
+  }
+  return { path, temporaryPath };
+}
+
+export async function commitFile({ path, temporaryPath }: StagedFile): Promise<void> {
+  await rename(temporaryPath, path);
+}
+
+export async function discardFile({ temporaryPath }: StagedFile): Promise<void> {
+  await rm(temporaryPath, { force: true });
+}
+
+/** Makes renames and removals in a directory durable. */
+export async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+export async function writeDurably(path: string, text: string, mode?: number): Promise<void> {
+  const staged = await stageFile(path, text, mode);
+  try {
+    await commitFile(staged);
+  } catch (error) {
+    await discardFile(staged);
+    throw error;
+  }
+  await syncDirectory(dirname(path));
+}
+
+/** Appends one record in one write, on disk when this resolves. A line that a crash has torn is ended first. */
+export async function appendDurably(path: string, line: string, mode: number): Promise<void> {
+  const fresh = (await lstat(path).catch(() => undefined)) === undefined;
+  const file = await open(path, 'a+', mode);
+  try {
+    const { size } = await file.stat();
+    if (fresh) await dress(file, { ...(await looksOf(dirname(path), mode)), mode });
+    const last = Buffer.alloc(1);
+    if (size > 0) await file.read(last, 0, 1, size - 1);
+    const torn = size > 0 && last[0] !== 0x0a;
+    await file.write(`${torn ? '\n' : ''}${line}\n`);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  if (fresh) await syncDirectory(dirname(path));
+}
+
+/** Removes what a writer has left that did not get to its end. Only for the holder of the lock. */
+export async function removeLeftovers(directory: string): Promise<void> {
+  const names = await readdir(directory).catch(() => []);
+  for (const name of names.filter((each) => temporary.test(each))) {
+    await rm(join(directory, name), { force: true });
+  }
+}
+
+/** @throws StoreError `read-only` unless files can be made in the directory */
+export async function requireWritable(directory: string, what: string): Promise<void> {
+  try {
+    await access(directory, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw new StoreError([readOnly(directory, what, error)], error);
+  }
+}
+
+function readOnly(
+  path: string,
+  what: string,
+  error: unknown,
+): { kind: 'read-only'; message: string } {
+  const message = `${what} ${path} cannot be written by this process (${reasonOf(error)}): run this as a user who may, or give this one the right to`;
+  return { kind: 'read-only', message };
+}
+
+/** What a failed write means to a caller. */
+export function writeFailure(error: unknown): StoreError {
+  if (error instanceof StoreError) return error;
+  const { code, path, message } = error as NodeJS.ErrnoException;
+  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
+    return new StoreError([readOnly(path ?? '', 'the file', error)], error);
+  }
+  return new StoreError(
+    [{ kind: 'failed', message: `the change could not be written: ${message}` }],
+    error,
+  );
+}

@@ -1,0 +1,369 @@
+/**
+ * The store on the configuration directory.
+ *
+ * A change, under the directory's lock (`directory-lock.ts`):
+ *
+ *     read the directory -> note hand edits in the history -> edit -> draft -> validate the whole
+ *       -> stage every file beside its old one -> look whether anybody has edited by hand meanwhile: then all over again
+ *       -> rename them into place, in an order that is valid at every instant -> history -> audit log
+ *
+ * - The order is: templates that are new or changed, servers.yaml, templates that go. So a server never names a template that
+ *   is not there, and a process that dies anywhere leaves a directory that loads, with a part of the change at worst.
+ * - Between the look and the renames are some hundred microseconds in which an editor's save would be lost from the directory. What was
+ *   there before is in the history all the same, as far as it was seen.
+ * - A name is checked before it becomes part of a path. A file that is a link is read, but not written: to replace the link
+ *   would part it from what it leads to, and to follow it would let it lead anywhere.
+ * - A note of what is about to be written lets the next one find out who did it, if the process dies between the renames and
+ *   the history (`recorder.ts`).
+ */
+import { lstat, realpath, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { AuditFile } from './audit-log.ts';
+import { ConfigReader, templateNameOf } from './config-directory.ts';
+import type { Reading } from './config-directory.ts';
+import { filesOf, fingerprintOf, readText } from './config-files.ts';
+import type { RawDirectory, RawFile } from './config-files.ts';
+import { ConfigWatcher } from './config-watcher.ts';
+import { withDirectoryLock } from './directory-lock.ts';
+import { Draft } from '../draft.ts';
+import type { Cause } from '../draft.ts';
+import {
+  commitFile,
+  discardFile,
+  removeLeftovers,
+  requireWritable,
+  stageFile,
+  syncDirectory,
+  writeFailure,
+} from './durable-file.ts';
+import type { StagedFile } from './durable-file.ts';
+import { HistoryFiles, nowhere, unifiedDiff } from './history.ts';
+import { Recorder, templateTexts } from './recorder.ts';
+import { editServers } from '../servers-file.ts';
+import { makeDirectory, stateDirectoryOf } from './state-directory.ts';
+import { StoreError } from '../store.ts';
+import type {
+  Actor,
+  AuditLog,
+  ChangeResult,
+  Changed,
+  Edit,
+  Operation,
+  Preview,
+  Snapshot,
+  Store,
+  TemplateHistory,
+  Users,
+  WatchOptions,
+  Watching,
+} from '../store.ts';
+import { UsersFile } from './users-file.ts';
+
+/** How long a change waits for others, and how often it begins anew because of hand edits. */
+const lockPatienceMs = 10_000;
+const maxAttempts = 20;
+
+export interface FileStoreOptions {
+  readonly onWarning: (message: string) => void;
+  /** Where history and audit log are; else `stateDirectoryOf`. */
+  readonly stateDirectory?: string;
+  readonly lockPatienceMs?: number;
+}
+
+/** What a change does to the files. */
+interface Plan {
+  readonly raw: RawDirectory;
+  readonly next: Snapshot;
+  /** In the order of writing, and of removing. */
+  readonly writes: readonly RawFile[];
+  readonly removals: readonly string[];
+  readonly causes: ReadonlyMap<string, Cause>;
+  readonly changed: readonly Changed[];
+}
+
+export class FileStore implements Store {
+  readonly directory: string;
+  readonly stateDirectory: string;
+  readonly audit: AuditLog;
+  readonly users: Users;
+  readonly #reader: ConfigReader;
+  readonly #recorder: Recorder;
+  readonly #history: HistoryFiles;
+  readonly #options: FileStoreOptions;
+  readonly #patienceMs: number;
+  /** Changes of this process, one after the other. */
+  #queue: Promise<unknown> = Promise.resolve();
+
+  static async open(directory: string, options: FileStoreOptions): Promise<FileStore> {
+    const path = await realpath(directory).catch(() => directory);
+    const state = options.stateDirectory ?? (await stateDirectoryOf(path));
+    return new FileStore(path, state, options);
+  }
+
+  private constructor(directory: string, stateDirectory: string, options: FileStoreOptions) {
+    this.directory = directory;
+    this.stateDirectory = stateDirectory;
+    this.#options = options;
+    this.#patienceMs = options.lockPatienceMs ?? lockPatienceMs;
+    this.#reader = new ConfigReader(directory);
+    this.#history = new HistoryFiles(stateDirectory);
+    this.audit = new AuditFile(stateDirectory, { onWarning: options.onWarning });
+    this.#recorder = new Recorder(stateDirectory, this.#history, this.audit);
+    this.users = new UsersFile(directory, this.audit, (work) => this.#locked(work));
+  }
+
+  get history(): TemplateHistory {
+    return this.#history;
+  }
+
+  read(): Promise<Snapshot> {
+    return Promise.resolve(this.#reader.read().snapshot);
+  }
+
+  async watch(options: WatchOptions): Promise<Watching> {
+    const watching = await ConfigWatcher.start(
+      this.directory,
+      {
+        onWarning: options.onWarning,
+        onChange: async (snapshot) => {
+          await options.onChange(snapshot);
+          await this.recordHandEdits();
+        },
+      },
+      this.#reader,
+    );
+    await this.recordHandEdits();
+    return watching;
+  }
+
+  /** Puts into the history what was changed by hand since the last change. Never throws: it is done again before the next. */
+  async recordHandEdits(): Promise<void> {
+    try {
+      await this.#locked(async () => this.#recorder.recordHandEdits(this.#reader.read()));
+    } catch (error) {
+      this.#options.onWarning(
+        `hand edits were not put into the history: ${(error as Error).message}`,
+      );
+    }
+  }
+
+  async change(actor: Actor, edit: Edit): Promise<ChangeResult> {
+    let operations: readonly Operation[] = [];
+    try {
+      const result = await this.#locked(async () => {
+        for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+          const reading = this.#reader.read();
+          await this.#recorder.recordHandEdits(reading);
+          operations = edit(reading.snapshot);
+          const plan = await this.#plan(reading, operations);
+          if (plan === undefined) return { snapshot: reading.snapshot, changed: [] };
+          if (await this.#write(actor, plan)) {
+            return { snapshot: plan.next, changed: plan.changed };
+          }
+        }
+        const message = `${this.directory} is being edited by hand again and again: try again`;
+        throw new StoreError([{ kind: 'busy', message }]);
+      });
+      await this.#recorder.audit(actor, operations, 'ok', result.changed);
+      return result;
+    } catch (error) {
+      const failure = error instanceof StoreError ? error : writeFailure(error);
+      const failed = failure.failures.some(({ kind }) => kind === 'failed');
+      await this.#recorder.audit(
+        actor,
+        operations,
+        failed ? 'failed' : 'refused',
+        [],
+        failure.message,
+      );
+      throw failure;
+    }
+  }
+
+  async preview(edit: Edit): Promise<Preview> {
+    const reading = this.#reader.read();
+    const { snapshot: before } = reading;
+    const plan = await this.#plan(reading, edit(before));
+    if (plan === undefined) return { before, after: before, changed: [], diff: '' };
+    return { before, after: plan.next, changed: plan.changed, diff: diffOf(plan) };
+  }
+
+  /** One at a time in this process, and among processes. */
+  async #locked<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#queue.then(async () => {
+      try {
+        return await withDirectoryLock(this.directory, this.#patienceMs, work);
+      } catch (error) {
+        throw writeFailure(error);
+      }
+    });
+    this.#queue = turn.catch(() => undefined);
+    return await turn;
+  }
+
+  /** @returns `undefined` when the operations change nothing. @throws StoreError */
+  async #plan(reading: Reading, operations: readonly Operation[]): Promise<Plan | undefined> {
+    const { snapshot, raw } = reading;
+    if (operations.length === 0) return undefined;
+    if (raw === undefined) throw new StoreError([{ kind: 'broken', problems: snapshot.problems }]);
+    const texts = templateTexts(raw);
+    const draft = new Draft({
+      snapshot,
+      templates: texts,
+      textOfVersion: (name, version) => this.#history.text(name, version),
+    });
+    await draft.apply(operations);
+    if (draft.failures.length > 0) throw new StoreError(draft.failures);
+
+    const after = draft.templates;
+    const writes: RawFile[] = [...after]
+      .filter(([name, text]) => texts.get(name) !== text)
+      .map(([name, text]) => rawFile(`templates/${name}.yaml`, text));
+    const removals = [...texts.keys()].filter((name) => !after.has(name));
+    const servers = this.#serversFile(reading, draft);
+    if (servers !== undefined) writes.push(servers);
+    if (writes.length === 0 && removals.length === 0) return undefined;
+
+    const next = this.#reader.judge({
+      ...raw,
+      servers: servers ?? raw.servers,
+      templates: mergeTemplates(raw, after),
+    });
+    const errors = next.problems.filter(({ severity }) => severity === 'error');
+    if (errors.length > 0) throw new StoreError([{ kind: 'broken', problems: errors }]);
+    const changed = compare(snapshot, next, writes);
+    return { raw, next, writes, removals, causes: draft.causes, changed };
+  }
+
+  #serversFile({ snapshot, raw }: Reading, draft: Draft): RawFile | undefined {
+    const text = raw?.servers?.text ?? '';
+    const edited = editServers(text, snapshot.servers, draft.servers);
+    return edited === text ? undefined : rawFile('servers.yaml', edited);
+  }
+
+  /** @returns false when somebody has edited by hand meanwhile: then nothing is written */
+  async #write(actor: Actor, plan: Plan): Promise<boolean> {
+    await this.#makeReady(plan);
+    const staged: StagedFile[] = [];
+    try {
+      for (const { name, text } of plan.writes) {
+        staged.push(await stageFile(join(this.directory, name), text!));
+      }
+      await this.#recorder.note(actor, plan);
+      if (this.#isEdited(plan)) return false;
+      while (staged.length > 0) {
+        await commitFile(staged[0]!);
+        staged.shift();
+      }
+      for (const name of plan.removals) {
+        await rm(join(this.directory, `templates/${name}.yaml`));
+      }
+    } finally {
+      for (const file of staged) await discardFile(file);
+    }
+    const touched = [
+      ...plan.writes.map(({ name }) => dirname(join(this.directory, name))),
+      ...(plan.removals.length > 0 ? [join(this.directory, 'templates')] : []),
+    ];
+    for (const path of new Set(touched)) await syncDirectory(path);
+    await this.#recorder.record(actor, plan);
+    return true;
+  }
+
+  /** Everything that can be known to stand in the way is found before anything is written. */
+  async #makeReady({ writes, removals }: Plan): Promise<void> {
+    const templates = join(this.directory, 'templates');
+    await requireWritable(this.directory, 'the configuration directory');
+    if (writes.some(({ name }) => templateNameOf(name) !== undefined))
+      await makeDirectory(templates);
+    const paths = [
+      ...writes.map(({ name }) => name),
+      ...removals.map((name) => `templates/${name}.yaml`),
+    ];
+    if (paths.some((name) => templateNameOf(name) !== undefined)) {
+      await requireWritable(templates, 'the directory');
+      paths.push('templates');
+    }
+    for (const name of paths) {
+      const found = await lstat(join(this.directory, name)).catch(() => undefined);
+      if (found?.isSymbolicLink() !== true) continue;
+      const message = `${join(this.directory, name)} is a link: change what it leads to`;
+      throw new StoreError([{ kind: 'read-only', message }]);
+    }
+    await this.#recorder.requireStateDirectory();
+    await removeLeftovers(this.directory);
+    await removeLeftovers(templates);
+    await removeLeftovers(this.stateDirectory);
+  }
+
+  /** Whether the files are not those any more that the change was made from: by their times, and by content. */
+  #isEdited({ raw, writes, removals }: Plan): boolean {
+    const read = new Map(filesOf(raw).map((file) => [file.name, file]));
+    if (fingerprintOf(this.directory) !== raw.fingerprint) return true;
+    const names = [
+      ...writes.map(({ name }) => name),
+      ...removals.map((name) => `templates/${name}.yaml`),
+    ];
+    for (const name of names) {
+      const now = readText(this.directory, name);
+      if (now?.text !== read.get(name)?.text) return true;
+    }
+    return false;
+  }
+}
+
+/** What a change does to the files, in their order. */
+function diffOf({ raw, writes, removals }: Plan): string {
+  const before = new Map(filesOf(raw).map(({ name, text = '' }) => [name, text]));
+  const after = [
+    ...writes.map(({ name, text }) => [name, text!] as const),
+    ...removals.map((name) => [`templates/${name}.yaml`, undefined] as const),
+  ];
+  return after
+    .map(([name, text]) => {
+      const old = before.get(name);
+      const [from, to] = [old === undefined ? nowhere : name, text === undefined ? nowhere : name];
+      return unifiedDiff(from, to, old ?? '', text ?? '');
+    })
+    .join('');
+}
+
+function rawFile(name: string, text: string): RawFile {
+  return { name, text, problem: undefined };
+}
+
+/** The template files afterwards: also those that could not be read, and those that are misnamed. */
+function mergeTemplates(raw: RawDirectory, after: ReadonlyMap<string, string>): RawFile[] {
+  const before = new Map((raw.templates ?? []).map((file) => [file.name, file]));
+  const others = (raw.templates ?? []).filter(({ name }) => templateNameOf(name) === undefined);
+  const own = [...after].map(([template, text]) => {
+    const name = `templates/${template}.yaml`;
+    const old = before.get(name);
+    return old !== undefined && (old.text ?? '') === text ? old : rawFile(name, text);
+  });
+  return [...others, ...own].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** What differs between two snapshots, and templates whose text alone has changed. */
+function compare(before: Snapshot, after: Snapshot, writes: readonly RawFile[]): Changed[] {
+  const written = new Set(writes.map(({ name }) => templateNameOf(name)));
+  const of = (
+    kind: 'template' | 'server',
+    old: ReadonlyMap<string, string>,
+    now: ReadonlyMap<string, string>,
+  ): Changed[] =>
+    [...new Set([...old.keys(), ...now.keys()])].flatMap((name) => {
+      const [was, is] = [old.get(name), now.get(name)];
+      if (was === is && !(kind === 'template' && written.has(name))) return [];
+      return {
+        kind,
+        name,
+        ...(was !== undefined && { before: was }),
+        ...(is !== undefined && { after: is }),
+      };
+    });
+  return [
+    ...of('template', before.revisions.templates, after.revisions.templates),
+    ...of('server', before.revisions.servers, after.revisions.servers),
+  ];
+}

@@ -1,0 +1,162 @@
+/**
+ * Every version of every template, in the state directory:
+ *
+ *     history/web/index.jsonl     a line for each version: number, time, actor, action, digest
+ *     history/web/000012.yaml     the text of version 12, as it was written, comments included
+ *
+ * A text is written before its line, so that a line always has its text; a torn last line is skipped. The newest `keptVersions`
+ * are kept. A template that is destroyed leaves its history, from which it can be restored. All writing is done by the holder
+ * of the configuration directory's lock; what somebody has done by hand is found by comparing digests.
+ */
+import { createHash } from 'node:crypto';
+import { readFile, readdir, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { createTwoFilesPatch } from 'diff';
+import { namePattern } from '../../../policy/validate.ts';
+import { appendDurably, removeLeftovers, writeDurably } from './durable-file.ts';
+import { makeStateDirectory } from './state-directory.ts';
+import { StoreError } from '../store.ts';
+import type { Actor, TemplateHistory, TemplateVersion } from '../store.ts';
+
+/** So many versions of a template are kept; the index is shortened when it has twice as many. */
+export const keptVersions = 200;
+const mode = 0o640;
+
+/** A version that is to be added; without a text the template is gone. */
+export interface NewVersion {
+  readonly name: string;
+  readonly actor: Actor;
+  readonly action: TemplateVersion['action'];
+  readonly text?: string;
+  readonly from?: string;
+  readonly to?: string;
+}
+
+export function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+/** The name of a file that is not there. */
+export const nowhere = '/dev/null';
+
+/** Empty for equal texts. */
+export function unifiedDiff(from: string, to: string, before: string, after: string): string {
+  if (before === after) return '';
+  return createTwoFilesPatch(from, to, before, after, undefined, undefined, {
+    headerOptions: { includeIndex: false, includeUnderline: false, includeFileHeaders: true },
+  });
+}
+
+export class HistoryFiles implements TemplateHistory {
+  readonly #directory: string;
+  readonly #kept: number;
+  /** The last version of each template, as far as it was looked at; only of use under the lock. */
+  readonly #newest: Map<string, TemplateVersion> = new Map<string, TemplateVersion>();
+
+  constructor(stateDirectory: string, kept: number = keptVersions) {
+    this.#directory = join(stateDirectory, 'history');
+    this.#kept = kept;
+  }
+
+  async names(): Promise<readonly string[]> {
+    const names = await readdir(this.#directory).catch(() => []);
+    return names.filter((name) => namePattern.test(name)).sort();
+  }
+
+  async list(name: string): Promise<readonly TemplateVersion[]> {
+    return (await this.#versions(name)).slice(-this.#kept).reverse();
+  }
+
+  async text(name: string, version: number): Promise<string> {
+    const found = namePattern.test(name) && Number.isSafeInteger(version) && version > 0;
+    try {
+      if (found) return await readFile(this.#textPath(name, version), 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      // One that says that the template is gone has no text.
+      const versions = await this.#versions(name);
+      if (versions.some((each) => each.version === version)) return '';
+    }
+    throw new StoreError([{ kind: 'not-found', what: 'version', name: `${name} ${version}` }]);
+  }
+
+  async diff(name: string, from: number, to: number): Promise<string> {
+    const [before, after] = await Promise.all(
+      [from, to].map(async (version) => (version === 0 ? '' : await this.text(name, version))),
+    );
+    const label = (version: number): string =>
+      version === 0 ? nowhere : `${name}.yaml version ${version}`;
+    return unifiedDiff(label(from), label(to), before!, after!);
+  }
+
+  /**
+   * The last version; `undefined` without any. Only for the holder of the lock.
+   *
+   * @param digest of the template as it is: if that is the last one known, other processes are not asked
+   */
+  async newest(name: string, digest: string | undefined): Promise<TemplateVersion | undefined> {
+    const known = this.#newest.get(name);
+    if (known !== undefined && known.sha256 === digest) return known;
+    const last = (await this.#versions(name)).at(-1);
+    if (last !== undefined) this.#newest.set(name, last);
+    return last;
+  }
+
+  /** Adds a version. Only for the holder of the lock. */
+  async add({ name, actor, action, text, from, to }: NewVersion): Promise<void> {
+    const directory = join(this.#directory, name);
+    await makeStateDirectory(directory);
+    const versions = await this.#versions(name);
+    const version = (versions.at(-1)?.version ?? 0) + 1;
+    const entry: TemplateVersion = {
+      version,
+      at: new Date().toISOString(),
+      actor,
+      action,
+      ...(text !== undefined && { sha256: sha256(text) }),
+      ...(from !== undefined && { from }),
+      ...(to !== undefined && { to }),
+    };
+    if (text !== undefined) await writeDurably(this.#textPath(name, version), text, mode);
+    await appendDurably(this.#indexPath(name), JSON.stringify(entry), mode);
+    this.#newest.set(name, entry);
+    await this.#forget(name, [...versions, entry]);
+  }
+
+  async #forget(name: string, versions: readonly TemplateVersion[]): Promise<void> {
+    const old = versions.length - this.#kept;
+    if (old <= 0) return;
+    await rm(this.#textPath(name, versions[old - 1]!.version), { force: true });
+    if (versions.length < this.#kept * 2) return;
+    const kept = versions.slice(-this.#kept);
+    await writeDurably(
+      this.#indexPath(name),
+      kept.map((each) => `${JSON.stringify(each)}\n`).join(''),
+      mode,
+    );
+    await removeLeftovers(dirname(this.#indexPath(name)));
+  }
+
+  async #versions(name: string): Promise<TemplateVersion[]> {
+    if (!namePattern.test(name)) return [];
+    const text = await readFile(this.#indexPath(name), 'utf8').catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+      throw error;
+    });
+    return text.split('\n').flatMap((line) => {
+      try {
+        return [JSON.parse(line) as TemplateVersion];
+      } catch {
+        return [];
+      }
+    });
+  }
+
+  #indexPath(name: string): string {
+    return join(this.#directory, name, 'index.jsonl');
+  }
+
+  #textPath(name: string, version: number): string {
+    return join(this.#directory, name, `${String(version).padStart(6, '0')}.yaml`);
+  }
+}

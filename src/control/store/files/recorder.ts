@@ -1,0 +1,216 @@
+/**
+ * What the store remembers of changes: the history of templates, and the audit log.
+ *
+ * A version gets into the history after its file was renamed into place. So that a process which dies in between does not make
+ * its change look like a hand edit, it leaves a note (`pending.json`) before, and the next one looks for it. Whatever else the
+ * history does not know was done by hand. All of this happens under the lock of the configuration directory.
+ */
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { templateNameOf } from './config-directory.ts';
+import type { Reading } from './config-directory.ts';
+import type { RawDirectory, RawFile } from './config-files.ts';
+import type { Cause } from '../draft.ts';
+import { requireWritable, writeDurably } from './durable-file.ts';
+import { sha256 } from './history.ts';
+import type { HistoryFiles, NewVersion } from './history.ts';
+import { operationWords } from '../operation-words.ts';
+import { makeStateDirectory } from './state-directory.ts';
+import { StoreError } from '../store.ts';
+import type { Actor, AuditLog, Changed, Operation } from '../store.ts';
+
+/** Who is about to write which templates: digests by name. */
+interface Pending {
+  readonly actor: Actor;
+  readonly templates: Readonly<Record<string, { sha256: string; cause: Cause }>>;
+}
+
+/** What a change has written and removed. */
+interface Written {
+  readonly writes: readonly RawFile[];
+  readonly removals: readonly string[];
+  readonly causes: ReadonlyMap<string, Cause>;
+}
+
+const fileActor: Actor = { name: 'file', via: 'file' };
+
+export class Recorder {
+  readonly #stateDirectory: string;
+  readonly #history: HistoryFiles;
+  readonly #audit: AuditLog;
+  /** Files whose text the history is known to have: while a file stays as it is, nobody looks again. */
+  readonly #recorded: WeakSet<RawFile> = new WeakSet<RawFile>();
+
+  constructor(stateDirectory: string, history: HistoryFiles, audit: AuditLog) {
+    this.#stateDirectory = stateDirectory;
+    this.#history = history;
+    this.#audit = audit;
+  }
+
+  /** A change that could not be put into history and audit log is not made. */
+  async requireStateDirectory(): Promise<void> {
+    try {
+      await makeStateDirectory(this.#stateDirectory);
+    } catch (error) {
+      const message = `the state directory ${this.#stateDirectory} cannot be made: ${(error as Error).message}`;
+      throw new StoreError([{ kind: 'read-only', message }], error);
+    }
+    await requireWritable(this.#stateDirectory, 'the state directory');
+  }
+
+  /** Before the renames: who is about to write what. */
+  async note(actor: Actor, { writes, causes }: Written): Promise<void> {
+    const templates: Record<string, { sha256: string; cause: Cause }> = {};
+    for (const { name, text } of writes) {
+      const template = templateNameOf(name);
+      const cause = template === undefined ? undefined : causes.get(template);
+      if (cause !== undefined) templates[template!] = { sha256: sha256(text!), cause };
+    }
+    if (Object.keys(templates).length === 0) return;
+    const pending: Pending = { actor, templates };
+    await writeDurably(this.#pendingPath(), JSON.stringify(pending), 0o640);
+  }
+
+  #pendingPath(): string {
+    return join(this.#stateDirectory, 'pending.json');
+  }
+
+  async #readPending(): Promise<Pending | undefined> {
+    try {
+      return JSON.parse(await readFile(this.#pendingPath(), 'utf8')) as Pending;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** After them. */
+  async record(actor: Actor, { writes, removals, causes }: Written): Promise<void> {
+    const versions: NewVersion[] = removals.map((name) => ({
+      name,
+      actor,
+      ...(causes.get(name) ?? { action: 'destroy' }),
+    }));
+    for (const { name: file, text } of writes) {
+      const name = templateNameOf(file);
+      if (name === undefined) continue;
+      versions.push({ name, actor, text: text!, ...(causes.get(name) ?? { action: 'edit' }) });
+    }
+    for (const version of versions) await this.#history.add(version);
+    await rm(this.#pendingPath(), { force: true });
+  }
+
+  /** Versions that the history does not know: those of a process that died, and those made by hand. Under the lock. */
+  async recordHandEdits({ snapshot, raw }: Reading): Promise<void> {
+    if (raw === undefined || !(await this.#mayRecord())) return;
+    const texts = templateTexts(raw);
+    const pending = await this.#readPending();
+    const record = async (name: string): Promise<string | undefined> => {
+      const text = texts.get(name);
+      const newest = await this.#history.newest(
+        name,
+        text === undefined ? undefined : sha256(text),
+      );
+      if (text === undefined) {
+        if (newest?.sha256 === undefined) return undefined;
+        await this.#history.add({ name, actor: fileActor, action: 'destroy' });
+        return name;
+      }
+      const digest = sha256(text);
+      if (newest?.sha256 === digest) return undefined;
+      const died = pending?.templates[name];
+      const known = pending !== undefined && died?.sha256 === digest;
+      const action = newest?.sha256 === undefined ? 'create' : 'edit';
+      await this.#history.add({
+        name,
+        text,
+        actor: known ? pending.actor : fileActor,
+        ...(known ? died.cause : { action }),
+      });
+      return known ? undefined : name;
+    };
+    const files = new Map((raw.templates ?? []).map((file) => [templateNameOf(file.name), file]));
+    const valid = snapshot.templates
+      .map(({ name }) => name)
+      .filter((name) => !this.#recorded.has(files.get(name)!));
+    const gone = (await this.#history.names()).filter((name) => !texts.has(name));
+    const edited = (await inBatches([...valid, ...gone], record)).filter(
+      (name) => name !== undefined,
+    );
+    for (const name of valid) this.#recorded.add(files.get(name)!);
+    if (pending !== undefined) await rm(this.#pendingPath(), { force: true });
+    if (edited.length === 0) return;
+    await this.#audit.append({
+      actor: fileActor,
+      action: 'template.edit',
+      result: 'ok',
+      target: edited,
+      summary: 'found changed by hand',
+    });
+  }
+
+  async #mayRecord(): Promise<boolean> {
+    try {
+      await this.requireStateDirectory();
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  async audit(
+    actor: Actor,
+    operations: readonly Operation[],
+    result: 'ok' | 'refused' | 'failed',
+    changed: readonly Changed[],
+    summary?: string,
+  ): Promise<void> {
+    const [first] = operations;
+    if (first === undefined && result === 'ok') return;
+    const kinds = new Set(operations.map(auditAction));
+    await this.#audit.append({
+      actor,
+      action: kinds.size === 1 ? [...kinds][0]! : 'policy.change',
+      result,
+      target: [...new Set(operations.flatMap(targetsOf))],
+      changed,
+      summary: summary ?? operations.map(operationWords).join('; '),
+    });
+  }
+}
+
+/** Texts of the template files, by the templates' names. */
+export function templateTexts(raw: RawDirectory): Map<string, string> {
+  return new Map(
+    (raw.templates ?? []).flatMap(({ name, text }): [string, string][] => {
+      const template = templateNameOf(name);
+      return template === undefined ? [] : [[template, text ?? '']];
+    }),
+  );
+}
+
+/** So many at once: each waits for the disk several times. */
+const batchSize = 16;
+
+async function inBatches<T, R>(values: readonly T[], work: (value: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  for (let at = 0; at < values.length; at += batchSize) {
+    results.push(...(await Promise.all(values.slice(at, at + batchSize).map(work))));
+  }
+  return results;
+}
+
+/** `template.create`, `template.add-rule`, `server.assign`. */
+function auditAction({ kind }: Operation): string {
+  const match = /^(.*)-(template|server)$/.exec(kind);
+  if (match !== null) return `${match[2]!}.${match[1]!}`;
+  return kind.endsWith('-rule') ? `template.${kind}` : `server.${kind}`;
+}
+
+function targetsOf(operation: Operation): readonly string[] {
+  if ('servers' in operation) return [...operation.servers, ...operation.templates];
+  return [
+    operation.kind.endsWith('-rule')
+      ? (operation as { template: string }).template
+      : (operation as { name: string }).name,
+  ];
+}

@@ -1,0 +1,330 @@
+/**
+ * users.yaml: who may log in. Mode 0600, edited like the other files (its comments stay), under the same lock.
+ *
+ * It is read for each question, and parsed when it has changed; so a revoked token or a changed role counts at once, also when
+ * it was changed by hand or by another process. When it cannot be read, has an error, or others could read or write it, there
+ * are no users: nobody can log in, and packets are judged as before.
+ */
+import { createHash } from 'node:crypto';
+import { lstat, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { parse } from 'yaml';
+import type { Problem } from '../../../policy/types.ts';
+import { roles, validateUsers } from '../../../policy/users.ts';
+import type { Role, StoredUser } from '../../../policy/users.ts';
+import { namePattern, nameWords } from '../../../policy/validate.ts';
+import { reasonOf } from './config-files.ts';
+import { removeLeftovers, requireWritable, writeDurably, writeFailure } from './durable-file.ts';
+import {
+  createToken,
+  findToken,
+  hashPassword,
+  isPassword,
+  maxPasswordLength,
+  minPasswordLength,
+  randomPassword,
+} from '../secrets.ts';
+import { StoreError } from '../store.ts';
+import type { Actor, AuditLog, Failure, ThingKind, User, Users } from '../store.ts';
+import { editYaml } from '../yaml-edit.ts';
+
+const maxFileBytes = 4 << 20;
+const systemActor: Actor = { name: 'tunwall', via: 'system' };
+
+interface UsersState {
+  readonly text: string;
+  readonly mode: number;
+  readonly users: readonly StoredUser[];
+  readonly problems: readonly Problem[];
+}
+
+type Locked = <T>(work: () => Promise<T>) => Promise<T>;
+
+export class UsersFile implements Users {
+  readonly #directory: string;
+  readonly #path: string;
+  readonly #audit: AuditLog;
+  readonly #locked: Locked;
+  #known: { text: string; result: ReturnType<typeof validateUsers> } | undefined;
+
+  /** @param locked runs its argument while holding the lock of the directory */
+  constructor(directory: string, audit: AuditLog, locked: Locked) {
+    this.#directory = directory;
+    this.#path = join(directory, 'users.yaml');
+    this.#audit = audit;
+    this.#locked = locked;
+  }
+
+  async list(): Promise<{ users: readonly User[]; problems: readonly Problem[] }> {
+    const { users, problems } = await this.#read();
+    return { users: users.map(publicUser), problems };
+  }
+
+  async verifyPassword(name: string, password: string): Promise<User | undefined> {
+    const { users } = await this.#read();
+    const user = users.find((each) => each.name === name);
+    const right = await isPassword(password, user?.passwordHash);
+    return right && user !== undefined ? publicUser(user) : undefined;
+  }
+
+  async verifyToken(token: string): Promise<{ user: User; token: string } | undefined> {
+    const { users } = await this.#read();
+    const all = users.flatMap((user) => user.tokens.map((each) => ({ ...each, user })));
+    const found = findToken(token, all);
+    return found && { user: publicUser(found.user), token: found.name };
+  }
+
+  async create(
+    actor: Actor,
+    { name, role, password }: { name: string; role: string; password?: string },
+  ): Promise<User> {
+    // Hashing takes its time: before the lock, not under it.
+    const hash = await hashOf(password);
+    return await this.#change(actor, 'user.create', name, `role ${role}`, (users) => {
+      requireValid([
+        ...(namePattern.test(name)
+          ? []
+          : [{ path: 'name', message: `expected ${nameWords}, found ${JSON.stringify(name)}` }]),
+        ...roleProblems(role),
+        ...(password === undefined ? [] : passwordProblems(password)),
+      ]);
+      if (users.some((each) => each.name === name)) throw refusal('exists', 'user', name);
+      return [...users, { name, role: role as Role, ...hash, tokens: [] }];
+    });
+  }
+
+  async setRole(actor: Actor, name: string, role: string): Promise<User> {
+    return await this.#change(actor, 'user.set-role', name, `role ${role}`, (users) => {
+      requireValid(roleProblems(role));
+      const next = replaced(users, name, (user) => ({ ...user, role: role as Role }));
+      requireOwner(users, next, name);
+      return next;
+    });
+  }
+
+  async setPassword(actor: Actor, name: string, password: string): Promise<User> {
+    const hash = await hashOf(password);
+    return await this.#change(actor, 'user.set-password', name, '', (users) => {
+      requireValid(passwordProblems(password));
+      return replaced(users, name, (user) => ({ ...user, ...hash }));
+    });
+  }
+
+  async destroy(actor: Actor, name: string): Promise<void> {
+    await this.#change(actor, 'user.destroy', name, '', (users) => {
+      const next = users.filter((each) => each.name !== name);
+      if (next.length === users.length) throw refusal('not-found', 'user', name);
+      requireOwner(users, next, name);
+      return next;
+    });
+  }
+
+  async createToken(actor: Actor, name: string, tokenName: string): Promise<{ token: string }> {
+    const { token, hash } = createToken();
+    await this.#change(actor, 'user.create-token', name, `token ${tokenName}`, (users) => {
+      const valid = namePattern.test(tokenName);
+      const message = `expected ${nameWords}, found ${JSON.stringify(tokenName)}`;
+      requireValid(valid ? [] : [{ path: 'name', message }]);
+      return replaced(users, name, (user) => {
+        if (user.tokens.some((each) => each.name === tokenName)) {
+          throw refusal('exists', 'token', tokenName);
+        }
+        const created = new Date().toISOString();
+        return { ...user, tokens: [...user.tokens, { name: tokenName, hash, created }] };
+      });
+    });
+    return { token };
+  }
+
+  async revokeToken(actor: Actor, name: string, tokenName: string): Promise<void> {
+    await this.#change(actor, 'user.revoke-token', name, `token ${tokenName}`, (users) =>
+      replaced(users, name, (user) => {
+        const tokens = user.tokens.filter((each) => each.name !== tokenName);
+        if (tokens.length === user.tokens.length) throw refusal('not-found', 'token', tokenName);
+        return { ...user, tokens };
+      }),
+    );
+  }
+
+  async createFirstOwner(): Promise<{ name: string; password: string } | undefined> {
+    const name = 'owner';
+    const password = randomPassword();
+    if ((await this.#read()).users.length > 0) return undefined;
+    const hash = await hashOf(password);
+    try {
+      await this.#change(systemActor, 'user.create', name, 'the first owner', (users) => {
+        // Another process was first.
+        if (users.length > 0) throw refusal('exists', 'user', users[0]!.name);
+        return [{ name, role: 'owner', ...hash, tokens: [] }];
+      });
+      return { name, password };
+    } catch (error) {
+      const late = error instanceof StoreError && error.failures[0]?.kind === 'exists';
+      if (late) return undefined;
+      throw error;
+    }
+  }
+
+  async #read(): Promise<UsersState> {
+    const problem = (message: string, severity: Problem['severity'] = 'error'): Problem => ({
+      ...{ severity, file: this.#path, line: 0, column: 0, path: '', message },
+    });
+    const none = { text: '', mode: 0o600, users: [] };
+    try {
+      const { mode, size } = await stat(this.#path);
+      if (size > maxFileBytes) return { ...none, problems: [problem('larger than 4 MiB')] };
+      const text = new TextDecoder('utf-8', { fatal: true }).decode(await readFile(this.#path));
+      if (this.#known?.text !== text) {
+        this.#known = { text, result: validateUsers(this.#path, text) };
+      }
+      const { value, problems } = this.#known.result;
+      const rights = (mode & 0o777).toString(8).padStart(4, '0');
+      const open = (mode & 0o027) !== 0;
+      const shared = (mode & 0o040) !== 0;
+      const all = [...problems];
+      if (open) all.push(problem(`mode ${rights} lets others at it: expected 0600 (chmod 600)`));
+      else if (shared) all.push(problem(`mode ${rights} lets its group read it`, 'warning'));
+      return { text, mode: mode & 0o777, users: open ? [] : (value ?? []), problems: all };
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { ...none, problems: [] };
+      return { ...none, problems: [problem(`cannot be read: ${reasonOf(error)}`)] };
+    }
+  }
+
+  /** @returns the user of this name afterwards, if there is one */
+  async #change(
+    actor: Actor,
+    action: string,
+    name: string,
+    summary: string,
+    edit: (users: readonly StoredUser[]) => Promise<readonly StoredUser[]> | readonly StoredUser[],
+  ): Promise<User> {
+    const audited = { actor, action, target: [name] };
+    try {
+      const { before, after } = await this.#locked(() => this.#apply(edit));
+      const [was, is] = [before, after].map((users) => users.find((each) => each.name === name));
+      const changed = {
+        ...{ kind: 'user' as const, name },
+        ...(was !== undefined && { before: revisionOf(was) }),
+        ...(is !== undefined && { after: revisionOf(is) }),
+      };
+      await this.#audit.append({ ...audited, result: 'ok', changed: [changed], summary });
+      return publicUser(is ?? was!);
+    } catch (error) {
+      const failure = writeFailure(error);
+      await this.#audit.append({ ...audited, result: 'refused', summary: failure.message });
+      throw failure;
+    }
+  }
+
+  async #apply(
+    edit: (users: readonly StoredUser[]) => Promise<readonly StoredUser[]> | readonly StoredUser[],
+  ): Promise<{ before: readonly StoredUser[]; after: readonly StoredUser[] }> {
+    for (let attempt = 1; attempt <= 20; attempt++) {
+      const { text, mode, users, problems } = await this.#read();
+      const errors = problems.filter(({ severity }) => severity === 'error');
+      if (errors.length > 0) throw new StoreError([{ kind: 'broken', problems: errors }]);
+      const after = await edit(users);
+      if (isDeepStrictEqual(after, users)) return { before: users, after };
+      await requireWritable(this.#directory, 'the configuration directory');
+      await removeLeftovers(this.#directory);
+      if ((await lstat(this.#path).catch(() => undefined))?.isSymbolicLink() === true) {
+        const message = `${this.#path} is a link: change what it leads to`;
+        throw new StoreError([{ kind: 'read-only', message }]);
+      }
+      const next = editYaml(text, { users: spelled(text, users, after) });
+      // Somebody has edited by hand meanwhile: once more, with what is there now.
+      if ((await this.#read()).text !== text) continue;
+      await writeDurably(this.#path, next, mode & 0o640);
+      return { before: users, after };
+    }
+    const message = `${this.#path} is being edited by hand again and again: try again`;
+    throw new StoreError([{ kind: 'busy', message }]);
+  }
+}
+
+/** Users that have not changed as the file has them, the others as they are to be written. */
+function spelled(
+  text: string,
+  before: readonly StoredUser[],
+  after: readonly StoredUser[],
+): unknown[] {
+  const raw = (parse(text) as { users?: { name: string }[] } | null)?.users ?? [];
+  return after.map((user) => {
+    const same = before.some((each) => isDeepStrictEqual(each, user));
+    if (same) return raw.find(({ name }) => name === user.name);
+    const { tokens, ...rest } = user;
+    return { ...rest, ...(tokens.length > 0 && { tokens }) };
+  });
+}
+
+function revisionOf(user: StoredUser): string {
+  return createHash('sha256').update(JSON.stringify(user)).digest('hex').slice(0, 16);
+}
+
+function publicUser(user: StoredUser): User {
+  return {
+    name: user.name,
+    role: user.role,
+    hasPassword: user.passwordHash !== undefined,
+    tokens: user.tokens.map(({ name, created }) => ({
+      name,
+      ...(created !== undefined && { created }),
+    })),
+    revision: revisionOf(user),
+  };
+}
+
+function refusal(kind: 'exists' | 'not-found', what: ThingKind, name: string): StoreError {
+  return new StoreError([{ kind, what, name }]);
+}
+
+function replaced(
+  users: readonly StoredUser[],
+  name: string,
+  change: (user: StoredUser) => StoredUser,
+): StoredUser[] {
+  if (!users.some((each) => each.name === name)) throw refusal('not-found', 'user', name);
+  return users.map((each) => (each.name === name ? change(each) : each));
+}
+
+function requireOwner(
+  before: readonly StoredUser[],
+  after: readonly StoredUser[],
+  name: string,
+): void {
+  const owners = (users: readonly StoredUser[]): number =>
+    users.filter(({ role }) => role === 'owner').length;
+  const failure: Failure = { kind: 'last-owner', name };
+  if (owners(before) > 0 && owners(after) === 0) throw new StoreError([failure]);
+}
+
+interface FieldProblem {
+  readonly path: string;
+  readonly message: string;
+}
+
+function requireValid(problems: readonly FieldProblem[]): void {
+  if (problems.length === 0) return;
+  const all = problems.map((each) => ({ operation: 0, ...each }));
+  throw new StoreError([{ kind: 'invalid', problems: all }]);
+}
+
+function roleProblems(role: string): FieldProblem[] {
+  if ((roles as readonly string[]).includes(role)) return [];
+  const message = `expected ${roles.join(', ')}; found ${JSON.stringify(role)}`;
+  return [{ path: 'role', message }];
+}
+
+/** Nothing for a password that is not there, or will be refused. */
+async function hashOf(password: string | undefined): Promise<{ passwordHash?: string }> {
+  if (password === undefined || passwordProblems(password).length > 0) return {};
+  return { passwordHash: await hashPassword(password) };
+}
+
+function passwordProblems(password: string): FieldProblem[] {
+  if (password.length >= minPasswordLength && password.length <= maxPasswordLength) return [];
+  const message = `expected a password of ${minPasswordLength} to ${maxPasswordLength} characters`;
+  return [{ path: 'password', message }];
+}

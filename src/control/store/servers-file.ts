@@ -1,0 +1,189 @@
+/**
+ * servers.yaml, quickly: with a thousand servers, parsing all of it takes longer than everything else in a change.
+ *
+ * A file in the usual layout is a list whose items stand one below the other. Such a file is cut into its items at the lines
+ * that begin with the list's dash, and an item that was seen before is not parsed again. YAML allows the cut: within an item
+ * every line is indented further than its dash, comments apart. Whatever could tie items together (anchors), or is in the
+ * least unusual or wrong, is left to the parser of whole files, which also words the errors. So this is only a faster way to
+ * the same answer; a test compares the two.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { parse } from 'yaml';
+import { serverBody } from '../../policy/bodies.ts';
+import type { ServerBody } from '../../policy/bodies.ts';
+import type { Server } from '../../policy/types.ts';
+import { validateServers } from '../../policy/validate.ts';
+import type { Validated } from '../../policy/validate.ts';
+import { editYaml } from './yaml-edit.ts';
+import { itemText } from './yaml-text.ts';
+
+interface Items {
+  /** Everything before the first item. */
+  readonly head: string;
+  /** Each with the comment lines right above, and everything that follows up to the next one. */
+  readonly texts: readonly string[];
+  /** Column of the dashes. */
+  readonly indent: number;
+}
+
+/** A name that stands for any: whether templates exist is looked at for all servers together. */
+const anyName: ReadonlySet<string> = { has: () => true } as unknown as ReadonlySet<string>;
+
+/** What could mean more than it says, outside of comments. */
+const unusual = /[&*|>!\t\r\ufeff]/;
+
+/** `undefined`: not in the usual layout. */
+function split(text: string): Items | undefined {
+  const top = /^(?: *(?:#.*)?\n)*servers: *(?:#.*)?\n/.exec(text)?.[0];
+  if (top === undefined || !text.endsWith('\n')) return undefined;
+  const starts: number[] = [];
+  let indent = -1;
+  /** Where the comment lines right above begin, if the line before was one. */
+  let comments = -1;
+  for (let at = top.length; at < text.length; at = text.indexOf('\n', at) + 1) {
+    let first = at;
+    while (text[first] === ' ') first++;
+    if (text[first] === '#') {
+      if (comments < 0) comments = at;
+      continue;
+    }
+    const column = first - at;
+    if (text[first] !== '\n') {
+      const dash = text[first] === '-' && (text[first + 1] === ' ' || text[first + 1] === '\n');
+      if (indent < 0 && dash) indent = column;
+      if (indent < 0 || column < indent || (column === indent && !dash)) return undefined;
+      if (column === indent) starts.push(comments < 0 ? at : comments);
+    }
+    comments = -1;
+  }
+  if (starts.length === 0) return undefined;
+  const texts = starts.map((start, index) => text.slice(start, starts[index + 1]));
+  return { head: text.slice(0, starts[0]), texts, indent };
+}
+
+/** Whether remarks stand behind an item that are not its own. */
+function hasRemarksBehind(item: string): boolean {
+  return /\n *#[^\n]*\n(?: *(?:#.*)?\n)*$/.test(item);
+}
+
+/** Reads servers.yaml, and remembers the items of the last text. */
+export class ServersFile {
+  #known: ReadonlyMap<string, Server> = new Map();
+
+  /** The same as `validateServers`. */
+  validate(
+    fileName: string,
+    text: string,
+    templates: ReadonlySet<string>,
+  ): Validated<readonly Server[]> {
+    const servers = this.#quick(text);
+    if (servers !== undefined && fitTogether(servers, templates)) {
+      return { value: servers, problems: [] };
+    }
+    return validateServers(fileName, text, templates);
+  }
+
+  /** `undefined`: something is unusual or wrong. */
+  #quick(text: string): Server[] | undefined {
+    const items = split(text);
+    if (items === undefined) return undefined;
+    const known = new Map<string, Server>();
+    const servers: Server[] = [];
+    for (const item of items.texts) {
+      const server = this.#known.get(item) ?? known.get(item) ?? readItem(item);
+      if (server === undefined) return undefined;
+      known.set(item, server);
+      servers.push(server);
+    }
+    this.#known = known;
+    return servers;
+  }
+}
+
+function readItem(text: string): Server | undefined {
+  if (unusual.test(text.replace(/(?:^| )#.*$/gm, ''))) return undefined;
+  const { value, problems } = validateServers('', `servers:\n${text}`, anyName);
+  return problems.length > 0 || value?.length !== 1 ? undefined : value[0];
+}
+
+/** What `validateServers` asks of all servers together. */
+function fitTogether(servers: readonly Server[], templates: ReadonlySet<string>): boolean {
+  const names = new Set<string>();
+  const addresses = new Set<number>();
+  let count = 0;
+  for (const server of servers) {
+    if (!server.templates.every((name) => templates.has(name))) return false;
+    names.add(server.name);
+    for (const address of server.addresses) addresses.add(address);
+    count += server.addresses.length;
+  }
+  return names.size === servers.length && addresses.size === count;
+}
+
+/**
+ * servers.yaml with other servers.
+ *
+ * @param before what `text` says
+ * @throws LayoutError
+ */
+export function editServers(
+  text: string,
+  before: readonly Server[],
+  after: readonly ServerBody[],
+): string {
+  const old = new Map(before.map((server, index) => [server.name, { server, index }]));
+  const same = (body: ServerBody, server: Server): boolean =>
+    isDeepStrictEqual(serverBody(server), body);
+  const quick = editItems(text, before, after, (body) => {
+    const found = old.get(body.name);
+    return found && { index: found.index, same: same(body, found.server) };
+  });
+  if (quick !== undefined) return quick;
+  const raw = ((parse(text) as { servers?: { name: string }[] } | null)?.servers ?? []).map(
+    (each) => [each.name, each] as const,
+  );
+  const written = new Map(raw);
+  const servers = after.map((body) => {
+    const found = old.get(body.name);
+    return found !== undefined && same(body, found.server) ? written.get(body.name)! : body;
+  });
+  return editYaml(text, { servers });
+}
+
+/** `editServers` for the usual layout and usual changes; `undefined` for others. */
+function editItems(
+  text: string,
+  before: readonly Server[],
+  after: readonly ServerBody[],
+  find: (body: ServerBody) => { index: number; same: boolean } | undefined,
+): string | undefined {
+  const items = split(text);
+  if (items?.texts.length !== before.length || after.length === 0) return undefined;
+  const { head, texts, indent } = items;
+  const apart = texts.length > 1 && texts[0]!.endsWith('\n\n');
+  const lost = new Set(texts.keys());
+  const parts: string[] = [];
+  let last = -1;
+  for (const body of after) {
+    const found = find(body);
+    if (found === undefined) {
+      if (hasRemarksBehind(texts.at(-1)!)) return undefined;
+      if (apart && parts.at(-1)?.endsWith('\n\n') === false) parts.push('\n');
+      parts.push(`${itemText(body, indent)}\n`);
+      last = texts.length;
+      continue;
+    }
+    const { index, same } = found;
+    // Those that stay stand in their order, and new ones behind them.
+    if (index < last) return undefined;
+    last = index;
+    lost.delete(index);
+    const own = texts[index]!;
+    parts.push(
+      same ? own : editYaml(`servers:\n${own}`, { servers: [body] }).slice('servers:\n'.length),
+    );
+  }
+  for (const index of lost) if (hasRemarksBehind(texts[index]!)) return undefined;
+  const joined = head + parts.join('');
+  return lost.has(texts.length - 1) ? joined.replace(/\n+$/, '\n') : joined;
+}

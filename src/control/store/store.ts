@@ -1,0 +1,369 @@
+/**
+ * The store: what the API, the command line and the firewall know of templates, servers, users, history and audit.
+ *
+ * Life-cycle of a change: `change` takes the store for itself, reads its state, asks `edit` for operations, applies all of
+ * them to that state, validates the result as a whole, and makes it durable; then it answers with the new snapshot. Or it
+ * changes nothing and throws a `StoreError` with every reason at once. A change is all or nothing.
+ *
+ * Invariants:
+ * - A snapshot is immutable. Equal revisions mean equal content; a revision is opaque and fit for an ETag.
+ * - A state with errors (a hand edit in progress, say) can be read, but not built upon: a change whose result would still
+ *   have errors is refused as `broken`, since the firewall could not apply it. One that mends the error is accepted.
+ * - Nobody's work is lost: between two changes, whoever makes them, the second one sees the first.
+ *
+ * Nothing here says "file", so that a store shared by many gateways can stand behind the same interface. `FileStore` is the
+ * one on the configuration directory.
+ */
+import type { GatewayConfig, Problem, Server, Template } from '../../policy/types.ts';
+import type { Role } from '../../policy/users.ts';
+
+/** The whole policy at one moment. With errors among the problems, the rest is only what could be read. */
+export interface Snapshot {
+  readonly gateway: GatewayConfig;
+  /** By name, ascending. */
+  readonly templates: readonly Template[];
+  /** In the order of the file. */
+  readonly servers: readonly Server[];
+  readonly problems: readonly Problem[];
+  /** Of everything, comments included. */
+  readonly revision: string;
+  /** Of each template and server by name: of what it says, so that a changed comment is no change. */
+  readonly revisions: {
+    readonly templates: ReadonlyMap<string, string>;
+    readonly servers: ReadonlyMap<string, string>;
+  };
+}
+
+/** Who does something. */
+export interface Actor {
+  /** A user's name; `root` or another system user on the control socket and the command line; `file` for a hand edit. */
+  readonly name: string;
+  readonly via: 'api' | 'socket' | 'cli' | 'file' | 'system';
+  /** Where the request came from, and by which named token. */
+  readonly address?: string;
+  readonly token?: string;
+}
+
+export type Direction = 'inbound' | 'outbound';
+
+/**
+ * Template bodies, rules and server bodies are what came in, not yet validated: the same keys as in the files. One
+ * validator judges files and bodies, so that paths and messages are the same (`inbound[2].ports[0]: expected …`).
+ * A body may repeat its `name`; then it has to be the operation's.
+ *
+ * `ifRevision`: the revision that the template or server must have (`Snapshot.revisions`), else `precondition-failed`.
+ * Rules are counted from 0 within their direction; operations of one change see the effect of those before.
+ */
+export type Operation =
+  | { readonly kind: 'create-template'; readonly name: string; readonly body: unknown }
+  /** With `upsert`, a template that is not there is created. */
+  | {
+      readonly kind: 'replace-template';
+      readonly name: string;
+      readonly body: unknown;
+      readonly upsert?: boolean;
+      readonly ifRevision?: string;
+    }
+  | { readonly kind: 'clone-template'; readonly name: string; readonly to: string }
+  /** Servers keep it, under its new name; so does its history. */
+  | {
+      readonly kind: 'rename-template';
+      readonly name: string;
+      readonly to: string;
+      readonly ifRevision?: string;
+    }
+  /** Refused as `in-use` while a server has it, unless `force`: then it is removed from those servers first. */
+  | {
+      readonly kind: 'destroy-template';
+      readonly name: string;
+      readonly force?: boolean;
+      readonly ifRevision?: string;
+    }
+  /** Back to a version in the history, exactly as it was; also for a template that was destroyed. */
+  | {
+      readonly kind: 'restore-template';
+      readonly name: string;
+      readonly version: number;
+      readonly ifRevision?: string;
+    }
+  /** At `index`, else behind the last one. */
+  | {
+      readonly kind: 'add-rule';
+      readonly template: string;
+      readonly direction: Direction;
+      readonly rule: unknown;
+      readonly index?: number;
+      readonly ifRevision?: string;
+    }
+  | {
+      readonly kind: 'replace-rule';
+      readonly template: string;
+      readonly direction: Direction;
+      readonly index: number;
+      readonly rule: unknown;
+      readonly ifRevision?: string;
+    }
+  | {
+      readonly kind: 'remove-rule';
+      readonly template: string;
+      readonly direction: Direction;
+      readonly index: number;
+      readonly ifRevision?: string;
+    }
+  /** Order changes no verdict: this is for the reader. `to` is the index afterwards. */
+  | {
+      readonly kind: 'move-rule';
+      readonly template: string;
+      readonly direction: Direction;
+      readonly index: number;
+      readonly to: number;
+      readonly ifRevision?: string;
+    }
+  | { readonly kind: 'create-server'; readonly name: string; readonly body: unknown }
+  | {
+      readonly kind: 'replace-server';
+      readonly name: string;
+      readonly body: unknown;
+      readonly upsert?: boolean;
+      readonly ifRevision?: string;
+    }
+  | { readonly kind: 'destroy-server'; readonly name: string; readonly ifRevision?: string }
+  /** Every one of `templates` to (from) every one of `servers`. What is assigned (removed) already stays so. */
+  | {
+      readonly kind: 'assign' | 'unassign';
+      readonly servers: readonly string[];
+      readonly templates: readonly string[];
+    };
+
+/**
+ * Pure, and quick: it may be called again with a newer snapshot when somebody else was faster. It may throw a
+ * `StoreError` of its own; no operations mean no change.
+ */
+export type Edit = (snapshot: Snapshot) => readonly Operation[];
+
+/** One thing that a change has changed. Absent `before`: created; absent `after`: destroyed. */
+export interface Changed {
+  readonly kind: 'template' | 'server' | 'user';
+  readonly name: string;
+  /** Revisions. */
+  readonly before?: string;
+  readonly after?: string;
+}
+
+export interface ChangeResult {
+  readonly snapshot: Snapshot;
+  /** Empty when everything was so already. */
+  readonly changed: readonly Changed[];
+}
+
+/** What a change would do. */
+export interface Preview {
+  readonly before: Snapshot;
+  readonly after: Snapshot;
+  readonly changed: readonly Changed[];
+  /** Of what would be written, unified; empty when nothing would. */
+  readonly diff: string;
+}
+
+/** Something wrong in the body of an operation. */
+export interface BodyProblem {
+  /** Index of the operation in its change. */
+  readonly operation: number;
+  /** Within the body, as a client wrote it: `inbound[2].ports[0]`; within a rule: `ports[0]`. Empty: the whole. */
+  readonly path: string;
+  readonly message: string;
+}
+
+export type ThingKind = 'template' | 'server' | 'rule' | 'version' | 'user' | 'token';
+
+/** Why a change was refused. */
+export type Failure =
+  | { readonly kind: 'not-found'; readonly what: ThingKind; readonly name: string }
+  | { readonly kind: 'exists'; readonly what: ThingKind; readonly name: string }
+  /** `revision` is the current one; absent if the thing is gone. */
+  | {
+      readonly kind: 'precondition-failed';
+      readonly what: ThingKind;
+      readonly name: string;
+      readonly revision?: string;
+    }
+  | { readonly kind: 'in-use'; readonly template: string; readonly servers: readonly string[] }
+  | { readonly kind: 'invalid'; readonly problems: readonly BodyProblem[] }
+  /** The state has errors that this change does not mend. */
+  | { readonly kind: 'broken'; readonly problems: readonly Problem[] }
+  /** The last owner can be neither removed nor demoted. */
+  | { readonly kind: 'last-owner'; readonly name: string }
+  /** This process may not write; `message` says what, and what to do. */
+  | { readonly kind: 'read-only'; readonly message: string }
+  /** Somebody else kept the store for too long, or kept changing it: trying again may help. */
+  | { readonly kind: 'busy'; readonly message: string }
+  /** The disk is full, or the like. */
+  | { readonly kind: 'failed'; readonly message: string };
+
+/** A change was refused, and nothing has changed. */
+export class StoreError extends Error {
+  override name = 'StoreError';
+  /** At least one; all that are known. */
+  readonly failures: readonly Failure[];
+
+  constructor(failures: readonly Failure[], cause?: unknown) {
+    super(failures.map(describeFailure).join('; '), { cause });
+    this.failures = failures;
+  }
+}
+
+/** One line, for a person. */
+export function describeFailure(failure: Failure): string {
+  switch (failure.kind) {
+    case 'not-found':
+      return `there is no ${failure.what} "${failure.name}"`;
+    case 'exists':
+      return `there is a ${failure.what} "${failure.name}" already`;
+    case 'precondition-failed':
+      return `${failure.what} "${failure.name}" was changed by somebody else meanwhile`;
+    case 'in-use':
+      return `template "${failure.template}" is assigned to ${failure.servers.join(', ')}`;
+    case 'invalid':
+      return failure.problems
+        .map(({ path, message }) => (path === '' ? message : `${path}: ${message}`))
+        .join('; ');
+    case 'broken':
+      return `the configuration has errors that have to be mended first: ${failure.problems
+        .map(({ file, line, message }) => `${file}:${line}: ${message}`)
+        .join('; ')}`;
+    case 'last-owner':
+      return `"${failure.name}" is the last owner: make somebody else an owner first`;
+    default:
+      return failure.message;
+  }
+}
+
+export interface WatchOptions {
+  /** The state has changed, or `poke` was called. What it returns is awaited before the next call. */
+  readonly onChange: (snapshot: Snapshot) => Promise<void> | void;
+  readonly onWarning: (message: string) => void;
+}
+
+export interface Watching {
+  /** Reads the state again, changed or not. */
+  poke(): void;
+  close(): Promise<void>;
+}
+
+export interface Store {
+  /** Never throws: what cannot be read is among the snapshot's problems. */
+  read(): Promise<Snapshot>;
+  /** @throws StoreError; then nothing has changed. Every call, refused or not, is in the audit log. */
+  change(actor: Actor, edit: Edit): Promise<ChangeResult>;
+  /** What `change` would do now, without doing it. @throws StoreError as `change` would */
+  preview(edit: Edit): Promise<Preview>;
+  /** Resolves when changes from now on are seen, also those made by this process. */
+  watch(options: WatchOptions): Promise<Watching>;
+  readonly history: TemplateHistory;
+  readonly users: Users;
+  readonly audit: AuditLog;
+}
+
+/** One version of a template. */
+export interface TemplateVersion {
+  /** From 1, ascending, never used twice for one name. */
+  readonly version: number;
+  /** ISO 8601. */
+  readonly at: string;
+  readonly actor: Actor;
+  /** The operation; `edit` for a hand edit, `destroy` for a version that says that the template is gone. */
+  readonly action: 'create' | 'edit' | 'clone' | 'rename' | 'restore' | 'destroy';
+  /** Of the text; absent with `destroy`. */
+  readonly sha256?: string;
+  /** The name of the template that a `clone` or `rename` came from, or went to; the version that a `restore` took. */
+  readonly from?: string;
+  readonly to?: string;
+}
+
+export interface TemplateHistory {
+  /** Names that have a history, those of destroyed templates included. */
+  names(): Promise<readonly string[]>;
+  /** Newest first; empty for a name that was never used. Old ones are forgotten (`keptVersions`). */
+  list(name: string): Promise<readonly TemplateVersion[]>;
+  /** The text as it was written. @throws StoreError `not-found` */
+  text(name: string, version: number): Promise<string>;
+  /** Unified, from one version to another; version 0 is the empty text. Empty for equal texts. @throws StoreError `not-found` */
+  diff(name: string, from: number, to: number): Promise<string>;
+}
+
+/** A user without anything secret. */
+export interface User {
+  readonly name: string;
+  readonly role: Role;
+  readonly hasPassword: boolean;
+  readonly tokens: readonly { readonly name: string; readonly created?: string }[];
+  /** Changes with role, password and tokens: a session of an older revision has to end. */
+  readonly revision: string;
+}
+
+/**
+ * Users, and their secrets. They are no part of the policy: when they cannot be read, packets are still judged, and nobody
+ * can log in (fail closed). Changes throw a `StoreError` like those of the policy, and are in the audit log.
+ */
+export interface Users {
+  /** With an error among the problems nobody is there. */
+  list(): Promise<{ readonly users: readonly User[]; readonly problems: readonly Problem[] }>;
+  /** Takes the same time for a name that does not exist. */
+  verifyPassword(name: string, password: string): Promise<User | undefined>;
+  verifyToken(token: string): Promise<{ readonly user: User; readonly token: string } | undefined>;
+  create(actor: Actor, user: { name: string; role: string; password?: string }): Promise<User>;
+  setRole(actor: Actor, name: string, role: string): Promise<User>;
+  setPassword(actor: Actor, name: string, password: string): Promise<User>;
+  destroy(actor: Actor, name: string): Promise<void>;
+  /** The token is in the answer, and nowhere else. */
+  createToken(actor: Actor, name: string, tokenName: string): Promise<{ readonly token: string }>;
+  revokeToken(actor: Actor, name: string, tokenName: string): Promise<void>;
+  /** For the first start: an owner with a random password, if there are no users yet; `undefined` if there are. */
+  createFirstOwner(): Promise<{ readonly name: string; readonly password: string } | undefined>;
+}
+
+/** What the audit log is told. */
+export interface AuditEvent {
+  readonly actor: Actor;
+  /** `template.replace`, `server.assign`, `user.create`, `login`, …: dotted, the thing first. */
+  readonly action: string;
+  readonly result: 'ok' | 'denied' | 'refused' | 'failed';
+  /** What it was about: names. */
+  readonly target?: readonly string[];
+  /** Revisions before and after of what changed. */
+  readonly changed?: readonly Changed[];
+  /** A line for a person: what changed, or why not. */
+  readonly summary?: string;
+}
+
+export interface AuditRecord extends AuditEvent {
+  /** Ascending: a cursor for `before`. */
+  readonly id: string;
+  /** ISO 8601. */
+  readonly at: string;
+}
+
+export interface AuditQuery {
+  /** At most so many; 100 if absent, never more than 1,000. */
+  readonly limit?: number;
+  /** Only records older than the one of this id: the `next` of the page before. */
+  readonly before?: string;
+  /** The actor's name. */
+  readonly actor?: string;
+  /** An action, or its first part: `template` finds `template.create`. */
+  readonly action?: string;
+  readonly result?: AuditEvent['result'];
+  /** ISO 8601, both included. */
+  readonly since?: string;
+  readonly until?: string;
+}
+
+export interface AuditLog {
+  /** Resolves when the record is durable. Never throws: a log that cannot be written is told of by `onWarning`. */
+  append(event: AuditEvent): Promise<void>;
+  /** Newest first; `next` when there is more. */
+  query(query: AuditQuery): Promise<{
+    readonly records: readonly AuditRecord[];
+    readonly next?: string;
+  }>;
+}

@@ -1,0 +1,484 @@
+/**
+ * Judges packets: parse -> fragments -> flow lookup -> (hit) state machine, (miss) policy and insert -> verdict.
+ *
+ * One engine runs on each packet thread. All of them work on one flow table in shared memory; the caller holds the lock
+ * while it calls `judge`, `tick` or `setPolicy`. Clock, randomness (the hash key) and memory come from outside, nothing is
+ * allocated per packet, and a verdict is a number: `DropReason.none` passes.
+ *
+ * A flow carries the epoch of the policy that admitted it. When the policy has changed since, the flow is judged again on
+ * its next packet, or by the sweep if it is idle; what the new policy does not allow is cut.
+ */
+import { trackIcmp, trackUdp } from '../flow/datagram-track.ts';
+import { isIcmpRequest, noIcmpQuery } from '../flow/icmp-query.ts';
+import type { FlowMemory } from '../flow/flow-memory.ts';
+import { Direction, Hot, StateBits, hotShift, noFlow } from '../flow/flow-record.ts';
+import type { FlowIndex } from '../flow/flow-record.ts';
+import { FlowTable } from '../flow/flow-table.ts';
+import type { FlowTableLimits } from '../flow/flow-table.ts';
+import type { FragmentMemory } from '../flow/fragment-memory.ts';
+import { addDropped, originalSlot, replySlot } from '../flow/server-totals.ts';
+import { FragmentStore, fragmentCompletes, fragmentHeld } from '../flow/fragments.ts';
+import { TcpTracker, tcpReopen } from '../flow/tcp-track.ts';
+import type { TcpTrackerOptions } from '../flow/tcp-track.ts';
+import { MatchResult } from '../match/matcher.ts';
+import type { Matcher } from '../match/matcher.ts';
+import { DropReason } from '../wire/drop-reason.ts';
+import { Icmp, IcmpType, Ipv4, Protocol, VnetHeader } from '../wire/headers.ts';
+import { Packet } from '../wire/packet.ts';
+import { parseQuoted } from '../wire/parse-quoted.ts';
+import { parseTransport } from '../wire/parse.ts';
+import { CaptureVerdict } from './capture-ring.ts';
+import type { CaptureRingWriter } from './capture-ring.ts';
+import { Counter, evictionCounterCount, trafficIndex } from './counters.ts';
+import { EventRingWriter } from './event-ring.ts';
+import { FlowReview } from './flow-review.ts';
+import { firstList, firstState, turned } from './flow-start.ts';
+import { LookAhead, kindOf, windowLength } from './look-ahead.ts';
+
+export { ReloadMode } from './flow-review.ts';
+
+/** The memory of a batch, as the TUN device fills it. Offsets point at virtio headers; the IPv4 header behind each is 4-aligned. */
+export interface PacketBatch {
+  readonly bytes: Uint8Array;
+  readonly offsets: Uint32Array;
+  readonly lengths: Uint32Array;
+  /** 1 passes; everything else is dropped. */
+  readonly verdicts: Uint8Array;
+  /** Slots in all: behind those that are read, the engine appends held fragments that leave now. */
+  readonly totalSlots: number;
+  /** Room in `bytes` for the data of such fragments. */
+  readonly spareOffset: number;
+  readonly spareLength: number;
+}
+
+/** The memory that the engines of all packet threads share. */
+export interface EngineMemory {
+  readonly flows: FlowMemory;
+  readonly fragments: FragmentMemory;
+}
+
+export interface EngineOptions {
+  readonly limits: FlowTableLimits;
+  readonly tcp: TcpTrackerOptions;
+}
+
+/** A fragment that waits for the rest of its datagram: neither passed nor dropped yet. */
+const held = -1;
+
+/** Room for a datagram put together: an IPv4 header without options, and 65,535 bytes behind it. */
+const scratchLength = 20 + 65_536;
+
+/** Records that the policy sweep visits in one tick. */
+const sweepPerTick = 8192;
+/** Expired flows that one tick removes at most. */
+const expirePerTick = 8192;
+
+export class Engine {
+  readonly table: FlowTable;
+  readonly #tcp: TcpTracker;
+  readonly #batch: PacketBatch;
+  readonly #words: Int32Array;
+  readonly #counters: Float64Array;
+  readonly #events: EventRingWriter;
+  readonly #ahead: LookAhead;
+  readonly #review: FlowReview;
+  readonly #serverTotals: Float64Array;
+  readonly #capture: CaptureRingWriter | undefined;
+  /** Which verdicts of this batch are captured (CaptureVerdict). */
+  #capturing = 0;
+  /** 1 while packets that pass are looked at once more as well, 0 while only drops are: see `#note`. */
+  #noted = 0;
+  #policy: Matcher;
+  /** Direction of the packet in hand. */
+  #direction: number = Direction.none;
+  #nowMs = 0;
+  readonly #fragments: FragmentStore;
+  readonly #quoted: Packet = new Packet();
+  readonly #scratch: Uint8Array = new Uint8Array(scratchLength);
+  readonly #scratchWords: Int32Array = new Int32Array(this.#scratch.buffer);
+  /** Where the L4 header of the packet in hand lies: the batch, or the scratch for a datagram that came in fragments. */
+  #bytes: Uint8Array;
+  /** Slots in use, and how much of the spare room. */
+  #slots = 0;
+  #spareUsed = 0;
+
+  constructor(
+    batch: PacketBatch,
+    memory: EngineMemory,
+    counters: SharedArrayBuffer,
+    events: SharedArrayBuffer,
+    policy: Matcher,
+    options: EngineOptions,
+    capture?: CaptureRingWriter,
+  ) {
+    this.#batch = batch;
+    const { buffer, byteOffset, byteLength } = batch.bytes;
+    this.#words = new Int32Array(buffer, byteOffset, byteLength >> 2);
+    this.#counters = new Float64Array(counters);
+    const evictions = new Float64Array(counters, Counter.evictions * 8, evictionCounterCount);
+    this.table = new FlowTable(memory.flows, options.limits, { evictions });
+    this.#fragments = new FragmentStore(memory.fragments, this);
+    this.#bytes = batch.bytes;
+    this.#ahead = new LookAhead(this.table);
+    this.#tcp = new TcpTracker(this.table, options.tcp);
+    this.#events = new EventRingWriter(events);
+    const { serverTotals } = memory.flows;
+    this.#serverTotals = new Float64Array(serverTotals, 0, serverTotals.byteLength >> 3);
+    this.#capture = capture;
+    this.#policy = policy;
+    this.#review = new FlowReview(this.table, this.#counters, policy);
+  }
+
+  /**
+   * Takes a new policy between two batches.
+   *
+   * @param mode ReloadMode of flow-review.ts
+   * @param drainUntilMs with `drain`: until when
+   */
+  setPolicy(policy: Matcher, mode: number, drainUntilMs: number): void {
+    this.#policy = policy;
+    this.#review.setPolicy(policy, mode, drainUntilMs);
+  }
+
+  /**
+   * Judges the first `count` packets of the batch and fills in their verdicts.
+   *
+   * @returns how many slots there are to write: `count`, and behind them fragments that were held until now
+   */
+  judge(count: number, nowMs: number): number {
+    const { bytes, offsets, lengths } = this.#batch;
+    const ahead = this.#ahead;
+    this.#nowMs = nowMs;
+    this.#slots = count;
+    this.#spareUsed = 0;
+    if (this.#capture !== undefined) this.#beginCapture(this.#capture);
+    for (let first = 0; first < count; first += windowLength) {
+      const inWindow = count - first < windowLength ? count - first : windowLength;
+      ahead.fill(bytes, this.#words, offsets, lengths, first, inWindow, nowMs);
+      for (let i = 0; i < inWindow; i++) {
+        const packet = ahead.packets[i]!;
+        let reason = ahead.reasons[i]!;
+        this.#direction = Direction.none;
+        if (reason === DropReason.none) {
+          reason = this.#judgePacket(packet, ahead.kinds[i]!, ahead.hashes[i]!);
+        } else if (reason === DropReason.fragment) {
+          reason = this.#judgeFragment(packet, first + i);
+        }
+        this.#conclude(first + i, packet, reason);
+      }
+    }
+    this.#counters[Counter.batches]! += 1;
+    return this.#slots;
+  }
+
+  /** Writes a packet's verdict and counts it. */
+  #conclude(slot: number, packet: Packet, reason: number): void {
+    const { verdicts } = this.#batch;
+    if (reason === held) {
+      verdicts[slot] = 0;
+      return;
+    }
+    const counters = this.#counters;
+    const pass = reason === DropReason.none ? 1 : 0;
+    verdicts[slot] = pass;
+    const traffic = trafficIndex(this.#direction, packet.protocol, pass);
+    counters[Counter.packets + traffic]! += 1;
+    counters[Counter.bytes + traffic]! += packet.totalLength;
+    if (pass <= this.#noted) this.#note(slot, packet, reason);
+  }
+
+  /** What is not done for every packet: counts a drop, captures what is captured. */
+  #note(slot: number, packet: Packet, reason: number): void {
+    if (reason !== DropReason.none) this.#countDrop(reason, packet);
+    if (this.#capturing !== 0) this.#captureSlot(slot, packet, reason);
+  }
+
+  #beginCapture(capture: CaptureRingWriter): void {
+    this.#capturing = capture.begin();
+    this.#noted = this.#capturing === 0 ? 0 : 1;
+  }
+
+  /** Gives a packet of the batch to the capture that is running. */
+  #captureSlot(slot: number, packet: Packet, reason: number): void {
+    const verdict = reason === DropReason.none ? CaptureVerdict.passed : CaptureVerdict.dropped;
+    if ((this.#capturing & verdict) === 0) return;
+    const { bytes, offsets, lengths } = this.#batch;
+    const at = offsets[slot]! + VnetHeader.length;
+    const length = lengths[slot]! - VnetHeader.length;
+    const servers = this.#policy.slotsOf(packet.srcAddr, packet.dstAddr);
+    this.#capture!.write(bytes, at, length, reason, this.#direction, servers);
+  }
+
+  /** Housekeeping, a few times a second. */
+  tick(nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.#direction = Direction.none;
+    this.table.expire(nowMs, expirePerTick);
+    this.#fragments.expire(nowMs);
+    this.#review.sweep(sweepPerTick, nowMs);
+  }
+
+  /** Counts fragments that were held and are given up (FragmentDropCounter). */
+  countFragments(
+    reason: number,
+    protocol: number,
+    srcAddr: number,
+    dstAddr: number,
+    packets: number,
+    bytes: number,
+  ): void {
+    const servers = this.#policy.slotsOf(srcAddr, dstAddr);
+    addDropped(this.#serverTotals, originalSlot(servers), replySlot(servers), packets, bytes);
+    this.#counters[Counter.drops + reason]! += packets;
+    const traffic = trafficIndex(this.#direction, protocol, 0);
+    this.#counters[Counter.packets + traffic]! += packets;
+    this.#counters[Counter.bytes + traffic]! += bytes;
+  }
+
+  #countDrop(reason: number, packet: Packet): void {
+    this.#counters[Counter.drops + reason]! += 1;
+    const policy = this.#policy;
+    const servers = policy.slotsOf(packet.srcAddr, packet.dstAddr);
+    const { totalLength } = packet;
+    addDropped(this.#serverTotals, originalSlot(servers), replySlot(servers), 1, totalLength);
+    const detail =
+      packet.protocol === Protocol.icmp
+        ? (packet.icmpType << 8) | packet.icmpCode
+        : packet.tcpFlags;
+    const direction = this.#direction;
+    this.#events.write(reason, packet, detail, direction, policy.epoch, servers, this.#nowMs);
+  }
+
+  /** A packet with a well-formed L4 header, its kind and its tuple's hash. */
+  #judgePacket(packet: Packet, kind: number, hash: number): number {
+    if (kind === noIcmpQuery) return this.#judgeOtherIcmp(packet);
+    const { srcAddr, srcPort, dstAddr, dstPort } = packet;
+    const flow = this.table.find(hash, kind, srcAddr, srcPort, dstAddr, dstPort, this.#nowMs);
+    if (flow === noFlow) return this.#judgeNew(packet, kind);
+    return this.#judgeHit(flow, packet, kind);
+  }
+
+  /** A fragment: held, or the one that completes its datagram, which is then judged as one packet. */
+  #judgeFragment(packet: Packet, slot: number): number {
+    const { bytes, offsets, lengths } = this.#batch;
+    const store = this.#fragments;
+    const added = store.add(packet, bytes, offsets[slot]!, lengths[slot]!, this.#nowMs);
+    if (added === fragmentHeld) return held;
+    if (added !== fragmentCompletes) return added;
+
+    const datagram = store.datagram;
+    const ownLength = packet.totalLength;
+    const ownIp = packet.ipOffset;
+    const scratch = this.#scratch;
+    for (let i = 0; i < Ipv4.minimumLength; i++) scratch[i] = bytes[ownIp + i]!;
+    packet.l4Length = store.assemble(datagram, packet, bytes, scratch, Ipv4.minimumLength);
+    packet.l4Offset = Ipv4.minimumLength;
+    packet.ipOffset = 0;
+    packet.totalLength = Ipv4.minimumLength + packet.l4Length;
+    packet.checksumVouched = 0;
+    this.#bytes = scratch;
+    let reason: number = parseTransport(scratch, this.#scratchWords, packet);
+    if (reason === DropReason.none) {
+      const kind = kindOf(packet);
+      const { srcAddr, srcPort, dstAddr, dstPort } = packet;
+      const hash = this.table.hashOf(kind, srcAddr, srcPort, dstAddr, dstPort);
+      reason = this.#judgePacket(packet, kind, hash);
+    }
+    this.#bytes = bytes;
+    packet.totalLength = ownLength;
+    packet.ipOffset = ownIp;
+    if (reason === DropReason.none && !this.#emit(datagram, packet))
+      reason = DropReason.fragmentMemory;
+    if (reason !== DropReason.none) {
+      const fragments = store.heldCount(datagram);
+      const heldBytes = store.heldBytes(datagram);
+      const { protocol, srcAddr, dstAddr } = packet;
+      this.countFragments(reason, protocol, srcAddr, dstAddr, fragments, heldBytes);
+      store.release(datagram);
+      return reason;
+    }
+    // This fragment leaves behind the ones that came before it, not in its own slot.
+    offsets[this.#slots] = offsets[slot]!;
+    lengths[this.#slots] = lengths[slot]!;
+    this.#batch.verdicts[this.#slots] = 1;
+    if (this.#capturing !== 0) this.#captureSlot(this.#slots, packet, reason);
+    this.#slots++;
+    const traffic = trafficIndex(this.#direction, packet.protocol, 1);
+    this.#counters[Counter.packets + traffic]! += 1;
+    this.#counters[Counter.bytes + traffic]! += ownLength;
+    return held;
+  }
+
+  /** Appends the held fragments of a datagram to the batch, as they came, and lets go of them. */
+  #emit(datagram: number, packet: Packet): boolean {
+    const { bytes, offsets, lengths, verdicts, totalSlots, spareOffset, spareLength } = this.#batch;
+    const store = this.#fragments;
+    const fragments = store.heldCount(datagram);
+    const virtioHeaders = fragments * VnetHeader.length;
+    const needed = store.heldBytes(datagram) + virtioHeaders;
+    // The spare room is as large as the store, so this cannot be short; if it were, nothing may be written beyond it.
+    if (this.#slots + fragments + 1 > totalSlots || this.#spareUsed + needed > spareLength) {
+      return false;
+    }
+    for (let fragment = store.first(datagram); fragment !== 0; fragment = store.next(fragment)) {
+      const at = spareOffset + this.#spareUsed;
+      const length = store.storedLength(fragment);
+      store.copyFragment(fragment, bytes, at);
+      // A fragment never carries checksum or segmentation metadata.
+      bytes.fill(0, at, at + VnetHeader.length);
+      offsets[this.#slots] = at;
+      lengths[this.#slots] = length;
+      verdicts[this.#slots] = 1;
+      if (this.#capturing !== 0) this.#captureSlot(this.#slots, packet, DropReason.none);
+      this.#slots++;
+      this.#spareUsed += length;
+    }
+    const traffic = trafficIndex(this.#direction, packet.protocol, 1);
+    this.#counters[Counter.packets + traffic]! += fragments;
+    this.#counters[Counter.bytes + traffic]! += store.heldBytes(datagram);
+    store.release(datagram);
+    return true;
+  }
+
+  #judgeOtherIcmp(packet: Packet): number {
+    switch (packet.icmpType) {
+      case IcmpType.redirect:
+        return DropReason.icmpRedirect;
+      case IcmpType.destinationUnreachable:
+      case IcmpType.timeExceeded:
+      case IcmpType.parameterProblem:
+        return this.#judgeIcmpError(packet);
+      default:
+        return DropReason.icmpType;
+    }
+  }
+
+  /**
+   * An ICMP error passes if the packet it quotes belongs to a live flow, it goes to the end that sent that packet, and for
+   * TCP the quoted sequence number can be one under way (RFC 5927 section 4.1). Its own source may be any router. It needs
+   * no rule and refreshes nothing.
+   */
+  #judgeIcmpError(packet: Packet): number {
+    const quoted = this.#quoted;
+    const at = packet.l4Offset + Icmp.quoted;
+    if (!parseQuoted(this.#bytes, at, packet.l4Length - Icmp.quoted, quoted)) {
+      return DropReason.icmpError;
+    }
+    if (quoted.srcAddr !== packet.dstAddr) return DropReason.icmpError;
+    const kind = kindOf(quoted);
+    if (kind === noIcmpQuery) return DropReason.icmpError;
+    const table = this.table;
+    const { srcAddr, srcPort, dstAddr, dstPort } = quoted;
+    const flow = table.lookup(kind, srcAddr, srcPort, dstAddr, dstPort, this.#nowMs);
+    if (flow === noFlow) return DropReason.icmpError;
+    const record = flow << hotShift;
+    const sender = table.direction;
+    const original =
+      (table.hot[record + Hot.state]! & StateBits.directionMask) >> StateBits.directionShift;
+    this.#direction = turned(original, sender ^ 1);
+    if (table.hot[record + Hot.epoch] !== this.#policy.epoch && this.#isCut(flow)) {
+      return DropReason.policyCut;
+    }
+    if (quoted.protocol === Protocol.tcp && !this.#tcp.isUnderWay(flow, sender, quoted.sequence)) {
+      return DropReason.icmpError;
+    }
+    table.accountBeside(flow, sender ^ 1, packet.totalLength);
+    return DropReason.none;
+  }
+
+  #judgeHit(flow: FlowIndex, packet: Packet, kind: number): number {
+    const table = this.table;
+    const direction = table.direction;
+    const record = flow << hotShift;
+    const state = table.hot[record + Hot.state]!;
+    this.#direction = turned(
+      (state & StateBits.directionMask) >> StateBits.directionShift,
+      direction,
+    );
+    if (table.hot[record + Hot.epoch] !== this.#policy.epoch && this.#isCut(flow)) {
+      return DropReason.policyCut;
+    }
+    let reason: number = DropReason.none;
+    if (packet.protocol === Protocol.tcp) {
+      reason = this.#tcp.track(flow, direction, packet, this.#bytes, this.#nowMs);
+      if (reason === tcpReopen) return this.#reopen(flow, packet, kind);
+      if (reason !== DropReason.none) return reason;
+      // An RST may have ended the flow.
+      if (table.hot[record + Hot.state] === 0) {
+        table.accountBeside(flow, direction, packet.totalLength);
+        return DropReason.none;
+      }
+    } else if (packet.protocol === Protocol.udp) {
+      trackUdp(table, flow, direction, this.#nowMs);
+    } else {
+      trackIcmp(table, flow, direction, this.#nowMs);
+    }
+    table.account(flow, direction, packet.totalLength);
+    return reason;
+  }
+
+  /** A SYN behind a connection that is over: the same tuple again, now without a flow, and the policy is asked anew. */
+  #reopen(flow: FlowIndex, packet: Packet, kind: number): number {
+    const { srcAddr, srcPort, dstAddr, dstPort } = packet;
+    this.table.remove(flow);
+    this.table.lookup(kind, srcAddr, srcPort, dstAddr, dstPort, this.#nowMs);
+    return this.#judgeNew(packet, kind);
+  }
+
+  /** A packet without a flow: may the policy admit it, and may it open one? */
+  #judgeNew(packet: Packet, kind: number): number {
+    const policy = this.#policy;
+    const { protocol, srcAddr, srcPort, dstAddr, dstPort } = packet;
+    const match = policy.match(protocol, srcAddr, dstAddr, dstPort);
+    if (match === MatchResult.noServer) return DropReason.noServer;
+    this.#direction =
+      policy.inboundServer < 0
+        ? Direction.outbound
+        : policy.outboundServer < 0
+          ? Direction.inbound
+          : Direction.internal;
+    // What cannot open a flow is out of place, whatever the rules say.
+    if (protocol === Protocol.tcp && !this.#tcp.mayOpen(packet.tcpFlags)) {
+      return DropReason.invalidState;
+    }
+    if (protocol === Protocol.icmp && !isIcmpRequest(packet.icmpType)) return DropReason.icmpType;
+    if (match === MatchResult.noOutboundRule) return DropReason.noOutboundRule;
+    if (match === MatchResult.noInboundRule) return DropReason.noInboundRule;
+
+    const table = this.table;
+    const flow = table.insert(
+      kind,
+      srcAddr,
+      srcPort,
+      dstAddr,
+      dstPort,
+      firstState(protocol),
+      firstList(protocol),
+      this.#direction,
+      policy.epoch,
+      policy.matchedSlots(),
+      this.#nowMs,
+    );
+    if (flow === noFlow) return table.refusal;
+    this.#counters[Counter.flowsOpened]! += 1;
+    policy.countHits();
+    if (protocol === Protocol.tcp) {
+      const bytes = this.#bytes;
+      this.#tcp.open(flow, packet, bytes);
+      const reason = this.#tcp.track(flow, 0, packet, bytes, this.#nowMs);
+      if (reason !== DropReason.none) {
+        table.remove(flow);
+        return reason;
+      }
+    }
+    table.account(flow, 0, packet.totalLength);
+    return DropReason.none;
+  }
+
+  /** Judges a flow of an older epoch again; true if that was its end. */
+  #isCut(flow: FlowIndex): boolean {
+    if (this.#review.stillAllowed(flow, this.#nowMs)) return false;
+    this.#review.cut(flow);
+    return true;
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * Judging flows again after a policy change: on their next packet, or by a sweep that visits idle ones, a bounded number at
+ * each tick. What the new policy does not allow is cut, kept or drained.
+ */
+import { Control } from '../flow/flow-memory.ts';
+import { Hot, StateBits, hotShift } from '../flow/flow-record.ts';
+import type { FlowIndex } from '../flow/flow-record.ts';
+import type { FlowTable } from '../flow/flow-table.ts';
+import { MatchResult } from '../match/matcher.ts';
+import type { Matcher } from '../match/matcher.ts';
+import { Counter } from './counters.ts';
+
+/** What a policy change does to flows that the new policy does not allow. */
+export const ReloadMode = {
+  /** Ends them on their next packet. */
+  cut: 0,
+  /** Lets them live as long as they do. */
+  keep: 1,
+  /** Lets them live until a deadline, then cuts. */
+  drain: 2,
+} as const;
+
+/**
+ * Whether a policy would let a flow open: by the packet that opened it.
+ *
+ * @param hot records of flows (flow-record.ts), @param record where the flow's starts
+ */
+export function policyAllows(policy: Matcher, hot: Int32Array, record: number): boolean {
+  const match = policy.match(
+    hot[record + Hot.kind]! & 0xff,
+    hot[record + Hot.originalAddr]!,
+    hot[record + Hot.replyAddr]!,
+    hot[record + Hot.ports]! & 0xffff,
+  );
+  return match === MatchResult.allowed;
+}
+
+export class FlowReview {
+  readonly #table: FlowTable;
+  readonly #counters: Float64Array;
+  #policy: Matcher;
+  #mode: number = ReloadMode.cut;
+  #drainUntilMs = 0;
+  /** A flow was met that the policy forbids and draining lets live: the sweep comes back for it. */
+  #spared = false;
+
+  constructor(table: FlowTable, counters: Float64Array, policy: Matcher) {
+    this.#table = table;
+    this.#counters = counters;
+    this.#policy = policy;
+  }
+
+  /** Starts a sweep by a new policy; see Engine.setPolicy. */
+  setPolicy(policy: Matcher, mode: number, drainUntilMs: number): void {
+    this.#policy = policy;
+    this.#mode = mode;
+    this.#drainUntilMs = drainUntilMs;
+    this.#spared = false;
+    const control = this.#table.control;
+    control[Control.sweepCursor] = 1;
+    control[Control.sweepRemaining] = control[Control.firstFresh]! - 1;
+  }
+
+  /** Judges a flow of an older epoch again. */
+  stillAllowed(flow: FlowIndex, nowMs: number): boolean {
+    const hot = this.#table.hot;
+    const record = flow << hotShift;
+    const policy = this.#policy;
+    const allowed = policyAllows(policy, hot, record);
+    if (!allowed && this.#mode !== ReloadMode.keep) {
+      if (this.#mode !== ReloadMode.drain) return false;
+      if (((nowMs - this.#drainUntilMs) | 0) >= 0) return false;
+      this.#spared = true;
+      return true;
+    }
+    // An address may have got another server. One that is nobody's any more stays with the server that it was kept from.
+    if (allowed) this.#table.assign(flow, policy.matchedSlots());
+    hot[record + Hot.epoch] = policy.epoch;
+    return true;
+  }
+
+  cut(flow: FlowIndex): void {
+    this.#table.remove(flow);
+    this.#counters[Counter.flowsCut]! += 1;
+  }
+
+  /** Visits flows of older epochs that no packet has come for, at most `budget` records. */
+  sweep(budget: number, nowMs: number): void {
+    const { control, hot } = this.#table;
+    const epoch = this.#policy.epoch;
+    let remaining = control[Control.sweepRemaining]!;
+    if (remaining === 0) return;
+    let flow = control[Control.sweepCursor]! as FlowIndex;
+    for (let visited = 0; visited < budget && remaining > 0; visited++) {
+      const record = flow << hotShift;
+      const inUse = (hot[record + Hot.state]! & StateBits.inUse) !== 0;
+      if (inUse && hot[record + Hot.epoch] !== epoch && !this.stillAllowed(flow, nowMs)) {
+        this.cut(flow);
+      }
+      flow = (flow + 1) as FlowIndex;
+      remaining--;
+    }
+    // A round that met none of them is the last one. The clock does not say so: a round takes several ticks.
+    if (remaining === 0 && this.#spared) {
+      this.#spared = false;
+      remaining = control[Control.firstFresh]! - 1;
+      flow = 1 as FlowIndex;
+    }
+    control[Control.sweepCursor] = flow;
+    control[Control.sweepRemaining] = remaining;
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * The lists on which flows wait, and the classes in which they are given up.
+ *
+ * A flow is on exactly one list, ordered by last refresh. The first lists carry the numbers of their timeouts
+ * (timeouts.ts); the two behind them hold the flows that share a timeout with another list but not its fate under
+ * pressure. Names, timeouts and classes are sibling tables; a test says that their lengths agree.
+ */
+import { TimeoutList } from './timeouts.ts';
+
+export const FlowList = {
+  tcpSynSent: 0,
+  tcpSynRecv: 1,
+  tcpEstablished: 2,
+  tcpFinWait: 3,
+  tcpCloseWait: 4,
+  tcpLastAck: 5,
+  tcpTimeWait: 6,
+  tcpClose: 7,
+  tcpSynSent2: 8,
+  tcpRetransmitted: 9,
+  tcpUnacknowledged: 10,
+  udpUnanswered: 11,
+  udpStream: 12,
+  icmpUnanswered: 13,
+  /** Answered UDP that is not a stream yet: younger than two seconds. */
+  udpAnswered: 14,
+  /** An ICMP query that was answered. */
+  icmpAnswered: 15,
+} as const;
+
+export const flowListCount = 16;
+
+/** Which timeout a list's flows have. */
+export const timeoutOfList: readonly number[] = [
+  TimeoutList.tcpSynSent,
+  TimeoutList.tcpSynRecv,
+  TimeoutList.tcpEstablished,
+  TimeoutList.tcpFinWait,
+  TimeoutList.tcpCloseWait,
+  TimeoutList.tcpLastAck,
+  TimeoutList.tcpTimeWait,
+  TimeoutList.tcpClose,
+  TimeoutList.tcpSynSent2,
+  TimeoutList.tcpRetransmitted,
+  TimeoutList.tcpUnacknowledged,
+  TimeoutList.udp,
+  TimeoutList.udpStream,
+  TimeoutList.icmp,
+  TimeoutList.udp,
+  TimeoutList.icmp,
+];
+
+/**
+ * Eviction classes, in the order in which they are given up under pressure. Flows past their timeout go before all of
+ * them; flows of the first class only once they were waited for for {@link awaitedMs}, unless there is nothing else, and those
+ * of the last one only once they were idle for {@link protectedIdleMs}.
+ */
+export const EvictionClass = {
+  /** The handshake or the query was never completed: what a flood consists of. */
+  unanswered: 0,
+  /** Closing, or answered but too young to be called a conversation. */
+  closing: 1,
+  /** A conversation. */
+  established: 2,
+} as const;
+
+export const evictionClassCount = 3;
+
+export const evictionClassOfList: readonly number[] = [
+  EvictionClass.unanswered, // tcpSynSent
+  EvictionClass.unanswered, // tcpSynRecv
+  EvictionClass.established, // tcpEstablished
+  EvictionClass.closing, // tcpFinWait
+  EvictionClass.closing, // tcpCloseWait
+  EvictionClass.closing, // tcpLastAck
+  EvictionClass.closing, // tcpTimeWait
+  EvictionClass.closing, // tcpClose
+  EvictionClass.unanswered, // tcpSynSent2
+  EvictionClass.established, // tcpRetransmitted
+  EvictionClass.established, // tcpUnacknowledged
+  EvictionClass.unanswered, // udp
+  EvictionClass.established, // udpStream
+  EvictionClass.unanswered, // icmp
+  EvictionClass.closing, // udpAnswered
+  EvictionClass.closing, // icmpAnswered
+];
+
+const listCodes = Array.from({ length: flowListCount }, (_, list) => list);
+
+/** The lists of each class. */
+export const listsOfClass: readonly Int32Array[] = Array.from(
+  { length: evictionClassCount },
+  (_, wanted) => Int32Array.from(listCodes.filter((list) => evictionClassOfList[list] === wanted)),
+);
+
+/** An established flow that was active within this time is never evicted. */
+export const protectedIdleMs = 60_000;
+
+/**
+ * A flow that was opened within this time may be answered at any moment: what is closing is given up before it. An answer
+ * that takes longer is late, and a SYN is sent again (RFC 6298 section 2).
+ */
+export const awaitedMs = 1000;
+
+/** A flow is moved to the tail of its list at most this often. */
+export const relistIntervalMs = 1000;
+
+/** Above this part of the capacity, timeouts of flows that are not conversations shrink, to nothing at 120 %. */
+const adaptiveStart = 0.6;
+const adaptiveEnd = 1.2;
+
+/** By what they are multiplied in a table of which the part `fill` is in use. */
+export function adaptiveFactor(fill: number): number {
+  return fill <= adaptiveStart ? 1 : (adaptiveEnd - fill) / (adaptiveEnd - adaptiveStart);
+}

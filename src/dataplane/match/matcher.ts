@@ -1,0 +1,207 @@
+/**
+ * The compiled policy: one immutable array of 32-bit words, and the match against it.
+ *
+ * Rules only allow, so their order does not matter, and what a server allows is a union. That makes a classifier possible
+ * whose cost does not grow with the number of rules. For each set of templates, direction and protocol, the ports that rules
+ * mention cut the port space into classes; a segment tree over the classes holds, at each node, the union of the addresses
+ * of the rules whose port ranges cover that node. A packet's port leads to a leaf, and the walk from there to the root asks
+ * each node's address set: at most 17 nodes, each a search among sorted, disjoint intervals. O(log ports x log addresses).
+ *
+ * Layout, in words from the start of the array (offsets are absolute; 0 = none):
+ *
+ *     header        see Header
+ *     servers       hash table, open addressing: address, server index + 1
+ *     server        one word each: offset of its program
+ *     slot          one word for each server: the slot under which its traffic is counted (flow/server-totals.ts)
+ *     program       six words: offset of the classifier for inbound icmp, tcp, udp, outbound icmp, tcp, udp
+ *     classifier    leaf count P (a power of two), offset of the port set, P * 2 words: address set of node 1, 2, ...
+ *     set           count n, index shift, index offset, n starts, n values
+ *
+ * A set maps keys to values: the value at i holds for keys from start i up to before start i + 1; start 0 is the lowest key.
+ * Starts are compared as signed words, so they are stored with the top bit flipped. A set of many starts has an index by
+ * the key's high bits, to search between two neighbours only. Address sets hold rule index + 1, or 0 where nothing is
+ * allowed; in the port set (keys are port << 16) the position itself is the class.
+ */
+
+export const policyMagic = 0x74776c31;
+
+/** Words of the header. */
+export const Header = {
+  magic: 0,
+  epoch: 1,
+  /** log2 of the number of slots of the server table is 32 - shift. */
+  serverShift: 2,
+  serverTable: 3,
+  serverPrograms: 4,
+  serverSlots: 5,
+  /** Rules of all templates, by whose indices a match names them. */
+  ruleCount: 6,
+  length: 8,
+} as const;
+
+/** Words of a set, from its offset. */
+export const SetWord = { count: 0, indexShift: 1, index: 2, starts: 3 } as const;
+
+/** Words of a classifier. */
+export const ClassifierWord = { leaves: 0, ports: 1, nodes: 2 } as const;
+
+/** What {@link Matcher.match} says. */
+export const MatchResult = {
+  allowed: 0,
+  /** Neither end is a server. */
+  noServer: 1,
+  noInboundRule: 2,
+  noOutboundRule: 3,
+} as const;
+
+const inbound = 0;
+const outbound = 3;
+
+/** Where the search for an address starts in the server table. */
+export function serverSlot(address: number, shift: number): number {
+  return Math.imul(address, 0x9e3779b1) >>> shift;
+}
+
+export class Matcher {
+  readonly epoch: number;
+  readonly #words: Int32Array;
+  readonly #serverShift: number;
+  readonly #serverTable: number;
+  readonly #serverMask: number;
+  readonly #serverPrograms: number;
+  readonly #serverSlots: number;
+  /** How many flows each rule has opened, by its index. Shared by the packet threads, written under their lock. */
+  readonly hits: Float64Array;
+
+  /** The servers of the last match, by index; -1 if that end is none. */
+  inboundServer = -1;
+  outboundServer = -1;
+  /** The rules that allowed it, by index; -1 if none was needed or none found. */
+  inboundRule = -1;
+  outboundRule = -1;
+
+  /**
+   * @param words made by src/policy/compile.ts
+   * @param hits where it counts, as long as there are rules; memory of its own unless told
+   */
+  constructor(words: Int32Array, hits?: Float64Array) {
+    if (words[Header.magic] !== policyMagic) throw new Error('not a compiled policy');
+    this.#words = words;
+    this.epoch = words[Header.epoch]!;
+    this.#serverShift = words[Header.serverShift]!;
+    this.#serverTable = words[Header.serverTable]!;
+    this.#serverMask = (1 << (32 - this.#serverShift)) - 1;
+    this.#serverPrograms = words[Header.serverPrograms]!;
+    this.#serverSlots = words[Header.serverSlots]!;
+    this.hits = hits ?? new Float64Array(words[Header.ruleCount]!);
+  }
+
+  /**
+   * Whether a packet that opens a flow is allowed.
+   *
+   * @param protocol 1 ICMP, 6 TCP or 17 UDP
+   * @param srcAddr @param dstAddr 32-bit addresses, signed or not
+   * @param dstPort ignored for ICMP
+   * @returns {@link MatchResult}; a packet meets its source's outbound rules first
+   */
+  match(protocol: number, srcAddr: number, dstAddr: number, dstPort: number): number {
+    this.outboundServer = this.#findServer(srcAddr);
+    this.inboundServer = this.#findServer(dstAddr);
+    this.outboundRule = -1;
+    this.inboundRule = -1;
+    if (this.outboundServer < 0 && this.inboundServer < 0) return MatchResult.noServer;
+    if (this.outboundServer >= 0) {
+      this.outboundRule = this.#matchSide(
+        this.outboundServer,
+        outbound,
+        protocol,
+        dstAddr,
+        dstPort,
+      );
+      if (this.outboundRule < 0) return MatchResult.noOutboundRule;
+    }
+    if (this.inboundServer >= 0) {
+      this.inboundRule = this.#matchSide(this.inboundServer, inbound, protocol, srcAddr, dstPort);
+      if (this.inboundRule < 0) return MatchResult.noInboundRule;
+    }
+    return MatchResult.allowed;
+  }
+
+  /** Counts a flow that the last match has let open. */
+  countHits(): void {
+    if (this.inboundRule >= 0) this.hits[this.inboundRule]! += 1;
+    if (this.outboundRule >= 0) this.hits[this.outboundRule]! += 1;
+  }
+
+  /** Slots of the last match's servers: inbound in the low half, outbound in the high half; 0 = none. */
+  matchedSlots(): number {
+    return this.#slotOfServer(this.inboundServer) | (this.#slotOfServer(this.outboundServer) << 16);
+  }
+
+  /** Slots of the servers at both ends of any packet, likewise. */
+  slotsOf(srcAddr: number, dstAddr: number): number {
+    const from = this.#slotOfServer(this.#findServer(srcAddr));
+    return this.#slotOfServer(this.#findServer(dstAddr)) | (from << 16);
+  }
+
+  #slotOfServer(server: number): number {
+    return server < 0 ? 0 : this.#words[this.#serverSlots + server]!;
+  }
+
+  #findServer(address: number): number {
+    const words = this.#words;
+    const wanted = address | 0;
+    let slot = serverSlot(wanted, this.#serverShift);
+    for (;;) {
+      const at = this.#serverTable + (slot << 1);
+      const server = words[at + 1]!;
+      if (server === 0) return -1;
+      if (words[at] === wanted) return server - 1;
+      slot = (slot + 1) & this.#serverMask;
+    }
+  }
+
+  /** The rule by which one side allows, or -1. */
+  #matchSide(server: number, side: number, protocol: number, peer: number, port: number): number {
+    const words = this.#words;
+    const program = words[this.#serverPrograms + server]!;
+    const column = protocol === 6 ? 1 : protocol === 17 ? 2 : 0;
+    const classifier = words[program + side + column]!;
+    if (classifier === 0) return -1;
+    const ports = words[classifier + ClassifierWord.ports]!;
+    const portClass = ports === 0 ? 0 : this.#locate(ports, port << 16);
+    let node = words[classifier + ClassifierWord.leaves]! + portClass;
+    while (node > 0) {
+      const set = words[classifier + ClassifierWord.nodes + node - 1]!;
+      if (set !== 0) {
+        const values = set + SetWord.starts + words[set + SetWord.count]!;
+        const rule = words[values + this.#locate(set, peer)]!;
+        if (rule !== 0) return rule - 1;
+      }
+      node >>= 1;
+    }
+    return -1;
+  }
+
+  /** The last start of a set that is not above the key. */
+  #locate(set: number, key: number): number {
+    const words = this.#words;
+    const flipped = key ^ 0x80000000;
+    const starts = set + SetWord.starts;
+    let low = 0;
+    let high = words[set + SetWord.count]!;
+    const index = words[set + SetWord.index]!;
+    if (index !== 0) {
+      const bucket = index + (key >>> words[set + SetWord.indexShift]!);
+      low = words[bucket]!;
+      high = words[bucket + 1]! + 1;
+    }
+    // starts[low] <= key < starts[high], with no start behind the last one.
+    while (high - low > 1) {
+      const middle = (low + high) >>> 1;
+      if (words[starts + middle]! <= flipped) low = middle;
+      else high = middle;
+    }
+    return low;
+  }
+}

@@ -1,0 +1,248 @@
+/**
+ * The TUN device of Linux: opening queues with errors a user can act on, offloads, and queues bound to a batch.
+ *
+ * The thread that opens a queue need not be the one that works on it: descriptors travel as numbers, and who opened one
+ * closes it.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { ControlWord, createBatch, ringBatchSize } from './batch.ts';
+import type { Batch, BatchSize } from './batch.ts';
+import type { TunQueue } from './device.ts';
+import { loadAddon } from '../../system/addon.ts';
+import type { NativeQueue } from '../../system/addon.ts';
+
+/**
+ * Bits of TUNSETOFFLOAD (linux/if_tun.h). UDP segmentation has a bit for IPv4 and one for IPv6, and the kernel refuses a set with
+ * only one of them.
+ */
+export const Offload = {
+  checksum: 0x01,
+  tso4: 0x02,
+  tsoEcn: 0x08,
+  uso4: 0x20,
+  uso6: 0x40,
+} as const;
+
+/** What is tried, best first: older kernels know fewer bits and refuse a set with one that they do not know. */
+const offloadSets: readonly number[] = [
+  Offload.checksum | Offload.tso4 | Offload.tsoEcn | Offload.uso4 | Offload.uso6,
+  Offload.checksum | Offload.tso4 | Offload.tsoEcn,
+  Offload.checksum | Offload.tso4,
+  Offload.checksum,
+];
+
+/** Flags that a device must have been made with (linux/if_tun.h). */
+const iffTun = 0x0001;
+const iffVnetHeader = 0x4000;
+const iffMultiQueue = 0x0100;
+
+/** An error of the device, in words for the user: what is wrong, and what to do about it. */
+export class TunError extends Error {
+  override name = 'TunError';
+  /** Name of the errno. */
+  readonly code: string;
+  readonly hint: string;
+
+  constructor(code: string, message: string, hint: string, cause?: unknown) {
+    super(message, { cause });
+    this.code = code;
+    this.hint = hint;
+  }
+}
+
+function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? 'EUNKNOWN';
+}
+
+/** What the errno of opening /dev/net/tun means: message and hint. */
+const nodeErrors: Readonly<Record<string, readonly [string, string]>> = {
+  ENOENT: ['/dev/net/tun does not exist', 'load the kernel module: modprobe tun'],
+  ENXIO: ['/dev/net/tun has no driver behind it', 'load the kernel module: modprobe tun'],
+  EACCES: [
+    'this user may not open /dev/net/tun',
+    'make it mode 0666, with chmod or a udev rule (scripts/systemd has one)',
+  ],
+  EPERM: ['this process may not open /dev/net/tun', 'allow the device in its sandbox'],
+};
+
+/** The same for attaching to a device. */
+const deviceErrors: Readonly<Record<string, readonly [string, string]>> = {
+  EBUSY: [
+    'is busy: another process has it',
+    'stop the other one, or name another "device" in gateway.yaml',
+  ],
+  E2BIG: [
+    'has all the queues it can have',
+    'stop the process that has them, or lower "queues" in gateway.yaml',
+  ],
+  EPERM: [
+    'belongs to another user',
+    'make it for this user: tunwall gateway up --user USER, as root',
+  ],
+  EINVAL: [
+    'is not a multi-queue TUN device with virtio headers',
+    'remove it and let "tunwall gateway up" make it, or name another "device" in gateway.yaml',
+  ],
+  ENODEV: [
+    'does not exist',
+    'run "tunwall gateway up" as root, or name another "device" in gateway.yaml',
+  ],
+};
+
+function explain(name: string, error: unknown): TunError {
+  const code = codeOf(error);
+  const syscall = (error as NodeJS.ErrnoException).syscall ?? '';
+  const detail = (error as Error).message;
+  if (syscall.startsWith('open')) {
+    const [message, hint] = nodeErrors[code] ?? ['/dev/net/tun cannot be opened', detail];
+    return new TunError(code, message, hint, error);
+  }
+  const [what, hint] = deviceErrors[code] ?? ['cannot be used', detail];
+  return new TunError(code, `device ${name} ${what}`, hint, error);
+}
+
+/** Throws if there is no such device, or one that is not what `gateway up` makes. */
+function requireDevice(name: string): void {
+  const directory = `/sys/class/net/${name}`;
+  if (!existsSync(directory)) {
+    throw explain(name, { code: 'ENODEV' });
+  }
+  let flags = 0;
+  try {
+    flags = Number(readFileSync(`${directory}/tun_flags`, 'utf8'));
+  } catch {
+    throw explain(name, { code: 'EINVAL' });
+  }
+  const wanted = iffTun | iffVnetHeader | iffMultiQueue;
+  if ((flags & wanted) !== wanted) throw explain(name, { code: 'EINVAL' });
+}
+
+export interface OpenOptions {
+  readonly name: string;
+  readonly offload: 'auto' | 'off';
+  /** Refuse to make the device. */
+  readonly mustExist: boolean;
+}
+
+export interface OpenedQueue {
+  readonly fd: number;
+  /** Offload bits that the kernel has accepted. */
+  readonly offload: number;
+}
+
+/** Opens one more queue of a device. Throws a {@link TunError}. */
+export function openTun(options: OpenOptions): OpenedQueue {
+  const addon = loadAddon();
+  if (options.mustExist) requireDevice(options.name);
+  let fd: number;
+  try {
+    fd = addon.open(options.name);
+  } catch (error) {
+    throw explain(options.name, error);
+  }
+  return { fd, offload: options.offload === 'auto' ? setBestOffload(fd) : setOffload(fd, 0) };
+}
+
+function setBestOffload(fd: number): number {
+  for (const bits of offloadSets) {
+    try {
+      return setOffload(fd, bits);
+    } catch (error) {
+      if (codeOf(error) !== 'EINVAL') throw error;
+    }
+  }
+  return setOffload(fd, 0);
+}
+
+function setOffload(fd: number, bits: number): number {
+  loadAddon().setOffload(fd, bits);
+  return bits;
+}
+
+/** An eventfd that ends the wait of the queue bound to it. */
+export function createWake(): number {
+  return loadAddon().createWake();
+}
+
+/** Ends that wait; from any thread. */
+export function signalWake(fd: number): void {
+  loadAddon().signalWake(fd);
+}
+
+export function closeFd(fd: number): void {
+  loadAddon().close(fd);
+}
+
+/**
+ * Binds an open queue to a new batch, on the thread that will work on it.
+ *
+ * @param ioUring auto: by io_uring where the kernel has it (6.7) and allows it, by system calls elsewhere
+ */
+export function bindQueue(
+  tunFd: number,
+  wakeFd: number,
+  size: BatchSize,
+  ioUring: 'auto' | 'off',
+): TunQueue {
+  const bind = (of: BatchSize, ring: boolean): TunQueue => {
+    const batch = createBatch(of);
+    const { buffer, totalSlots, readSlots, readBytes } = batch;
+    const addon = loadAddon();
+    const native = addon.bindQueue(tunFd, wakeFd, buffer, totalSlots, readSlots, readBytes, ring);
+    return new LinuxTunQueue(tunFd, batch, native, ring);
+  };
+  if (ioUring === 'auto') {
+    try {
+      return bind(ringBatchSize(size), true);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).syscall !== 'io_uring') throw error;
+    }
+  }
+  return bind(size, false);
+}
+
+class LinuxTunQueue implements TunQueue {
+  readonly batch: Batch;
+  readonly usesRing: boolean;
+  readonly #fd: number;
+  readonly #native: NativeQueue;
+
+  constructor(fd: number, batch: Batch, native: NativeQueue, usesRing: boolean) {
+    this.#fd = fd;
+    this.batch = batch;
+    this.#native = native;
+    this.usesRing = usesRing;
+  }
+
+  exchange(count: number, timeoutMs: number): number {
+    return this.#native.exchange(count, timeoutMs);
+  }
+
+  read(timeoutMs: number): number {
+    return this.#native.exchange(0, timeoutMs);
+  }
+
+  write(count: number): number {
+    return this.#native.write(count);
+  }
+
+  close(): void {
+    this.#native.close();
+  }
+
+  get nowMs(): number {
+    return this.batch.control[ControlWord.nowMs]! | 0;
+  }
+
+  get writeFailures(): number {
+    return this.batch.control[ControlWord.writeFailures]!;
+  }
+
+  get gsoRefused(): number {
+    return this.batch.control[ControlWord.gsoRefused]!;
+  }
+
+  disableOffload(): void {
+    setOffload(this.#fd, 0);
+  }
+}

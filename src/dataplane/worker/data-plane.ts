@@ -1,0 +1,336 @@
+/**
+ * The control plane's side of the packet threads: starts them, gives them policies, reads what they count, and ends them.
+ *
+ * Every thread gets a queue of the TUN device, opened here so that a device that is busy, missing or forbidden is one clear
+ * error. All threads share the flow table. A thread that dies takes the data plane down with it: the device then has no
+ * reader and drops everything, which is what a firewall that is broken should do.
+ */
+import { randomFillSync } from 'node:crypto';
+import type { Server } from 'node:net';
+import { Worker } from 'node:worker_threads';
+import { createCaptureRing } from '../engine/capture-ring.ts';
+import { Counter, createCounters, trafficCounterCount } from '../engine/counters.ts';
+import type { EngineMemory, EngineOptions } from '../engine/engine.ts';
+import { ReloadMode } from '../engine/flow-review.ts';
+import { EventRingReader, createEventRing } from '../engine/event-ring.ts';
+import { FlowList } from '../flow/flow-lists.ts';
+import { Control, createFlowMemory } from '../flow/flow-memory.ts';
+import {
+  createFragmentMemory,
+  fragmentBytesHeld,
+  fragmentChunkLength,
+  fragmentDatagramsHeld,
+} from '../flow/fragment-memory.ts';
+import { TimeoutList } from '../flow/timeouts.ts';
+import { Header } from '../match/matcher.ts';
+import { defaultBatchSize } from '../tun/batch.ts';
+import type { BatchSize } from '../tun/batch.ts';
+import { lockDevice } from '../tun/device-lock.ts';
+import { closeFd, createWake, openTun, signalWake } from '../tun/linux-tun.ts';
+import { monotonicMs } from './clock.ts';
+import { FlowInspector } from './flow-inspector.ts';
+import { LiveCapture } from './live-capture.ts';
+import { SharedLock } from './shared-lock.ts';
+import { StateWord, stateWords } from './shared-state.ts';
+import type { PacketThreadData, PolicyMessage, ThreadMessage } from './shared-state.ts';
+
+/** Drop records that may wait for the control plane, per thread. */
+const eventRecords = 4096;
+
+/** Captured packets that may wait, per thread. */
+const captureRingLength = 8 << 20;
+
+export interface DataPlaneOptions {
+  readonly device: string;
+  readonly queues: number;
+  readonly offload: 'auto' | 'off';
+  readonly ioUring: 'auto' | 'off';
+  readonly flowCapacity: number;
+  /** Memory for fragments that wait for the rest of their datagram. */
+  readonly fragmentBytes: number;
+  readonly engine: EngineOptions;
+  /** The first policy. */
+  readonly policyWords: Int32Array;
+  /** A packet thread has ended without being told to: nothing is forwarded any more. */
+  readonly onFailure: (error: Error) => void;
+  /** The kernel refuses super-packets: offloads were turned off on a queue. */
+  readonly onOffloadDisabled: () => void;
+}
+
+interface PacketThread {
+  readonly worker: Worker;
+  readonly tunFd: number;
+  readonly wakeFd: number;
+  readonly counters: Float64Array;
+  readonly events: EventRingReader;
+  appliedVersion: number;
+  ended: boolean;
+}
+
+/** A policy, and what it does to flows that it forbids. */
+export interface PolicyInForce {
+  readonly words: Int32Array;
+  /** ReloadMode of the engine, and with drain: until when. */
+  readonly mode: number;
+  readonly drainUntilMs: number;
+}
+
+interface Waiter {
+  readonly version: number;
+  readonly resolve: () => void;
+}
+
+export class DataPlane {
+  readonly #memory: EngineMemory;
+  readonly #state: Int32Array;
+  readonly #flowControl: Int32Array;
+  readonly #threads: PacketThread[] = [];
+  readonly #options: DataPlaneOptions;
+  /** The flow table, as the control plane reaches it. */
+  readonly flows: FlowInspector;
+  readonly capture: LiveCapture = new LiveCapture();
+  #ruleHits: Float64Array;
+  #policyInForce: PolicyInForce;
+  #waiters: Waiter[] = [];
+  #lock: Server | undefined;
+  #policyVersion = 0;
+  #stopping = false;
+  #usesRing = false;
+
+  /** Opens the device and starts the threads; resolves when all of them forward packets. Throws a `TunError`. */
+  static async start(options: DataPlaneOptions): Promise<DataPlane> {
+    const dataPlane = new DataPlane(options);
+    try {
+      await dataPlane.#startThreads();
+    } catch (error) {
+      await dataPlane.stop();
+      throw error;
+    }
+    return dataPlane;
+  }
+
+  private constructor(options: DataPlaneOptions) {
+    this.#options = options;
+    const key = randomFillSync(new Int32Array(2));
+    const hashKey = [key[0]!, key[1]!] as const;
+    this.#memory = {
+      flows: createFlowMemory(options.flowCapacity, hashKey),
+      fragments: createFragmentMemory(options.fragmentBytes, hashKey),
+    };
+    this.#flowControl = new Int32Array(this.#memory.flows.control);
+    this.#state = new Int32Array(new SharedArrayBuffer(stateWords * 4));
+    const lock = new SharedLock(this.#state, StateWord.lock);
+    this.flows = new FlowInspector(this.#memory.flows, options.engine.limits, lock, monotonicMs);
+    this.#ruleHits = createRuleHits(options.policyWords);
+    this.#policyInForce = { words: options.policyWords, mode: ReloadMode.cut, drainUntilMs: 0 };
+  }
+
+  /**
+   * Puts a policy in force; resolves when every thread judges by it.
+   *
+   * @param mode ReloadMode of the engine, @param drainMs with drain: for how long
+   */
+  async setPolicy(words: Int32Array, mode: number, drainMs: number): Promise<void> {
+    const version = this.#policyVersion + 1;
+    this.#policyVersion = version;
+    const hits = createRuleHits(words);
+    const drainUntilMs = (monotonicMs() + drainMs) | 0;
+    const message: PolicyMessage = { version, words, hits, mode, drainMs };
+    for (const thread of this.#threads) thread.worker.postMessage(message);
+    // Sent first, announced second: a thread that sees the version finds the message.
+    Atomics.store(this.#state, StateWord.policyVersion, version);
+    const applied = new Promise<void>((resolve) => this.#waiters.push({ version, resolve }));
+    this.#wakeAll();
+    await applied;
+    this.#ruleHits = hits;
+    this.#policyInForce = { words, mode, drainUntilMs };
+  }
+
+  /** Flows opened by each rule of the policy in force, by its index. The arrays of earlier policies change no more. */
+  get ruleHits(): Float64Array {
+    return this.#ruleHits;
+  }
+
+  /** What every thread judges by. */
+  get policyInForce(): PolicyInForce {
+    return this.#policyInForce;
+  }
+
+  /** Whether packets travel by io_uring. */
+  get usesRing(): boolean {
+    return this.#usesRing;
+  }
+
+  /** Sum over the threads of counter `index` (engine/counters.ts). */
+  counter(index: number): number {
+    return this.#threads.reduce((sum, thread) => sum + thread.counters[index]!, 0);
+  }
+
+  /** Packets judged, by queue. */
+  packetsByQueue(): number[] {
+    const end = Counter.packets + trafficCounterCount;
+    return this.#threads.map(({ counters }) =>
+      counters.subarray(Counter.packets, end).reduce((sum, packets) => sum + packets, 0),
+    );
+  }
+
+  flowsInState(state: number): number {
+    return this.#flowControl[Control.stateCount + state]!;
+  }
+
+  get flowCount(): number {
+    return this.#flowControl[Control.used]!;
+  }
+
+  /** Part of their configured length that timeouts last which pressure shortens (FlowTable.expire): 1 = all of it. */
+  get flowTimeoutFactor(): number {
+    const inForceMs = this.#flowControl[Control.timeoutMs + FlowList.tcpSynSent]!;
+    return inForceMs / this.#options.engine.limits.timeoutsMs[TimeoutList.tcpSynSent]!;
+  }
+
+  /** Flow records that the policy in force has not visited yet; with drain, until all are gone that it forbids. */
+  get sweepRemaining(): number {
+    return Atomics.load(this.#flowControl, Control.sweepRemaining);
+  }
+
+  /** Bytes of fragments that wait, and how many there may be. */
+  get fragmentBytesHeld(): number {
+    return fragmentBytesHeld(this.#memory.fragments);
+  }
+
+  get fragmentBytesLimit(): number {
+    return this.#memory.fragments.chunks * fragmentChunkLength;
+  }
+
+  get fragmentDatagramsHeld(): number {
+    return fragmentDatagramsHeld(this.#memory.fragments);
+  }
+
+  /** Hands over all waiting drop records; returns how many were lost because nobody came for them. */
+  drainEvents(onRecord: (words: Int32Array) => void): number {
+    let missed = 0;
+    for (const { events } of this.#threads) {
+      while (events.read()) onRecord(events.record);
+      missed += events.missed;
+      events.missed = 0;
+    }
+    return missed;
+  }
+
+  /** Ends the threads after their current batch and closes the device. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.capture.stop();
+    Atomics.store(this.#state, StateWord.stop, 1);
+    this.#wakeAll();
+    await Promise.all(
+      this.#threads.map(
+        (thread) =>
+          new Promise<void>((resolve) => {
+            if (thread.ended) resolve();
+            else thread.worker.once('exit', () => resolve());
+          }),
+      ),
+    );
+    for (const thread of this.#threads) {
+      closeFd(thread.tunFd);
+      closeFd(thread.wakeFd);
+    }
+    this.#threads.length = 0;
+    this.#lock?.close();
+  }
+
+  async #startThreads(): Promise<void> {
+    const { device, queues, offload } = this.#options;
+    this.#lock = await lockDevice(device);
+    const ready: Promise<void>[] = [];
+    for (let queue = 0; queue < queues; queue++) {
+      const { fd } = openTun({ name: device, offload, mustExist: true });
+      ready.push(this.#startThread(queue, fd));
+    }
+    await Promise.all(ready);
+  }
+
+  #startThread(queue: number, tunFd: number): Promise<void> {
+    const wakeFd = createWake();
+    const counters = createCounters();
+    const events = createEventRing(eventRecords);
+    const captureRing = createCaptureRing(captureRingLength);
+    this.capture.addRing(captureRing);
+    const workerData: PacketThreadData = {
+      queue,
+      tunFd,
+      wakeFd,
+      batch: batchSize(this.#memory.fragments.chunks),
+      ioUring: this.#options.ioUring,
+      state: this.#state.buffer as SharedArrayBuffer,
+      memory: this.#memory,
+      counters,
+      events,
+      policyWords: this.#options.policyWords,
+      ruleHits: this.#ruleHits,
+      captureControl: this.capture.control,
+      captureRing,
+      engine: this.#options.engine,
+    };
+    const worker = new Worker(new URL('./packet-thread.js', import.meta.url), {
+      workerData,
+      name: `packet-thread-${queue}`,
+    });
+    const thread: PacketThread = {
+      worker,
+      tunFd,
+      wakeFd,
+      counters: new Float64Array(counters),
+      events: new EventRingReader(events),
+      appliedVersion: 0,
+      ended: false,
+    };
+    this.#threads.push(thread);
+    return new Promise<void>((resolve, reject) => {
+      let error = new Error(`packet thread ${queue} ended`);
+      worker.on('message', (message: ThreadMessage) => {
+        if (message.kind === 'ready') {
+          this.#usesRing = message.usesRing;
+          resolve();
+        } else if (message.kind === 'applied') this.#onApplied(thread, message.version);
+        else this.#options.onOffloadDisabled();
+      });
+      worker.on('error', (cause: Error) => (error = cause));
+      worker.on('exit', () => {
+        thread.ended = true;
+        reject(error);
+        if (!this.#stopping) this.#options.onFailure(error);
+      });
+    });
+  }
+
+  #onApplied(thread: PacketThread, version: number): void {
+    thread.appliedVersion = version;
+    const everywhere = Math.min(...this.#threads.map((each) => each.appliedVersion));
+    this.#waiters = this.#waiters.filter((waiter) => {
+      if (waiter.version > everywhere) return true;
+      waiter.resolve();
+      return false;
+    });
+  }
+
+  #wakeAll(): void {
+    for (const thread of this.#threads) {
+      if (!thread.ended) signalWake(thread.wakeFd);
+    }
+  }
+}
+
+function createRuleHits(policyWords: Int32Array): Float64Array {
+  return new Float64Array(new SharedArrayBuffer(policyWords[Header.ruleCount]! * 8));
+}
+
+/** A batch with room behind it for every fragment that the store can hold: any of them may become complete at once. */
+function batchSize(fragmentChunks: number): BatchSize {
+  return {
+    ...defaultBatchSize,
+    extraSlots: fragmentChunks + defaultBatchSize.readSlots,
+    extraBytes: fragmentChunks * fragmentChunkLength,
+  };
+}

@@ -1,0 +1,290 @@
+/**
+ * `tunwall gateway up|down|status`: the plumbing of the current network namespace that leads everything
+ * which is forwarded through the TUN.
+ *
+ * All three work on snapshots (snapshot.ts) compared with what is wanted (plan.ts). `up` records what
+ * it found (record.ts) before it changes anything; `down` goes back to the record (restore.ts). An `up`
+ * or `down` that dies in the middle is finished by the next one.
+ */
+import { GatewayError } from './error.ts';
+import { withLock } from './lock.ts';
+import { compare, type Change, type Item, type Wanted } from './plan.ts';
+import {
+  requireDeviceName,
+  requireNetAdmin,
+  requireTunNode,
+  resolveOwner,
+  tunNodeWarning,
+} from './preflight.ts';
+import {
+  belongsHere,
+  defaultStateDirectory,
+  makeRecord,
+  ourRoutes,
+  ourRules,
+  prepareStateDirectory,
+  readRecord,
+  recordPath,
+  removeRecord,
+  writeRecord,
+  type GatewayRecord,
+} from './record.ts';
+import { restore } from './restore.ts';
+import { readSnapshot, type Snapshot } from './snapshot.ts';
+import { ip, writeSysctl } from './system.ts';
+
+export { GatewayError } from './error.ts';
+export type { Item as GatewayItem } from './plan.ts';
+
+/**
+ * Packets that the device holds for the firewall when it is busy. The kernel's 500 overflow within a
+ * millisecond of small packets at full rate; 2,000 ride out a garbage collection.
+ */
+export const defaultTxQueueLength = 2000;
+export const defaultDevice = 'fw0';
+
+export interface GatewayOptions {
+  /** Name of the TUN; default: the one that is up, else `fw0`. */
+  readonly device?: string | undefined;
+  /** Name or uid of the user that will run the firewall; default: the one that is up, else the caller. */
+  readonly user?: string | undefined;
+  /** Packets; default: the one that is up, else {@link defaultTxQueueLength}. */
+  readonly txQueueLength?: number | undefined;
+  /** Where the record is kept; default /run/tunwall. */
+  readonly stateDirectory?: string | undefined;
+}
+
+export interface GatewayReport {
+  readonly device: string;
+  /** What was changed, one line each; empty when there was nothing to do. */
+  readonly changed: readonly string[];
+  /** What the operator should know. */
+  readonly warnings: readonly string[];
+}
+
+export interface GatewayStatus {
+  readonly device: string;
+  /** Whether `up` was run here (and `down` was not). */
+  readonly recorded: boolean;
+  /** Queues of the device that a process holds open: 0 means that no firewall is running. */
+  readonly attachedQueues: number;
+  readonly items: readonly Item[];
+  /** All items are as they should be, and there is a record. */
+  readonly ok: boolean;
+}
+
+/** Passes over the namespace until `up` gives up: udev sets sysctls of new interfaces behind our back. */
+const maxPasses = 5;
+
+/**
+ * Sets everything up; what is right already stays untouched.
+ *
+ * @throws GatewayError: nothing was changed when something is in the way (privilege, missing parts,
+ *   somebody else's rules, routes or device); what this call changed was taken back when a change failed.
+ */
+export async function gatewayUp(options: GatewayOptions): Promise<GatewayReport> {
+  requireNetAdmin('up');
+  requireTunNode();
+  const stateDirectory = options.stateDirectory ?? defaultStateDirectory;
+  prepareStateDirectory(stateDirectory);
+  return withLock(`${recordPath(stateDirectory)}.lock`, async () => {
+    const before = await readSnapshot();
+    const record = currentRecord(stateDirectory, before);
+    const wanted = await wantedBy(options, record);
+    refuseForeign(compare(before, wanted));
+    if (record !== undefined) {
+      // Taking back a repair would open again what it closed: a repair stays, also half of one.
+      return report(wanted, await makeRight(wanted));
+    }
+    refuseWithoutRecord(before, wanted.device, stateDirectory);
+    const fresh = makeRecord(before, wanted);
+    writeRecord(stateDirectory, fresh);
+    try {
+      return await report(wanted, await makeRight(wanted));
+    } catch (error) {
+      await takeBack(stateDirectory, fresh, error);
+      throw error;
+    }
+  });
+}
+
+/** The record of this namespace, if it has one. */
+function currentRecord(stateDirectory: string, snapshot: Snapshot): GatewayRecord | undefined {
+  const record = readRecord(stateDirectory);
+  return record !== undefined && belongsHere(record, snapshot) ? record : undefined;
+}
+
+async function wantedBy(
+  options: GatewayOptions,
+  record: GatewayRecord | undefined,
+): Promise<Wanted> {
+  const device = deviceBy(options, record);
+  const ownerUid =
+    options.user === undefined && record !== undefined
+      ? record.ownerUid
+      : await resolveOwner(options.user);
+  return {
+    device,
+    ownerUid,
+    txQueueLength: options.txQueueLength ?? record?.txQueueLength ?? defaultTxQueueLength,
+  };
+}
+
+function deviceBy(options: GatewayOptions, record: GatewayRecord | undefined): string {
+  const device = options.device ?? record?.device ?? defaultDevice;
+  requireDeviceName(device);
+  if (record !== undefined && device !== record.device) {
+    throw new GatewayError(
+      `the gateway of this network namespace is up with device ${record.device}, not ${device}`,
+      `take it down first: tunwall gateway down --device ${record.device}`,
+    );
+  }
+  return device;
+}
+
+/** @throws GatewayError when something in the way is not ours to change. */
+function refuseForeign(items: readonly Item[]): void {
+  const foreign = items.filter(({ ok, change }) => !ok && change === undefined);
+  if (foreign.length === 0) return;
+  const list = foreign.map(
+    ({ item, expected, found }) => `${item}: found ${found}, expected ${expected}`,
+  );
+  const isDevice = foreign.some(({ item }) => item.startsWith('device '));
+  throw new GatewayError(
+    `not everything here is tunwall's to change; nothing was changed. ${list.join('. ')}`,
+    isDevice
+      ? 'choose another name with --device, another --user, or remove the device (ip link delete)'
+      : 'remove it, or give it a priority above 20 or another table; tunwall uses rules 5, 10, 11, 20 and table 100',
+  );
+}
+
+/**
+ * Recording our own work as the state to go back to would make `down` leave forwarding on.
+ *
+ * @throws GatewayError when the gateway is up but its record is gone.
+ */
+function refuseWithoutRecord(snapshot: Snapshot, device: string, stateDirectory: string): void {
+  if (!isOurs(snapshot, device)) return;
+  throw new GatewayError(
+    `the gateway is up here already, but its record ${recordPath(stateDirectory)} is gone`,
+    'run `tunwall gateway down` first, then `up` again',
+  );
+}
+
+/**
+ * Changes what is not right, until all of it is. Gives what was changed.
+ *
+ * @throws GatewayError when a change fails, or does not last.
+ */
+async function makeRight(wanted: Wanted): Promise<string[]> {
+  const changed: string[] = [];
+  for (let pass = 0; pass < maxPasses; pass++) {
+    const items = compare(await readSnapshot(), wanted);
+    const wrong = items.filter(({ ok }) => !ok);
+    if (wrong.length === 0) return changed;
+    refuseForeign(items);
+    for (const { item, expected, change } of wrong) {
+      if (change === undefined || !(await apply(change))) continue;
+      changed.push(`${item}: ${expected}`);
+    }
+  }
+  const wrong = compare(await readSnapshot(), wanted).filter(({ ok }) => !ok);
+  if (wrong.length === 0) return changed;
+  const list = wrong.map(({ item, expected, found }) => `${item} is ${found}, not ${expected}`);
+  throw new GatewayError(
+    `these changes do not last: ${list.join('; ')}`,
+    'something else sets them at the same time: look at sysctl.d, udev rules and network managers',
+  );
+}
+
+/** False: the interface vanished meanwhile. */
+async function apply(change: Change): Promise<boolean> {
+  if (change.kind === 'sysctl') return writeSysctl(change.path, change.value);
+  await ip(change.args);
+  return true;
+}
+
+async function report(wanted: Wanted, changed: readonly string[]): Promise<GatewayReport> {
+  const warning = await tunNodeWarning(wanted.ownerUid);
+  return { device: wanted.device, changed, warnings: warning === undefined ? [] : [warning] };
+}
+
+/** Takes a failed first `up` back. Should that fail too, the record stays for `down`. */
+async function takeBack(
+  stateDirectory: string,
+  record: GatewayRecord,
+  reason: unknown,
+): Promise<void> {
+  try {
+    await restore(record);
+    removeRecord(stateDirectory);
+  } catch (error) {
+    throw new GatewayError(
+      `${(reason as Error).message}; taking it back failed too: ${(error as Error).message}`,
+      'remove the cause and run `tunwall gateway down`',
+      { cause: reason },
+    );
+  }
+}
+
+/**
+ * Goes back to what `up` found. Without a record, removes what carries our mark, and turns forwarding
+ * off: what it was before is not known, and forwarding without the rules would be unfiltered.
+ *
+ * @throws GatewayError; the record then stays, and `down` can be run again.
+ */
+export async function gatewayDown(options: GatewayOptions): Promise<GatewayReport> {
+  requireNetAdmin('down');
+  const stateDirectory = options.stateDirectory ?? defaultStateDirectory;
+  prepareStateDirectory(stateDirectory);
+  return withLock(`${recordPath(stateDirectory)}.lock`, async () => {
+    const snapshot = await readSnapshot();
+    const record = currentRecord(stateDirectory, snapshot);
+    const device = deviceBy(options, record);
+    const attached = attachedQueues(snapshot, device);
+    const warnings: string[] = [];
+    const changed: string[] = [];
+    if (record !== undefined) {
+      warnings.push(...(await restore(record)));
+      changed.push(`everything is as it was before ${record.createdAt}`);
+    } else if (isOurs(snapshot, device)) {
+      warnings.push(...(await restore({ device, deviceBefore: null, sysctls: ipForwardOff })));
+      changed.push(`removed rules, routes and device ${device}`);
+      warnings.push(
+        `there was no record of what 'up' found: net.ipv4.ip_forward is 0 now, other sysctls are left as they are`,
+      );
+    }
+    if (attached > 0 && changed.length > 0) {
+      warnings.push(`a process was attached to ${device}; it has lost its device`);
+    }
+    // Also one of an earlier namespace that had this inode number.
+    removeRecord(stateDirectory);
+    return { device, changed, warnings };
+  });
+}
+
+const ipForwardOff = { 'ipv4/ip_forward': '0' } as const;
+
+/** Our mark is on the rules and routes; a TUN alone could be anybody's. */
+function isOurs(snapshot: Snapshot, device: string): boolean {
+  return ourRules(snapshot, device).length > 0 || ourRoutes(snapshot, device).length > 0;
+}
+
+function attachedQueues(snapshot: Snapshot, device: string): number {
+  return snapshot.links.find(({ name }) => name === device)?.tun?.attachedQueues ?? 0;
+}
+
+/** Compares without changing anything; needs no privilege. */
+export async function gatewayStatus(options: GatewayOptions): Promise<GatewayStatus> {
+  const snapshot = await readSnapshot();
+  const record = currentRecord(options.stateDirectory ?? defaultStateDirectory, snapshot);
+  const wanted = await wantedBy(options, record);
+  const items = compare(snapshot, wanted);
+  return {
+    device: wanted.device,
+    recorded: record !== undefined,
+    attachedQueues: attachedQueues(snapshot, wanted.device),
+    items,
+    ok: record !== undefined && items.every(({ ok }) => ok),
+  };
+}

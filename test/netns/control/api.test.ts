@@ -1,0 +1,140 @@
+/**
+ * The API of a running firewall, with curl as an operator would use it: the first login, what is answered when, the control
+ * socket, and hand edits beside it.
+ */
+import { mkdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FirewallLab, db, obstacle, web } from '../support/firewall.ts';
+import { ping, tcp, whatPasses } from '../support/probes.ts';
+
+interface Answer {
+  readonly status: number;
+  readonly json: Readonly<Record<string, unknown>>;
+}
+
+describe.skipIf(obstacle !== undefined)('the API of a running firewall', () => {
+  let firewall: FirewallLab;
+  let socket: string;
+  let cookie: string;
+
+  beforeAll(async () => {
+    firewall = await FirewallLab.create({
+      templates: { iperf: { inbound: [{ protocol: 'tcp', ports: [5201] }] } },
+      servers: [{ name: 'db', addresses: [db], templates: ['iperf'] }],
+    });
+    const { lab, configDirectory } = firewall;
+    const run = join(lab.directory, 'run');
+    await mkdir(run);
+    socket = join(run, 'control.sock');
+    await firewall.write({
+      templates: { iperf: { inbound: [{ protocol: 'tcp', ports: [5201] }] } },
+      servers: [{ name: 'db', addresses: [db], templates: ['iperf'] }],
+      gateway: { api: { socket } },
+    });
+    // The firewall edits its own configuration.
+    await lab.mustExec('gateway', ['chown', '-R', 'nobody:nogroup', configDirectory, run]);
+    await firewall.serve('web', 'tcp:80');
+    await firewall.start();
+    cookie = join(lab.directory, 'cookies');
+  });
+  afterAll(async () => {
+    await firewall.close();
+  });
+
+  async function curl(method: string, path: string, body?: object, via: string[] = []) {
+    const url = `http://127.0.0.1:8740${path}`;
+    const origin = ['-H', 'origin: http://127.0.0.1:8740', '-b', cookie, '-c', cookie];
+    const { stdout } = await firewall.lab.exec('gateway', [
+      ...['curl', '-s', '--max-time', '10', '-X', method, '-w', '\n%{http_code}'],
+      ...(via.length > 0 ? via : origin),
+      ...(body === undefined
+        ? []
+        : ['-H', 'content-type: application/json', '-d', JSON.stringify(body)]),
+      url,
+    ]);
+    const at = stdout.lastIndexOf('\n');
+    const text = stdout.slice(0, at);
+    const json = (text === '' ? {} : JSON.parse(text)) as Answer['json'];
+    return { status: Number(stdout.slice(at + 1)), json };
+  }
+
+  it('lets nobody in before the first owner has logged in with what the log says', async () => {
+    expect((await curl('GET', '/v1/templates')).status).toBe(401);
+    let told: Record<string, unknown> | undefined;
+    await firewall.until('the log tells of an owner', async () => {
+      told = (await firewall.log()).find((line) => 'password' in line);
+      return told !== undefined;
+    });
+    const { user: name, password } = told!;
+    const login = await curl('POST', '/v1/session', { name, password });
+    expect(login).toMatchObject({ status: 200, json: { name: 'owner', role: 'owner' } });
+    expect((await stat(join(firewall.configDirectory, 'users.yaml'))).mode & 0o777).toBe(0o600);
+  });
+
+  it('puts a pre-defined rule set and a server in force before it answers', async () => {
+    const probes = [ping('client', web), tcp('client', web, 80)];
+    expect(await whatPasses(firewall, probes)).toEqual([]);
+
+    const template = await curl('POST', '/v1/templates', { name: 'site', preset: 'web-server' });
+    expect(template).toMatchObject({ status: 201, json: { applied: { applied: true } } });
+    const server = { name: 'web', addresses: [web], templates: ['site'] };
+    const made = await curl('POST', '/v1/servers', server);
+    const epoch = await firewall.epoch();
+    expect(made).toMatchObject({ status: 201, json: { applied: { applied: true, epoch } } });
+    expect(await whatPasses(firewall, probes)).toHaveLength(2);
+
+    const removed = await curl('PUT', '/v1/servers/web/templates', { templates: [] });
+    expect(removed).toMatchObject({ status: 200, json: { applied: { applied: true } } });
+    expect(await whatPasses(firewall, probes)).toEqual([]);
+    const all = { servers: ['web'], templates: ['site'] };
+    expect((await curl('POST', '/v1/assignments', all)).status).toBe(200);
+    expect(await whatPasses(firewall, probes)).toHaveLength(2);
+    expect((await curl('DELETE', '/v1/servers/web')).status).toBe(200);
+    expect(await whatPasses(firewall, probes)).toEqual([]);
+  });
+
+  it('serves root and its group over the socket, whose name is the one in the audit log', async () => {
+    const { mode, uid } = await stat(socket);
+    expect([mode & 0o777, uid]).toEqual([0o660, 65_534]);
+    const via = ['--unix-socket', socket, '-H', 'tunwall-actor: carol'];
+    const status = await curl('GET', '/v1/status', undefined, via);
+    expect(status.json).toMatchObject({
+      ...{ running: true, device: 'fw0', reloadError: null, problems: [] },
+      policy: { templates: 2, servers: 1 },
+    });
+    expect((await curl('DELETE', '/v1/templates/site', undefined, via)).status).toBe(200);
+    const audit = await curl('GET', '/v1/audit?actor=carol');
+    expect(audit.json).toMatchObject({
+      records: [{ action: 'template.destroy', result: 'ok', actor: { via: 'socket' } }],
+    });
+  });
+
+  it('hears of hand edits as of its own, and tells of what is wrong with them', async () => {
+    const path = join(firewall.configDirectory, 'templates/iperf.yaml');
+    await firewall.lab.mustExec('gateway', ['sed', '-i', 's/5201/5201x/', path]);
+    await firewall.until('the error is told', async () => {
+      const { json } = await curl('GET', '/v1/status');
+      return (json['problems'] as unknown[]).length > 0;
+    });
+    const refused = await curl('POST', '/v1/templates', { name: 'other' });
+    expect(refused).toMatchObject({
+      status: 409,
+      json: { errors: [{ path: 'inbound[0].ports[0]' }] },
+    });
+    // What is in force is what is shown, and who mends the file makes it new.
+    expect((await curl('GET', '/v1/templates/iperf')).status).toBe(200);
+    const mended = { inbound: [{ protocol: 'tcp', ports: [5202] }] };
+    const put = await curl('PUT', '/v1/templates/iperf', mended);
+    expect(put.json).toMatchObject({ applied: { applied: true } });
+    const { json } = await curl('GET', '/v1/status');
+    expect(json).toMatchObject({ reloadError: null, problems: [] });
+  });
+
+  it('goes in order: the socket is gone, and so is the session', async () => {
+    expect(await firewall.stop('SIGTERM')).toBe(0);
+    await expect(stat(socket)).rejects.toThrow('ENOENT');
+    await firewall.start();
+    expect((await curl('GET', '/v1/session')).status).toBe(401);
+  });
+});

@@ -1,0 +1,231 @@
+/** The policy changes while traffic runs: what is forbidden stops, what is allowed does not notice. */
+import { appendFile, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FirewallLab, obstacle, openConfig, web } from '../support/firewall.ts';
+import type { Config } from '../support/firewall.ts';
+import { ping, tcp, whatPasses } from '../support/probes.ts';
+
+interface IperfReport {
+  intervals: { sum: { bytes: number } }[];
+  end: { sum_received: { bytes: number } };
+}
+
+const webWith = (...ports: number[]): Config => ({
+  templates: { web: { inbound: [{ protocol: 'tcp', ports }, { protocol: 'icmp' }] } },
+  servers: [{ name: 'web', addresses: [web], templates: ['web'] }],
+});
+
+describe.skipIf(obstacle !== undefined)('reload', () => {
+  let firewall: FirewallLab;
+  beforeAll(async () => {
+    firewall = await FirewallLab.started(openConfig);
+  });
+  afterAll(async () => {
+    await firewall.close();
+  });
+
+  /** A slow transfer from the client to the web server that lasts until the lab is closed. */
+  async function startTransfer(port: number): Promise<() => Promise<number>> {
+    const service = ['-p', String(port)];
+    firewall.lab.spawn('web', ['iperf3', '-s', '-1', ...service]);
+    await sleep(300);
+    firewall.lab.spawn('client', ['iperf3', '-c', web, '-t', '60', '-b', '20M', ...service]);
+    const arrivals = await firewall.countArrivals('web');
+    await firewall.until('the transfer runs', async () => (await arrivals()) > 100);
+    return arrivals;
+  }
+
+  it('allow to forbid cuts a running transfer', async () => {
+    await firewall.apply(webWith(80, 5201));
+    const arrivals = await startTransfer(5201);
+    await firewall.apply(webWith(80));
+    const atCut = await arrivals();
+    await sleep(1000);
+    expect(await arrivals()).toBe(atCut);
+    // iperf3 has a connection for control and one for data; the sweep or their next packet cuts them.
+    await firewall.until('the sweep is through', async () =>
+      (await firewall.log()).some(
+        ({ msg, flowsCut }) => msg === 'flows judged again' && Number(flowsCut) > 0,
+      ),
+    );
+    const metrics = await firewall.metrics();
+    expect(metrics.get('tunwall_flows_cut_total')).toBeGreaterThanOrEqual(2);
+    expect(metrics.get('tunwall_policy_sweep_remaining')).toBe(0);
+  });
+
+  const flowsCut = async (): Promise<number> =>
+    (await firewall.metrics()).get('tunwall_flows_cut_total')!;
+
+  it('with "keep", a running transfer goes on and only a new one is refused', async () => {
+    const gateway = { reload: 'keep' };
+    await firewall.apply({ ...webWith(80, 5202), gateway });
+    const arrivals = await startTransfer(5202);
+    const before = await flowsCut();
+    await firewall.apply({ ...webWith(80), gateway });
+    const atReload = await arrivals();
+    // Longer than the sweep needs to have visited every flow.
+    await sleep(1000);
+    await firewall.until('the transfer goes on', async () => (await arrivals()) > atReload + 20);
+    expect(await flowsCut()).toBe(before);
+    const refused = await firewall.drops('no-inbound-rule');
+    await firewall.lab.exec('client', ['nc', '-z', '-w', '1', web, '5202']);
+    expect(await firewall.drops('no-inbound-rule')).toBeGreaterThan(refused);
+    // Back to the default, which judges what was kept as well.
+    await firewall.apply(webWith(80));
+    await firewall.until('it was cut after all', async () => (await flowsCut()) >= before + 2);
+  });
+
+  it('with "drain", a running transfer goes on until the deadline', async () => {
+    const gateway = { reload: { drain: 3 } };
+    await firewall.apply({ ...webWith(80, 5203), gateway });
+    const arrivals = await startTransfer(5203);
+    const before = await flowsCut();
+    await firewall.apply({ ...webWith(80), gateway });
+    const atReload = await arrivals();
+    expect(await flowsCut()).toBe(before);
+    await firewall.until('it was cut', async () => (await flowsCut()) >= before + 2);
+    const atCut = await arrivals();
+    expect(atCut).toBeGreaterThan(atReload);
+    await sleep(1000);
+    expect(await arrivals()).toBe(atCut);
+    await firewall.apply(webWith(80));
+  });
+
+  it('forbid to allow lets in at once', async () => {
+    await firewall.apply(webWith(443));
+    expect(await whatPasses(firewall, [tcp('client', web, 80)])).toEqual([]);
+    await firewall.apply(webWith(80, 443));
+    expect(await whatPasses(firewall, [tcp('client', web, 80)])).toHaveLength(1);
+  });
+
+  it('an unrelated change does not disturb a running iperf3', async () => {
+    await firewall.apply(openConfig);
+    const cutBefore = (await firewall.metrics()).get('tunwall_flows_cut_total');
+    firewall.lab.spawn('web', ['iperf3', '-s', '-1', '-p', '5300']);
+    await sleep(300);
+    const running = firewall.lab.mustExec('client', [
+      'iperf3',
+      '-c',
+      web,
+      '-p',
+      '5300',
+      '-t',
+      '4',
+      '-i',
+      '0.5',
+      '-J',
+    ]);
+    for (let change = 0; change < 5; change++) {
+      await firewall.apply(openConfig);
+      await sleep(300);
+    }
+    const report = JSON.parse(await running) as IperfReport;
+    expect(report.intervals.length).toBeGreaterThanOrEqual(7);
+    for (const { sum } of report.intervals) expect(sum.bytes).toBeGreaterThan(0);
+    expect(report.end.sum_received.bytes).toBeGreaterThan(10_000_000);
+    expect((await firewall.metrics()).get('tunwall_flows_cut_total')).toBe(cutBefore);
+  });
+
+  it('a broken file changes nothing, is told with its place, and counted', async () => {
+    await firewall.apply(webWith(80));
+    const epoch = await firewall.epoch();
+    const failures = 'tunwall_policy_reload_failures_total';
+    const before = (await firewall.metrics()).get(failures)!;
+    const file = join(firewall.configDirectory, 'templates/web.yaml');
+    await writeFile(
+      file,
+      'inbound:\n  - { protocol: tcp, ports: [80, 99999] }\n  - { protocol: igmp }\n',
+    );
+    await firewall.until(
+      'it was refused',
+      async () => (await firewall.metrics()).get(failures)! > before,
+    );
+    const told = (await firewall.log()).filter((entry) => entry['field'] !== undefined);
+    expect(told.at(-2)).toMatchObject({ file, line: 2, column: 34, field: 'inbound[0].ports[1]' });
+    expect(told.at(-1)).toMatchObject({ file, line: 3, column: 17, field: 'inbound[1].protocol' });
+    expect(await firewall.epoch()).toBe(epoch);
+    expect((await firewall.healthz())?.['reloadError']).toContain('99999');
+    expect(
+      await whatPasses(firewall, [tcp('client', web, 80), tcp('client', web, 443)]),
+    ).toHaveLength(1);
+    await firewall.apply(webWith(80));
+    expect((await firewall.healthz())?.['reloadError']).toBeNull();
+  });
+
+  it('sees every way to save a file', async () => {
+    await firewall.apply(webWith(80));
+    const templates = join(firewall.configDirectory, 'templates');
+    const web8080 = 'inbound:\n  - { protocol: tcp, ports: [8080] }\n';
+    let epoch = await firewall.epoch();
+    const next = async (what: string): Promise<void> => {
+      await firewall.until(`${what} was seen`, async () => (await firewall.epoch()) > epoch);
+      await sleep(600);
+      epoch = await firewall.epoch();
+    };
+
+    await writeFile(join(templates, 'web.yaml'), web8080);
+    await next('a save in place');
+    expect(
+      await whatPasses(firewall, [tcp('client', web, 8080), ping('client', web)]),
+    ).toHaveLength(1);
+
+    await writeFile(join(templates, '.web.yaml.swp'), 'not YAML: [');
+    await writeFile(join(templates, 'web.yaml~'), 'not YAML: [');
+    await writeFile(join(templates, 'new.tmp'), `${web8080}  - { protocol: icmp }\n`);
+    await rename(join(templates, 'new.tmp'), join(templates, 'web.yaml'));
+    await next('a temporary file moved over it');
+    expect(
+      await whatPasses(firewall, [tcp('client', web, 8080), ping('client', web)]),
+    ).toHaveLength(2);
+
+    await writeFile(join(templates, 'extra.yaml'), 'inbound: [{ protocol: tcp, ports: [443] }]\n');
+    await writeFile(
+      join(firewall.configDirectory, 'servers.yaml'),
+      `servers: [{ name: web, addresses: [${web}], templates: [web, extra] }]\n`,
+    );
+    await next('a new template');
+    expect(await whatPasses(firewall, [tcp('client', web, 443)])).toHaveLength(1);
+
+    await rename(join(templates, 'extra.yaml'), join(templates, 'https.yaml'));
+    await writeFile(
+      join(firewall.configDirectory, 'servers.yaml'),
+      `servers: [{ name: web, addresses: [${web}], templates: [https] }]\n`,
+    );
+    await next('a renamed template');
+    expect(
+      await whatPasses(firewall, [tcp('client', web, 443), tcp('client', web, 8080)]),
+    ).toHaveLength(1);
+
+    await writeFile(
+      join(firewall.configDirectory, 'servers.yaml'),
+      `servers: [{ name: web, addresses: [${web}] }]\n`,
+    );
+    await rm(join(templates, 'https.yaml'));
+    await next('a removed template');
+    expect(await whatPasses(firewall, [tcp('client', web, 443)])).toEqual([]);
+
+    await rm(templates, { recursive: true });
+    await mkdir(templates);
+    await sleep(700);
+    await writeFile(join(templates, 'again.yaml'), web8080);
+    await next('a template in a folder that was made anew');
+  });
+
+  it('SIGHUP reads the directory again', async () => {
+    const debug = async (): Promise<number> =>
+      (await firewall.log()).filter(({ msg }) => String(msg).startsWith('configuration read'))
+        .length;
+    await firewall.stop();
+    await firewall.write({ ...webWith(80), gateway: { log: { level: 'debug' } } });
+    await firewall.start();
+    const before = await debug();
+    // The firewall is what `ip netns exec` has become.
+    firewall.process!.kill('SIGHUP');
+    await firewall.until('it was read again', async () => (await debug()) > before);
+    await appendFile(join(firewall.configDirectory, 'servers.yaml'), '# a comment\n');
+    await firewall.until('a comment was seen', async () => (await debug()) > before + 1);
+    expect(await firewall.epoch()).toBe(1);
+  });
+});

@@ -1,0 +1,487 @@
+/**
+ * `tunwall gateway` in a real network namespace with real traffic. The firewall process is not running
+ * here: what reaches the TUN is dropped, so whatever reaches the server has leaked.
+ */
+import { chownSync, existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import {
+  GatewayNamespaces,
+  otherServerAddress,
+  serverAddress,
+  type Result,
+} from '../support/gateway-namespaces.ts';
+
+interface Status {
+  readonly ok: boolean;
+  readonly items: readonly {
+    readonly item: string;
+    readonly ok: boolean;
+    readonly found: string;
+  }[];
+}
+
+let net: GatewayNamespaces;
+
+beforeEach(() => {
+  net = new GatewayNamespaces();
+});
+
+afterEach(() => {
+  net.remove();
+});
+
+function status(): Status {
+  const { code, stdout } = net.gateway('status', '--json');
+  const parsed = JSON.parse(stdout) as Status;
+  expect(code).toBe(parsed.ok ? 0 : 1);
+  return parsed;
+}
+
+function wrongItems(): string[] {
+  return status()
+    .items.filter(({ ok }) => !ok)
+    .map(({ item }) => item);
+}
+
+/** One line of what went wrong, and one of what to do; no stack. */
+function expectUserError({ code, stderr }: Result, message: RegExp): void {
+  expect(stderr).toMatch(message);
+  expect(code).toBe(1);
+  expect(stderr.trim().split('\n').length).toBeLessThanOrEqual(2);
+  expect(stderr).not.toMatch(/unexpected error|\n\s+at /);
+}
+
+function expectUp(...args: string[]): Result {
+  const result = net.gateway('up', ...args);
+  expect(result).toMatchObject({ code: 0 });
+  return result;
+}
+
+function expectDown(): Result {
+  const result = net.gateway('down');
+  expect(result).toMatchObject({ code: 0 });
+  return result;
+}
+
+const states: Record<string, () => void> = {
+  'a fresh namespace': () => undefined,
+  'a router with its own ideas': () => {
+    net.sysctl('ipv4/ip_forward', '1');
+    net.sysctl('ipv4/conf/all/accept_redirects', '1');
+    net.sysctl('ipv4/conf/all/rp_filter', '2');
+    net.sysctl('ipv4/conf/c0/rp_filter', '2');
+    net.sysctl('ipv4/conf/s0/send_redirects', '0');
+    net.sysctl('ipv4/conf/default/forwarding', '0');
+    net.sysctl('ipv6/conf/all/forwarding', '1');
+    net.sysctl('ipv6/conf/c0/forwarding', '0');
+  },
+  'one forwarding interface on a host': () => {
+    net.sysctl('ipv4/conf/c0/forwarding', '1');
+    net.sysctl('ipv4/conf/default/rp_filter', '2');
+    net.sysctl('ipv6/conf/s0/forwarding', '1');
+  },
+};
+
+describe('up and down', () => {
+  test.each(Object.entries(states))('go there and back from %s', (_, prepare) => {
+    prepare();
+    const before = net.fingerprint();
+
+    expect(expectUp('--user', 'nobody').stdout).toContain('rule 20: from all lookup 100');
+    expect(status()).toMatchObject({ ok: true, recorded: true, device: 'fw0', attachedQueues: 0 });
+    const up = net.fingerprint();
+    expect(up).not.toEqual(before);
+    expect(net.must('gateway', 'ip', 'tuntap', 'show')).toContain(
+      'fw0: tun multi_queue vnet_hdr persist user 65534',
+    );
+
+    expect(expectUp().stdout).toContain('nothing to change');
+    expect(net.fingerprint()).toEqual(up);
+
+    expectDown();
+    expect(net.fingerprint()).toEqual(before);
+    expect(existsSync(net.recordFile())).toBe(false);
+    expect(expectDown().stdout).toContain('nothing to change');
+    expect(net.fingerprint()).toEqual(before);
+  });
+
+  test('leave no trace on interfaces that come and go in between', () => {
+    net.must('gateway', 'ip', 'link', 'add', 'goes0', 'type', 'veth');
+    expectUp();
+    net.must('gateway', 'ip', 'link', 'delete', 'goes0');
+    net.must('gateway', 'ip', 'link', 'add', 'comes0', 'type', 'veth');
+    expect(net.sysctl('ipv4/conf/comes0/rp_filter')).toBe('1');
+    expect(status().ok).toBe(true);
+
+    expect(expectDown().stderr).toContain('interface goes0 is gone');
+    net.must('gateway', 'ip', 'link', 'add', 'later0', 'type', 'veth');
+    for (const key of ['rp_filter', 'send_redirects', 'forwarding']) {
+      const [came, later] = ['comes0', 'later0'].map((name) =>
+        net.sysctl(`ipv4/conf/${name}/${key}`),
+      );
+      expect([key, came]).toEqual([key, later]);
+    }
+  });
+
+  test('keep a device that was there before, and set it back', () => {
+    const args = ['mode', 'tun', 'user', '0', 'multi_queue', 'vnet_hdr'];
+    net.must('gateway', 'ip', 'tuntap', 'add', 'dev', 'fw0', ...args);
+    const before = net.fingerprint();
+    expectUp('--txqueuelen', '777');
+    expect(net.must('gateway', 'ip', 'link', 'show', 'fw0')).toContain('qlen 777');
+    expectDown();
+    // Once up, a link has a queueing discipline, and it keeps it when it is down.
+    const comparable = (lines: string[]): string[] => lines.map((l) => l.replace(/qdisc \w+/, ''));
+    expect(comparable(net.fingerprint())).toEqual(comparable(before));
+  });
+
+  test('take another device name, and remember it', () => {
+    expectUp('--device', 'wall.7');
+    expect(status()).toMatchObject({ ok: true, device: 'wall.7' });
+    expectUserError(net.gateway('up', '--device', 'fw0'), /is up with device wall\.7, not fw0/);
+    expectUserError(net.gateway('down', '--device', 'fw0'), /is up with device wall\.7, not fw0/);
+    expectDown();
+    expect(net.must('gateway', 'ip', 'link')).not.toContain('wall.7');
+  });
+
+  test('take the device from gateway.yaml with --config', () => {
+    const directory = mkdtempSync(join(net.scratch, 'd-'));
+    try {
+      writeFileSync(join(directory, 'gateway.yaml'), 'device: fw3\n');
+      expectUp('--config', directory);
+      expect(status()).toMatchObject({ ok: true, device: 'fw3' });
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+
+  test('do not get in each other’s way', () => {
+    const line =
+      'for i in 1 2 3 4; do "$@" up >/dev/null 2>"$0.$i" & done; wait; cat "$0".?; rm -f "$0".?';
+    const scratch = join(net.scratch, 'said');
+    const [node, main] = [process.execPath, join(import.meta.dirname, '../../../dist/main.js')];
+    const said = net.must('gateway', 'bash', '-c', line, scratch, node, main, 'gateway');
+    expect(said.replace(/^.*another 'tunwall gateway' command.*\n.*wait until.*\n/gm, '')).toBe('');
+    expect(status().ok).toBe(true);
+  });
+});
+
+describe('status names what is broken, and up repairs it', () => {
+  const broken: [item: string, ...argv: string[]][] = [
+    ['device fw0', 'ip', 'link', 'delete', 'fw0'],
+    ['fw0 link', 'ip', 'link', 'set', 'fw0', 'down'],
+    ['fw0 txqueuelen', 'ip', 'link', 'set', 'fw0', 'txqueuelen', '500'],
+    ['table 100', 'ip', 'route', 'delete', 'default', 'dev', 'fw0', 'table', '100'],
+    ['table 100', 'ip', 'route', 'delete', 'unreachable', 'default', 'table', '100'],
+    ['table 100', 'ip', 'route', 'flush', 'table', '100'],
+    ...['5', '10', '11', '20'].map((priority): [string, ...string[]] => [
+      `rule ${priority}`,
+      'ip',
+      'rule',
+      'delete',
+      'priority',
+      priority,
+    ]),
+    ['net.ipv4.ip_forward', 'sysctl', '-w', 'net.ipv4.ip_forward=0'],
+    ['net.ipv4.conf.c0.rp_filter', 'sysctl', '-w', 'net.ipv4.conf.c0.rp_filter=0'],
+    ['net.ipv4.conf.s0.rp_filter', 'sysctl', '-w', 'net.ipv4.conf.s0.rp_filter=2'],
+    ['net.ipv4.conf.all.rp_filter', 'sysctl', '-w', 'net.ipv4.conf.all.rp_filter=2'],
+    ['net.ipv4.conf.default.rp_filter', 'sysctl', '-w', 'net.ipv4.conf.default.rp_filter=0'],
+    ['net.ipv4.conf.fw0.rp_filter', 'sysctl', '-w', 'net.ipv4.conf.fw0.rp_filter=1'],
+    ['net.ipv4.conf.fw0.forwarding', 'sysctl', '-w', 'net.ipv4.conf.fw0.forwarding=0'],
+    ['net.ipv4.conf.c0.send_redirects', 'sysctl', '-w', 'net.ipv4.conf.c0.send_redirects=1'],
+    ['net.ipv6.conf.all.forwarding', 'sysctl', '-w', 'net.ipv6.conf.all.forwarding=1'],
+    ['net.ipv6.conf.fw0.disable_ipv6', 'sysctl', '-w', 'net.ipv6.conf.fw0.disable_ipv6=0'],
+  ];
+
+  test('one piece at a time, and down still goes back to the first record', () => {
+    const before = net.fingerprint();
+    expectUp('--user', 'nobody');
+    const up = net.fingerprint();
+    for (const [item, ...argv] of broken) {
+      net.must('gateway', ...argv);
+      expect(wrongItems()).toContain(item);
+      expectUp();
+      expect([argv, wrongItems()]).toEqual([argv, []]);
+    }
+    // Deleted and made again, the device has another index; all else is as it was.
+    const comparable = (lines: string[]): string[] =>
+      lines.filter((line) => !/^\d+: fw0/.test(line)).sort();
+    expect(comparable(net.fingerprint())).toEqual(comparable(up));
+    expectDown();
+    expect(net.fingerprint()).toEqual(before);
+  });
+
+  test('everything at once', () => {
+    const before = net.fingerprint();
+    expectUp();
+    net.must('gateway', 'ip', 'link', 'delete', 'fw0');
+    for (const priority of ['5', '10', '11', '20']) {
+      net.must('gateway', 'ip', 'rule', 'delete', 'priority', priority);
+    }
+    net.must('gateway', 'ip', 'route', 'flush', 'table', '100');
+    expectUp();
+    expect(status().ok).toBe(true);
+    expectDown();
+    expect(net.fingerprint()).toEqual(before);
+  });
+});
+
+describe('up refuses, and changes nothing', () => {
+  const tun = ['tuntap', 'add', 'dev', 'fw0', 'mode'];
+  const obstacles: [why: string, message: RegExp, ...argv: string[]][] = [
+    ['another rule 20', /20: from all lookup 7/, 'rule', 'add', 'priority', '20', 'lookup', '7'],
+    [
+      'a rule that leads around the firewall',
+      /7: from 192\.0\.2\.1 lookup main/,
+      ...['rule', 'add', 'priority', '7', 'from', '192.0.2.1', 'lookup', 'main'],
+    ],
+    [
+      'a rule that only resembles ours',
+      /20: from all fwmark "0x1" lookup 100/,
+      ...['rule', 'add', 'priority', '20', 'fwmark', '1', 'lookup', '100'],
+    ],
+    [
+      'somebody’s table 100',
+      /table 100, other routes: found 203\.0\.113\.0\/24 dev s0/,
+      ...['route', 'add', '203.0.113.0/24', 'dev', 's0', 'table', '100'],
+    ],
+    ['a device of another kind', /not a TUN device/, 'link', 'add', 'fw0', 'type', 'veth'],
+    ['a TAP', /persistent TAP/, ...tun, 'tap', 'user', '0', 'multi_queue', 'vnet_hdr'],
+    ['a single-queue TUN', /without multi_queue/, ...tun, 'tun', 'user', '0', 'vnet_hdr'],
+    ['a TUN without vnet_hdr', /without vnet_hdr/, ...tun, 'tun', 'user', '0', 'multi_queue'],
+    ['another owner', /owner uid 65534/, ...tun, 'tun', 'user', '65534', 'multi_queue', 'vnet_hdr'],
+    ['a TUN for everybody', /no owner/, ...tun, 'tun', 'multi_queue', 'vnet_hdr'],
+  ];
+
+  test.each(obstacles)('%s', (_, message, ...argv) => {
+    net.must('gateway', 'ip', ...argv);
+    const before = net.fingerprint();
+    expectUserError(net.gateway('up', '--user', 'root'), message);
+    expect(net.fingerprint()).toEqual(before);
+    expect(existsSync(net.recordFile())).toBe(false);
+    expect(status().ok).toBe(false);
+  });
+
+  test('without the privilege; status needs none', () => {
+    expectUp();
+    const nobody = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups'];
+    // The clone may lie below a directory that nobody may enter.
+    const home = mkdtempSync(join(net.scratch, 'd-'));
+    try {
+      const root = join(import.meta.dirname, '../../..');
+      const line = `mount --bind "${root}" "${home}"; shift; exec "$@"`;
+      const asNobody = (verb: string): Result =>
+        net.run(
+          'gateway',
+          ...['bash', '-c', line, '-', '-', ...nobody],
+          process.execPath,
+          `${home}/dist/main.js`,
+          'gateway',
+          verb,
+        );
+      expectUserError(asNobody('up'), /'tunwall gateway up' needs root/);
+      expectUserError(asNobody('down'), /'tunwall gateway down' needs root/);
+      expect(asNobody('status')).toMatchObject({ code: 0 });
+    } finally {
+      rmSync(home, { recursive: true });
+    }
+  });
+
+  test.each([
+    ['an unknown user', /no user 'nobody-at-all'/, '', ['--user', 'nobody-at-all']],
+    ['a name that cannot be a device', /'all' is not a usable device/, '', ['--device', 'all']],
+    ['no /dev/net/tun', /\/dev\/net\/tun is missing/, 'mount -t tmpfs none /dev/net', []],
+    [
+      'no ip command',
+      /'ip' is not installed/,
+      'mount -t tmpfs none /usr/sbin; for f in /bin/ip /sbin/ip; do [ ! -e $f ] || mount --bind /dev/null $f; done; export PATH=/nonexistent',
+      [],
+    ],
+  ])('%s', (_, message, preparation, args) => {
+    const before = net.fingerprint();
+    const result = net.gatewayAfter(preparation === '' ? 'true' : preparation, 'up', ...args);
+    expectUserError(result, message);
+    expect(net.fingerprint()).toEqual(before);
+  });
+
+  test('a record that others could have written', () => {
+    expectUp();
+    const file = net.recordFile();
+    chownSync(file, 65_534, 65_534);
+    expectUserError(net.gateway('down'), /cannot be used: it belongs to user 65534/);
+    rmSync(file);
+    symlinkSync('/etc/hostname', file);
+    expectUserError(net.gateway('down'), /cannot be used: ELOOP/);
+    expect(net.sysctl('ipv4/ip_forward')).toBe('1');
+  });
+});
+
+test('up tells when its user cannot open /dev/net/tun, and only then', () => {
+  const node = (mode: string): string =>
+    `d=$(mktemp -d); mknod -m ${mode} $d/tun c 10 200; mount --bind $d/tun /dev/net/tun; rm -r $d`;
+  const closed = net.gatewayAfter(node('0600'), 'up', '--user', 'nobody');
+  expect(closed).toMatchObject({ code: 0 });
+  expect(closed.stderr).toContain('user 65534 cannot open /dev/net/tun (mode 0600)');
+  expect(net.gatewayAfter(node('0666'), 'up', '--user', 'nobody')).toMatchObject({
+    code: 0,
+    stderr: '',
+  });
+});
+
+describe('when something fails in the middle', () => {
+  /** An `ip` that does something else instead of its nth change. */
+  function sabotage(nth: number, action: string): string {
+    const script = [
+      '#!/bin/bash',
+      'case " $* " in *" show "*) exec /usr/sbin/ip "$@";; esac',
+      'echo >>"$COUNT"',
+      `if [ $(wc -l <"$COUNT") = ${String(nth)} ]; then ${action}; fi`,
+      'exec /usr/sbin/ip "$@"',
+    ].join('\\n');
+    return `d=$(mktemp -d); export COUNT=$d/count PATH=$d:$PATH; printf '${script}' >$d/ip; chmod +x $d/ip`;
+  }
+
+  // tuntap add, txqueuelen, up, two routes, four rules.
+  const changes = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+
+  test.each(changes)('change %i of up fails: it takes back what it did', (nth) => {
+    states['one forwarding interface on a host']?.();
+    const before = net.fingerprint();
+    const result = net.gatewayAfter(sabotage(nth, 'echo no luck >&2; exit 2'), 'up');
+    expectUserError(result, /failed: no luck/);
+    expect(net.fingerprint()).toEqual(before);
+    expect(existsSync(net.recordFile())).toBe(false);
+  });
+
+  test('a sysctl is read-only: up takes back what it did', () => {
+    const before = net.fingerprint();
+    const file = '/proc/sys/net/ipv4/ip_forward';
+    const lock = `mount --bind ${file} ${file}; mount -o remount,bind,ro ${file}`;
+    expectUserError(net.gatewayAfter(lock, 'up'), /cannot set net\.ipv4\.ip_forward to 1: EROFS/);
+    expect(net.fingerprint()).toEqual(before);
+  });
+
+  test.each(changes)('up is killed at change %i: down goes back, up goes on', (nth) => {
+    const before = net.fingerprint();
+    const kill = sabotage(nth, 'kill -9 $PPID; exit 1');
+    expect(net.gatewayAfter(kill, 'up').code).not.toBe(0);
+    // Whatever there is, it forwards nothing yet.
+    expect(net.sysctl('ipv4/ip_forward')).toBe('0');
+    expectDown();
+    expect(net.fingerprint()).toEqual(before);
+
+    expect(net.gatewayAfter(kill, 'up').code).not.toBe(0);
+    expectUp();
+    expect(status().ok).toBe(true);
+    expectDown();
+    expect(net.fingerprint()).toEqual(before);
+  });
+
+  // Four rules, two routes, the device.
+  test.each([1, 2, 3, 4, 5, 6, 7])('down is killed at change %i: down goes on', (nth) => {
+    const before = net.fingerprint();
+    expectUp();
+    expect(net.gatewayAfter(sabotage(nth, 'kill -9 $PPID; exit 1'), 'down').code).not.toBe(0);
+    expect(net.sysctl('ipv4/ip_forward')).toBe('0');
+    expectDown();
+    expect(net.fingerprint()).toEqual(before);
+  });
+});
+
+describe('the record', () => {
+  test('of an earlier namespace with this inode number is not believed', () => {
+    expectUp();
+    const record = net.must('gateway', 'cat', net.recordFile());
+    net.remove();
+    net = new GatewayNamespaces();
+    const before = net.fingerprint();
+    const forged = record.replace('"ipv4/ip_forward": "0"', '"ipv4/ip_forward": "1"');
+    expect(forged).not.toBe(record);
+    writeFileSync(net.recordFile(), forged);
+    expect(status()).toMatchObject({ ok: false, recorded: false });
+    expectUp();
+    expectDown();
+    expect(net.fingerprint()).toEqual(before);
+  });
+
+  test('is missing: up refuses, down removes what is ours and stops forwarding', () => {
+    expectUp();
+    rmSync(net.recordFile());
+    expect(status()).toMatchObject({ ok: false, recorded: false });
+    expectUserError(net.gateway('up'), /its record .* is gone/);
+    const { stderr } = expectDown();
+    expect(stderr).toContain('no record');
+    expect(net.sysctl('ipv4/ip_forward')).toBe('0');
+    expect(net.must('gateway', 'ip', 'rule')).not.toMatch(/fw0|lookup 100/);
+    expect(net.must('gateway', 'ip', 'link')).not.toContain('fw0');
+  });
+});
+
+describe('traffic', () => {
+  /** A ping that must not reach the server; gives how many packets went into the TUN instead. */
+  function pingInVain(...options: string[]): number {
+    const [echoes, packets] = [net.serverEchoRequests(), net.packetsIntoTun()];
+    expect(net.ping('client', serverAddress, ...options)).toBe(false);
+    expect(net.serverEchoRequests()).toBe(echoes);
+    return net.packetsIntoTun() - packets;
+  }
+
+  test('is diverted from every interface, and the gateway itself stays reachable', () => {
+    net.sysctl('ipv4/ip_forward', '1');
+    expect(net.ping('client', serverAddress)).toBe(true);
+
+    expectUp();
+    expect(pingInVain()).toBeGreaterThan(0);
+    expect(net.ping('client', '198.51.100.1')).toBe(true);
+    expect(net.ping('gateway', serverAddress)).toBe(true);
+
+    net.connect('client', 'late0', '192.0.2.1/24', ['192.0.2.2/24']);
+    net.must('client', 'ip', 'route', 'add', `${serverAddress}/32`, 'via', '192.0.2.1');
+    expect(pingInVain('-I', '192.0.2.2')).toBeGreaterThan(0);
+
+    expect(expectDown().stderr).toContain('it forwards again, unfiltered');
+    expect(net.ping('client', serverAddress)).toBe(true);
+  });
+
+  test('is unreachable, not leaked, when the device or its link is gone', () => {
+    expectUp();
+    for (const argv of [
+      ['link', 'set', 'fw0', 'down'],
+      ['link', 'delete', 'fw0'],
+    ]) {
+      net.must('gateway', 'ip', ...argv);
+      const echoes = net.serverEchoRequests();
+      const { stdout } = net.run('client', 'ping', '-n', '-c', '1', '-W', '1', serverAddress);
+      expect(stdout).toContain('From 198.51.100.1 icmp_seq=1 Destination Host Unreachable');
+      expect(net.serverEchoRequests()).toBe(echoes);
+      expectUp();
+      expect(pingInVain()).toBeGreaterThan(0);
+    }
+  });
+
+  test('that was judged goes by main, or nowhere: never into the TUN again', () => {
+    expectUp();
+    const route = (target: string): Result =>
+      net.run('gateway', 'ip', 'route', 'get', target, 'from', '198.51.100.2', 'iif', 'fw0');
+    expect(route(serverAddress).stdout).toContain('dev s0');
+    expect(route('203.0.113.9')).toMatchObject({ code: 2 });
+    expect(route('203.0.113.9').stderr).toContain('Network is unreachable');
+  });
+
+  test('with the server’s own source from the client’s side stops at the reverse-path filter', () => {
+    expectUp();
+    net.must('client', 'ip', 'address', 'add', `${serverAddress}/32`, 'dev', 'lo');
+    // An ARP request with the forged sender would not be answered either: resolve it before.
+    expect(net.ping('client', '198.51.100.1')).toBe(true);
+    const forge = (): { drops: number; packets: number } => {
+      const [drops, packets] = [net.reversePathDrops(), net.packetsIntoTun()];
+      expect(net.ping('client', otherServerAddress, '-I', serverAddress)).toBe(false);
+      return { drops: net.reversePathDrops() - drops, packets: net.packetsIntoTun() - packets };
+    };
+    expect(forge()).toEqual({ drops: 1, packets: 0 });
+    net.sysctl('ipv4/conf/c0/rp_filter', '0');
+    expect(forge()).toEqual({ drops: 0, packets: 1 });
+  });
+});

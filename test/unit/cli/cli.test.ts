@@ -1,0 +1,350 @@
+/** The frame of the command line: exit codes, messages, help, tables; and the verbs' printing. */
+import { spawnSync } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { stripVTControlCharacters } from 'node:util';
+import { describe, expect, test } from 'vitest';
+import { checkCommand, type CheckedConfig } from '../../../src/cli/check-command.ts';
+import { demoCommand, type DemoOptions } from '../../../src/cli/demo-command.ts';
+import { UserError } from '../../../src/cli/errors.ts';
+import { gatewayCommand, type GatewayActions } from '../../../src/cli/gateway-command.ts';
+import { createOutput } from '../../../src/cli/output.ts';
+import { runProgram, type Verb } from '../../../src/cli/program.ts';
+import { runCommand } from '../../../src/cli/run-command.ts';
+import { formatTable } from '../../../src/cli/table.ts';
+import { GatewayError, type GatewayOptions } from '../../../src/host/gateway.ts';
+
+interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+async function run(
+  verbs: readonly Verb[],
+  args: readonly string[],
+  { tty = false, environment = {} }: { tty?: boolean; environment?: Record<string, string> } = {},
+): Promise<Ran> {
+  let out = '';
+  let err = '';
+  const stdout = { isTTY: tty, write: (text: string) => (out += text) };
+  const stderr = { isTTY: tty, write: (text: string) => (err += text) };
+  const output = createOutput(stdout, stderr, environment);
+  const code = await runProgram(args, { version: '1.2.3', output, verbs });
+  return { code, out, err };
+}
+
+const started: string[] = [];
+const verbs = [
+  runCommand(({ configDirectory }) => {
+    started.push(configDirectory);
+    return Promise.resolve(configDirectory === 'bad' ? 1 : 0);
+  }),
+  demoCommand(() => Promise.resolve(0)),
+];
+
+describe('exit codes', () => {
+  test.each<[args: string[], code: number, out: RegExp, err: RegExp]>([
+    [[], 2, /^$/, /Usage: tunwall/],
+    [['--help'], 0, /Exit codes: 0 fine, 1 failed, 2 called wrongly/, /^$/],
+    [['--version'], 0, /^1\.2\.3\n$/, /^$/],
+    [['help', 'run'], 0, /Usage: tunwall run/, /^$/],
+    [['run', '--help'], 0, /Examples:\n {2}tunwall run/, /^$/],
+    [['demo', '--help'], 0, /Examples:/, /^$/],
+    [['runn'], 2, /^$/, /tunwall: unknown command 'runn'\n\(Did you mean run\?\)/],
+    [
+      ['run', '--confg', 'x'],
+      2,
+      /^$/,
+      /tunwall: unknown option '--confg'\n\(Did you mean --config\?\)/,
+    ],
+    [['run', '--config'], 2, /^$/, /argument missing/],
+    [['run', 'surplus'], 2, /^$/, /too many arguments/],
+    [['run', '--config', 'good'], 0, /^$/, /^$/],
+    [['run', '--config', 'bad'], 1, /^$/, /^$/],
+  ])('%j ends with %i', async (args, code, out, err) => {
+    const ran = await run(verbs, args);
+    expect(ran.out).toMatch(out);
+    expect(ran.err).toMatch(err);
+    expect(ran.code).toBe(code);
+  });
+
+  test('a verb gets its options', async () => {
+    started.length = 0;
+    await run(verbs, ['run']);
+    await run(verbs, ['run', '--config', 'here']);
+    expect(started).toEqual(['/etc/tunwall', 'here']);
+
+    const demos: DemoOptions[] = [];
+    const demo = demoCommand((options) => Promise.resolve(demos.push(options) * 0));
+    await run([demo], ['demo']);
+    await run([demo], ['demo', '--once', '--json']);
+    expect(demos).toEqual([
+      { once: false, json: false },
+      { once: true, json: true },
+    ]);
+  });
+});
+
+describe('errors', () => {
+  const failing = (error: unknown): Verb[] => [
+    runCommand(() => {
+      throw error;
+    }),
+  ];
+
+  test.each<[string, Error]>([
+    ['UserError', new UserError('no such template: web', 'list them: tunwall template list')],
+    ['GatewayError', new GatewayError('no such template: web', 'list them: tunwall template list')],
+  ])('a %s is a line of what and a line of what to do', async (_, error) => {
+    expect(await run(failing(error), ['run'])).toEqual({
+      code: 1,
+      out: '',
+      err: 'tunwall: no such template: web\n  list them: tunwall template list\n',
+    });
+  });
+
+  test('a UserError needs no hint', async () => {
+    const { err } = await run(failing(new UserError('no')), ['run']);
+    expect(err).toBe('tunwall: no\n');
+  });
+
+  test('anything else says how to see the stack', async () => {
+    expect(await run(failing(new TypeError('x is undefined')), ['run'])).toEqual({
+      code: 1,
+      out: '',
+      err: 'tunwall: unexpected error: x is undefined\n  set TUNWALL_DEBUG=1 for the stack, and report it\n',
+    });
+    expect((await run(failing('just text'), ['run'])).err).toContain('unexpected error: just text');
+  });
+
+  test('TUNWALL_DEBUG=1 shows the stack and its causes', async () => {
+    const error = new UserError('outer', 'hint', { cause: new Error('inner') });
+    const { err } = await run(failing(error), ['run'], { environment: { TUNWALL_DEBUG: '1' } });
+    expect(err).toMatch(/outer\n {2}hint\n.*outer\n\s+at [^]*caused by: Error: inner\n\s+at /);
+  });
+});
+
+describe('colours', () => {
+  const failing = [runCommand(() => Promise.reject(new UserError('no')))];
+  test.each([
+    ['a terminal', true, {}, true],
+    ['a pipe', false, {}, false],
+    ['NO_COLOR', true, { NO_COLOR: '1' }, false],
+    ['an empty NO_COLOR, which does not count', true, { NO_COLOR: '' }, true],
+    ['a dumb terminal', true, { TERM: 'dumb' }, false],
+  ])('on %s', async (_, tty, environment, coloured) => {
+    const { err } = await run(failing, ['run'], { tty, environment });
+    expect(stripVTControlCharacters(err)).toBe('tunwall: no\n');
+    expect(err !== 'tunwall: no\n').toBe(coloured);
+  });
+});
+
+test('a table lines up, colours have no width, and no line ends with blanks', () => {
+  const red = '\u001b[31mNO\u001b[39m';
+  const table = formatTable(
+    ['ok', 'what'],
+    [
+      ['ok', 'a'],
+      [red, 'longer than the heading'],
+      ['a wide cell', ''],
+    ],
+  );
+  expect(stripVTControlCharacters(table)).toBe(
+    [
+      'ok           what',
+      'ok           a',
+      'NO           longer than the heading',
+      'a wide cell',
+    ].join('\n'),
+  );
+});
+
+describe('check', () => {
+  const config: CheckedConfig = {
+    templates: [
+      { name: 'web', inbound: [1, 2], outbound: [3] },
+      { name: 'unused', inbound: [], outbound: [] },
+    ],
+    servers: [
+      { name: 'a', addresses: ['192.0.2.1'], templates: ['web'] },
+      { name: 'b', addresses: ['192.0.2.2', '192.0.2.3'], templates: [] },
+    ],
+    problems: [],
+  };
+  const problems: CheckedConfig['problems'] = [
+    {
+      file: 'templates/web.yaml',
+      line: 4,
+      column: 17,
+      path: 'inbound[0].ports[1]',
+      message: '70000 is not a port, expected 1 to 65535',
+      severity: 'error',
+    },
+    {
+      file: 'servers.yaml',
+      line: 0,
+      column: 0,
+      path: '',
+      message: 'missing',
+      severity: 'warning',
+    },
+  ];
+  const check = (found: CheckedConfig, ...args: string[]): Promise<Ran> =>
+    run([checkCommand(() => found)], ['check', '--config', 'dir', ...args]);
+
+  test('prints a summary of what is valid', async () => {
+    expect(await check(config)).toEqual({
+      code: 0,
+      out:
+        'template  inbound rules  outbound rules  servers\n' +
+        'web       2              1               1\n' +
+        'unused    0              0               0\n' +
+        'dir is valid: 2 templates with 3 rules, 2 servers\n' +
+        'without a template, so everything is dropped: b\n',
+      err: '',
+    });
+  });
+
+  test('prints every problem where an editor finds it', async () => {
+    expect(await check({ ...config, problems })).toEqual({
+      code: 1,
+      out: '',
+      err:
+        'templates/web.yaml:4:17: inbound[0].ports[1]: 70000 is not a port, expected 1 to 65535\n' +
+        'servers.yaml: warning: missing\n' +
+        'dir: 1 error, 1 warning\n',
+    });
+  });
+
+  test('passes with warnings', async () => {
+    const { code, err, out } = await check({ ...config, problems: problems.slice(1) });
+    expect({ code, err }).toEqual({
+      code: 0,
+      err: 'servers.yaml: warning: missing\ndir: 0 errors, 1 warning\n',
+    });
+    expect(out).toContain('dir is valid');
+  });
+
+  test('prints JSON with the same exit codes', async () => {
+    const bad = await check({ ...config, problems }, '--json');
+    expect(bad.code).toBe(1);
+    expect(JSON.parse(bad.out)).toMatchObject({ ok: false, problems });
+    const good = await check(config, '--json');
+    expect(good.code).toBe(0);
+    expect(JSON.parse(good.out)).toMatchObject({
+      ok: true,
+      templates: [{ name: 'web', inbound: 2, outbound: 1, servers: 1 }, { name: 'unused' }],
+    });
+  });
+});
+
+describe('gateway', () => {
+  const calls: [string, GatewayOptions][] = [];
+  const item = { item: 'rule 20', expected: 'from all lookup 100', found: 'missing' };
+  const actions: GatewayActions = {
+    up: (options) => {
+      calls.push(['up', options]);
+      return Promise.resolve({ device: 'fw0', changed: ['rule 20: x'], warnings: ['careful'] });
+    },
+    down: (options) => {
+      calls.push(['down', options]);
+      return Promise.resolve({ device: 'fw0', changed: [], warnings: [] });
+    },
+    status: ({ device = 'fw0' }) =>
+      Promise.resolve({
+        device,
+        recorded: true,
+        attachedQueues: 0,
+        items: [{ ...item, ok: device !== 'broken' }],
+        ok: device !== 'broken',
+      }),
+    configured: (directory) => Promise.resolve({ device: `of-${directory}`, txQueueLength: 500 }),
+  };
+  const gateway = (...args: string[]): Promise<Ran> =>
+    run([gatewayCommand(actions)], ['gateway', ...args]);
+
+  test('hands on what was asked for', async () => {
+    calls.length = 0;
+    await gateway('up', '--user', 'nobody', '--txqueuelen', '99', '--device', 'x');
+    await gateway('up', '--config', 'dir');
+    await gateway('down');
+    expect(calls).toEqual([
+      ['up', { device: 'x', user: 'nobody', txQueueLength: 99 }],
+      ['up', { device: 'of-dir', user: undefined, txQueueLength: 500 }],
+      ['down', { device: undefined, user: undefined, txQueueLength: undefined }],
+    ]);
+  });
+
+  test('prints what changed on stdout and notes on stderr', async () => {
+    expect(await gateway('up')).toEqual({
+      code: 0,
+      out: '  rule 20: x\ngateway is up on fw0\n',
+      err: 'note: careful\n',
+    });
+    expect((await gateway('down')).out).toBe('gateway is down (nothing to change)\n');
+    expect(JSON.parse((await gateway('up', '--json')).out)).toMatchObject({ device: 'fw0' });
+  });
+
+  test.each([
+    [['up', '--txqueuelen', '0'], /expected a number of packets from 1 to 1000000/],
+    [['up', '--txqueuelen', '1e3'], /expected a number/],
+    [['up', '--config', 'a', '--device', 'b'], /cannot be used with/],
+    [['upp'], /Did you mean up/],
+    [[], /Usage: tunwall gateway/],
+  ])('%j is a usage error', async (args, message) => {
+    const { code, err } = await gateway(...args);
+    expect(err).toMatch(message);
+    expect(code).toBe(2);
+  });
+
+  test('status ends with 1 unless all is right', async () => {
+    const good = await gateway('status');
+    expect(good.code).toBe(0);
+    expect(good.out).toContain('gateway is up, everything is as it should be');
+    expect(good.out).toContain('no firewall is attached to fw0');
+    const bad = await gateway('status', '--device', 'broken');
+    expect(bad.code).toBe(1);
+    expect(bad.out).toMatch(/^NO +rule 20 +from all lookup 100 +missing$/m);
+    expect(bad.out).toContain('1 not as they should be');
+    const json = await gateway('status', '--device', 'broken', '--json');
+    expect(json.code).toBe(1);
+    expect(JSON.parse(json.out)).toMatchObject({ ok: false, items: [{ item: 'rule 20' }] });
+  });
+});
+
+describe('the real program', () => {
+  const root = fileURLToPath(new URL('../../..', import.meta.url));
+  const shell = (line: string): { status: number | null; stdout: string; stderr: string } =>
+    spawnSync('bash', ['-c', line, '-', process.execPath, '--import', 'tsx', 'src/main.ts'], {
+      cwd: root,
+      encoding: 'utf8',
+    });
+
+  test('prints its version, and help for every verb that it has', () => {
+    const { version } = JSON.parse(
+      spawnSync('cat', ['package.json'], { cwd: root, encoding: 'utf8' }).stdout,
+    ) as { version: string };
+    expect(shell('"$@" --version').stdout).toBe(`${version}\n`);
+    expect(shell('"$@" gateway up --help').stdout).toContain('Examples:');
+  });
+
+  test('README knows every verb', async () => {
+    const help = shell('"$@" --help').stdout;
+    const verbsInHelp = [...help.matchAll(/^ {2}([a-z]+)(?= .* {2}|$)/gm)]
+      .map(([, verb]) => verb!)
+      .filter((verb) => verb !== 'help');
+    expect(verbsInHelp.length).toBeGreaterThan(15);
+    const readme = await readFile(new URL('../../../README.md', import.meta.url), 'utf8');
+    const firstCells = [...readme.matchAll(/^\| (`tunwall .*?) \| /gm)].map(([, cell]) => cell!);
+    const told = [...firstCells.join().matchAll(/tunwall ([a-z]+)/g)].map(([, verb]) => verb!);
+    expect([...new Set(told)].sort()).toEqual(verbsInHelp.sort());
+  });
+
+  test('ends quietly when nobody reads on', () => {
+    const { stdout, stderr, status } = shell(
+      'set -o pipefail; for i in 1 2 3; do "$@" --help | true || exit 9; done',
+    );
+    expect({ stdout, stderr, status }).toEqual({ stdout: '', stderr: '', status: 0 });
+  });
+});

@@ -1,0 +1,257 @@
+/** What only a running firewall knows, over HTTP: flows, drops as they come, counts, captures, live verdicts. */
+import { once } from 'node:events';
+import { request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { dropReasons } from '../../../../src/control/api/live-words.ts';
+import { ApiLab, tokenOf } from '../../../support/api.ts';
+import type { Json } from '../../../support/api.ts';
+import { drop, flow } from '../../../support/fake-observer.ts';
+
+let lab: ApiLab;
+beforeEach(async () => {
+  lab = await ApiLab.create();
+});
+afterEach(async () => {
+  vi.useRealTimers();
+  await lab.close();
+});
+
+/** Events of a stream over a real connection, as they come. */
+class Stream {
+  readonly answer: IncomingMessage;
+  readonly events: { event: string; data: Json }[] = [];
+  #rest = '';
+  ended = false;
+
+  static async open(path: string, accept = 'text/event-stream'): Promise<Stream> {
+    const address = lab.api.server.address() as { port: number } | null;
+    if (address === null) await lab.api.listen({ host: '127.0.0.1', port: 0 });
+    const { port } = lab.api.server.address() as { port: number };
+    const headers = { authorization: tokenOf('owner'), accept };
+    const sent = request({ host: '127.0.0.1', port, path, headers }).end();
+    const [answer] = (await once(sent, 'response')) as [IncomingMessage];
+    return new Stream(answer);
+  }
+
+  private constructor(answer: IncomingMessage) {
+    this.answer = answer;
+    answer.setEncoding('utf8');
+    answer.on('data', (chunk: string) => this.#take(chunk));
+    answer.on('close', () => (this.ended = true));
+    answer.on('error', () => (this.ended = true));
+  }
+
+  #take(chunk: string): void {
+    const blocks = (this.#rest + chunk).split('\n\n');
+    this.#rest = blocks.pop()!;
+    for (const block of blocks) {
+      const [, event, data] = /^event: (.+)\ndata: (.+)$/m.exec(block) ?? [];
+      if (event !== undefined) this.events.push({ event, data: JSON.parse(data!) as Json });
+    }
+  }
+
+  get ids(): unknown[] {
+    return this.events.map(({ data }) => data['id']);
+  }
+
+  async until(condition: (stream: Stream) => boolean): Promise<void> {
+    await vi.waitUntil(() => condition(this), { timeout: 10_000, interval: 5 });
+  }
+}
+
+describe('drops', () => {
+  it('come as they are dropped, the last ones first', async () => {
+    const stream = await Stream.open('/v1/drops?server=web-1&limit=1');
+    expect(stream.answer.headers).toMatchObject({
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-store',
+    });
+    await stream.until(({ events }) => events.length === 1);
+    lab.observer.drops.emit(drop(3));
+    lab.observer.drops.emit(drop(4));
+    await stream.until(({ events }) => events.length === 3);
+    expect(stream.ids).toEqual([2, 3, 4]);
+    expect(stream.events.at(-1)).toEqual({ event: 'drop', data: drop(4) });
+    expect(lab.observer.drops.queries).toEqual([{ server: 'web-1' }]);
+    // When the reader goes, nobody sends to him any more.
+    stream.answer.destroy();
+    await vi.waitUntil(() => lab.observer.drops.listeners.size === 0, { timeout: 10_000 });
+  });
+
+  it('are told as one answer to who wants JSON', async () => {
+    const json = { headers: { accept: 'application/json' } };
+    const { json: found } = await lab.send('member', 'GET /v1/drops?reason=martian-source', json);
+    expect(found).toEqual({ drops: [drop(2, 'martian-source')] });
+  });
+
+  it('answer at once, though nothing is dropped', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    const stream = await Stream.open('/v1/drops?limit=0');
+    expect(stream.answer.statusCode).toBe(200);
+    expect(stream.events).toEqual([]);
+    stream.answer.destroy();
+  });
+
+  it('that a reader was too slow for are counted to him', async () => {
+    const stream = await Stream.open('/v1/drops?limit=0');
+    stream.answer.pause();
+    const many = 40_000;
+    for (let id = 10; id < 10 + many; id++) lab.observer.drops.emit(drop(id));
+    stream.answer.resume();
+    await stream.until(({ events }) => events.length > 1000);
+    // The next one that fits tells of those that did not.
+    await vi.waitUntil(
+      () => {
+        lab.observer.drops.emit(drop(1_000_000));
+        return stream.events.some(({ event }) => event === 'missed');
+      },
+      { timeout: 10_000, interval: 20 },
+    );
+    const missed = stream.events.find(({ event }) => event === 'missed')!.data['missed'];
+    const seen = new Set(stream.ids.filter((id) => Number(id) < 1_000_000)).size;
+    expect(Number(missed)).toBeGreaterThanOrEqual(many - seen);
+    stream.answer.destroy();
+  });
+
+  it('end when the server closes, so that it can', async () => {
+    const stream = await Stream.open('/v1/drops');
+    await lab.api.close();
+    await stream.until(({ ended }) => ended);
+    // A chunk of length zero: an end, not a connection that broke.
+    expect(stream.answer.complete).toBe(true);
+    expect(lab.observer.drops.listeners.size).toBe(0);
+  });
+
+  it('end when the reader may not read any more', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    const stream = await Stream.open('/v1/drops');
+    vi.advanceTimersByTime(15_000);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(stream.ended).toBe(false);
+    await lab.directory.write({ 'users.yaml': 'users: []\n' });
+    vi.advanceTimersByTime(15_000);
+    await stream.until(({ ended }) => ended);
+  });
+
+  it('are for so many readers at once, and no more', async () => {
+    const streams = await Promise.all(
+      Array.from({ length: 64 }, () => Stream.open('/v1/drops?limit=0')),
+    );
+    const { problem, headers } = await lab.send('owner', 'GET /v1/drops', {
+      headers: { accept: 'text/event-stream' },
+    });
+    expect([problem, headers['retry-after']]).toEqual(['busy', '10']);
+    for (const { answer } of streams) answer.destroy();
+    await vi.waitUntil(() => lab.observer.drops.listeners.size === 0, { timeout: 10_000 });
+  });
+});
+
+it('statistics come once a second', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  const stream = await Stream.open('/v1/stats?rules=true');
+  await stream.until(({ events }) => events.length === 1);
+  vi.advanceTimersByTime(2000);
+  await stream.until(({ events }) => events.length === 3);
+  const { event, data } = stream.events.at(-1)!;
+  expect(event).toBe('stats');
+  expect(data).toMatchObject({
+    epoch: 1,
+    servers: { 'web-1': { inbound: { passed: { packets: 2 } } } },
+    drops: { 'no-inbound-rule': 0 },
+  });
+  expect(data['rules']).toMatchObject([
+    { template: 'web', direction: 'inbound', index: 0, text: 'TCP: 80,443 from any', hits: 5 },
+    { template: 'web', index: 1, text: 'TCP: 22 from 198.51.100.0/24' },
+  ]);
+  stream.answer.destroy();
+});
+
+it('statistics leave out the servers that nobody asks for', async () => {
+  const { json } = await lab.send('member', 'GET /v1/stats?servers=false');
+  expect(json).toMatchObject({ epoch: 1, drops: { 'no-inbound-rule': 0 } });
+  expect(json).not.toHaveProperty('servers');
+});
+
+it('every drop reason has a sentence', async () => {
+  const { json } = await lab.send('member', 'GET /v1/drop-reasons');
+  const { reasons } = json as unknown as { reasons: { reason: string; message: string }[] };
+  expect(reasons.map(({ reason }) => reason)).toEqual(dropReasons);
+  for (const { reason, message } of reasons) expect(message, reason).toMatch(/ /);
+});
+
+describe('flows', () => {
+  it('are asked for as the query says', async () => {
+    const query = 'address=10.0.0.2&port=443&protocol=tcp&state=established&after=7';
+    const { json } = await lab.send('member', `GET /v1/flows?${query}`);
+    expect(json).toEqual({ flows: [flow], total: 1 });
+    await lab.send('member', 'GET /v1/flows?server=web-1&sort=age&limit=5');
+    expect(lab.observer.flowQueries).toEqual([
+      {
+        ...{ address: '10.0.0.2', port: 443, protocol: 'tcp', state: 'established', after: '7' },
+        ...{ sort: 'bytes', limit: 100 },
+      },
+      { server: 'web-1', sort: 'age', limit: 5 },
+    ]);
+  });
+
+  it('are killed by owners, which is in the audit log', async () => {
+    expect((await lab.send('owner', `DELETE /v1/flows/${flow.id}`)).json).toEqual({ killed: true });
+    const { records } = await lab.store.audit.query({ action: 'flow.kill' });
+    expect(records[0]).toMatchObject({ actor: { name: 'owner' }, target: [flow.id], result: 'ok' });
+  });
+});
+
+describe('a capture', () => {
+  it('is the file as it grows, and in the audit log', async () => {
+    const answer = await lab.send('owner', 'GET /v1/capture?server=web-1&snaplen=128&limit=9');
+    expect(answer.headers['content-type']).toBe('application/x-pcapng');
+    expect(Buffer.from(answer.body)).toEqual(Buffer.from([0x0a, 0x0d, 0x0d, 0x0a]));
+    expect(lab.observer.captures[0]!.options).toEqual({
+      ...{ server: 'web-1', snapLength: 128, limit: 9 },
+    });
+    const { records } = await lab.store.audit.query({ action: 'capture' });
+    expect(records[0]!.target).toEqual(['web-1']);
+  });
+
+  it('ends when the client goes', async () => {
+    lab.observer.captureEnds = false;
+    const stream = await Stream.open('/v1/capture', '*/*');
+    stream.answer.destroy();
+    await once(lab.observer.captures[0]!.stream, 'close');
+  });
+});
+
+describe('explain', () => {
+  const asked = { src: '198.51.100.7', dst: '10.0.0.2', protocol: 'tcp', srcPort: 9, dstPort: 25 };
+  const explain = async (body: object): Promise<Json> =>
+    (await lab.send('member', 'POST /v1/explain', { body })).json!;
+
+  it('names the nearest rule and what fails of it', async () => {
+    expect(await explain(asked)).toMatchObject({
+      ...{ verdict: 'drop', reason: 'no-inbound-rule', decidedBy: 'rules', epoch: 1 },
+      sides: [{ server: 'web-1', nearest: { template: 'web', failed: [{ field: 'ports' }] } }],
+    });
+  });
+
+  it('lets a live flow decide, if there is one', async () => {
+    lab.observer.live = { flow, verdict: 'pass', reason: 'none' };
+    expect(await explain(asked)).toMatchObject({
+      ...{ verdict: 'pass', reason: 'none', decidedBy: 'flow', flow: { id: flow.id } },
+    });
+    lab.observer.live = { flow, verdict: 'drop', reason: 'out-of-window' };
+    expect(await explain(asked)).toMatchObject({
+      ...{ verdict: 'drop', reason: 'out-of-window', decidedBy: 'flow' },
+      message: expect.stringContaining('window') as string,
+    });
+  });
+
+  it('takes the bytes of any packet', async () => {
+    const syn =
+      '45 00 00 28 00 00 00 00 40 06 00 00 c6 33 64 07 0a 00 00 02 00 09 00 19 00 00 00 00 00 00 00 00 50 02 ff ff 00 00 00 00';
+    expect(await explain({ hex: syn })).toMatchObject({
+      ...{ verdict: 'drop', reason: 'bad-ip-checksum', decidedBy: 'packet' },
+    });
+    expect(await explain({ hex: '45:00' })).toMatchObject({ reason: 'truncated', packet: {} });
+  });
+});

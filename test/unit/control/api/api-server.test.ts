@@ -1,0 +1,131 @@
+/** What the HTTP server tells: health, and metrics by the names that dashboards rely on. */
+import { describe, expect, it } from 'vitest';
+import type { Api } from '../../../../src/control/api/api.ts';
+import type { ControlPlane, Health } from '../../../../src/control/api/context.ts';
+import { buildApi } from '../../../../src/control/api/server.ts';
+import { Counter, counterCount } from '../../../../src/dataplane/engine/counters.ts';
+import { createMetrics } from '../../../../src/control/metrics/metrics.ts';
+import type { Store } from '../../../../src/control/store/store.ts';
+import { DropReason, dropReasonNames } from '../../../../src/dataplane/wire/drop-reason.ts';
+
+const counters = new Float64Array(counterCount);
+
+/** These routes look at nothing but health and metrics, and are everybody's. */
+function api(health: Partial<Health> = {}): Promise<Api> {
+  const metrics = createMetrics({
+    counter: (index) => counters[index]!,
+    packetsByQueue: () => [100, 200],
+    flowsInState: (state) => state,
+    flowCount: () => 256,
+    flowCapacity: 1024,
+    flowTimeoutFactor: () => 0.5,
+    fragmentDatagrams: () => 3,
+    fragmentBytes: () => 8192,
+    fragmentBytesLimit: 131_072,
+    sweepRemaining: () => 12,
+    policyEpoch: () => 7,
+    policyRules: () => 3,
+    policyServers: () => 2,
+    policyTemplates: () => 1,
+    reloads: () => 6,
+    reloadFailures: () => 5,
+    tunTxDropped: () => 4,
+  });
+  const controlPlane = {
+    health: () => ({ healthy: true, epoch: 7, reloadError: null, ...health }),
+  } as unknown as ControlPlane;
+  const store = {} as Store;
+  const context = { store, controlPlane, metrics, hosts: [], onWarning: () => undefined };
+  return buildApi(context, { listener: 'tcp' });
+}
+
+describe('/healthz', () => {
+  it('is 200 while packets are judged, also when a reload was refused', async () => {
+    const reply = await (await api({ reloadError: 'web.yaml:1:1: no' })).inject('/healthz');
+    expect(reply.statusCode).toBe(200);
+    expect(reply.json()).toEqual({ status: 'ok', epoch: 7, reloadError: 'web.yaml:1:1: no' });
+  });
+
+  it('is 503 when they are not', async () => {
+    const reply = await (await api({ healthy: false })).inject('/healthz');
+    expect(reply.statusCode).toBe(503);
+    expect(reply.json()).toEqual({ status: 'failed', epoch: 7, reloadError: null });
+  });
+});
+
+describe('/metrics', () => {
+  it('has every name, in the format of Prometheus', async () => {
+    const reply = await (await api()).inject('/metrics');
+    expect(reply.headers['content-type']).toMatch(/^text\/plain; version=0\.0\.4/);
+    for (const name of [
+      'packets_total',
+      'bytes_total',
+      'drops_total',
+      'flows',
+      'flow_capacity',
+      'flow_evictions_total',
+      'flows_opened_total',
+      'flows_cut_total',
+      'flow_refusals_total',
+      'flow_occupancy_ratio',
+      'flow_timeout_factor',
+      'fragment_datagrams',
+      'fragment_bytes',
+      'fragment_bytes_limit',
+      'policy_sweep_remaining',
+      'policy_epoch',
+      'policy_rules',
+      'policy_reload_failures_total',
+      'tun_tx_dropped_total',
+    ]) {
+      expect(reply.body).toMatch(new RegExp(`^# HELP tunwall_${name} .+\\.$`, 'm'));
+      expect(reply.body).toMatch(new RegExp(`^tunwall_${name}(\\{.+\\})? [\\d.]+$`, 'm'));
+    }
+    expect(reply.body).toContain(
+      'tunwall_packets_total{direction="inbound",protocol="tcp",verdict="pass"} 0',
+    );
+  });
+
+  it('counts drops under every reason there is', async () => {
+    counters.fill(0);
+    dropReasonNames.forEach((_, reason) => (counters[Counter.drops + reason] = 100 + reason));
+    // The device counts what it refuses by itself.
+    counters[Counter.writeFailures] = 100 + DropReason.writeFailed;
+    const { body } = await (await api()).inject('/metrics');
+    dropReasonNames.forEach((name, reason) => {
+      if (reason === DropReason.none) return;
+      expect(body.includes(`tunwall_drops_total{reason="${name}"} ${100 + reason}\n`), name).toBe(
+        true,
+      );
+    });
+  });
+});
+
+it('shows how full flow table and fragment memory are, and what that has done', async () => {
+  counters.fill(0);
+  counters[Counter.drops + DropReason.tableFull] = 17;
+  counters[Counter.drops + DropReason.serverShare] = 18;
+  counters.set([1, 2, 3, 4], Counter.evictions);
+  const { body } = await (await api()).inject('/metrics');
+  for (const line of [
+    'flow_capacity 1024',
+    'flow_occupancy_ratio 0.25',
+    'flow_timeout_factor 0.5',
+    'flow_refusals_total{reason="table-full"} 17',
+    'flow_refusals_total{reason="server-share"} 18',
+    'flow_evictions_total{class="expired"} 1',
+    'flow_evictions_total{class="unanswered"} 2',
+    'flow_evictions_total{class="closing"} 3',
+    'flow_evictions_total{class="established"} 4',
+    'fragment_datagrams 3',
+    'fragment_bytes 8192',
+    'fragment_bytes_limit 131072',
+    'policy_sweep_remaining 12',
+  ]) {
+    expect(body.includes(`tunwall_${line}\n`), line).toBe(true);
+  }
+});
+
+it('what is not there is 404', async () => {
+  expect((await (await api()).inject('/etc/passwd')).statusCode).toBe(404);
+});

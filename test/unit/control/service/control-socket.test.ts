@@ -1,0 +1,74 @@
+/** The control socket: who can open it, what a killed firewall leaves behind, and what is not ours. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { stat, writeFile } from 'node:fs/promises';
+import { request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { Api } from '../../../../src/control/api/api.ts';
+import { listenOnSocket } from '../../../../src/control/service/control-socket.ts';
+import { ApiLab } from '../../../support/api.ts';
+
+let lab: ApiLab;
+let path: string;
+const opened: Api[] = [];
+beforeEach(async () => {
+  lab = await ApiLab.create();
+  path = join(lab.directory.path, 'control.sock');
+});
+afterEach(async () => {
+  for (const api of opened.splice(0)) await api.close();
+  await lab.close();
+});
+
+async function listen(at = path): Promise<void> {
+  const api = await lab.build('socket');
+  opened.push(api);
+  await listenOnSocket(api, at);
+}
+
+async function statusOver(socketPath: string): Promise<number | undefined> {
+  const sent = request({ socketPath, path: '/v1/session' }).end();
+  const [answer] = (await once(sent, 'response')) as [IncomingMessage];
+  answer.resume();
+  return answer.statusCode;
+}
+
+it('is for its owner and group, whatever the umask, and goes with the server', async () => {
+  const before = process.umask(0);
+  try {
+    await listen();
+    expect(process.umask(0)).toBe(0);
+  } finally {
+    process.umask(before);
+  }
+  expect((await stat(path)).mode & 0o777).toBe(0o660);
+  expect(await statusOver(path)).toBe(200);
+  await opened.pop()!.close();
+  await expect(stat(path)).rejects.toThrow('ENOENT');
+});
+
+it('takes the place of one whose firewall was killed', async () => {
+  const script = 'require("net").createServer().listen(process.argv[1], () => console.log("up"))';
+  const child = spawn(process.execPath, ['-e', script, path]);
+  await once(child.stdout, 'data');
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  expect((await stat(path)).isSocket()).toBe(true);
+  await listen();
+  expect(await statusOver(path)).toBe(200);
+});
+
+it('leaves that of another firewall, and what is no socket, as they are', async () => {
+  await listen();
+  await expect(listen()).rejects.toThrow('another firewall that is running');
+  expect(await statusOver(path)).toBe(200);
+  const file = join(lab.directory.path, 'file');
+  await writeFile(file, 'mine');
+  await expect(listen(file)).rejects.toThrow('no socket');
+  expect(await lab.directory.text('file')).toBe('mine');
+  await expect(listen(join(lab.directory.path, 'no/where'))).rejects.toThrow(
+    'its directory does not exist',
+  );
+});

@@ -1,0 +1,128 @@
+/** The watcher on a real directory: every way to save is seen, in few readings, and none is missed. */
+import { appendFile, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { ConfigDirectory } from '../../../../src/control/store/files/config-directory.ts';
+import { ConfigWatcher } from '../../../../src/control/store/files/config-watcher.ts';
+
+let directory: string;
+let seen: ConfigDirectory[];
+let warnings: string[];
+let watcher: ConfigWatcher;
+let onChange: () => Promise<void>;
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'twt-watch-'));
+  await mkdir(join(directory, 'templates'));
+  seen = [];
+  warnings = [];
+  onChange = () => Promise.resolve();
+  watcher = await ConfigWatcher.start(directory, {
+    onChange: async (config) => {
+      seen.push(config);
+      await onChange();
+    },
+    onWarning: (message) => warnings.push(message),
+  });
+});
+afterEach(async () => {
+  await watcher.close();
+  await rm(directory, { recursive: true });
+});
+
+const path = (name: string): string => join(directory, name);
+const web = path.bind(null, 'templates/web.yaml');
+const rule = (port: number): string => `inbound: [{ protocol: tcp, ports: [${port}] }]\n`;
+
+/** Waits until the last reading has a template of this name for this port; `undefined`: none of this name. */
+async function until(name: string, port: number | undefined): Promise<void> {
+  await vi.waitFor(
+    () => {
+      const template = seen.at(-1)?.templates.find((each) => each.name === name);
+      expect(seen.length).toBeGreaterThan(0);
+      expect(template?.inbound[0]?.ports?.[0]?.from).toBe(port);
+    },
+    { timeout: 10_000, interval: 20 },
+  );
+}
+
+describe('the watcher sees', () => {
+  it('a save in place, a save by a temporary file, and a save as vim does it', async () => {
+    await writeFile(web(), rule(80));
+    await until('web', 80);
+
+    await writeFile(path('templates/.web.yaml.tmp'), rule(81));
+    await rename(path('templates/.web.yaml.tmp'), web());
+    await until('web', 81);
+
+    await writeFile(path('templates/4913'), '');
+    await rm(path('templates/4913'));
+    await rename(web(), path('templates/web.yaml~'));
+    await writeFile(web(), rule(82));
+    await rm(path('templates/web.yaml~'));
+    await until('web', 82);
+  });
+
+  it('a renamed file, a removed file, and a folder that is made anew', async () => {
+    await writeFile(web(), rule(80));
+    await until('web', 80);
+    await rename(web(), path('templates/other.yaml'));
+    await until('other', 80);
+    expect(seen.at(-1)!.templates).toHaveLength(1);
+    await rm(path('templates/other.yaml'));
+    await until('other', undefined);
+
+    await rm(path('templates'), { recursive: true });
+    await mkdir(path('templates'));
+    await writeFile(web(), rule(83));
+    await until('web', 83);
+  });
+
+  it('a hundred quick changes in a few readings, the last of them included', async () => {
+    for (let port = 1; port <= 100; port++) await writeFile(web(), rule(port));
+    await until('web', 100);
+    expect(seen.length).toBeLessThan(50);
+  });
+});
+
+describe('the watcher', () => {
+  it('never calls while a call is at work, and reads what changed meanwhile', async () => {
+    let running = 0;
+    let overlapped = false;
+    let release = (): void => undefined;
+    const first = new Promise<void>((resolve) => (release = resolve));
+    onChange = async () => {
+      running++;
+      overlapped ||= running > 1;
+      await first;
+      running--;
+    };
+    await writeFile(web(), rule(80));
+    await until('web', 80);
+    await writeFile(web(), rule(81));
+    watcher.poke();
+    watcher.poke();
+    expect(seen).toHaveLength(1);
+    release();
+    await until('web', 81);
+    expect(overlapped).toBe(false);
+  });
+
+  it('reads again when poked, and goes on after a call that failed', async () => {
+    onChange = () => Promise.reject(new Error('no room'));
+    watcher.poke();
+    await vi.waitFor(() => expect(warnings).toEqual(['the change could not be applied: no room']));
+    onChange = () => Promise.resolve();
+    watcher.poke();
+    await vi.waitFor(() => expect(seen).toHaveLength(2));
+  });
+
+  it('says nothing after it was closed', async () => {
+    await watcher.close();
+    await appendFile(web(), rule(80));
+    watcher.poke();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(seen).toEqual([]);
+  });
+});

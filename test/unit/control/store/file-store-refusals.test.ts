@@ -1,0 +1,250 @@
+/** What the store refuses, and that nothing is written then. */
+import { chmod, lstat, mkdtemp, readdir, rename, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { formatProblem } from '../../../../src/policy/problem.ts';
+import { withDirectoryLock } from '../../../../src/control/store/files/directory-lock.ts';
+import { FileStore } from '../../../../src/control/store/files/file-store.ts';
+import { describeFailure } from '../../../../src/control/store/store.ts';
+import type { Operation } from '../../../../src/control/store/store.ts';
+import {
+  TestDirectory,
+  alice,
+  assign,
+  failuresOf,
+  serversText as servers,
+  webText as web,
+} from '../../../support/stores.ts';
+
+let directory: TestDirectory;
+let store: FileStore;
+beforeEach(async () => {
+  directory = await TestDirectory.create({ 'templates/web.yaml': web, 'servers.yaml': servers });
+  store = await directory.store();
+});
+afterEach(async () => {
+  await directory.remove();
+});
+
+const change = (...operations: Operation[]): ReturnType<FileStore['change']> =>
+  store.change(alice, () => operations);
+const refused = async (...operations: Operation[]): Promise<string[]> =>
+  (await failuresOf(change(...operations))).map(describeFailure);
+const ping = { protocol: 'icmp' };
+
+describe('is refused, and nothing is written:', () => {
+  let before: Record<string, string>;
+  beforeEach(async () => (before = await directory.contents()));
+  afterEach(async () => {
+    expect(await directory.contents()).toEqual(before);
+  });
+
+  it('what is not there, and what is there already', async () => {
+    expect(
+      await refused(
+        { kind: 'create-template', name: 'web', body: {} },
+        { kind: 'clone-template', name: 'no', to: 'yes' },
+        { kind: 'replace-template', name: 'no', body: {} },
+        { kind: 'remove-rule', template: 'web', direction: 'inbound', index: 2 },
+        { kind: 'create-server', name: 'db-1', body: { addresses: ['10.9.9.9'] } },
+        assign(['web-1', 'web-9'], ['web', 'ssh']),
+        { kind: 'restore-template', name: 'web', version: 7 },
+      ),
+    ).toEqual([
+      'there is a template "web" already',
+      'there is no template "no"',
+      'there is no template "no"',
+      'there is no rule "web.inbound[2]"',
+      'there is a server "db-1" already',
+      'there is no template "ssh"',
+      'there is no server "web-9"',
+      'there is no version "web 7"',
+    ]);
+  });
+
+  it('a body with errors: all of them, with paths as in the body', async () => {
+    const failures = await failuresOf(
+      change(
+        {
+          ...{ kind: 'create-template', name: 'x' },
+          body: { name: 'y', inbound: [{ protocol: 'tcp', ports: [0, 80, '9-1'] }], outbond: [] },
+        },
+        { kind: 'add-rule', template: 'web', direction: 'outbound', rule: { sources: ['any'] } },
+        {
+          ...{ kind: 'create-server', name: 'c' },
+          body: { addresses: ['10.0.0.3', '10.0.0.256'], templates: ['wbe'] },
+        },
+        { kind: 'create-server', name: 'd', body: { addresses: ['10.0.0.3'] } },
+        { kind: 'create-server', name: 'e', body: null },
+      ),
+    );
+    const problems = failures.flatMap((each) => (each.kind === 'invalid' ? each.problems : []));
+    expect(problems.map((each) => `${each.operation} ${each.path}: ${each.message}`)).toEqual([
+      '0 name: expected "x", as it is called, found "y"',
+      '0 inbound[0].ports[0]: expected a port from 1 to 65535 or a range like "8000-8100", found "0"',
+      '0 inbound[0].ports[2]: the range "9-1" ends before it begins',
+      '0 outbond: unknown key "outbond"; did you mean "outbound"? (known: description, inbound, outbound)',
+      '1 : the key "protocol" is missing',
+      '2 addresses[1]: "10.0.0.256" is not an IPv4 address in four decimal parts',
+      '2 templates[0]: there is no template "wbe"; did you mean "web"?',
+      "3 addresses[0]: this address is server db-1's already",
+      '4 : expected a server, found nothing',
+    ]);
+  });
+
+  it.each(['../x', '..', '.hidden', 'a/b', '', 'A', 'a\0b', '-', 'x'.repeat(64), 'a\nb'])(
+    'the name %j',
+    async (name) => {
+      for (const operation of [
+        { kind: 'create-template', name, body: {} },
+        { kind: 'clone-template', name: 'web', to: name },
+        { kind: 'rename-template', name: 'web', to: name },
+        { kind: 'create-server', name, body: { addresses: ['10.9.9.9'] } },
+      ] as const) {
+        const [failure] = await failuresOf(change(operation));
+        expect(failure!.kind).toBe('invalid');
+      }
+      for (const operation of [
+        { kind: 'restore-template', name, version: 1 },
+        { kind: 'destroy-template', name },
+      ] as const) {
+        expect((await failuresOf(change(operation)))[0]!.kind).toBe('not-found');
+      }
+      expect(await store.history.list(name)).toEqual([]);
+    },
+  );
+
+  it('what was changed by somebody else meanwhile', async () => {
+    const { revisions } = await store.read();
+    const old = revisions.templates.get('web')!;
+    expect(
+      await failuresOf(
+        change(
+          { kind: 'replace-template', name: 'web', body: {}, ifRevision: 'other' },
+          { kind: 'destroy-server', name: 'db-1', ifRevision: 'other' },
+          { kind: 'replace-template', name: 'gone', body: {}, upsert: true, ifRevision: old },
+        ),
+      ),
+    ).toEqual([
+      { kind: 'precondition-failed', what: 'template', name: 'web', revision: old },
+      {
+        kind: 'precondition-failed',
+        what: 'server',
+        name: 'db-1',
+        revision: revisions.servers.get('db-1'),
+      },
+      { kind: 'precondition-failed', what: 'template', name: 'gone' },
+    ]);
+  });
+
+  it('one bad operation among good ones', async () => {
+    expect(
+      await refused(
+        { kind: 'create-template', name: 'good', body: {} },
+        { kind: 'destroy-server', name: 'no' },
+      ),
+    ).toEqual(['there is no server "no"']);
+  });
+
+  it('a state directory that cannot be made', async () => {
+    await writeFile(join(directory.path, 'file'), '');
+    before = await directory.contents();
+    store = await FileStore.open(directory.path, {
+      stateDirectory: join(directory.path, 'file/state'),
+      onWarning: (message) => directory.warnings.push(message),
+    });
+    const [failure] = await failuresOf(change({ kind: 'clone-template', name: 'web', to: 'b' }));
+    expect(failure!.kind).toBe('read-only');
+    expect(directory.warnings.join()).toContain('the audit log in');
+  });
+
+  it('a file that is a link', async () => {
+    const outside = await mkdtemp(join(tmpdir(), 'twt-outside-'));
+    const target = join(outside, 'x.yaml');
+    await writeFile(target, web);
+    await symlink(target, join(directory.path, 'templates/link.yaml'));
+    before = await directory.contents();
+    const add = { kind: 'add-rule', template: 'link', direction: 'inbound', rule: ping } as const;
+    for (const operation of [add, { kind: 'destroy-template', name: 'link' } as const]) {
+      expect(await refused(operation)).toEqual([
+        `${directory.path}/templates/link.yaml is a link: change what it leads to`,
+      ]);
+    }
+    expect((await lstat(join(directory.path, 'templates/link.yaml'))).isSymbolicLink()).toBe(true);
+    await rename(join(directory.path, 'templates'), join(outside, 'templates'));
+    await symlink(join(outside, 'templates'), join(directory.path, 'templates'));
+    expect(await refused({ kind: 'create-template', name: 'n', body: {} })).toEqual([
+      `${directory.path}/templates is a link: change what it leads to`,
+    ]);
+  });
+
+  it('a directory that somebody else has kept for too long', async () => {
+    const hasty = await directory.store({ lockPatienceMs: 50 });
+    await withDirectoryLock(directory.path, 1000, async () => {
+      const [failure] = await failuresOf(hasty.change(alice, () => [assign(['db-1'], ['web'])]));
+      expect(failure!.kind).toBe('busy');
+    });
+  });
+});
+
+it('says that it may not write', async () => {
+  const { geteuid, seteuid } = process;
+  const root = geteuid!() === 0;
+  const other = await TestDirectory.create({ 'servers.yaml': 'servers: []\n' });
+  await chmod(other.path, root ? 0o755 : 0o555);
+  store = await other.store();
+  if (root) seteuid!(65_534);
+  try {
+    const body = { inbound: [ping] };
+    const [failure] = await failuresOf(change({ kind: 'create-template', name: 'a', body }));
+    expect(failure!.kind).toBe('read-only');
+    expect(describeFailure(failure!)).toContain(other.path);
+  } finally {
+    if (root) seteuid!(0);
+  }
+  expect(await readdir(other.path)).toEqual(['servers.yaml']);
+  await chmod(other.path, 0o755);
+  await other.remove();
+});
+
+describe('a directory with errors', () => {
+  it('is not built upon: the errors are told', async () => {
+    await directory.write({ 'templates/ssh.yaml': 'inbound: [{ protocol: tpc }]\n' });
+    const [failure] = await failuresOf(change(assign(['db-1'], ['web'])));
+    if (failure?.kind !== 'broken') throw new Error(failure?.kind);
+    expect(failure.problems.map(formatProblem)).toEqual([
+      `${directory.path}/templates/ssh.yaml:1:23: inbound[0].protocol: expected all, icmp, tcp or udp, found "tpc"; did you mean "tcp"?`,
+    ]);
+    expect(await directory.text('servers.yaml')).toBe(servers);
+  });
+
+  it('is mended by replacing, restoring or destroying what is wrong', async () => {
+    await store.recordHandEdits();
+    const wrong = { 'templates/web.yaml': 'inbound: [' };
+    await directory.write(wrong);
+    expect((await refused(assign(['db-1'], ['web'])))[0]).toContain('templates/web.yaml:1');
+    const add = { kind: 'add-rule', template: 'web', direction: 'inbound', rule: ping } as const;
+    expect((await failuresOf(change(add)))[0]!.kind).toBe('broken');
+    await change({ kind: 'replace-template', name: 'web', body: { inbound: [ping] } });
+    expect(await directory.text('templates/web.yaml')).toBe('inbound:\n  - { protocol: icmp }\n');
+    await directory.write(wrong);
+    await change({ kind: 'restore-template', name: 'web', version: 1 });
+    expect(await directory.text('templates/web.yaml')).toBe(web);
+    await directory.write(wrong);
+    await change({ kind: 'destroy-template', name: 'web', force: true });
+    expect((await store.read()).problems).toEqual([]);
+  });
+
+  it('servers.yaml with an error is not touched', async () => {
+    await directory.write({ 'servers.yaml': 'servers: [{ name: a }]\n' });
+    for (const operation of [
+      assign(['a'], ['web']),
+      { kind: 'destroy-template', name: 'web', force: true } as const,
+      { kind: 'rename-template', name: 'web', to: 'b' } as const,
+    ]) {
+      expect((await failuresOf(change(operation)))[0]!.kind).toBe('broken');
+    }
+    expect(await directory.text('templates/web.yaml')).toBe(web);
+  });
+});

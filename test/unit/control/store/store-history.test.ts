@@ -1,0 +1,212 @@
+/** History and audit log: what is remembered, for how long, and that a crash takes nothing with it but a torn line. */
+import { appendFile, mkdtemp, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { AuditFile } from '../../../../src/control/store/files/audit-log.ts';
+import type { FileStore } from '../../../../src/control/store/files/file-store.ts';
+import { HistoryFiles, sha256 } from '../../../../src/control/store/files/history.ts';
+import { stateDirectoryOf } from '../../../../src/control/store/files/state-directory.ts';
+import type { Operation, TemplateVersion } from '../../../../src/control/store/store.ts';
+import {
+  TestDirectory,
+  alice,
+  assign,
+  failuresOf,
+  serversText,
+  webText,
+} from '../../../support/stores.ts';
+
+let directory: TestDirectory;
+let store: FileStore;
+beforeEach(async () => {
+  directory = await TestDirectory.create({
+    'templates/web.yaml': webText,
+    'servers.yaml': serversText,
+  });
+  store = await directory.store();
+});
+afterEach(async () => {
+  await directory.remove();
+});
+
+const change = (...operations: Operation[]): ReturnType<FileStore['change']> =>
+  store.change(alice, () => operations);
+const ping = { protocol: 'icmp' };
+const addPing: Operation = {
+  ...{ kind: 'add-rule', template: 'web', direction: 'inbound', rule: ping },
+};
+const told = (versions: readonly TemplateVersion[]): string[] =>
+  versions.map(({ version, actor, action, from, to }) =>
+    [version, actor.name, action, from, to].filter((each) => each !== undefined).join(' '),
+  );
+
+describe('the history', () => {
+  it('tells who did what, by hand too, with a diff', async () => {
+    await change(addPing);
+    await directory.write({ 'templates/web.yaml': `${webText}# By hand.\n` });
+    await change({ kind: 'clone-template', name: 'web', to: 'copy' });
+    await change({ kind: 'rename-template', name: 'web', to: 'site' });
+    expect(told(await store.history.list('web'))).toEqual([
+      '4 alice rename site',
+      '3 file edit',
+      '2 alice edit',
+      '1 file create',
+    ]);
+    expect(told(await store.history.list('copy'))).toEqual(['1 alice clone web']);
+    expect(told(await store.history.list('site'))).toEqual(['1 alice rename web']);
+    expect(await store.history.diff('web', 1, 2)).toBe(`--- web.yaml version 1
++++ web.yaml version 2
+@@ -6,4 +6,5 @@
+   # from the office
+   - protocol: tcp
+     ports: [22]
+     sources: [198.51.100.0/24]
++  - { protocol: icmp }
+`);
+    expect(await store.history.diff('web', 1, 1)).toBe('');
+    expect(await store.history.diff('web', 0, 1)).toContain('+description: Public web server');
+    expect(await failuresOf(store.history.diff('web', 1, 9))).toEqual([
+      { kind: 'not-found', what: 'version', name: 'web 9' },
+    ]);
+  });
+
+  it('brings any version back, also of a template that was destroyed', async () => {
+    await change(addPing);
+    await change({ kind: 'restore-template', name: 'web', version: 1 });
+    expect(await directory.text('templates/web.yaml')).toBe(webText);
+    await change({ kind: 'destroy-template', name: 'web', force: true });
+    await change({ kind: 'restore-template', name: 'web', version: 2 });
+    expect(await directory.text('templates/web.yaml')).toBe(`${webText}  - { protocol: icmp }\n`);
+    expect(told(await store.history.list('web'))).toEqual([
+      '5 alice restore 2',
+      '4 alice destroy',
+      '3 alice restore 1',
+      '2 alice edit',
+      '1 file create',
+    ]);
+    expect(await store.history.names()).toEqual(['web']);
+  });
+
+  it('of what a dead process wrote names the one who asked for it', async () => {
+    await store.recordHandEdits();
+    const text = `${webText}# new\n`;
+    const digest = sha256(text);
+    const pending = {
+      actor: alice,
+      templates: { web: { sha256: digest, cause: { action: 'edit' } } },
+    };
+    // As it is between the rename and the history.
+    await directory.write({ '.state/pending.json': JSON.stringify(pending) });
+    await directory.write({ 'templates/web.yaml': text });
+    await change(assign(['db-1'], ['web']));
+    expect(told(await store.history.list('web'))[0]).toBe('2 alice edit');
+    expect(await readdir(store.stateDirectory)).not.toContain('pending.json');
+  });
+
+  it('keeps the newest, goes on counting, and skips a torn line', async () => {
+    const state = await mkdtemp(join(tmpdir(), 'twt-history-'));
+    const history = new HistoryFiles(state, 3);
+    for (let count = 1; count <= 7; count++) {
+      await history.add({ name: 'a', actor: alice, action: 'edit', text: `# ${count}\n` });
+    }
+    expect((await history.list('a')).map(({ version }) => version)).toEqual([7, 6, 5]);
+    const texts = (await readdir(join(state, 'history/a'))).filter((name) => /yaml$/.test(name));
+    expect(texts).toHaveLength(3);
+    await appendFile(join(state, 'history/a/index.jsonl'), '{"version":8,"at":"20');
+    const again = new HistoryFiles(state, 3);
+    await again.add({ name: 'a', actor: alice, action: 'edit', text: '# 8\n' });
+    expect((await again.list('a')).map(({ version }) => version)).toEqual([8, 7, 6]);
+    expect(await again.text('a', 8)).toBe('# 8\n');
+    await rm(state, { recursive: true });
+  });
+
+  it('of /etc/tunwall is in /var/lib/tunwall, that of others within', async () => {
+    expect(await stateDirectoryOf('/etc/tunwall')).toBe('/var/lib/tunwall');
+    expect(await stateDirectoryOf(directory.path)).toBe(join(directory.path, '.state'));
+  });
+});
+
+describe('the audit log', () => {
+  it('has every change, hand edit and refusal', async () => {
+    await change(addPing, assign(['db-1'], ['web']));
+    await failuresOf(change({ kind: 'destroy-template', name: 'web' }));
+    await store.audit.append({ actor: alice, action: 'login', result: 'denied' });
+    const { records } = await store.audit.query({});
+    expect(records.map(({ action, result }) => `${action} ${result}`)).toEqual([
+      'login denied',
+      'template.destroy refused',
+      'policy.change ok',
+      'template.edit ok',
+    ]);
+    expect(records[1]).toMatchObject({
+      actor: alice,
+      target: ['web'],
+      summary: 'template "web" is assigned to web-1, db-1',
+    });
+    expect(records[2]!.changed!.map(({ name }) => name)).toEqual(['web', 'db-1']);
+    expect(records[3]).toMatchObject({ actor: { name: 'file', via: 'file' }, target: ['web'] });
+  });
+
+  it('is filtered and read in pages', async () => {
+    for (let count = 0; count < 25; count++) {
+      const name = count % 2 === 0 ? 'even' : 'odd';
+      const action = count % 5 === 0 ? 'template.create' : 'templates';
+      const actor = { name, via: 'api' } as const;
+      await store.audit.append({ actor, action, result: 'ok', summary: String(count) });
+    }
+    const seen: string[] = [];
+    let before: string | undefined;
+    do {
+      const page = await store.audit.query({ limit: 4, ...(before !== undefined && { before }) });
+      seen.push(...page.records.map(({ summary }) => summary!));
+      before = page.next;
+    } while (before !== undefined);
+    expect(seen).toEqual(Array.from({ length: 25 }, (_, index) => String(24 - index)));
+    const of = async (query: object): Promise<number> =>
+      (await store.audit.query(query)).records.length;
+    expect(await of({ actor: 'odd' })).toBe(12);
+    expect(await of({ action: 'template' })).toBe(5);
+    expect(await of({ actor: 'even', action: 'template.create' })).toBe(3);
+    expect(await of({ result: 'denied' })).toBe(0);
+    expect(await of({ since: new Date(Date.now() + 60_000).toISOString() })).toBe(0);
+    expect(await of({ until: new Date(Date.now() + 60_000).toISOString() })).toBe(25);
+  });
+
+  it('survives a torn line at any byte', async () => {
+    const path = join(store.stateDirectory, 'audit.log');
+    await store.audit.append({ actor: alice, action: 'one', result: 'ok' });
+    const { length: whole } = await readFile(path);
+    await store.audit.append({ actor: alice, action: 'two', result: 'ok' });
+    const full = await readFile(path);
+    for (let size = whole; size < full.length; size += 7) {
+      await writeFile(path, full);
+      await truncate(path, size);
+      await store.audit.append({ actor: alice, action: 'three', result: 'ok' });
+      const { records } = await store.audit.query({});
+      expect(records.map(({ action }) => action)).toEqual(['three', 'one']);
+    }
+  });
+
+  it('is bounded, and loses nothing while two write', async () => {
+    const state = await mkdtemp(join(tmpdir(), 'twt-audit-'));
+    const options = { maxBytes: 2000, keptFiles: 4, onWarning: () => undefined };
+    const logs = [new AuditFile(state, options), new AuditFile(state, options)];
+    const write = async (count: number): Promise<void> => {
+      await Promise.all(
+        Array.from({ length: count }, (_, index) =>
+          logs[index % 2]!.append({ actor: alice, action: 'a', result: 'ok', summary: `${index}` }),
+        ),
+      );
+    };
+    await write(30);
+    const few = await logs[0]!.query({});
+    expect(new Set(few.records.map(({ summary }) => summary)).size).toBe(30);
+    await write(100);
+    expect((await readdir(state)).sort()).toEqual([
+      ...['audit.log', 'audit.log.1', 'audit.log.2', 'audit.log.3'],
+    ]);
+    expect((await logs[1]!.query({ limit: 1000 })).records.length).toBeLessThan(130);
+    await rm(state, { recursive: true });
+  });
+});

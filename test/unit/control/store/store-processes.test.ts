@@ -1,0 +1,120 @@
+/** Several processes at one directory, and processes that are killed: nothing is lost, and it always loads. */
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { formatProblem } from '../../../../src/policy/problem.ts';
+import {
+  ConfigReader,
+  readConfigDirectory,
+} from '../../../../src/control/store/files/config-directory.ts';
+import type { Snapshot } from '../../../../src/control/store/store.ts';
+import { seed, seededRandom } from '../../../support/seed.ts';
+import { TestDirectory, alice, assign } from '../../../support/stores.ts';
+
+const writer = new URL('../../../support/store-writer.ts', import.meta.url).pathname;
+
+let directory: TestDirectory;
+beforeEach(async () => {
+  directory = await TestDirectory.create({
+    'templates/shared.yaml': '# Of all.\ninbound: []\n',
+    'servers.yaml': '# All of them.\nservers: []\n',
+  });
+});
+afterEach(async () => {
+  await directory.remove();
+});
+
+function start(...args: string[]): ChildProcess {
+  return spawn(process.execPath, ['--import', 'tsx', writer, directory.path, ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+}
+
+const errors = ({ problems }: Snapshot): string[] => problems.map(formatProblem);
+
+it('twenty writers in four processes and hand edits in between lose nothing', async () => {
+  const writers = ['1', '2', '3', '4'].map((name) => start('many', name));
+  const ends = Promise.all(writers.map(async (child) => (await once(child, 'exit'))[0] as number));
+  const work = { done: false };
+  const codes = ends.finally(() => (work.done = true));
+  const reader = new ConfigReader(directory.path);
+  let readings = 0;
+  let edits = 0;
+  while (!work.done) {
+    expect(errors(reader.read().snapshot)).toEqual([]);
+    readings++;
+    if (readings % 40 === 0) {
+      // As an editor saves: a new file, renamed over the old one.
+      const text = `# edit ${++edits}\ninbound: [{ protocol: tcp, ports: [${edits}] }]\n`;
+      await writeFile(join(directory.path, '.by-hand'), text);
+      await rename(join(directory.path, '.by-hand'), join(directory.path, 'templates/hand.yaml'));
+    }
+    await sleep(5);
+  }
+  expect(await codes).toEqual([0, 0, 0, 0]);
+  expect(edits).toBeGreaterThan(3);
+
+  const { templates, servers, problems } = await readConfigDirectory(directory.path);
+  expect(problems).toEqual([]);
+  const ids = ['1', '2', '3', '4'].flatMap((name) =>
+    [0, 1, 2, 3, 4].flatMap((one) => [0, 1].map((round) => `${name}-${one}-${round}`)),
+  );
+  const shared = templates.find(({ name }) => name === 'shared')!;
+  expect(shared.inbound.map(({ comment }) => comment).sort()).toEqual(ids);
+  expect(servers.map(({ name }) => name).sort()).toEqual(ids.map((id) => `s-${id}`));
+  expect(templates.map(({ name }) => name).sort()).toEqual(
+    ['hand', 'shared', ...ids.map((id) => `t-${id}`)].sort(),
+  );
+  expect(await directory.text('servers.yaml')).toContain('# All of them.\n');
+  expect(await directory.text('templates/hand.yaml')).toContain(`# edit ${edits}\n`);
+
+  const store = await directory.store();
+  await store.recordHandEdits();
+  const versions = await store.history.list('shared');
+  // One for each change and one for the file as it was; and each is the one before with one line more.
+  expect(versions.map(({ version }) => version)).toEqual(
+    Array.from({ length: ids.length + 1 }, (_, index) => ids.length + 1 - index),
+  );
+  expect(versions.filter(({ actor }) => actor.via === 'file')).toHaveLength(1);
+  const { records } = await store.audit.query({ actor: 'writer-1', limit: 1000 });
+  expect(records.map(({ result }) => result)).toEqual(Array.from({ length: 10 }, () => 'ok'));
+}, 300_000);
+
+/** Each change writes four files or more: in the end, a thousand writes. */
+const changesUnderFire = 250;
+
+it('a process that is killed anywhere leaves a directory that loads, with all that it had told', async () => {
+  const random = seededRandom();
+  let last = 0;
+  for (let round = 0; round < 6 || last < changesUnderFire; round++) {
+    const child = start('forever');
+    let told = '';
+    child.stdout!.on('data', (data: Buffer) => (told += data.toString()));
+    await Promise.race([
+      once(child.stdout!, 'data'),
+      once(child, 'exit').then(() => Promise.reject(new Error('the writer has given up'))),
+    ]);
+    await sleep(random() * 1500);
+    child.kill('SIGKILL');
+    await once(child, 'close');
+    const done = told.slice(0, told.lastIndexOf('\n')).split('\n').map(Number);
+    const snapshot = await readConfigDirectory(directory.path);
+    expect(errors(snapshot), `seed ${seed}, round ${round}`).toEqual([]);
+    const names = snapshot.servers.map(({ name }) => name);
+    for (const count of done) expect(names).toContain(`s-${count}`);
+    expect(done.at(-1)).toBeGreaterThan(last);
+    last = done.at(-1)!;
+  }
+  // And somebody else goes on, and knows who it was.
+  const store = await directory.store();
+  const { snapshot } = await store.change(alice, () => [assign(['s-1'], ['shared'])]);
+  expect(errors(snapshot)).toEqual([]);
+  const versions = await store.history.list('shared');
+  expect(
+    versions.filter(({ actor }) => actor.via === 'file').map(({ version }) => version),
+  ).toEqual(versions.at(-1)!.version === 1 ? [1] : []);
+}, 300_000);

@@ -1,0 +1,219 @@
+/** What servers have sent and received: every packet counts once, whatever becomes of its flow and whoever looks meanwhile. */
+import { describe, expect, it } from 'vitest';
+import { ReloadMode } from '../../../../src/dataplane/engine/engine.ts';
+import { Cold, coldWords } from '../../../../src/dataplane/flow/flow-record.ts';
+import type { FlowIndex } from '../../../../src/dataplane/flow/flow-record.ts';
+import type { ServerTraffic } from '../../../../src/dataplane/worker/flow-inspector.ts';
+import { EngineFixture } from '../../../support/engine-fixture.ts';
+import { observe } from '../../../support/observed.ts';
+import { icmpMessage, ipv4, tcp, udp } from '../../../support/packets.ts';
+import { policyOf } from '../../../support/policies.ts';
+import type { PlainRule } from '../../../support/policies.ts';
+import { seed } from '../../../support/seed.ts';
+import { naiveServerTotals } from '../../../support/server-totals.ts';
+
+const client = '198.51.100.2';
+const [web, db] = ['10.0.0.2', '10.0.0.3'] as const;
+
+/** Everybody may do everything with TCP and UDP. Slots of servers in policies of tests are their places: web 1, db 2. */
+const open = (epoch = 1) => {
+  const rules: PlainRule[] = [{ protocol: 'tcp' }, { protocol: 'udp' }];
+  return policyOf(
+    { open: { inbound: rules, outbound: rules } },
+    [
+      { name: 'web', addresses: [web], templates: ['open'] },
+      { name: 'db', addresses: [db], templates: ['open'] },
+    ],
+    epoch,
+  );
+};
+
+const words = (traffic: ServerTraffic | undefined): number[] =>
+  traffic === undefined
+    ? [0, 0, 0, 0, 0, 0, 0, 0]
+    : [
+        traffic.packetsIn,
+        traffic.packetsOut,
+        traffic.bytesIn,
+        traffic.bytesOut,
+        traffic.droppedPacketsIn,
+        traffic.droppedPacketsOut,
+        traffic.droppedBytesIn,
+        traffic.droppedBytesOut,
+      ];
+
+function fixture(capacity = 64) {
+  const engine = new EngineFixture({ policy: open(), capacity });
+  const { flows, lock } = observe(engine);
+  const totals = async (): Promise<number[][]> => {
+    // Older than what is told twice.
+    engine.nowMs += 1000;
+    const traffic = await flows.serverTraffic(3);
+    return [1, 2].map((slot) => words(traffic.get(slot)));
+  };
+  const naive = (): number[][] => {
+    const all = naiveServerTotals(engine.memory.flows);
+    return [1, 2].map((slot) => all.get(slot) ?? [0, 0, 0, 0, 0, 0, 0, 0]);
+  };
+  return { engine, flows, lock, totals, naive };
+}
+
+const payload = (length: number): Uint8Array => new Uint8Array(length);
+
+describe('the totals of servers', () => {
+  it('count both directions of a flow, before and after its end', async () => {
+    const { engine, totals } = fixture();
+    engine.forward(
+      udp(client, web, 4000, 53, payload(100)),
+      udp(web, client, 53, 4000, payload(300)),
+    );
+    const expected = [
+      [1, 1, 128, 328, 0, 0, 0, 0],
+      [0, 0, 0, 0, 0, 0, 0, 0],
+    ];
+    expect(await totals()).toEqual(expected);
+    engine.nowMs += 60_000;
+    engine.engine.tick(engine.nowMs);
+    expect(engine.check().size).toBe(0);
+    expect(await totals()).toEqual(expected);
+  });
+
+  it('count between two servers on both sides', async () => {
+    const { engine, totals } = fixture();
+    engine.forward(udp(web, db, 4000, 53, payload(12)), udp(db, web, 53, 4000, payload(72)));
+    expect(await totals()).toEqual([
+      [1, 1, 100, 40, 0, 0, 0, 0],
+      [1, 1, 40, 100, 0, 0, 0, 0],
+    ]);
+  });
+
+  it('count the RST that ends a flow, and ICMP errors about it', async () => {
+    const { engine, totals } = fixture();
+    const syn = tcp(client, web, { srcPort: 4000, dstPort: 80, flags: 'S', seq: 1 });
+    const query = udp(client, web, 4000, 53);
+    const error = ipv4({
+      src: web,
+      dst: client,
+      protocol: 1,
+      payload: icmpMessage(3, 3, 0, query.slice(0, 28)),
+    });
+    const reset = tcp(web, client, { srcPort: 80, dstPort: 4000, flags: 'RA', seq: 0, ack: 2 });
+    expect([syn, query, error, reset].map((packet) => engine.judge(packet))).toEqual(
+      Array<string>(4).fill('pass'),
+    );
+    const sent = error.length + reset.length;
+    expect((await totals())[0]).toEqual([2, 2, syn.length + query.length, sent, 0, 0, 0, 0]);
+  });
+
+  it('count drops at both ends that are servers', async () => {
+    const { engine, totals } = fixture();
+    const gre = (src: string, dst: string): Uint8Array =>
+      ipv4({ src, dst, protocol: 47, payload: payload(80) });
+    engine.forward(gre(client, web), gre(web, db), gre(client, '192.0.2.1'));
+    expect(await totals()).toEqual([
+      [0, 0, 0, 0, 1, 1, 100, 100],
+      [0, 0, 0, 0, 1, 0, 100, 0],
+    ]);
+  });
+
+  it('count fragments that are given up', async () => {
+    const { engine, totals } = fixture();
+    const part = { src: client, dst: web, protocol: 17, payload: payload(80) };
+    engine.forward(ipv4({ ...part, moreFragments: true }));
+    engine.nowMs += 31_000;
+    engine.engine.tick(engine.nowMs);
+    expect((await totals())[0]).toEqual([0, 0, 0, 0, 1, 0, 100, 0]);
+  });
+
+  it('go on where the counts of a flow begin again', async () => {
+    const { engine, totals } = fixture();
+    engine.forward(udp(client, web, 4000, 53), udp(web, client, 53, 4000));
+    const [flow] = [...engine.check()];
+    const { cold } = engine.engine.table;
+    const record = flow! * coldWords;
+    cold[record + Cold.packets] = -1;
+    cold[record + Cold.bytes] = -1;
+    cold[record + Cold.bytes + 1] = -10;
+    cold[record + Cold.bytesHigh] = 0xffff | (7 << 16);
+    engine.forward(udp(client, web, 4000, 53, payload(8)), udp(web, client, 53, 4000, payload(8)));
+    const [packetsIn, packetsOut, bytesIn, bytesOut] = (await totals())[0]!;
+    expect([packetsIn, packetsOut]).toEqual([2 ** 32, 2]);
+    expect([bytesIn, bytesOut]).toEqual([2 ** 48 + 35, 8 * 2 ** 32 + 26]);
+  });
+
+  it('stay with the server that an address had when it was used', async () => {
+    const { engine, totals } = fixture();
+    engine.forward(udp(client, web, 4000, 53, payload(12)));
+    // The first server has moved to the other address: of two slots the names change places.
+    const moved = policyOf(
+      { open: { inbound: [{ protocol: 'all' }], outbound: [] } },
+      [
+        { name: 'web', addresses: [db], templates: ['open'] },
+        { name: 'db', addresses: [web], templates: ['open'] },
+      ],
+      2,
+    );
+    engine.engine.setPolicy(moved, ReloadMode.cut, 0);
+    engine.forward(udp(client, web, 4000, 53, payload(22)));
+    expect(await totals()).toEqual([
+      [1, 0, 40, 0, 0, 0, 0, 0],
+      [1, 0, 50, 0, 0, 0, 0, 0],
+    ]);
+    engine.engine.table.remove([...engine.check()][0] as FlowIndex);
+    expect(await totals()).toEqual([
+      [1, 0, 40, 0, 0, 0, 0, 0],
+      [1, 0, 50, 0, 0, 0, 0, 0],
+    ]);
+  });
+});
+
+it('a walk tells what was true while it went on, whatever flows do in between', async () => {
+  const { engine, flows, lock, totals, naive } = fixture(8192);
+  let state = seed;
+  const random = (below: number): number => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+  let epoch = 1;
+  const happen = (): void => {
+    const packets = Array.from({ length: 40 }, () => {
+      const port = 1 + random(6000);
+      const peers = [
+        [client, web],
+        [web, db],
+        [db, client],
+      ] as const;
+      const [from, to] = peers[random(3)]!;
+      const size = payload(random(200));
+      return random(2) === 0 ? udp(from, to, port, 53, size) : udp(to, from, 53, port, size);
+    });
+    engine.forward(...packets);
+    const live = [...engine.check()];
+    for (let i = 0; i < 15 && live.length > 0; i++) {
+      const flow = live.splice(random(live.length), 1)[0]!;
+      engine.engine.table.remove(flow as FlowIndex);
+    }
+    if (random(10) > 0) return;
+    engine.engine.setPolicy(open(++epoch), ReloadMode.cut, 0);
+  };
+  for (let i = 0; i < 100; i++) happen();
+  lock.meddle = happen;
+  let last = naive();
+  for (let walk = 0; walk < 12; walk++) {
+    const before = naive();
+    const told = await totals();
+    const after = naive();
+    told.forEach((server, slot) => {
+      server.forEach((value, word) => {
+        const range = [before[slot]![word]!, after[slot]![word]!];
+        expect(value, `walk ${walk}, slot ${slot}, word ${word}`).toBeGreaterThanOrEqual(range[0]!);
+        expect(value, `walk ${walk}, slot ${slot}, word ${word}`).toBeLessThanOrEqual(range[1]!);
+        expect(value).toBeGreaterThanOrEqual(last[slot]![word]!);
+      });
+    });
+    last = told;
+  }
+  lock.meddle = () => undefined;
+  expect(await totals()).toEqual(naive());
+  expect(await flows.serverTraffic(3)).toBe(await flows.serverTraffic(3));
+});

@@ -1,0 +1,232 @@
+/** The packet loop on a queue in memory, and the lock that packet threads share. */
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+import { describe, expect, it } from 'vitest';
+import {
+  captureControlWords,
+  createCaptureRing,
+} from '../../../../src/dataplane/engine/capture-ring.ts';
+import { Counter, createCounters } from '../../../../src/dataplane/engine/counters.ts';
+import { ReloadMode } from '../../../../src/dataplane/engine/engine.ts';
+import { createEventRing } from '../../../../src/dataplane/engine/event-ring.ts';
+import type { PacketBatch, TunQueue } from '../../../../src/dataplane/tun/device.ts';
+import { runPacketLoop } from '../../../../src/dataplane/worker/packet-loop.ts';
+import { SharedLock } from '../../../../src/dataplane/worker/shared-lock.ts';
+import { StateWord, stateWords } from '../../../../src/dataplane/worker/shared-state.ts';
+import type {
+  PolicyMessage,
+  ThreadMessage,
+} from '../../../../src/dataplane/worker/shared-state.ts';
+import { MemoryBatch, vnetLength } from '../../../support/batch.ts';
+import { EngineFixture, timeoutsMs } from '../../../support/engine-fixture.ts';
+import { udp } from '../../../support/packets.ts';
+import { compilePolicy } from '../../../../src/policy/compile.ts';
+import { toServers, toTemplates } from '../../../support/policies.ts';
+
+const server = '10.0.0.2';
+const probe = (dstPort: number): Uint8Array => udp('198.51.100.2', server, 4000, dstPort);
+const allowing = (port: number, epoch: number): Int32Array =>
+  compilePolicy(
+    toTemplates({ web: { inbound: [{ protocol: 'udp', ports: [port] }], outbound: [] } }),
+    toServers([{ name: 'web', addresses: [server], templates: ['web'] }]),
+    epoch,
+  ).words;
+
+const ruleHits = (): Float64Array => new Float64Array(new SharedArrayBuffer(8));
+
+/** A queue that gives scripted batches, and ends the loop behind the last one. */
+class ScriptedQueue implements TunQueue {
+  readonly memory: MemoryBatch = new MemoryBatch(16, 65_536, 300, 262_144);
+  readonly batch: PacketBatch = this.memory as unknown as PacketBatch;
+  readonly written: Uint8Array[] = [];
+  readonly state: Int32Array = new Int32Array(new SharedArrayBuffer(stateWords * 4));
+  nowMs = 0;
+  writeFailures = 0;
+  gsoRefused = 0;
+  offloadsDisabled = 0;
+  closed = false;
+  readonly #steps: (() => Uint8Array[])[];
+
+  constructor(steps: (() => Uint8Array[])[]) {
+    this.#steps = [...steps];
+  }
+
+  exchange(count: number): number {
+    this.write(count);
+    return this.read();
+  }
+
+  read(): number {
+    this.nowMs += 10;
+    const step = this.#steps.shift();
+    if (step === undefined) Atomics.store(this.state, StateWord.stop, 1);
+    return this.memory.fill(step?.() ?? []);
+  }
+
+  readonly usesRing: boolean = false;
+
+  write(count: number): number {
+    for (let slot = 0; slot < count; slot++) {
+      const at = this.memory.offsets[slot]!;
+      const packet = this.memory.bytes.slice(at + vnetLength, at + this.memory.lengths[slot]!);
+      if (this.memory.verdicts[slot] === 1) this.written.push(packet);
+    }
+    return count;
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+
+  disableOffload(): void {
+    this.offloadsDisabled++;
+  }
+}
+
+interface Run {
+  queue: ScriptedQueue;
+  sent: ThreadMessage[];
+  counters: Float64Array;
+}
+
+/** Runs the loop through the steps; a step may hand policies over as the control plane does. */
+function runLoop(
+  steps: ((handOver: (message: PolicyMessage) => void, queue: ScriptedQueue) => Uint8Array[])[],
+): Run {
+  const waiting: PolicyMessage[] = [];
+  const sent: ThreadMessage[] = [];
+  const counters = createCounters();
+  const queue: ScriptedQueue = new ScriptedQueue(
+    steps.map((step) => () => {
+      return step((message) => {
+        waiting.push(message);
+        Atomics.store(queue.state, StateWord.policyVersion, message.version);
+      }, queue);
+    }),
+  );
+  runPacketLoop(
+    {
+      queue: 0,
+      tunFd: -1,
+      wakeFd: -1,
+      batch: { readSlots: 0, readBytes: 0, extraSlots: 0, extraBytes: 0 },
+      ioUring: 'off',
+      state: queue.state.buffer as SharedArrayBuffer,
+      memory: EngineFixture.memoryFor({ capacity: 1024, fragmentBytes: 131_072 }),
+      counters,
+      events: createEventRing(64),
+      policyWords: allowing(1, 1),
+      ruleHits: ruleHits(),
+      captureControl: new SharedArrayBuffer(captureControlWords * 4),
+      captureRing: createCaptureRing(4096),
+      engine: {
+        limits: { timeoutsMs: timeoutsMs(), serverShare: 1024 },
+        tcp: { loose: false, liberal: false },
+      },
+    },
+    queue,
+    { receive: () => waiting.shift(), send: (message) => sent.push(message) },
+  );
+  return { queue, sent, counters: new Float64Array(counters) };
+}
+
+const policy = (version: number, port: number, mode: number = ReloadMode.cut): PolicyMessage => ({
+  version,
+  words: allowing(port, version + 1),
+  hits: ruleHits(),
+  mode,
+  drainMs: 0,
+});
+
+describe('the packet loop', () => {
+  it('writes what passes and nothing else, until it is told to stop', () => {
+    const { queue, sent } = runLoop([() => [probe(1), probe(2)], () => [], () => [probe(1)]]);
+    expect(queue.written).toEqual([probe(1), probe(1)]);
+    expect(sent).toEqual([{ kind: 'ready', usesRing: false }]);
+    expect(queue.closed).toBe(true);
+  });
+
+  it('judges by a new policy from the next batch on, and says so', () => {
+    const { queue, sent } = runLoop([
+      () => [probe(1), probe(2)],
+      (handOver) => {
+        handOver(policy(1, 2));
+        return [probe(1), probe(2)];
+      },
+    ]);
+    expect(queue.written).toEqual([probe(1), probe(2)]);
+    expect(sent).toEqual([
+      { kind: 'ready', usesRing: false },
+      { kind: 'applied', version: 1 },
+    ]);
+  });
+
+  it('takes policies in the order in which they were given, the last one counts', () => {
+    const { queue, sent } = runLoop([
+      (handOver) => {
+        handOver(policy(1, 2));
+        handOver(policy(2, 3));
+        return [probe(1), probe(2), probe(3)];
+      },
+    ]);
+    expect(queue.written).toEqual([probe(3)]);
+    expect(sent.slice(1)).toEqual([
+      { kind: 'applied', version: 1 },
+      { kind: 'applied', version: 2 },
+    ]);
+  });
+
+  it('cuts idle flows that a new policy forbids, without a packet', () => {
+    const { counters } = runLoop([
+      () => [probe(1)],
+      (handOver) => {
+        handOver(policy(1, 2));
+        return [];
+      },
+      ...Array.from({ length: 30 }, () => () => []),
+    ]);
+    expect(counters[Counter.flowsCut]).toBe(1);
+  });
+
+  it('turns the offload off, once, when the kernel refuses super-packets', () => {
+    const refuse =
+      (count: number) =>
+      (_: unknown, queue: ScriptedQueue): Uint8Array[] => {
+        queue.gsoRefused = count;
+        queue.writeFailures = count;
+        return [probe(1)];
+      };
+    const { queue, sent, counters } = runLoop([refuse(0), refuse(1), refuse(2)]);
+    expect(queue.offloadsDisabled).toBe(1);
+    expect(sent.filter(({ kind }) => kind === 'offload-disabled')).toHaveLength(1);
+    expect([counters[Counter.gsoRefused], counters[Counter.writeFailures]]).toEqual([2, 2]);
+  });
+});
+
+describe('the lock', () => {
+  it('is free after every use, and lets one in', () => {
+    const words = new Int32Array(new SharedArrayBuffer(8));
+    const lock = new SharedLock(words, 0);
+    for (let i = 0; i < 3; i++) {
+      lock.acquire();
+      expect(words[0]).toBe(1);
+      lock.release();
+      expect(words[0]).toBe(0);
+    }
+  });
+
+  it('lets one thread in at a time, and no wake-up is lost', async () => {
+    const threads = 4;
+    const rounds = 50_000;
+    const words = new Int32Array(new SharedArrayBuffer(16));
+    const script = new URL('../../../support/contend.ts', import.meta.url).href;
+    // A worker thread knows no TypeScript by itself.
+    const start = `import('tsx/esm/api').then(({ tsImport }) => tsImport('${script}', '${script}'))`;
+    const workers = Array.from({ length: threads }, () =>
+      once(new Worker(start, { eval: true, workerData: { words, rounds } }), 'exit'),
+    );
+    expect((await Promise.all(workers)).map(([code]) => code as number)).toEqual([0, 0, 0, 0]);
+    expect(words[1]).toBe(threads * rounds);
+    expect(words[0]).toBe(0);
+  });
+});
