@@ -1,11 +1,12 @@
 /**
  * Packets on their way to a live capture: a ring of records in shared memory, one ring for each packet thread.
  *
- * Nothing is written while no capture runs: then the verdict mask of the control words is 0, which the engine looks at once a
- * batch. The writer never waits: a record that does not fit because the reader is slow is lost and counted. A record
- * lies in one piece; what is left at the end of the ring is skipped when the next record does not fit there.
+ * Nothing is written while no capture runs: the verdict mask in the control words is then 0, and the engine reads it
+ * once per batch. The writer never waits: a record that does not fit because the reader is slow is lost and counted.
+ * A record is contiguous: if the next one does not fit before the end of the ring, the rest of the ring is skipped.
  *
- * Head and tail count words ever written and read, modulo 2^32; the difference is what waits. Each has one writer.
+ * Head and tail count words ever written and read, modulo 2^32; their difference is the number of unread words. Each
+ * has one writer.
  */
 import { copyBytes } from '../wire/readers.ts';
 
@@ -15,7 +16,7 @@ export const CaptureControl = {
   verdicts: 0,
   /** Bytes kept of each packet, from the IPv4 header on. */
   snapLength: 1,
-  /** Slot of the server of which one end has to be; 0 = all packets. */
+  /** Slot of the server that must be at one end of the packet; 0 = all packets. */
   server: 2,
 } as const;
 
@@ -32,7 +33,7 @@ const headerWords = 48;
 const RecordWord = {
   /** Words of the record, with this one; negative: nothing up to the end of the ring. */
   length: 0,
-  /** Bytes kept, and bytes that the packet had. */
+  /** Bytes kept, and original length of the packet. */
   captured: 1,
   original: 2,
   /** Drop reason; none passes. */
@@ -62,7 +63,7 @@ export class CaptureRingWriter {
   readonly #words: Int32Array;
   readonly #bytes: Uint8Array;
   readonly #size: number;
-  /** Microseconds since 1970, asked for once a batch that is captured. */
+  /** Microseconds since 1970, read once per captured batch. */
   readonly #clockUs: () => number;
   #snapLength = 0;
   #server = 0;
@@ -90,7 +91,7 @@ export class CaptureRingWriter {
   }
 
   /**
-   * Writes a packet, if it is one that is asked for.
+   * Writes a packet, if it matches the capture.
    *
    * @param at where its IPv4 header lies, @param length bytes from there on
    * @param servers slots of the servers at its ends (Matcher.slotsOf)
@@ -121,7 +122,7 @@ export class CaptureRingWriter {
     Atomics.store(words, RingWord.head, (head + words[record + RecordWord.length]!) | 0);
   }
 
-  /** Room for a record of so many words; returns its index, or -1 when it is lost. */
+  /** Reserves a record of `words` words; returns its index, or -1 when the ring is full. */
   #reserve(length: number): number {
     const words = this.#words;
     const head = words[RingWord.head]!;
@@ -188,7 +189,7 @@ export class CaptureRingReader {
     return lost;
   }
 
-  /** The oldest packet that waits: {@link record}, until it was taken and somebody looks for the next one. */
+  /** The oldest unread packet: {@link record}, valid until it is taken and the next one is peeked. */
   peek(): CapturedRecord | undefined {
     if (this.#taken) {
       this.#giveBack(this.#inHand);
@@ -211,7 +212,7 @@ export class CaptureRingReader {
     }
   }
 
-  /** Takes the packet that waits; its bytes are valid until the next `peek` or `take`. */
+  /** Takes the oldest unread packet; its bytes are valid until the next `peek` or `take`. */
   take(): CapturedRecord | undefined {
     const record = this.peek();
     this.#taken = record !== undefined;

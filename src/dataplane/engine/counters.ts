@@ -10,7 +10,7 @@ export const directionNames: readonly string[] = ['none', 'inbound', 'outbound',
 export const protocolNames: readonly string[] = ['other', 'icmp', 'tcp', 'udp'];
 export const verdictNames: readonly string[] = ['drop', 'pass'];
 
-/** Label values of evictions: expired ones that stood in the way, then the eviction classes. */
+/** Label values of evictions: expired flows, then the eviction classes. */
 export const evictionNames: readonly string[] = ['expired', 'unanswered', 'closing', 'established'];
 
 /** Where each group starts. */

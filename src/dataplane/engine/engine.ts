@@ -32,19 +32,22 @@ import type { CaptureRingWriter } from './capture-ring.ts';
 import { Counter, evictionCounterCount, trafficIndex } from './counters.ts';
 import { EventRingWriter } from './event-ring.ts';
 import { FlowReview } from './flow-review.ts';
-import { firstList, firstState, turned } from './flow-start.ts';
+import { firstList, firstState, packetDirection } from './flow-start.ts';
 import { LookAhead, kindOf, windowLength } from './look-ahead.ts';
 
 export { ReloadMode } from './flow-review.ts';
 
-/** The memory of a batch, as the TUN device fills it. Offsets point at virtio headers; the IPv4 header behind each is 4-aligned. */
+/**
+ * The memory of a batch, as the TUN device fills it. Offsets point at virtio headers; the IPv4 header after each is
+ * 4-aligned.
+ */
 export interface PacketBatch {
   readonly bytes: Uint8Array;
   readonly offsets: Uint32Array;
   readonly lengths: Uint32Array;
   /** 1 passes; everything else is dropped. */
   readonly verdicts: Uint8Array;
-  /** Slots in all: behind those that are read, the engine appends held fragments that leave now. */
+  /** Slots in all: after those that were read, the engine appends held fragments that are now released. */
   readonly totalSlots: number;
   /** Room in `bytes` for the data of such fragments. */
   readonly spareOffset: number;
@@ -62,10 +65,10 @@ export interface EngineOptions {
   readonly tcp: TcpTrackerOptions;
 }
 
-/** A fragment that waits for the rest of its datagram: neither passed nor dropped yet. */
+/** A fragment held until its datagram is complete: neither passed nor dropped yet. */
 const held = -1;
 
-/** Room for a datagram put together: an IPv4 header without options, and 65,535 bytes behind it. */
+/** Room for a reassembled datagram: an IPv4 header without options, and 65,535 bytes after it. */
 const scratchLength = 20 + 65_536;
 
 /** Records that the policy sweep visits in one tick. */
@@ -86,17 +89,17 @@ export class Engine {
   readonly #capture: CaptureRingWriter | undefined;
   /** Which verdicts of this batch are captured (CaptureVerdict). */
   #capturing = 0;
-  /** 1 while packets that pass are looked at once more as well, 0 while only drops are: see `#note`. */
-  #noted = 0;
+  /** Which packets go to `#recordVerdict`: 0 = drops only, 1 = all, because a capture is running. */
+  #recordedPass = 0;
   #policy: Matcher;
-  /** Direction of the packet in hand. */
+  /** Direction of the current packet. */
   #direction: number = Direction.none;
   #nowMs = 0;
   readonly #fragments: FragmentStore;
   readonly #quoted: Packet = new Packet();
   readonly #scratch: Uint8Array = new Uint8Array(scratchLength);
   readonly #scratchWords: Int32Array = new Int32Array(this.#scratch.buffer);
-  /** Where the L4 header of the packet in hand lies: the batch, or the scratch for a datagram that came in fragments. */
+  /** Memory with the L4 header of the current packet: the batch, or the scratch buffer for a reassembled datagram. */
   #bytes: Uint8Array;
   /** Slots in use, and how much of the spare room. */
   #slots = 0;
@@ -184,18 +187,18 @@ export class Engine {
     const traffic = trafficIndex(this.#direction, packet.protocol, pass);
     counters[Counter.packets + traffic]! += 1;
     counters[Counter.bytes + traffic]! += packet.totalLength;
-    if (pass <= this.#noted) this.#note(slot, packet, reason);
+    if (pass <= this.#recordedPass) this.#recordVerdict(slot, packet, reason);
   }
 
-  /** What is not done for every packet: counts a drop, captures what is captured. */
-  #note(slot: number, packet: Packet, reason: number): void {
+  /** Off the fast path: counts a drop, and writes the packet to the capture ring if a capture wants it. */
+  #recordVerdict(slot: number, packet: Packet, reason: number): void {
     if (reason !== DropReason.none) this.#countDrop(reason, packet);
     if (this.#capturing !== 0) this.#captureSlot(slot, packet, reason);
   }
 
   #beginCapture(capture: CaptureRingWriter): void {
     this.#capturing = capture.begin();
-    this.#noted = this.#capturing === 0 ? 0 : 1;
+    this.#recordedPass = this.#capturing === 0 ? 0 : 1;
   }
 
   /** Gives a packet of the batch to the capture that is running. */
@@ -218,7 +221,7 @@ export class Engine {
     this.#review.sweep(sweepPerTick, nowMs);
   }
 
-  /** Counts fragments that were held and are given up (FragmentDropCounter). */
+  /** Counts held fragments that are dropped (FragmentDropCounter). */
   countFragments(
     reason: number,
     protocol: number,
@@ -297,7 +300,7 @@ export class Engine {
       store.release(datagram);
       return reason;
     }
-    // This fragment leaves behind the ones that came before it, not in its own slot.
+    // This fragment is written after the ones that arrived before it, not in its own slot.
     offsets[this.#slots] = offsets[slot]!;
     lengths[this.#slots] = lengths[slot]!;
     this.#batch.verdicts[this.#slots] = 1;
@@ -309,14 +312,15 @@ export class Engine {
     return held;
   }
 
-  /** Appends the held fragments of a datagram to the batch, as they came, and lets go of them. */
+  /** Appends the held fragments of a datagram to the batch in order of arrival, and frees them. */
   #emit(datagram: number, packet: Packet): boolean {
     const { bytes, offsets, lengths, verdicts, totalSlots, spareOffset, spareLength } = this.#batch;
     const store = this.#fragments;
     const fragments = store.heldCount(datagram);
     const virtioHeaders = fragments * VnetHeader.length;
     const needed = store.heldBytes(datagram) + virtioHeaders;
-    // The spare room is as large as the store, so this cannot be short; if it were, nothing may be written beyond it.
+    // The spare room is as large as the store, so it always suffices; if it did not, nothing may be written beyond
+    // it.
     if (this.#slots + fragments + 1 > totalSlots || this.#spareUsed + needed > spareLength) {
       return false;
     }
@@ -375,7 +379,7 @@ export class Engine {
     const sender = table.direction;
     const original =
       (table.hot[record + Hot.state]! & StateBits.directionMask) >> StateBits.directionShift;
-    this.#direction = turned(original, sender ^ 1);
+    this.#direction = packetDirection(original, sender ^ 1);
     if (table.hot[record + Hot.epoch] !== this.#policy.epoch && this.#isCut(flow)) {
       return DropReason.policyCut;
     }
@@ -391,7 +395,7 @@ export class Engine {
     const direction = table.direction;
     const record = flow << hotShift;
     const state = table.hot[record + Hot.state]!;
-    this.#direction = turned(
+    this.#direction = packetDirection(
       (state & StateBits.directionMask) >> StateBits.directionShift,
       direction,
     );
@@ -417,7 +421,7 @@ export class Engine {
     return reason;
   }
 
-  /** A SYN behind a connection that is over: the same tuple again, now without a flow, and the policy is asked anew. */
+  /** A SYN after a closed connection: the same tuple again, now without a flow, so the policy is matched again. */
   #reopen(flow: FlowIndex, packet: Packet, kind: number): number {
     const { srcAddr, srcPort, dstAddr, dstPort } = packet;
     this.table.remove(flow);
@@ -437,7 +441,7 @@ export class Engine {
         : policy.outboundServer < 0
           ? Direction.inbound
           : Direction.internal;
-    // What cannot open a flow is out of place, whatever the rules say.
+    // A packet that cannot open a flow is invalid, whatever the rules say.
     if (protocol === Protocol.tcp && !this.#tcp.mayOpen(packet.tcpFlags)) {
       return DropReason.invalidState;
     }
@@ -475,7 +479,7 @@ export class Engine {
     return DropReason.none;
   }
 
-  /** Judges a flow of an older epoch again; true if that was its end. */
+  /** Judges a flow of an older epoch again; true if that removed it. */
   #isCut(flow: FlowIndex): boolean {
     if (this.#review.stillAllowed(flow, this.#nowMs)) return false;
     this.#review.cut(flow);

@@ -2,8 +2,8 @@
  * Drop records on their way to the control plane: a ring of fixed-size records in shared memory, one ring for each packet
  * thread.
  *
- * The writer never waits: when the reader is slow, the oldest records are overwritten, and the reader learns how many it
- * has missed. The count of records ever written stands in word 0 and is published last.
+ * The writer never waits: when the reader is slow, the oldest records are overwritten, and the reader learns how many
+ * it missed. Word 0 holds the count of records ever written and is published last.
  */
 import type { Packet } from '../wire/packet.ts';
 

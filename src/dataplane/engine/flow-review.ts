@@ -14,9 +14,9 @@ import { Counter } from './counters.ts';
 export const ReloadMode = {
   /** Ends them on their next packet. */
   cut: 0,
-  /** Lets them live as long as they do. */
+  /** Leaves them alone until they end by themselves. */
   keep: 1,
-  /** Lets them live until a deadline, then cuts. */
+  /** Leaves them alone until a deadline, then ends them. */
   drain: 2,
 } as const;
 
@@ -41,7 +41,7 @@ export class FlowReview {
   #policy: Matcher;
   #mode: number = ReloadMode.cut;
   #drainUntilMs = 0;
-  /** A flow was met that the policy forbids and draining lets live: the sweep comes back for it. */
+  /** The sweep has met a flow that the policy forbids and that is draining: it must come round again. */
   #spared = false;
 
   constructor(table: FlowTable, counters: Float64Array, policy: Matcher) {
@@ -73,7 +73,7 @@ export class FlowReview {
       this.#spared = true;
       return true;
     }
-    // An address may have got another server. One that is nobody's any more stays with the server that it was kept from.
+    // An address may belong to another server now. If it belongs to none, its traffic stays counted for the old one.
     if (allowed) this.#table.assign(flow, policy.matchedSlots());
     hot[record + Hot.epoch] = policy.epoch;
     return true;
@@ -84,7 +84,7 @@ export class FlowReview {
     this.#counters[Counter.flowsCut]! += 1;
   }
 
-  /** Visits flows of older epochs that no packet has come for, at most `budget` records. */
+  /** Visits idle flows of older epochs, at most `budget` records. */
   sweep(budget: number, nowMs: number): void {
     const { control, hot } = this.#table;
     const epoch = this.#policy.epoch;
@@ -100,7 +100,8 @@ export class FlowReview {
       flow = (flow + 1) as FlowIndex;
       remaining--;
     }
-    // A round that met none of them is the last one. The clock does not say so: a round takes several ticks.
+    // A round that met no draining flow is the last one. The deadline alone does not tell: a round takes several
+    // ticks.
     if (remaining === 0 && this.#spared) {
       this.#spared = false;
       remaining = control[Control.firstFresh]! - 1;

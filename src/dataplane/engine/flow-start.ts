@@ -4,7 +4,7 @@ import { Direction, FlowState } from '../flow/flow-record.ts';
 import { Protocol } from '../wire/headers.ts';
 
 /** Direction of a packet of a flow whose original direction is `original`. */
-export function turned(original: number, direction: number): number {
+export function packetDirection(original: number, direction: number): number {
   if (direction === 0 || original === Direction.internal) return original;
   return original === Direction.inbound ? Direction.outbound : Direction.inbound;
 }
@@ -15,7 +15,7 @@ export function firstState(protocol: number): number {
   return protocol === Protocol.udp ? FlowState.udpUnanswered : FlowState.icmpUnanswered;
 }
 
-/** The list on which it waits. */
+/** The timeout list of a flow before its first packet was tracked. */
 export function firstList(protocol: number): number {
   if (protocol === Protocol.tcp) return FlowList.tcpSynSent;
   return protocol === Protocol.udp ? FlowList.udpUnanswered : FlowList.icmpUnanswered;

@@ -21,7 +21,7 @@ import { parsePacket } from '../wire/parse.ts';
 /** Packets of one window: enough to overlap every load that the processor can have under way, few enough for its caches. */
 export const windowLength = 64;
 
-/** So many flows are in the processor's caches anyway (half a megabyte), and touching them costs more than it saves. */
+/** Up to this many flows stay in the processor's caches anyway (half a megabyte); touching them costs more than it saves. */
 const cachedFlows = 4096;
 
 /** The kind under which the flow table knows a packet: protocol; for ICMP {@link icmpKind}, which may be none. */
@@ -32,12 +32,12 @@ export function kindOf(packet: Packet): number {
 
 export class LookAhead {
   readonly packets: readonly Packet[] = Array.from({ length: windowLength }, () => new Packet());
-  /** What parsePacket said, per packet of the window. */
+  /** Result of parsePacket, per packet of the window. */
   readonly reasons: Int32Array = new Int32Array(windowLength);
-  /** {@link kindOf} and the tuple hash, of those that it had nothing against. */
+  /** {@link kindOf} and the tuple hash, of packets that it accepted. */
   readonly kinds: Int32Array = new Int32Array(windowLength);
   readonly hashes: Int32Array = new Int32Array(windowLength);
-  /** Where what was touched goes: V8 drops a load whose value nobody wants. */
+  /** Sink for the loaded values: V8 removes a load whose value is unused. */
   loaded = 0;
   readonly #flows: Int32Array = new Int32Array(windowLength);
   readonly #table: FlowTable;
@@ -71,7 +71,10 @@ export class LookAhead {
     if (table.used > cachedFlows) this.#touch(count, nowMs);
   }
 
-  /** Loads what the flows of the window's hashes consist of, one loop for each step. Every index is in range, 0 is nobody. */
+  /**
+   * Loads what the flows of the window's hashes consist of, one loop for each step. Every index is in range; 0 is no
+   * flow.
+   */
   #touch(count: number, nowMs: number): void {
     const { hot, cold, buckets, bucketMask } = this.#table;
     const { kinds, hashes } = this;
@@ -81,16 +84,16 @@ export class LookAhead {
     for (let i = 0; i < count; i++) {
       const flow = flows[i]!;
       const coldRecord = flow * coldWords;
-      // A cold record lies across two lines more often than not: both ends.
+      // A cold record usually spans two cache lines: touch both ends.
       loaded ^= hot[flow << hotShift]! ^ cold[coldRecord]! ^ cold[coldRecord + coldWords - 1]!;
     }
     for (let i = 0; i < count; i++) {
       const record = flows[i]! << hotShift;
-      // A bucket of two is common enough.
+      // Buckets with two flows are common.
       const next = hot[record + Hot.next]!;
       loaded ^= hot[next << hotShift]! ^ cold[next * coldWords]!;
-      // What will move on its list, or to another, also writes to its neighbours. TCP does so with every change between
-      // data and acknowledgment.
+      // A flow that moves on its list, or to another, also writes to its neighbours. A TCP flow does so with every
+      // change between data and acknowledgment.
       const listedMs = (nowMs - hot[record + Hot.listed]!) | 0;
       if (kinds[i] === Protocol.tcp || listedMs >= relistIntervalMs) {
         const coldRecord = flows[i]! * coldWords;

@@ -1,5 +1,6 @@
 /**
- * UDP and ICMP query tracking: nothing but who has spoken, and when (nf_conntrack_proto_udp.c, nf_conntrack_proto_icmp.c).
+ * UDP and ICMP query tracking: only which sides have sent, and when (nf_conntrack_proto_udp.c,
+ * nf_conntrack_proto_icmp.c).
  */
 import { FlowList } from './flow-lists.ts';
 import { Cold, FlowState, Hot, StateBits, coldWords, hotShift } from './flow-record.ts';
@@ -18,7 +19,7 @@ export function trackUdp(
 ): void {
   const hot = table.hot;
   const at = (flow << hotShift) + Hot.state;
-  // Asked first, because its age lies in another cache line.
+  // Tested first, because the flow's age is in another cache line.
   if ((hot[at]! & StateBits.assured) !== 0) {
     table.refresh(flow, FlowState.udpStream, FlowList.udpStream, nowMs);
     return;

@@ -1,9 +1,9 @@
 /**
- * What a full table gives up for a new flow: an expired one, else class by class the oldest (flow-lists.ts). A server over
- * its share gives up its own flows only. Handshakes that have just begun come behind what is closing: a server that ends
- * connections as fast as it is given new ones would kill those for the sake of the dead.
+ * Which flow a full table evicts for a new one: an expired one, else the oldest, class by class (flow-lists.ts). A
+ * server over its share loses only its own flows. Closing flows are evicted before handshakes that have just begun;
+ * otherwise, on a server that closes connections as fast as it opens them, dead flows would displace new ones.
  *
- * All of it is bounded, since it is done for every packet of a flood: a few list heads, and {@link shareProbes} records.
+ * The work is bounded, because every packet of a flood causes it: a few list heads, and {@link shareProbes} records.
  */
 import {
   EvictionClass,
@@ -32,8 +32,9 @@ export interface EvictableTable {
 }
 
 /**
- * The share in which a flow counts: of the server that opened it, or that it was opened to from outside. Between two
- * servers it is the opener's, so that one that floods its neighbours uses up its own share and not theirs.
+ * The share that a flow counts towards: that of the server that opened it or, if it was opened from outside, of the
+ * server that it was opened to. Between two servers it is the opener's, so that a server that floods its neighbours
+ * uses up its own share and not theirs.
  *
  * @param record where the flow's hot record starts
  */
@@ -58,7 +59,7 @@ export class Eviction {
     this.#counts = counts;
   }
 
-  /** Gives up one flow for a new one: expired, then class by class the oldest. False if all are protected. */
+  /** Evicts one flow for a new one: an expired one, else the oldest, class by class. False if all are protected. */
   makeRoom(nowMs: number): boolean {
     for (let list = 0; list < flowListCount; list++) {
       const head = this.#control[Control.head + list]! as FlowIndex;
@@ -75,7 +76,7 @@ export class Eviction {
     return true;
   }
 
-  /** Of those that have not expired; `noFlow` if all are conversations in use. */
+  /** The flow to evict among those that have not expired; `noFlow` if all are conversations in use. */
   #leastMissed(nowMs: number): FlowIndex {
     const unanswered = this.#oldestOfClass(EvictionClass.unanswered, nowMs);
     if (unanswered !== noFlow && !this.#isAwaited(unanswered, nowMs)) return unanswered;
@@ -93,8 +94,9 @@ export class Eviction {
   }
 
   /**
-   * Makes room within a server's share: gives up one of its own flows that is no conversation. Under a flood nearly all of
-   * the oldest are its own. Behind an older flood of another server none is: then one is looked for all over the table.
+   * Makes room within a server's share: evicts one of its own flows that is no conversation. Under a flood nearly all
+   * of the oldest flows are its own. After an older flood of another server none may be: then the whole table is
+   * sampled.
    */
   makeRoomInShare(share: number, nowMs: number): boolean {
     let flow = this.#oldestOfShare(share, nowMs);
@@ -131,7 +133,7 @@ export class Eviction {
         for (let seen = 0; flow !== noFlow && seen < shareScanLength; seen++) {
           if (shareOf(this.#hot, flow << hotShift) === share) {
             if (wanted !== EvictionClass.unanswered || !this.#isAwaited(flow, nowMs)) return flow;
-            // Those behind it are younger.
+            // The rest of the list is younger.
             if (awaited === noFlow) awaited = flow;
             break;
           }

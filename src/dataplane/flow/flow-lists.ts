@@ -1,5 +1,5 @@
 /**
- * The lists on which flows wait, and the classes in which they are given up.
+ * The timeout lists of flows, and the classes in which flows are evicted.
  *
  * A flow is on exactly one list, ordered by last refresh. The first lists carry the numbers of their timeouts
  * (timeouts.ts); the two behind them hold the flows that share a timeout with another list but not its fate under
@@ -51,9 +51,9 @@ export const timeoutOfList: readonly number[] = [
 ];
 
 /**
- * Eviction classes, in the order in which they are given up under pressure. Flows past their timeout go before all of
- * them; flows of the first class only once they were waited for for {@link awaitedMs}, unless there is nothing else, and those
- * of the last one only once they were idle for {@link protectedIdleMs}.
+ * Eviction classes, in order of eviction under pressure. Flows past their timeout go before all of them. Flows of the
+ * first class go only when they are older than {@link awaitedMs}, unless there is nothing else; those of the last
+ * class only after they were idle for {@link protectedIdleMs}.
  */
 export const EvictionClass = {
   /** The handshake or the query was never completed: what a flood consists of. */
@@ -97,8 +97,8 @@ export const listsOfClass: readonly Int32Array[] = Array.from(
 export const protectedIdleMs = 60_000;
 
 /**
- * A flow that was opened within this time may be answered at any moment: what is closing is given up before it. An answer
- * that takes longer is late, and a SYN is sent again (RFC 6298 section 2).
+ * A flow that was opened within this time may be answered at any moment: closing flows are evicted before it. After
+ * that an answer is late, and a SYN is retransmitted (RFC 6298 section 2).
  */
 export const awaitedMs = 1000;
 
@@ -109,7 +109,7 @@ export const relistIntervalMs = 1000;
 const adaptiveStart = 0.6;
 const adaptiveEnd = 1.2;
 
-/** By what they are multiplied in a table of which the part `fill` is in use. */
+/** Factor for these timeouts; `fill` is the part of the table in use. */
 export function adaptiveFactor(fill: number): number {
   return fill <= adaptiveStart ? 1 : (adaptiveEnd - fill) / (adaptiveEnd - adaptiveStart);
 }

@@ -1,8 +1,8 @@
 /**
  * The flow table's memory: shared by every packet thread and read by the control plane.
  *
- * Nothing of the table's state lives outside these arrays, so that any thread that holds the lock can work on it. Fresh
- * shared memory is zero and stays untouched until a flow needs it: an empty table costs address space only.
+ * All state of the table is in these arrays, so any thread that holds the lock can work on it. Fresh shared memory is
+ * zero and stays untouched until a flow needs it: an empty table costs address space only.
  */
 import { coldWords, flowStateCount, hotWords } from './flow-record.ts';
 import { serverSlotCount, serverTotalsLength } from './server-totals.ts';
@@ -13,7 +13,10 @@ export const shareBucketCount = 65_536;
 /** 2^32 divided by the golden ratio: its multiples lie evenly spread (Knuth, volume 3, section 6.4). */
 export const goldenRatio = 0x9e3779b1;
 
-/** Fibonacci hashing of an address into a share bucket: server addresses are ours, nobody outside chooses them. */
+/**
+ * Fibonacci hashing of an address into a share bucket: server addresses come from the configuration, so an attacker
+ * cannot choose them.
+ */
 export function shareBucket(address: number): number {
   return Math.imul(address, goldenRatio) >>> 16;
 }
@@ -26,11 +29,11 @@ export const Control = {
   freeHead: 1,
   /** Records that were never used start here. */
   firstFresh: 2,
-  /** Where the policy sweep goes on. */
+  /** Where the policy sweep continues. */
   sweepCursor: 3,
   /** Records that the policy sweep still has to visit. */
   sweepRemaining: 4,
-  /** Where the search for a flow of a full share has got to. */
+  /** Where the next search for a flow of a full share continues. */
   shareProbe: 5,
   /** Records below this one were counted by the walk that adds up servers' totals (server-totals.ts); 0 = no walk. */
   countedBelow: 6,
@@ -92,7 +95,7 @@ function pageAligned(byteLength: number): SharedArrayBuffer {
   return new SharedArrayBuffer(byteLength, { maxByteLength: byteLength });
 }
 
-/** All of it as words. Without a length the view would follow the buffer's growth, and every access would look at it. */
+/** The whole buffer as words. Without a length the view would track the buffer's growth, and every access would check it. */
 export function wordsOf(memory: SharedArrayBuffer): Int32Array {
   return new Int32Array(memory, 0, memory.byteLength >> 2);
 }

@@ -1,6 +1,6 @@
 /**
  * How one flow lies in memory: 64 bytes that a packet's lookup and state machine touch (one cache line), and 56 for
- * accounting, list links and TCP's memory of the last segment. Records are named by index; index 0 is nobody.
+ * accounting, list links and TCP's memory of the last segment. A record is named by its index; index 0 is no flow.
  *
  *     hot   16 x 32 bit   key, chain, state, last refresh, epoch, TCP window edges
  *     cold  14 x 32 bit   list links, creation, TCP memory of the last segment, packet and byte counts, servers
@@ -40,7 +40,7 @@ export const Hot = {
   end: 9,
   /** Highest sequence that the other side's window admits, per direction. */
   maxEnd: 11,
-  /** Largest window seen, scaled, per direction; 0 = nothing seen of that direction. */
+  /** Largest window seen, scaled, per direction; 0 = no segment seen in that direction. */
   maxWindow: 13,
   /** When the flow last moved to the tail of its list: at most once a second, lastRefresh is exact. */
   listed: 15,

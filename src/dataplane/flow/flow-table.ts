@@ -2,8 +2,8 @@
  * The flow table: a chained hash over fixed memory, and lists that order the flows by last refresh.
  *
  * Life of a flow: `insert` takes a record and links it into its bucket and a list; `refresh` keeps it alive and moves it
- * between lists as its state changes; it leaves through `remove`: closed, expired, cut by a new policy, or given up under
- * pressure. A flow is named by its index, which is reused only after `remove`.
+ * between lists as its state changes; it leaves through `remove`: closed, expired, cut by a new policy, or evicted
+ * under pressure. A flow is named by its index, which is reused only after `remove`.
  *
  * Invariants (checked after every batch by the fuzzer, test/support/table-check.ts):
  * - a record is in use exactly if it is in the chain of its bucket, and on the list that its state word names;
@@ -49,7 +49,7 @@ export interface FlowTableLimits {
   readonly serverShare: number;
 }
 
-/** Counts of what pressure did, for metrics; the caller gives the memory. */
+/** Eviction counters for metrics; the caller provides the memory. */
 export interface FlowTableCounters {
   /** Evictions: expired, then one for each eviction class. */
   readonly evictions: Float64Array;
@@ -104,7 +104,7 @@ export class FlowTable {
 
   /**
    * Finds the live flow of a packet, in either direction, and sets `direction`. An expired flow is removed on the way.
-   * A miss leaves the bucket behind for an `insert` of the same tuple.
+   * A miss remembers the bucket for an `insert` of the same tuple.
    *
    * @param kind protocol; for ICMP queries see icmpKind
    */
@@ -128,7 +128,7 @@ export class FlowTable {
       : halfSipHash(this.#key0, this.#key1, dstAddr, srcAddr, (dstPort << 16) | srcPort, kind);
   }
 
-  /** `lookup` with the hash of the tuple at hand. */
+  /** `lookup` with the tuple's hash already computed. */
   find(
     hash: number,
     kind: number,
@@ -176,7 +176,7 @@ export class FlowTable {
   }
 
   /**
-   * Opens a flow for the tuple of the `lookup` before, on which no other call may have come between.
+   * Opens a flow for the tuple of the preceding `lookup`; no other call may come between.
    *
    * @param state state code, @param list where it waits, @param direction {@link Direction} of the packet
    * @param servers see Cold.servers
@@ -242,7 +242,7 @@ export class FlowTable {
     return flow;
   }
 
-  /** Takes a flow out of the table. What it has carried goes into the totals of its servers. */
+  /** Removes a flow from the table and adds its counts to the totals of its servers. */
   remove(flow: FlowIndex): void {
     const hot = this.hot;
     const record = flow << hotShift;
@@ -308,7 +308,7 @@ export class FlowTable {
     if (carried < 0 || packets === 0) this.#overflow(flow, direction, packets, carried);
   }
 
-  /** A packet count began again, or the high half of a byte count goes up by one. */
+  /** A packet count has wrapped, or the high half of a byte count goes up by one. */
   #overflow(flow: FlowIndex, direction: number, packets: number, carried: number): void {
     if (packets === 0) this.#carry(flow, direction, 2 ** 32, 0);
     if (carried >= 0) return;
@@ -319,22 +319,22 @@ export class FlowTable {
     if (high === 0) this.#carry(flow, direction, 0, 2 ** 48);
   }
 
-  /** What does not fit into a flow's counts any more goes on in the totals of its servers. */
+  /** Moves counts that no longer fit into the flow's record to the totals of its servers. */
   #carry(flow: FlowIndex, direction: number, packets: number, bytes: number): void {
     const servers = this.cold[flow * coldWords + Cold.servers]!;
     addPassed(this.#totals, servers, direction, packets, bytes, this.#isCounted(flow));
   }
 
   /**
-   * Counts a packet that passes because of a flow and is not one of it: an ICMP error, or the RST with which the flow has
-   * just ended, whose record is still as it was left.
+   * Counts a packet that passes because of a flow without being counted in it: an ICMP error, or the RST that has
+   * just ended the flow. In the second case the record was freed but its fields are still intact.
    */
   accountBeside(flow: FlowIndex, direction: number, bytes: number): void {
     const servers = this.cold[flow * coldWords + Cold.servers]!;
     addPassed(this.#totals, servers, direction, 1, bytes, false);
   }
 
-  /** Says whose flow this is from now on (Cold.servers); what it has carried so far stays with those whose it was. */
+  /** Assigns the flow to other servers (Cold.servers); what it has carried so far stays counted for the old ones. */
   assign(flow: FlowIndex, servers: number): void {
     const at = flow * coldWords + Cold.servers;
     if (this.cold[at] === servers) return;
@@ -347,14 +347,14 @@ export class FlowTable {
     retire(this.#totals, this.cold, flow * coldWords, sign, this.#isCounted(flow));
   }
 
-  /** The walk that adds up servers' totals has passed this flow. */
+  /** Whether the walk that adds up servers' totals has passed this flow. */
   #isCounted(flow: FlowIndex): boolean {
     return flow < this.control[Control.countedBelow]!;
   }
 
   /**
-   * Housekeeping of one tick: sets the timeouts in force by how full the table is, and removes at most `budget` expired
-   * flows from the list heads.
+   * Housekeeping of one tick: adapts the timeouts in force to the table's fill level, and removes at most `budget`
+   * expired flows from the list heads.
    */
   expire(nowMs: number, budget: number): number {
     this.#adaptTimeouts();

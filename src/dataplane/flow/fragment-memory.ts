@@ -1,8 +1,8 @@
 /**
- * Where fragments wait: fixed memory, shared by the packet threads (fragments.ts works on it).
+ * The memory of held fragments: of fixed size, shared by the packet threads (fragments.ts works on it).
  *
  * Packet data lies in chunks of 2 KiB, a fragment in as many as it needs; a fragment's record is that of its first chunk.
- * Records are structures of 32-bit words, named by index; index 0 is nobody.
+ * Records are structures of 32-bit words, named by index; index 0 is no record.
  */
 
 export const fragmentChunkLength = 2048;
@@ -89,7 +89,7 @@ export function createFragmentMemory(
   };
 }
 
-/** Datagrams that wait for the rest of their fragments. */
+/** Incomplete datagrams. */
 export function fragmentDatagramsHeld(memory: FragmentMemory): number {
   return new Int32Array(memory.control)[FragmentControl.datagrams]!;
 }

@@ -1,10 +1,11 @@
 /**
- * Fragments wait here until their datagram is complete; then it is judged once and they leave as they came.
+ * Holds fragments until their datagram is complete; then the datagram is judged once and the fragments are forwarded
+ * unchanged.
  *
- * Life of a datagram: its first fragment opens it, further ones join in order of arrival, the one that completes it is not
- * stored at all. It leaves when it was judged, when it turns out to be forged (overlap, two ends, beyond 65,535), when 30
- * seconds are over, or as the oldest when its memory is needed: complete datagrams stay for milliseconds, so what is old is
- * what never will be complete.
+ * Life of a datagram: the first fragment to arrive opens it, further ones join in order of arrival, and the one that
+ * completes it is not stored at all. It is freed when it was judged, when it turns out to be forged (overlap, two
+ * ends, beyond 65,535), after 30 seconds, or as the oldest when its memory is needed. Datagrams that will be complete
+ * stay for milliseconds, so the old ones never will be.
  *
  * Memory is fixed (fragment-memory.ts). The caller holds the engine's lock. This is not the fast path: copying makes a view
  * for each chunk.
@@ -46,9 +47,9 @@ export class FragmentStore {
   readonly #key0: number;
   readonly #key1: number;
 
-  /** After `add` said {@link fragmentCompletes}: the datagram, for `assemble`, `emit` and `release`. */
+  /** After `add` returned {@link fragmentCompletes}: the datagram, for `assemble`, `emit` and `release`. */
   datagram = 0;
-  /** Told of every datagram whose fragments are given up; the engine counts them. */
+  /** Called for every datagram whose fragments are dropped; the engine counts them. */
   readonly #onDrop: FragmentDropCounter;
 
   constructor(memory: FragmentMemory, onDrop: FragmentDropCounter) {
@@ -113,7 +114,8 @@ export class FragmentStore {
   }
 
   /**
-   * Puts the complete datagram together behind a 20-byte IPv4 header's room at `at`: payloads only, at their offsets.
+   * Reassembles the complete datagram, leaving room for a 20-byte IPv4 header at `at`: payloads only, at their
+   * offsets.
    *
    * @returns payload bytes
    */
@@ -157,7 +159,7 @@ export class FragmentStore {
     return this.#fragments[(fragment << fragmentShift) + Fragment.stored]!;
   }
 
-  /** Copies a fragment, virtio header first, as it came. */
+  /** Copies a fragment unchanged, virtio header first. */
   copyFragment(fragment: number, into: Uint8Array, at: number): void {
     this.#copyOut(fragment, 0, this.storedLength(fragment), into, at);
   }
@@ -171,7 +173,7 @@ export class FragmentStore {
     return this.#datagrams[(datagram << datagramShift) + Datagram.packetBytes]!;
   }
 
-  /** Lets go of a datagram and its memory. */
+  /** Frees a datagram and its memory. */
   release(datagram: number): void {
     const record = datagram << datagramShift;
     let fragment = this.#datagrams[record + Datagram.firstFragment]!;
@@ -192,7 +194,7 @@ export class FragmentStore {
     this.#control[Control.datagrams]! -= 1;
   }
 
-  /** Gives up datagrams that were not completed in time. */
+  /** Drops datagrams that were not completed in time. */
   expire(nowMs: number): void {
     for (;;) {
       const oldest = this.#control[Control.oldest]!;
@@ -203,7 +205,7 @@ export class FragmentStore {
     }
   }
 
-  /** What is wrong with a fragment by itself. */
+  /** Checks a fragment by itself. */
   #checkAlone(packet: Packet, bytes: Uint8Array): DropReasonCode {
     const payload = packet.l4Length;
     const offset = packet.fragmentOffset;
@@ -218,20 +220,20 @@ export class FragmentStore {
     return DropReason.none;
   }
 
-  /** How a fragment fits to those that are held: `none`, {@link duplicate}, or why the datagram dies. */
+  /** How a fragment fits those that are held: `none`, {@link duplicate}, or why the datagram is dropped. */
   #relate(datagram: number, packet: Packet): DropReasonCode | typeof duplicate {
     const record = datagram << datagramShift;
     const start = packet.fragmentOffset;
     const end = start + packet.l4Length;
     const total = this.#datagrams[record + Datagram.total]!;
     if (packet.moreFragments === 0) {
-      // Another end, or an end at or before bytes that said more would follow.
+      // A second end, or an end at or before the bytes of a fragment with "more fragments" set.
       const ends = this.#datagrams[record + Datagram.highest]! >= end;
       if (total === 0 ? ends : total !== end) return DropReason.fragmentOverlap;
     } else if (total !== 0 && end > total) {
       return DropReason.fragmentOverlap;
     }
-    // What is held does not overlap, so that the parts of this one that are there already add up.
+    // Held fragments do not overlap, so the bytes of this one that are already held can be added up.
     let known = 0;
     let fragment = this.#datagrams[record + Datagram.firstFragment]!;
     while (fragment !== 0) {
@@ -252,7 +254,7 @@ export class FragmentStore {
       packet.moreFragments === 0
         ? packet.fragmentOffset + packet.l4Length
         : this.#datagrams[record + Datagram.total]!;
-    // Nothing overlaps and nothing lies beyond the end: enough bytes are all bytes.
+    // Nothing overlaps and nothing lies beyond the end, so the datagram is complete when the byte count is.
     return this.#datagrams[record + Datagram.received]! + packet.l4Length === total;
   }
 
@@ -331,7 +333,7 @@ export class FragmentStore {
     words[(at << datagramShift) + Datagram.chain] = next;
   }
 
-  /** Gives up the oldest datagrams, but not `spared`, until so many chunks are free. */
+  /** Drops the oldest datagrams, but not `spared`, until enough chunks are free. */
   #makeRoom(chunks: number, spared: number): boolean {
     while (this.#control[Control.usedChunks]! + chunks > this.#chunkCount) {
       let oldest = this.#control[Control.oldest]!;
@@ -441,7 +443,7 @@ export class FragmentStore {
   }
 }
 
-/** Who counts the fragments of a datagram that is given up. */
+/** Counts the fragments of a datagram that is dropped. */
 export interface FragmentDropCounter {
   countFragments(
     reason: DropReasonCode,
@@ -453,7 +455,7 @@ export interface FragmentDropCounter {
   ): void;
 }
 
-/** A fragment that brings nothing new. */
+/** A fragment whose bytes are all held already. */
 const duplicate = -1;
 
 function chunksFor(length: number): number {

@@ -1,6 +1,6 @@
 /**
  * HalfSipHash-1-3 of a flow's key, with a random key per process (Aumasson and Bernstein, 2012; the reduced-round variant
- * that Linux offers as hsiphash, lib/siphash.c). Keyed, so that nobody outside can aim at one hash chain.
+ * that Linux offers as hsiphash, lib/siphash.c). Keyed, so that an attacker cannot aim at one hash chain.
  *
  * The message is always of 15 bytes, three words and a tail, so the rounds are written out: a loop over an array would cost
  * more than they do.

@@ -1,4 +1,4 @@
-/** ICMP messages that ask and are answered: echo, timestamp, information and address mask (RFC 792, RFC 950). */
+/** ICMP queries and their replies: echo, timestamp, information and address mask (RFC 792, RFC 950). */
 import { IcmpType, Protocol } from '../wire/headers.ts';
 
 /** {@link icmpKind} of a type that is neither request nor reply. */
@@ -17,9 +17,9 @@ for (const [request, reply] of [
 }
 
 /**
- * The key of the flow that a query belongs to: protocol, type of the request, code, and whether the one who asks has the lower
- * address. The last, because both ends may ask each other with the same identifier: those are two flows. Fits into 24 bits, as
- * the hash wants it: the types of requests are below 128.
+ * The key of the flow that a query belongs to: protocol, type of the request, code, and whether the requester has the
+ * lower address. The last, because both ends may query each other with the same identifier: those are two flows. Fits
+ * into 24 bits, as the hash wants it: the types of requests are below 128.
  */
 export function icmpKind(type: number, code: number, srcAddr: number, dstAddr: number): number {
   const request = requestOfType[type]!;

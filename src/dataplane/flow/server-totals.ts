@@ -1,19 +1,20 @@
 /**
- * What the protected servers have sent and received, by server slot: one record for each slot, in memory that all packet
- * threads share. Whoever holds the lock writes.
+ * What the protected servers have sent and received, by server slot: one record for each slot, in memory that all
+ * packet threads share. Written under the engine's lock.
  *
- * A packet of a flow is counted in the flow's record only, which it touches anyway; when a flow is removed, what it has
- * carried is added here (`retire`). A server's total is therefore its record and its live flows together, and who asks for it
- * walks the flow table. It does so in pieces, between which flows go: one that was counted already and is removed then would
- * count twice. So the walk tells how far it has got (Control.countedBelow), and what the removed ones behind it carried is
- * also added up as `counted`, to be taken off again. That way a total never goes backwards, whenever it is asked for.
+ * A packet of a flow is counted in the flow's record only, which it touches anyway; when a flow is removed, its
+ * counts are added here (`retire`). A server's total is therefore the sum of its record and its live flows, and
+ * reading it takes a walk over the flow table. The walk proceeds in pieces, and flows may be removed in between: a
+ * flow that was counted already and is removed then would count twice. So the walk publishes how far it has got
+ * (Control.countedBelow); the counts of removed flows that it has passed are also summed as `counted`, and subtracted
+ * again. Thus a total never decreases, whenever it is read.
  *
- * Slots are small numbers that the control plane gives to server names and never to another one at the same time
- * (policy/server-slots.ts). 0 is nobody: an address that is no server, or one of too many servers.
+ * Slots are small numbers that the control plane assigns to server names, never to two at the same time
+ * (policy/server-slots.ts). Slot 0 is no server: for addresses of no server, and for servers beyond the last slot.
  */
 import { Cold, flowBytes, flowPackets } from './flow-record.ts';
 
-/** Slots, with the one that is nobody: a flow record has 16 bits for each end. */
+/** Number of slots, slot 0 included: a flow record has 16 bits for each end. */
 export const serverSlotCount = 65_536;
 
 export const serverTotalShift = 4;
@@ -29,7 +30,7 @@ export const ServerTotal = {
   droppedPacketsOut: 5,
   droppedBytesIn: 6,
   droppedBytesOut: 7,
-  /** The part of the first four that came from flows which a walk had counted before; in the same order. */
+  /** The part of the first four that came from flows which the walk had already counted; in the same order. */
   counted: 8,
 } as const;
 
@@ -51,7 +52,7 @@ export function originalSlot(servers: number): number {
 /**
  * Adds packets that passed between the two servers of a flow, in its original direction (0) or as replies (1).
  *
- * @param counted they were in the flow's record when the walk that is under way came by
+ * @param counted they were in the flow's record when the current walk passed it
  */
 export function addPassed(
   totals: Float64Array,
@@ -70,7 +71,7 @@ export function addPassed(
   addAt(totals, original, ServerTotal.counted + 1 - direction, packets, bytes);
 }
 
-/** @param slot may be nobody, @param word where the packets are counted; the bytes are two words behind */
+/** @param slot may be 0, @param word where the packets are counted; the bytes are two words later */
 function addAt(
   totals: Float64Array,
   slot: number,
@@ -84,7 +85,7 @@ function addAt(
   totals[at + 2]! += bytes;
 }
 
-/** Adds packets that were dropped on their way from one server slot to another; either may be nobody. */
+/** Adds packets that were dropped on their way from one server slot to another; either may be 0. */
 export function addDropped(
   totals: Float64Array,
   fromSlot: number,
@@ -97,10 +98,10 @@ export function addDropped(
 }
 
 /**
- * Adds what a flow has carried to the totals of its servers.
+ * Adds a flow's counts to the totals of its servers.
  *
- * @param sign -1 takes it off instead: a flow that has changed its servers
- * @param counted the walk that is under way has counted this flow already
+ * @param sign -1 subtracts them instead: a flow that has changed its servers
+ * @param counted the current walk has already counted this flow
  */
 export function retire(
   totals: Float64Array,

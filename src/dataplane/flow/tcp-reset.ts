@@ -2,8 +2,8 @@
  * What an RST means for its flow: RFC 5961 section 3 and RFC 9293 section 3.10.7.3, as seen from the middle. An end discards an
  * RST that is not exact; the flow must not be closed by what its ends ignore.
  *
- * The rules are those of Linux (net/netfilter/nf_conntrack_proto_tcp.c) but for RSTs of an older connection of the same ports,
- * which take nothing away from the one that is being opened.
+ * The rules are those of Linux (net/netfilter/nf_conntrack_proto_tcp.c), with one exception: an RST of an older
+ * connection of the same ports does not harm the one that is being opened.
  */
 import type { Packet } from '../wire/packet.ts';
 import { isBefore } from '../wire/sequence.ts';
@@ -28,15 +28,15 @@ export const Reset = {
   invalid: 0,
   /** It closes if it is in the window. */
   inWindow: 1,
-  /** In window it may be, but not exact: the flow stays as it is for the end host's challenge ACK. */
+  /** In the window but not exact: the flow stays as it is, for the end host's challenge ACK. */
   keepsState: 2,
-  /** It answers something that was let through unseen: it closes, whatever the window says. */
+  /** It answers a segment that was passed without tracking: it closes, whatever the window check says. */
   closes: 3,
-  /** The end that it goes to will discard it: it passes, and changes nothing. */
+  /** The receiver will discard it: it passes, and changes nothing. */
   ignored: 4,
 } as const;
 
-/** Whether what comes in `direction` follows a SYN of the other side; `tcp` is {@link Hot.tcp}. */
+/** Whether a segment in `direction` follows a SYN of the other side; `tcp` is {@link Hot.tcp}. */
 export function followsSyn(tcp: number, direction: number): boolean {
   return lastClass(tcp) === SegmentClass.syn && lastDirection(tcp) !== direction;
 }
@@ -58,14 +58,14 @@ export function judgeReset(
   const coldRecord = flow * coldWords;
   const tcp = hot[record + Hot.tcp]!;
   const last = lastClass(tcp);
-  // Nearly over anyway, and the ports may have been used again since: what is remembered may be out of date.
+  // Nearly over anyway, and the ports may be in use again: the remembered state may be out of date.
   const dying = oldState >= FlowState.finWait && oldState <= FlowState.close;
   if (dying) return Reset.closes;
   if (oldState === FlowState.synSent) {
-    // In SYN-SENT an RST counts only if it acknowledges the SYN; others are of an older connection. Linux takes the flow
-    // away, so that the answer to the SYN finds none.
+    // In SYN-SENT an RST counts only if it acknowledges the SYN; others belong to an older connection. Linux removes
+    // the flow, so that the answer to the SYN finds none.
     if (direction === 1 && !acknowledges(packet, hot[record + Hot.end]!)) return Reset.ignored;
-    // The client gives up what the server's challenge ACK told it of: an older connection of the same ports.
+    // The client resets the connection that the server's challenge ACK belongs to: an older one of the same ports.
     const answersChallenge =
       last === SegmentClass.ack &&
       lastDirection(tcp) === 1 &&
@@ -78,7 +78,7 @@ export function judgeReset(
   if (maxAckSet && last !== SegmentClass.syn) {
     const maxAck = cold[coldRecord + Cold.maxAck + other]!;
     const established = oldState === FlowState.established;
-    // Sequence 0 outside ESTABLISHED most likely answers a SYN that was let through.
+    // Sequence 0 outside ESTABLISHED most likely answers a SYN that was passed.
     if (packet.sequence === 0 && !established) return Reset.inWindow;
     if (isBefore(packet.sequence, maxAck)) return Reset.invalid;
     if (!established || packet.sequence === maxAck) return Reset.inWindow;
@@ -98,8 +98,8 @@ export function judgeReset(
 }
 
 /**
- * Whether an RST leaves the SYN of the other side that was ignored last to be answered: it does not acknowledge it, so who sent
- * the SYN discards it.
+ * Whether an RST leaves the last ignored SYN of the other side unanswered: it does not acknowledge that SYN, so the
+ * SYN's sender discards it.
  */
 export function isOfConnectionBefore(
   hot: Int32Array,

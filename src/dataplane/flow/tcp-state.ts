@@ -2,7 +2,8 @@
  * The TCP state table of conntrack (net/netfilter/nf_conntrack_proto_tcp.c, Linux 6.18).
  *
  * Rows are what a segment is, columns the state in which it finds the flow. Every cell is written out. IV: the segment is
- * invalid and dropped. IG: it passes and changes nothing, because it may be answered in a way that puts us right again.
+ * invalid and dropped. IG: it passes and changes nothing, because its answer may bring the tracked state back in
+ * step.
  *
  *     NO none   SS SYN_SENT   SR SYN_RECV   ES ESTABLISHED   FW FIN_WAIT   CW CLOSE_WAIT   LA LAST_ACK
  *     TW TIME_WAIT   CL CLOSE   S2 SYN_SENT2 (SYN seen from both sides)
@@ -29,7 +30,7 @@ const original: readonly (readonly (number | undefined)[])[] = [
   //  TW, CL reopens with the same ports (RFC 9293 section 3.6.1)
   /* synack */ [IV, IV, SR, IV, IV, IV, IV, IV, IV, SR],
   //  NO, SS a client does not acknowledge what it has not seen; S2 simultaneous open; SR the same, retransmitted;
-  //  else who has opened does not send SYN+ACK
+  //  else the opener does not send SYN+ACK
   /* fin    */ [IV, IV, FW, FW, LA, LA, LA, TW, CL, IV],
   //  NO, SS, S2 nothing to close yet; SR, ES the close begins; FW, CW the second FIN; LA to CL retransmitted
   /* ack    */ [ES, IV, ES, ES, CW, CW, TW, TW, CL, IV],

@@ -35,10 +35,13 @@ import { TcpWindow, Window, readOptions, segmentEnd } from './tcp-window.ts';
 /** Returned by {@link TcpTracker.track}: the flow is over and this SYN opens the next one of the same ports. */
 export const tcpReopen = -1;
 
-/** So many identical ACK segments in a row, and the shorter timeout applies (nf_conntrack_tcp_max_retrans). */
+/** After this many identical ACK segments in a row the shorter timeout applies (nf_conntrack_tcp_max_retrans). */
 const maxRetransmits = 3;
 
-/** A segment that an ICMP error quotes may lie this far behind what was sent, if the window is smaller. */
+/**
+ * A segment that an ICMP error quotes may be at least this far behind the highest sequence sent, even if the window
+ * is smaller.
+ */
 const minimumQuoteWindow = 66_000;
 
 /** An out-of-window FIN or RST shortens only timeouts that have at least this long to go. */
@@ -140,7 +143,7 @@ export class TcpTracker {
         this.#markSeen(record, direction);
         return DropReason.none;
       }
-      // The two ends are in step and we were not: go on from the SYN that was let through.
+      // The two ends are in step and the tracked state is not: continue from the SYN that was passed.
       this.#resynchronise(flow, direction);
       newState = FlowState.synRecv;
     } else if (newState === FlowState.close && segment === SegmentClass.rst) {
@@ -172,7 +175,8 @@ export class TcpTracker {
 
   /**
    * Whether `direction` may have a segment with this sequence number under way (RFC 5927 section 4.1): not beyond what it has
-   * sent, and at most two windows behind (one may be overrun by as much again); or exactly that of the last segment, which may have been let through unbelieved.
+   * sent, and at most two windows behind (one may be overrun by as much again); or exactly that of the last segment,
+   * which may have been passed without being believed.
    */
   isUnderWay(flow: FlowIndex, direction: number, sequence: number): boolean {
     const record = flow << hotShift;
@@ -185,7 +189,7 @@ export class TcpTracker {
     );
   }
 
-  /** An RST of a flow, apart from the others, whose path stays short by that. */
+  /** An RST of a flow; kept apart so that the path of all other segments stays short. */
   #trackReset(
     flow: FlowIndex,
     direction: number,
@@ -210,12 +214,12 @@ export class TcpTracker {
       this.#setLast(record, direction, segment);
     }
     if ((hot[record + Hot.state]! & StateBits.seenReply) === 0) {
-      // An RST as the only answer, or a connection taken back: there is nothing left to wait for.
+      // An RST as the only answer, or a reset by the opener: there is nothing left to wait for.
       this.#table.remove(flow);
       return DropReason.none;
     }
     const newState = judged === Reset.keepsState ? oldState : FlowState.close;
-    // The opener has reset it: its next SYN opens a connection, whatever strays in before that.
+    // The opener has reset it: its next SYN opens a new connection, whatever stray segments come before.
     if (newState === FlowState.close && direction === 0) {
       hot[record + Hot.tcp]! |= TcpBits.closeInit;
     }
@@ -248,7 +252,7 @@ export class TcpTracker {
   ): number {
     const hot = this.#hot;
     const record = flow << hotShift;
-    // Of an RST this has been decided before.
+    // For an RST this was decided above.
     if (segment !== SegmentClass.rst) this.#setLast(record, direction, segment);
     const seenReply = (hot[record + Hot.state]! & StateBits.seenReply) !== 0;
     if (newState === FlowState.finWait && oldState !== newState) {
@@ -278,8 +282,8 @@ export class TcpTracker {
    * flow of a flood would be.
    */
   #listFor(flow: FlowIndex, segment: number, newState: number, seenReply: boolean): number {
-    // Picked up in mid-stream and not answered yet: no more a conversation than a SYN is. Linux gives it the timeout of
-    // unacknowledged data; here that would protect a flood of ACKs from being given up.
+    // Picked up in mid-stream and not answered yet: no more a conversation than a SYN is. Linux gives it the timeout
+    // of unacknowledged data; here that would protect a flood of ACKs from eviction.
     if (!seenReply && newState === FlowState.established) return FlowList.tcpSynSent;
     const tcp = this.#hot[(flow << hotShift) + Hot.tcp]!;
     const timeouts = this.#table.configuredMs;
@@ -334,7 +338,7 @@ export class TcpTracker {
     );
   }
 
-  /** Notes an ignored segment, in case that the other end answers it. */
+  /** Remembers an ignored segment, in case the other end answers it. */
   #remember(
     flow: FlowIndex,
     oldState: number,
@@ -364,7 +368,7 @@ export class TcpTracker {
     }
   }
 
-  /** Starts afresh from the remembered SYN, whose SYN+ACK goes in `direction`. */
+  /** Restarts tracking from the remembered SYN, whose SYN+ACK goes in `direction`. */
   #resynchronise(flow: FlowIndex, direction: number): void {
     const hot = this.#hot;
     const cold = this.#cold;
@@ -401,7 +405,7 @@ export class TcpTracker {
     );
   }
 
-  /** A FIN or RST out of window: the two ends may be done with each other, so do not wait for days. */
+  /** A FIN or RST out of window: the two ends may be done with each other, so do not keep the flow for days. */
   #noteInvalidClose(flow: FlowIndex, direction: number, segment: number, nowMs: number): void {
     if (segment !== SegmentClass.rst && segment !== SegmentClass.fin) return;
     const record = flow << hotShift;

@@ -37,7 +37,7 @@ export class TcpWindow {
     this.#liberal = liberal;
   }
 
-  /** Takes what a SYN of `direction` offers, as readSynOptions tells it. */
+  /** Stores what a SYN of `direction` offers, as returned by readSynOptions. */
   setSynOptions(record: number, direction: number, options: number): void {
     const scaleShift = direction * TcpBits.scaleShift;
     let tcp = this.#hot[record + Hot.tcp]!;
@@ -153,7 +153,7 @@ export class TcpWindow {
     return Window.accept;
   }
 
-  /** Conditions I to IV; which way a segment is wrong decides whether it is dropped or only not believed. */
+  /** Conditions I to IV; which one fails decides whether the segment is dropped or only not believed. */
   #outside(record: number, direction: number, sequence: number, end: number, sack: number): number {
     const hot = this.#hot;
     const receiver = direction ^ 1;
@@ -177,7 +177,7 @@ export class TcpWindow {
         ackNotTooNew &&
         overshoot <= receiverMaxWindow
       ) {
-        // A sender that overruns the window a little: pass it, and know its end for when the peer does acknowledge it.
+        // A sender that overruns the window a little: pass it, and remember its end in case the peer acknowledges it.
         hot[record + Hot.end + direction] = end;
         hot[record + Hot.tcp]! |= TcpBits.unacknowledged << direction;
         return Window.ignore;
@@ -273,7 +273,7 @@ export function acknowledges(packet: Packet, end: number): boolean {
   return (packet.tcpFlags & TcpFlag.ack) !== 0 && packet.acknowledgment === end;
 }
 
-/** Options of a SYN, as readSynOptions tells them. */
+/** Options of a SYN, as returned by readSynOptions. */
 export function readOptions(packet: Packet, bytes: Uint8Array): number {
   const options = packet.l4Offset + Tcp.options;
   return readSynOptions(bytes, options, packet.l4Offset + packet.tcpHeaderLength);

@@ -34,7 +34,7 @@ export const Header = {
   serverTable: 3,
   serverPrograms: 4,
   serverSlots: 5,
-  /** Rules of all templates, by whose indices a match names them. */
+  /** Number of rules of all templates; a match names a rule by its index. */
   ruleCount: 6,
   length: 8,
 } as const;
@@ -45,7 +45,7 @@ export const SetWord = { count: 0, indexShift: 1, index: 2, starts: 3 } as const
 /** Words of a classifier. */
 export const ClassifierWord = { leaves: 0, ports: 1, nodes: 2 } as const;
 
-/** What {@link Matcher.match} says. */
+/** Result of {@link Matcher.match}. */
 export const MatchResult = {
   allowed: 0,
   /** Neither end is a server. */
@@ -73,7 +73,7 @@ export class Matcher {
   /** How many flows each rule has opened, by its index. Shared by the packet threads, written under their lock. */
   readonly hits: Float64Array;
 
-  /** The servers of the last match, by index; -1 if that end is none. */
+  /** The servers of the last match, by index; -1 if that end is no server. */
   inboundServer = -1;
   outboundServer = -1;
   /** The rules that allowed it, by index; -1 if none was needed or none found. */
@@ -82,7 +82,7 @@ export class Matcher {
 
   /**
    * @param words made by src/policy/compile.ts
-   * @param hits where it counts, as long as there are rules; memory of its own unless told
+   * @param hits hit counters, one per rule. Default: memory of its own
    */
   constructor(words: Int32Array, hits?: Float64Array) {
     if (words[Header.magic] !== policyMagic) throw new Error('not a compiled policy');
@@ -127,7 +127,7 @@ export class Matcher {
     return MatchResult.allowed;
   }
 
-  /** Counts a flow that the last match has let open. */
+  /** Counts a flow that the last match allowed. */
   countHits(): void {
     if (this.inboundRule >= 0) this.hits[this.inboundRule]! += 1;
     if (this.outboundRule >= 0) this.hits[this.outboundRule]! += 1;
@@ -161,7 +161,7 @@ export class Matcher {
     }
   }
 
-  /** The rule by which one side allows, or -1. */
+  /** The rule by which one server allows the packet, or -1. */
   #matchSide(server: number, side: number, protocol: number, peer: number, port: number): number {
     const words = this.#words;
     const program = words[this.#serverPrograms + server]!;

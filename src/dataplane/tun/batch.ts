@@ -16,7 +16,7 @@ export const packetAlignment = 64;
 /** Largest packet with its virtio header. */
 export const maxPacketLength: number = 10 + 65_535;
 
-/** With io_uring: from one packet's place to the next. */
+/** With io_uring: distance between packet buffers. */
 export const ringBufferStride: number = 65_536 + 2 * packetAlignment;
 
 /** How large a batch is. */
@@ -37,7 +37,7 @@ export const defaultBatchSize: BatchSize = {
   extraBytes: 0,
 };
 
-/** With io_uring every packet has a buffer of the largest size: as many for the batch in hand as for the kernel to fill. */
+/** With io_uring every packet has a buffer of the largest size: as many for the current batch as for the kernel to fill. */
 export function ringBatchSize(size: BatchSize): BatchSize {
   return { ...size, readBytes: 2 * size.readSlots * ringBufferStride };
 }
@@ -58,7 +58,7 @@ export function createBatch(size: BatchSize): Batch {
   const readBytes = size.readBytes + maxPacketLength + packetAlignment;
   const spareOffset = arena + Math.ceil(readBytes / packetAlignment) * packetAlignment;
   const buffer = new ArrayBuffer(spareOffset + size.extraBytes);
-  // Touched now: no packet waits for a page, and a flood makes the process no larger.
+  // Touched now: no packet waits for a page fault, and a flood does not grow the process.
   const bytes = new Uint8Array(buffer).fill(0);
   return {
     buffer,

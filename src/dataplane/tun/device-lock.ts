@@ -1,9 +1,9 @@
 /**
- * One firewall for each device.
+ * Allows one firewall per device.
  *
  * A multi-queue device takes any number of processes, and the kernel would spread flows over all of them, each with a flow
  * table of its own. The lock is a socket in the abstract namespace: it belongs to the network namespace, as the device does,
- * needs no directory to write to, and goes with the process however that ends.
+ * needs no writable directory, and disappears with the process however that ends.
  */
 import { once } from 'node:events';
 import { createServer } from 'node:net';

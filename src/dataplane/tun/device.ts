@@ -1,12 +1,12 @@
 /**
  * A queue of a TUN device, as the packet loop sees it.
  *
- * The contract: `read` fills the first slots of the batch and says how many; the caller decides on each, may append slots of
- * its own behind them, and `write` writes those whose verdict is 1, in order; `exchange` is the one after the other. Slots and arena are valid
- * until the next `read`. Nothing is allocated in between.
+ * The contract: `read` fills the first slots of the batch and returns how many. The caller judges each and may append
+ * slots of its own. `write` writes those whose verdict is 1, in order. `exchange` does `write`, then `read`. Slots
+ * and arena are valid until the next `read`. Nothing is allocated in between.
  *
- * A packet lies behind a 10-byte virtio header (wire/headers.ts), and its IPv4 header at a multiple of 16: what the kernel
- * says of checksum and segmentation goes back with the packet it came with, and with no other.
+ * A packet lies behind a 10-byte virtio header (wire/headers.ts), and its IPv4 header at a multiple of 16: the
+ * kernel's checksum and segmentation metadata goes back with the packet that it came with, and with no other.
  */
 
 /** Packets in memory that both sides share. */
@@ -20,9 +20,9 @@ export interface PacketBatch {
   readonly verdicts: Uint8Array;
   /** Slots that `read` fills at most. */
   readonly readSlots: number;
-  /** All slots: the rest is for packets that the caller appends. */
+  /** All slots: the rest are for packets that the caller appends. */
   readonly totalSlots: number;
-  /** Part of `bytes` that `read` leaves alone, for the data of appended packets. */
+  /** Part of `bytes` that `read` does not use: for the data of appended packets. */
   readonly spareOffset: number;
   readonly spareLength: number;
 }
@@ -30,7 +30,8 @@ export interface PacketBatch {
 export interface TunQueue {
   readonly batch: PacketBatch;
   /**
-   * Writes the passing slots below `count`, as `write`, then reads what is there, as `read`: one call for the loop's whole turn.
+   * Writes the passing slots below `count`, as `write`, then reads what is there, as `read`: one call per iteration
+   * of the loop.
    */
   exchange(count: number, timeoutMs: number): number;
   /**
@@ -40,12 +41,12 @@ export interface TunQueue {
   read(timeoutMs: number): number;
   /**
    * Hands the passing slots below `count` to the device: at once, or with the next `exchange`, `read` or `close`. Returns how
-   * many; what the device does not take is counted when that is known.
+   * many; packets that the device refuses are counted when that is known.
    */
   write(count: number): number;
   /** Monotonic clock in ms, modulo 2^32, as of the last read. */
   readonly nowMs: number;
-  /** Packets that the device did not take, as far as that is known. */
+  /** Packets that the device refused, as far as known. */
   readonly writeFailures: number;
   /** Of these, super-packets that the kernel refused. */
   readonly gsoRefused: number;
@@ -53,6 +54,6 @@ export interface TunQueue {
   disableOffload(): void;
   /** Whether packets travel by io_uring: one system call a batch, not two a packet. */
   readonly usesRing: boolean;
-  /** Writes what was handed over, and lets go of the device. */
+  /** Writes what was handed over, and closes the device. */
   close(): void;
 }

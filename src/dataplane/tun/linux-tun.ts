@@ -1,8 +1,8 @@
 /**
  * The TUN device of Linux: opening queues with errors a user can act on, offloads, and queues bound to a batch.
  *
- * The thread that opens a queue need not be the one that works on it: descriptors travel as numbers, and who opened one
- * closes it.
+ * The thread that opens a queue need not be the one that works on it: descriptors travel as numbers, and the thread
+ * that opened one closes it.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { ControlWord, createBatch, ringBatchSize } from './batch.ts';
@@ -23,7 +23,7 @@ export const Offload = {
   uso6: 0x40,
 } as const;
 
-/** What is tried, best first: older kernels know fewer bits and refuse a set with one that they do not know. */
+/** Sets to try, best first: older kernels know fewer bits and refuse a set with an unknown one. */
 const offloadSets: readonly number[] = [
   Offload.checksum | Offload.tso4 | Offload.tsoEcn | Offload.uso4 | Offload.uso6,
   Offload.checksum | Offload.tso4 | Offload.tsoEcn,
@@ -101,7 +101,7 @@ function explain(name: string, error: unknown): TunError {
   return new TunError(code, `device ${name} ${what}`, hint, error);
 }
 
-/** Throws if there is no such device, or one that is not what `gateway up` makes. */
+/** Throws if there is no such device, or if it differs from what `gateway up` makes. */
 function requireDevice(name: string): void {
   const directory = `/sys/class/net/${name}`;
   if (!existsSync(directory)) {
@@ -120,7 +120,7 @@ function requireDevice(name: string): void {
 export interface OpenOptions {
   readonly name: string;
   readonly offload: 'auto' | 'off';
-  /** Refuse to make the device. */
+  /** Fail if the device does not exist, instead of making it. */
   readonly mustExist: boolean;
 }
 
@@ -164,7 +164,7 @@ export function createWake(): number {
   return loadAddon().createWake();
 }
 
-/** Ends that wait; from any thread. */
+/** Ends that wait; callable from any thread. */
 export function signalWake(fd: number): void {
   loadAddon().signalWake(fd);
 }
@@ -176,7 +176,7 @@ export function closeFd(fd: number): void {
 /**
  * Binds an open queue to a new batch, on the thread that will work on it.
  *
- * @param ioUring auto: by io_uring where the kernel has it (6.7) and allows it, by system calls elsewhere
+ * @param ioUring auto: io_uring where the kernel has it (6.7) and allows it, else system calls
  */
 export function bindQueue(
   tunFd: number,

@@ -20,7 +20,7 @@ export function asNetworkHalf(value: number): number {
   return littleEndian ? ((value & 0xff) << 8) | ((value >>> 8) & 0xff) : value & 0xffff;
 }
 
-/** A 32-bit word of the arena as the signed integer that is meant in network order. */
+/** A 32-bit word of the arena, read in network order, as a signed integer. */
 export function asNetworkWord(value: number): number {
   if (!littleEndian) return value;
   const pairs = ((value & 0x00ff00ff) << 8) | ((value >>> 8) & 0x00ff00ff);
@@ -47,7 +47,7 @@ function sumBytes(words: Int32Array, bytes: Uint8Array, offset: number, length: 
   return sum;
 }
 
-/** Whether the unfolded sum of an IPv4 header, at most 15 words, is that of one without an error (RFC 791). */
+/** Whether the unfolded sum of an IPv4 header, at most 15 words, is correct (RFC 791). */
 export function isHeaderSum(sum: number): boolean {
   // Folding once leaves 0xffff exactly if so small a sum is a multiple of it.
   return (sum & 0xffff) + (sum >>> 16) === 0xffff;

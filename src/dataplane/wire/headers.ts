@@ -5,7 +5,7 @@
  * header that a TUN device with IFF_VNET_HDR puts before each packet.
  */
 
-/** struct virtio_net_hdr, host byte order: what the kernel says of checksum and segmentation of the packet behind it. */
+/** struct virtio_net_hdr, host byte order: checksum and segmentation metadata of the packet after it. */
 export const VnetHeader = {
   flags: 0,
   gsoType: 1,

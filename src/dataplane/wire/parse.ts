@@ -1,8 +1,8 @@
 /**
  * From raw bytes to a {@link Packet}: every check that needs no state.
  *
- * The one door to packet bytes: nothing behind it reads a header field that was not length-checked here. A packet is
- * looked at in the order in which its headers stand, and the first thing wrong with it is its drop reason.
+ * The one door to packet bytes: nothing behind it reads a header field that was not length-checked here. Headers are
+ * checked in the order in which they stand; the first error is the drop reason.
  */
 import {
   asNetworkWord,
@@ -48,7 +48,7 @@ function hasRoomAtPointer(bytes: Uint8Array, at: number, first: number, entry: n
   return pointer >= first && (pointer > length || pointer + entry - 1 <= length);
 }
 
-/** A timestamp option: overflow is said only when it is full, and entries are 4 or 8 bytes long by its flag. */
+/** A timestamp option: overflow may be set only when it is full, and its flag says whether entries are 4 or 8 bytes long. */
 function timestampOptionOk(bytes: Uint8Array, at: number): boolean {
   if (bytes[at + 1]! < 4) return false;
   const overflowAndFlag = bytes[at + 3]!;
@@ -58,7 +58,7 @@ function timestampOptionOk(bytes: Uint8Array, at: number): boolean {
   return !full || (overflowAndFlag & 15) === 3 || overflowAndFlag >> 4 !== 15;
 }
 
-/** What a router has to understand in an option that it would write into or act on. */
+/** Checks the fields of an option that a router would write into or act on. */
 function ipOptionOk(bytes: Uint8Array, at: number): boolean {
   switch (bytes[at]!) {
     case IpOption.recordRoute:
@@ -146,7 +146,7 @@ export function parsePacket(
     return rejectEarly(bytes, ip, available, packet);
   }
   // Everything is read before anything is stored: a store to one object makes V8 load the others' fields again.
-  // Five loads hold the header: what is in a word is taken from it, and its halves go into the checksum.
+  // Five loads hold the header: fields are taken from the words, and the words' halves go into the checksum.
   const word = ip >> 2;
   const word0 = words[word]!;
   const word1 = words[word + 1]!;
@@ -208,7 +208,7 @@ export function parsePacket(
   return parseTransport(bytes, words, packet);
 }
 
-/** What has no IPv4 header: too short, or of another version. */
+/** A packet without an IPv4 header: too short, or of another version. */
 function rejectEarly(
   bytes: Uint8Array,
   ip: number,

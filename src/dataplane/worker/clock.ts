@@ -1,4 +1,4 @@
-/** The clocks of the packet threads, for those who are not one. */
+/** The clocks of the packet threads, for other threads. */
 
 /** The clock of a TUN queue (TunQueue.nowMs): CLOCK_MONOTONIC in ms, modulo 2^32. */
 export function monotonicMs(): number {
@@ -6,19 +6,19 @@ export function monotonicMs(): number {
   return (seconds * 1000 + Math.floor(nanoseconds / 1e6)) | 0;
 }
 
-/** What a clock on the wall showed, in ms since 1970, when a queue's clock showed `thenMs`; at most 24 days ago. */
+/** The wall-clock time, in ms since 1970, at which a queue's clock showed `thenMs`; at most 24 days ago. */
 export function wallClockOf(thenMs: number): number {
   return Date.now() - ((monotonicMs() - thenMs) | 0);
 }
 
-/** Date.now() tells no more than milliseconds; from here on the steadier clock goes along with it. */
+/** Date.now() has a resolution of milliseconds; from this point the monotonic clock adds the microseconds. */
 let offsetMs: number = performance.timeOrigin;
 
 /** For captured packets: whole microseconds since 1970. */
 export function wallClockUs(): number {
   const nowMs = performance.now();
   const wallMs = Date.now();
-  // The clock on the wall was set.
+  // The wall clock was set.
   if (Math.abs(wallMs - (offsetMs + nowMs)) > 2) offsetMs = wallMs - nowMs;
   return Math.floor((offsetMs + nowMs) * 1000);
 }

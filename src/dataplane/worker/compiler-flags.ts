@@ -1,5 +1,5 @@
 /**
- * V8's compiler options for the packet path, process-wide; to be set before it gets hot.
+ * V8's compiler options for the packet path, process-wide; set them before it gets hot.
  *
  * V8 inlines at most 920 bytes of bytecode into a function, which parse, look-up and state machine of one packet exceed
  * together: which calls remain depends on the order in which V8 came to see them, and differs from run to run. With room for

@@ -1,5 +1,5 @@
 /**
- * The control plane's side of the packet threads: starts them, gives them policies, reads what they count, and ends them.
+ * The control plane's side of the packet threads: starts and ends them, sends them policies, reads their counters.
  *
  * Every thread gets a queue of the TUN device, opened here so that a device that is busy, missing or forbidden is one clear
  * error. All threads share the flow table. A thread that dies takes the data plane down with it: the device then has no
@@ -34,10 +34,10 @@ import { SharedLock } from './shared-lock.ts';
 import { StateWord, stateWords } from './shared-state.ts';
 import type { PacketThreadData, PolicyMessage, ThreadMessage } from './shared-state.ts';
 
-/** Drop records that may wait for the control plane, per thread. */
+/** Capacity of the drop record ring, per thread. */
 const eventRecords = 4096;
 
-/** Captured packets that may wait, per thread. */
+/** Size of the capture ring, per thread. */
 const captureRingLength = 8 << 20;
 
 export interface DataPlaneOptions {
@@ -46,12 +46,12 @@ export interface DataPlaneOptions {
   readonly offload: 'auto' | 'off';
   readonly ioUring: 'auto' | 'off';
   readonly flowCapacity: number;
-  /** Memory for fragments that wait for the rest of their datagram. */
+  /** Memory for fragments of incomplete datagrams. */
   readonly fragmentBytes: number;
   readonly engine: EngineOptions;
   /** The first policy. */
   readonly policyWords: Int32Array;
-  /** A packet thread has ended without being told to: nothing is forwarded any more. */
+  /** A packet thread has ended unexpectedly: nothing is forwarded any more. */
   readonly onFailure: (error: Error) => void;
   /** The kernel refuses super-packets: offloads were turned off on a queue. */
   readonly onOffloadDisabled: () => void;
@@ -137,7 +137,7 @@ export class DataPlane {
     const drainUntilMs = (monotonicMs() + drainMs) | 0;
     const message: PolicyMessage = { version, words, hits, mode, drainMs };
     for (const thread of this.#threads) thread.worker.postMessage(message);
-    // Sent first, announced second: a thread that sees the version finds the message.
+    // Sent before it is announced: a thread that sees the version finds the message.
     Atomics.store(this.#state, StateWord.policyVersion, version);
     const applied = new Promise<void>((resolve) => this.#waiters.push({ version, resolve }));
     this.#wakeAll();
@@ -151,7 +151,7 @@ export class DataPlane {
     return this.#ruleHits;
   }
 
-  /** What every thread judges by. */
+  /** The policy in force on every thread. */
   get policyInForce(): PolicyInForce {
     return this.#policyInForce;
   }
@@ -182,18 +182,21 @@ export class DataPlane {
     return this.#flowControl[Control.used]!;
   }
 
-  /** Part of their configured length that timeouts last which pressure shortens (FlowTable.expire): 1 = all of it. */
+  /** Factor on the timeouts that pressure shortens (FlowTable.expire): 1 = as configured. */
   get flowTimeoutFactor(): number {
     const inForceMs = this.#flowControl[Control.timeoutMs + FlowList.tcpSynSent]!;
     return inForceMs / this.#options.engine.limits.timeoutsMs[TimeoutList.tcpSynSent]!;
   }
 
-  /** Flow records that the policy in force has not visited yet; with drain, until all are gone that it forbids. */
+  /**
+   * Flow records that the policy in force has not visited yet; with drain, above 0 until all flows that it forbids
+   * are gone.
+   */
   get sweepRemaining(): number {
     return Atomics.load(this.#flowControl, Control.sweepRemaining);
   }
 
-  /** Bytes of fragments that wait, and how many there may be. */
+  /** Bytes of held fragments, and their limit. */
   get fragmentBytesHeld(): number {
     return fragmentBytesHeld(this.#memory.fragments);
   }
@@ -206,7 +209,7 @@ export class DataPlane {
     return fragmentDatagramsHeld(this.#memory.fragments);
   }
 
-  /** Hands over all waiting drop records; returns how many were lost because nobody came for them. */
+  /** Delivers all unread drop records; returns how many were overwritten before they could be read. */
   drainEvents(onRecord: (words: Int32Array) => void): number {
     let missed = 0;
     for (const { events } of this.#threads) {
@@ -326,7 +329,7 @@ function createRuleHits(policyWords: Int32Array): Float64Array {
   return new Float64Array(new SharedArrayBuffer(policyWords[Header.ruleCount]! * 8));
 }
 
-/** A batch with room behind it for every fragment that the store can hold: any of them may become complete at once. */
+/** A batch with spare room for every fragment that the store can hold: all of them may be released at once. */
 function batchSize(fragmentChunks: number): BatchSize {
   return {
     ...defaultBatchSize,

@@ -1,11 +1,11 @@
 /**
- * The control plane's hand in the flow table: walks over all flows, a look at one, ending one, and what the servers have
- * sent and received.
+ * The control plane's access to the flow table: walks over all flows, looks one up, ends one, and adds up what the
+ * servers have sent and received.
  *
  * The table belongs to the packet threads. Here it is read under their lock, {@link chunkLength} records at a time, which
- * are copied and looked at after the lock was released: a packet waits for some tens of microseconds at most, and nothing is
- * allocated meanwhile, so that no collection of garbage falls into that time. Between two pieces flows come, change and go;
- * a walk sees each flow that was there all the time exactly once.
+ * are copied and examined after the lock was released. A packet waits some tens of microseconds at most, and nothing
+ * is allocated meanwhile, so no garbage collection happens under the lock. Between two pieces flows come, change and
+ * go; a walk sees each flow that was there all the time exactly once.
  */
 import { setImmediate } from 'node:timers/promises';
 import type { FlowTableLimits } from '../flow/flow-table.ts';
@@ -29,17 +29,17 @@ import type { SharedLock } from './shared-lock.ts';
 
 /** Records that are copied under the lock in one go: 124 KiB. */
 const chunkLength = 1024;
-/** Pieces after which others in this thread have their turn. */
+/** Pieces after which the walk yields to the event loop. */
 const chunksPerTurn = 16;
-/** Server records likewise. */
+/** Server records copied under the lock in one go. */
 const slotsPerChunk = 256;
-/** A walk over all flows for servers' totals answers everybody who asks within this time. */
+/** How long the result of a walk for servers' totals is reused. */
 const totalsAgeMs = 250;
 
 /** Above every index: all flows are counted. */
 const everyFlow = 0x7fffffff;
 
-/** Copies of flow records (flow-record.ts); the one in hand starts at `record` and `coldRecord`. Valid until the next one. */
+/** Copies of flow records (flow-record.ts); the current one starts at `record` and `coldRecord`. Valid until the next one. */
 export interface FlowCopy {
   readonly hot: Int32Array;
   readonly cold: Int32Array;
@@ -48,7 +48,10 @@ export interface FlowCopy {
   coldRecord: number;
 }
 
-/** Tells a flow from others that used the same record: by when it was opened, and within a millisecond by its tuple. */
+/**
+ * Distinguishes a flow from others that used the same record: by its creation time, and within a millisecond by its
+ * tuple.
+ */
 export function flowTag(hot: Int32Array, record: number, created: number): number {
   let tag = created;
   for (let word: number = Hot.originalAddr; word <= Hot.kind; word++) {
@@ -99,7 +102,7 @@ export class FlowInspector {
     return this.#nowMs();
   }
 
-  /** Shows every live flow. Others in this thread have their turns in between. */
+  /** Visits every live flow, yielding to the event loop in between. */
   async walk(visit: (flow: FlowCopy) => void): Promise<void> {
     const visitLive = (flow: FlowCopy): void => {
       if (this.remainingMs(flow) > 0) visit(flow);
@@ -128,7 +131,7 @@ export class FlowInspector {
   }
 
   /**
-   * The live flow of a packet (FlowTable.lookup). One that has expired is removed on the way, as any packet would do it.
+   * The live flow of a packet (FlowTable.lookup). An expired one is removed, as a packet would do.
    *
    * @returns a copy that stays valid
    */
@@ -151,7 +154,10 @@ export class FlowInspector {
     return flow === noFlow ? undefined : { hot, cold, flow, record: 0, coldRecord: 0 };
   }
 
-  /** Ends a flow; its next packet is judged like the first of any. False if it is gone already (see {@link flowTag}). */
+  /**
+   * Ends a flow; its next packet is judged like the first packet of a flow. False if it is gone already
+   * (see {@link flowTag}).
+   */
   kill(flow: FlowIndex, tag: number): boolean {
     const { hot, cold } = this.#table;
     if (flow <= noFlow || flow > this.#table.capacity) return false;
@@ -168,20 +174,20 @@ export class FlowInspector {
   }
 
   /**
-   * Traffic by server slot, below `slots`; those without any are missing. Never less than it was.
+   * Traffic by server slot, below `slots`; those without any are missing. A total never decreases.
    */
   serverTraffic(slots: number): Promise<ReadonlyMap<number, ServerTraffic>> {
     const nowMs = this.#nowMs();
     if (this.#traffic === undefined || ((nowMs - this.#trafficAtMs) | 0) > totalsAgeMs) {
       this.#trafficAtMs = nowMs;
-      // One walk at a time: how far it has got is told to the packet threads in one word.
+      // One walk at a time: one shared word publishes its progress to the packet threads.
       const before = this.#traffic ?? Promise.resolve(undefined);
       this.#traffic = before.then(() => this.#walkTraffic(slots));
     }
     return this.#traffic;
   }
 
-  /** What was counted under a slot is forgotten: it gets another server. */
+  /** Clears the totals of a slot that gets another server. */
   clearSlot(slot: number): void {
     const at = slot << serverTotalShift;
     this.#lock.acquire();
@@ -194,7 +200,7 @@ export class FlowInspector {
     const { control } = this.#table;
     const totals = this.#totals;
     const traffic = new Map<number, ServerTraffic>();
-    // Nobody writes these words while no walk is under way.
+    // No thread writes these words while no walk is under way.
     for (let slot = 0; slot < slots; slot++) {
       const at = (slot << serverTotalShift) + ServerTotal.counted;
       totals.fill(0, at, at + 4);
@@ -228,7 +234,7 @@ export class FlowInspector {
     const { hot, cold, control } = this.#table;
     const count = Math.min(chunkLength, this.#firstFresh() - first);
     const end = first + count;
-    // The views are made before: nothing is allocated under the lock.
+    // The views already exist: nothing is allocated under the lock.
     const hotView = hot.subarray(first * hotWords, end * hotWords);
     const coldView = cold.subarray(first * coldWords, end * coldWords);
     this.#lock.acquire();
@@ -269,10 +275,10 @@ function trafficOf(traffic: Map<number, ServerTraffic>, slot: number): ServerTra
   return found;
 }
 
-/** Adds what a live flow has carried so far. */
+/** Adds the counts of a live flow. */
 function addFlow(traffic: Map<number, ServerTraffic>, { cold, coldRecord }: FlowCopy): void {
   const servers = cold[coldRecord + Cold.servers]!;
-  // The server at the reply address gets what goes in the original direction; the other one sends it.
+  // The server at the reply address receives the packets of the original direction; the other one sends them.
   for (const [slot, inwards] of [
     [replySlot(servers), 0] as const,
     [originalSlot(servers), 1] as const,
@@ -286,7 +292,7 @@ function addFlow(traffic: Map<number, ServerTraffic>, { cold, coldRecord }: Flow
   }
 }
 
-/** Adds a slot's record, the `index`th of `totals`, without what the walk has counted itself. */
+/** Adds a slot's record, the `index`th of `totals`, without what the walk has counted. */
 function addSlot(
   traffic: Map<number, ServerTraffic>,
   slot: number,

@@ -1,9 +1,9 @@
 /**
- * Live captures: says to the packet threads what is wanted, and hands what they have written (engine/capture-ring.ts) to
- * those who want it, in the order of time.
+ * Live captures: publishes the filter to the packet threads, and delivers what they have written
+ * (engine/capture-ring.ts) to the captures, in order of time.
  *
- * Any number of captures may run. The packet threads write what at least one of them wants, each packet once, and here
- * every capture takes its own out of it.
+ * Any number of captures may run. The packet threads write each packet that at least one of them wants, once; here
+ * each capture selects its own.
  */
 import {
   CaptureControl,
@@ -14,16 +14,16 @@ import {
 import type { CapturedRecord } from '../engine/capture-ring.ts';
 import { DropReason } from '../wire/drop-reason.ts';
 
-/** How often the rings are emptied. A ring of 8 MiB takes 400 MB/s for so long. */
+/** How often the rings are emptied. In this time 400 MB/s fill a ring of 8 MiB. */
 const drainPeriodMs = 20;
 
-/** More than any packet has. */
+/** Longer than any packet. */
 const wholePacket = 0xffff;
 
 export interface CaptureFilter {
   readonly passed: boolean;
   readonly dropped: boolean;
-  /** Slot of the server of which one end has to be; absent: any packet. */
+  /** Slot of the server that must be at one end of the packet; absent: any packet. */
   readonly server?: number | undefined;
   /** Bytes kept of each packet; absent: all. */
   readonly snapLength?: number | undefined;
@@ -32,9 +32,9 @@ export interface CaptureFilter {
 export interface CaptureSink {
   /** A packet; the record is used again for the next one. */
   onPacket(record: Readonly<CapturedRecord>): void;
-  /** All that waited was delivered. */
+  /** All pending packets were delivered. */
   onBatch(): void;
-  /** So many packets were lost because the rings were full; some of them may not have been for this capture. */
+  /** This many packets were lost because the rings were full; not all of them would have matched this capture. */
   onLost(packets: number): void;
 }
 
@@ -83,7 +83,7 @@ export class LiveCapture {
     clearInterval(this.#timer);
   }
 
-  /** Delivers what waits. */
+  /** Delivers pending packets. */
   drain(): void {
     for (const reader of this.#readers) {
       const lost = reader.takeLost();
@@ -114,7 +114,7 @@ export class LiveCapture {
     return oldest?.take();
   }
 
-  /** Tells the packet threads what any of the captures wants. */
+  /** Publishes to the packet threads the union of what the captures want. */
   #announce(): void {
     let verdicts = 0;
     let snapLength = 0;
@@ -129,7 +129,7 @@ export class LiveCapture {
     const words = this.#words;
     Atomics.store(words, CaptureControl.snapLength, snapLength);
     Atomics.store(words, CaptureControl.server, servers.size === 1 ? server! : 0);
-    // Last: the packet threads read the others only when this one is not 0.
+    // Last: the packet threads read the other words only when this one is not 0.
     Atomics.store(words, CaptureControl.verdicts, verdicts);
   }
 }

@@ -1,6 +1,7 @@
 /**
- * The packet loop: read a batch, judge it under the lock, write it; between two batches a new policy, a few times a second
- * housekeeping. It never waits for the control plane and ends when it is told to.
+ * The packet loop: reads a batch, judges it under the lock, writes it. Between two batches it takes a new policy, and
+ * a few times a second it does housekeeping. It never waits for the control plane, and ends when the stop word is
+ * set.
  */
 import { CaptureRingWriter } from '../engine/capture-ring.ts';
 import { Counter } from '../engine/counters.ts';
@@ -60,7 +61,7 @@ export function runPacketLoop(data: PacketThreadData, queue: TunQueue, port: Loo
   queue.close();
 }
 
-/** Counts what the device did not take of the batches before. */
+/** Counts packets of earlier batches that the device refused. */
 function noteWriteFailures(queue: TunQueue, counters: Float64Array, port: LoopPort): void {
   counters[Counter.writeFailures] = queue.writeFailures;
   if (queue.gsoRefused === counters[Counter.gsoRefused]) return;

@@ -4,7 +4,7 @@
  * It guards the flow table between packet threads: one holds it while it judges a batch, tens of microseconds, while the
  * others are in the kernel reading and writing. With one thread it is one compare-and-exchange a batch.
  *
- * States: 0 free, 1 held, 2 held and somebody waits (Drepper, "Futexes are tricky", mutex 2).
+ * States: 0 free, 1 held, 2 held with waiters (Drepper, "Futexes are tricky", mutex 2).
  */
 export class SharedLock {
   readonly #words: Int32Array;
@@ -18,7 +18,7 @@ export class SharedLock {
 
   acquire(): void {
     if (Atomics.compareExchange(this.#words, this.#at, 0, 1) === 0) return;
-    // Batches are short: it is mostly free again before going to sleep would have paid.
+    // Batches are short: the lock is mostly free again before sleeping would have paid off.
     for (let spin = 0; spin < 100; spin++) {
       if (Atomics.compareExchange(this.#words, this.#at, 0, 1) === 0) return;
     }

@@ -12,7 +12,7 @@ export const StateWord = {
   lock: 0,
   /** 1: the packet threads end after their batch. */
   stop: 16,
-  /** Count of policy messages sent; a thread that has taken fewer looks at its port. */
+  /** Count of policy messages sent; a thread that has taken fewer checks its port. */
   policyVersion: 32,
 } as const;
 
@@ -26,7 +26,7 @@ export interface PolicyMessage {
   readonly hits: Float64Array;
   /** ReloadMode of the engine. */
   readonly mode: number;
-  /** With drain: for how long. */
+  /** With drain: its duration in ms. */
   readonly drainMs: number;
 }
 
