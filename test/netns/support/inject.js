@@ -3,7 +3,7 @@
  * out of a TUN device of the host, which forwards them.
  */
 import { readFileSync } from 'node:fs';
-import { bindQueue, createWake, openTun } from '../../../dist/tun/linux-tun.js';
+import { bindQueue, createWake, openTun } from '../../../dist/dataplane/tun/linux-tun.js';
 
 const { fd } = openTun({ name: process.argv[2], offload: 'off', mustExist: true });
 const size = { readSlots: 1, readBytes: 65_536, extraSlots: 1, extraBytes: 65_600 };
