@@ -1,6 +1,6 @@
 /**
- * The API as the command line's verbs use it: requests that give data, or throw an {@link ApiProblem} that says all that is
- * wrong in words for a person.
+ * The API as the command line's verbs use it: requests return data, or throw an {@link ApiProblem} that lists all
+ * errors in words for a person.
  */
 import { json as readJson, text as readText } from 'node:stream/consumers';
 import type { Readable } from 'node:stream';
@@ -12,7 +12,7 @@ export type Query = Readonly<Record<string, string | number | boolean | undefine
 export interface Change {
   readonly query?: Query;
   readonly body?: unknown;
-  /** The revision that the thing must still have; `*`: any, but it has to be there. */
+  /** The revision that the resource must still have; `*`: any, but it must exist. */
   readonly revision?: string | undefined;
 }
 
@@ -43,7 +43,7 @@ const hints: Readonly<Record<string, string>> = {
   'no-firewall': 'start it: tunwall run. If it runs elsewhere, name it: --socket or --url',
 };
 
-/** The API has refused. */
+/** The API has refused the request. */
 export class ApiProblem extends UserError {
   override name = 'ApiProblem';
   /** `not-found`, `invalid`, ... */
@@ -82,7 +82,7 @@ export class ApiClient {
     this.#transport = transport;
   }
 
-  /** What answers: a socket, a URL or a configuration directory. */
+  /** Where the API is: a socket, a URL or a configuration directory. */
   get target(): string {
     return this.#transport.name;
   }
@@ -91,7 +91,7 @@ export class ApiClient {
     return this.#data<T>(await this.#send('GET', path, { ...(query && { query }) }));
   }
 
-  /** A change; gives what the API answers, which is nothing for some. */
+  /** Makes a change; returns the API's answer, which may be empty. */
   async change<T>(
     method: 'POST' | 'PUT' | 'DELETE',
     path: string,
@@ -106,7 +106,7 @@ export class ApiClient {
     );
   }
 
-  /** The answer as it comes. */
+  /** The raw response. */
   async stream(
     path: string,
     query: Query,
@@ -166,7 +166,7 @@ export class ApiClient {
     return (await readJson(response.body)) as T;
   }
 
-  /** What answers is no API of ours. */
+  /** The server that answers is not tunwall's API. */
   #stranger({ status, contentType }: TransportResponse): UserError {
     return new UserError(
       `${this.#transport.name} has answered ${status} with ${contentType === '' ? 'nothing' : contentType}`,

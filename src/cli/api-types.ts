@@ -1,4 +1,4 @@
-/** What the API answers, by its schemas. */
+/** Types of the API's answers, from its schemas. */
 import type { Static } from 'typebox';
 import type * as live from '../control/api/live-schemas.ts';
 import type * as schemas from '../control/api/schemas.ts';
@@ -17,7 +17,7 @@ export type UserView = Static<typeof schemas.user>;
 export type UserListView = Static<typeof schemas.userList>;
 export type NewTokenView = Static<typeof schemas.newToken>;
 export type AuditPageView = Static<typeof schemas.auditPage>;
-/** With the counts of the servers, which nobody here leaves out. */
+/** With the servers' counts, which the command line always requests. */
 export type StatsView = Static<typeof live.stats> & {
   readonly servers: NonNullable<Static<typeof live.stats>['servers']>;
 };
@@ -27,7 +27,7 @@ export type FlowPageView = Static<typeof live.flowPage>;
 export type DropView = Static<typeof live.drop>;
 export type DropListView = Static<typeof live.dropList>;
 
-/** What every change is answered with, beside the thing. */
+/** Part of the answer to every change, beside the resource. */
 export interface Changed {
   readonly applied: AppliedView;
 }

@@ -1,4 +1,4 @@
-/** `tunwall capture`: what passes and what drops, live, as a pcapng file with verdicts beside the packets. */
+/** `tunwall capture`: packets that pass or drop, live, as a pcapng file with their verdicts. */
 import { Option } from 'commander';
 import type { Readable, Writable } from 'node:stream';
 import { clientVerb, parseNumber, plural } from './client-verb.ts';
@@ -54,7 +54,7 @@ export function captureCommand(actions: CaptureActions): Verb {
         const verdict = dropped === true ? 'dropped' : passed === true ? 'passed' : undefined;
         const query = { verdict, server, snaplen, limit: count };
         const stream = await client.stream('/capture', query, 'application/x-pcapng', signal);
-        // Only now, so that a refusal leaves a file of that name alone.
+        // Opened only now, so that a refused capture does not overwrite an existing file.
         const file = await actions.openFile(flags.write);
         const end = flags.write === '-' ? flush : close;
         const packets = await copyBlocks(stream, file, end, signal);
@@ -70,7 +70,7 @@ type End = (file: Writable, done: (error?: Error | null) => void) => void;
 const flush: End = (file, done) => void file.write('', done);
 const close: End = (file, done) => void file.end(done);
 
-/** Copies whole blocks, so that the file is right wherever the stream ends; gives the number of packets. */
+/** Copies whole blocks, so that the file is valid wherever the stream ends; returns the number of packets. */
 async function copyBlocks(
   stream: Readable,
   file: Writable,
@@ -97,14 +97,14 @@ async function copyBlocks(
       resolve();
     });
   });
-  // A reader of a pipe that has seen enough is no failure.
+  // It is no failure if the reader of a pipe closes it.
   if (failure === undefined || failure.code === 'EPIPE') return blocks.packets;
   throw new UserError(`the capture cannot be written: ${failure.message}`, 'is there room?', {
     cause: failure,
   });
 }
 
-/** Until there is room again, or never will be. */
+/** Resolves when there is room again, or the stream is closed. */
 function drained(file: Writable): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {

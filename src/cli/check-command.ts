@@ -1,11 +1,11 @@
-/** `tunwall check`: prints what is wrong with a configuration directory, or what is in it. */
+/** `tunwall check`: prints the errors of a configuration directory, or a summary of it. */
 import { ExitCode } from './errors.ts';
 import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
 import { defaultConfigDirectory } from './run-command.ts';
 import { formatTable } from './table.ts';
 
-/** One thing wrong in a configuration file; line and column count from 1, 0 is the file as a whole. */
+/** One error in a configuration file; line and column count from 1, 0 is the file as a whole. */
 export interface ConfigProblem {
   readonly file: string;
   readonly line: number;

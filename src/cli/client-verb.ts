@@ -1,4 +1,4 @@
-/** What the verbs that talk to the API have in common: their options, and the life of their connection. */
+/** Shared by the verbs that talk to the API: their options, and the life-cycle of their connection. */
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import type { ApiClient } from './api-client.ts';
@@ -15,7 +15,7 @@ export interface ClientFlags extends ConnectionFlags {
 
 export interface ClientParts {
   readonly output: Output;
-  /** Does a verb's work with the API that its options name. It ends with 0 unless the work gives another code. */
+  /** Runs a verb's work with the API that its options name. Exit code: 0, unless the work returns another one. */
   readonly run: (
     flags: ConnectionFlags,
     work: (client: ApiClient) => Promise<number> | Promise<void>,
@@ -45,7 +45,7 @@ export function clientVerb(
 }
 
 export interface CommandText {
-  /** `show <template>`; names of arguments say what completes them (see completion-model.ts). */
+  /** `show <template>`; names of arguments determine their completion (see completion-model.ts). */
   readonly usage: string;
   readonly description: string;
   readonly examples: readonly (readonly [command: string, meaning: string])[];
@@ -75,7 +75,7 @@ export function clientCommand(parent: Command, text: CommandText): Command {
   return addConnectionOptions(command);
 }
 
-/** Whether a change is in force, behind what was done: `template "web" created`. */
+/** Prints what was done, `template "web" created`, and whether it is in force. */
 export function printChange(
   output: Output,
   what: string,
@@ -88,7 +88,7 @@ export function printChange(
   );
 }
 
-/** For options that are given again and again, or as a list with commas. */
+/** For options that may be repeated, or given as a comma-separated list. */
 export function collect(text: string, before: readonly string[] | undefined): string[] {
   return [...(before ?? []), ...text.split(',').map((part) => part.trim())].filter(
     (part) => part !== '',

@@ -1,4 +1,4 @@
-/** `tunwall completion`: scripts for bash and zsh, and the names that they ask for. */
+/** `tunwall completion`: scripts for bash and zsh, and the names that they query. */
 import { Argument } from 'commander';
 import type { Command } from 'commander';
 import type { ApiClient } from './api-client.ts';

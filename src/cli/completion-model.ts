@@ -1,8 +1,8 @@
 /**
- * What there is to complete, read from commander's own tree, so that no verb can be forgotten.
+ * The completion model, read from commander's own tree, so that no verb can be forgotten.
  *
- * What an argument or the value of an option can be follows from its choices, or from its name in the usage:
- * `<template>` completes templates, `<file>` files. Any other name completes nothing.
+ * The values of an argument or option follow from its choices, or from its name in the usage: `<template>` completes
+ * templates, `<file>` files. Any other name completes nothing.
  */
 import type { Argument, Command, Option } from 'commander';
 
@@ -18,7 +18,7 @@ export interface CompletedOption {
   /** `-w`, `--write`. */
   readonly flags: readonly string[];
   readonly description: string;
-  /** Absent: it takes no value. */
+  /** Absent: the option takes no value. */
   readonly value?: ValueKind;
 }
 
@@ -28,7 +28,7 @@ export interface CompletedCommand {
   readonly commands: readonly { readonly name: string; readonly description: string }[];
   readonly options: readonly CompletedOption[];
   readonly arguments: readonly ValueKind[];
-  /** The last argument may come again. */
+  /** The last argument may be repeated. */
   readonly isVariadic: boolean;
 }
 

@@ -3,12 +3,12 @@
  *
  * Both walk the words before the cursor in the same way: an option that takes a value swallows the next word, a word that is
  * a command of the path so far extends the path, any other is an argument. The tables that they look things up in are
- * written out as `case` statements. Names of templates and the like are asked of the program itself
- * (`tunwall completion names KIND`), with the options that say whom to ask.
+ * written out as `case` statements. Names of templates and the like come from the program itself (`tunwall completion
+ * names KIND`), called with the options that select the API.
  */
 import type { CompletedCommand, ValueKind } from './completion-model.ts';
 
-/** Options that also say whom to ask for names. */
+/** Options that select the API, also when querying names. */
 const passedOn = ['--config', '--socket', '--url', '--token-file'];
 
 /** Text in single quotes, for a shell. */
@@ -21,7 +21,7 @@ function kindText(value: ValueKind): string {
   return value.kind === 'words' ? `words ${value.words.join(' ')}` : value.kind;
 }
 
-/** `case` branches: path and option -> what its value is. */
+/** `case` branches: path and option -> kind of its value. */
 function optionBranches(commands: readonly CompletedCommand[]): string {
   const lines = commands.flatMap(({ path, options }) =>
     options.flatMap(({ flags, value }) =>
@@ -35,7 +35,7 @@ function optionBranches(commands: readonly CompletedCommand[]): string {
   return lines.join('\n');
 }
 
-/** `case` branches: path and number of the argument -> what it is. */
+/** `case` branches: path and number of the argument -> its kind. */
 function argumentBranches(commands: readonly CompletedCommand[]): string {
   const lines = commands.flatMap(({ path, arguments: kinds, isVariadic }) =>
     kinds.map((value, index) => {
@@ -46,7 +46,7 @@ function argumentBranches(commands: readonly CompletedCommand[]): string {
   return lines.join('\n');
 }
 
-/** `case` branches that only tell which paths are commands. */
+/** `case` branches for the paths that are commands. */
 function pathPattern(commands: readonly CompletedCommand[]): string {
   return commands
     .filter(({ path }) => path !== '')
@@ -55,8 +55,8 @@ function pathPattern(commands: readonly CompletedCommand[]): string {
 }
 
 /**
- * The walk over the words before the cursor; both shells run it as it is, with what differs put in. (A variable named path
- * would be zsh's PATH.)
+ * The walk over the words before the cursor; both shells run the same text, with their differences filled in. (A
+ * variable named path would be zsh's PATH.)
  */
 function walk(first: string, end: string): string {
   return `  local place='' expecting='' number=0 kind='' word i

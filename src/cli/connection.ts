@@ -3,7 +3,8 @@
  *
  * Without an option it is the firewall that listens on the control socket of this machine; if none does, the same API in
  * this process, on the configuration directory: templates, servers and users can be edited while no firewall runs, by the
- * same rules. `--config` means the directory whether or not a firewall runs, `--socket` and `--url` a certain firewall.
+ * same rules. `--config` selects the directory whether or not a firewall runs, `--socket` and `--url` a certain
+ * firewall.
  */
 import { Option } from 'commander';
 import type { Command } from 'commander';
@@ -26,18 +27,18 @@ export interface ConnectionFlags {
 export interface ConnectionParts {
   /** The API on a configuration directory, in this process. */
   readonly openDirectory: (directory: string) => Promise<InProcessApi>;
-  /** Who is asking, for the audit log. */
+  /** The user, for the audit log. */
   readonly actor: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly warn: (message: string) => void;
-  /** The control socket of this machine, if it is not the usual one. */
+  /** The control socket of this machine, if not the default one. */
   readonly socket?: string;
 }
 
 export interface Connections {
   /** The API that the options name. */
   connect(flags: ConnectionFlags): Promise<ApiClient>;
-  /** The same if a firewall answers there; never a directory. */
+  /** The same, but only if a firewall answers there; never a directory. */
   firewall(flags: ConnectionFlags): Promise<ApiClient | undefined>;
 }
 

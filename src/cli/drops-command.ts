@@ -1,4 +1,4 @@
-/** `tunwall drops`: what was dropped lately and why; with `--follow` also what is dropped from now on. */
+/** `tunwall drops`: recent drops and their reasons; with `--follow` also new ones. */
 import { Option } from 'commander';
 import { dropReasons } from '../control/api/live-words.ts';
 import type { DropListView, DropView } from './api-types.ts';
@@ -21,7 +21,7 @@ interface Flags extends ClientFlags {
 
 export interface DropsActions {
   readonly connections: Connections;
-  /** Aborted when the user has seen enough (Ctrl-C). */
+  /** Aborted by Ctrl-C. */
   readonly interrupted: () => AbortSignal;
 }
 
@@ -94,7 +94,7 @@ function dropText(drop: DropView, flags: Flags, output: Output): string {
   return command === undefined ? line : `${line}\n  ${command}`;
 }
 
-/** The question that `tunwall explain` would be asked; none for what no rule can allow. */
+/** The `tunwall explain` call for this drop; none if no rule can allow such a packet. */
 function explainCommandOf(drop: DropView): string | undefined {
   const { protocol, source, destination, sourcePort, destinationPort, icmpType } = drop;
   if (protocol === 'icmp') {

@@ -1,15 +1,15 @@
 /**
- * What a user sees when something goes wrong: one line that says what and where, one that says what to
- * do, and an exit code. Never a stack, unless TUNWALL_DEBUG asks for it.
+ * What a user sees when something goes wrong: one line with the error and its place, one with the remedy, and an exit
+ * code. Never a stack, unless TUNWALL_DEBUG asks for it.
  */
 import type { Output } from './output.ts';
 
-/** 0 fine, 1 failed, 2 called wrongly. */
+/** 0 success, 1 failure, 2 usage error. */
 export const ExitCode = { ok: 0, failed: 1, usage: 2 } as const;
 
 /**
- * An error that the user can do something about. Other folders throw their own classes; what makes an
- * error the user's is a `hint` of what to do (see {@link printError}).
+ * An error that the user can do something about. Other folders throw their own classes; an error is the user's if it
+ * has a `hint` (see {@link printError}).
  */
 export class UserError extends Error {
   readonly hint: string | undefined;

@@ -8,10 +8,10 @@ export interface ServerEvent {
   readonly data: string;
 }
 
-/** Longer than anything that we send. */
+/** Longer than any event that the API sends. */
 const maxEventLength = 4 << 20;
 
-/** The events of a stream, as they come; ends with it. */
+/** Yields the events of a stream as they arrive; ends with the stream. */
 export async function* readEvents(stream: Readable): AsyncGenerator<ServerEvent, void> {
   const decoder = new TextDecoder();
   let rest = '';
@@ -31,7 +31,7 @@ export async function* readEvents(stream: Readable): AsyncGenerator<ServerEvent,
         length = 0;
         continue;
       }
-      // A line that begins with a colon is a comment: what keeps the connection alive.
+      // A line that begins with a colon is a comment; it keeps the connection alive.
       const [, field, value] = /^([^:]*)(?:: ?(.*))?$/.exec(line)!;
       if (field === 'event') event = value ?? '';
       if (field === 'data') data.push(value ?? '');

@@ -1,10 +1,10 @@
 /**
  * `tunwall explain`: why a packet passes or drops.
  *
- * The verb asks a source of answers and prints what it says. {@link offlineAnswers} answers from a configuration
+ * The verb asks a source of answers and prints the answer. {@link offlineAnswers} answers from a configuration
  * directory; explain-live.ts asks a running firewall first, which also knows the live flows.
  *
- * Exit code 0 means that the question was answered, with pass as with drop; the verdict is in the output.
+ * Exit code 0 means that the question was answered, whether with pass or drop; the verdict is in the output.
  */
 import { InvalidArgumentError, Option } from 'commander';
 import { parseAddress } from '../policy/addresses.ts';
@@ -29,7 +29,7 @@ import { examples, type Verb } from './program.ts';
 import { defaultConfigDirectory } from './run-command.ts';
 import { formatDuration } from './units.ts';
 
-/** What is asked: the packet that would open a flow, or the bytes of a packet from its IPv4 header on. */
+/** The question: a packet that would open a flow, or the bytes of a packet from its IPv4 header on. */
 export type ExplainQuestion = { readonly flow: FlowQuestion } | { readonly packet: Uint8Array };
 
 /** An answer, and where the file of a template lies, if it has one. */
@@ -133,7 +133,7 @@ export function explainCommand(actions: ExplainActions): Verb {
       finish(
         (async () => {
           const question = await questionOf(flags, actions, (message) => {
-            // commander prints it as it prints its own, and ends with the code for a wrong call.
+            // commander prints it like its own errors, and exits with the code for a usage error.
             command.error(`error: ${message}`);
           });
           const answer = await actions.answer(flags, question);

@@ -1,4 +1,4 @@
-/** `tunwall flows`: what is connected, and ending some of it. */
+/** `tunwall flows`: lists flows, and ends some of them. */
 import { Option } from 'commander';
 import type { Command } from 'commander';
 import { flowStates } from '../control/api/live-words.ts';
@@ -15,7 +15,7 @@ import { examples, type Verb } from './program.ts';
 import { formatTable } from './table.ts';
 import { formatCount, formatDuration } from './units.ts';
 
-/** Flows asked for at a time when all that match are wanted. */
+/** Page size when all matching flows are requested. */
 const pageSize = 1000;
 
 interface FilterFlags extends ClientFlags {
@@ -49,14 +49,14 @@ export function flowsCommand(connections: Connections): Verb {
     const { output, run } = parts;
     const family = program
       .command('flows')
-      .description('live flows: who is connected with whom, largest first')
+      .description('live flows, largest first')
       .option('--json', 'print JSON')
       .addHelpText(
         'after',
         examples([
           ['tunwall flows --server web-1', 'of one server'],
           ['tunwall flows --port 22 --sort age', 'oldest SSH connections first'],
-          ['tunwall flows kill --address 198.51.100.7', 'end what somebody has open'],
+          ['tunwall flows kill --address 198.51.100.7', 'end all flows of an address'],
         ]),
       );
     addFilterOptions(addConnectionOptions(family))
@@ -109,7 +109,7 @@ function addKillCommand(family: Command, { output, run }: ClientParts): void {
       const killed = chosen.length - gone.length;
       if (flags.json === true) output.json({ killed, gone });
       else output.print(`${plural(killed, 'flow')} ended`);
-      // What was found a moment ago may have ended by itself; what was named should have been there.
+      // A flow that was just listed may have ended by itself; one that the user named should exist.
       if (isFiltered || gone.length === 0) return ExitCode.ok;
       output.error(`there is no flow ${gone.join(', ')}`);
       return ExitCode.failed;

@@ -10,7 +10,7 @@ export interface GatewayActions {
   readonly up: (options: GatewayOptions) => Promise<GatewayReport>;
   readonly down: (options: GatewayOptions) => Promise<GatewayReport>;
   readonly status: (options: GatewayOptions) => Promise<GatewayStatus>;
-  /** What gateway.yaml in a directory says of the device. */
+  /** The device settings in a directory's gateway.yaml. */
   readonly configured: (directory: string) => Promise<ConfiguredDevice>;
 }
 
@@ -74,7 +74,7 @@ function addUp(gateway: Command, actions: GatewayActions, output: Output, finish
     )
     .option(
       '--user <user>',
-      'who may run the firewall on the device (default: who called sudo, else root)',
+      'user that may run the firewall on the device (default: the caller of sudo, else root)',
     )
     .option('--txqueuelen <packets>', 'length of the device queue (default: 2000)', queueLength)
     .addHelpText(
@@ -118,7 +118,7 @@ function addStatus(
 ): void {
   addCommon(gateway.command('status'))
     .description('compare the namespace with what it should be; exit code 1 unless all is right')
-    .option('--user <user>', 'who should own the device (default: whom `up` gave it to)')
+    .option('--user <user>', 'expected owner of the device (default: the user given to `up`)')
     .addHelpText(
       'after',
       examples([

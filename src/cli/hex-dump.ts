@@ -11,7 +11,7 @@ function withoutText(line: string): string {
   return line.replace(/\|.*$/, '').replace(/(?<=[0-9a-f])\s{2,}(?![0-9a-f]{2}(?:\s|$)).*$/i, '');
 }
 
-/** The bytes, or what is wrong with the text. */
+/** Returns the bytes, or the error in the text. */
 export function parseHexDump(text: string): Uint8Array | { readonly message: string } {
   let digits = '';
   for (const [index, line] of text.split('\n').entries()) {
@@ -19,7 +19,7 @@ export function parseHexDump(text: string): Uint8Array | { readonly message: str
     const body = prefix === undefined ? line : withoutText(line.slice(prefix.length));
     const compact = body.replaceAll(/0x|[\s:,]/g, '');
     if (!/^[0-9a-f]*$/i.test(compact)) {
-      // The headline of tcpdump, and comments of people, stand before the bytes.
+      // tcpdump's header line and comments may stand before the bytes.
       if (digits === '' && prefix === undefined) continue;
       return { message: `line ${index + 1}: expected hexadecimal digits, found "${line.trim()}"` };
     }

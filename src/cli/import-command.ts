@@ -1,9 +1,9 @@
 /**
  * `tunwall import`: rules of another firewall as templates.
  *
- * Exit code 0 if templates were written (or would be, with --dry-run), also when parts of the source could not be
- * expressed, which are told on standard error; with --strict those are a failure, and nothing is written. 1 if nothing
- * could be imported.
+ * Exit code 0 if templates were written (or would be, with --dry-run), even if parts of the source could not be
+ * expressed; these are reported on standard error. With --strict they are a failure, and nothing is written. 1 if
+ * nothing could be imported.
  */
 import { Option } from 'commander';
 import { basename, join } from 'node:path';
@@ -44,7 +44,7 @@ export function importCommand(actions: ImportActions): Verb {
       .argument('<file>', 'what to import; - is standard input')
       .description(
         'templates from the rules of another firewall: DigitalOcean and Hetzner Cloud (JSON of\n' +
-          'their APIs) and iptables-save. What cannot be expressed exactly is left out and told,\n' +
+          'their APIs) and iptables-save. What cannot be expressed exactly is left out and reported,\n' +
           'so that no template allows more than its source did.',
       )
       .addOption(
@@ -127,11 +127,11 @@ function failureOf({ templates, remarks }: ImportResult, flags: Flags): string |
   );
   if (templates.length === 0) return 'there are no firewall rules in it: nothing was written';
   if (rules === 0 && lost > 0) return 'none of its rules could be expressed: nothing was written';
-  if (flags.strict === true && lost > 0) return `${told(lost)}: nothing was written (--strict)`;
+  if (flags.strict === true && lost > 0) return `${lostText(lost)}: nothing was written (--strict)`;
   return undefined;
 }
 
-function told(lost: number): string {
+function lostText(lost: number): string {
   return `${lost} thing${lost === 1 ? '' : 's'} could not be expressed`;
 }
 
@@ -159,5 +159,5 @@ function printResult(
     output.print(formatTable(['template', 'inbound rules', 'outbound rules', 'file'], rows));
   }
   const lost = countLost(remarks);
-  if (lost > 0) output.error(told(lost));
+  if (lost > 0) output.error(lostText(lost));
 }

@@ -1,6 +1,6 @@
 /**
- * Where the command line writes to: two sinks, the environment, and colours for standard output and
- * standard error only where a person looks at them. Commands get one of these, so tests can read what they print.
+ * Where the command line writes to: two sinks, the environment, and colours, for standard output and standard error
+ * only on a terminal. Each command gets one, so tests can read its output.
  */
 import { styleText } from 'node:util';
 
@@ -20,7 +20,7 @@ export interface Output {
   error(text: string): void;
   /** Data for programs, on standard output. */
   json(value: unknown): void;
-  /** Coloured where a person reads it, unless NO_COLOR is set (https://no-color.org). */
+  /** Coloured on a terminal, unless NO_COLOR is set (https://no-color.org). */
   style(colour: Colour, text: string): string;
 }
 

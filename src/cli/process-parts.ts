@@ -1,11 +1,11 @@
-/** What verbs need of the process they run in: its user, its signals, its files. main.ts hands them on. */
+/** What verbs need from their process: its user, its signals, its files. main.ts passes them on. */
 import { createWriteStream } from 'node:fs';
 import { once } from 'node:events';
 import { userInfo } from 'node:os';
 import type { Writable } from 'node:stream';
 import { UserError } from './errors.ts';
 
-/** Who types this, for the audit log; behind sudo the user who has called it. */
+/** The user, for the audit log; under sudo the user that called it. */
 export function callerName(
   environment: Readonly<Record<string, string | undefined>>,
   uid: number,
@@ -14,12 +14,12 @@ export function callerName(
   try {
     name ??= userInfo().username;
   } catch {
-    // A user without a line in the password file has a number.
+    // A user without an entry in the password file is named by number.
   }
   return name !== undefined && /^[\w.@-]{1,64}$/.test(name) ? name : `uid-${uid}`;
 }
 
-/** Aborted by the first Ctrl-C or SIGTERM, which then end the work in hand; the second one ends the process as ever. */
+/** Aborted by the first Ctrl-C or SIGTERM, which end the current work; the second one ends the process as usual. */
 export function interruptedBy(emitter: NodeJS.EventEmitter): AbortSignal {
   const controller = new AbortController();
   const abort = (): void => {
@@ -30,7 +30,7 @@ export function interruptedBy(emitter: NodeJS.EventEmitter): AbortSignal {
   return controller.signal;
 }
 
-/** A file to be written anew; `-` is standard output. */
+/** A file to be overwritten; `-` is standard output. */
 export async function openToWrite(path: string, stdout: Writable): Promise<Writable> {
   if (path === '-') return stdout;
   const file = createWriteStream(path);

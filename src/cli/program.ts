@@ -1,16 +1,16 @@
 /**
- * The frame of the command line: one commander program, made of the verbs that are given, and the one
- * place where arguments become an exit code.
+ * The frame of the command line: one commander program, built from the given verbs, and the one place that turns
+ * arguments into an exit code.
  *
  * A verb is a module that adds itself to the program and calls an action which it is given; main.ts
- * gives them. Verbs set the exit code through {@link Verb}; nothing calls process.exit, so that output
- * into a pipe is always written to its end.
+ * gives them. Verbs set the exit code through {@link Verb}; nothing calls process.exit, so output into a pipe is always
+ * complete.
  */
 import { Command, CommanderError } from 'commander';
 import { ExitCode, printError } from './errors.ts';
 import type { Output } from './output.ts';
 
-/** What a verb's action gives: its exit code. */
+/** The result of a verb's action: its exit code. */
 export type Outcome = Promise<number>;
 
 /**
@@ -34,7 +34,7 @@ const description =
   'Firewall templates (sets of allow rules) are assigned to servers; everything else is dropped.';
 
 /**
- * Parses `args` (without node and script), runs the verb and gives the exit code: never throws.
+ * Parses `args` (without node and script), runs the verb and returns the exit code. Never throws.
  */
 export async function runProgram(args: readonly string[], parts: ProgramParts): Promise<number> {
   const { output } = parts;
@@ -48,7 +48,7 @@ export async function runProgram(args: readonly string[], parts: ProgramParts): 
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError) {
-      // commander has printed its message; its own code is 1 for everything that is not help.
+      // commander has printed its message; its own code is 1 for everything but help.
       return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
     }
     printError(output, error);
@@ -63,7 +63,7 @@ function buildProgram(parts: ProgramParts, finish: (outcome: Outcome) => Promise
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand('help [verb]', 'print the help of a verb')
-    // An option is that of the command it stands behind: `flows` and `flows kill` share some.
+    // An option belongs to the command that it follows: `flows` and `flows kill` share some.
     .enablePositionalOptions()
     .showHelpAfterError('(tunwall --help lists the verbs and options)')
     .configureOutput({
@@ -71,7 +71,7 @@ function buildProgram(parts: ProgramParts, finish: (outcome: Outcome) => Promise
       writeErr: (text) => output.error(text.trimEnd()),
       outputError: (text, write) => write(text.replace(/^error: /, 'tunwall: ')),
     })
-    // In lists the first line says enough.
+    // In lists only the first line is shown.
     .configureHelp({
       subcommandDescription: (command) =>
         command.summary() || command.description().split('\n')[0]!,

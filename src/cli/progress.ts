@@ -1,13 +1,13 @@
 /**
- * A progress bar for work that may take a while: on standard error, and only where a person looks at it.
+ * A progress bar for long work: on standard error, and only on a terminal.
  *
  * It draws at most ten times a second and not in the first moments, so that quick work leaves nothing on the screen.
- * `finish` wipes it; call it before anything else is printed.
+ * `finish` erases it; call it before printing anything else.
  */
 import type { Sink } from './output.ts';
 
 export interface Progress {
-  /** So much of the whole is done. */
+  /** Sets the finished part of the whole. */
   update(done: number, total: number): void;
   finish(): void;
 }

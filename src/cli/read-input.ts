@@ -1,9 +1,9 @@
-/** Input that a user names: a file, or `-` for standard input. Bounded, and every failure is the user's to read. */
+/** Input that a user names: a file, or `-` for standard input. Its size is bounded, and every failure is a user error. */
 import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { UserError } from './errors.ts';
 
-/** Rule sets and dumps of a packet are smaller than this, or they are something else. */
+/** Rule sets and packet dumps are smaller; anything larger is another kind of file. */
 const maxInputBytes = 64 << 20;
 
 export async function readInput(file: string): Promise<string> {

@@ -1,4 +1,4 @@
-/** Passwords: typed unseen on a terminal, a new one twice; else lines of standard input, one for each that is asked for. */
+/** Passwords: typed without echo on a terminal, a new one twice; else lines of standard input, one per prompt. */
 import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
 import { UserError } from './errors.ts';
@@ -22,7 +22,7 @@ function noPassword(): UserError {
   return new UserError('no password was given', 'nothing was changed');
 }
 
-/** One reader for all of them: it may have read on beyond the first line. */
+/** One reader for all prompts: it may have read beyond the first line. */
 function readLines(stdin: SecretInput): ReadSecret {
   let lines: NodeJS.AsyncIterator<string> | undefined;
   return async () => {
@@ -39,7 +39,7 @@ async function ask(
   prompt: string,
 ): Promise<string> {
   stderr.write(prompt);
-  // readline edits the line, and echoes it to its output: nowhere.
+  // readline edits the line, and echoes it to an output that discards it.
   const output = new Writable({ write: (_chunk, _encoding, done) => done() });
   const lines = createInterface({ input: stdin, output, terminal: true });
   try {

@@ -1,4 +1,4 @@
-/** `tunwall replay`: runs a capture file through a configuration and tells what would have passed. */
+/** `tunwall replay`: runs a capture file through a configuration and reports what would have passed. */
 import { InvalidArgumentError } from 'commander';
 import type { PacketReport, ReplayConfig } from '../interop/captures/replay.ts';
 import { noteOf } from '../interop/captures/replay-file.ts';
@@ -14,7 +14,7 @@ import type { Progress } from './progress.ts';
 import { replayHints, replaySummary, summaryText } from './replay-summary.ts';
 import { defaultConfigDirectory } from './run-command.ts';
 
-/** Lines are printed in bunches, one system call each. */
+/** Lines are printed in batches, one system call each. */
 const linesAtOnce = 256;
 
 export interface ReplayParts {
@@ -77,7 +77,7 @@ async function replay(
 ): Promise<number> {
   const config = await readConfig(flags.config, parts, output);
   const printer = flags.packets === true ? packetPrinter(flags.json === true, output) : undefined;
-  // Lines of packets and a bar do not go together on one terminal.
+  // No progress bar between packet lines on one terminal.
   const progress = printer === undefined ? parts.progress('replay') : undefined;
   let result: ReplayResult;
   try {
@@ -123,7 +123,7 @@ async function readConfig(
   return config;
 }
 
-/** Prints packets, in bunches. */
+/** Prints packets, in batches. */
 function packetPrinter(
   json: boolean,
   output: Output,

@@ -1,9 +1,9 @@
-/** The summary of a replay: as an object for programs, as tables for people, and what a person should know about it. */
+/** The summary of a replay: as an object for programs, as tables for people, and warnings. */
 import type { ReplayResult } from '../interop/captures/replay-file.ts';
 import { formatTime } from '../interop/captures/timestamps.ts';
 import { formatTable } from './table.ts';
 
-/** From so many on, and more than so large a part of what was judged, drops for checksums are no accident. */
+/** Above this number, and this part of the judged packets, checksum drops are not accidental. */
 const manyChecksums = { packets: 3, part: 0.02 } as const;
 
 export function replaySummary(file: string, result: ReplayResult): object {
@@ -55,7 +55,7 @@ export function summaryText(file: string, result: ReplayResult): string {
   return parts.join('\n');
 }
 
-/** What is not as it seems, in sentences. */
+/** Warnings about misleading results, as sentences. */
 export function replayHints({ counts }: ReplayResult): string[] {
   const {
     judged,

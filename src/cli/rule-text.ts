@@ -17,14 +17,14 @@ export interface RuleFlags {
   readonly comment?: string;
 }
 
-/** For commander: the notation as it is typed. */
+/** For commander: parses the notation. */
 export function parseNotation(text: string): RuleTraffic {
   const parsed = parseRuleNotation(text);
   if ('message' in parsed) throw new InvalidArgumentError(`${parsed.message}.`);
   return parsed.value;
 }
 
-/** Addresses are checked where the rule is: by the API, with all that is wrong at once. */
+/** Addresses are checked by the API with the rest of the rule, so that all errors are reported at once. */
 export function ruleBody(direction: Direction, traffic: RuleTraffic, flags: RuleFlags): RuleView {
   const peers = direction === 'inbound' ? flags.from : flags.to;
   return {
@@ -50,7 +50,7 @@ export function ruleText(direction: Direction, rule: RuleView): string {
   return `${trafficText(rule)} ${direction === 'inbound' ? 'from' : 'to'} ${peersText(rule)}`;
 }
 
-/** Rules under a heading; their numbers are those that the verbs take. */
+/** Rules under a heading, numbered as the verbs expect. */
 export function printRules<R extends RuleView>(
   output: Output,
   direction: Direction,

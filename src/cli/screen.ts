@@ -1,7 +1,7 @@
-/** The terminal that a program runs on, for `tunwall top`. */
+/** The program's terminal, for `tunwall top`. */
 import type { Screen } from './top-command.ts';
 
-/** Nothing where either is no terminal: whoever cannot press q wants text. */
+/** Undefined unless both are terminals: without a keyboard, text is printed instead. */
 export function createScreen(
   stdin: NodeJS.ReadStream,
   stdout: NodeJS.WriteStream,
@@ -9,7 +9,7 @@ export function createScreen(
 ): Screen | undefined {
   if (!stdin.isTTY || !stdout.isTTY || terminalName === 'dumb') return undefined;
   return {
-    // A serial line says that it has no size at all.
+    // A serial line reports a size of 0.
     size: () => ({ columns: stdout.columns || 80, rows: stdout.rows || 24 }),
     write: (text) => void stdout.write(text),
     readKeys(onKey) {

@@ -1,4 +1,4 @@
-/** `tunwall server`: the protected machines, and which templates they have. */
+/** `tunwall server`: the protected machines, and their templates. */
 import type { Command } from 'commander';
 import { route } from './api-client.ts';
 import type { Changed, EffectiveRulesView, ServerListView, ServerView } from './api-types.ts';
@@ -157,7 +157,7 @@ function addChangeCommands(family: Command, { output, run }: ClientParts): void 
             ...(newRegion !== '' && { region: newRegion }),
             ...(newLabels !== undefined && { labels: newLabels }),
           },
-          // What was read is what is changed.
+          // Changes exactly the revision that was read.
           revision: flags.revision ?? server.revision,
         });
         if (flags.json === true) output.json(changed);
@@ -244,7 +244,7 @@ function printList(servers: readonly ServerView[], output: Output): void {
   output.print(formatTable(headings, rows));
 }
 
-/** No template is worth a second look. */
+/** A server without templates is highlighted. */
 function templatesText({ templates }: ServerView, output: Output): string {
   return templates.length === 0
     ? output.style('yellow', 'none: everything is dropped')

@@ -1,4 +1,4 @@
-/** `tunwall status` and `tunwall audit`: how the firewall is, and who did what. */
+/** `tunwall status` and `tunwall audit`: the firewall's state, and the audit log. */
 import { Option } from 'commander';
 import { formatProblem } from '../policy/problem.ts';
 import type { AuditPageView, StatusView } from './api-types.ts';
@@ -115,7 +115,7 @@ export function auditCommand(connections: Connections): Verb {
   });
 }
 
-/** A date, or a time without seconds, is an ISO time, too; the API wants all of it. */
+/** A date, or a time without seconds, is also an ISO time; the API requires the full form. */
 function asTime(text: string | undefined): string | undefined {
   if (text === undefined) return undefined;
   const time = new Date(text);

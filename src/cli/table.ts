@@ -1,7 +1,7 @@
 /**
  * Plain text tables: columns as wide as their widest cell, two blanks apart, no frame, so that the
- * output pastes into a ticket and splits with awk. Knows colours (they have no width), not East Asian
- * widths: what we print are addresses, names and numbers.
+ * output pastes into a ticket and splits with awk. Knows colours (they have no width), but not East Asian widths: the
+ * output is addresses, names and numbers.
  */
 import { stripVTControlCharacters } from 'node:util';
 

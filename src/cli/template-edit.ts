@@ -1,9 +1,10 @@
 /**
  * `tunwall template edit`: a template in the user's editor.
  *
- * What is saved goes to the API with the revision that it was read with, so that nobody's work is overwritten. What the API
- * refuses is shown above the text in the editor again; saving that unchanged, or an empty text, ends it. Comments of the
- * template's file are not in the text, and stay: the store changes only the lines that have to change.
+ * The saved text goes to the API with the revision that was read, so that no concurrent change is overwritten. If the
+ * API refuses it, the editor opens again with the errors above the text; saving that unchanged, or an empty text, ends
+ * the command. Comments of the template's file are not shown, but stay: the store changes only the lines that have to
+ * change.
  */
 import type { Command } from 'commander';
 import { isDeepStrictEqual } from 'node:util';
@@ -16,9 +17,9 @@ import { UserError } from './errors.ts';
 import { parseTemplateText, templateText } from './template-file.ts';
 
 export interface TextEditor {
-  /** Lets the user edit a text; gives it as it was saved. `name` is for the file that it is in meanwhile. */
+  /** Lets the user edit a text; returns the saved one. `name` is for the temporary file. */
   edit(name: string, text: string): Promise<string>;
-  /** Keeps a text that could not be used, and says where. */
+  /** Saves a rejected text, and prints where. */
   keep(name: string, text: string): Promise<string>;
 }
 
@@ -77,7 +78,7 @@ function replace(
   return client.change<Answer>('PUT', route`/templates/${name}`, { body, revision });
 }
 
-/** @returns nothing if the user has changed nothing */
+/** @returns undefined if the user has changed nothing */
 async function editInteractively(
   client: ApiClient,
   name: string,
@@ -97,7 +98,7 @@ async function editInteractively(
     try {
       const body = parseTemplateText(name, text);
       if (isDeepStrictEqual(body, parseTemplateText(name, original))) return undefined;
-      // The caller's own revision may be older than what was shown, and is then to fail.
+      // The caller's own revision may be older than the one shown; the change must then fail.
       return await replace(client, name, body, revision ?? template.revision);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;

@@ -1,16 +1,16 @@
-/** Templates as a person writes them, YAML or JSON, on their way to the API and back. */
+/** Converts templates between a person's YAML or JSON and the API. */
 import { parseDocument, stringify } from 'yaml';
 import type { RuleView, TemplateView } from './api-types.ts';
 import { UserError } from './errors.ts';
 
-/** Reads a template's body. What its values may be is for the API to say. */
+/** Reads a template's body. The API validates the values. */
 export function parseTemplateText(name: string, text: string): Record<string, unknown> {
   const document = parseDocument(text, { prettyErrors: true });
   const [error] = document.errors;
   const place = name === '-' ? 'standard input' : name;
   if (error !== undefined) {
     const [{ line, col }] = error.linePos ?? [{ line: 0, col: 0 }];
-    // The rest of yaml's message draws the line.
+    // The rest of yaml's message is a drawing of the line.
     const message = error.message.split('\n')[0]!.replace(/ at line \d+, column \d+:?$/, '');
     throw new UserError(
       `${place}:${line}:${col}: ${message}`,
@@ -26,7 +26,7 @@ export function parseTemplateText(name: string, text: string): Record<string, un
   );
 }
 
-/** The template as its file might be: only what can be changed. */
+/** The template as a file: only the editable fields. */
 export function templateText({ description, inbound, outbound }: TemplateView): string {
   const withoutHits = (rule: RuleView): RuleView => {
     const { hits, ...rest } = rule;

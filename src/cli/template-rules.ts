@@ -30,7 +30,7 @@ function indexArgument(name: string, description: string): Argument {
   return new Argument(name, description).argParser(parseIndex);
 }
 
-/** The options of what a rule has beside its notation. */
+/** Options for the fields of a rule that are not in its notation. */
 function withRuleOptions(command: Command): Command {
   return command
     .option(
@@ -145,7 +145,10 @@ function addPlaceCommands(family: Command, { output, run }: ClientParts): void {
     description: 'remove a rule; flows that only it allowed are cut, as gateway.yaml says',
     examples: [
       ['tunwall template remove-rule web inbound 0', 'see template show'],
-      ['tunwall template remove-rule web inbound 0 --revision 5f0c', 'if nobody changed it since'],
+      [
+        'tunwall template remove-rule web inbound 0 --revision 5f0c',
+        'only if it has not changed since',
+      ],
     ],
   })
     .addArgument(directionArgument())

@@ -21,7 +21,7 @@ export function createTextEditor(
     async edit(name, text) {
       const path = await keep(name, text);
       try {
-        // The variable may hold arguments, too, as in "code --wait".
+        // The variable may also hold arguments, as in "code --wait".
         const child = spawn('sh', ['-c', `${command} "$1"`, 'sh', path], { stdio: 'inherit' });
         const [code] = (await once(child, 'close')) as [number | null];
         if (code !== 0) {

@@ -1,8 +1,8 @@
 /**
- * `tunwall top`: what goes on, once a second: rates per server, per drop reason, per rule of a template.
+ * `tunwall top`: rates per server, per drop reason and per rule of a template, once a second.
  *
- * On a terminal it has the whole screen (the alternate one, so that what was there comes back), until q or Ctrl-C. Elsewhere
- * it prints one block after the other, or with `--json` one object a line.
+ * On a terminal it uses the alternate screen until q or Ctrl-C, and then restores the old content. Elsewhere it prints
+ * one block after the other, or with `--json` one object per line.
  */
 import type { StatsView } from './api-types.ts';
 import { clientCommand, clientVerb, parseNumber } from './client-verb.ts';
@@ -17,19 +17,19 @@ import type { Rates } from './top-rates.ts';
 import { topLines } from './top-view.ts';
 import type { ScreenSize } from './top-view.ts';
 
-/** A terminal that is drawn on. */
+/** A terminal to draw on. */
 export interface Screen {
   size(): ScreenSize;
   write(text: string): void;
-  /** Calls `onKey` for each key; returns what ends that. */
+  /** Calls `onKey` for each key; returns a function that unsubscribes. */
   readKeys(onKey: (key: string) => void): () => void;
-  /** Calls `onResize` when the size has changed; returns what ends that. */
+  /** Calls `onResize` when the size has changed; returns a function that unsubscribes. */
   watchSize(onResize: () => void): () => void;
 }
 
 export interface TopActions {
   readonly connections: Connections;
-  /** None where standard output is no terminal. */
+  /** Absent where standard output is no terminal. */
   readonly screen: Screen | undefined;
   readonly interrupted: () => AbortSignal;
 }
@@ -128,7 +128,7 @@ function drawOn(screen: Screen, target: string, output: Output, quit: () => void
       last === undefined
         ? ['the first rates are there in a second']
         : topLines(last, target, style, screen.size());
-    // Line by line over what is there: erasing all of it first would flicker.
+    // Overwrites line by line: erasing the screen first would flicker.
     screen.write(home + lines.map((line) => `${line}${eraseLine}\r\n`).join('') + eraseBelow);
   };
   screen.write(enterScreen);

@@ -1,4 +1,4 @@
-/** From two looks at the firewall's counters, what goes on per second. */
+/** Rates per second, from two readings of the firewall's counters. */
 import type { StatsView } from './api-types.ts';
 
 type Judged = StatsView['servers'][string]['inbound'];
@@ -52,7 +52,7 @@ export interface Rates {
 const nothing: Traffic = { packets: 0, bytes: 0 };
 const noTraffic: Judged = { passed: nothing, dropped: nothing };
 
-/** Counters of a firewall that was started again begin at 0: nothing is known of the time between. */
+/** After a restart of the firewall the counters begin at 0: there is no rate for that interval. */
 function isRestart(before: StatsView, after: StatsView): boolean {
   return after.passed.packets < before.passed.packets || after.flows.opened < before.flows.opened;
 }
@@ -120,7 +120,7 @@ function ruleRates(
   perSecond: (now: number, then: number) => number,
 ): RuleRate[] {
   type Rule = NonNullable<StatsView['rules']>[number];
-  // By what it says, not by its number: a rule that was moved has kept its count.
+  // Keyed by its content, not by its number: a rule that was moved keeps its count.
   const key = ({ template, direction, text }: Rule): string => `${template} ${direction} ${text}`;
   const hitsBefore = new Map((before.rules ?? []).map((rule) => [key(rule), rule.hits]));
   return (after.rules ?? [])

@@ -1,4 +1,4 @@
-/** What `tunwall top` shows, as lines that fit a screen. */
+/** Lays out `tunwall top` as lines that fit a screen. */
 import { stripVTControlCharacters } from 'node:util';
 import type { Output } from './output.ts';
 import { formatTable } from './table.ts';
@@ -10,7 +10,7 @@ export interface ScreenSize {
   readonly rows: number;
 }
 
-/** Where nobody counts the lines. */
+/** For output of unlimited height. */
 const linesWithoutScreen = 10;
 /** Blank line and headings above a table. */
 const tableOverhead = 2;
@@ -35,7 +35,7 @@ export function topLines(
     tables.map((table) => table.rows.length),
     screen === undefined
       ? linesWithoutScreen * tables.length
-      : // The last line stays free: a line break behind it would scroll.
+      : // The last line stays free: a line break after it would scroll.
         screen.rows - head.length - 1 - tables.length * tableOverhead,
   );
   const lines = [...head];
@@ -96,7 +96,7 @@ function ruleTable({ rules }: Rates): Table {
   };
 }
 
-/** Shares lines among tables: what one does not need the others get. */
+/** Shares lines among tables: lines that one does not need go to the others. */
 function share(wanted: readonly number[], lines: number): number[] {
   const given = wanted.map(() => 0);
   let left = Math.max(0, lines);
@@ -109,7 +109,7 @@ function share(wanted: readonly number[], lines: number): number[] {
   return given;
 }
 
-/** Cut off at the edge: a line that wraps moves all that are below it. Colours go with what is cut. */
+/** Cuts a line at the edge: a wrapped line would move all lines below it. Colours are cut with the text. */
 function fit(line: string, columns: number): string {
   const plain = stripVTControlCharacters(line);
   return plain.length <= columns ? line : plain.slice(0, columns);

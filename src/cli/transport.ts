@@ -1,6 +1,6 @@
 /**
- * How a request of the command line gets to the API: over HTTP to a firewall's socket or URL, or into the same API in this
- * process. Everything above (api-client.ts) sees no difference.
+ * Carries the command line's requests to the API: over HTTP to a firewall's socket or URL, or to the same API in this
+ * process. Callers (api-client.ts) see no difference.
  */
 import { request as httpRequest } from 'node:http';
 import type { IncomingMessage, RequestOptions } from 'node:http';
@@ -17,7 +17,7 @@ export interface TransportRequest {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
-  /** Ends the request, and the answer that is still coming. */
+  /** Aborts the request, and an unfinished response. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -34,7 +34,7 @@ export interface Transport {
   close(): Promise<void>;
 }
 
-/** The API in this process, as fastify gives it. */
+/** The API in this process: fastify's `inject`. */
 export interface InProcessApi {
   inject(request: {
     method: Method;
@@ -49,7 +49,7 @@ export interface InProcessApi {
   close(): Promise<void>;
 }
 
-/** A change is answered when it is in force. Longer than this, nobody is there. */
+/** A change is answered when it is in force. If no answer comes within this time, the firewall counts as unreachable. */
 const answerTimeoutMs = 60_000;
 
 /** @param headers sent with every request */
@@ -65,7 +65,7 @@ export function urlTransport(base: URL, headers: Readonly<Record<string, string>
     base.origin,
     headers,
     base.protocol === 'https:' ? httpsRequest : httpRequest,
-    // What node:http wants of an IPv6 address is without its brackets.
+    // node:http expects an IPv6 address without brackets.
     { host: base.hostname.replace(/^\[(.*)\]$/, '$1'), port: base.port },
     base.pathname.replace(/\/+$/, ''),
   );
@@ -141,7 +141,7 @@ export function inProcessTransport(
   };
 }
 
-/** Whether somebody listens on a socket: `yes`, `no`, or `denied` if this user may not know. */
+/** Whether a process listens on a socket: `yes`, `no`, or `denied` if this user may not connect. */
 export function isListening(path: string): Promise<'yes' | 'no' | 'denied'> {
   return new Promise((resolve) => {
     const socket = createConnection(path);

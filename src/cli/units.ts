@@ -1,4 +1,4 @@
-/** Numbers for people: what has four digits is enough to compare by eye. */
+/** Numbers for people: at most four digits. */
 
 const prefixes = ['', 'k', 'M', 'G', 'T', 'P'];
 
@@ -13,7 +13,7 @@ export function formatCount(number: number): string {
   return `${prefix === 0 ? Math.round(value) : value.toFixed(1)}${prefixes[prefix]!}`;
 }
 
-/** A rate: what is not nothing is not shown as 0. */
+/** A rate: one above zero is never shown as 0. */
 export function formatRate(perSecond: number): string {
   if (perSecond > 0 && perSecond < 10) return perSecond < 0.1 ? '<0.1' : perSecond.toFixed(1);
   return formatCount(perSecond);

@@ -1,4 +1,4 @@
-/** `tunwall user`: who may use the API and the panel, with which role, password and tokens. */
+/** `tunwall user`: users of the API and the panel, with their role, password and tokens. */
 import { Option } from 'commander';
 import type { Command } from 'commander';
 import { roles } from '../policy/users.ts';
@@ -10,7 +10,7 @@ import type { Connections } from './connection.ts';
 import type { Verb } from './program.ts';
 import { formatTable } from './table.ts';
 
-/** Asks for a password, for a new one twice: unseen on a terminal, else a line of standard input. */
+/** Asks for a password, for a new one twice: without echo on a terminal, else a line of standard input. */
 export type ReadSecret = (prompt: string, which: 'known' | 'new') => Promise<string>;
 
 export interface UserActions {

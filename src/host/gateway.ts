@@ -1,6 +1,6 @@
 /**
- * `tunwall gateway up|down|status`: the plumbing of the current network namespace that leads everything
- * which is forwarded through the TUN.
+ * `tunwall gateway up|down|status`: the routes, rules and sysctls of the current network namespace that send all
+ * forwarded packets through the TUN.
  *
  * All three work on snapshots (snapshot.ts) compared with what is wanted (plan.ts). `up` records what
  * it found (record.ts) before it changes anything; `down` goes back to the record (restore.ts). An `up`
@@ -44,11 +44,11 @@ export const defaultTxQueueLength = 2000;
 export const defaultDevice = 'fw0';
 
 export interface GatewayOptions {
-  /** Name of the TUN; default: the one that is up, else `fw0`. */
+  /** Name of the TUN. Default: that of the gateway that is up, else `fw0`. */
   readonly device?: string | undefined;
-  /** Name or uid of the user that will run the firewall; default: the one that is up, else the caller. */
+  /** Name or uid of the user that will run the firewall; default: that of the gateway that is up, else the caller. */
   readonly user?: string | undefined;
-  /** Packets; default: the one that is up, else {@link defaultTxQueueLength}. */
+  /** Packets. Default: that of the gateway that is up, else {@link defaultTxQueueLength}. */
   readonly txQueueLength?: number | undefined;
   /** Where the record is kept; default /run/tunwall. */
   readonly stateDirectory?: string | undefined;
@@ -56,9 +56,9 @@ export interface GatewayOptions {
 
 export interface GatewayReport {
   readonly device: string;
-  /** What was changed, one line each; empty when there was nothing to do. */
+  /** Changes made, one line each; empty when there was nothing to do. */
   readonly changed: readonly string[];
-  /** What the operator should know. */
+  /** Notes for the operator. */
   readonly warnings: readonly string[];
 }
 
@@ -73,14 +73,14 @@ export interface GatewayStatus {
   readonly ok: boolean;
 }
 
-/** Passes over the namespace until `up` gives up: udev sets sysctls of new interfaces behind our back. */
+/** Passes over the namespace until `up` fails: udev may set sysctls of new interfaces concurrently. */
 const maxPasses = 5;
 
 /**
- * Sets everything up; what is right already stays untouched.
+ * Sets everything up; leaves untouched what is already right.
  *
  * @throws GatewayError: nothing was changed when something is in the way (privilege, missing parts,
- *   somebody else's rules, routes or device); what this call changed was taken back when a change failed.
+ *   foreign rules, routes or device). When a change fails, this call's changes are undone.
  */
 export async function gatewayUp(options: GatewayOptions): Promise<GatewayReport> {
   requireNetAdmin('up');
@@ -93,7 +93,7 @@ export async function gatewayUp(options: GatewayOptions): Promise<GatewayReport>
     const wanted = await wantedBy(options, record);
     refuseForeign(compare(before, wanted));
     if (record !== undefined) {
-      // Taking back a repair would open again what it closed: a repair stays, also half of one.
+      // Undoing a repair would reopen what it closed: a repair stays, even half of one.
       return report(wanted, await makeRight(wanted));
     }
     refuseWithoutRecord(before, wanted.device, stateDirectory);
@@ -142,7 +142,7 @@ function deviceBy(options: GatewayOptions, record: GatewayRecord | undefined): s
   return device;
 }
 
-/** @throws GatewayError when something in the way is not ours to change. */
+/** @throws GatewayError when something in the way was not made by tunwall. */
 function refuseForeign(items: readonly Item[]): void {
   const foreign = items.filter(({ ok, change }) => !ok && change === undefined);
   if (foreign.length === 0) return;
@@ -172,7 +172,7 @@ function refuseWithoutRecord(snapshot: Snapshot, device: string, stateDirectory:
 }
 
 /**
- * Changes what is not right, until all of it is. Gives what was changed.
+ * Makes changes until every item is right. Returns the changes made.
  *
  * @throws GatewayError when a change fails, or does not last.
  */
@@ -209,7 +209,7 @@ async function report(wanted: Wanted, changed: readonly string[]): Promise<Gatew
   return { device: wanted.device, changed, warnings: warning === undefined ? [] : [warning] };
 }
 
-/** Takes a failed first `up` back. Should that fail too, the record stays for `down`. */
+/** Undoes a failed first `up`. If that fails too, the record stays for `down`. */
 async function takeBack(
   stateDirectory: string,
   record: GatewayRecord,
@@ -228,8 +228,8 @@ async function takeBack(
 }
 
 /**
- * Goes back to what `up` found. Without a record, removes what carries our mark, and turns forwarding
- * off: what it was before is not known, and forwarding without the rules would be unfiltered.
+ * Goes back to what `up` found. Without a record, removes what carries our mark, and turns forwarding off: its previous
+ * state is unknown, and forwarding without the rules would be unfiltered.
  *
  * @throws GatewayError; the record then stays, and `down` can be run again.
  */
@@ -265,7 +265,7 @@ export async function gatewayDown(options: GatewayOptions): Promise<GatewayRepor
 
 const ipForwardOff = { 'ipv4/ip_forward': '0' } as const;
 
-/** Our mark is on the rules and routes; a TUN alone could be anybody's. */
+/** Our mark is on the rules and routes; a TUN alone could belong to another program. */
 function isOurs(snapshot: Snapshot, device: string): boolean {
   return ourRules(snapshot, device).length > 0 || ourRoutes(snapshot, device).length > 0;
 }

@@ -1,9 +1,8 @@
 /**
  * One gateway command at a time in a network namespace.
  *
- * The lock is a file that names its holder by pid and start time (a pid alone may be somebody else's
- * by now). It appears complete, through link(2), so a reader never sees half of it; one whose holder is gone
- * is taken over.
+ * The lock is a file that names its holder by pid and start time (a pid alone may belong to another process by now). It
+ * appears complete, through link(2), so a reader never sees half of it. A lock whose holder is gone is taken over.
  */
 import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { GatewayError } from './error.ts';

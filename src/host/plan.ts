@@ -1,5 +1,5 @@
 /**
- * What the namespace must look like, compared with what it does look like.
+ * The state that the namespace must have, compared with the state that it has.
  *
  * Pure: a snapshot goes in, one item per thing that has to be right comes out. `gateway status` prints
  * the items; `gateway up` makes the changes of those that are not right, in this order. The order is
@@ -27,13 +27,13 @@ export interface Item {
   readonly expected: string;
   readonly found: string;
   readonly ok: boolean;
-  /** What makes it right. Absent when only a human may: it is somebody else's. */
+  /** The change that makes it right. Absent when only the operator may change it, because tunwall did not make it. */
   readonly change?: Change;
 }
 
 /**
- * Protocol number that marks our rules and routes, so that `down` never removes somebody else's; not
- * in use by any routing daemon in iproute2's rt_protos ('t').
+ * Protocol number that marks our rules and routes, so that `down` never removes foreign ones. No routing daemon in
+ * iproute2's rt_protos uses it ('t').
  */
 export const routeProtocol = 116;
 
@@ -116,7 +116,7 @@ function describeDevice({ tun }: Link): string {
   words.push(tun.multiQueue ? 'multi_queue' : 'without multi_queue');
   words.push(tun.vnetHeader ? 'vnet_hdr' : 'without vnet_hdr');
   if (tun.packetInformation) words.push('with a packet information header');
-  // A TUN without owner may be attached by anybody.
+  // Any user may attach to a TUN without an owner.
   words.push(tun.ownerUid === undefined ? 'no owner' : `owner uid ${tun.ownerUid}`);
   if (tun.hasGroup) words.push('open to a group');
   return words.join(', ');
@@ -232,7 +232,7 @@ function interfaceSysctls(snapshot: Snapshot, device: string): Item[] {
     ...set('ipv4/conf/default/rp_filter', '1'),
     ...interfaces('rp_filter').flatMap((path) => set(path, '1')),
     ...set('ipv4/conf/all/rp_filter', '0'),
-    // In and out by the same interface is normal here; the sender must not learn a way around us.
+    // In and out by the same interface is normal here; the sender must not learn a route around the firewall.
     ...set('ipv4/conf/default/send_redirects', '0'),
     ...interfaces('send_redirects').flatMap((path) => set(path, '0')),
     ...set('ipv4/conf/all/send_redirects', '0'),
@@ -244,8 +244,8 @@ function interfaceSysctls(snapshot: Snapshot, device: string): Item[] {
 }
 
 /**
- * No item for an IPv6 sysctl that this kernel lacks (IPv6 disabled, or older than the sysctl): what is
- * not there forwards nothing. The other sysctls always exist; a device's come with the device.
+ * No item for an IPv6 sysctl that this kernel lacks (IPv6 disabled, or older than the sysctl): without the sysctl
+ * nothing is forwarded. The other sysctls always exist; a device's come with the device.
  */
 function sysctlItem(snapshot: Snapshot, path: string, value: string): Item[] {
   const ofAll = path.replace(/conf\/[^/]+\//, 'conf/all/');

@@ -1,6 +1,5 @@
 /**
- * What has to be there before `gateway up` changes anything: the privilege, the device node, the user.
- * Nothing here changes anything.
+ * Checks before `gateway up` changes anything: the privilege, the device node, the user. Nothing here changes anything.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { execFile } from 'node:child_process';
@@ -35,7 +34,7 @@ export function requireTunNode(): void {
   try {
     if (statSync(tunNode).isCharacterDevice()) return;
   } catch {
-    // Told below.
+    // Reported below.
   }
   throw new GatewayError(
     `${tunNode} is missing, so there are no TUN devices here`,
@@ -63,8 +62,8 @@ export async function resolveOwner(user: string | undefined): Promise<number> {
 
 /**
  * A warning when that user cannot open /dev/net/tun for reading and writing: `tunwall run` as that
- * user would fail. Asked of the kernel by a child that is that user (file modes, ACLs and mount options
- * all count), so it only works for root; undefined otherwise.
+ * user would fail. A child process that runs as that user asks the kernel (file modes, ACLs and mount options all
+ * count), so it only works for root; undefined otherwise.
  */
 export async function tunNodeWarning(uid: number): Promise<string | undefined> {
   if (uid === 0 || process.geteuid?.() !== 0) return undefined;

@@ -6,8 +6,8 @@
  * the last change. So whenever something of ours is in the namespace, there is a record of what was
  * there before, also after a crash in the middle of `up` or `down`.
  *
- * Inode numbers of namespaces are used again soon after a namespace dies, and its record stays behind:
- * `belongsHere` tells such a record from this namespace's own.
+ * Inode numbers of namespaces are reused soon after a namespace dies, and its record stays behind: `belongsHere`
+ * distinguishes such a record from this namespace's own.
  *
  * root acts on what the file says, and the directory may be shared with the unprivileged firewall
  * process (its control socket): a record counts only if it is this user's or root's own file, and only with
@@ -67,7 +67,7 @@ function bootId(): string {
   return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
 }
 
-/** What there is now, as the state to go back to. */
+/** The current state, as the state to go back to. */
 export function makeRecord(snapshot: Snapshot, wanted: Wanted): GatewayRecord {
   const { device, ownerUid, txQueueLength } = wanted;
   const link = snapshot.links.find(({ name }) => name === device);
@@ -80,7 +80,7 @@ export function makeRecord(snapshot: Snapshot, wanted: Wanted): GatewayRecord {
     txQueueLength,
     deviceBefore: link === undefined ? null : { up: link.up, txQueueLength: link.txQueueLength },
     sysctls: Object.fromEntries(
-      // Of disable_ipv6 we set the device's only; everybody else's is not ours to set back.
+      // `up` sets disable_ipv6 of the device only; those of other interfaces are not restored.
       [...snapshot.sysctls].filter(
         ([path]) => !path.endsWith('/disable_ipv6') || interfaceOf(path) === device,
       ),
@@ -165,7 +165,7 @@ export function readRecord(stateDirectory: string): GatewayRecord | undefined {
   }
 }
 
-/** Shape check of a record; the reason why it is none, or undefined. */
+/** Checks a record's shape; returns what is wrong, or undefined. */
 export function whatIsWrong(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null) return 'it is not an object';
   const record = value as Partial<Record<keyof GatewayRecord, unknown>>;
@@ -202,7 +202,7 @@ function isKnownSysctl(path: string): boolean {
   return name !== undefined && name !== '.' && name !== '..' && sysctlKeys.test(path);
 }
 
-/** Interface names that neither `ip` nor a path nor the kernel reads as something else. */
+/** Interface names that have no other meaning to `ip`, in a path or to the kernel. */
 export function isDeviceName(name: string): boolean {
   return (
     /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$/.test(name) && !['all', 'default', 'lo'].includes(name)
@@ -250,7 +250,7 @@ function unlinkIfThere(path: string): void {
 }
 
 /**
- * Makes the state directory and checks that nobody else can put files in the place of ours.
+ * Makes the state directory and checks that no other user can replace files in it.
  *
  * @throws GatewayError
  */

@@ -1,20 +1,19 @@
 /**
- * The way back: from whatever is there now to what the record says was there before. Used by `down`, and
- * by an `up` that failed.
+ * Restores the recorded state, whatever the current one is. Used by `down`, and by an `up` that failed.
  *
  * Order: forwarding is set back first, so that on a host that did not route before, nothing is
- * forwarded any more when the rules go. What is gone meanwhile (an interface, a rule that somebody
- * removed) is not an error; every step can be done again.
+ * forwarded any more when the rules go. It is not an error if something is gone meanwhile (an interface, a rule); every
+ * step can be repeated.
  */
 import { ourRoutes, ourRules, type GatewayRecord } from './record.ts';
 import { firewallTable, interfaceOf, readSnapshot } from './snapshot.ts';
 import { routeProtocol, wantedRoutes, wantedRules } from './plan.ts';
 import { ip, readSysctl, writeSysctl } from './system.ts';
 
-/** What {@link restore} goes back to; a record, or less of one. */
+/** What {@link restore} goes back to: a record, or part of one. */
 export type Before = Pick<GatewayRecord, 'device' | 'deviceBefore' | 'sysctls'>;
 
-/** Sets everything back. Gives what a human should know, one line each. */
+/** Restores everything. Returns notes for the operator, one line each. */
 export async function restore(before: Before): Promise<string[]> {
   const notes: string[] = [];
   const forwarding = before.sysctls['ipv4/ip_forward'];
@@ -45,7 +44,7 @@ async function removeRulesAndRoutes(device: string): Promise<void> {
   }
 }
 
-/** Deletes the device that `up` made, also under a running firewall; sets one that was there back. */
+/** Deletes the device that `up` made, also under a running firewall; restores one that existed before. */
 async function restoreDevice({ device, deviceBefore }: Before): Promise<void> {
   const link = (await readSnapshot()).links.find(({ name }) => name === device);
   if (link === undefined) return;
@@ -88,9 +87,9 @@ async function restoreSysctls(before: Before): Promise<string[]> {
   return [...vanished].map((name) => `interface ${name} is gone: nothing to set back there`);
 }
 
-/** Writes only what differs: what was never changed may be read-only, which can be why we are here. */
+/** Writes only values that differ: others may be read-only, which may be why `up` failed. */
 function setBack(path: string, value: string | undefined): void {
   if (value === undefined || readSysctl(path) === value) return;
-  // False: the interface vanished this very moment, and its sysctl with it.
+  // False: the interface has just vanished, and its sysctl with it.
   writeSysctl(path, value);
 }

@@ -32,14 +32,14 @@ export interface TunDetails {
   readonly attachedQueues: number;
 }
 
-/** A routing rule: its priority, the selector and action in canonical text, who made it. */
+/** A routing rule: its priority, the selector and action in canonical text, and the protocol that made it. */
 export interface Rule {
   readonly priority: number;
   readonly text: string;
   readonly protocol: number;
 }
 
-/** A route of table 100 in canonical text, and who made it. */
+/** A route of table 100 in canonical text, and the protocol that made it. */
 export interface Route {
   readonly text: string;
   readonly protocol: number;
@@ -75,7 +75,7 @@ async function readTable(): Promise<unknown[]> {
   try {
     return await ipJson(['-4', 'route', 'show', 'table', String(firewallTable)]);
   } catch (error) {
-    // A table exists from its first route on.
+    // A table exists once it has a route.
     if (error instanceof GatewayError && error.message.includes('does not exist')) return [];
     throw error;
   }

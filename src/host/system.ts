@@ -12,7 +12,7 @@ import { GatewayError } from './error.ts';
 const execFileAsync = promisify(execFile);
 const sysctlRoot = '/proc/sys/net/';
 
-/** An ordinary user's PATH on Debian has no sbin directory. */
+/** On Debian the PATH of an ordinary user has no sbin directory. */
 function childEnvironment(): NodeJS.ProcessEnv {
   return { ...process.env, LC_ALL: 'C', PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` };
 }
@@ -53,8 +53,8 @@ export async function ip(args: readonly string[]): Promise<void> {
 }
 
 /**
- * Asks `ip` for JSON. Numbers instead of names (-N), because /etc/iproute2 may name table 100 and
- * protocol numbers as it likes; details (-d) for the protocol of rules and the kind of links.
+ * Asks `ip` for JSON. Numbers instead of names (-N), because /etc/iproute2 may give table 100 and protocol numbers any
+ * names; details (-d) for the protocol of rules and the kind of links.
  */
 export async function ipJson(args: readonly string[]): Promise<unknown[]> {
   const text = (await runProgram('ip', ['-N', '-j', '-d', ...args])).trim();
@@ -68,8 +68,8 @@ export async function uidOf(user: string): Promise<number> {
 }
 
 /**
- * Value of a sysctl, named by its path below /proc/sys/net (`ipv4/conf/eth0/rp_filter`), or undefined
- * where the kernel or the interface is without it.
+ * Value of a sysctl, named by its path below /proc/sys/net (`ipv4/conf/eth0/rp_filter`), or undefined where the kernel
+ * or the interface lacks it.
  */
 export function readSysctl(path: string): string | undefined {
   try {
@@ -80,7 +80,7 @@ export function readSysctl(path: string): string | undefined {
 }
 
 /**
- * Sets a sysctl. False when it is not there (any more): interfaces come and go while we work.
+ * Sets a sysctl. False when it does not exist (any more): interfaces may come and go meanwhile.
  *
  * @throws GatewayError when /proc/sys is read-only or forbidden.
  */

@@ -1,5 +1,5 @@
 /**
- * `tunwall demo`: three namespaces, ping and curl through the firewall, and a template that is edited while they watch.
+ * `tunwall demo`: three namespaces, ping and curl through the firewall, and a template that is edited meanwhile.
  *
  * It uses the product as a user would: `gateway up`, `run`, and files in a configuration directory.
  */
@@ -56,7 +56,7 @@ export interface DemoOptions {
   readonly json: boolean;
   /** Prints a line. */
   readonly print: (line: string) => void;
-  /** Lays rows out under a heading. */
+  /** Formats rows under a heading. */
   readonly formatTable: (
     heading: readonly string[],
     rows: readonly (readonly string[])[],
@@ -65,7 +65,7 @@ export interface DemoOptions {
   readonly program: string;
 }
 
-/** As a shell reports a program that Ctrl-C has ended. */
+/** Exit code of a program ended by Ctrl-C, as in a shell. */
 const interruptedExitCode = 130;
 
 interface Result {
@@ -78,7 +78,7 @@ interface Result {
 
 type Expectation = readonly [Try, Outcome, Outcome];
 
-/** Each try with what is expected before and after the edit. */
+/** Each probe with its expected result before and after the edit. */
 const expectations: readonly Expectation[] = [
   [ping('client', server), 'passes', 'blocked'],
   [http('client', server, 80), 'passes', 'passes'],
@@ -203,7 +203,7 @@ function logFileOf(lab: Lab): string {
   return join(lab.directory, 'firewall.log');
 }
 
-/** Waits until the firewall judges by this epoch. */
+/** Waits until this epoch is in force. */
 async function waitForEpoch(lab: Lab, epoch: number, logFile: string): Promise<void> {
   const command = ['curl', '-s', '--max-time', '1', 'http://127.0.0.1:8740/healthz'];
   for (let tries = 0; tries < 100; tries++) {
@@ -242,7 +242,7 @@ It stays up until Ctrl-C. In another terminal:
 `;
 }
 
-/** Tells of every reload that the log tells of, until Ctrl-C. */
+/** Prints every reload that appears in the log, until Ctrl-C. */
 async function followReloads(
   lab: Lab,
   say: (line: string) => void,

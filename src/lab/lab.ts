@@ -1,9 +1,9 @@
 /**
- * A network of our own: namespaces, cables between them, and programs that run in them.
+ * A private network: namespaces, veth pairs between them, and programs that run in them.
  *
  * Life: `Lab.create` starts a watchdog, hosts and cables are added, programs run; at the end the watchdog removes all of it.
- * The watchdog is a shell that waits on a pipe whose other end only this process has. `close` closes the pipe; so does the
- * kernel when this process dies, however it dies. There is no second way to clean up that could be forgotten.
+ * The watchdog is a shell that waits on a pipe whose other end only this process has. `close` closes the pipe; so does
+ * the kernel when this process dies, however it dies. There is no other clean-up that could be forgotten.
  */
 import { execFile, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
@@ -30,7 +30,7 @@ export interface ExecOptions {
   readonly input?: string;
 }
 
-/** $1: what the namespaces' names begin with, $2: directory to remove. */
+/** $1: prefix of the namespaces' names, $2: directory to remove. */
 const watchdogScript = `
 trap '' INT TERM HUP
 cat > /dev/null
@@ -53,9 +53,9 @@ export class LabError extends Error {
 }
 
 export class Lab {
-  /** What the names of this lab's namespaces begin with. */
+  /** Prefix of the names of this lab's namespaces. */
   readonly tag: string;
-  /** A directory for files; it goes with the lab. */
+  /** A directory for files; it is removed with the lab. */
   readonly directory: string;
   readonly #watchdog: ChildProcess;
   readonly #children: ChildProcess[] = [];
@@ -71,7 +71,7 @@ export class Lab {
     this.directory = mkdtempSync(join(tmpdir(), `${tag}-`));
     this.#watchdog = spawn('sh', ['-c', watchdogScript, 'sh', tag, this.directory], {
       stdio: ['pipe', 'ignore', 'ignore'],
-      // A group of its own: Ctrl-C is for us, not for it.
+      // A process group of its own: Ctrl-C must not reach it.
       detached: true,
     });
   }
@@ -111,7 +111,7 @@ export class Lab {
     return await must('ip', ['-n', this.namespace(host), ...args]);
   }
 
-  /** Runs a program to its end. It is not an error if it fails or has to be stopped after `timeoutMs` (code 124). */
+  /** Runs a program to its end. It is no error if it fails or is stopped after `timeoutMs` (code 124). */
   exec(host: string, command: readonly string[], options: ExecOptions = {}): Promise<Finished> {
     const args = ['netns', 'exec', this.namespace(host), ...command];
     return run('ip', args, options);
@@ -128,7 +128,7 @@ export class Lab {
     throw new Error(`${host}: ${command.join(' ')} failed with ${code}: ${stderr}${stdout}`);
   }
 
-  /** Starts a program that goes on; it ends with the lab at the latest. */
+  /** Starts a background program; it ends with the lab at the latest. */
   spawn(
     host: string,
     command: readonly string[],
@@ -161,7 +161,7 @@ export function run(
       const code = error === null ? 0 : error.killed === true ? 124 : Number(error.code);
       resolve({ code: Number.isNaN(code) ? 127 : code, stdout, stderr });
     });
-    // A program that ends without reading its input is no error of ours.
+    // It is no error if the program ends without reading its input.
     child.stdin?.on('error', () => undefined);
     child.stdin?.end(input);
   });
@@ -173,7 +173,7 @@ async function must(file: string, args: readonly string[]): Promise<string> {
   throw new Error(`${file} ${args.join(' ')} failed with ${code}: ${stderr}`);
 }
 
-/** Why a lab cannot be made here, as an error for the user; or nothing. */
+/** Why a lab cannot be made here, as an error for the user; else undefined. */
 export async function whyNoLab(tools: readonly string[]): Promise<LabError | undefined> {
   if (process.getuid?.() !== 0) {
     return new LabError('network namespaces need root', 'run it with sudo');

@@ -1,9 +1,9 @@
-/** The tries of the demonstration: does a packet of this kind get through? Real ping, real curl, real nc. */
+/** The probes of the demonstration: does a packet of this kind get through? Real ping, real curl, real nc. */
 import type { Lab } from './lab.ts';
 
 export type Outcome = 'passes' | 'blocked';
 
-/** How long an answer may take before the try counts as blocked. */
+/** How long an answer may take before the probe counts as blocked. */
 const patienceS = 1;
 
 export interface Try {
@@ -11,7 +11,7 @@ export interface Try {
   readonly from: string;
   readonly command: readonly string[];
   readonly input?: string;
-  /** Whether what the command printed and its exit code mean that it got through. */
+  /** Whether the command's output and exit code mean that it got through. */
   readonly passed: (code: number, stdout: string) => boolean;
 }
 

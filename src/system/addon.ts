@@ -1,11 +1,11 @@
 /** The native addon (native/), typed. */
 import { createRequire } from 'node:module';
 
-/** A queue bound to a batch, for the thread that has bound it. */
+/** A queue bound to a batch, for the thread that bound it. */
 export interface NativeQueue {
   /** Writes the passing slots below `count`, then reads the next batch; waits if there is nothing. Returns the packets read. */
   exchange(count: number, timeoutMs: number): number;
-  /** Writes alone: at once, or with the next exchange. Returns how many. */
+  /** Writes only: at once, or with the next exchange. Returns how many. */
   write(count: number): number;
   close(): void;
 }
@@ -16,9 +16,9 @@ export interface NativeAddon {
   createWake(): number;
   signalWake(fd: number): void;
   close(fd: number): void;
-  /** Takes flock(2) of an open file without waiting: whether it has it now. It goes when the file is closed. */
+  /** Takes flock(2) of an open file without waiting; returns whether it was taken. It is released when the file is closed. */
   lockFile(fd: number): boolean;
-  /** With `ring`, by io_uring: throws an error of the system call io_uring where that cannot be used. */
+  /** With `ring`, by io_uring: throws an error of the system call io_uring where it cannot be used. */
   bindQueue(
     tunFd: number,
     wakeFd: number,

@@ -122,7 +122,7 @@ export class CaptureRingWriter {
     Atomics.store(words, RingWord.head, (head + words[record + RecordWord.length]!) | 0);
   }
 
-  /** Reserves a record of `words` words; returns its index, or -1 when the ring is full. */
+  /** Reserves a record of `length` words; returns its index, or -1 when the ring is full. */
   #reserve(length: number): number {
     const words = this.#words;
     const head = words[RingWord.head]!;

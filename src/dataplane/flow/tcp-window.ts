@@ -22,7 +22,7 @@ import { SegmentClass } from './tcp-state.ts';
 /** Lower bound of an acceptable ACK: at least this far behind (MAXACKWINCONST). */
 const minimumAckWindow = 66_000;
 
-/** What the check says of a segment: believe it, pass it without believing it, drop it. */
+/** What the check decides about a segment: believe it, pass it without believing it, drop it. */
 export const Window = { accept: 0, ignore: 1, invalid: 2 } as const;
 
 export class TcpWindow {
@@ -126,7 +126,7 @@ export class TcpWindow {
       (oldState === FlowState.synSent || oldState === FlowState.synRecv) &&
       isAfter(end, hot[record + Hot.end + direction]!)
     ) {
-      // RFC 9293 section 3.4.1: a TCP that starts again need only use higher sequence numbers.
+      // RFC 9293 section 3.4.1: a restarted TCP only has to use higher sequence numbers.
       this.#startSide(record, direction, packet, bytes, end);
       if (direction === 1 && !hasAck) return Window.accept;
     }
