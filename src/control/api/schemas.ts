@@ -332,6 +332,9 @@ export const auditPage = component(
           ),
         ),
         summary: Type.Optional(Type.String()),
+        count: Type.Optional(
+          Type.Integer({ description: 'Of denials: how many of this kind there were.' }),
+        ),
       }),
       { description: 'Newest first.' },
     ),

@@ -334,10 +334,12 @@ export interface AuditEvent {
   readonly changed?: readonly Changed[];
   /** A line for a person: what changed, or why not. */
   readonly summary?: string;
+  /** How many denials of this kind the record stands for; absent: this one. */
+  readonly count?: number;
 }
 
 export interface AuditRecord extends AuditEvent {
-  /** Ascending: a cursor for `before`. */
+  /** Its place in the log, ascending whatever the clock shows: a cursor for `before`. */
   readonly id: string;
   /** ISO 8601. */
   readonly at: string;

@@ -1,30 +1,31 @@
 /**
- * The audit log: JSON lines, one record each, only ever appended to.
+ * The audit log: JSON lines, one record each, in two logs (`rotating-log.ts`):
  *
- * A record is one write(2) to a file that was opened for appending, and on disk before `append` resolves. After a crash the
- * last line may be torn: it is skipped when reading, and ended by the next record. At `maxBytes` the file becomes
- * `audit.log.1`, the one of before `audit.log.2`, and so on; the oldest of `keptFiles` is forgotten. That is done under the
- * lock of the state directory, which appending takes as well, so that no process writes into a file that was put aside.
+ *     audit.log           what was done: changes, logins, captures, and what was refused to those who may
+ *     audit-denied.log    who was turned away
+ *
+ * Anybody can be turned away as often as he likes. So denials have files of their own: they push out older denials, never what
+ * was done. A record of something that was not done is short, for the same reason.
+ *
+ * Ids count up, through both logs and all processes: whoever appends holds the lock of the state directory, and takes the number
+ * after the last one. So a page begins at a place in the log, whatever the clock has shown. Records of before that have ids made
+ * of the time; they are read in the order in which they stand, as the oldest ones.
  */
-import { randomBytes } from 'node:crypto';
-import { readFile, rename, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { withDirectoryLock } from './directory-lock.ts';
-import { appendDurably, syncDirectory } from './durable-file.ts';
+import { RotatingLog } from './rotating-log.ts';
 import { makeStateDirectory } from './state-directory.ts';
-import type { AuditEvent, AuditLog, AuditQuery, AuditRecord } from '../store.ts';
+import type { AuditEvent, AuditLog, AuditQuery, AuditRecord, Changed } from '../store.ts';
 
-/** Bounds of the log: 10 files of 8 MiB are some 300,000 records. */
+/** Bounds of each log: 10 files of 8 MiB are some 300,000 records. */
 const maxBytes = 8 << 20;
 const keptFiles = 10;
-const mode = 0o640;
+
+/** Bytes of a record: of what was done, and of what was not. */
+export const maxDoneBytes = 8192;
+export const maxNotDoneBytes = 1024;
 
 const defaultLimit = 100;
 const maxLimit = 1000;
-
-/** A summary or name that is longer is a mistake, or an attack on the log. */
-const maxText = 4096;
-const maxTargets = 100;
 
 export interface AuditFileOptions {
   readonly onWarning: (message: string) => void;
@@ -34,13 +35,17 @@ export interface AuditFileOptions {
 
 export class AuditFile implements AuditLog {
   readonly #directory: string;
-  readonly #options: Required<AuditFileOptions>;
+  readonly #onWarning: (message: string) => void;
+  readonly #done: RotatingLog;
+  readonly #denied: RotatingLog;
   #queue: Promise<unknown> = Promise.resolve();
-  #lastId = '';
 
-  constructor(stateDirectory: string, options: AuditFileOptions) {
+  constructor(stateDirectory: string, { onWarning, ...bounds }: AuditFileOptions) {
     this.#directory = stateDirectory;
-    this.#options = { maxBytes, keptFiles, ...options };
+    this.#onWarning = onWarning;
+    const options = { maxBytes, keptFiles, ...bounds };
+    this.#done = new RotatingLog(stateDirectory, 'audit.log', options);
+    this.#denied = new RotatingLog(stateDirectory, 'audit-denied.log', options);
   }
 
   append(event: AuditEvent): Promise<void> {
@@ -50,9 +55,7 @@ export class AuditFile implements AuditLog {
         await withDirectoryLock(this.#directory, 10_000, () => this.#write(event));
       } catch (error) {
         const message = (error as Error).message;
-        this.#options.onWarning(
-          `the audit log in ${this.#directory} cannot be written: ${message}`,
-        );
+        this.#onWarning(`the audit log in ${this.#directory} cannot be written: ${message}`);
       }
     });
     this.#queue = done;
@@ -62,80 +65,110 @@ export class AuditFile implements AuditLog {
   async query(query: AuditQuery): Promise<{ records: readonly AuditRecord[]; next?: string }> {
     const limit = Math.min(Math.max(1, query.limit ?? defaultLimit), maxLimit);
     const records: AuditRecord[] = [];
-    for (let index = 0; index < this.#options.keptFiles; index++) {
-      const lines = await this.#lines(index);
-      if (lines === undefined) break;
-      for (let line = lines.length - 1; line >= 0; line--) {
-        const record = parseRecord(lines[line]!);
-        if (record === undefined || !matches(record, query)) continue;
-        if (records.length === limit) return { records, next: records.at(-1)!.id };
-        records.push(record);
-      }
+    for await (const record of startingAfter(this.#newestFirst(), query.before)) {
+      if (!matches(record, query)) continue;
+      if (records.length === limit) return { records, next: records.at(-1)!.id };
+      records.push(record);
     }
     return { records };
   }
 
-  #path(index: number): string {
-    return join(this.#directory, index === 0 ? 'audit.log' : `audit.log.${index}`);
-  }
-
-  async #lines(index: number): Promise<string[] | undefined> {
-    try {
-      return (await readFile(this.#path(index), 'utf8')).split('\n');
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-      throw error;
-    }
-  }
-
   async #write(event: AuditEvent): Promise<void> {
-    const size = await stat(this.#path(0)).then(
-      (found) => found.size,
-      () => 0,
-    );
-    if (size >= this.#options.maxBytes) await this.#rotate();
-    const record: AuditRecord = {
-      id: this.#nextId(),
-      at: new Date().toISOString(),
-      ...bounded(event),
-    };
-    await appendDurably(this.#path(0), JSON.stringify(record), mode);
+    const log = event.result === 'denied' ? this.#denied : this.#done;
+    const sequence = 1 + Math.max(await lastSequence(this.#done), await lastSequence(this.#denied));
+    await log.append(recordLine(sequence, new Date(), event));
   }
 
-  async #rotate(): Promise<void> {
-    const { keptFiles: kept } = this.#options;
-    await rm(this.#path(kept - 1), { force: true });
-    for (let index = kept - 2; index >= 0; index--) {
-      await rename(this.#path(index), this.#path(index + 1)).catch((error: unknown) => {
-        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-      });
+  /** Both logs as one. */
+  async *#newestFirst(): AsyncGenerator<AuditRecord> {
+    const logs = [recordsOf(this.#done), recordsOf(this.#denied)];
+    const heads = await Promise.all(logs.map((log) => log.next()));
+    for (;;) {
+      const sequences = heads.map(({ done, value }) =>
+        done === true ? -Infinity : sequenceOf(value.id),
+      );
+      const at = sequences[0]! >= sequences[1]! ? 0 : 1;
+      const { done, value } = heads[at]!;
+      if (done === true) return;
+      yield value;
+      heads[at] = await logs[at]!.next();
     }
-    await syncDirectory(this.#directory);
-  }
-
-  /** Time first, so that ids ascend; then something that tells those of one moment, and of two processes, apart. */
-  #nextId(): string {
-    const time = Date.now().toString(36).padStart(9, '0');
-    let id = `${time}-${randomBytes(5).toString('hex')}`;
-    // Within a process strictly ascending, also when the clock stands still or goes back.
-    if (id <= this.#lastId) {
-      const [last, rest] = this.#lastId.split('-') as [string, string];
-      id = `${last}-${(BigInt(`0x${rest}`) + 1n).toString(16).padStart(10, '0')}`;
-    }
-    this.#lastId = id;
-    return id;
   }
 }
 
-function bounded(event: AuditEvent): AuditEvent {
-  const cut = (text: string): string =>
-    text.length > maxText ? `${text.slice(0, maxText)}…` : text;
+/** Ids are these numbers; those of records from before are older than any. */
+function sequenceOf(id: string): number {
+  return /^\d{12}$/.test(id) ? Number(id) : 0;
+}
+
+async function lastSequence(log: RotatingLog): Promise<number> {
+  for await (const line of log.tails(2 * maxDoneBytes)) {
+    const record = parseRecord(line);
+    if (record !== undefined) return sequenceOf(record.id);
+  }
+  return 0;
+}
+
+async function* recordsOf(log: RotatingLog): AsyncGenerator<AuditRecord, undefined> {
+  for await (const line of log.newestFirst()) {
+    const record = parseRecord(line);
+    if (record !== undefined) yield record;
+  }
+}
+
+/** Those behind the place that an id names. */
+async function* startingAfter(
+  records: AsyncGenerator<AuditRecord>,
+  id: string | undefined,
+): AsyncGenerator<AuditRecord> {
+  const sequence = id === undefined ? Infinity : sequenceOf(id);
+  let found = false;
+  for await (const record of records) {
+    // An id of before says nothing of its place: it has to be met.
+    if (sequence > 0 ? sequenceOf(record.id) < sequence : found) yield record;
+    found ||= record.id === id;
+  }
+}
+
+/** A record as it is written, in bounds whatever it is about. */
+export function recordLine(sequence: number, at: Date, event: AuditEvent): string {
+  const limit = event.result === 'ok' ? maxDoneBytes : maxNotDoneBytes;
+  const id = String(sequence).padStart(12, '0');
+  for (let share = 1; ; share /= 2) {
+    const line = JSON.stringify({ id, at: at.toISOString(), ...cutTo(event, limit * share) });
+    if (Buffer.byteLength(line) < limit) return line;
+  }
+}
+
+/** Texts and lists no longer than `size`, and saying so where they were. */
+function cutTo(event: AuditEvent, size: number): AuditEvent {
+  const cut = (text: string, length: number): string =>
+    text.length > length ? `${text.slice(0, length)}…` : text;
+  const { actor, target, changed, summary } = event;
+  const names = Math.ceil(size / 64);
+  const short = Math.ceil(size / 8);
   return {
     ...event,
-    ...(event.target !== undefined && { target: event.target.slice(0, maxTargets).map(cut) }),
-    ...(event.changed !== undefined && { changed: event.changed.slice(0, maxTargets) }),
-    ...(event.summary !== undefined && { summary: cut(event.summary) }),
+    actor: {
+      ...actor,
+      name: cut(actor.name, short),
+      ...(actor.address !== undefined && { address: cut(actor.address, short) }),
+      ...(actor.token !== undefined && { token: cut(actor.token, short) }),
+    },
+    action: cut(event.action, short),
+    ...(target !== undefined && { target: firstOf(target, names).map((each) => cut(each, short)) }),
+    ...(changed !== undefined && { changed: changed.slice(0, names).map(bounded) }),
+    ...(summary !== undefined && { summary: cut(summary, size / 2) }),
   };
+
+  function bounded(each: Changed): Changed {
+    return { ...each, name: cut(each.name, short) };
+  }
+}
+
+function firstOf(names: readonly string[], most: number): readonly string[] {
+  const more = names.length - most;
+  return more <= 0 ? names : [...names.slice(0, most), `and ${more} more`];
 }
 
 /** `undefined` for a line that was torn. */
@@ -149,9 +182,8 @@ function parseRecord(line: string): AuditRecord | undefined {
 }
 
 function matches(record: AuditRecord, query: AuditQuery): boolean {
-  const { before, actor, action, result, since, until } = query;
+  const { actor, action, result, since, until } = query;
   return (
-    (before === undefined || record.id < before) &&
     (actor === undefined || record.actor.name === actor) &&
     (action === undefined || record.action === action || record.action.startsWith(`${action}.`)) &&
     (result === undefined || record.result === result) &&

@@ -198,7 +198,7 @@ function AuditTable({ records }: Pick<Records, 'records'>): ReactNode {
         </Table.Tr>
       </Table.Thead>
       <Table.Tbody>
-        {records.map(({ id, at, actor, action, result, target = [], summary }) => (
+        {records.map(({ id, at, actor, action, result, target = [], summary, count }) => (
           <Table.Tr key={id}>
             <Table.Td data-label="When">
               <Ago at={at} />
@@ -220,7 +220,10 @@ function AuditTable({ records }: Pick<Records, 'records'>): ReactNode {
               </Badge>
             </Table.Td>
             <Table.Td data-label="In words">
-              <div className="address">{summary ?? target.join(', ')}</div>
+              <div className="address">
+                {summary ?? target.join(', ')}
+                {count !== undefined && ` (${count} times)`}
+              </div>
             </Table.Td>
           </Table.Tr>
         ))}

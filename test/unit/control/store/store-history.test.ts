@@ -1,9 +1,8 @@
-/** History and audit log: what is remembered, for how long, and that a crash takes nothing with it but a torn line. */
-import { appendFile, mkdtemp, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+/** The history of templates: what is remembered, and for how long. */
+import { appendFile, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { AuditFile } from '../../../../src/control/store/files/audit-log.ts';
 import type { FileStore } from '../../../../src/control/store/files/file-store.ts';
 import { HistoryFiles, sha256 } from '../../../../src/control/store/files/history.ts';
 import { stateDirectoryOf } from '../../../../src/control/store/files/state-directory.ts';
@@ -124,89 +123,5 @@ describe('the history', () => {
   it('of /etc/tunwall is in /var/lib/tunwall, that of others within', async () => {
     expect(await stateDirectoryOf('/etc/tunwall')).toBe('/var/lib/tunwall');
     expect(await stateDirectoryOf(directory.path)).toBe(join(directory.path, '.state'));
-  });
-});
-
-describe('the audit log', () => {
-  it('has every change, hand edit and refusal', async () => {
-    await change(addPing, assign(['db-1'], ['web']));
-    await failuresOf(change({ kind: 'destroy-template', name: 'web' }));
-    await store.audit.append({ actor: alice, action: 'login', result: 'denied' });
-    const { records } = await store.audit.query({});
-    expect(records.map(({ action, result }) => `${action} ${result}`)).toEqual([
-      'login denied',
-      'template.destroy refused',
-      'policy.change ok',
-      'template.edit ok',
-    ]);
-    expect(records[1]).toMatchObject({
-      actor: alice,
-      target: ['web'],
-      summary: 'template "web" is assigned to web-1, db-1',
-    });
-    expect(records[2]!.changed!.map(({ name }) => name)).toEqual(['web', 'db-1']);
-    expect(records[3]).toMatchObject({ actor: { name: 'file', via: 'file' }, target: ['web'] });
-  });
-
-  it('is filtered and read in pages', async () => {
-    for (let count = 0; count < 25; count++) {
-      const name = count % 2 === 0 ? 'even' : 'odd';
-      const action = count % 5 === 0 ? 'template.create' : 'templates';
-      const actor = { name, via: 'api' } as const;
-      await store.audit.append({ actor, action, result: 'ok', summary: String(count) });
-    }
-    const seen: string[] = [];
-    let before: string | undefined;
-    do {
-      const page = await store.audit.query({ limit: 4, ...(before !== undefined && { before }) });
-      seen.push(...page.records.map(({ summary }) => summary!));
-      before = page.next;
-    } while (before !== undefined);
-    expect(seen).toEqual(Array.from({ length: 25 }, (_, index) => String(24 - index)));
-    const of = async (query: object): Promise<number> =>
-      (await store.audit.query(query)).records.length;
-    expect(await of({ actor: 'odd' })).toBe(12);
-    expect(await of({ action: 'template' })).toBe(5);
-    expect(await of({ actor: 'even', action: 'template.create' })).toBe(3);
-    expect(await of({ result: 'denied' })).toBe(0);
-    expect(await of({ since: new Date(Date.now() + 60_000).toISOString() })).toBe(0);
-    expect(await of({ until: new Date(Date.now() + 60_000).toISOString() })).toBe(25);
-  });
-
-  it('survives a torn line at any byte', async () => {
-    const path = join(store.stateDirectory, 'audit.log');
-    await store.audit.append({ actor: alice, action: 'one', result: 'ok' });
-    const { length: whole } = await readFile(path);
-    await store.audit.append({ actor: alice, action: 'two', result: 'ok' });
-    const full = await readFile(path);
-    for (let size = whole; size < full.length; size += 7) {
-      await writeFile(path, full);
-      await truncate(path, size);
-      await store.audit.append({ actor: alice, action: 'three', result: 'ok' });
-      const { records } = await store.audit.query({});
-      expect(records.map(({ action }) => action)).toEqual(['three', 'one']);
-    }
-  });
-
-  it('is bounded, and loses nothing while two write', async () => {
-    const state = await mkdtemp(join(tmpdir(), 'twt-audit-'));
-    const options = { maxBytes: 2000, keptFiles: 4, onWarning: () => undefined };
-    const logs = [new AuditFile(state, options), new AuditFile(state, options)];
-    const write = async (count: number): Promise<void> => {
-      await Promise.all(
-        Array.from({ length: count }, (_, index) =>
-          logs[index % 2]!.append({ actor: alice, action: 'a', result: 'ok', summary: `${index}` }),
-        ),
-      );
-    };
-    await write(30);
-    const few = await logs[0]!.query({});
-    expect(new Set(few.records.map(({ summary }) => summary)).size).toBe(30);
-    await write(100);
-    expect((await readdir(state)).sort()).toEqual([
-      ...['audit.log', 'audit.log.1', 'audit.log.2', 'audit.log.3'],
-    ]);
-    expect((await logs[1]!.query({ limit: 1000 })).records.length).toBeLessThan(130);
-    await rm(state, { recursive: true });
   });
 });

@@ -1,0 +1,103 @@
+/**
+ * Lines in a file that is only ever appended to, and bounded: at `maxBytes` the file `NAME` becomes `NAME.1`, the one of
+ * before `NAME.2`, and so on; the oldest of `keptFiles` is forgotten.
+ *
+ * A line is one write(2) to a file that was opened for appending, and on disk before `append` resolves. After a crash the last
+ * one may be torn: the next append ends it, and who reads has to skip it. Whoever appends holds the lock of the directory, so
+ * that no process writes into a file that was put aside.
+ */
+import { open, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { appendDurably, syncDirectory } from './durable-file.ts';
+
+const mode = 0o640;
+
+export interface RotatingLogOptions {
+  readonly maxBytes: number;
+  readonly keptFiles: number;
+}
+
+export class RotatingLog {
+  readonly #directory: string;
+  readonly #name: string;
+  readonly #options: RotatingLogOptions;
+
+  constructor(directory: string, name: string, options: RotatingLogOptions) {
+    this.#directory = directory;
+    this.#name = name;
+    this.#options = options;
+  }
+
+  async append(line: string): Promise<void> {
+    if ((await this.#size(0)) >= this.#options.maxBytes) await this.#rotate();
+    await appendDurably(this.#path(0), line, mode);
+  }
+
+  /** The end of the newest files, newest first: at most so many bytes of each, from which a first line may miss its beginning. */
+  async *tails(maxBytes: number): AsyncGenerator<string, undefined> {
+    for (let index = 0; index < this.#options.keptFiles; index++) {
+      const size = await this.#size(index);
+      if (size === 0 && index > 0) return;
+      if (size === 0) continue;
+      const file = await open(this.#path(index), 'r');
+      try {
+        const bytes = Buffer.alloc(Math.min(size, maxBytes));
+        const { bytesRead } = await file.read(bytes, 0, bytes.length, size - bytes.length);
+        yield* bytes.toString('utf8', 0, bytesRead).split('\n').reverse();
+      } finally {
+        await file.close();
+      }
+    }
+  }
+
+  /** All lines, each once, also when the log is rotated meanwhile. */
+  async *newestFirst(): AsyncGenerator<string, undefined> {
+    const read = new Set<number>();
+    for (let index = 0; index < this.#options.keptFiles; index++) {
+      const found = await this.#read(index);
+      // Between two steps of a rotation the first file is missing.
+      if (found === undefined && index > 0) return;
+      if (found === undefined || read.has(found.inode)) continue;
+      read.add(found.inode);
+      const lines = found.text.split('\n');
+      for (let line = lines.length - 1; line >= 0; line--) yield lines[line]!;
+    }
+  }
+
+  #path(index: number): string {
+    return join(this.#directory, index === 0 ? this.#name : `${this.#name}.${index}`);
+  }
+
+  async #size(index: number): Promise<number> {
+    return await stat(this.#path(index)).then(
+      ({ size }) => size,
+      () => 0,
+    );
+  }
+
+  async #read(index: number): Promise<{ text: string; inode: number } | undefined> {
+    try {
+      const file = await open(this.#path(index), 'r');
+      try {
+        const { ino: inode } = await file.stat();
+        return { text: await file.readFile('utf8'), inode };
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+
+  async #rotate(): Promise<void> {
+    const { keptFiles } = this.#options;
+    await rm(this.#path(keptFiles - 1), { force: true });
+    for (let index = keptFiles - 2; index >= 0; index--) {
+      await rename(this.#path(index), this.#path(index + 1)).catch((error: unknown) => {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      });
+    }
+    await syncDirectory(this.#directory);
+  }
+}
