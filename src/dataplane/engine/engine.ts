@@ -5,8 +5,9 @@
  * while it calls `judge`, `tick` or `setPolicy`. Clock, randomness (the hash key) and memory come from outside, nothing is
  * allocated per packet, and a verdict is a number: `DropReason.none` passes.
  *
- * A flow carries the epoch of the policy that admitted it. When the policy has changed since, the flow is judged again on
- * its next packet, or by the sweep if it is idle; what the new policy does not allow is cut.
+ * A flow carries the epoch of the policy that admitted it. A flow of an older epoch than this engine's is judged again on
+ * its next packet, or by the sweep if it is idle; what the new policy does not allow is cut. One of a newer epoch was
+ * admitted by an engine that has taken the next policy already, and is left to that.
  */
 import { trackIcmp, trackUdp } from '../flow/datagram-track.ts';
 import { isIcmpRequest, noIcmpQuery } from '../flow/icmp-query.ts';
@@ -31,7 +32,7 @@ import { CaptureVerdict } from './capture-ring.ts';
 import type { CaptureRingWriter } from './capture-ring.ts';
 import { Counter, evictionCounterCount, trafficIndex } from './counters.ts';
 import { EventRingWriter } from './event-ring.ts';
-import { FlowReview } from './flow-review.ts';
+import { FlowReview, isOlder } from './flow-review.ts';
 import { firstList, firstState, packetDirection } from './flow-start.ts';
 import { LookAhead, kindOf, windowLength } from './look-ahead.ts';
 
@@ -380,7 +381,7 @@ export class Engine {
     const original =
       (table.hot[record + Hot.state]! & StateBits.directionMask) >> StateBits.directionShift;
     this.#direction = packetDirection(original, sender ^ 1);
-    if (table.hot[record + Hot.epoch] !== this.#policy.epoch && this.#isCut(flow)) {
+    if (isOlder(table.hot[record + Hot.epoch]!, this.#policy.epoch) && this.#isCut(flow)) {
       return DropReason.policyCut;
     }
     if (quoted.protocol === Protocol.tcp && !this.#tcp.isUnderWay(flow, sender, quoted.sequence)) {
@@ -399,7 +400,7 @@ export class Engine {
       (state & StateBits.directionMask) >> StateBits.directionShift,
       direction,
     );
-    if (table.hot[record + Hot.epoch] !== this.#policy.epoch && this.#isCut(flow)) {
+    if (isOlder(table.hot[record + Hot.epoch]!, this.#policy.epoch) && this.#isCut(flow)) {
       return DropReason.policyCut;
     }
     let reason: number = DropReason.none;

@@ -20,6 +20,11 @@ export const ReloadMode = {
   drain: 2,
 } as const;
 
+/** Whether one epoch comes before another; they wrap at 2^32. */
+export function isOlder(epoch: number, than: number): boolean {
+  return ((epoch - than) | 0) < 0;
+}
+
 /**
  * Whether a policy would let a flow open: by the packet that opened it.
  *
@@ -94,7 +99,7 @@ export class FlowReview {
     for (let visited = 0; visited < budget && remaining > 0; visited++) {
       const record = flow << hotShift;
       const inUse = (hot[record + Hot.state]! & StateBits.inUse) !== 0;
-      if (inUse && hot[record + Hot.epoch] !== epoch && !this.stillAllowed(flow, nowMs)) {
+      if (inUse && isOlder(hot[record + Hot.epoch]!, epoch) && !this.stillAllowed(flow, nowMs)) {
         this.cut(flow);
       }
       flow = (flow + 1) as FlowIndex;

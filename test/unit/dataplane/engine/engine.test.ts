@@ -329,6 +329,51 @@ it('several engines share one table: a flow opened by one is known to the other'
   first.check();
 });
 
+describe('engines that have not all taken the new policy', () => {
+  const syn = tcp(client, web, { srcPort: 4000, dstPort: 22, flags: 'S', seq: 1 });
+  const synAck = tcp(web, client, { srcPort: 22, dstPort: 4000, flags: 'SA', seq: 9, ack: 2 });
+  const unreachable = ipv4({
+    src: router,
+    dst: client,
+    protocol: 1,
+    payload: icmpMessage(3, 1, 0, syn.slice(0, 28)),
+  });
+  const withSsh = (epoch: number) =>
+    policyOf(
+      { web: { inbound: [{ protocol: 'tcp', ports: [22] }], outbound: [] } },
+      [{ name: 'web', addresses: [web], templates: ['web'] }],
+      epoch,
+    );
+
+  it.each([
+    ['', 1, 2],
+    [' when epochs wrap', 0x7fffffff, -0x80000000],
+  ])('the older policy cuts nothing that the newer one has admitted%s', (_, older, newer) => {
+    const behind = new EngineFixture({ policy: policy(older) });
+    const ahead = new EngineFixture({ policy: policy(older) }, behind);
+    ahead.engine.setPolicy(withSsh(newer), ReloadMode.cut, 0);
+    expect(ahead.judge(syn)).toBe('pass');
+    expect(behind.judge(synAck)).toBe('pass');
+    expect(behind.judge(unreachable)).toBe('pass');
+    // The sweep is that of the engine that is behind.
+    behind.engine.tick(behind.nowMs);
+    expect(behind.check().size).toBe(1);
+    behind.engine.setPolicy(withSsh(newer), ReloadMode.cut, 0);
+    behind.engine.tick(behind.nowMs);
+    expect(behind.judge(syn)).toBe('pass');
+    expect(behind.counter(Counter.flowsCut) + ahead.counter(Counter.flowsCut)).toBe(0);
+  });
+
+  it('what the older policy still admits is judged by the newer one', () => {
+    const behind = new EngineFixture({ policy: withSsh(1) });
+    const ahead = new EngineFixture({ policy: withSsh(1) }, behind);
+    ahead.engine.setPolicy(policy(2), ReloadMode.cut, 0);
+    expect(behind.judge(syn)).toBe('pass');
+    expect(ahead.judge(synAck)).toBe('policy-cut');
+    expect(ahead.check().size).toBe(0);
+  });
+});
+
 describe('the share of a server', () => {
   const other = '10.0.2.2';
   const open = (epoch = 1) =>
