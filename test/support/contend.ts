@@ -2,13 +2,17 @@
 import { workerData } from 'node:worker_threads';
 import { SharedLock } from '../../src/dataplane/worker/shared-lock.ts';
 
-const { words, rounds } = workerData as { words: Int32Array; rounds: number };
+const { words, counterAt, rounds } = workerData as {
+  words: Int32Array;
+  counterAt: number;
+  rounds: number;
+};
 const lock = new SharedLock(words, 0);
 for (let round = 0; round < rounds; round++) {
-  lock.acquire();
-  const before = words[1]!;
-  // Time enough for another thread to come between.
-  for (let i = 0; i < 50; i++) words[2] = i;
-  words[1] = before + 1;
-  lock.release();
+  lock.hold(() => {
+    const before = words[counterAt]!;
+    // Time enough for another thread to come between.
+    for (let i = 0; i < 50; i++) words[counterAt + 1] = i;
+    words[counterAt] = before + 1;
+  });
 }

@@ -26,6 +26,8 @@ export interface FixtureOptions {
   liberal?: boolean;
   timeouts?: Partial<Record<TimeoutName, number>>;
   fragmentBytes?: number;
+  /** Room in a batch for held fragments that leave. */
+  spareBytes?: number;
   nowMs?: number;
   capture?: CaptureRingWriter;
 }
@@ -45,7 +47,7 @@ export class EngineFixture {
 
   constructor(options: FixtureOptions, shared?: EngineFixture) {
     this.nowMs = options.nowMs ?? 1_000_000;
-    this.batch = new MemoryBatch(64, 1 << 20, 3000, 5 << 20);
+    this.batch = new MemoryBatch(64, 1 << 20, 3000, options.spareBytes ?? 5 << 20);
     this.memory = shared?.memory ?? EngineFixture.memoryFor(options);
     const counters = createCounters();
     const ring = createEventRing(4096);

@@ -1,5 +1,5 @@
 /** An engine on memory of its own, as the control plane sees it: the flow table's lock is free between two calls. */
-import { SharedLock } from '../../src/dataplane/worker/shared-lock.ts';
+import { SharedLock, lockWords } from '../../src/dataplane/worker/shared-lock.ts';
 import { FlowInspector } from '../../src/dataplane/worker/flow-inspector.ts';
 import type { EngineFixture } from './engine-fixture.ts';
 import { timeoutsMs } from './engine-fixture.ts';
@@ -9,12 +9,15 @@ class MeddlersLock extends SharedLock {
   meddle: () => void = () => undefined;
   #meddling = false;
 
-  override release(): void {
-    super.release();
+  override hold(work: () => void): void {
+    super.hold(work);
     if (this.#meddling) return;
     this.#meddling = true;
-    this.meddle();
-    this.#meddling = false;
+    try {
+      this.meddle();
+    } finally {
+      this.#meddling = false;
+    }
   }
 }
 
@@ -25,7 +28,7 @@ export interface Observed {
 }
 
 export function observe(fixture: EngineFixture): Observed {
-  const lock = new MeddlersLock(new Int32Array(new SharedArrayBuffer(4)), 0);
+  const lock = new MeddlersLock(new Int32Array(new SharedArrayBuffer(lockWords * 4)), 0);
   const limits = { timeoutsMs: timeoutsMs(), serverShare: Infinity };
   const flows = new FlowInspector(fixture.memory.flows, limits, lock, () => fixture.nowMs);
   return { flows, lock };

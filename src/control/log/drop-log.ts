@@ -89,12 +89,17 @@ export class DropLog {
     this.#kinds.purgeStale();
     const nowMs = this.#options.now();
     if (this.#suppressed > 0 && nowMs - this.#lastSuppressedReportMs >= suppressedReportMs) {
-      this.flush();
+      this.#reportSuppressed();
     }
   }
 
-  /** Reports what is still untold. */
-  flush(): void {
+  /** Sums up all that is still untold: the end of the log. */
+  close(): void {
+    this.#kinds.clear();
+    this.#reportSuppressed();
+  }
+
+  #reportSuppressed(): void {
     if (this.#suppressed > 0) this.#options.onSuppressed(this.#suppressed);
     this.#suppressed = 0;
     this.#lastSuppressedReportMs = this.#options.now();

@@ -3,28 +3,29 @@ import { createLogger } from '../log/logger.ts';
 import { Service } from './service.ts';
 
 /**
- * Runs the firewall until SIGTERM or SIGINT (exit code 0) or until it fails (1). SIGHUP reads the configuration again.
- * Throws what prevents the start, in words for the user.
+ * Runs the firewall until SIGTERM or SIGINT (exit code 0). If it fails, the process ends on the spot (1). SIGHUP reads the
+ * configuration again. Throws what prevents the start, in words for the user.
  */
 export async function run(options: {
   readonly configDirectory: string;
   readonly version: string;
 }): Promise<number> {
-  let finish: (exitCode: number) => void = () => undefined;
-  const finished = new Promise<number>((resolve) => (finish = resolve));
+  let finish: () => void = () => undefined;
+  const finished = new Promise<void>((resolve) => (finish = resolve));
   // A signal that comes during the start ends the process as soon as there is something to stop.
-  process.on('SIGTERM', () => finish(0));
-  process.on('SIGINT', () => finish(0));
+  process.on('SIGTERM', () => finish());
+  process.on('SIGINT', () => finish());
   // Without a handler the signal would end the process; what it asks for is done at the end of the start anyway.
   const running: { service?: Service } = {};
   process.on('SIGHUP', () => running.service?.reload());
   const service = await Service.start({
     ...options,
     createLogger,
-    onFailure: () => finish(1),
+    // No orderly stop: it would wait for threads, requests and files, and the failed part may block any of them.
+    onFailure: () => process.exit(1),
   });
   running.service = service;
-  const exitCode = await finished;
+  await finished;
   await service.stop();
-  return exitCode;
+  return 0;
 }

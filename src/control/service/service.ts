@@ -4,7 +4,7 @@
  * Start: read the configuration, compile the policy, open the device, start the packet threads, then the watcher and the
  * HTTP servers. Any error on the way ends the process before a packet has passed. Afterwards a change in the store, by hand
  * or through the API, becomes a new policy or, when it is broken, a log line and a count; the running policy stays whole.
- * All changes go through one queue. When a packet thread dies the process ends: the device without a reader drops
+ * All changes go through one queue. When a packet thread dies the process ends at once: the device without a reader drops
  * everything, and the supervisor starts us again.
  *
  * Two states are held: the snapshot, which is the newest state of the store without errors and what the API shows; and the
@@ -52,7 +52,7 @@ export interface ServiceOptions {
   readonly configDirectory: string;
   readonly version: string;
   readonly createLogger: (level: string) => Logger;
-  /** The firewall has stopped forwarding and cannot go on. */
+  /** The firewall has stopped forwarding and cannot go on, nor be stopped in order: the process is to end now. */
   readonly onFailure: (error: Error) => void;
 }
 
@@ -139,9 +139,9 @@ export class Service {
     await this.#watching?.close();
     await Promise.all(this.#apis.map((api) => api.close()));
     await this.#firstOwner;
-    this.#takeEvents();
     await this.#dataPlane?.stop();
-    this.#dropLog.flush();
+    this.#takeEvents();
+    this.#dropLog.close();
     this.#log.info('firewall has stopped');
   }
 

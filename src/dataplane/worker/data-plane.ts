@@ -2,8 +2,8 @@
  * The control plane's side of the packet threads: starts and ends them, sends them policies, reads their counters.
  *
  * Every thread gets a queue of the TUN device, opened here so that a device that is busy, missing or forbidden is one clear
- * error. All threads share the flow table. A thread that dies takes the data plane down with it: the device then has no
- * reader and drops everything, which is what a firewall that is broken should do.
+ * error. All threads share the flow table. When a thread dies, the process ends at once: the device then has no reader and
+ * drops everything, which is what a broken firewall should do. An orderly stop could wait for the dead thread.
  */
 import { randomFillSync } from 'node:crypto';
 import type { Server } from 'node:net';
@@ -51,7 +51,7 @@ export interface DataPlaneOptions {
   readonly engine: EngineOptions;
   /** The first policy. */
   readonly policyWords: Int32Array;
-  /** A packet thread has ended unexpectedly: nothing is forwarded any more. */
+  /** A running packet thread has ended unexpectedly: nothing is forwarded any more. */
   readonly onFailure: (error: Error) => void;
   /** The kernel refuses super-packets: offloads were turned off on a queue. */
   readonly onOffloadDisabled: () => void;
@@ -64,6 +64,8 @@ interface PacketThread {
   readonly counters: Float64Array;
   readonly events: EventRingReader;
   appliedVersion: number;
+  /** It forwards packets; an error before that is an error of the start. */
+  ready: boolean;
   ended: boolean;
 }
 
@@ -209,7 +211,7 @@ export class DataPlane {
     return fragmentDatagramsHeld(this.#memory.fragments);
   }
 
-  /** Delivers all unread drop records; returns how many were overwritten before they could be read. */
+  /** Delivers all unread drop records, also after `stop`; returns how many were overwritten before they could be read. */
   drainEvents(onRecord: (words: Int32Array) => void): number {
     let missed = 0;
     for (const { events } of this.#threads) {
@@ -220,7 +222,7 @@ export class DataPlane {
     return missed;
   }
 
-  /** Ends the threads after their current batch and closes the device. */
+  /** Ends the threads after their current batch and closes the device. To be called once. */
   async stop(): Promise<void> {
     this.#stopping = true;
     this.capture.stop();
@@ -239,7 +241,6 @@ export class DataPlane {
       closeFd(thread.tunFd);
       closeFd(thread.wakeFd);
     }
-    this.#threads.length = 0;
     this.#lock?.close();
   }
 
@@ -287,6 +288,7 @@ export class DataPlane {
       counters: new Float64Array(counters),
       events: new EventRingReader(events),
       appliedVersion: 0,
+      ready: false,
       ended: false,
     };
     this.#threads.push(thread);
@@ -295,6 +297,7 @@ export class DataPlane {
       worker.on('message', (message: ThreadMessage) => {
         if (message.kind === 'ready') {
           this.#usesRing = message.usesRing;
+          thread.ready = true;
           resolve();
         } else if (message.kind === 'applied') this.#onApplied(thread, message.version);
         else this.#options.onOffloadDisabled();
@@ -303,7 +306,7 @@ export class DataPlane {
       worker.on('exit', () => {
         thread.ended = true;
         reject(error);
-        if (!this.#stopping) this.#options.onFailure(error);
+        if (thread.ready && !this.#stopping) this.#options.onFailure(error);
       });
     });
   }

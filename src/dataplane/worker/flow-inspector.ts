@@ -146,11 +146,12 @@ export class FlowInspector {
     const hot = new Int32Array(hotWords);
     const cold = new Int32Array(coldWords);
     const nowMs = this.#nowMs();
-    this.#lock.acquire();
-    const flow = table.lookup(kind, srcAddr, srcPort, dstAddr, dstPort, nowMs);
-    for (let i = 0; i < hotWords; i++) hot[i] = table.hot[(flow << hotShift) + i]!;
-    for (let i = 0; i < coldWords; i++) cold[i] = table.cold[flow * coldWords + i]!;
-    this.#lock.release();
+    let flow = noFlow;
+    this.#lock.hold(() => {
+      flow = table.lookup(kind, srcAddr, srcPort, dstAddr, dstPort, nowMs);
+      for (let i = 0; i < hotWords; i++) hot[i] = table.hot[(flow << hotShift) + i]!;
+      for (let i = 0; i < coldWords; i++) cold[i] = table.cold[flow * coldWords + i]!;
+    });
     return flow === noFlow ? undefined : { hot, cold, flow, record: 0, coldRecord: 0 };
   }
 
@@ -163,13 +164,14 @@ export class FlowInspector {
     if (flow <= noFlow || flow > this.#table.capacity) return false;
     const record = flow << hotShift;
     const nowMs = this.#nowMs();
-    this.#lock.acquire();
-    const live =
-      (hot[record + Hot.state]! & StateBits.inUse) !== 0 &&
-      flowTag(hot, record, cold[flow * coldWords + Cold.created]!) === tag &&
-      !this.#table.isExpired(flow, nowMs);
-    if (live) this.#table.remove(flow);
-    this.#lock.release();
+    let live = false;
+    this.#lock.hold(() => {
+      live =
+        (hot[record + Hot.state]! & StateBits.inUse) !== 0 &&
+        flowTag(hot, record, cold[flow * coldWords + Cold.created]!) === tag &&
+        !this.#table.isExpired(flow, nowMs);
+      if (live) this.#table.remove(flow);
+    });
     return live;
   }
 
@@ -182,7 +184,8 @@ export class FlowInspector {
       this.#trafficAtMs = nowMs;
       // One walk at a time: one shared word publishes its progress to the packet threads.
       const before = this.#traffic ?? Promise.resolve(undefined);
-      this.#traffic = before.then(() => this.#walkTraffic(slots));
+      // The failure of an earlier walk was reported to those who asked for it.
+      this.#traffic = before.catch(() => undefined).then(() => this.#walkTraffic(slots));
     }
     return this.#traffic;
   }
@@ -190,13 +193,19 @@ export class FlowInspector {
   /** Clears the totals of a slot that gets another server. */
   clearSlot(slot: number): void {
     const at = slot << serverTotalShift;
-    this.#lock.acquire();
-    this.#totals.fill(0, at, at + (1 << serverTotalShift));
-    this.#lock.release();
+    this.#lock.hold(() => this.#totals.fill(0, at, at + (1 << serverTotalShift)));
+  }
+
+  async #walkTraffic(slots: number): Promise<ReadonlyMap<number, ServerTraffic>> {
+    try {
+      return await this.#addUpTraffic(slots);
+    } finally {
+      Atomics.store(this.#table.control, Control.countedBelow, 0);
+    }
   }
 
   /** See server-totals.ts. */
-  async #walkTraffic(slots: number): Promise<ReadonlyMap<number, ServerTraffic>> {
+  async #addUpTraffic(slots: number): Promise<ReadonlyMap<number, ServerTraffic>> {
     const { control } = this.#table;
     const totals = this.#totals;
     const traffic = new Map<number, ServerTraffic>();
@@ -216,12 +225,9 @@ export class FlowInspector {
       const count = Math.min(slotsPerChunk, slots - first);
       const start = first << serverTotalShift;
       const view = totals.subarray(start, start + (count << serverTotalShift));
-      this.#lock.acquire();
-      this.#totalsCopy.set(view);
-      this.#lock.release();
+      this.#lock.hold(() => this.#totalsCopy.set(view));
       for (let i = 0; i < count; i++) addSlot(traffic, first + i, this.#totalsCopy, i);
     }
-    Atomics.store(control, Control.countedBelow, 0);
     return traffic;
   }
 
@@ -234,14 +240,14 @@ export class FlowInspector {
     const { hot, cold, control } = this.#table;
     const count = Math.min(chunkLength, this.#firstFresh() - first);
     const end = first + count;
-    // The views already exist: nothing is allocated under the lock.
+    // Views and closure already exist: nothing is allocated under the lock.
     const hotView = hot.subarray(first * hotWords, end * hotWords);
     const coldView = cold.subarray(first * coldWords, end * coldWords);
-    this.#lock.acquire();
-    this.#copy.hot.set(hotView);
-    this.#copy.cold.set(coldView);
-    if (countedBelow !== undefined) control[Control.countedBelow] = end;
-    this.#lock.release();
+    this.#lock.hold(() => {
+      this.#copy.hot.set(hotView);
+      this.#copy.cold.set(coldView);
+      if (countedBelow !== undefined) control[Control.countedBelow] = end;
+    });
     return count;
   }
 

@@ -39,14 +39,11 @@ export function runPacketLoop(data: PacketThreadData, queue: TunQueue, port: Loo
   let lastTickMs = queue.nowMs;
   port.send({ kind: 'ready', usesRing: queue.usesRing });
 
+  let count = 0;
   let slots = 0;
-  while (Atomics.load(state, StateWord.stop) === 0) {
-    const count = queue.exchange(slots, idleWaitMs);
+  // Made once: nothing is allocated for a batch.
+  const judgeBatch = (): void => {
     const nowMs = queue.nowMs;
-    if (queue.writeFailures !== counters[Counter.writeFailures]) {
-      noteWriteFailures(queue, counters, port);
-    }
-    lock.acquire();
     if (Atomics.load(state, StateWord.policyVersion) !== policyVersion) {
       policyVersion = takePolicies(engine, port, policyVersion, nowMs);
     }
@@ -55,7 +52,13 @@ export function runPacketLoop(data: PacketThreadData, queue: TunQueue, port: Loo
       lastTickMs = nowMs;
       engine.tick(nowMs);
     }
-    lock.release();
+  };
+  while (Atomics.load(state, StateWord.stop) === 0) {
+    count = queue.exchange(slots, idleWaitMs);
+    if (queue.writeFailures !== counters[Counter.writeFailures]) {
+      noteWriteFailures(queue, counters, port);
+    }
+    lock.hold(judgeBatch);
   }
   queue.write(slots);
   queue.close();

@@ -9,6 +9,7 @@ import type { EngineMemory, EngineOptions } from '../engine/engine.ts';
 
 /** Words of the state array. */
 export const StateWord = {
+  /** See shared-lock.ts. */
   lock: 0,
   /** 1: the packet threads end after their batch. */
   stop: 16,

@@ -73,6 +73,22 @@ describe('a drop', () => {
     expect(lines.map(([, repeats]) => repeats)).toEqual([0, 5, 0]);
   });
 
+  it('what came again meanwhile is summed up at the end, too', () => {
+    const { log, lines, suppressed } = fixture(2);
+    for (let times = 0; times < 4; times++) log.add(record());
+    for (let times = 0; times < 3; times++) log.add(record({ dstPort: 23 }));
+    log.close();
+    // Two lines are all that is allowed here.
+    expect(lines.map(([, repeats]) => repeats)).toEqual([0, 0]);
+    expect(suppressed).toEqual([3 + 2]);
+
+    const talkative = fixture();
+    for (let times = 0; times < 4; times++) talkative.log.add(record());
+    talkative.log.close();
+    expect(talkative.lines.map(([, repeats]) => repeats)).toEqual([0, 3]);
+    expect(talkative.suppressed).toEqual([]);
+  });
+
   it.each<[string, Fields]>([
     ['reason', { reason: DropReason.outOfWindow }],
     ['source', { from: '198.51.100.3' }],
@@ -96,7 +112,7 @@ describe('a flood of kinds', () => {
       log.tick();
     }
     expect(lines).toHaveLength(100);
-    log.flush();
+    log.close();
     expect(suppressed.reduce((sum, count) => sum + count, 0)).toBe(10_000 - 100);
   });
 

@@ -1,6 +1,7 @@
 /** What servers have sent and received: every packet counts once, whatever becomes of its flow and whoever looks meanwhile. */
 import { describe, expect, it } from 'vitest';
 import { ReloadMode } from '../../../../src/dataplane/engine/engine.ts';
+import { Control } from '../../../../src/dataplane/flow/flow-memory.ts';
 import { Cold, coldWords } from '../../../../src/dataplane/flow/flow-record.ts';
 import type { FlowIndex } from '../../../../src/dataplane/flow/flow-record.ts';
 import type { ServerTraffic } from '../../../../src/dataplane/worker/flow-inspector.ts';
@@ -216,4 +217,16 @@ it('a walk tells what was true while it went on, whatever flows do in between', 
   lock.meddle = () => undefined;
   expect(await totals()).toEqual(naive());
   expect(await flows.serverTraffic(3)).toBe(await flows.serverTraffic(3));
+});
+
+it('a walk that fails is the only one that does, and leaves nothing behind', async () => {
+  const { engine, lock, totals, naive } = fixture();
+  engine.forward(udp(client, web, 4000, 53), udp(web, client, 53, 4000));
+  lock.meddle = () => {
+    throw new Error('no walk today');
+  };
+  await expect(totals()).rejects.toThrow('no walk today');
+  lock.meddle = () => undefined;
+  expect(engine.engine.table.control[Control.countedBelow]).toBe(0);
+  expect(await totals()).toEqual(naive());
 });

@@ -1,6 +1,4 @@
-/** The packet loop on a queue in memory, and the lock that packet threads share. */
-import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
+/** The packet loop on a queue in memory. */
 import { describe, expect, it } from 'vitest';
 import {
   captureControlWords,
@@ -11,7 +9,7 @@ import { ReloadMode } from '../../../../src/dataplane/engine/engine.ts';
 import { createEventRing } from '../../../../src/dataplane/engine/event-ring.ts';
 import type { PacketBatch, TunQueue } from '../../../../src/dataplane/tun/device.ts';
 import { runPacketLoop } from '../../../../src/dataplane/worker/packet-loop.ts';
-import { SharedLock } from '../../../../src/dataplane/worker/shared-lock.ts';
+import { LockLostError, SharedLock } from '../../../../src/dataplane/worker/shared-lock.ts';
 import { StateWord, stateWords } from '../../../../src/dataplane/worker/shared-state.ts';
 import type {
   PolicyMessage,
@@ -188,6 +186,23 @@ describe('the packet loop', () => {
     expect(counters[Counter.flowsCut]).toBe(1);
   });
 
+  it('ends with what is thrown in it, writes nothing of that batch, and leaves the table to nobody', () => {
+    let queue: ScriptedQueue | undefined;
+    const fail = (): Run =>
+      runLoop([
+        () => [probe(1)],
+        (handOver, own) => {
+          queue = own;
+          handOver({ ...policy(1, 1), words: new Int32Array(8) });
+          return [probe(1)];
+        },
+      ]);
+    expect(fail).toThrow('not a compiled policy');
+    expect(queue!.written).toEqual([probe(1)]);
+    const lock = new SharedLock(queue!.state, StateWord.lock);
+    expect(() => lock.hold(() => undefined)).toThrow(LockLostError);
+  });
+
   it('turns the offload off, once, when the kernel refuses super-packets', () => {
     const refuse =
       (count: number) =>
@@ -200,33 +215,5 @@ describe('the packet loop', () => {
     expect(queue.offloadsDisabled).toBe(1);
     expect(sent.filter(({ kind }) => kind === 'offload-disabled')).toHaveLength(1);
     expect([counters[Counter.gsoRefused], counters[Counter.writeFailures]]).toEqual([2, 2]);
-  });
-});
-
-describe('the lock', () => {
-  it('is free after every use, and lets one in', () => {
-    const words = new Int32Array(new SharedArrayBuffer(8));
-    const lock = new SharedLock(words, 0);
-    for (let i = 0; i < 3; i++) {
-      lock.acquire();
-      expect(words[0]).toBe(1);
-      lock.release();
-      expect(words[0]).toBe(0);
-    }
-  });
-
-  it('lets one thread in at a time, and no wake-up is lost', async () => {
-    const threads = 4;
-    const rounds = 50_000;
-    const words = new Int32Array(new SharedArrayBuffer(16));
-    const script = new URL('../../../support/contend.ts', import.meta.url).href;
-    // A worker thread knows no TypeScript by itself.
-    const start = `import('tsx/esm/api').then(({ tsImport }) => tsImport('${script}', '${script}'))`;
-    const workers = Array.from({ length: threads }, () =>
-      once(new Worker(start, { eval: true, workerData: { words, rounds } }), 'exit'),
-    );
-    expect((await Promise.all(workers)).map(([code]) => code as number)).toEqual([0, 0, 0, 0]);
-    expect(words[1]).toBe(threads * rounds);
-    expect(words[0]).toBe(0);
   });
 });
