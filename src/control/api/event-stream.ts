@@ -54,7 +54,6 @@ export class EventStreams {
     const stream = new PassThrough();
     // With the first byte goes the head of the answer: the reader knows that it is on.
     stream.write(': \n\n');
-    this.#open.add(stream);
     let missed = 0;
     const stop = start({
       send: (event, data, id) => {
@@ -69,6 +68,8 @@ export class EventStreams {
         stream.write(`${named}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
       },
     });
+    // Only now: if `start` has thrown, there is no stream.
+    this.#open.add(stream);
     const heartbeat = setInterval(() => {
       void this.#isAdmitted(request).then((admitted) => {
         if (admitted && !stream.writableEnded) stream.write(': \n\n');

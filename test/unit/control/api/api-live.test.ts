@@ -145,6 +145,19 @@ describe('drops', () => {
     for (const { answer } of streams) answer.destroy();
     await vi.waitUntil(() => lab.observer.drops.listeners.size === 0, { timeout: 10_000 });
   });
+
+  it('that fail to begin take no place from others', async () => {
+    const failing = vi.spyOn(lab.observer.drops, 'recent').mockImplementation(() => {
+      throw new Error('no drops today');
+    });
+    const ask = () =>
+      lab.send('owner', 'GET /v1/drops', { headers: { accept: 'text/event-stream' } });
+    for (let tries = 0; tries < 65; tries++) expect((await ask()).status).toBe(500);
+    failing.mockRestore();
+    const stream = await Stream.open('/v1/drops?limit=1');
+    await stream.until(({ events }) => events.length === 1);
+    stream.answer.destroy();
+  });
 });
 
 it('statistics come once a second', async () => {
