@@ -68,7 +68,7 @@ export class EventStreams {
         stream.write(`${named}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
       },
     });
-    // Only now: if `start` has thrown, there is no stream.
+    // After `start`, which may throw: then there is no stream.
     this.#open.add(stream);
     const heartbeat = setInterval(() => {
       void this.#isAdmitted(request).then((admitted) => {

@@ -282,6 +282,10 @@ export class Engine {
     packet.checksumVouched = 0;
     this.#bytes = scratch;
     let reason: number = parseTransport(scratch, this.#scratchWords, packet);
+    // Checked first: a datagram that cannot leave opens no flow.
+    if (reason === DropReason.none && !this.#hasRoomFor(datagram)) {
+      reason = DropReason.fragmentMemory;
+    }
     if (reason === DropReason.none) {
       const kind = kindOf(packet);
       const { srcAddr, srcPort, dstAddr, dstPort } = packet;
@@ -291,8 +295,6 @@ export class Engine {
     this.#bytes = bytes;
     packet.totalLength = ownLength;
     packet.ipOffset = ownIp;
-    if (reason === DropReason.none && !this.#emit(datagram, packet))
-      reason = DropReason.fragmentMemory;
     if (reason !== DropReason.none) {
       const fragments = store.heldCount(datagram);
       const heldBytes = store.heldBytes(datagram);
@@ -301,6 +303,7 @@ export class Engine {
       store.release(datagram);
       return reason;
     }
+    this.#emit(datagram, packet);
     // This fragment is written after the ones that arrived before it, not in its own slot.
     offsets[this.#slots] = offsets[slot]!;
     lengths[this.#slots] = lengths[slot]!;
@@ -313,18 +316,22 @@ export class Engine {
     return held;
   }
 
+  /**
+   * Whether the batch has room for a datagram's held fragments and the one that completes it. The spare room of a packet thread
+   * is as large as the store, so it always suffices.
+   */
+  #hasRoomFor(datagram: number): boolean {
+    const { totalSlots, spareLength } = this.#batch;
+    const fragments = this.#fragments.heldCount(datagram);
+    const needed = this.#fragments.heldBytes(datagram) + fragments * VnetHeader.length;
+    return this.#slots + fragments + 1 <= totalSlots && this.#spareUsed + needed <= spareLength;
+  }
+
   /** Appends the held fragments of a datagram to the batch in order of arrival, and frees them. */
-  #emit(datagram: number, packet: Packet): boolean {
-    const { bytes, offsets, lengths, verdicts, totalSlots, spareOffset, spareLength } = this.#batch;
+  #emit(datagram: number, packet: Packet): void {
+    const { bytes, offsets, lengths, verdicts, spareOffset } = this.#batch;
     const store = this.#fragments;
     const fragments = store.heldCount(datagram);
-    const virtioHeaders = fragments * VnetHeader.length;
-    const needed = store.heldBytes(datagram) + virtioHeaders;
-    // The spare room is as large as the store, so it always suffices; if it did not, nothing may be written beyond
-    // it.
-    if (this.#slots + fragments + 1 > totalSlots || this.#spareUsed + needed > spareLength) {
-      return false;
-    }
     for (let fragment = store.first(datagram); fragment !== 0; fragment = store.next(fragment)) {
       const at = spareOffset + this.#spareUsed;
       const length = store.storedLength(fragment);
@@ -342,7 +349,6 @@ export class Engine {
     this.#counters[Counter.packets + traffic]! += fragments;
     this.#counters[Counter.bytes + traffic]! += store.heldBytes(datagram);
     store.release(datagram);
-    return true;
   }
 
   #judgeOtherIcmp(packet: Packet): number {
@@ -465,8 +471,6 @@ export class Engine {
       this.#nowMs,
     );
     if (flow === noFlow) return table.refusal;
-    this.#counters[Counter.flowsOpened]! += 1;
-    policy.countHits();
     if (protocol === Protocol.tcp) {
       const bytes = this.#bytes;
       this.#tcp.open(flow, packet, bytes);
@@ -476,6 +480,9 @@ export class Engine {
         return reason;
       }
     }
+    // Counted last: a packet that was refused opens no flow and hits no rule.
+    this.#counters[Counter.flowsOpened]! += 1;
+    policy.countHits();
     table.account(flow, 0, packet.totalLength);
     return DropReason.none;
   }

@@ -103,6 +103,22 @@ describe('a complete datagram', () => {
     expect(f.counter(Counter.drops + DropReason.badChecksum)).toBe(3);
   });
 
+  it('that cannot leave opens no flow, and is no hit of a rule', () => {
+    const f = new EngineFixture({ policy, spareBytes: 1000 });
+    const hits = (): number => policy.hits.reduce((sum, hit) => sum + hit, 0);
+    const before = hits();
+    const fragments = cut(datagram(4000), 17, [
+      { from: 0, to: 1600 },
+      { from: 1600, to: 4000 },
+    ]);
+    expect(f.forward(...fragments)).toEqual([]);
+    expect(f.counter(Counter.drops + DropReason.fragmentMemory)).toBe(2);
+    expect(f.counter(Counter.flowsOpened)).toBe(0);
+    expect(hits()).toBe(before);
+    expect(f.check().size).toBe(0);
+    expect(fragmentBytesHeld(f.memory.fragments)).toBe(0);
+  });
+
   it('may come in 64 fragments, and in no more', () => {
     const pieces = (count: number): Piece[] =>
       Array.from({ length: count }, (_, i) => ({ from: i * 8, to: i * 8 + 8 }));
