@@ -1,20 +1,20 @@
 /**
- * Who asks, and what he may.
+ * Authentication and authorisation.
  *
- * Each route says who may use it (`config.access`); one that says nothing is the owners' (fail closed):
+ * Each route declares its access (`config.access`); the default is `owner` (fail closed):
  *
- *     public    everybody, also who is not logged in
- *     anyone    every user, whatever the role
+ *     public    every request, with or without login
+ *     anyone    every user, of any role
  *     view      owner, member, billing-member
  *     owner     owner
  *
- * Who comes over the control socket is an owner: the file's mode lets in root and its group. The kernel knows which user it
- * is, Node cannot ask it; so the client tells a name for the audit log (`tunwall-actor`), which nothing else relies on. On
- * TCP there is a token (`Authorization: Bearer`) or the cookie of a session. The user is looked up for each request, so that
- * a role that was taken away or a token that was revoked counts at once.
+ * A client of the control socket is an owner: the file's mode admits root and its group. The kernel knows the client's
+ * user, but Node cannot query it; so the client sends a name for the audit log (`tunwall-actor`), and nothing else
+ * relies on it. On TCP a client sends a token (`Authorization: Bearer`) or a session cookie. The user is looked up for
+ * each request, so that a withdrawn role or a revoked token takes effect at once.
  *
- * Every refusal is in the audit log. Those of strangers are told once a minute for each address: else
- * anybody could fill the disk.
+ * Every refusal is in the audit log. Those of unauthenticated clients are logged once a minute per address: otherwise
+ * any client could fill the disk.
  */
 import type { FastifyRequest } from 'fastify';
 import { LRUCache } from 'lru-cache';
@@ -41,7 +41,7 @@ export function mayAccess(role: Role, access: Access): boolean {
 export const sessionCookie = 'tunwall_session';
 const actorHeader = 'tunwall-actor';
 
-/** Addresses of strangers that were told of lately. */
+/** Addresses of unauthenticated clients that were logged lately. */
 const maxStrangers = 4096;
 const strangerPeriodMs = 60_000;
 
@@ -58,15 +58,15 @@ declare module 'fastify' {
     access?: Access;
   }
   interface FastifyRequest {
-    /** `null` where nobody had to say who he is. */
+    /** `null` on public routes. */
     identity: Identity | null;
   }
 }
 
-/** Who made a request that only users may make. */
+/** The user of a request to a route that is not public. */
 export function identityOf(request: FastifyRequest): Identity {
   const { identity } = request;
-  if (identity === null) throw new Error('a public route asked who it is');
+  if (identity === null) throw new Error('a public route needs an identity');
   return identity;
 }
 
@@ -92,7 +92,7 @@ export class Gate {
     });
   }
 
-  /** Before anything else of a request is looked at. @throws HttpProblem */
+  /** Runs before anything else of a request is processed. @throws HttpProblem */
   async admit(request: FastifyRequest): Promise<void> {
     const { listener, context } = this.#options;
     try {
@@ -109,7 +109,7 @@ export class Gate {
     }
   }
 
-  /** Whether who opened a stream may still read it. */
+  /** Whether the client that opened a stream may still read it. */
   async isStillAdmitted(request: FastifyRequest): Promise<boolean> {
     try {
       await this.#require(request, accessOf(request));
@@ -119,7 +119,7 @@ export class Gate {
     }
   }
 
-  /** For a route that looks closer than at the role. @returns what is to be thrown */
+  /** For a route that checks more than the role. @returns the problem to throw */
   async deny(request: FastifyRequest, detail: string): Promise<HttpProblem> {
     const problem = new HttpProblem('forbidden', detail);
     await this.#recordDenial(request, problem);
@@ -185,20 +185,20 @@ function accessOf(request: FastifyRequest): Access {
 }
 
 function localIdentity(request: FastifyRequest, listener: 'socket' | 'in-process'): Identity {
-  const told = request.headers[actorHeader] ?? 'root';
-  if (typeof told !== 'string' || !/^[\w.@-]{1,64}$/.test(told)) {
+  const name = request.headers[actorHeader] ?? 'root';
+  if (typeof name !== 'string' || !/^[\w.@-]{1,64}$/.test(name)) {
     throw new HttpProblem('bad-request', `${actorHeader}: expected the name of a user`);
   }
   return listener === 'socket'
-    ? { actor: { name: told, via: 'socket' }, role: 'owner', via: 'socket' }
-    : { actor: { name: told, via: 'cli' }, role: 'owner', via: 'cli' };
+    ? { actor: { name, via: 'socket' }, role: 'owner', via: 'socket' }
+    : { actor: { name, via: 'cli' }, role: 'owner', via: 'cli' };
 }
 
 function tcpActor(request: FastifyRequest, user: User): Actor {
   return { name: user.name, via: 'api', address: request.ip };
 }
 
-/** Whoever it is that has not said who he is. */
+/** The actor of an unauthenticated request. */
 export function stranger(request: FastifyRequest, name = 'nobody'): Actor {
   return { name, via: 'api', address: request.ip };
 }

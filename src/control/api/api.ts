@@ -1,4 +1,4 @@
-/** The types that routes are written with. */
+/** Types for routes. */
 import type {
   FastifyBaseLogger,
   FastifyInstance,
@@ -21,5 +21,5 @@ export type Api = FastifyInstance<
 export type Request = FastifyRequest;
 export type Reply = FastifyReply;
 
-/** Over what a request comes. */
+/** The listener that a request arrived on. */
 export type Listener = 'socket' | 'tcp' | 'in-process';

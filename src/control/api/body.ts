@@ -1,6 +1,7 @@
 /**
- * Bodies: JSON only, of bounded size and depth. Depth is looked at before anything recursive sees the text: what is deeper
- * than any body of this API is refused by a scan that needs no stack. Keys that would change prototypes are refused, too.
+ * Bodies: JSON only, of bounded size and depth. Depth is checked before any recursive code sees the text: a scan
+ * without recursion refuses a text that is nested deeper than any body of this API. Keys that would change prototypes
+ * are refused, too.
  */
 import type { FastifyInstance } from 'fastify';
 import { HttpProblem } from './http-problem.ts';
@@ -15,7 +16,7 @@ export function acceptJson(server: FastifyInstance): void {
     'application/json',
     { parseAs: 'string', bodyLimit: maxBodyBytes },
     (request, text: string, done) => {
-      // Many clients name the type of a body that they do not send.
+      // Many clients send a Content-Type without a body.
       if (text === '') {
         done(null, undefined);
         return;

@@ -1,12 +1,12 @@
 /**
- * What protects the people who open the panel in a browser. On TCP only: no browser gets at the control socket.
+ * Protection for users of the panel in a browser. On TCP only: no browser can open the control socket.
  *
- * - The Host must be an address, localhost, or a name that the operator has given (`api.hosts`): a name of an attacker that
- *   resolves to us (DNS rebinding) would make his page one of the same origin.
- * - There is no CORS: a request that says that it comes from another origin is refused, whatever it asks for.
- * - A change that is made with a cookie has to say that it comes from here (Origin or Sec-Fetch-Site): the cookie is
- *   SameSite=Strict, but sites are wider than origins.
- * - What is answered may be neither framed, nor sniffed, nor kept.
+ * - The Host must be an address, localhost, or a configured name (`api.hosts`): an attacker's name that resolves to
+ *   this server (DNS rebinding) would make the attacker's page same-origin.
+ * - There is no CORS: a request with another Origin is refused, whatever it asks for.
+ * - A change made with a cookie must prove its origin (Origin or Sec-Fetch-Site): the cookie is SameSite=Strict, but a
+ *   site is wider than an origin.
+ * - Responses may not be framed, sniffed or cached.
  */
 import { isIP } from 'node:net';
 import { HttpProblem } from './http-problem.ts';
@@ -61,7 +61,7 @@ export function requireOwnOrigin(
   }
 }
 
-/** Whether a page is ours, with a proxy in front that speaks TLS, too. */
+/** Whether a page is same-origin, also behind a proxy that speaks TLS. */
 function isSameOrigin(origin: string, host: string): boolean {
   try {
     const { protocol, host: found } = new URL(origin);

@@ -1,6 +1,6 @@
 /**
- * A change: into the store, then in force, then the answer. So who has an answer with `applied: true` knows that no packet is
- * judged by the old policy any more.
+ * A change is stored, then put in force, then answered. So after an answer with `applied: true` no packet is judged by
+ * the old policy any more.
  */
 import type { FastifyRequest } from 'fastify';
 import type { ChangeResult, Edit, Failure, Operation } from '../store/store.ts';
@@ -10,7 +10,7 @@ import type { ApiContext, Applied, ControlPlane } from './context.ts';
 import { problemOf } from './http-problem.ts';
 import type { Locate } from './http-problem.ts';
 
-/** How long an answer waits for the data plane. Usually it is some milliseconds. */
+/** How long an answer waits for the data plane; usually it takes milliseconds. */
 const patienceMs = 5000;
 
 export interface AppliedChange extends ChangeResult {
@@ -18,9 +18,9 @@ export interface AppliedChange extends ChangeResult {
 }
 
 /**
- * Makes a change in the name of who asks for it.
+ * Makes a change on behalf of the request's user.
  *
- * @param locate where in the body the reason for a failure stands
+ * @param locate finds the place in the body that caused a failure
  * @throws HttpProblem when it is refused: then nothing has changed
  */
 export async function makeChange(
@@ -38,7 +38,7 @@ export async function makeChange(
   return { ...result, applied: await applyInTime(context.controlPlane) };
 }
 
-/** The same for operations that do not depend on what there is. */
+/** The same for operations that do not depend on the current state. */
 export function makeOperations(
   context: ApiContext,
   request: FastifyRequest,
@@ -48,7 +48,7 @@ export function makeOperations(
   return makeChange(context, request, () => operations, locate);
 }
 
-/** Makes the data plane judge by what the store says, and waits for it, but not for ever. */
+/** Puts the stored policy in force and waits for it, for a limited time. */
 export async function applyInTime(controlPlane: ControlPlane): Promise<Applied> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<Applied>((resolve) => {
@@ -66,7 +66,7 @@ export async function applyInTime(controlPlane: ControlPlane): Promise<Applied> 
 }
 
 /**
- * Names that a body refers to: a thing that is not there is then an error of that value, not a missing page.
+ * Names that a body refers to: a missing one is an error of that value (422), not a missing page (404).
  *
  * @param lists by kind of thing: the names, and the path of their list in the body
  */

@@ -1,12 +1,12 @@
 /**
- * What the HTTP API needs of the rest of the program, and nothing more: the store, the firewall that judges by it, and
- * the firewall's live side.
+ * What the HTTP API needs from the rest of the program, and nothing more: the store, the firewall that enforces it, and
+ * the firewall's live data.
  *
  * The firewall implements these interfaces (src/control/service). The command line builds the same API on a configuration
- * directory where no firewall runs (`offline.ts`): everything about templates, servers and users works there, and what
- * only a running firewall knows is answered with the problem `no-firewall`.
+ * directory where no firewall runs (`offline.ts`): everything about templates, servers and users works there, and
+ * requests for live data are answered with the problem `no-firewall`.
  *
- * Numbers are totals since the start unless something else is said; bytes are those of IPv4 packets; addresses are text.
+ * Numbers are totals since the start, unless documented otherwise; bytes are those of IPv4 packets; addresses are text.
  */
 import type { Readable } from 'node:stream';
 import type { Registry } from 'prom-client';
@@ -21,13 +21,13 @@ export interface ApiContext {
   readonly metrics?: Registry;
   /** Absent without a firewall. */
   readonly observer?: Observer;
-  /** Names by which the API may be asked for, beside IP addresses and localhost (`api.hosts`). */
+  /** Names allowed in the Host header, beside IP addresses and localhost (`api.hosts`). */
   readonly hosts: readonly string[];
-  /** Something that whoever runs the firewall should know. */
+  /** Warns the operator of the firewall. */
   readonly onWarning: (message: string) => void;
 }
 
-/** What `/healthz` tells. */
+/** The body of `/healthz`. */
 export interface Health {
   /** Packets are being judged. */
   readonly healthy: boolean;
@@ -36,15 +36,15 @@ export interface Health {
   readonly reloadError: string | null;
 }
 
-/** Whether the data plane judges by what the store says. */
+/** Whether the stored policy is in force. */
 export type Applied =
   | { readonly applied: true; readonly epoch: number }
-  /** `pending`: why not yet, in a sentence. `epoch` is the one in force. */
+  /** `pending`: the reason, as a sentence. `epoch` is the one in force. */
   | { readonly applied: false; readonly epoch: number; readonly pending: string };
 
 export interface Status {
   readonly version: string;
-  /** Whether there is a firewall at all. */
+  /** Whether a firewall runs. */
   readonly running: boolean;
   readonly configDirectory: string;
   readonly epoch: number;
@@ -66,13 +66,13 @@ export interface ControlPlane {
   health(): Health;
   status(): Promise<Status>;
   /**
-   * The newest state of the store that has no errors; if there was none, the newest one. A firewall has it in memory, so
-   * that it does not matter how often it is asked for.
+   * The newest state of the store that has no errors; if there was none, the newest one. A firewall keeps it in memory,
+   * so it is cheap to read.
    */
   snapshot(): Promise<Snapshot>;
   /** The policy in force, with what it was compiled from. */
   policy(): Promise<ExplainSource>;
-  /** The store has changed: resolves when the data plane judges by what it says now, or with the reason why it does not. */
+  /** The store has changed: resolves when its present state is in force, or with the reason why it is not. */
   apply(): Promise<Applied>;
 }
 
@@ -83,25 +83,25 @@ export interface Observer {
   killFlow(id: string): Promise<boolean>;
   /** How many flows a policy (the words of `compilePolicy`) would cut, if it were put in force with `reload: cut`. */
   countCut(policyWords: Int32Array): Promise<number>;
-  /** Hits of the rules in force. Asked for every rule of a listing, so that it has to be cheap. */
+  /** Hits of the rules in force. Called for every rule of a listing, so it has to be cheap. */
   ruleHits(): RuleHits;
   totals(): Totals;
   /**
-   * By the server's name; a server that has seen nothing may be missing. Live flows are walked for it, at most four times a
-   * second however often it is asked for; no count ever goes backwards.
+   * By the server's name; a server without traffic may be missing. This walks the live flows, at most four times a
+   * second; between walks the last result is returned. No count ever decreases.
    */
   serverTotals(): Promise<ReadonlyMap<string, ServerTotals>>;
   readonly drops: Drops;
-  /** A pcapng file as it grows. It ends at `limit`; destroying it ends the capture. Bounded: a slow reader loses packets. */
+  /** A growing pcapng file. It ends at `limit`; destroying it ends the capture. Bounded: a slow reader loses packets. */
   capture(options: CaptureOptions): Readable;
-  /** The live flow that decides about this packet (from its IPv4 header on), and how. Changes nothing. */
+  /** The live flow that decides on this packet (from its IPv4 header on), and its verdict. Changes nothing. */
   explainLive(packet: Uint8Array): Promise<LiveVerdict | undefined>;
 }
 
 export interface RuleHits {
   /**
-   * How many flows the rule has opened: a rule that a policy change keeps, keeps its count. `undefined`: this rule is not
-   * (yet) in force.
+   * How many flows the rule has opened. A rule that survives a policy change keeps its count. `undefined`: this rule is
+   * not (yet) in force.
    *
    * @param rule as it stands in the template of the newest snapshot
    */
@@ -131,7 +131,7 @@ export interface Totals extends Judged {
   };
 }
 
-/** Towards the server, and from it. */
+/** To the server, and from it. */
 export interface ServerTotals {
   readonly inbound: Judged;
   readonly outbound: Judged;
@@ -163,9 +163,9 @@ export interface FlowPage {
   readonly next?: string;
 }
 
-/** One tracked conversation. Source is who opened it; "reply" is the other direction. */
+/** One tracked flow. Source is the end that opened it; "reply" is the other direction. */
 export interface Flow {
-  /** Names this flow only, never a later one in its place. */
+  /** Identifies this flow only, never a later one in the same record. */
   readonly id: string;
   readonly protocol: 'tcp' | 'udp' | 'icmp';
   /** As in the metric `tunwall_flows`. */
@@ -188,7 +188,7 @@ export interface Flow {
   readonly idleSeconds: number;
   /** Until it ends, if no packet comes. */
   readonly expiresSeconds: number;
-  /** The policy by which it was judged last. */
+  /** Epoch of the policy by which it was judged last. */
   readonly epoch: number;
 }
 
@@ -209,11 +209,11 @@ export interface DropQuery {
 export interface Drops {
   /** The last ones that match, at most `limit`, oldest first. */
   recent(query: DropQuery, limit: number): readonly Drop[];
-  /** Calls `listener` for every later one that matches. @returns what ends it */
+  /** Calls `listener` for every later one that matches. @returns a function that unsubscribes */
   subscribe(query: DropQuery, listener: (drop: Drop) => void): () => void;
 }
 
-/** A dropped packet, as much of it as was read. */
+/** A dropped packet, as far as it was parsed. */
 export interface Drop {
   /** Ascending. */
   readonly id: number;

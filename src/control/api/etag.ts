@@ -1,6 +1,7 @@
 /**
- * Entity tags (RFC 9110): the revision of a thing in quotes. `If-Match` on a change says which revision it was made from, so
- * that two people do not overwrite each other's work; `If-None-Match: *` says that there must not be one yet.
+ * Entity tags (RFC 9110): the revision of a resource in quotes. `If-Match` names the revision that a change is based
+ * on, so that two people do not overwrite each other's work; `If-None-Match: *` requires that the resource does not
+ * exist yet.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { HttpProblem } from './http-problem.ts';
@@ -23,23 +24,23 @@ export function preconditionsOf({ headers }: FastifyRequest): Preconditions {
   };
 }
 
-/** What a change has to find: the store compares. */
+/** The precondition of a change; the store checks it. */
 export interface Requirement {
   /** The revision that it must have. */
   readonly ifRevision?: string;
-  /** It must be there, in whatever revision. */
+  /** It must exist, in any revision. */
   readonly mustExist: boolean;
   readonly mustNotExist: boolean;
 }
 
-/** @param current its revision, if it is there */
+/** @param current its revision, if it exists */
 export function requirementOf(request: FastifyRequest, current: string | undefined): Requirement {
   const { ifMatch, ifNoneMatch } = preconditionsOf(request);
   if (ifNoneMatch !== undefined && ifNoneMatch !== '*') {
     throw new HttpProblem('bad-request', 'If-None-Match: a change takes * only');
   }
   return {
-    // If none is the current one, any of them makes the store refuse.
+    // If none is the current one, any of them makes the store refuse the change.
     ...(ifMatch !== undefined &&
       ifMatch !== '*' && {
         ifRevision: ifMatch.find((tag) => tag === current) ?? ifMatch[0] ?? '',
@@ -53,7 +54,7 @@ export function setTag(reply: FastifyReply, revision: string): void {
   reply.header('etag', `"${revision}"`);
 }
 
-/** Whether a reader has this revision already: then the answer is 304. */
+/** Whether the client has this revision already: the answer is then 304. */
 export function isKnown(request: FastifyRequest, revision: string): boolean {
   const { ifNoneMatch } = preconditionsOf(request);
   return ifNoneMatch === '*' || (ifNoneMatch?.includes(revision) ?? false);

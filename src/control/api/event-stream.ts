@@ -1,9 +1,9 @@
 /**
- * Server-sent events: an answer that goes on until the client goes, its access ends, or the server closes.
+ * Server-sent events: a response that lasts until the client disconnects, its access ends, or the server closes.
  *
- * Bounded in both directions: only so many streams at once, and a client that does not read fast enough loses events, which
- * it is told (`event: missed`). A comment every 15 seconds keeps connections open through proxies, notices clients that
- * are gone, and is when it is looked whether the reader may still read.
+ * Bounded in both directions: the number of streams is limited, and a client that does not read fast enough loses
+ * events, which is reported to it (`event: missed`). A comment every 15 seconds keeps connections open through proxies
+ * and detects clients that are gone. At the same time the client's access is checked again.
  */
 import { PassThrough } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -15,7 +15,7 @@ const maxStreams = 64;
 const maxWaiting = 1 << 20;
 
 export interface EventStream {
-  /** @param id a client that comes again tells the last one it had */
+  /** @param id a client that reconnects sends the last one that it received */
   send(event: string, data: unknown, id?: number): void;
 }
 
@@ -25,7 +25,7 @@ export class EventStreams {
 
   constructor(server: FastifyInstance, isAdmitted: (request: FastifyRequest) => Promise<boolean>) {
     this.#isAdmitted = isAdmitted;
-    // A stream that goes on would keep its connection, and the server, open.
+    // An open stream would keep its connection, and the server, from closing.
     server.addHook('preClose', (done) => {
       for (const stream of this.#open) stream.end();
       done();
@@ -35,7 +35,7 @@ export class EventStreams {
   /**
    * Answers with a stream.
    *
-   * @param start begins to send; returns what ends that
+   * @param start begins to send; returns a function that stops it
    * @throws HttpProblem `busy`
    */
   open(
@@ -52,7 +52,7 @@ export class EventStreams {
       );
     }
     const stream = new PassThrough();
-    // With the first byte goes the head of the answer: the reader knows that it is on.
+    // The first byte flushes the response head: the client knows that the stream is open.
     stream.write(': \n\n');
     let missed = 0;
     const stop = start({
@@ -89,7 +89,7 @@ export class EventStreams {
   }
 }
 
-/** Whether a client would rather have a stream of events than one answer. */
+/** Whether the client prefers an event stream to a single answer. */
 export function wantsEvents({ headers }: FastifyRequest, otherwise: boolean): boolean {
   const { accept = '*/*' } = headers;
   if (accept.includes('text/event-stream')) return true;

@@ -1,27 +1,27 @@
 /**
- * What is answered when something is not done: problem details (RFC 9457).
+ * Error responses: problem details (RFC 9457).
  *
  *     { "type": "urn:tunwall:problem:invalid", "title": "…", "status": 422, "detail": "…",
  *       "errors": [{ "path": "inbound[2].ports[0]", "message": "expected a port from 1 to 65535 …" }] }
  *
- * The kinds are a closed list, so that a program can rely on them; the words are for people. All that is wrong with a
- * request is told at once. Whatever nobody thought of is `failed`, and says nothing of what is inside: that goes to the log.
+ * The kinds are a closed list, so that a program can rely on them; the texts are for people. All errors of a request
+ * are reported at once. An unexpected error is `failed`, without internal details: those go to the log.
  */
 import type { FastifyReply } from 'fastify';
-import { describeFailure } from '../store/store.ts';
-import type { Failure, StoreError } from '../store/store.ts';
+import { describeFailure, StoreError } from '../store/store.ts';
+import type { Failure } from '../store/store.ts';
 
 /** Status and title of each kind. */
 export const problemKinds = {
   'bad-request': [400, 'The request cannot be read'],
-  unauthenticated: [401, 'Who are you?'],
+  unauthenticated: [401, 'Authentication is required'],
   forbidden: [403, 'Your role does not allow this'],
   'foreign-origin': [403, 'The request comes from another site'],
   'not-found': [404, 'There is no such thing'],
   exists: [409, 'The name is taken'],
   'in-use': [409, 'It is in use'],
   broken: [409, 'The configuration has errors that have to be mended first'],
-  'last-owner': [409, 'Somebody has to be an owner'],
+  'last-owner': [409, 'At least one owner is required'],
   'precondition-failed': [412, 'It was changed meanwhile'],
   'body-too-large': [413, 'The body is too large'],
   'unsupported-media-type': [415, 'Bodies are application/json'],
@@ -36,7 +36,7 @@ export const problemKinds = {
 
 export type ProblemKind = keyof typeof problemKinds;
 
-/** One thing that is wrong, where it is. */
+/** One error and its place. */
 export interface FieldError {
   /** As in files: `inbound[2].ports[0]`; empty: the whole. */
   readonly path: string;
@@ -49,9 +49,9 @@ export interface FieldError {
 
 export interface ProblemMembers {
   readonly errors?: readonly FieldError[];
-  /** With `in-use`: who uses it. */
+  /** With `in-use`: its users. */
   readonly servers?: readonly string[];
-  /** With `precondition-failed`: the revision that it has now. */
+  /** With `precondition-failed`: the current revision. */
   readonly revision?: string;
 }
 
@@ -108,7 +108,7 @@ export function sendProblem(reply: FastifyReply, problem: HttpProblem): FastifyR
     .send(body);
 }
 
-/** The kind of a whole refusal is that of its gravest failure: what forbids even to look at the rest. */
+/** The kind of a whole refusal is that of its gravest failure: one that prevents the others from being checked. */
 const gravity: readonly Failure['kind'][] = [
   'failed',
   'read-only',
@@ -122,7 +122,7 @@ const gravity: readonly Failure['kind'][] = [
   'invalid',
 ];
 
-/** Where in the request a failure has its reason, if it is a value of the body and not the thing that was asked for. */
+/** The place in the body that caused a failure; undefined if its cause is the requested resource itself. */
 export type Locate = (failure: Failure) => string | undefined;
 
 /** A refused change. */
@@ -160,5 +160,14 @@ function errorsOf(failure: Failure, path: string | undefined): FieldError[] {
       }));
     default:
       return path === undefined ? [] : [{ path, message: describeFailure(failure) }];
+  }
+}
+
+/** The result of a store operation; a refusal is thrown as a problem. @throws HttpProblem */
+export async function asProblem<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw error instanceof StoreError ? problemOf(error) : error;
   }
 }

@@ -1,4 +1,4 @@
-/** What the API speaks of the running firewall: flows, drops, counts, why a packet passes, status. */
+/** Schemas of the running firewall's data: flows, drops, counts, explanations, status. */
 import { Type } from 'typebox';
 import { dropReasons, flowStates } from './live-words.ts';
 import { component, nameSchema } from './schemas.ts';
@@ -36,7 +36,7 @@ export const flow = component(
       expiresSeconds: Type.Number(),
       epoch: Type.Integer({ description: 'The policy by which it was judged last.' }),
     },
-    { description: 'A conversation; source is who opened it.' },
+    { description: 'A flow; source is the end that opened it.' },
   ),
 );
 
@@ -96,7 +96,7 @@ export const dropQuery = Type.Object(
     limit: Type.Optional(
       Type.Integer({
         ...{ minimum: 0, maximum: 1000, title: 'a whole number from 0 to 1000' },
-        description: 'So many of the last ones first; 100 unless told.',
+        description: 'How many recent ones to send first. Default: 100.',
       }),
     ),
   },

@@ -1,4 +1,4 @@
-/** Words that questions about live data may have. Apart from the schemas, so that the command line need not load those. */
+/** Enumerations of the queries for live data. Apart from the schemas, so that the command line need not load those. */
 import { flowStateNames } from '../../dataplane/flow/flow-record.ts';
 import { DropReason, dropReasonNames } from '../../dataplane/wire/drop-reason.ts';
 

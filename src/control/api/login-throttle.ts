@@ -1,9 +1,10 @@
 /**
- * Guessing passwords is made slow: per address, and per user whatever the address.
+ * Slows down password guessing: per address, and per user over all addresses.
  *
- * After some free failures each further one doubles the wait, up to a limit; what nobody tried for a quarter of an hour is
- * forgotten. An attempt counts before its password is looked at, so that many at once count as well, and is taken back if
- * it was right. Hashing takes memory and time, one at a time: only so many may wait for their turn.
+ * After some free failures each further one doubles the wait, up to a limit; a count without attempts for a quarter of
+ * an hour is deleted. An attempt is counted before its password is checked, so that concurrent attempts count as well,
+ * and is uncounted if the password was right. Hashing takes memory and time, so it runs one at a time, and the queue is
+ * bounded.
  */
 import { LRUCache } from 'lru-cache';
 
@@ -11,11 +12,11 @@ const rememberMs = 15 * 60_000;
 const maxRemembered = 10_000;
 const maxWaiting = 8;
 
-/** Failures that cost nothing, and how long one may have to wait at most. */
+/** Free failures, and the longest wait. */
 const limits = {
-  /** Many people may share one. */
+  /** Many people may share an address. */
   address: { free: 20, maxWaitMs: 15 * 60_000 },
-  /** Anybody can lock a user out: not for long. Tokens and the socket work all the same. */
+  /** Any client can lock a user out, so the wait is short. Tokens and the socket are not affected. */
   user: { free: 10, maxWaitMs: 60_000 },
 } as const;
 
@@ -44,7 +45,7 @@ export class LoginThrottle {
     });
   }
 
-  /** To be called before the password is looked at; `finish` tells what came of it. */
+  /** Call it before the password is checked, and `finish` with the result. */
   begin(address: string, user: string): Attempt {
     const keys = [`address ${address}`, `user ${user}`] as const;
     const nowMs = this.#now();
@@ -73,7 +74,7 @@ export class LoginThrottle {
     this.#failures.set(key, { count, untilMs: this.#now() + waitMs });
   }
 
-  /** One right guess does not make the others of that address good. */
+  /** One success does not clear the other failures of that address. */
   #takeBack(key: string): void {
     const known = this.#failures.get(key);
     if (known !== undefined) {

@@ -1,6 +1,6 @@
 /**
- * The control plane where no firewall runs: the command line serves itself with the API, on the configuration directory
- * (`buildApi` with the listener `in-process`). Everything is read when it is asked for; nothing is ever in force.
+ * The control plane where no firewall runs: the command line calls the API in its own process, on the configuration
+ * directory (`buildApi` with the listener `in-process`). Everything is read on demand; nothing is ever in force.
  */
 import { compilePolicy } from '../../policy/compile.ts';
 import type { Store } from '../store/store.ts';

@@ -25,7 +25,7 @@ export async function registerOpenApi(server: FastifyInstance): Promise<void> {
         { name: 'changes', description: 'Several operations, and what they would do' },
         { name: 'live', description: 'Flows, drops, counts, captures, and why' },
         { name: 'operation', description: 'Health, metrics, status' },
-        { name: 'audit', description: 'Who did what' },
+        { name: 'audit', description: 'The audit log' },
         { name: 'users', description: 'Users, roles, tokens' },
         { name: 'session', description: 'Logging in' },
       ],

@@ -1,6 +1,6 @@
 /**
- * Operations of the store as JSON, for those who send several at once: each kind has its schema, and what is wrong is told by
- * the path of the operation (`operations[2].index`). What their templates, rules and servers say is judged by the store.
+ * Operations of the store as JSON, for requests with several at once: each kind has its schema, and errors name the
+ * path of the operation (`operations[2].index`). The store validates the templates, rules and servers in them.
  */
 import { Type } from 'typebox';
 import type { TSchema } from 'typebox';
@@ -15,7 +15,7 @@ import { directions, withoutHits, withoutReadOnly } from './views.ts';
 
 export type { Operation };
 
-/** A change of more is a mistake: it is one line of the audit log. */
+/** A larger change is a mistake: a change is one line of the audit log. */
 const maxOperations = 1000;
 
 const index = Type.Integer({ minimum: 0, title: 'the index of a rule, from 0' });
@@ -60,7 +60,7 @@ export const operationSchema = schemas.component(
 
 const checkers = new Map(kinds.map((kind) => [kind, checker(schemaOf(kind))]));
 
-/** @throws HttpProblem `invalid` with all that is wrong */
+/** @throws HttpProblem `invalid` with all errors */
 export function parseOperations(values: readonly unknown[]): Operation[] {
   const errors: FieldError[] = [];
   if (values.length === 0 || values.length > maxOperations) {
@@ -92,7 +92,7 @@ function withoutReadOnlyKeys(operation: Operation): Operation {
 /**
  * A refusal, with the paths of a request that has several operations.
  *
- * @param operations `undefined`: there was one, and the body is its own
+ * @param operations `undefined`: there was one, and the body is that operation's
  */
 export function operationsProblem(
   error: unknown,
@@ -125,7 +125,7 @@ function joined(path: string, rest: string): string {
   return rest.startsWith('[') ? `${path}${rest}` : `${path}.${rest}`;
 }
 
-/** For what takes one thing or many: exactly one of these keys. @throws HttpProblem */
+/** For routes that take one item or many: exactly one of these keys. @throws HttpProblem */
 export function requireOne(body: object, keys: readonly string[]): void {
   const given = keys.filter((key) => Object.hasOwn(body, key));
   if (given.length === 1) return;

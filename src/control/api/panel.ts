@@ -1,9 +1,9 @@
 /**
  * The panel: the files that `npm run build` has made of src/panel, on TCP.
  *
- * They are everybody's: who has not logged in needs the login. Assets have hashed names, so browsers keep them for good; they
- * are sent as the build has compressed them. The document is the same for every path that is none of the API's, because
- * the panel finds its pages by itself; it is never kept.
+ * They are public, because the login page is one of them. Assets have hashed names, so browsers cache them for good;
+ * they are sent as the build has compressed them. The document is the same for every path outside the API, because the
+ * panel routes its pages itself; it is never cached.
  *
  * Its policy allows scripts and styles from here and nothing else. <style> elements need a nonce, which is new for each
  * document: Mantine makes some in the browser. Style attributes need no exception, since React sets them through the DOM.
@@ -22,7 +22,7 @@ export const builtPanel: string = join(import.meta.dirname, '../../../dist/panel
 /** As in scripts/config/vite.config.ts. */
 const noncePlaceholder = '{{nonce}}';
 
-/** What is not the panel's, and what begins with it. */
+/** Paths and prefixes that do not belong to the panel. */
 const others = ['/v1', '/assets', '/metrics', '/healthz', '/openapi.json'];
 
 function policyWith(nonce: string): string {

@@ -1,15 +1,15 @@
 /**
- * What the API speaks of templates, servers, users and changes: one source of types, of validation and of OpenAPI.
+ * Schemas of templates, servers, users and changes: the one source of types, validation and OpenAPI.
  *
- * A `component` gets a name in the OpenAPI document, and is referred to from there. Those that end in `View` are answers.
- * Bodies of templates, rules and servers are documented here and judged by src/policy (see `validation.ts`).
+ * A `component` gets a name in the OpenAPI document and is referenced by it. Names that end in `View` are answers.
+ * Bodies of templates, rules and servers are documented here and validated by src/policy (see `validation.ts`).
  */
 import { Type } from 'typebox';
 import type { Static, TSchema, TUnsafe } from 'typebox';
 import { roles } from '../../policy/users.ts';
 import { problemKinds } from './http-problem.ts';
 
-/** What is answered may be what the program holds, which nobody changes. */
+/** An answer may share objects with the program's state, so it is readonly. */
 type Frozen<T> = T extends readonly (infer U)[]
   ? readonly Frozen<U>[]
   : T extends object
@@ -283,7 +283,9 @@ export const userList = component(
   'UserList',
   Type.Object({
     users: Type.Array(user),
-    problems: Type.Array(Type.String(), { description: 'Why nobody can log in, if so.' }),
+    problems: Type.Array(Type.String(), {
+      description: 'Why no user can log in; empty if users can.',
+    }),
   }),
 );
 export const newToken = component(
@@ -369,10 +371,10 @@ export const problem = component(
   ),
 );
 
-/** Every answer that is none of the good ones. */
+/** Every error response. */
 export const problems = { '4xx': problem, '5xx': problem };
 
-/** The reader has it already (If-None-Match). */
+/** The client has this revision already (If-None-Match). */
 export const notModified = { 304: Type.Null({ description: 'Not modified.' }) };
 
 export const nameParams = Type.Object({ name: Type.String() });

@@ -1,9 +1,10 @@
 /**
- * The HTTP server, put together. `buildApi` gives an instance that tests and the command line can `inject()` into without a
- * socket; the firewall makes two of them on one context, one for the control socket and one for TCP.
+ * Assembles the HTTP server. `buildApi` returns an instance that tests and the command line can `inject()` into without
+ * a socket; the firewall makes two of them on one context, one for the control socket and one for TCP.
  *
- * A request's way: rate limit (TCP) -> Host, Origin, who is it, may he (`access.ts`) -> body (`body.ts`) -> schema
- * (`validation.ts`) -> route -> answer, or problem (`http-problem.ts`). Nothing is answered before the first two.
+ * A request's way: rate limit (TCP) -> Host, Origin, authentication, authorisation (`access.ts`) -> body (`body.ts`) ->
+ * schema (`validation.ts`) -> route -> answer, or problem (`http-problem.ts`). Nothing is answered before the first
+ * two.
  */
 import cookie from '@fastify/cookie';
 import rateLimit from '@fastify/rate-limit';
@@ -37,11 +38,11 @@ import { userRoutes } from './routes/users.ts';
 import { Sessions } from './sessions.ts';
 import { validatorCompiler } from './validation.ts';
 
-/** Requests a minute and address, on TCP: more than a script needs, less than what hurts. */
+/** Requests per minute and address, on TCP: more than a script needs, less than an overload. */
 const requestsPerMinute = 3000;
 
 export interface ApiOptions {
-  /** `socket` and `in-process`: whoever asks is an owner. */
+  /** With `socket` and `in-process` every client is an owner. */
   readonly listener: Listener;
   /** The clock, in ms since 1970. */
   readonly now?: () => number;
@@ -114,7 +115,7 @@ export async function buildApi(context: ApiContext, options: ApiOptions): Promis
   return server;
 }
 
-/** For every request, also of what is not there, and before it is looked at who it is. */
+/** For every request, also to unknown paths, and before authentication. */
 async function limitRate(server: Api, max: number): Promise<void> {
   await server.register(rateLimit, {
     global: false,
@@ -136,7 +137,7 @@ function noSuchRoute({ method, url }: FastifyRequest): HttpProblem {
   return new HttpProblem('not-found', `there is nothing at ${method} ${path.slice(0, 200)}`);
 }
 
-/** What an error is to who asked. */
+/** The response to an error. */
 function problemFor(
   error: FastifyError | HttpProblem | StoreError,
   context: ApiContext,

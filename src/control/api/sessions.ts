@@ -1,7 +1,7 @@
 /**
- * Who has logged in with a password, for browsers: an id in a cookie, and here the SHA-256 of it, so that what is in memory
- * is no key. A session ends after 30 minutes without a request, after 12 hours in any case, when it is logged out, and when
- * its user's revision changes (role, password or tokens; or the user is gone). It does not survive a restart.
+ * Browser sessions: the cookie holds an id, memory holds only its SHA-256, so that the memory is of no use to a thief.
+ * A session ends after 30 minutes without a request, after 12 hours in any case, at logout, and when its user's
+ * revision changes (role, password or tokens; or the user is removed). It does not survive a restart.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
@@ -9,7 +9,7 @@ import type { User } from '../store/store.ts';
 
 export const idleMs: number = 30 * 60_000;
 export const lifetimeMs: number = 12 * 60 * 60_000;
-/** Who logs in more often loses the oldest. */
+/** A user with more sessions loses the oldest. */
 const maxSessions = 4096;
 
 interface Session {
@@ -42,7 +42,7 @@ export class Sessions {
     return { id, endsMs };
   }
 
-  /** The user of a session that goes on; whatever else the id names is ended. */
+  /** The user of a valid session; an invalid one is ended. */
   find(id: string, users: readonly User[]): { user: User; endsMs: number } | undefined {
     const key = keyOf(id);
     const session = this.#sessions.get(key);
@@ -55,7 +55,7 @@ export class Sessions {
     return undefined;
   }
 
-  /** The user has changed himself in this session: it goes on, and his others end. */
+  /** The user has changed their own account in this session: it continues, the user's other sessions end. */
   renew(id: string, revision: string): void {
     const session = this.#sessions.get(keyOf(id));
     if (session !== undefined) session.revision = revision;

@@ -1,9 +1,10 @@
 /**
- * Requests against their schemas (TypeBox): all that is wrong at once, with the paths and in the words of the files.
+ * Validates requests against their schemas (TypeBox): reports all errors at once, with the same paths and texts as for
+ * files.
  *
- * What comes in the URL is text: it is converted to what the schema wants first. Bodies are taken as they are. Bodies of
- * templates, rules and servers are judged by the policy's validator, whose messages win: their schemas only document them,
- * and a looser one (`checkedBy`) says what the route itself relies on.
+ * URL parameters are text, and are first converted to the schema's types. Bodies are not converted. Bodies of
+ * templates, rules and servers are validated by the policy's validator, for its better messages: their schemas only
+ * document them, and a looser one (`checkedBy`) covers what the route itself uses.
  */
 import type { FastifySchemaCompiler } from 'fastify';
 import type { TSchema } from 'typebox';
@@ -15,10 +16,10 @@ import type { FieldError } from './http-problem.ts';
 
 const looser = Symbol('checked by');
 
-/** A schema that is told to clients, but checked by another one. */
-export function checkedBy<T extends TSchema>(told: TSchema, checked: T): T {
+/** A schema that documents a body for clients, while another one checks it. */
+export function checkedBy<T extends TSchema>(documented: TSchema, checked: T): T {
   // A copy: the same documentation may serve several routes.
-  return { ...told, [looser]: checked } as unknown as T;
+  return { ...documented, [looser]: checked } as unknown as T;
 }
 
 interface SchemaError {
@@ -40,7 +41,7 @@ export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, http
   };
 };
 
-/** Compiled when they are needed first: a command line that serves itself uses one or two of them. */
+/** Compiled on first use: an offline command needs only one or two of them. */
 const validators = new WeakMap<TSchema, ReturnType<typeof Compile>>();
 
 function validatorOf(schema: TSchema): ReturnType<typeof Compile> {
@@ -52,21 +53,21 @@ function validatorOf(schema: TSchema): ReturnType<typeof Compile> {
   return validator;
 }
 
-/** Everything in which a value differs from a schema. */
+/** Reports every deviation of a value from a schema. */
 export function checker(schema: TSchema): (value: unknown) => FieldError[] {
   return (value) => {
     if (value === undefined) return [{ path: '', message: 'expected a body of JSON' }];
     const validator = validatorOf(schema);
     if (validator.Check(value)) return [];
     const errors = validator.Errors(value) as unknown as SchemaError[];
-    const told = new Map<string, FieldError>();
+    const found = new Map<string, FieldError>();
     for (const error of errors) {
       for (const each of fieldErrors(error, schema, value)) {
-        // A union tells of each of its parts; what is said first is the most precise.
-        if (!told.has(each.path)) told.set(each.path, each);
+        // A union reports errors of each of its parts; the first one is the most precise.
+        if (!found.has(each.path)) found.set(each.path, each);
       }
     }
-    return [...told.values()];
+    return [...found.values()];
   };
 }
 
@@ -90,7 +91,7 @@ function fieldErrors(error: SchemaError, schema: TSchema, whole: unknown): Field
       }));
     }
     case 'boolean':
-      // Told by additionalProperties, with the known keys.
+      // Reported by additionalProperties, with the known keys.
       return [];
     case 'type':
       return [{ path, message: `expected ${typeWords(own, params['type'])}, found ${found}` }];
@@ -115,15 +116,15 @@ const typeNames: Readonly<Record<string, string>> = {
   null: 'null',
 };
 
-/** A schema's own words for itself are better than its type. */
+/** A schema's title is more precise than its type. */
 function typeWords(schema: Record<string, unknown> | undefined, type: unknown): string {
-  const told = schema?.['title'];
-  return typeof told === 'string' ? told : (typeNames[String(type)] ?? String(type));
+  const title = schema?.['title'];
+  return typeof title === 'string' ? title : (typeNames[String(type)] ?? String(type));
 }
 
 function ruleWords(error: SchemaError, schema: Record<string, unknown> | undefined): string {
-  const told = schema?.['title'];
-  if (typeof told === 'string') return told;
+  const title = schema?.['title'];
+  if (typeof title === 'string') return title;
   const { limit, comparison } = error.params as { limit?: number; comparison?: string };
   switch (error.keyword) {
     case 'minimum':
@@ -184,7 +185,7 @@ function schemaAt(schema: TSchema, pointer: string): Record<string, unknown> | u
   );
 }
 
-/** A value as a message shows it: never all of something large. */
+/** A value for a message; large ones are shortened. */
 function describe(value: unknown): string {
   if (value === undefined || value === null) return 'nothing';
   if (Array.isArray(value)) return 'a list';

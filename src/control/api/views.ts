@@ -1,4 +1,4 @@
-/** Templates and servers as they are answered: their bodies, with what is known of them beside. */
+/** Templates and servers in answers: their bodies, with computed fields. */
 import { ruleBody, serverBody, templateBody } from '../../policy/bodies.ts';
 import type { RuleBody, ServerBody } from '../../policy/bodies.ts';
 import type { Rule, Server, Template } from '../../policy/types.ts';
@@ -10,7 +10,7 @@ export const directions = ['inbound', 'outbound'] as const;
 
 export type RuleView = RuleBody & { readonly hits?: number };
 
-/** Who has which template: made once for each snapshot, however often it is asked. */
+/** Servers of each template: computed once per snapshot. */
 const knownUsers = new WeakMap<Snapshot, ReadonlyMap<string, readonly string[]>>();
 
 /** Servers by template. */
@@ -129,13 +129,13 @@ export function changeMark({ at, actor, action }: TemplateVersion): ChangeMark {
   return { at, actor: actor.name, via: actor.via, action };
 }
 
-/** What only an answer has. */
+/** Fields that only an answer has. */
 const readOnlyKeys = {
   template: ['revision', 'servers', 'changed', 'applied'],
   server: ['revision', 'applied'],
 } as const;
 
-/** A body without what only an answer has, so that what was read can be sent back. */
+/** A body without read-only fields, so that an answer can be sent back. */
 export function withoutReadOnly(
   what: keyof typeof readOnlyKeys,
   body: object,

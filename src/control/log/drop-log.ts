@@ -1,10 +1,10 @@
 /**
- * From drop records to log lines that a person can live with: each kind of drop is told once, then counted and summed up,
- * and no flood writes more than so many lines a second.
+ * Turns drop records into a bounded number of log lines: each kind of drop is logged once, then counted and summed up,
+ * and the number of lines per second is limited.
  *
- * A kind is what an operator would call the same thing: reason, protocol, source, destination and destination port. The
- * last few thousand kinds are remembered for ten seconds after their first record; a kind that came again meanwhile gets a
- * second line with its count when it is forgotten. Text is made only after the rate limiter has said yes.
+ * A kind of drop is its reason, protocol, source, destination and destination port. The last few thousand kinds are
+ * kept for ten seconds after their first record; a kind that recurred meanwhile gets a second line with its count when
+ * it is removed. Text is formatted only after the rate limiter has allowed the line.
  */
 import { LRUCache } from 'lru-cache';
 import { EventWord } from '../../dataplane/engine/event-ring.ts';
@@ -36,9 +36,9 @@ export interface DropLogOptions {
   readonly linesPerSecond: number;
   /** The clock, in ms. */
   readonly now: () => number;
-  /** A drop that is told; `repeats` says how often more the same was dropped within the last ten seconds. */
+  /** Logs a drop; `repeats` is the number of further drops of its kind within the last ten seconds. */
   readonly onDrop: (record: DropRecord, repeats: number) => void;
-  /** Drops that were not told because there were too many. */
+  /** Drops that were not logged because of the rate limit. */
   readonly onSuppressed: (count: number) => void;
 }
 
@@ -84,7 +84,7 @@ export class DropLog {
     this.#suppressed += count;
   }
 
-  /** Sums up kinds whose time has passed; call it about once a second. */
+  /** Sums up kinds that are older than ten seconds; call it about once a second. */
   tick(): void {
     this.#kinds.purgeStale();
     const nowMs = this.#options.now();
@@ -120,7 +120,7 @@ export class DropLog {
   }
 }
 
-/** A record of the event ring in words. */
+/** A record of the event ring as text. */
 export function describeDrop(words: Int32Array): DropRecord {
   const protocol = words[EventWord.protocol]!;
   const ports = words[EventWord.ports]!;

@@ -5,7 +5,7 @@ import pretty from 'pino-pretty';
 
 export type { Logger } from 'pino';
 
-/** Makes the logger. Lines are written synchronously: the last ones before an exit are the ones that matter. */
+/** Makes the logger. Lines are written synchronously: the last ones before an exit matter most. */
 export function createLogger(level: string): Logger {
   const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
   if (process.stdout.isTTY) {

@@ -1,5 +1,5 @@
 /**
- * The Prometheus metrics, read from the packet threads' shared counters when they are asked for.
+ * The Prometheus metrics, read from the packet threads' shared counters on each scrape.
  *
  * Label sets are closed and all present from the start, so that a rate over a drop reason works before its first drop.
  */
@@ -15,7 +15,7 @@ import { flowStateNames, flowStateProtocols } from '../../dataplane/flow/flow-re
 import { DropReason, dropReasonNames } from '../../dataplane/wire/drop-reason.ts';
 import { formatProtocol } from '../../dataplane/wire/format.ts';
 
-/** What the metrics are read from. */
+/** Source of the metrics. */
 export interface MetricsSource {
   /** Sum over the packet threads of counter `index` (engine/counters.ts). */
   counter(index: number): number;
@@ -24,7 +24,7 @@ export interface MetricsSource {
   flowsInState(state: number): number;
   flowCount(): number;
   readonly flowCapacity: number;
-  /** Part of their length that timeouts last which pressure shortens. */
+  /** Factor on the timeouts that pressure shortens; 1 = as configured. */
   flowTimeoutFactor(): number;
   fragmentDatagrams(): number;
   fragmentBytes(): number;
@@ -47,7 +47,7 @@ type Collect<T extends string> = (
 
 export function createMetrics(source: MetricsSource): Registry {
   const registry = new Registry();
-  // Its default is a timer every 10 ms, which wakes the control plane up a hundred times a second.
+  // Its default is a timer every 10 ms, which wakes the control plane a hundred times a second.
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 200 });
 
   function counter<T extends string>(

@@ -1,7 +1,7 @@
 /**
- * A live capture as a pcapng file that grows: every packet with its verdict and drop reason as a comment.
+ * A live capture as a growing pcapng file: every packet with its verdict and drop reason as a comment.
  *
- * Between the packet threads and whoever reads the file, each buffer has an end. A reader that is slow loses packets, and the
+ * Every buffer between the packet threads and the reader of the file is bounded. A slow reader loses packets, and the
  * statistics at the end of the file say how many.
  */
 import { PassThrough } from 'node:stream';
@@ -47,7 +47,7 @@ export function captureFile(capture: LiveCapture, options: CaptureFileOptions): 
       room = writer.packet(packetOf(record));
       if (writer.packets < limit) return;
       over = true;
-      // Not from within the delivery to all captures.
+      // Deferred: not during the delivery to all captures.
       queueMicrotask(finish);
     },
     onBatch() {
@@ -60,14 +60,14 @@ export function captureFile(capture: LiveCapture, options: CaptureFileOptions): 
   });
   const finish = (): void => {
     stop();
-    // Fails only if the reader went away, who then needs no end.
+    // Fails only if the reader has disconnected and needs no end.
     writer.end({ received: writer.packets + lost, dropped: lost }).catch(() => undefined);
   };
   stream.once('close', () => {
     over = true;
     stop();
   });
-  // A reader sees at once that it is a capture.
+  // The reader recognises a capture at once.
   writer.flush();
   if (over) finish();
   return stream;

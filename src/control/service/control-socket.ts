@@ -1,9 +1,9 @@
 /**
- * The control socket: a file that only its owner and group can open. Whoever opens it may do everything, so it is made
- * closed to others from its first moment on.
+ * The control socket: a file that only its owner and group can open. Its clients may do everything, so it is never
+ * accessible to others, not even while it is made.
  *
- * A firewall that was killed leaves its file behind. It is removed if nobody answers on it; one that is answered on is
- * another firewall's, and stays.
+ * A firewall that was killed leaves its file behind. It is removed if no process answers on it; otherwise it belongs to
+ * another firewall, and stays.
  */
 import { once } from 'node:events';
 import { chmod, lstat, stat, unlink } from 'node:fs/promises';

@@ -1,8 +1,8 @@
 /**
- * The last drops, and everybody who wants to see the next ones: what `tunwall drops` and the panel show.
+ * Recent drops, and subscriptions to new ones, for `tunwall drops` and the panel.
  *
- * It is fed with the records of the event ring when the control plane takes them, and keeps them as they are; text is
- * made of those only that somebody asked for.
+ * It receives the records that the control plane takes from the event ring, and keeps them in binary form; only records
+ * in a query's result are converted to text.
  */
 import type { Drop, DropQuery, Drops } from '../api/context.ts';
 import { directionNames } from '../../dataplane/engine/counters.ts';
@@ -14,7 +14,7 @@ import { Protocol } from '../../dataplane/wire/headers.ts';
 /** Records that are kept. */
 export const keptDrops = 1000;
 
-/** With these, TCP flags and ICMP type were not read: a record has those of a packet before. */
+/** With these reasons the TCP flags and ICMP type were not parsed: the record has those of an earlier packet. */
 const headersUnread: ReadonlySet<number> = new Set([
   DropReason.ipv6,
   DropReason.protocol,
@@ -40,7 +40,7 @@ interface Subscriber {
 }
 
 export interface DropHubOptions {
-  /** What a clock on the wall showed, in ms, when the packet threads' clock showed `thenMs`. */
+  /** The wall-clock time, in ms, at which the packet threads' clock showed `thenMs`. */
   readonly wallClockOf: (thenMs: number) => number;
   /** Name of a server slot. */
   readonly serverName: (slot: number) => string | undefined;
@@ -84,7 +84,7 @@ export class DropHub implements Drops {
     return found.reverse();
   }
 
-  /** Calls `listener` for every later one that matches; the result ends it. */
+  /** Calls `listener` for every later one that matches; returns a function that unsubscribes. */
   subscribe(query: DropQuery, listener: (drop: Drop) => void): () => void {
     const subscriber = { query, listener };
     this.#subscribers.add(subscriber);
@@ -113,7 +113,7 @@ export class DropHub implements Drops {
     const detail = words[EventWord.detail]!;
     const hasDetail = !headersUnread.has(words[EventWord.reason]!);
     const [sourceServer, destinationServer] = this.#servers(words);
-    // What failed before its L4 header was read has no ports, and both are 0.
+    // A packet that failed before its L4 header was parsed has no ports: both are 0.
     const hasPorts = (protocol === Protocol.tcp || protocol === Protocol.udp) && ports !== 0;
     return {
       id,

@@ -1,9 +1,9 @@
 /**
  * A page of the flow table: the flows that match a query, the largest or oldest first, and where the next page begins.
  *
- * The table lives while it is listed. A page is what its walk has met; the next one goes on behind the last flow shown, by
- * what that one had when it was shown. A flow that grows meanwhile may have got ahead of it and be on neither page; by age
- * nothing moves.
+ * The table changes while it is listed. A page contains the flows that its walk met; the next page continues after the
+ * last flow shown, by the sort key that it had then. A flow that grows meanwhile may move past that key and appear on
+ * neither page; sorted by age, flows do not move.
  */
 import type { Flow, FlowPage, FlowQuery } from '../api/context.ts';
 import {
@@ -73,7 +73,7 @@ export function describeFlow(copy: FlowCopy, flows: FlowInspector, serverName: S
   };
 }
 
-/** Whether a flow matches; decided by numbers, so that a walk over all flows makes no text. */
+/** Whether a flow matches; compares numbers, so that a walk over all flows formats no text. */
 type Matcher = (copy: FlowCopy) => boolean;
 
 /** @param serverSlot 0 if there is no such server; @param address as an integer */
@@ -107,10 +107,10 @@ function matcherOf(query: FlowQuery, serverSlot: number, address: number | undef
   };
 }
 
-/** What flows are sorted by, largest first; of flows that are as large the record's number decides, lowest first. */
+/** The sort key of a flow, largest first; ties are broken by the record's number, lowest first. */
 interface Order {
   key(copy: FlowCopy): number;
-  /** A key as a cursor keeps it, and back. */
+  /** Converts a key for a cursor, and back. */
   toCursor(key: number): number;
   fromCursor(value: number): number;
 }
@@ -131,7 +131,7 @@ function orderOf(sort: FlowQuery['sort'], flows: FlowInspector): Order {
   };
 }
 
-/** A flow that may be on the page, with copies of its records. */
+/** A candidate for the page, with copies of its records. */
 interface Candidate extends FlowCopy {
   readonly key: number;
 }
@@ -144,7 +144,7 @@ function compare(a: { key: number; flow: number }, b: { key: number; flow: numbe
 class Candidates {
   readonly #limit: number;
   #kept: Candidate[] = [];
-  /** The last one that would still be on the page. */
+  /** The smallest one that is still on the page. */
   #worst: Candidate | undefined;
 
   constructor(limit: number) {
@@ -178,7 +178,7 @@ class Candidates {
 
 const cursorPattern = /^(-?\d{1,16})\.(\d{1,8})$/;
 
-/** @param after a cursor of an earlier page; what is none begins at the start */
+/** @param after a cursor of an earlier page; an invalid one begins at the start */
 function readCursor(after: string | undefined): { value: number; flow: number } | undefined {
   const match = cursorPattern.exec(after ?? '');
   return match === null ? undefined : { value: Number(match[1]), flow: Number(match[2]) };

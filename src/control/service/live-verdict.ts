@@ -1,6 +1,6 @@
 /**
- * Which live flow decides about a packet, and how: the packet is given to an engine of its own, with the policy in force
- * and a copy of the one flow. What that does to the copy is forgotten; the firewall's flow stays as it is.
+ * Finds the live flow that decides on a packet, and the verdict: a separate engine judges the packet, with the policy
+ * in force and a copy of that flow. The copy is discarded; the firewall's flow does not change.
  */
 import { createCounters, Counter } from '../../dataplane/engine/counters.ts';
 import { Engine } from '../../dataplane/engine/engine.ts';
@@ -52,7 +52,10 @@ function batchOf(bytes: Uint8Array, vnetFlags: number) {
 
 type OnePacket = ReturnType<typeof batchOf>;
 
-/** The packet itself, or of an ICMP error what it quotes: that has the flow's tuple. Undefined if it can have no flow. */
+/**
+ * The packet with the flow's tuple: the packet itself, or the one that an ICMP error quotes. Undefined if it can have
+ * no flow.
+ */
 function whatNamesTheFlow({ bytes, lengths }: OnePacket): Packet | undefined {
   const packet = new Packet();
   const parsed: number = parsePacket(
@@ -74,7 +77,7 @@ function whatNamesTheFlow({ bytes, lengths }: OnePacket): Packet | undefined {
   return parseQuoted(bytes, at, packet.l4Length - Icmp.quoted, quoted) ? quoted : undefined;
 }
 
-/** A packet that was made to ask a question has no L4 checksum. */
+/** A packet built for an explain query has no L4 checksum. */
 function hasNoChecksum(bytes: Uint8Array): boolean {
   const l4 = (bytes[0]! & 15) << 2;
   const offsets: Readonly<Record<number, number>> = { 1: 2, 6: 16, 17: 6 };
@@ -109,7 +112,7 @@ export function liveVerdict(
   engine.setPolicy(inForce, policy.mode, policy.drainUntilMs);
   putFlow(engine, flow);
   engine.judge(1, flows.nowMs);
-  // A SYN behind a connection that is over: the rules have been asked.
+  // A SYN after a closed connection: the rules decide.
   if (new Float64Array(counters)[Counter.flowsOpened] !== 0) return undefined;
   const reader = new EventRingReader(events);
   const reason = reader.read() ? reader.record[EventWord.reason]! : DropReason.none;
@@ -138,7 +141,7 @@ function putFlow({ table }: Engine, { hot, cold }: FlowCopy): void {
     cold[Cold.servers]!,
     lastRefresh,
   );
-  // All but the links, which are those of the table.
+  // All but the links, which belong to the table.
   for (let word = 0; word < hotWords; word++) {
     if (word !== Hot.next) table.hot[(flow << hotShift) + word] = hot[word]!;
   }

@@ -1,9 +1,9 @@
 /**
  * The live side of the data plane, as the API sees it: flows, hits of rules, totals, drops, captures.
  *
- * Everything is read from memory that the packet threads share, or taken from rings that they fill; they wait for nobody
- * (worker/flow-inspector.ts says how a look into the flow table goes). The service tells of every policy that comes into
- * force, and hands drop records over when it takes them.
+ * Everything is read from memory that the packet threads share, or taken from rings that they fill; they never wait for
+ * it (worker/flow-inspector.ts describes access to the flow table). The service reports every policy that comes into
+ * force, and passes on the drop records that it takes.
  */
 import type { Readable } from 'node:stream';
 import type {
@@ -34,7 +34,7 @@ import { describeFlow, flowPage, parseFlowId } from './flow-page.ts';
 import { liveVerdict } from './live-verdict.ts';
 import { RuleHitLedger } from './rule-hits.ts';
 
-/** What of the data plane is looked at. */
+/** The part of the data plane that is observed. */
 type Observed = Pick<
   DataPlane,
   'flows' | 'capture' | 'counter' | 'ruleHits' | 'policyInForce' | 'flowCount'
@@ -127,7 +127,7 @@ export class LiveObserver implements Observer {
     const filter = {
       passed: verdict !== 'dropped',
       dropped: verdict !== 'passed',
-      // No packet has the slot -1: of a server that nobody knows there are none.
+      // No packet has slot -1: an unknown server has none.
       server: server === undefined ? undefined : slots.slotOf(server) || -1,
       snapLength,
     };
@@ -158,7 +158,7 @@ export class LiveObserver implements Observer {
   }
 }
 
-/** An address that a query names; one that is none matches nothing that is in the table. */
+/** The address in a query; an invalid one matches no flow. */
 function addressOf(text: string): number {
   const parsed = parseAddress(text);
   return 'value' in parsed ? parsed.value | 0 : 0;

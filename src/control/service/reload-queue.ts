@@ -1,8 +1,9 @@
 /**
- * One reload at a time, for everybody who asks for one: the watcher, the API, SIGHUP.
+ * One reload at a time, for all its callers: the watcher, the API, SIGHUP.
  *
- * Who asks while a reload is at work gets the next one, which begins after he asked and so sees what he has stored; all who
- * ask meanwhile share it. So there are never more than two, and each looks at the newest state: an older one cannot come after.
+ * A request during a reload gets the next one, which begins later and so sees what the caller has stored; all requests
+ * made meanwhile share it. So there are never more than two, and each reads the newest state: an older state cannot
+ * replace a newer one.
  */
 export class ReloadQueue<T> {
   readonly #reload: () => Promise<T>;
@@ -14,7 +15,7 @@ export class ReloadQueue<T> {
     this.#reload = reload;
   }
 
-  /** Resolves with what came of a reload that has begun after this call. */
+  /** Resolves with the result of a reload that began after this call. */
   run(): Promise<T> {
     this.#next ??= this.#running.then(() => {
       this.#next = undefined;

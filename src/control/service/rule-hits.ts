@@ -1,9 +1,9 @@
 /**
  * How many flows each rule has opened, over all policies that had it: the packet threads count by a rule's index in their
- * policy (Matcher.hits), and what a policy has counted is carried over to the next one by what the rule says.
+ * policy (Matcher.hits), and a policy's counts are carried over to the next one by the rules' content.
  *
  * A rule is the same if its template's name, its direction, protocol, ports and peers are; its place and its comment may
- * change. Rules of one template that say the same are one: whichever of them a match names, all show the count.
+ * change. Identical rules of one template are one rule: whichever of them a match names, all show the count.
  */
 import type { CompiledPolicy, RulePlace } from '../../policy/compile.ts';
 import type { Rule } from '../../policy/types.ts';
@@ -14,7 +14,7 @@ interface KnownIdentity {
   readonly identity: string;
 }
 
-/** Of rules that an edit elsewhere has left as they were: all but a few. */
+/** Keys of unchanged rules, which are nearly all after an edit. */
 const known = new WeakMap<Rule, KnownIdentity>();
 
 function identityOf(template: string, direction: string, rule: Rule): string {
@@ -30,17 +30,17 @@ function identityOf(template: string, direction: string, rule: Rule): string {
 export class RuleHitLedger {
   #rules: readonly RulePlace[];
   #hits: Float64Array;
-  /** Index of every rule that says this; and what earlier policies have counted for it. */
+  /** Indices of all rules with this content, and their count under earlier policies. */
   #entries: Map<string, { readonly indices: number[]; readonly before: number }> = new Map();
 
-  /** @param hits what the packet threads count for the policy */
+  /** @param hits the packet threads' counters for the policy */
   constructor({ rules }: CompiledPolicy, hits: Float64Array) {
     this.#rules = rules;
     this.#hits = hits;
     this.#enter(new Map());
   }
 
-  /** A policy has come into force everywhere: what was counted for the one before changes no more. */
+  /** A policy is in force on all threads: the counts of the one before are final. */
   onPolicy({ rules }: CompiledPolicy, hits: Float64Array): void {
     const before = new Map([...this.#entries.keys()].map((key) => [key, this.#countOf(key)]));
     this.#rules = rules;

@@ -4,7 +4,7 @@ import { Service } from './service.ts';
 
 /**
  * Runs the firewall until SIGTERM or SIGINT (exit code 0). If it fails, the process ends on the spot (1). SIGHUP reads the
- * configuration again. Throws what prevents the start, in words for the user.
+ * configuration again. Throws an error for the user if the start fails.
  */
 export async function run(options: {
   readonly configDirectory: string;
@@ -15,7 +15,7 @@ export async function run(options: {
   // A signal that comes during the start ends the process as soon as there is something to stop.
   process.on('SIGTERM', () => finish());
   process.on('SIGINT', () => finish());
-  // Without a handler the signal would end the process; what it asks for is done at the end of the start anyway.
+  // Without a handler the signal would end the process; a reload is part of the start anyway.
   const running: { service?: Service } = {};
   process.on('SIGHUP', () => running.service?.reload());
   const service = await Service.start({

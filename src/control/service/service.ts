@@ -4,11 +4,11 @@
  * Start: read the configuration, compile the policy, open the device, start the packet threads, then the watcher and the
  * HTTP servers. Any error on the way ends the process before a packet has passed. Afterwards a change in the store, by hand
  * or through the API, becomes a new policy or, when it is broken, a log line and a count; the running policy stays whole.
- * All changes go through one queue. When a packet thread dies the process ends at once: the device without a reader drops
- * everything, and the supervisor starts us again.
+ * All changes go through one queue. When a packet thread dies the process ends at once: the device without a reader
+ * drops everything, and the supervisor restarts the process.
  *
- * Two states are held: the snapshot, which is the newest state of the store without errors and what the API shows; and the
- * configuration in force, which follows it.
+ * It holds two states: the snapshot, which is the newest state of the store without errors and is shown by the API; and
+ * the configuration in force, which follows it.
  */
 import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
@@ -69,7 +69,7 @@ export class Service {
   #config: Snapshot;
   /** The newest without errors. */
   #snapshot: Snapshot;
-  /** Of the newest, whether it has errors or not. */
+  /** Of the newest state, with or without errors. */
   #problems: readonly Problem[];
   #policy: CompiledPolicy;
   readonly #slots: ServerSlots = new ServerSlots((slot) => this.#dataPlane?.flows.clearSlot(slot));
@@ -133,7 +133,7 @@ export class Service {
     this.#watching?.poke();
   }
 
-  /** Stops forwarding and lets go of everything. */
+  /** Stops forwarding and releases everything. */
   async stop(): Promise<void> {
     clearInterval(this.#eventTimer);
     await this.#watching?.close();
@@ -174,15 +174,15 @@ export class Service {
       policy: this.#policy,
     });
     this.#watching = await this.#store.watch({
-      // Not this snapshot: until its turn comes, there may be a newer one.
+      // Not this snapshot: a newer one may exist when the reload starts.
       onChange: async () => {
         await this.#reloadQueue.run();
       },
       onWarning: (message) => this.#log.warn(message),
     });
-    // What has changed since the configuration was read, and before it was watched.
+    // Catches changes made after the configuration was read and before it was watched.
     await this.#reloadQueue.run();
-    // Last: who is answered that all is well can rely on a firewall that is complete.
+    // Last: a client that gets an answer can rely on a complete firewall.
     await this.#listen();
     this.#eventTimer = setInterval(() => this.#takeEvents(), eventPeriodMs);
     this.#log.info(
@@ -209,7 +209,7 @@ export class Service {
       await listenOnSocket(control, socket);
     } catch (error) {
       const { message } = error as Error;
-      // Several firewalls on one machine, each in its namespace, or one that is tried by hand: they need no socket.
+      // Several firewalls on one machine, each in its namespace, or one started by hand: they need no socket.
       const asked = socket !== defaultGatewayConfig.api.socket;
       if (asked) throw new StartError(message, 'change api.socket in gateway.yaml');
       this.#log.warn(
@@ -282,7 +282,7 @@ export class Service {
     };
   }
 
-  /** The first start: somebody has to be able to log in. Nothing waits for it. */
+  /** The first start: creates the first owner, so that login is possible. Nothing waits for it. */
   async #createFirstOwner(): Promise<void> {
     try {
       const owner = await this.#store.users.createFirstOwner();
@@ -297,7 +297,7 @@ export class Service {
     }
   }
 
-  /** Puts in force what the store says now. Never throws. */
+  /** Puts the stored policy in force. Never throws. */
   async #reload(): Promise<Applied> {
     const snapshot = await this.#store.read();
     this.#problems = snapshot.problems;

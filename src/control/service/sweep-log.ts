@@ -1,19 +1,19 @@
 /**
- * Tells how many flows a policy change has cut, once all flows were judged again.
+ * Logs how many flows a policy change has cut, once all flows were judged again.
  *
- * A change is in force when every packet thread has taken it; the sweep through the flow table goes on behind it, for some
- * ticks in a large table, and with drain until the deadline. Nobody waits for it: the service's timer looks at one word of
- * shared memory.
+ * A change is in force when every packet thread has taken it; the sweep through the flow table continues after that,
+ * for some ticks in a large table, and with drain until the deadline. Nothing waits for it: the service's timer polls
+ * one word of shared memory.
  */
 import { Counter } from '../../dataplane/engine/counters.ts';
 
-/** What is looked at: the data plane. */
+/** The observed part of the data plane. */
 export interface SweepSource {
   readonly sweepRemaining: number;
   counter(index: number): number;
 }
 
-/** A sweep that is through. */
+/** A finished sweep. */
 export interface Swept {
   /** The policy that all flows were judged by. A change that came before the sweep was through has no line of its own. */
   readonly epoch: number;
@@ -35,7 +35,7 @@ export class SweepLog {
     this.#epoch = epoch;
   }
 
-  /** Looks whether the sweep is through; to be called a few times a second. */
+  /** Checks whether the sweep is finished; call it a few times a second. */
   look(source: SweepSource): void {
     if (this.#epoch === undefined || source.sweepRemaining > 0) return;
     const cut = source.counter(Counter.flowsCut);

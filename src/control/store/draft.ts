@@ -1,8 +1,8 @@
 /**
- * What the files would be after a change: operations applied, one after the other, to the texts of one reading.
+ * The files after a change: applies operations, one after the other, to the texts of one reading.
  *
- * Nothing is written here. What is wrong is gathered, so that a caller hears of all of it; operations behind a wrong one are
- * still looked at. A text is changed by what it has to say afterwards (`editYaml`), so that every comment that can stay stays.
+ * Nothing is written here. Errors are collected, so that all of them can be reported; operations after a failed one are
+ * still checked. A text is edited towards its new value (`editYaml`), so that comments stay wherever possible.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { parse } from 'yaml';
@@ -28,7 +28,7 @@ import type {
   TemplateVersion,
 } from './store.ts';
 
-/** What a template's file says, as plain values. */
+/** The content of a template's file, as plain values. */
 interface TemplateContent {
   description?: string;
   inbound?: unknown[];
@@ -41,7 +41,7 @@ interface TemplateFile {
   readonly template: Template | undefined;
 }
 
-/** For the history: how a template came to its text, or went. */
+/** For the history: the operation that changed or removed a template. */
 export type Cause = Pick<TemplateVersion, 'action' | 'from' | 'to'>;
 
 type Of<K extends Operation['kind']> = Extract<Operation, { kind: K }>;
@@ -61,7 +61,7 @@ export class Draft {
   readonly #templates: Map<string, TemplateFile>;
   readonly #servers: Map<string, ServerBody>;
   readonly #owners: Map<string, string> = new Map<string, string>();
-  /** Errors of servers.yaml, which forbid to change it. */
+  /** Errors of servers.yaml; it cannot be changed while it has any. */
   readonly #serverErrors: readonly Problem[];
   #operation = 0;
 
@@ -155,14 +155,14 @@ export class Draft {
     this.#fail({ kind: 'invalid', problems: own });
   }
 
-  /** The value, or `undefined` after its problems were noted. */
+  /** The value, or `undefined` after its problems were recorded. */
   #judged<T>(judged: Judged<T>): T | undefined {
     if ('value' in judged) return judged.value;
     this.#invalid(judged.problems);
     return undefined;
   }
 
-  /** Whether a thing that has to be there is there, in the revision that was asked for. */
+  /** Checks that a required template or server exists, in the required revision. */
   #requires(what: 'template' | 'server', name: string, ifRevision: string | undefined): boolean {
     const there = what === 'template' ? this.#templates.has(name) : this.#servers.has(name);
     if (ifRevision !== undefined) {
@@ -208,7 +208,7 @@ export class Draft {
     const wanted = this.#judged(judgeTemplate(name, body));
     if (!this.#requires('template', name, ifRevision) || wanted === undefined) return;
     const { text, template } = this.#templates.get(name)!;
-    // A file with errors has nothing to be kept.
+    // Nothing of a file with errors is kept.
     const next =
       template === undefined
         ? documentText(contentOf(body, {}))
@@ -297,10 +297,10 @@ export class Draft {
 
   #serversWritable(): boolean {
     const fine = this.#serverErrors.length === 0;
-    const told = this.failures.some(
+    const reported = this.failures.some(
       (each) => each.kind === 'broken' && each.problems === this.#serverErrors,
     );
-    if (!fine && !told) this.#fail({ kind: 'broken', problems: this.#serverErrors });
+    if (!fine && !reported) this.#fail({ kind: 'broken', problems: this.#serverErrors });
     return fine;
   }
 
@@ -361,7 +361,7 @@ function read(text: string): TemplateContent {
   return JSON.parse(JSON.stringify(parse(text) ?? {})) as TemplateContent;
 }
 
-/** What a body has to say in a file: without its name, and without empty lists that the file does not have already. */
+/** A body as written to a file: without its name, and without empty lists that the file does not have already. */
 function contentOf(body: unknown, before: TemplateContent): TemplateContent {
   const { description, inbound, outbound } = body as TemplateContent;
   const list = (direction: Direction, rules: unknown[] | undefined): TemplateContent =>
@@ -375,7 +375,7 @@ function contentOf(body: unknown, before: TemplateContent): TemplateContent {
   };
 }
 
-/** Rules that say the same as one in the file are written as they are there (`"80"`, say). */
+/** A rule that equals one in the file keeps its notation there (for example `"80"`). */
 function keepSpelling(
   content: TemplateContent,
   wanted: Template,

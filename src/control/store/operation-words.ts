@@ -1,4 +1,4 @@
-/** Operations in words, for who reads the audit log: with what they were asked to write, right or wrong. */
+/** Operations as text for the audit log, with the requested values, valid or not. */
 import type { Operation } from './store.ts';
 
 export function operationWords(operation: Operation): string {
@@ -44,7 +44,7 @@ function placeOf({ template, direction, index }: Omit<RulePlace, 'kind'>): strin
 
 const list = (names: readonly string[]): string => names.join(', ');
 
-/** A template's rules. A body is what somebody has sent: it may be anything. */
+/** A template's rules. A body is unvalidated input: it may be anything. */
 function withRules(body: unknown): string {
   if (typeof body !== 'object' || body === null) return `: ${valueWords(body)}`;
   const rules = (['inbound', 'outbound'] as const).flatMap((direction) => {

@@ -1,9 +1,9 @@
 /**
  * Passwords and API tokens: made, hashed and compared.
  *
- * A password is hashed with scrypt; the parameters stand in the hash, so that they can be raised for new ones. A token is 32
- * random bytes, so that a plain SHA-256 of it is safe to keep: there is nothing to guess. All comparing is done in constant
- * time, over everything there is to compare with.
+ * A password is hashed with scrypt; the hash contains its parameters, so that they can be raised for new passwords. A
+ * token is 32 random bytes, so a plain SHA-256 of it is safe to store: it cannot be guessed. All comparisons take
+ * constant time, over all candidates.
  */
 import { createHash, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
@@ -38,7 +38,7 @@ let row: Promise<unknown> = Promise.resolve();
 function derive(password: string, salt: Buffer, length: number, of: Cost): Promise<Buffer> {
   const N = 2 ** of.logN;
   const options = { N, r: of.r, p: of.p, maxmem: 128 * N * of.r + (1 << 20) };
-  // One text, however it was typed.
+  // Unicode normalisation: the same text, however it was typed.
   const turn = row.then(() => scryptAsync(password.normalize('NFKC'), salt, length, options));
   row = turn.catch(() => undefined);
   return turn;
@@ -52,12 +52,12 @@ export async function hashPassword(password: string): Promise<string> {
   return `$scrypt$ln=${cost.logN},r=${cost.r},p=${cost.p}$${unpadded(salt)}$${unpadded(hash)}`;
 }
 
-/** Something to compare with for who has no password, made of nothing that anybody knows. */
-const nobody = `$scrypt$ln=${cost.logN},r=${cost.r},p=${cost.p}$${unpadded(randomBytes(16))}$${unpadded(randomBytes(32))}`;
+/** Compared with for a user without a password: a random hash that no password matches. */
+const unusableHash = `$scrypt$ln=${cost.logN},r=${cost.r},p=${cost.p}$${unpadded(randomBytes(16))}$${unpadded(randomBytes(32))}`;
 
-/** @param hash `undefined`: takes its time, and says no */
+/** @param hash `undefined`: takes the same time, and returns false */
 export async function isPassword(password: string, hash: string | undefined): Promise<boolean> {
-  const match = passwordHashPattern.exec(hash ?? nobody);
+  const match = passwordHashPattern.exec(hash ?? unusableHash);
   if (match === null || password.length > maxPasswordLength) return false;
   const [logN, r, p] = match.slice(1, 4).map(Number) as [number, number, number];
   const expected = Buffer.from(match[5]!, 'base64');
@@ -66,7 +66,7 @@ export async function isPassword(password: string, hash: string | undefined): Pr
   return timingSafeEqual(found, expected) && hash !== undefined;
 }
 
-/** For somebody to copy: 24 letters and digits, 119 bits. */
+/** A password to be copied: 24 letters and digits, 119 bits. */
 export function randomPassword(): string {
   const letters = 'abcdefghijkmnpqrstuvwxyz23456789';
   return [...randomBytes(24)].map((byte) => letters[byte % letters.length]!).join('');
@@ -81,7 +81,7 @@ function tokenHash(token: string): string {
   return createHash('sha256').update(token).digest('hex');
 }
 
-/** Which of these tokens it is. Looks at all of them, whichever it is. */
+/** Finds the matching token. Compares with all of them, whichever matches. */
 export function findToken<T extends StoredToken>(
   token: string,
   among: readonly T[],

@@ -1,11 +1,11 @@
 /**
- * servers.yaml, quickly: with a thousand servers, parsing all of it takes longer than everything else in a change.
+ * A fast path for servers.yaml: with a thousand servers, parsing all of it takes longer than the rest of a change.
  *
  * A file in the usual layout is a list whose items stand one below the other. Such a file is cut into its items at the lines
  * that begin with the list's dash, and an item that was seen before is not parsed again. YAML allows the cut: within an item
- * every line is indented further than its dash, comments apart. Whatever could tie items together (anchors), or is in the
- * least unusual or wrong, is left to the parser of whole files, which also words the errors. So this is only a faster way to
- * the same answer; a test compares the two.
+ * every line is indented further than its dash, comments apart. Anchors, which could link items, and anything unusual
+ * or wrong are left to the parser of whole files, which also reports the errors. So this is only a faster way to the
+ * same result; a test compares the two.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { parse } from 'yaml';
@@ -20,16 +20,16 @@ import { itemText } from './yaml-text.ts';
 interface Items {
   /** Everything before the first item. */
   readonly head: string;
-  /** Each with the comment lines right above, and everything that follows up to the next one. */
+  /** Each with the comment lines directly above, and everything up to the next one. */
   readonly texts: readonly string[];
   /** Column of the dashes. */
   readonly indent: number;
 }
 
-/** A name that stands for any: whether templates exist is looked at for all servers together. */
+/** A placeholder for any name: the existence of templates is checked for all servers together. */
 const anyName: ReadonlySet<string> = { has: () => true } as unknown as ReadonlySet<string>;
 
-/** What could mean more than it says, outside of comments. */
+/** Characters with a special meaning outside of comments. */
 const unusual = /[&*|>!\t\r\ufeff]/;
 
 /** `undefined`: not in the usual layout. */
@@ -38,7 +38,7 @@ function split(text: string): Items | undefined {
   if (top === undefined || !text.endsWith('\n')) return undefined;
   const starts: number[] = [];
   let indent = -1;
-  /** Where the comment lines right above begin, if the line before was one. */
+  /** Where the comment lines directly above begin, if there are any. */
   let comments = -1;
   for (let at = top.length; at < text.length; at = text.indexOf('\n', at) + 1) {
     let first = at;
@@ -61,7 +61,7 @@ function split(text: string): Items | undefined {
   return { head: text.slice(0, starts[0]), texts, indent };
 }
 
-/** Whether remarks stand behind an item that are not its own. */
+/** Whether comments follow an item that do not belong to it. */
 function hasRemarksBehind(item: string): boolean {
   return /\n *#[^\n]*\n(?: *(?:#.*)?\n)*$/.test(item);
 }
@@ -106,7 +106,7 @@ function readItem(text: string): Server | undefined {
   return problems.length > 0 || value?.length !== 1 ? undefined : value[0];
 }
 
-/** What `validateServers` asks of all servers together. */
+/** The checks of `validateServers` across all servers. */
 function fitTogether(servers: readonly Server[], templates: ReadonlySet<string>): boolean {
   const names = new Set<string>();
   const addresses = new Set<number>();
@@ -123,7 +123,7 @@ function fitTogether(servers: readonly Server[], templates: ReadonlySet<string>)
 /**
  * servers.yaml with other servers.
  *
- * @param before what `text` says
+ * @param before the content of `text`
  * @throws LayoutError
  */
 export function editServers(
@@ -174,7 +174,7 @@ function editItems(
       continue;
     }
     const { index, same } = found;
-    // Those that stay stand in their order, and new ones behind them.
+    // Remaining ones keep their order, and new ones come last.
     if (index < last) return undefined;
     last = index;
     lost.delete(index);

@@ -1,23 +1,24 @@
 /**
- * The store: what the API, the command line and the firewall know of templates, servers, users, history and audit.
+ * The store of templates, servers, users, history and audit, for the API, the command line and the firewall.
  *
- * Life-cycle of a change: `change` takes the store for itself, reads its state, asks `edit` for operations, applies all of
- * them to that state, validates the result as a whole, and makes it durable; then it answers with the new snapshot. Or it
+ * Life-cycle of a change: `change` locks the store, reads its state, asks `edit` for operations, applies all of them to
+ * that state, validates the result as a whole, and makes it durable; then it answers with the new snapshot. Or it
  * changes nothing and throws a `StoreError` with every reason at once. A change is all or nothing.
  *
  * Invariants:
  * - A snapshot is immutable. Equal revisions mean equal content; a revision is opaque and fit for an ETag.
  * - A state with errors (a hand edit in progress, say) can be read, but not built upon: a change whose result would still
- *   have errors is refused as `broken`, since the firewall could not apply it. One that mends the error is accepted.
- * - Nobody's work is lost: between two changes, whoever makes them, the second one sees the first.
+ *   have errors is refused as `broken`, since the firewall could not apply it. One that corrects the errors is
+ *   accepted.
+ * - No change is lost: of two changes, from any clients, the second one sees the first.
  *
- * Nothing here says "file", so that a store shared by many gateways can stand behind the same interface. `FileStore` is the
+ * The interface does not mention files, so that a store shared by many gateways can implement it. `FileStore` is the
  * one on the configuration directory.
  */
 import type { GatewayConfig, Problem, Server, Template } from '../../policy/types.ts';
 import type { Role } from '../../policy/users.ts';
 
-/** The whole policy at one moment. With errors among the problems, the rest is only what could be read. */
+/** The whole policy at one moment. With errors among the problems, the rest is incomplete. */
 export interface Snapshot {
   readonly gateway: GatewayConfig;
   /** By name, ascending. */
@@ -27,14 +28,14 @@ export interface Snapshot {
   readonly problems: readonly Problem[];
   /** Of everything, comments included. */
   readonly revision: string;
-  /** Of each template and server by name: of what it says, so that a changed comment is no change. */
+  /** Of each template and server by name: a hash of its values, so a changed comment does not change it. */
   readonly revisions: {
     readonly templates: ReadonlyMap<string, string>;
     readonly servers: ReadonlyMap<string, string>;
   };
 }
 
-/** Who does something. */
+/** The author of a request. */
 export interface Actor {
   /** A user's name; `root` or another system user on the control socket and the command line; `file` for a hand edit. */
   readonly name: string;
@@ -47,16 +48,16 @@ export interface Actor {
 export type Direction = 'inbound' | 'outbound';
 
 /**
- * Template bodies, rules and server bodies are what came in, not yet validated: the same keys as in the files. One
- * validator judges files and bodies, so that paths and messages are the same (`inbound[2].ports[0]: expected …`).
- * A body may repeat its `name`; then it has to be the operation's.
+ * Template bodies, rules and server bodies are unvalidated input, with the same keys as in the files. One validator
+ * checks files and bodies, so that paths and messages are the same (`inbound[2].ports[0]: expected …`). A body may
+ * repeat its `name`; then it has to be the operation's.
  *
  * `ifRevision`: the revision that the template or server must have (`Snapshot.revisions`), else `precondition-failed`.
  * Rules are counted from 0 within their direction; operations of one change see the effect of those before.
  */
 export type Operation =
   | { readonly kind: 'create-template'; readonly name: string; readonly body: unknown }
-  /** With `upsert`, a template that is not there is created. */
+  /** With `upsert`, a missing template is created. */
   | {
       readonly kind: 'replace-template';
       readonly name: string;
@@ -79,7 +80,7 @@ export type Operation =
       readonly force?: boolean;
       readonly ifRevision?: string;
     }
-  /** Back to a version in the history, exactly as it was; also for a template that was destroyed. */
+  /** Restores a version from the history, exactly as it was; also for a destroyed template. */
   | {
       readonly kind: 'restore-template';
       readonly name: string;
@@ -110,7 +111,7 @@ export type Operation =
       readonly index: number;
       readonly ifRevision?: string;
     }
-  /** Order changes no verdict: this is for the reader. `to` is the index afterwards. */
+  /** The order does not affect verdicts; it is for the reader. `to` is the index afterwards. */
   | {
       readonly kind: 'move-rule';
       readonly template: string;
@@ -128,7 +129,7 @@ export type Operation =
       readonly ifRevision?: string;
     }
   | { readonly kind: 'destroy-server'; readonly name: string; readonly ifRevision?: string }
-  /** Every one of `templates` to (from) every one of `servers`. What is assigned (removed) already stays so. */
+  /** Every one of `templates` to (from) every one of `servers`. Templates that are already assigned (removed) stay so. */
   | {
       readonly kind: 'assign' | 'unassign';
       readonly servers: readonly string[];
@@ -136,12 +137,12 @@ export type Operation =
     };
 
 /**
- * Pure, and quick: it may be called again with a newer snapshot when somebody else was faster. It may throw a
- * `StoreError` of its own; no operations mean no change.
+ * Pure, and quick: it may be called again with a newer snapshot after a concurrent change. It may throw a `StoreError`
+ * of its own; no operations mean no change.
  */
 export type Edit = (snapshot: Snapshot) => readonly Operation[];
 
-/** One thing that a change has changed. Absent `before`: created; absent `after`: destroyed. */
+/** A template or server that a change has changed. Absent `before`: created; absent `after`: destroyed. */
 export interface Changed {
   readonly kind: 'template' | 'server' | 'user';
   readonly name: string;
@@ -152,7 +153,7 @@ export interface Changed {
 
 export interface ChangeResult {
   readonly snapshot: Snapshot;
-  /** Empty when everything was so already. */
+  /** Empty when nothing changed. */
   readonly changed: readonly Changed[];
 }
 
@@ -161,11 +162,11 @@ export interface Preview {
   readonly before: Snapshot;
   readonly after: Snapshot;
   readonly changed: readonly Changed[];
-  /** Of what would be written, unified; empty when nothing would. */
+  /** Unified diff of the files to be written; empty when there are none. */
   readonly diff: string;
 }
 
-/** Something wrong in the body of an operation. */
+/** An error in the body of an operation. */
 export interface BodyProblem {
   /** Index of the operation in its change. */
   readonly operation: number;
@@ -180,7 +181,7 @@ export type ThingKind = 'template' | 'server' | 'rule' | 'version' | 'user' | 't
 export type Failure =
   | { readonly kind: 'not-found'; readonly what: ThingKind; readonly name: string }
   | { readonly kind: 'exists'; readonly what: ThingKind; readonly name: string }
-  /** `revision` is the current one; absent if the thing is gone. */
+  /** `revision` is the current one; absent if the resource is gone. */
   | {
       readonly kind: 'precondition-failed';
       readonly what: ThingKind;
@@ -189,13 +190,13 @@ export type Failure =
     }
   | { readonly kind: 'in-use'; readonly template: string; readonly servers: readonly string[] }
   | { readonly kind: 'invalid'; readonly problems: readonly BodyProblem[] }
-  /** The state has errors that this change does not mend. */
+  /** The state has errors that this change does not correct. */
   | { readonly kind: 'broken'; readonly problems: readonly Problem[] }
   /** The last owner can be neither removed nor demoted. */
   | { readonly kind: 'last-owner'; readonly name: string }
-  /** This process may not write; `message` says what, and what to do. */
+  /** This process lacks write permission; `message` names the file and the remedy. */
   | { readonly kind: 'read-only'; readonly message: string }
-  /** Somebody else kept the store for too long, or kept changing it: trying again may help. */
+  /** Another process kept the store locked for too long, or kept changing it: trying again may help. */
   | { readonly kind: 'busy'; readonly message: string }
   /** The disk is full, or the like. */
   | { readonly kind: 'failed'; readonly message: string };
@@ -239,7 +240,7 @@ export function describeFailure(failure: Failure): string {
 }
 
 export interface WatchOptions {
-  /** The state has changed, or `poke` was called. What it returns is awaited before the next call. */
+  /** The state has changed, or `poke` was called. Its promise is awaited before the next call. */
   readonly onChange: (snapshot: Snapshot) => Promise<void> | void;
   readonly onWarning: (message: string) => void;
 }
@@ -257,7 +258,7 @@ export interface Store {
   change(actor: Actor, edit: Edit): Promise<ChangeResult>;
   /** What `change` would do now, without doing it. @throws StoreError as `change` would */
   preview(edit: Edit): Promise<Preview>;
-  /** Resolves when changes from now on are seen, also those made by this process. */
+  /** Resolves when the watch is active. Changes by this process are reported, too. */
   watch(options: WatchOptions): Promise<Watching>;
   readonly history: TemplateHistory;
   readonly users: Users;
@@ -271,7 +272,7 @@ export interface TemplateVersion {
   /** ISO 8601. */
   readonly at: string;
   readonly actor: Actor;
-  /** The operation; `edit` for a hand edit, `destroy` for a version that says that the template is gone. */
+  /** The operation; `edit` for a hand edit, `destroy` for a version that marks the template's removal. */
   readonly action: 'create' | 'edit' | 'clone' | 'rename' | 'restore' | 'destroy';
   /** Of the text; absent with `destroy`. */
   readonly sha256?: string;
@@ -297,16 +298,16 @@ export interface User {
   readonly role: Role;
   readonly hasPassword: boolean;
   readonly tokens: readonly { readonly name: string; readonly created?: string }[];
-  /** Changes with role, password and tokens: a session of an older revision has to end. */
+  /** Changes with role, password and tokens: sessions of an older revision must end. */
   readonly revision: string;
 }
 
 /**
- * Users, and their secrets. They are no part of the policy: when they cannot be read, packets are still judged, and nobody
- * can log in (fail closed). Changes throw a `StoreError` like those of the policy, and are in the audit log.
+ * Users, and their secrets. They are not part of the policy: when they cannot be read, packets are still judged, but no
+ * login is possible (fail closed). Changes throw a `StoreError` like those of the policy, and are in the audit log.
  */
 export interface Users {
-  /** With an error among the problems nobody is there. */
+  /** Empty if there is an error among the problems. */
   list(): Promise<{ readonly users: readonly User[]; readonly problems: readonly Problem[] }>;
   /** Takes the same time for a name that does not exist. */
   verifyPassword(name: string, password: string): Promise<User | undefined>;
@@ -322,13 +323,13 @@ export interface Users {
   createFirstOwner(): Promise<{ readonly name: string; readonly password: string } | undefined>;
 }
 
-/** What the audit log is told. */
+/** A record for the audit log. */
 export interface AuditEvent {
   readonly actor: Actor;
-  /** `template.replace`, `server.assign`, `user.create`, `login`, …: dotted, the thing first. */
+  /** `template.replace`, `server.assign`, `user.create`, `login`, …: dotted, the object first. */
   readonly action: string;
   readonly result: 'ok' | 'denied' | 'refused' | 'failed';
-  /** What it was about: names. */
+  /** Names of the objects concerned. */
   readonly target?: readonly string[];
   /** Revisions before and after of what changed. */
   readonly changed?: readonly Changed[];
@@ -361,7 +362,7 @@ export interface AuditQuery {
 }
 
 export interface AuditLog {
-  /** Resolves when the record is durable. Never throws: a log that cannot be written is told of by `onWarning`. */
+  /** Resolves when the record is durable. Never throws: a failed write is reported to `onWarning`. */
   append(event: AuditEvent): Promise<void>;
   /** Newest first; `next` when there is more. */
   query(query: AuditQuery): Promise<{

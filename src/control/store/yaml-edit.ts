@@ -1,15 +1,15 @@
 /**
- * Changing a YAML text into one that says something else, touching only the lines that have to change.
+ * Edits a YAML text to have other values, changing only the lines that have to change.
  *
  * `yaml` can write a changed document itself and keep its comments, but writes all of it anew: `[80, 443]` becomes
- * `[ 80, 443 ]` on every line, aligned comments move, long lines are folded. A person who keeps these files in git would not
- * have that. So the document is only parsed here, and the text is edited at the places that its nodes have:
+ * `[ 80, 443 ]` on every line, aligned comments move, long lines are folded. That would be noise for a person who keeps
+ * these files in git. So the document is only parsed here, and the text is edited at the positions of its nodes:
  *
  *     old text --parse--> nodes with places     nodes + wanted value --> splices     text + splices --> new text
  *
- * Lists are matched item by item (by name, else by content), so that a comment goes where its item goes: comment lines right
- * above an item, and the one behind it, are the item's. Whatever came out is parsed again and compared with what was
- * wanted; anchors and aliases, which tie two places together, are written out when they are in the way.
+ * Lists are matched item by item (by name, else by content), so that a comment moves with its item: comment lines
+ * directly above an item, and the one after it on its line, belong to the item. The result is parsed again and compared
+ * with the wanted value; anchors and aliases, which link two places, are expanded when they are in the way.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { isAlias, isMap, isScalar, isSeq, parseDocument, visit } from 'yaml';
@@ -52,7 +52,7 @@ function parse(text: string): Document.Parsed {
   return parseDocument(text, { prettyErrors: false, keepSourceTokens: true });
 }
 
-/** What a document says; `undefined` when it is not valid. */
+/** The values of a document; `undefined` when it is not valid. */
 function valueOf(document: Document.Parsed): unknown {
   if (document.errors.length > 0) return undefined;
   return (document.toJS({ maxAliasCount: -1 }) as unknown) ?? {};
@@ -63,7 +63,7 @@ function plainValue(value: object): unknown {
   return JSON.parse(JSON.stringify(value)) as unknown;
 }
 
-/** The text with every alias replaced by what it stands for. Anchors stay: nothing refers to them. */
+/** The text with every alias expanded. Anchors stay: nothing refers to them. */
 function withoutAliases(text: string): string {
   const document = parse(text);
   const splices: Splice[] = [];
@@ -106,14 +106,14 @@ function tryEdit(text: string, wanted: object): string | undefined {
   }
 }
 
-/** A thing in a collection as it stands in the text. */
+/** An entry of a collection, with its position in the text. */
 interface Entry {
   /** Where the entry's own text begins (in a block: its line, with the comment lines above) and ends. */
   readonly from: number;
   readonly to: number;
 }
 
-/** What becomes of a collection: an entry as it is, an entry with another value, or a new one. */
+/** An entry of the new collection: an unchanged one, one with another value, or a new one. */
 type Step =
   { readonly entry: number; readonly splices: readonly Splice[] } | { readonly text: string };
 
@@ -131,7 +131,7 @@ class Editor {
     return (node as Node).toJS(this.#document, { maxAliasCount: -1 }) as unknown;
   }
 
-  /** Splices that make `node` say `wanted`; `undefined`: it has to be replaced as a whole. */
+  /** Splices that give `node` the value `wanted`; `undefined`: it has to be replaced as a whole. */
   #node(node: unknown, wanted: unknown): Splice[] | undefined {
     if (isDeepStrictEqual(this.#value(node), wanted)) return [];
     if (
@@ -172,7 +172,7 @@ class Editor {
         this.#replacePair(colon, value, pairText(name, wanted[name], indent), flow, wanted[name]);
       steps.push({ entry, splices });
     });
-    // A new key goes behind the one that it follows in `wanted`.
+    // A new key goes after the one that it follows in `wanted`.
     let previous = -1;
     for (const [name, value] of Object.entries(wanted)) {
       const found = place.get(name);
@@ -247,7 +247,7 @@ class Editor {
     return this.#arrangeBlock(entries, steps);
   }
 
-  /** Entries that own whole lines. What stands between two of them stays behind the first. */
+  /** Entries that own whole lines. Text between two of them stays after the first. */
   #arrangeBlock(entries: readonly Entry[], steps: readonly Step[]): Splice[] {
     const kept = steps.flatMap((step) => ('entry' in step ? step.entry : []));
     const same = kept.length === entries.length && kept.length === steps.length;
@@ -264,11 +264,11 @@ class Editor {
     const gaps = entries.map(({ to }, index) =>
       index + 1 < entries.length ? this.#text.slice(to, entries[index + 1]!.from) : '',
     );
-    // Entries that stand apart by an empty line go on doing so.
+    // Entries separated by an empty line stay so.
     const apart = gaps.length > 1 && /^\n+$/.test(gaps[0]!) ? gaps[0]! : '';
     const lost = (entry: number): boolean => !kept.includes(entry);
     let result = '';
-    // Remarks that stood behind an entry which is gone, and were not its own.
+    // Comments after a removed entry that did not belong to it.
     entries.forEach((_entry, index) => {
       if (index === 0 && lost(0) && gaps[0]!.trim() !== '') result += gaps[0]!;
     });
@@ -314,7 +314,7 @@ class Editor {
 
   /**
    * Entries between brackets. Each has a head (what stands before it, from the line break on) and a tail (the rest of its
-   * line, where its comment is); commas are set anew.
+   * line, where its comment is); commas are rewritten.
    */
   #arrangeFlow(
     node: YAMLMap | YAMLSeq,
@@ -406,7 +406,7 @@ class Editor {
     return at - this.#lineStart(at);
   }
 
-  /** Where the text of a node ends: behind its last leaf. */
+  /** Where the text of a node ends: after its last leaf. */
   #endOf(node: unknown, otherwise: number): number {
     if (isMap(node) && node.flow !== true) {
       const last = node.items.at(-1);
@@ -433,7 +433,7 @@ function isExplicitKey({ type }: CST.SourceToken): boolean {
   return type === 'explicit-key-ind';
 }
 
-/** What stands between two entries in brackets, without its comma: the rest of the first one's line, and what follows. */
+/** The text between two entries in brackets, without its comma: the rest of the first one's line, and what follows. */
 function splitGap(gap: string): { tail: string; head: string; comma: boolean } {
   let comma = -1;
   for (let at = 0; at < gap.length && comma < 0; at++) {
@@ -453,7 +453,7 @@ function headWithoutComment(head: string): string {
   return line < 0 ? head : head.slice(line);
 }
 
-/** For each wanted item the old one that it is, or that it takes the place of; `undefined` for a new one. */
+/** For each wanted item the old one that it equals or replaces; `undefined` for a new one. */
 function planSequence(
   before: readonly unknown[],
   wanted: readonly unknown[],
@@ -473,7 +473,7 @@ function planSequence(
   });
   plan.forEach((found, index) => {
     if (found !== undefined || isNamed(wanted[index])) return;
-    // Where an item was replaced, the new one has the old one's place, and its comments.
+    // A replacement takes the old item's place and comments.
     const left = index === 0 ? -1 : plan[index - 1];
     const candidate = (left ?? Infinity) + 1;
     if (candidate < before.length && !used.has(candidate) && !isNamed(before[candidate])) {

@@ -1,10 +1,10 @@
 /**
- * Values as YAML text in tunwall's own layout: what a person would have written (scripts/example-config).
+ * Values as YAML text in tunwall's own layout, as a person would write it (scripts/example-config).
  *
- * Lists of mappings stand one below the other; everything within is in one line: `- { protocol: tcp, ports: [80] }`.
+ * Each mapping of a list is on one line: `- { protocol: tcp, ports: [80] }`.
  */
 
-/** Of the plain strings that YAML reads as themselves, those that no reader of any YAML version takes for something else. */
+/** Plain strings that need no quotes: no YAML version reads them as another type. */
 const plain = /^[A-Za-z0-9_./][A-Za-z0-9_./()+@ -]*$/;
 const special =
   /^(?:[\d_.-]+|0[xob][\da-f_]+|[\d.]+e[\d+-]+|[-+.]?(?:inf|nan)|null|true|false|yes|no|on|off|y|n)$/i;
@@ -15,14 +15,14 @@ function scalarText(value: string | number | boolean | null): string {
   const asItIs =
     plain.test(value) && !value.endsWith(' ') && (!special.test(value) || address.test(value));
   if (asItIs) return value;
-  // JSON leaves some characters alone that YAML does not call printable.
+  // JSON does not escape some characters that YAML considers unprintable.
   return JSON.stringify(value).replace(
     /[\u007f-\u009f\u2028\u2029\ufeff\ufffe\uffff]/g,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
 }
 
-/** In one line, fit to stand within another such text. */
+/** On one line, and valid inside another flow value. */
 export function inlineText(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(inlineText).join(', ')}]`;
   if (typeof value === 'object' && value !== null) {
@@ -34,7 +34,7 @@ export function inlineText(value: unknown): string {
   return scalarText(value as string | number | boolean | null);
 }
 
-/** What stands behind `key` in a block mapping at column `indent`: ` value`, or lines of their own. Without the last newline. */
+/** The text after `key` in a block mapping at column `indent`: ` value`, or further lines. Without the last newline. */
 export function pairText(key: string, value: unknown, indent: number): string {
   const head = `${scalarText(key)}:`;
   if (!isListOfMappings(value)) return `${head} ${inlineText(value)}`;

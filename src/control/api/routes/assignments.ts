@@ -1,4 +1,4 @@
-/** Templates to many servers, and away from them, in one change. */
+/** Assigns templates to many servers, or removes them, in one change. */
 import { Type } from 'typebox';
 import type { Api } from '../api.ts';
 import { locateNames, makeOperations } from '../changes.ts';

@@ -1,4 +1,4 @@
-/** Who did what, newest first. */
+/** The audit log, newest first. */
 import { Type } from 'typebox';
 import type { Api } from '../api.ts';
 import type { ApiContext } from '../context.ts';

@@ -58,7 +58,7 @@ async function withLiveFlow(
   packet: Uint8Array,
   explanation: Omit<Explanation, 'flow'>,
 ): Promise<LiveExplanation> {
-  // A packet that fails by itself does not get as far as the flow table.
+  // A malformed packet does not reach the flow table.
   const live =
     explanation.packet.protocol === undefined || explanation.verdict === 'held'
       ? undefined

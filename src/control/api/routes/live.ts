@@ -1,4 +1,4 @@
-/** What only a running firewall knows: flows, drops, counts, packets as they come. */
+/** Data of a running firewall: flows, drops, counts, live packets. */
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { parseAddress } from '../../../policy/addresses.ts';
@@ -37,7 +37,7 @@ function requireObserver({ observer }: ApiContext, what: string): Observer {
   return observer;
 }
 
-/** A server that a query names has to be there: a typo is no empty answer. @throws HttpProblem */
+/** A server that a query names must exist: a typo must not give an empty answer. @throws HttpProblem */
 async function checkServer({ controlPlane }: ApiContext, name: string | undefined): Promise<void> {
   if (name !== undefined) requireServer(await controlPlane.snapshot(), name);
 }
@@ -102,7 +102,7 @@ function dropRoute(app: Api, context: ApiContext, streams: EventStreams): void {
         tags,
         summary: 'Dropped packets, as they are dropped',
         description:
-          'Server-sent events `drop`: the last ones first, then live ones; `missed` tells a slow reader how many he has lost. ' +
+          'Server-sent events `drop`: recent ones first, then live ones; `missed` is the number of events that a slow client has lost. ' +
           'With `Accept: application/json` the last ones as one answer.',
         produces: ['text/event-stream', 'application/json'],
         querystring: live.dropQuery,
@@ -115,7 +115,7 @@ function dropRoute(app: Api, context: ApiContext, streams: EventStreams): void {
       await checkServer(context, query.server);
       if (!wantsEvents(request, true)) return { drops: drops.recent(query, limit) };
       return streams.open(request, reply, (stream) => {
-        // Nothing comes in between: both are done at once.
+        // Both are done synchronously, so no event is lost in between.
         for (const drop of drops.recent(query, limit)) stream.send('drop', drop, drop.id);
         return drops.subscribe(query, (drop) => stream.send('drop', drop, drop.id));
       });

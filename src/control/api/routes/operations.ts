@@ -1,4 +1,4 @@
-/** What operators and their monitoring ask for: health, metrics, status. */
+/** For operators and their monitoring: health, metrics, status. */
 import { Type } from 'typebox';
 import type { Api } from '../api.ts';
 import type { ApiContext } from '../context.ts';
@@ -8,7 +8,7 @@ import * as schemas from '../schemas.ts';
 
 const tags = ['operation'];
 
-/** Beside `/v1`, and for everybody: whoever watches the gateway has no password. */
+/** Outside `/v1` and public: monitoring has no password. */
 export function monitoringRoutes(app: Api, { controlPlane, metrics }: ApiContext): void {
   app.get(
     '/healthz',

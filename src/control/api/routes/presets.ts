@@ -1,4 +1,4 @@
-/** Pre-defined rule sets, to begin a template with. */
+/** Pre-defined rule sets, as a start for a template. */
 import { presets } from '../../../policy/presets.ts';
 import type { Api } from '../api.ts';
 import * as schemas from '../schemas.ts';

@@ -1,5 +1,5 @@
 /**
- * A change before it is made: what it does to the files, to which servers, and how many live flows it would cut. And several
+ * Previews a change: its effect on the files and servers, and how many live flows it would cut. Also makes several
  * operations as one change, all or nothing.
  */
 import { Type } from 'typebox';
@@ -14,7 +14,7 @@ import * as schemas from '../schemas.ts';
 import { checkedBy } from '../validation.ts';
 import { withoutReadOnly } from '../views.ts';
 
-const told = Type.Object({
+const documented = Type.Object({
   operations: Type.Optional(Type.Array(operationSchema)),
   template: Type.Optional(schemas.templateBody),
   server: Type.Optional(schemas.serverBody),
@@ -49,7 +49,7 @@ export function reviewRoutes(app: Api, context: ApiContext): void {
           },
           { additionalProperties: false },
         ),
-        body: checkedBy(told, checked),
+        body: checkedBy(documented, checked),
         response: { 200: schemas.review, ...schemas.problems },
       },
     },
@@ -125,7 +125,7 @@ function operationsOf(body: ReviewBody): { operations: readonly Operation[]; one
   return { operations: parseOperations(body.operations ?? []), one: false };
 }
 
-/** Servers that change themselves, and those of which a template changes. */
+/** Servers that change, and servers whose templates change. */
 function affectedServers(
   before: Snapshot,
   after: Snapshot,

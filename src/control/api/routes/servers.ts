@@ -1,4 +1,4 @@
-/** Servers: list, show, create, replace, destroy; their templates, and the rules that these add up to. */
+/** Servers: list, show, create, replace, destroy; their templates, and the resulting rules. */
 import { Type } from 'typebox';
 import { judgeServer } from '../../../policy/bodies.ts';
 import { StoreError } from '../../store/store.ts';
@@ -184,7 +184,7 @@ function changingRoutes(app: Api, context: ApiContext): void {
   );
 }
 
-/** What else is wrong with a server that has no name. */
+/** The other errors of a server without a name. */
 async function bodyErrors(
   { controlPlane }: ApiContext,
   body: object,
@@ -258,7 +258,7 @@ function templateRoutes(app: Api, context: ApiContext): void {
   );
 }
 
-/** Assigning knows no revisions. @throws StoreError */
+/** Assignments have no revisions. @throws StoreError */
 function requireRevision(
   { revisions }: Snapshot,
   name: string,

@@ -1,4 +1,4 @@
-/** Log in, who am I, log out. */
+/** Log in, show the session, log out. */
 import { Type } from 'typebox';
 import { identityOf, mayAccess, sessionCookie, stranger } from '../access.ts';
 import type { Identity } from '../access.ts';
@@ -23,7 +23,7 @@ export function sessionRoutes(app: Api, context: ApiContext, options: UserRouteO
       config: { access: 'anyone' },
       schema: {
         tags,
-        summary: 'Who am I, and what may I?',
+        summary: 'The current user and its role',
         response: { 200: schemas.session, ...schemas.problems },
       },
     },
@@ -110,7 +110,7 @@ function sessionView({ actor, role, via, session }: Identity): {
   };
 }
 
-/** Whether the browser speaks TLS, to us or to a proxy in front: then it says so in its Origin, which was checked. */
+/** Whether the browser uses TLS, to this server or to a proxy in front: its Origin, which was checked, says so. */
 function isSecure({ protocol, headers }: Request): boolean {
   return protocol === 'https' || (headers.origin?.startsWith('https:') ?? false);
 }

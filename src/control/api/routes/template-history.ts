@@ -1,12 +1,11 @@
-/** Every version of a template: list, text, difference, and back to one. Those of destroyed templates, too. */
+/** Every version of a template: list, text, difference, rollback. Includes destroyed templates. */
 import { Type } from 'typebox';
-import { StoreError } from '../../store/store.ts';
 import type { TemplateVersion } from '../../store/store.ts';
 import type { Api } from '../api.ts';
 import { makeChange } from '../changes.ts';
 import type { ApiContext } from '../context.ts';
 import { requirementOf } from '../etag.ts';
-import { problemOf } from '../http-problem.ts';
+import { asProblem } from '../http-problem.ts';
 import * as schemas from '../schemas.ts';
 import { changeMark, notFound } from '../views.ts';
 import { changedView, revisionOf } from './templates.ts';
@@ -54,7 +53,7 @@ export function templateHistoryRoutes(app: Api, context: ApiContext): void {
     },
     async (request, reply) => {
       const { params } = request;
-      const text = await told(history.text(params.name, params.version));
+      const text = await asProblem(history.text(params.name, params.version));
       return reply.type('application/yaml; charset=utf-8').serializer(String).send(text);
     },
   );
@@ -86,7 +85,7 @@ export function templateHistoryRoutes(app: Api, context: ApiContext): void {
       const versions = await versionsOf(name);
       const { to = versions[0]!.version } = request.query;
       const before = versions.find((each) => each.version < to)?.version ?? 0;
-      const text = await told(history.diff(name, request.query.from ?? before, to));
+      const text = await asProblem(history.diff(name, request.query.from ?? before, to));
       return reply.type('text/x-diff; charset=utf-8').serializer(String).send(text);
     },
   );
@@ -120,13 +119,4 @@ export function templateHistoryRoutes(app: Api, context: ApiContext): void {
       return changedView(context, reply, result, name);
     },
   );
-}
-
-/** An answer of the history, or the problem that it is. */
-async function told(text: Promise<string>): Promise<string> {
-  try {
-    return await text;
-  } catch (error) {
-    throw error instanceof StoreError ? problemOf(error) : error;
-  }
 }

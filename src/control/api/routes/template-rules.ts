@@ -21,7 +21,7 @@ const description = 'If-Match: only if the template has this revision. Answers w
 const list = '/templates/:name/rules/:direction';
 
 type RuleOperation = Extract<Operation, { template: string }>;
-/** Without a revision: that is added from the request. */
+/** Without a revision: it is added from the request. */
 type Wanted = {
   [K in RuleOperation['kind']]: Omit<Extract<RuleOperation, { kind: K }>, 'ifRevision'>;
 };

@@ -27,7 +27,7 @@ import type { ChangeMark, TemplateView } from '../views.ts';
 
 const tags = ['templates'];
 
-/** What a route itself relies on in the body of a new template. */
+/** The part of a new template's body that the route itself uses. */
 const newTemplate = Type.Object({
   name: Type.String({ title: 'a name' }),
   preset: Type.Optional(Type.String({ title: 'the name of a preset' })),
@@ -58,7 +58,7 @@ function readingRoutes(app: Api, context: ApiContext): void {
           {
             changed: Type.Optional(
               Type.Boolean({
-                description: 'Also who changed each last, and when: reads the history.',
+                description: 'Also the time and the author of the last change: reads the history.',
               }),
             ),
           },
@@ -150,7 +150,7 @@ interface NewTemplate {
   readonly assignTo?: readonly string[];
 }
 
-/** What is wrong with the rules, for an answer that tells of other errors already. */
+/** Errors of the rules, for an answer that reports other errors already. */
 function ruleErrors(body: Record<string, unknown>): readonly FieldError[] {
   const { description, inbound, outbound } = body;
   const own = Object.entries({ description, inbound, outbound }).filter(
@@ -291,7 +291,7 @@ function changingRoutes(app: Api, context: ApiContext): void {
 }
 
 export function revisionOf({ ifRevision, mustExist }: Requirement): { ifRevision?: string } {
-  // A change of something that is there anyway: `*` asks for no more than that.
+  // The resource must exist for this change anyway: `*` requires no more than that.
   return ifRevision === undefined || !mustExist ? {} : { ifRevision };
 }
 
@@ -334,7 +334,7 @@ export function isCreated(
   );
 }
 
-/** What is answered to a change of a template: how it is now, and whether that is in force. */
+/** The answer to a change of a template: its new state, and whether that is in force. */
 export function changedView(
   { observer }: ApiContext,
   reply: Reply,
@@ -346,7 +346,7 @@ export function changedView(
   return { ...view, applied };
 }
 
-/** Those that do something. */
+/** Operations that have an effect. */
 export function assignments(
   ...operations: readonly Extract<Operation, { kind: 'assign' | 'unassign' }>[]
 ): readonly Operation[] {

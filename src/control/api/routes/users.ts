@@ -1,16 +1,15 @@
 /**
- * Users, their roles, passwords and tokens. Owners change all of them; everybody changes his own password, for which he
- * has to tell the one that he has, and his own tokens.
+ * Users, their roles, passwords and tokens. Owners may change all of them. Every user may change their own tokens, and
+ * their own password by giving the current one.
  */
 import { Type } from 'typebox';
 import { formatProblem } from '../../../policy/problem.ts';
-import { StoreError } from '../../store/store.ts';
 import type { User } from '../../store/store.ts';
 import { identityOf } from '../access.ts';
 import type { Gate } from '../access.ts';
 import type { Api, Request } from '../api.ts';
 import type { ApiContext } from '../context.ts';
-import { HttpProblem, invalid, problemOf } from '../http-problem.ts';
+import { asProblem, HttpProblem, invalid } from '../http-problem.ts';
 import type { LoginThrottle } from '../login-throttle.ts';
 import * as schemas from '../schemas.ts';
 import type { Sessions } from '../sessions.ts';
@@ -56,7 +55,7 @@ function changeRoutes(app: Api, { store }: ApiContext): void {
     {
       schema: {
         tags,
-        summary: 'Create a user; without a password he has tokens only',
+        summary: 'Create a user; without a password the user has tokens only',
         body: Type.Object(
           {
             name: schemas.nameSchema,
@@ -69,7 +68,7 @@ function changeRoutes(app: Api, { store }: ApiContext): void {
       },
     },
     async (request, reply) => {
-      const user = await told(users.create(identityOf(request).actor, request.body));
+      const user = await asProblem(users.create(identityOf(request).actor, request.body));
       const location = `/v1/users/${encodeURIComponent(user.name)}`;
       return reply.code(201).header('location', location).send(user);
     },
@@ -87,7 +86,7 @@ function changeRoutes(app: Api, { store }: ApiContext): void {
       },
     },
     (request) =>
-      told(users.setRole(identityOf(request).actor, request.params.name, request.body.role)),
+      asProblem(users.setRole(identityOf(request).actor, request.params.name, request.body.role)),
   );
 
   app.delete(
@@ -101,7 +100,7 @@ function changeRoutes(app: Api, { store }: ApiContext): void {
       },
     },
     async (request, reply) => {
-      await told(users.destroy(identityOf(request).actor, request.params.name));
+      await asProblem(users.destroy(identityOf(request).actor, request.params.name));
       return reply.code(204).send(null);
     },
   );
@@ -151,7 +150,7 @@ function ownRoutes(app: Api, context: ApiContext, options: UserRouteOptions): vo
       await requireOwn(gate, request, name);
       if (isOwn(request, name)) await requireCurrent(context, options, request, name);
       const { actor } = identityOf(request);
-      const user = await told(users.setPassword(actor, name, request.body.password));
+      const user = await asProblem(users.setPassword(actor, name, request.body.password));
       renewOwn(options, request, user);
       return user;
     },
@@ -177,7 +176,7 @@ function tokenRoutes(app: Api, context: ApiContext, options: UserRouteOptions): 
       const { params, body } = request;
       await requireOwn(gate, request, params.name);
       const { actor } = identityOf(request);
-      const { token } = await told(users.createToken(actor, params.name, body.name));
+      const { token } = await asProblem(users.createToken(actor, params.name, body.name));
       await renewAfter(context, options, request, params.name);
       return reply.code(201).send({ name: body.name, token });
     },
@@ -197,27 +196,27 @@ function tokenRoutes(app: Api, context: ApiContext, options: UserRouteOptions): 
     async (request, reply) => {
       const { name, token } = request.params;
       await requireOwn(gate, request, name);
-      await told(users.revokeToken(identityOf(request).actor, name, token));
+      await asProblem(users.revokeToken(identityOf(request).actor, name, token));
       await renewAfter(context, options, request, name);
       return reply.code(204).send(null);
     },
   );
 }
 
-/** @throws HttpProblem `forbidden` for who is neither an owner nor that user */
+/** @throws HttpProblem `forbidden` unless the caller is an owner or that user */
 async function requireOwn(gate: Gate, request: Request, name: string): Promise<void> {
   const { actor, role } = identityOf(request);
   if (role === 'owner' || isOwn(request, name)) return;
   throw await gate.deny(request, `${actor.name} may neither see nor change ${name}`);
 }
 
-/** Who comes over the socket is no user, whatever he calls himself. */
+/** A client of the socket is not a user, whatever name it sends. */
 function isOwn(request: Request, name: string): boolean {
   const { actor, via } = identityOf(request);
   return (via === 'session' || via === 'token') && actor.name === name;
 }
 
-/** Whoever finds a browser open, or a token, must not be able to take the user over. @throws HttpProblem */
+/** An open browser or a stolen token must not suffice to take the account over. @throws HttpProblem */
 async function requireCurrent(
   { store }: ApiContext,
   { throttle }: UserRouteOptions,
@@ -235,7 +234,7 @@ async function requireCurrent(
   throw invalid([{ path: 'current', message: 'this is not the password that you have now' }]);
 }
 
-/** Looks at a password, if it is not too early for another guess. @throws HttpProblem `too-many-requests` */
+/** Checks a password, unless the throttle forbids another attempt yet. @throws HttpProblem `too-many-requests` */
 export async function throttled(
   throttle: LoginThrottle,
   request: Request,
@@ -274,12 +273,4 @@ async function renewAfter(
 ): Promise<void> {
   const user = (await store.users.list()).users.find((each) => each.name === name);
   if (user !== undefined) renewOwn(options, request, user);
-}
-
-async function told<T>(work: Promise<T>): Promise<T> {
-  try {
-    return await work;
-  } catch (error) {
-    throw error instanceof StoreError ? problemOf(error) : error;
-  }
 }

@@ -1,8 +1,8 @@
 /**
- * The configuration directory: what all of it says, with every problem in it.
+ * Reads the whole configuration directory, and reports every problem in it.
  *
- * A reader keeps what it has validated, by content: only a file that has changed is parsed again. Nothing else is kept; a
- * caller gets the state of the directory at one moment.
+ * A reader caches validated files by content: only a changed file is parsed again. It has no other state; a caller gets
+ * the directory as it was at one moment.
  */
 import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
@@ -20,7 +20,7 @@ import type { RawDirectory, RawFile } from './config-files.ts';
 import { ServersFile } from '../servers-file.ts';
 import type { Snapshot } from '../store.ts';
 
-/** What a configuration directory says. With errors among the problems, the rest is only what could be read. */
+/** The content of a configuration directory. With errors among the problems, the rest is incomplete. */
 export type ConfigDirectory = Snapshot;
 
 /** A state of the directory, and the texts that it was read from; none when the directory cannot be read. */
@@ -40,7 +40,7 @@ interface Known {
 
 export class ConfigReader {
   readonly directory: string;
-  /** By file name: what the last text of it gave. */
+  /** By file name: the result of its last text. */
   #known: Map<string, Known> = new Map<string, Known>();
   readonly #servers: ServersFile = new ServersFile();
   #last: Reading | undefined;
@@ -49,7 +49,7 @@ export class ConfigReader {
     this.directory = directory;
   }
 
-  /** Never throws: what cannot be read is among the problems. */
+  /** Never throws: a read error is one of the problems. */
   read(): Reading {
     try {
       if (!statSync(this.directory).isDirectory()) throw new Error('it is not a directory');
@@ -73,7 +73,7 @@ export class ConfigReader {
     }
   }
 
-  /** What the directory says if these are its files. */
+  /** The content of the directory, if these were its files. */
   judge(raw: RawDirectory): Snapshot {
     const problems: Problem[] = [];
     const known = new Map<string, Known>();
@@ -117,7 +117,7 @@ export class ConfigReader {
       const template = take(file, (path, text) => validateTemplate(name, path, text));
       if (template !== undefined) templates.push(template);
     }
-    // What it says depends on which templates there are, so that it has a memory of its own.
+    // Its validity depends on which templates exist, so it has a cache of its own.
     const servers =
       raw.servers &&
       take(raw.servers, (path, text) => this.#servers.validate(path, text, names), false);
@@ -167,7 +167,7 @@ function snapshot(
   return { gateway, templates, servers, problems, revision, revisions };
 }
 
-/** Of values that were validated before, and did not change since. */
+/** Cached results of values that have not changed. */
 const knownRevisions = new WeakMap<Template | Server, string>();
 
 function revisionOfValue(value: Template | Server, body: () => object): string {

@@ -1,10 +1,10 @@
 /**
- * The files of a configuration directory, as texts: which there are, and what is in them at one moment.
+ * The files of a configuration directory, as texts: their names and contents at one moment.
  *
- * If files change while they are being read, all of them are looked at again. Reading is synchronous: for two hundred small
- * files that takes a quarter of the time that as many promises take, on a thread for which no packet waits. A file that was
- * read before is not opened again while the system says that it has not changed; one that had just changed when it was
- * read is, because the clock of a file system has steps, in which a second change does not show.
+ * If files change while they are being read, all of them are read again. Reading is synchronous: for two hundred small
+ * files that takes a quarter of the time of as many promises, on a thread for which no packet waits. A file is not
+ * opened again while its metadata is unchanged. An exception is a file that had just changed when it was read: a file
+ * system's timestamps are coarse, so a second change within one step would not show.
  */
 import { createHash } from 'node:crypto';
 import { lstatSync, readFileSync, readdirSync, statSync } from 'node:fs';
@@ -13,10 +13,10 @@ import { join } from 'node:path';
 /** A file larger than this is a mistake. */
 const maxFileBytes = 4 << 20;
 
-/** A file that has not changed for so long is seen to change: the steps of file systems' clocks are shorter. */
+/** After this time without a change, the next change is visible in the timestamps: file systems' steps are shorter. */
 const settledNs = 1_000_000_000n;
 
-/** How often a directory that keeps changing is read before its last state is taken as it is. */
+/** How often a directory that keeps changing is read again before its last state is accepted. */
 const maxReads = 5;
 
 export interface RawFile {
@@ -31,24 +31,24 @@ export interface RawDirectory {
   readonly servers: RawFile | undefined;
   /** `undefined` when there is no folder of templates. */
   readonly templates: readonly RawFile[] | undefined;
-  /** Names, times and sizes of everything read: two equal ones with nothing in between are one state. */
+  /** Names, times and sizes of everything read: equal values before and after reading mean one consistent state. */
   readonly fingerprint: string;
   readonly stamps: Stamps;
 }
 
-/** What the system says of a file. */
+/** A file's metadata. */
 interface Stamp {
   /** Time of the last change, size and inode. */
   readonly key: string;
-  /** Whether the file had been unchanged for a while when it was looked at. */
+  /** Whether the file had been unchanged for a while when its metadata was read. */
   readonly settled: boolean;
 }
 
-/** By file name; `undefined` for a file that is not there or cannot be looked at. */
+/** By file name; `undefined` for a file that does not exist or is not accessible. */
 type Stamps = ReadonlyMap<string, Stamp | undefined>;
 
 /**
- * @param before an earlier state: what reads as it did then is the same object
+ * @param before an earlier state: unchanged files are the same objects
  * @throws the system's error when the directory itself cannot be read
  */
 export function readFiles(directory: string, before?: RawDirectory): RawDirectory {
@@ -60,7 +60,7 @@ export function readFiles(directory: string, before?: RawDirectory): RawDirector
   return raw;
 }
 
-/** All that there are. */
+/** All template files that exist. */
 export function filesOf(raw: RawDirectory | undefined): RawFile[] {
   return [raw?.gateway, raw?.servers, ...(raw?.templates ?? [])].filter(
     (file) => file !== undefined,
@@ -88,7 +88,7 @@ export function revisionOf(raw: RawDirectory): string {
   return hash.digest('hex');
 }
 
-/** An error of the file system, in words. */
+/** An error of the file system, as text. */
 export function reasonOf(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   const known: Record<string, string> = {
@@ -100,7 +100,7 @@ export function reasonOf(error: unknown): string {
   return known[code ?? ''] ?? message;
 }
 
-/** Files that editors leave beside the one they edit, and hidden ones. */
+/** Backup files of editors, and hidden files. */
 function isEditorFile(name: string): boolean {
   return /^[.#]|[~#]$|\.(swp|swx|tmp|bak|orig|new)$|^4913$/.test(name);
 }
@@ -108,7 +108,7 @@ function isEditorFile(name: string): boolean {
 function templateFileNames(directory: string): string[] | undefined {
   try {
     const names = readdirSync(join(directory, 'templates'));
-    // By the templates' names: web before web-2, though web.yaml would come behind web-2.yaml.
+    // Sorted by the templates' names: web before web-2, although web.yaml would come after web-2.yaml.
     const key = (name: string): string => name.replace(/\.yaml$/, '');
     return names.filter((name) => !isEditorFile(name)).sort((a, b) => (key(a) < key(b) ? -1 : 1));
   } catch (error) {
@@ -156,7 +156,7 @@ function readRaw(directory: string, before: RawDirectory | undefined): RawDirect
   return {
     gateway: read('gateway.yaml'),
     servers: read('servers.yaml'),
-    // A file that vanished in between is not there.
+    // A file that vanished in between does not exist.
     templates: templateNames?.flatMap((name) => read(inFolder(name)) ?? []),
     fingerprint: fingerprint(stamps),
     stamps,
@@ -183,7 +183,7 @@ export function readText(directory: string, name: string): RawFile | undefined {
   }
 }
 
-/** A link whose target is missing must not pass for a file that is not there. */
+/** A link whose target is missing must not count as a missing file. */
 function brokenLink(directory: string, name: string): RawFile | undefined {
   const link = lstatSync(join(directory, name), { throwIfNoEntry: false });
   if (link === undefined) return undefined;

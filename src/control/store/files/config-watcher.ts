@@ -1,11 +1,11 @@
 /**
- * Watches the configuration directory: one call for each time that it has settled after changes.
+ * Watches the configuration directory: one call each time it has settled after changes.
  *
- * Editors save in several steps, and a deployment changes several files: changes are gathered until it is quiet, but not for
- * longer than half a second. What changes while the caller is at work is read afterwards; calls never overlap.
+ * Editors save in several steps, and a deployment changes several files: changes are collected until it is quiet, but
+ * for half a second at most. Changes during a call are read afterwards; calls never overlap.
  *
- * Of changes that follow each other within a few milliseconds chokidar tells only the first, and a change that comes while a
- * file is being read may leave the file's times as they were. So a reading is confirmed a moment later, by content.
+ * Of changes within a few milliseconds chokidar reports only the first, and a change while a file is being read may
+ * leave the file's times unchanged. So a reading is confirmed a moment later, by content.
  */
 import { watch } from 'chokidar';
 import type { FSWatcher } from 'chokidar';
@@ -14,7 +14,7 @@ import type { Snapshot, WatchOptions, Watching } from '../store.ts';
 
 const quietMs = 50;
 const patienceMs = 500;
-/** When the last reading is compared with the directory. */
+/** Delay before the last reading is compared with the directory. */
 const confirmMs = 250;
 
 export class ConfigWatcher implements Watching {
@@ -30,9 +30,9 @@ export class ConfigWatcher implements Watching {
   #closed = false;
 
   /**
-   * Resolves when changes from now on are seen.
+   * Resolves when the watch is active.
    *
-   * @param reader that of the store, so that a file is parsed once
+   * @param reader the store's reader, so that a file is parsed once
    */
   static async start(
     directory: string,
@@ -113,7 +113,7 @@ export class ConfigWatcher implements Watching {
     }, delayMs);
   }
 
-  /** Reads and tells until nothing is pending. */
+  /** Reads and reports until nothing is pending. */
   async #run(): Promise<void> {
     while (this.#pending && !this.#closed) {
       this.#pending = false;

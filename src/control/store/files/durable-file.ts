@@ -1,9 +1,9 @@
 /**
  * Files that are either the old or the new one, whatever happens: written beside, made durable, then renamed.
  *
- * A replaced file keeps its mode and owner, as far as this process may; a new one is as readable as its directory, and belongs
- * to the directory's owner when root made it. Temporary names begin with a dot, so that nobody reads them; one that a crash
- * left behind is removed by the next writer, who has the directory's lock.
+ * A replaced file keeps its mode and owner, as far as this process is permitted; a new one is as readable as its
+ * directory, and belongs to the directory's owner when root makes it. Temporary names begin with a dot, so that readers
+ * skip them. One that a crash left behind is removed by the next writer, which holds the directory's lock.
  */
 import { randomBytes } from 'node:crypto';
 import { access, constants, lstat, open, readdir, rename, rm, stat } from 'node:fs/promises';
@@ -20,13 +20,13 @@ export interface StagedFile {
   readonly temporaryPath: string;
 }
 
-interface Looks {
+interface Attributes {
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
 }
 
-async function looksOf(path: string, mode: number | undefined): Promise<Looks> {
+async function attributesOf(path: string, mode: number | undefined): Promise<Attributes> {
   try {
     const found = await lstat(path);
     return { mode: mode ?? found.mode & 0o7777, uid: found.uid, gid: found.gid };
@@ -36,24 +36,24 @@ async function looksOf(path: string, mode: number | undefined): Promise<Looks> {
   }
 }
 
-async function dress(file: FileHandle, { mode, uid, gid }: Looks): Promise<void> {
+async function setAttributes(file: FileHandle, { mode, uid, gid }: Attributes): Promise<void> {
   const own = await file.stat();
   if (own.uid !== uid || own.gid !== gid) {
-    // Only root may give a file away; others may at least choose among their groups.
+    // Only root may change a file's owner; other users may change its group to one of theirs.
     await file.chown(uid, gid).catch(() => file.chown(own.uid, gid).catch(() => undefined));
   }
   await file.chmod(mode);
 }
 
-/** Writes `text` beside `path`, on disk when this resolves. @param mode instead of that of the file that is there */
+/** Writes `text` beside `path`, on disk when this resolves. @param mode default: that of the existing file */
 export async function stageFile(path: string, text: string, mode?: number): Promise<StagedFile> {
   const name = `.${basename(path)}.${randomBytes(6).toString('hex')}.tunwall-tmp`;
   const temporaryPath = join(dirname(path), name);
-  const looks = await looksOf(path, mode);
+  const attributes = await attributesOf(path, mode);
   const file = await open(temporaryPath, 'wx', 0o600);
   try {
     await file.writeFile(text);
-    await dress(file, looks);
+    await setAttributes(file, attributes);
     await file.sync();
   } catch (error) {
     await rm(temporaryPath, { force: true });
@@ -93,13 +93,16 @@ export async function writeDurably(path: string, text: string, mode?: number): P
   await syncDirectory(dirname(path));
 }
 
-/** Appends one record in one write, on disk when this resolves. A line that a crash has torn is ended first. */
+/**
+ * Appends one record in one write, on disk when this resolves. An incomplete last line, left by a crash, is terminated
+ * first.
+ */
 export async function appendDurably(path: string, line: string, mode: number): Promise<void> {
   const fresh = (await lstat(path).catch(() => undefined)) === undefined;
   const file = await open(path, 'a+', mode);
   try {
     const { size } = await file.stat();
-    if (fresh) await dress(file, { ...(await looksOf(dirname(path), mode)), mode });
+    if (fresh) await setAttributes(file, { ...(await attributesOf(dirname(path), mode)), mode });
     const last = Buffer.alloc(1);
     if (size > 0) await file.read(last, 0, 1, size - 1);
     const torn = size > 0 && last[0] !== 0x0a;
@@ -111,7 +114,7 @@ export async function appendDurably(path: string, line: string, mode: number): P
   if (fresh) await syncDirectory(dirname(path));
 }
 
-/** Removes what a writer has left that did not get to its end. Only for the holder of the lock. */
+/** Removes temporary files of interrupted writers. Only for the holder of the lock. */
 export async function removeLeftovers(directory: string): Promise<void> {
   const names = await readdir(directory).catch(() => []);
   for (const name of names.filter((each) => temporary.test(each))) {
@@ -137,7 +140,7 @@ function readOnly(
   return { kind: 'read-only', message };
 }
 
-/** What a failed write means to a caller. */
+/** The store error for a failed write. */
 export function writeFailure(error: unknown): StoreError {
   if (error instanceof StoreError) return error;
   const { code, path, message } = error as NodeJS.ErrnoException;

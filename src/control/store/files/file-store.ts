@@ -4,17 +4,17 @@
  * A change, under the directory's lock (`directory-lock.ts`):
  *
  *     read the directory -> note hand edits in the history -> edit -> draft -> validate the whole
- *       -> stage every file beside its old one -> look whether anybody has edited by hand meanwhile: then all over again
+ *       -> stage every file beside its old one -> check for hand edits made meanwhile: if there are any, start again
  *       -> rename them into place, in an order that is valid at every instant -> history -> audit log
  *
- * - The order is: templates that are new or changed, servers.yaml, templates that go. So a server never names a template that
- *   is not there, and a process that dies anywhere leaves a directory that loads, with a part of the change at worst.
- * - Between the look and the renames are some hundred microseconds in which an editor's save would be lost from the directory. What was
- *   there before is in the history all the same, as far as it was seen.
- * - A name is checked before it becomes part of a path. A file that is a link is read, but not written: to replace the link
- *   would part it from what it leads to, and to follow it would let it lead anywhere.
- * - A note of what is about to be written lets the next one find out who did it, if the process dies between the renames and
- *   the history (`recorder.ts`).
+ * - The order is: new or changed templates, servers.yaml, removed templates. So a server never names a missing
+ *   template, and a process that dies at any point leaves a directory that loads, with a part of the change at worst.
+ * - Between the check and the renames are some hundred microseconds in which an editor's save would be overwritten.
+ *   Earlier edits are in the history, as far as they were seen.
+ * - A name is checked before it becomes part of a path. A file that is a link is read, but not written: replacing the
+ *   link would detach it from its target, and following it would allow writes anywhere.
+ * - If the process dies between the renames and the history, a note written before names the author to the next process
+ *   (`recorder.ts`).
  */
 import { lstat, realpath, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -59,22 +59,22 @@ import type {
 } from '../store.ts';
 import { UsersFile } from './users-file.ts';
 
-/** How long a change waits for others, and how often it begins anew because of hand edits. */
+/** How long a change waits for others, and how often it is retried because of hand edits. */
 const lockPatienceMs = 10_000;
 const maxAttempts = 20;
 
 export interface FileStoreOptions {
   readonly onWarning: (message: string) => void;
-  /** Where history and audit log are; else `stateDirectoryOf`. */
+  /** Directory of the history and audit log. Default: `stateDirectoryOf`. */
   readonly stateDirectory?: string;
   readonly lockPatienceMs?: number;
 }
 
-/** What a change does to the files. */
+/** The files to write and remove for a change. */
 interface Plan {
   readonly raw: RawDirectory;
   readonly next: Snapshot;
-  /** In the order of writing, and of removing. */
+  /** In order of writing and removing. */
   readonly writes: readonly RawFile[];
   readonly removals: readonly string[];
   readonly causes: ReadonlyMap<string, Cause>;
@@ -136,7 +136,7 @@ export class FileStore implements Store {
     return watching;
   }
 
-  /** Puts into the history what was changed by hand since the last change. Never throws: it is done again before the next. */
+  /** Adds hand edits since the last change to the history. Never throws: the next change tries again. */
   async recordHandEdits(): Promise<void> {
     try {
       await this.#locked(async () => this.#recorder.recordHandEdits(this.#reader.read()));
@@ -188,7 +188,7 @@ export class FileStore implements Store {
     return { before, after: plan.next, changed: plan.changed, diff: diffOf(plan) };
   }
 
-  /** One at a time in this process, and among processes. */
+  /** Runs one change at a time, in this process and among processes. */
   async #locked<T>(work: () => Promise<T>): Promise<T> {
     const turn = this.#queue.then(async () => {
       try {
@@ -241,7 +241,7 @@ export class FileStore implements Store {
     return edited === text ? undefined : rawFile('servers.yaml', edited);
   }
 
-  /** @returns false when somebody has edited by hand meanwhile: then nothing is written */
+  /** @returns false when a file was edited by hand meanwhile: then nothing is written */
   async #write(actor: Actor, plan: Plan): Promise<boolean> {
     await this.#makeReady(plan);
     const staged: StagedFile[] = [];
@@ -270,7 +270,7 @@ export class FileStore implements Store {
     return true;
   }
 
-  /** Everything that can be known to stand in the way is found before anything is written. */
+  /** Finds every foreseeable obstacle before anything is written. */
   async #makeReady({ writes, removals }: Plan): Promise<void> {
     const templates = join(this.directory, 'templates');
     await requireWritable(this.directory, 'the configuration directory');
@@ -296,7 +296,7 @@ export class FileStore implements Store {
     await removeLeftovers(this.stateDirectory);
   }
 
-  /** Whether the files are not those any more that the change was made from: by their times, and by content. */
+  /** Whether any file changed on disk since this change was planned: by times, and by content. */
   #isEdited({ raw, writes, removals }: Plan): boolean {
     const read = new Map(filesOf(raw).map((file) => [file.name, file]));
     if (fingerprintOf(this.directory) !== raw.fingerprint) return true;
@@ -312,7 +312,7 @@ export class FileStore implements Store {
   }
 }
 
-/** What a change does to the files, in their order. */
+/** Plans the file operations of a change, in order. */
 function diffOf({ raw, writes, removals }: Plan): string {
   const before = new Map(filesOf(raw).map(({ name, text = '' }) => [name, text]));
   const after = [
@@ -332,7 +332,7 @@ function rawFile(name: string, text: string): RawFile {
   return { name, text, problem: undefined };
 }
 
-/** The template files afterwards: also those that could not be read, and those that are misnamed. */
+/** The template files afterwards, including unreadable and misnamed ones. */
 function mergeTemplates(raw: RawDirectory, after: ReadonlyMap<string, string>): RawFile[] {
   const before = new Map((raw.templates ?? []).map((file) => [file.name, file]));
   const others = (raw.templates ?? []).filter(({ name }) => templateNameOf(name) === undefined);
@@ -344,7 +344,7 @@ function mergeTemplates(raw: RawDirectory, after: ReadonlyMap<string, string>): 
   return [...others, ...own].sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-/** What differs between two snapshots, and templates whose text alone has changed. */
+/** The differences between two snapshots, and templates of which only the text has changed. */
 function compare(before: Snapshot, after: Snapshot, writes: readonly RawFile[]): Changed[] {
   const written = new Set(writes.map(({ name }) => templateNameOf(name)));
   const of = (

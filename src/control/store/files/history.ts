@@ -4,9 +4,9 @@
  *     history/web/index.jsonl     a line for each version: number, time, actor, action, digest
  *     history/web/000012.yaml     the text of version 12, as it was written, comments included
  *
- * A text is written before its line, so that a line always has its text; a torn last line is skipped. The newest `keptVersions`
- * are kept. A template that is destroyed leaves its history, from which it can be restored. All writing is done by the holder
- * of the configuration directory's lock; what somebody has done by hand is found by comparing digests.
+ * A text is written before its line, so that a line always has its text; an incomplete last line is skipped. The newest
+ * `keptVersions` are kept. The history of a destroyed template stays, and the template can be restored from it. Only
+ * the holder of the configuration directory's lock writes; hand edits are found by comparing digests.
  */
 import { createHash } from 'node:crypto';
 import { readFile, readdir, rm } from 'node:fs/promises';
@@ -18,11 +18,11 @@ import { makeStateDirectory } from './state-directory.ts';
 import { StoreError } from '../store.ts';
 import type { Actor, TemplateHistory, TemplateVersion } from '../store.ts';
 
-/** So many versions of a template are kept; the index is shortened when it has twice as many. */
+/** Versions kept of each template; the index is shortened when it has twice as many. */
 export const keptVersions = 200;
 const mode = 0o640;
 
-/** A version that is to be added; without a text the template is gone. */
+/** A version to add; without a text the template was removed. */
 export interface NewVersion {
   readonly name: string;
   readonly actor: Actor;
@@ -36,7 +36,7 @@ export function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }
 
-/** The name of a file that is not there. */
+/** The name of a missing file. */
 export const nowhere = '/dev/null';
 
 /** Empty for equal texts. */
@@ -50,7 +50,7 @@ export function unifiedDiff(from: string, to: string, before: string, after: str
 export class HistoryFiles implements TemplateHistory {
   readonly #directory: string;
   readonly #kept: number;
-  /** The last version of each template, as far as it was looked at; only of use under the lock. */
+  /** Cached last version of each template; valid only under the lock. */
   readonly #newest: Map<string, TemplateVersion> = new Map<string, TemplateVersion>();
 
   constructor(stateDirectory: string, kept: number = keptVersions) {
@@ -73,7 +73,7 @@ export class HistoryFiles implements TemplateHistory {
       if (found) return await readFile(this.#textPath(name, version), 'utf8');
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-      // One that says that the template is gone has no text.
+      // A version that marks the template's removal has no text.
       const versions = await this.#versions(name);
       if (versions.some((each) => each.version === version)) return '';
     }
@@ -92,7 +92,7 @@ export class HistoryFiles implements TemplateHistory {
   /**
    * The last version; `undefined` without any. Only for the holder of the lock.
    *
-   * @param digest of the template as it is: if that is the last one known, other processes are not asked
+   * @param digest digest of the present template: if it equals the cached version's, the index is not read again
    */
   async newest(name: string, digest: string | undefined): Promise<TemplateVersion | undefined> {
     const known = this.#newest.get(name);

@@ -1,9 +1,10 @@
 /**
- * What the store remembers of changes: the history of templates, and the audit log.
+ * Records changes: the history of templates, and the audit log.
  *
- * A version gets into the history after its file was renamed into place. So that a process which dies in between does not make
- * its change look like a hand edit, it leaves a note (`pending.json`) before, and the next one looks for it. Whatever else the
- * history does not know was done by hand. All of this happens under the lock of the configuration directory.
+ * A version gets into the history after its file was renamed into place. If a process dies in between, its change must
+ * not look like a hand edit: so it writes a note (`pending.json`) before, which the next process reads. Any other
+ * version that is missing in the history is a hand edit. All of this happens under the lock of the configuration
+ * directory.
  */
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -19,13 +20,13 @@ import { makeStateDirectory } from './state-directory.ts';
 import { StoreError } from '../store.ts';
 import type { Actor, AuditLog, Changed, Operation } from '../store.ts';
 
-/** Who is about to write which templates: digests by name. */
+/** A pending change: its author, and the digests of its templates by name. */
 interface Pending {
   readonly actor: Actor;
   readonly templates: Readonly<Record<string, { sha256: string; cause: Cause }>>;
 }
 
-/** What a change has written and removed. */
+/** The files that a change has written and removed. */
 interface Written {
   readonly writes: readonly RawFile[];
   readonly removals: readonly string[];
@@ -38,7 +39,7 @@ export class Recorder {
   readonly #stateDirectory: string;
   readonly #history: HistoryFiles;
   readonly #audit: AuditLog;
-  /** Files whose text the history is known to have: while a file stays as it is, nobody looks again. */
+  /** Files whose text is known to be in the history: they are not checked again until they change. */
   readonly #recorded: WeakSet<RawFile> = new WeakSet<RawFile>();
 
   constructor(stateDirectory: string, history: HistoryFiles, audit: AuditLog) {
@@ -47,7 +48,7 @@ export class Recorder {
     this.#audit = audit;
   }
 
-  /** A change that could not be put into history and audit log is not made. */
+  /** A change that cannot be recorded in history and audit log is not made. */
   async requireStateDirectory(): Promise<void> {
     try {
       await makeStateDirectory(this.#stateDirectory);
@@ -58,7 +59,7 @@ export class Recorder {
     await requireWritable(this.#stateDirectory, 'the state directory');
   }
 
-  /** Before the renames: who is about to write what. */
+  /** Before the renames: writes the note. */
   async note(actor: Actor, { writes, causes }: Written): Promise<void> {
     const templates: Record<string, { sha256: string; cause: Cause }> = {};
     for (const { name, text } of writes) {
@@ -83,7 +84,7 @@ export class Recorder {
     }
   }
 
-  /** After them. */
+  /** After the renames: records the change. */
   async record(actor: Actor, { writes, removals, causes }: Written): Promise<void> {
     const versions: NewVersion[] = removals.map((name) => ({
       name,
@@ -99,7 +100,7 @@ export class Recorder {
     await rm(this.#pendingPath(), { force: true });
   }
 
-  /** Versions that the history does not know: those of a process that died, and those made by hand. Under the lock. */
+  /** Adds versions that are missing in the history: those of a process that died, and hand edits. Under the lock. */
   async recordHandEdits({ snapshot, raw }: Reading): Promise<void> {
     if (raw === undefined || !(await this.#mayRecord())) return;
     const texts = templateTexts(raw);
@@ -188,7 +189,7 @@ export function templateTexts(raw: RawDirectory): Map<string, string> {
   );
 }
 
-/** So many at once: each waits for the disk several times. */
+/** How many run concurrently: each waits for the disk several times. */
 const batchSize = 16;
 
 async function inBatches<T, R>(values: readonly T[], work: (value: T) => Promise<R>): Promise<R[]> {

@@ -1,9 +1,10 @@
 /**
- * users.yaml: who may log in. Mode 0600, edited like the other files (its comments stay), under the same lock.
+ * users.yaml: the users that may log in. Mode 0600, edited like the other files (its comments stay), under the same
+ * lock.
  *
- * It is read for each question, and parsed when it has changed; so a revoked token or a changed role counts at once, also when
- * it was changed by hand or by another process. When it cannot be read, has an error, or others could read or write it, there
- * are no users: nobody can log in, and packets are judged as before.
+ * It is read for each query, and parsed when it has changed; so a revoked token or a changed role takes effect at once,
+ * also when it was changed by hand or by another process. If it cannot be read, has an error, or is accessible to
+ * others, there are no users: no login is possible, and packets are judged as before.
  */
 import { createHash } from 'node:crypto';
 import { lstat, readFile, stat } from 'node:fs/promises';
@@ -79,7 +80,7 @@ export class UsersFile implements Users {
     actor: Actor,
     { name, role, password }: { name: string; role: string; password?: string },
   ): Promise<User> {
-    // Hashing takes its time: before the lock, not under it.
+    // Hashing is slow: before the lock, not under it.
     const hash = await hashOf(password);
     return await this.#change(actor, 'user.create', name, `role ${role}`, (users) => {
       requireValid([
@@ -234,7 +235,7 @@ export class UsersFile implements Users {
         throw new StoreError([{ kind: 'read-only', message }]);
       }
       const next = editYaml(text, { users: spelled(text, users, after) });
-      // Somebody has edited by hand meanwhile: once more, with what is there now.
+      // The file was edited by hand meanwhile: try again with its present content.
       if ((await this.#read()).text !== text) continue;
       await writeDurably(this.#path, next, mode & 0o640);
       return { before: users, after };
@@ -244,7 +245,7 @@ export class UsersFile implements Users {
   }
 }
 
-/** Users that have not changed as the file has them, the others as they are to be written. */
+/** Unchanged users as they are in the file, the others as they will be written. */
 function spelled(
   text: string,
   before: readonly StoredUser[],
@@ -317,7 +318,7 @@ function roleProblems(role: string): FieldProblem[] {
   return [{ path: 'role', message }];
 }
 
-/** Nothing for a password that is not there, or will be refused. */
+/** Undefined without a password, or if it will be refused. */
 async function hashOf(password: string | undefined): Promise<{ passwordHash?: string }> {
   if (password === undefined || passwordProblems(password).length > 0) return {};
   return { passwordHash: await hashPassword(password) };
