@@ -20,6 +20,8 @@ debian_packages='
   conntrack  conntrack
   tcpdump    tcpdump
   zsh        zsh
+  xxd        xxd
+  hexdump    bsdextrautils
   sysctl     procps
   unshare    util-linux
   setpriv    util-linux

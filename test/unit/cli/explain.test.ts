@@ -1,7 +1,6 @@
 /** Why a packet passes or drops: against the engine's verdict, against a scan of the rules, and in words. */
 import { describe, expect, it } from 'vitest';
 import { explainCommand, offlineAnswers } from '../../../src/cli/explain-command.ts';
-import { parseHexDump } from '../../../src/cli/hex-dump.ts';
 import { createOutput } from '../../../src/cli/output.ts';
 import { runProgram } from '../../../src/cli/program.ts';
 import { compilePolicy } from '../../../src/policy/compile.ts';
@@ -293,55 +292,6 @@ describe('random policies', () => {
     for (const reason of ['none', 'no-server', 'no-inbound-rule', 'no-outbound-rule']) {
       expect(seen.get(reason), reason).toBeGreaterThan(50);
     }
-  });
-});
-
-describe('hex dumps', () => {
-  const packet = Buffer.from(tcp(client, web, { srcPort: 0x4142, dstPort: 80, flags: 'S' }));
-  const rows = (bytes: Buffer, size: number): Buffer[] =>
-    Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) =>
-      bytes.subarray(i * size, (i + 1) * size),
-    );
-  const grouped = (bytes: Buffer, size: number): string =>
-    rows(bytes, size)
-      .map((group) => group.toString('hex'))
-      .join(' ');
-  const ascii = (bytes: Buffer): string => bytes.toString('latin1').replaceAll(/[^!-~]/g, '.');
-  const offset = (i: number, digits: number): string => (i * 16).toString(16).padStart(digits, '0');
-  const dump = (line: (row: Buffer, index: number) => string): string =>
-    rows(packet, 16).map(line).join('\n');
-  it.each<[string, string]>([
-    ['digits', packet.toString('hex')],
-    ['capital digits and blanks', grouped(packet, 1).toUpperCase()],
-    ['colons', grouped(packet, 1).replaceAll(' ', ':')],
-    ['0x', grouped(packet, 1).replaceAll(/\b(?=\w)/g, '0x')],
-    [
-      'tcpdump -x',
-      `12:00:00.000001 IP ${client} > ${web}: tcp\n${dump((row, i) => `\t0x${offset(i, 4)}:  ${grouped(row, 2)}`)}\n`,
-    ],
-    ['tcpdump -X', dump((row, i) => `\t0x${offset(i, 4)}:  ${grouped(row, 2)}  ${ascii(row)}`)],
-    ['xxd', dump((row, i) => `${offset(i, 8)}: ${grouped(row, 2).padEnd(39)}  ${ascii(row)}`)],
-    [
-      'hexdump -C',
-      `${dump(
-        (row, i) =>
-          `${offset(i, 8)}  ${rows(row, 8)
-            .map((half) => grouped(half, 1))
-            .join('  ')}  |${ascii(row)}|`,
-      )}\n00000028`,
-    ],
-    ['Wireshark', dump((row, i) => `${offset(i, 4)}   ${grouped(row, 1)}   ${ascii(row)}`)],
-  ])('%s', (name, text) => {
-    const bytes = parseHexDump(name === 'hexdump -C' ? text.replace(/\n\w+$/, '') : text);
-    expect(Buffer.from(bytes as Uint8Array).toString('hex')).toBe(packet.toString('hex'));
-  });
-  it.each([
-    ['', 'expected hexadecimal digits, found none'],
-    ['only words', 'expected hexadecimal digits, found none'],
-    ['450', 'an odd number of hexadecimal digits'],
-    ['45 00\nnonsense', 'line 2: expected hexadecimal digits, found "nonsense"'],
-  ])('%j is refused', (text, message) => {
-    expect(parseHexDump(text)).toEqual({ message });
   });
 });
 
