@@ -18,6 +18,7 @@ import { runProgram } from './cli/program.ts';
 import type { Verb } from './cli/program.ts';
 import type { Progress } from './cli/progress.ts';
 import type { InProcessApi } from './cli/transport.ts';
+import { line } from './text/line.ts';
 
 /** package.json lies one folder above this file, both in src/ and in dist/. */
 function readVersion(): string {
@@ -70,7 +71,7 @@ async function connections(): Promise<Connections> {
     openDirectory,
     actor: callerName(process.env, process.getuid?.() ?? 0),
     environment: process.env,
-    warn: (message) => output.error(`${output.style('yellow', 'warning:')} ${message}`),
+    warn: (message) => output.error(line`${output.style('yellow', 'warning:')} ${message}`),
   });
 }
 
@@ -190,13 +191,12 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
   },
   demo: async () => {
     const { demoCommand } = await import('./cli/demo-command.ts');
-    const { formatTable } = await import('./cli/table.ts');
     return demoCommand(async (options) => {
       const { runDemo } = await import('./lab/demo.ts');
       return runDemo({
         ...options,
-        print: (line) => output.print(line),
-        formatTable,
+        print: (text) => output.print(text),
+        printJson: (value: unknown) => output.json(value),
         program: fileURLToPath(import.meta.url),
       });
     });

@@ -1,5 +1,5 @@
 /** The tables at the end of a run, as text. */
-import { formatTable } from '../../src/cli/table.ts';
+import { formatTable } from '../../src/text/table.ts';
 import type { Figure, Series } from './benchmark.ts';
 import { formatValue } from './interleave.ts';
 import type { Results } from './results.ts';
@@ -64,9 +64,15 @@ export function verdictRows({ verdicts }: Results): string[][] {
   ]);
 }
 
+function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
+  return formatTable(headings, rows)
+    .map(({ plain }) => plain)
+    .join('\n');
+}
+
 export function textReport(results: Results): string {
   const figures = results.benchmarks.flatMap((benchmark) => benchmark.figures);
-  const parts = [formatTable(figureHeadings, figures.flatMap(figureRows))];
+  const parts = [table(figureHeadings, figures.flatMap(figureRows))];
   if (results.skipped.length > 0) {
     const lines = results.skipped.map(({ what, reason }) => `  ${what}: ${reason}`);
     parts.push(`skipped:\n${lines.join('\n')}`);
@@ -76,7 +82,7 @@ export function textReport(results: Results): string {
     parts.push(`failed:\n${failed.map(({ name, error }) => `  ${name}: ${error!}`).join('\n')}`);
   }
   if (results.verdicts.some(({ value }) => value !== undefined)) {
-    parts.push(formatTable(verdictHeadings, verdictRows(results)));
+    parts.push(table(verdictHeadings, verdictRows(results)));
   }
   return parts.join('\n\n');
 }

@@ -4,6 +4,7 @@
  */
 import { json as readJson, text as readText } from 'node:stream/consumers';
 import type { Readable } from 'node:stream';
+import { visible } from '../text/controls.ts';
 import { UserError } from './errors.ts';
 import type { Method, Transport, TransportResponse } from './transport.ts';
 
@@ -63,11 +64,11 @@ function describe(kind: string, { title, detail = title, errors = [] }: ProblemD
   const isList = (kind === 'invalid' || kind === 'broken') && errors.length > 0;
   const lines = errors.map(({ path, message, file, line = 0, column = 0 }) => {
     const place = file === undefined || line === 0 ? file : `${file}:${line}:${column}`;
-    return `  ${[place, path, message].filter((part) => part !== undefined && part !== '').join(': ')}`;
+    const parts = [place, path, message].filter((part) => part !== undefined && part !== '');
+    return `  ${visible(parts.join(': '))}`;
   });
-  return [isList ? `${title.charAt(0).toLowerCase()}${title.slice(1)}:` : detail, ...lines].join(
-    '\n',
-  );
+  const head = isList ? `${title.charAt(0).toLowerCase()}${title.slice(1)}:` : detail;
+  return [visible(head), ...lines].join('\n');
 }
 
 /** A path of the API; names in it are encoded: route`/templates/${name}/clone`. */

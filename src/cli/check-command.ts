@@ -3,7 +3,8 @@ import { ExitCode } from './errors.ts';
 import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
 import { defaultConfigDirectory } from './run-command.ts';
-import { formatTable } from './table.ts';
+import { Line, line } from '../text/line.ts';
+import { formatTable } from '../text/table.ts';
 
 /** One error in a configuration file; line and column count from 1, 0 is the file as a whole. */
 export interface ConfigProblem {
@@ -74,14 +75,16 @@ async function check(flags: Flags, readConfig: ReadConfig, output: Output): Prom
 }
 
 /** `file:line:col: path: message`, which editors and terminals make clickable. */
-function formatProblem(problem: ConfigProblem, output: Output): string {
-  const { file, line, column, path, message, severity } = problem;
-  const place = [file, ...(line === 0 ? [] : [line, column])].join(':');
+function formatProblem(problem: ConfigProblem, output: Output): Line {
+  const { file, line: at, column, path, message, severity } = problem;
+  const place = [file, ...(at === 0 ? [] : [at, column])].join(':');
   const colour = severity === 'error' ? 'red' : 'yellow';
   const word = severity === 'error' ? '' : 'warning: ';
-  return [place, path, output.style(colour, word + message)]
-    .filter((part) => part !== '')
-    .join(': ');
+  const parts = [place, path, output.style(colour, word + message)];
+  return Line.join(
+    parts.filter((part) => part !== ''),
+    ': ',
+  );
 }
 
 function summary({ templates, servers }: CheckedConfig): {
@@ -119,8 +122,7 @@ function printSummary(config: CheckedConfig, directory: string, output: Output):
   const rules = templates.reduce((sum, { inbound, outbound }) => sum + inbound + outbound, 0);
   const bare = servers.filter(({ templates: assigned }) => assigned.length === 0);
   output.print(
-    `${output.style('green', `${directory} is valid`)}: ${count(templates.length, 'template')} with ` +
-      `${count(rules, 'rule')}, ${count(servers.length, 'server')}`,
+    line`${output.style('green', `${directory} is valid`)}: ${count(templates.length, 'template')} with ${count(rules, 'rule')}, ${count(servers.length, 'server')}`,
   );
   if (bare.length > 0) {
     output.print(

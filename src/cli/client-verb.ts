@@ -8,6 +8,7 @@ import type { ConnectionFlags, Connections } from './connection.ts';
 import { ExitCode } from './errors.ts';
 import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
+import { line } from '../text/line.ts';
 
 export interface ClientFlags extends ConnectionFlags {
   readonly json?: boolean;
@@ -84,7 +85,7 @@ export function printChange(
   output.print(
     applied
       ? `${what}; in force with epoch ${epoch}`
-      : `${what}; ${output.style('yellow', 'not in force')}: ${pending ?? `epoch ${epoch} is`}`,
+      : line`${what}; ${output.style('yellow', 'not in force')}: ${pending ?? `epoch ${epoch} is`}`,
   );
 }
 

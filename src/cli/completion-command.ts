@@ -41,14 +41,14 @@ export function completionCommand(connections: Connections): Verb {
     addConnectionOptions(names).action((kind: NameKind, flags: ConnectionFlags) =>
       run(flags, async (client) => {
         const found = await namesOf(client, kind);
-        if (found.length > 0) output.print(found.join('\n'));
+        if (found.length > 0) output.print(found);
       }),
     );
   });
 }
 
 function printScript(program: Command, shell: keyof typeof scripts, output: Output): void {
-  output.print(scripts[shell](completedCommands(program)).trimEnd());
+  output.document(scripts[shell](completedCommands(program)));
 }
 
 async function namesOf(client: ApiClient, kind: NameKind): Promise<string[]> {

@@ -2,6 +2,8 @@
 import { Option } from 'commander';
 import { dropReasons } from '../control/api/live-words.ts';
 import type { DropListView, DropView } from './api-types.ts';
+import { Line } from '../text/line.ts';
+import type { Text } from '../text/line.ts';
 import { clientCommand, clientVerb, parseNumber } from './client-verb.ts';
 import type { ClientFlags } from './client-verb.ts';
 import type { Connections } from './connection.ts';
@@ -75,12 +77,12 @@ export function dropsCommand({ connections, interrupted }: DropsActions): Verb {
 }
 
 /** `2030-01-31T12:00:00.000Z no-inbound-rule inbound tcp 198.51.100.7:4000 > 10.0.0.2:22 (web-1) S 60`. */
-function dropText(drop: DropView, flags: Flags, output: Output): string {
-  if (flags.json === true) return JSON.stringify(drop);
+function dropText(drop: DropView, flags: Flags, output: Output): Text[] {
+  if (flags.json === true) return [JSON.stringify(drop)];
   const { at, reason, direction, protocol, bytes, tcpFlags, icmpType, icmpCode } = drop;
   const detail =
     tcpFlags ?? (icmpType === undefined ? '' : `type ${icmpType} code ${icmpCode ?? 0}`);
-  const line = [
+  const parts = [
     at,
     output.style('red', reason),
     ...(direction === 'none' ? [] : [direction]),
@@ -88,10 +90,10 @@ function dropText(drop: DropView, flags: Flags, output: Output): string {
     `${end(drop.source, drop.sourcePort, drop.sourceServer)} >`,
     end(drop.destination, drop.destinationPort, drop.destinationServer),
     ...(detail === '' ? [] : [detail]),
-    bytes,
-  ].join(' ');
+    String(bytes),
+  ];
   const command = flags.explain === true ? explainCommandOf(drop) : undefined;
-  return command === undefined ? line : `${line}\n  ${command}`;
+  return [Line.join(parts, ' '), ...(command === undefined ? [] : [`  ${command}`])];
 }
 
 /** The `tunwall explain` call for this drop; none if no rule can allow such a packet. */

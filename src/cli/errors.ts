@@ -2,6 +2,7 @@
  * What a user sees when something goes wrong: one line with the error and its place, one with the remedy, and an exit
  * code. Never a stack, unless TUNWALL_DEBUG asks for it.
  */
+import { line, linesOf } from '../text/line.ts';
 import type { Output } from './output.ts';
 
 /** 0 success, 1 failure, 2 usage error. */
@@ -26,11 +27,10 @@ export function printError(output: Output, error: unknown): void {
   const debug = output.environment['TUNWALL_DEBUG'] === '1';
   const isUsers = error instanceof Error && 'hint' in error;
   const message = error instanceof Error ? error.message : String(error);
-  output.error(
-    `${output.style('red', 'tunwall:')} ${isUsers ? '' : 'unexpected error: '}${message}`,
-  );
+  const [first, ...rest] = linesOf(`${isUsers ? '' : 'unexpected error: '}${message}`);
+  output.error([line`${output.style('red', 'tunwall:')} ${first!}`, ...rest]);
   if (isUsers && typeof error.hint === 'string') output.error(`  ${error.hint}`);
-  if (debug && error instanceof Error) output.error(describeWithCauses(error));
+  if (debug && error instanceof Error) output.error(linesOf(describeWithCauses(error)));
   else if (!isUsers) output.error('  set TUNWALL_DEBUG=1 for the stack, and report it');
 }
 

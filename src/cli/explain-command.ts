@@ -28,6 +28,7 @@ import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
 import { defaultConfigDirectory } from './run-command.ts';
 import { formatDuration } from './units.ts';
+import { line } from '../text/line.ts';
 
 /** The question: a packet that would open a flow, or the bytes of a packet from its IPv4 header on. */
 export type ExplainQuestion = { readonly flow: FlowQuestion } | { readonly packet: Uint8Array };
@@ -217,7 +218,8 @@ function printAnswer({ explanation, fileOf }: ExplainAnswer, output: Output): vo
   const { verdict, reason, message, packet, sides, decidedBy, flow } = explanation;
   const colour = verdict === 'pass' ? 'green' : verdict === 'drop' ? 'red' : 'yellow';
   const word = output.style(colour, verdict.toUpperCase());
-  output.print([word, describePacket(packet)].filter((part) => part !== '').join('  '));
+  const described = describePacket(packet);
+  output.print(described === '' ? word : line`${word}  ${described}`);
   if (verdict !== 'pass') output.print(`  ${reason}: ${message}`);
   if (decidedBy === 'flow' && flow !== undefined) {
     output.print(`  a live flow decides: ${describeFlow(flow)}`);
@@ -263,9 +265,9 @@ function printSide(
   const { direction, server, templates, rule, nearest } = side;
   const place = ({ template, position }: ExplainedRule): string =>
     `${fileOf(template)}: ${direction}[${position}]`;
-  const head = `${direction} of server ${output.style('bold', server)}:`;
+  const head = line`${direction} of server ${output.style('bold', server)}:`;
   if (rule !== undefined) {
-    output.print(`${head} allowed by ${output.style('green', rule.text)}`);
+    output.print(line`${head} allowed by ${output.style('green', rule.text)}`);
     output.print(`  template ${rule.template}, ${place(rule)}${commentOf(rule)}`);
     return;
   }
@@ -274,11 +276,11 @@ function printSide(
       templates.length === 0
         ? 'it has no templates'
         : `its templates (${templates.join(', ')}) have no ${direction} rules`;
-    output.print(`${head} nothing is allowed, ${why}`);
+    output.print(line`${head} nothing is allowed, ${why}`);
     return;
   }
-  output.print(`${head} none of ${side.rules} rule${side.rules === 1 ? '' : 's'} allows it`);
-  output.print(`  nearest: ${output.style('yellow', nearest.text)}`);
+  output.print(line`${head} none of ${side.rules} rule${side.rules === 1 ? '' : 's'} allows it`);
+  output.print(line`  nearest: ${output.style('yellow', nearest.text)}`);
   output.print(`  template ${nearest.template}, ${place(nearest)}${commentOf(nearest)}`);
   for (const { field, expected, found } of nearest.failed) {
     output.print(`  ${field}: the rule has ${expected}, the packet ${found}`);

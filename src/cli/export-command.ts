@@ -60,7 +60,7 @@ async function printNft(
   }
   const ruleset = exportNft(templates, choose(servers, flags.server));
   if (flags.json === true) output.json({ ruleset });
-  else output.print(ruleset.trimEnd());
+  else output.document(ruleset);
   return ExitCode.ok;
 }
 

@@ -12,7 +12,7 @@ import type { Connections } from './connection.ts';
 import { ExitCode } from './errors.ts';
 import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
-import { formatTable } from './table.ts';
+import { formatTable } from '../text/table.ts';
 import { formatCount, formatDuration } from './units.ts';
 
 /** Page size when all matching flows are requested. */

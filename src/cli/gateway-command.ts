@@ -4,7 +4,9 @@ import type { GatewayItem, GatewayOptions, GatewayReport, GatewayStatus } from '
 import { ExitCode } from './errors.ts';
 import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
-import { formatTable } from './table.ts';
+import { line } from '../text/line.ts';
+import type { Line } from '../text/line.ts';
+import { formatTable } from '../text/table.ts';
 
 export interface GatewayActions {
   readonly up: (options: GatewayOptions) => Promise<GatewayReport>;
@@ -149,14 +151,16 @@ function printReport(report: GatewayReport, flags: Flags, output: Output, result
     output.json(report);
     return;
   }
-  for (const line of report.changed) output.print(`  ${line}`);
+  output.print(report.changed.map((change) => `  ${change}`));
   const state = report.changed.length === 0 ? ' (nothing to change)' : '';
-  output.print(`${output.style('green', result)}${state}`);
-  for (const line of report.warnings) output.error(`${output.style('yellow', 'note:')} ${line}`);
+  output.print(line`${output.style('green', result)}${state}`);
+  for (const warning of report.warnings) {
+    output.error(line`${output.style('yellow', 'note:')} ${warning}`);
+  }
 }
 
 function printStatus(status: GatewayStatus, output: Output): void {
-  const mark = ({ ok }: GatewayItem): string =>
+  const mark = ({ ok }: GatewayItem): Line =>
     ok ? output.style('green', 'ok') : output.style('red', 'NO');
   const rows = status.items.map((item) => [mark(item), item.item, item.expected, item.found]);
   output.print(formatTable(['ok', 'what', 'expected', 'found'], rows));

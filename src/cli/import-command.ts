@@ -17,7 +17,8 @@ import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
 import type { Progress } from './progress.ts';
 import { defaultConfigDirectory } from './run-command.ts';
-import { formatTable } from './table.ts';
+import { line } from '../text/line.ts';
+import { formatTable } from '../text/table.ts';
 
 export interface ImportActions {
   /** The text of a file, or of standard input for `-`. */
@@ -111,7 +112,7 @@ async function importFile(
   } else {
     printResult(result, flags, files, output);
   }
-  if (failure !== undefined) output.error(`${output.style('red', 'tunwall:')} ${failure}`);
+  if (failure !== undefined) output.error(line`${output.style('red', 'tunwall:')} ${failure}`);
   return failure === undefined ? ExitCode.ok : ExitCode.failed;
 }
 
@@ -143,11 +144,12 @@ function printResult(
 ): void {
   for (const { severity, place, message } of remarks) {
     const word = severity === 'lost' ? output.style('yellow', 'not expressed') : 'note';
-    output.error(`${place}: ${word}: ${message}`);
+    output.error(line`${place}: ${word}: ${message}`);
   }
   if (flags.dryRun === true) {
     for (const template of templates) {
-      output.print(`# ${template.name}.yaml\n${formatTemplateFile(template).trimEnd()}\n`);
+      output.document(`# ${template.name}.yaml\n${formatTemplateFile(template)}`);
+      output.print('');
     }
   } else if (files.length > 0) {
     const rows = templates.map(({ name, inbound, outbound }, index) => [

@@ -1,10 +1,12 @@
 /**
  * Where the command line writes to: two sinks, the environment, and colours, for standard output and standard error
  * only on a terminal. Each command gets one, so tests can read its output.
+ *
+ * The only way to a terminal: everything printed is a {@link Line}, in which foreign text has no effect.
  */
-import { styleText } from 'node:util';
-
-type Colour = 'red' | 'green' | 'yellow' | 'bold' | 'dim';
+import { visible } from '../text/controls.ts';
+import { Line, linesOf } from '../text/line.ts';
+import type { Colour, Text } from '../text/line.ts';
 
 /** A text sink such as process.stdout. */
 export interface Sink {
@@ -14,14 +16,16 @@ export interface Sink {
 
 export interface Output {
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** One line, or several, on standard output. */
-  print(text: string): void;
+  /** One line, or several, on standard output. A line break within one is shown as `\n`. */
+  print(text: Text | readonly Text[]): void;
   /** Likewise on standard error. */
-  error(text: string): void;
-  /** Data for programs, on standard output. */
+  error(text: Text | readonly Text[]): void;
+  /** A text for programs (a script, a file) on standard output: as it is, unless a person looks at it. */
+  document(text: string): void;
+  /** Data for programs, on standard output. Control characters are escaped, which are the same values in JSON. */
   json(value: unknown): void;
   /** Coloured on a terminal, unless NO_COLOR is set (https://no-color.org). */
-  style(colour: Colour, text: string): string;
+  style(colour: Colour, text: Text): Line;
 }
 
 export function createOutput(
@@ -33,9 +37,19 @@ export function createOutput(
   const colours = person && (environment['NO_COLOR'] ?? '') === '';
   return {
     environment,
-    print: (text) => void stdout.write(`${text}\n`),
-    error: (text) => void stderr.write(`${text}\n`),
-    json: (value) => void stdout.write(`${JSON.stringify(value, null, 2)}\n`),
-    style: (colour, text) => (colours ? styleText(colour, text, { validateStream: false }) : text),
+    print: (text) => void stdout.write(terminalText(text)),
+    error: (text) => void stderr.write(terminalText(text)),
+    document(text) {
+      const ended = `${text.trimEnd()}\n`;
+      stdout.write(stdout.isTTY === true ? terminalText(linesOf(ended.slice(0, -1))) : ended);
+    },
+    json: (value) => void stdout.write(terminalText(linesOf(JSON.stringify(value, null, 2)))),
+    style: (colour, text) => (colours ? Line.colour(colour, text) : Line.of(text)),
   };
+}
+
+function terminalText(text: Text | readonly Text[]): string {
+  if (typeof text === 'string') return `${visible(text)}\n`;
+  if (text instanceof Line) return `${text.coloured}\n`;
+  return text.map((each) => `${Line.of(each).coloured}\n`).join('');
 }

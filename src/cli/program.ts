@@ -8,6 +8,7 @@
  */
 import { Command, CommanderError } from 'commander';
 import { ExitCode, printError } from './errors.ts';
+import { linesOf } from '../text/line.ts';
 import type { Output } from './output.ts';
 
 /** The result of a verb's action: its exit code. */
@@ -67,8 +68,8 @@ function buildProgram(parts: ProgramParts, finish: (outcome: Outcome) => Promise
     .enablePositionalOptions()
     .showHelpAfterError('(tunwall --help lists the verbs and options)')
     .configureOutput({
-      writeOut: (text) => output.print(text.trimEnd()),
-      writeErr: (text) => output.error(text.trimEnd()),
+      writeOut: (text) => output.print(linesOf(text.trimEnd())),
+      writeErr: (text) => output.error(linesOf(text.trimEnd())),
       outputError: (text, write) => write(text.replace(/^error: /, 'tunwall: ')),
     })
     // In lists only the first line is shown.

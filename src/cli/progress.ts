@@ -4,6 +4,7 @@
  * It draws at most ten times a second and not in the first moments, so that quick work leaves nothing on the screen.
  * `finish` erases it; call it before printing anything else.
  */
+import { visible } from '../text/controls.ts';
 import type { Sink } from './output.ts';
 
 export interface Progress {
@@ -19,6 +20,7 @@ const barWidth = 30;
 /** @param nowMs a clock */
 export function createProgress(label: string, sink: Sink, nowMs: () => number): Progress {
   const startedMs = nowMs();
+  const shown = visible(label);
   let drawnMs = startedMs + waitMs - drawEveryMs;
   let drawn = false;
   return {
@@ -31,7 +33,7 @@ export function createProgress(label: string, sink: Sink, nowMs: () => number): 
       const part = Math.min(1, done / total);
       const full = Math.round(part * barWidth);
       const bar = '#'.repeat(full) + '-'.repeat(barWidth - full);
-      sink.write(`\r${label} [${bar}] ${Math.floor(part * 100)} %`);
+      sink.write(`\r${shown} [${bar}] ${Math.floor(part * 100)} %`);
     },
     finish() {
       // Back to the start of the line, and erase it.

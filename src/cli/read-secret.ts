@@ -1,6 +1,7 @@
 /** Passwords: typed without echo on a terminal, a new one twice; else lines of standard input, one per prompt. */
 import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
+import { visible } from '../text/controls.ts';
 import { UserError } from './errors.ts';
 import type { ReadSecret } from './user-command.ts';
 
@@ -38,7 +39,7 @@ async function ask(
   stderr: NodeJS.WritableStream,
   prompt: string,
 ): Promise<string> {
-  stderr.write(prompt);
+  stderr.write(visible(prompt));
   // readline edits the line, and echoes it to an output that discards it.
   const output = new Writable({ write: (_chunk, _encoding, done) => done() });
   const lines = createInterface({ input: stdin, output, terminal: true });

@@ -11,8 +11,11 @@ import { ExitCode, UserError, printError } from './errors.ts';
 import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
 import type { Progress } from './progress.ts';
-import { replayHints, replaySummary, summaryText } from './replay-summary.ts';
+import { replayHints, replaySummary, summaryLines } from './replay-summary.ts';
 import { defaultConfigDirectory } from './run-command.ts';
+import { visible } from '../text/controls.ts';
+import { Line, line } from '../text/line.ts';
+import type { Text } from '../text/line.ts';
 
 /** Lines are printed in batches, one system call each. */
 const linesAtOnce = 256;
@@ -96,9 +99,9 @@ async function replay(
     printer?.flush();
   }
   if (flags.json !== true) {
-    output.print(summaryText(file, result));
+    output.print(summaryLines(file, result));
     for (const hint of replayHints(result))
-      output.print(`${output.style('yellow', 'note:')} ${hint}`);
+      output.print(line`${output.style('yellow', 'note:')} ${hint}`);
   } else if (printer === undefined) output.json(replaySummary(file, result));
   else output.print(JSON.stringify({ summary: replaySummary(file, result) }));
   if (result.error === undefined) return ExitCode.ok;
@@ -115,7 +118,9 @@ async function readConfig(
   const errors = config.problems.filter(({ severity }) => severity === 'error');
   if (errors.length > 0) {
     throw new UserError(
-      [`${directory} has errors:`, ...errors.map(formatProblem)].join('\n'),
+      [`${directory} has errors:`, ...errors.map((each) => visible(formatProblem(each)))].join(
+        '\n',
+      ),
       'mend them; tunwall check tells whether all is well',
     );
   }
@@ -128,9 +133,9 @@ function packetPrinter(
   json: boolean,
   output: Output,
 ): { add: NonNullable<ReplayFileOptions['onPacket']>; flush: () => void } {
-  const lines: string[] = [];
+  const lines: Text[] = [];
   const flush = (): void => {
-    if (lines.length > 0) output.print(lines.join('\n'));
+    if (lines.length > 0) output.print(lines);
     lines.length = 0;
   };
   const add = (report: PacketReport, number: number, time: PacketTime): void => {
@@ -145,19 +150,20 @@ function packetPrinter(
 }
 
 /** `2026-01-02T03:04:05.678901Z inbound tcp 198.51.100.2:4000 > 10.0.0.2:80 S 60 pass (new flow by web inbound[0])`. */
-function packetLine(report: PacketReport, time: PacketTime, output: Output): string {
+function packetLine(report: PacketReport, time: PacketTime, output: Output): Line {
   const { verdict, reason, direction, protocol, from, to, detail, length } = report;
   const note = noteOf(report);
   const colour = verdict === 'drop' ? 'red' : verdict === 'pass' ? 'green' : 'yellow';
-  return [
+  const parts = [
     formatTime(time),
     direction === 'none' ? '-' : direction,
     protocol,
     `${from} > ${to}`,
     ...(detail === '' ? [] : [detail]),
-    length,
+    String(length),
     output.style(colour, verdict),
     ...(reason === undefined ? [] : [reason]),
     ...(note === undefined ? [] : [`(${note})`]),
-  ].join(' ');
+  ];
+  return Line.join(parts, ' ');
 }

@@ -1,7 +1,8 @@
 /** The summary of a replay: as an object for programs, as tables for people, and warnings. */
 import type { ReplayResult } from '../interop/captures/replay-file.ts';
 import { formatTime } from '../interop/captures/timestamps.ts';
-import { formatTable } from './table.ts';
+import type { Text } from '../text/line.ts';
+import { formatTable } from '../text/table.ts';
 
 /** Above this number, and this part of the judged packets, checksum drops are not accidental. */
 const manyChecksums = { packets: 3, part: 0.02 } as const;
@@ -22,7 +23,7 @@ export function replaySummary(file: string, result: ReplayResult): object {
   };
 }
 
-export function summaryText(file: string, result: ReplayResult): string {
+export function summaryLines(file: string, result: ReplayResult): Text[] {
   const { format, packets, bytes, first, last, counts } = result;
   const { judged, passed, dropped, fragmentsWaiting, traffic, drops, flows } = counts;
   const times =
@@ -30,7 +31,7 @@ export function summaryText(file: string, result: ReplayResult): string {
       ? `, ${formatTime(first)} to ${formatTime(last)} (${durationSeconds(result).toFixed(3)} s)`
       : '';
   const waiting = fragmentsWaiting > 0 ? `, ${fragmentsWaiting} fragments wait` : '';
-  const parts = [
+  const lines: Text[] = [
     `${file}: ${format ?? 'no format'}, ${packets} packets, ${bytes} bytes${times}`,
     `${judged} judged: ${passed} passed, ${dropped} dropped${waiting}`,
   ];
@@ -42,17 +43,17 @@ export function summaryText(file: string, result: ReplayResult): string {
       String(row.packets),
       String(row.bytes),
     ]);
-    parts.push('', formatTable(['direction', 'protocol', 'verdict', 'packets', 'bytes'], rows));
+    lines.push('', ...formatTable(['direction', 'protocol', 'verdict', 'packets', 'bytes'], rows));
   }
   const reasons = Object.entries(drops).sort(([, a], [, b]) => b - a);
   if (reasons.length > 0) {
     const rows = reasons.map(([reason, count]) => [reason, String(count)]);
-    parts.push('', formatTable(['drop reason', 'packets'], rows));
+    lines.push('', ...formatTable(['drop reason', 'packets'], rows));
   }
   const evicted = Object.entries(flows.evicted).map(([kind, count]) => `${count} ${kind}`);
   const evictions = evicted.length === 0 ? 'none evicted' : `evicted: ${evicted.join(', ')}`;
-  parts.push('', `flows: ${flows.opened} opened, ${flows.openAtEnd} open at the end, ${evictions}`);
-  return parts.join('\n');
+  lines.push('', `flows: ${flows.opened} opened, ${flows.openAtEnd} open at the end, ${evictions}`);
+  return lines;
 }
 
 /** Warnings about misleading results, as sentences. */

@@ -5,7 +5,8 @@ import type { RuleTraffic } from '../policy/rule-notation.ts';
 import { toInboundBody } from '../policy/template-body.ts';
 import type { RuleView } from './api-types.ts';
 import type { Output } from './output.ts';
-import { formatTable } from './table.ts';
+import { line } from '../text/line.ts';
+import { formatTable } from '../text/table.ts';
 
 export type Direction = 'inbound' | 'outbound';
 
@@ -61,7 +62,7 @@ export function printRules<R extends RuleView>(
 ): void {
   output.print('');
   if (rules.length === 0) {
-    output.print(`${output.style('bold', direction)}: no rules, everything is dropped`);
+    output.print(line`${output.style('bold', direction)}: no rules, everything is dropped`);
     return;
   }
   output.print(output.style('bold', direction));
@@ -79,6 +80,6 @@ export function printRules<R extends RuleView>(
     formatTable(
       all.map(([heading]) => heading),
       rows,
-    ).replace(/^/gm, '  '),
+    ).map((row) => line`  ${row}`),
   );
 }

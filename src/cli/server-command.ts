@@ -9,7 +9,9 @@ import { UserError } from './errors.ts';
 import type { Output } from './output.ts';
 import type { Verb } from './program.ts';
 import { printRules } from './rule-text.ts';
-import { formatTable } from './table.ts';
+import { line } from '../text/line.ts';
+import type { Text } from '../text/line.ts';
+import { formatTable } from '../text/table.ts';
 
 export function serverCommand(connections: Connections): Verb {
   return clientVerb(connections, (program, parts) => {
@@ -68,7 +70,7 @@ function addReadCommands(family: Command, { output, run }: ClientParts): void {
       const rules = await client.get<EffectiveRulesView>(route`/servers/${name}/rules`);
       if (flags.json === true) output.json(rules);
       else {
-        output.print(`server ${output.style('bold', name)}`);
+        output.print(line`server ${output.style('bold', name)}`);
         for (const direction of ['inbound', 'outbound'] as const) {
           printRules(output, direction, rules[direction], [
             ['template', ({ template }) => template],
@@ -245,16 +247,16 @@ function printList(servers: readonly ServerView[], output: Output): void {
 }
 
 /** A server without templates is highlighted. */
-function templatesText({ templates }: ServerView, output: Output): string {
+function templatesText({ templates }: ServerView, output: Output): Text {
   return templates.length === 0
     ? output.style('yellow', 'none: everything is dropped')
     : templates.join(', ');
 }
 
 function printServer(server: ServerView, output: Output): void {
-  output.print(`server ${output.style('bold', server.name)}, revision ${server.revision}`);
+  output.print(line`server ${output.style('bold', server.name)}, revision ${server.revision}`);
   output.print(`  addresses: ${server.addresses.join(', ')}`);
-  output.print(`  templates: ${templatesText(server, output)}`);
+  output.print(line`  templates: ${templatesText(server, output)}`);
   if (server.region !== undefined) output.print(`  region: ${server.region}`);
   const labels = Object.entries(server.labels ?? {}).map(([key, value]) => `${key}=${value}`);
   if (labels.length > 0) output.print(`  labels: ${labels.join(', ')}`);

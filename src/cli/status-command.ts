@@ -8,7 +8,8 @@ import type { Connections } from './connection.ts';
 import { ExitCode } from './errors.ts';
 import type { Output } from './output.ts';
 import type { Verb } from './program.ts';
-import { formatTable } from './table.ts';
+import { line } from '../text/line.ts';
+import { formatTable } from '../text/table.ts';
 import { formatCount, formatDuration } from './units.ts';
 
 export function statusCommand(connections: Connections): Verb {
@@ -40,8 +41,8 @@ function printStatus(status: StatusView, target: string, output: Output): void {
   const { running, version, epoch, policy, flows, uptimeSeconds, device, queues } = status;
   output.print(
     running
-      ? `tunwall ${version} is ${output.style('green', 'running')} (${target})`
-      : `${output.style('yellow', 'no firewall is running')}: this is what ${target} says`,
+      ? line`tunwall ${version} is ${output.style('green', 'running')} (${target})`
+      : line`${output.style('yellow', 'no firewall is running')}: this is what ${target} says`,
   );
   const rows: (readonly [string, string])[] = [
     ['configuration', status.configDirectory],
@@ -62,7 +63,9 @@ function printStatus(status: StatusView, target: string, output: Output): void {
   }
   for (const [name, value] of rows) output.print(`  ${name.padEnd(14)}  ${value}`);
   if (status.reloadError !== null) {
-    output.error(`${output.style('red', 'the last change was refused')}: ${status.reloadError}`);
+    output.error(
+      line`${output.style('red', 'the last change was refused')}: ${status.reloadError}`,
+    );
   }
   for (const problem of status.problems) output.error(formatProblem(problem));
 }

@@ -15,7 +15,8 @@ import type { Connections } from './connection.ts';
 import { printRules } from './rule-text.ts';
 import type { Output } from './output.ts';
 import type { Verb } from './program.ts';
-import { formatTable } from './table.ts';
+import { line } from '../text/line.ts';
+import { formatTable } from '../text/table.ts';
 import { addEditCommand } from './template-edit.ts';
 import type { TextEditor } from './template-edit.ts';
 import { parseTemplateText } from './template-file.ts';
@@ -210,7 +211,7 @@ function printList({ templates }: TemplateListView, output: Output): void {
     String(each.servers.length),
     ...(counted ? [String(each.hits ?? '-')] : []),
     each.changed === undefined ? '-' : `${each.changed.at.slice(0, 19)}Z by ${each.changed.actor}`,
-    each.description ?? '',
+    inOneLine(each.description ?? ''),
   ]);
   const headings = [
     'template',
@@ -225,8 +226,8 @@ function printList({ templates }: TemplateListView, output: Output): void {
 
 function printTemplate(template: TemplateView, output: Output): void {
   const { name, description, servers, revision, changed } = template;
-  output.print(`template ${output.style('bold', name)}, revision ${revision}`);
-  if (description !== undefined) output.print(`  ${description}`);
+  output.print(line`template ${output.style('bold', name)}, revision ${revision}`);
+  if (description !== undefined) output.print(`  ${inOneLine(description)}`);
   if (changed !== undefined) {
     output.print(
       `  last change: ${changed.action} by ${changed.actor} (${changed.via}) at ${changed.at}`,
@@ -238,8 +239,15 @@ function printTemplate(template: TemplateView, output: Output): void {
 }
 
 function printPreset(preset: PresetView, output: Output): void {
-  output.print(`preset ${output.style('bold', preset.name)} (${preset.category}): ${preset.title}`);
+  output.print(
+    line`preset ${output.style('bold', preset.name)} (${preset.category}): ${preset.title}`,
+  );
   output.print(`  ${preset.description}`);
   printRules(output, 'inbound', preset.inbound);
   printRules(output, 'outbound', preset.outbound);
+}
+
+/** A description may be a block of YAML. */
+function inOneLine(description: string): string {
+  return description.replaceAll(/\s+/g, ' ').trim();
 }

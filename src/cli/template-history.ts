@@ -6,7 +6,9 @@ import type { Changed, VersionListView } from './api-types.ts';
 import { clientCommand, parseNumber, printChange } from './client-verb.ts';
 import type { ClientFlags, ClientParts } from './client-verb.ts';
 import type { Output } from './output.ts';
-import { formatTable } from './table.ts';
+import { linesOf } from '../text/line.ts';
+import type { Text } from '../text/line.ts';
+import { formatTable } from '../text/table.ts';
 
 const parseVersion = parseNumber('a version');
 
@@ -34,7 +36,7 @@ export function addHistoryCommands(family: Command, { output, run }: ClientParts
         }
         const text = await client.text(route`/templates/${name}/history/${version}`);
         if (flags.json === true) output.json({ version, text });
-        else output.print(text.trimEnd());
+        else output.document(text);
       }),
     );
 
@@ -89,14 +91,11 @@ function printVersions({ versions }: VersionListView, output: Output): void {
   output.print(formatTable(['version', 'at', 'who', 'action'], rows));
 }
 
-function colouredDiff(diff: string, output: Output): string {
-  return diff
-    .split('\n')
-    .map((line) => {
-      if (/^(\+\+\+|---|===)/.test(line)) return output.style('bold', line);
-      if (line.startsWith('+')) return output.style('green', line);
-      if (line.startsWith('-')) return output.style('red', line);
-      return line.startsWith('@@') ? output.style('dim', line) : line;
-    })
-    .join('\n');
+function colouredDiff(diff: string, output: Output): Text[] {
+  return linesOf(diff).map((line) => {
+    if (/^(\+\+\+|---|===)/.test(line)) return output.style('bold', line);
+    if (line.startsWith('+')) return output.style('green', line);
+    if (line.startsWith('-')) return output.style('red', line);
+    return line.startsWith('@@') ? output.style('dim', line) : line;
+  });
 }

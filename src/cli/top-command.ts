@@ -5,6 +5,7 @@
  * one block after the other, or with `--json` one object per line.
  */
 import type { StatsView } from './api-types.ts';
+import { Line } from '../text/line.ts';
 import { clientCommand, clientVerb, parseNumber } from './client-verb.ts';
 import type { ClientFlags } from './client-verb.ts';
 import type { Connections } from './connection.ts';
@@ -114,7 +115,7 @@ function printTo(output: Output, target: string, json: boolean): Show {
       }
       if (!first) output.print('');
       first = false;
-      output.print(topLines(rates, target, (_, text) => text).join('\n'));
+      output.print(topLines(rates, target, (_, text) => Line.of(text)));
     },
     end: () => undefined,
   };
@@ -126,10 +127,12 @@ function drawOn(screen: Screen, target: string, output: Output, quit: () => void
   const draw = (): void => {
     const lines =
       last === undefined
-        ? ['the first rates are there in a second']
+        ? [Line.of('the first rates are there in a second')]
         : topLines(last, target, style, screen.size());
     // Overwrites line by line: erasing the screen first would flicker.
-    screen.write(home + lines.map((line) => `${line}${eraseLine}\r\n`).join('') + eraseBelow);
+    screen.write(
+      home + lines.map(({ coloured }) => `${coloured}${eraseLine}\r\n`).join('') + eraseBelow,
+    );
   };
   screen.write(enterScreen);
   const stopKeys = screen.readKeys((key) => {

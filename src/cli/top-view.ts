@@ -1,7 +1,8 @@
 /** Lays out `tunwall top` as lines that fit a screen. */
-import { stripVTControlCharacters } from 'node:util';
 import type { Output } from './output.ts';
-import { formatTable } from './table.ts';
+import { Line, line } from '../text/line.ts';
+import type { Text } from '../text/line.ts';
+import { formatTable } from '../text/table.ts';
 import type { Rates } from './top-rates.ts';
 import { formatCount, formatRate } from './units.ts';
 
@@ -20,15 +21,17 @@ export function topLines(
   target: string,
   style: Output['style'],
   screen?: ScreenSize,
-): string[] {
+): Line[] {
   const { passed, dropped, flows, epoch, at } = rates;
   const full = flows.capacity === 0 ? 0 : Math.round((100 * flows.count) / flows.capacity);
   const head = [
-    `${style('bold', 'tunwall top')}  ${target}  ${at}  epoch ${epoch}`,
-    `passed  ${formatRate(passed.packets)} packets/s, ${formatRate(passed.bits)}bit/s`,
-    `dropped ${dropText(dropped.packets, style)} packets/s, ${formatRate(dropped.bits)}bit/s`,
-    `flows   ${flows.count} of ${formatCount(flows.capacity)} (${full} %), ` +
-      `${formatRate(flows.openedPerSecond)} opened/s, ${formatRate(flows.cutPerSecond)} cut/s`,
+    line`${style('bold', 'tunwall top')}  ${target}  ${at}  epoch ${epoch}`,
+    line`passed  ${formatRate(passed.packets)} packets/s, ${formatRate(passed.bits)}bit/s`,
+    line`dropped ${dropText(dropped.packets, style)} packets/s, ${formatRate(dropped.bits)}bit/s`,
+    Line.of(
+      `flows   ${flows.count} of ${formatCount(flows.capacity)} (${full} %), ` +
+        `${formatRate(flows.openedPerSecond)} opened/s, ${formatRate(flows.cutPerSecond)} cut/s`,
+    ),
   ];
   const tables = [serverTable(rates, style), reasonTable(rates, style), ruleTable(rates)];
   const rows = share(
@@ -42,19 +45,20 @@ export function topLines(
   tables.forEach(({ headings, rows: all }, index) => {
     const shown = all.slice(0, rows[index]);
     if (shown.length === 0) return;
-    lines.push('', ...formatTable(headings, shown).split('\n'));
+    lines.push(Line.of(''), ...formatTable(headings, shown));
   });
   return screen === undefined
     ? lines
-    : lines.slice(0, screen.rows - 1).map((line) => fit(line, screen.columns));
+    : // Cut off at the edge: a line that wraps moves all that are below it.
+      lines.slice(0, screen.rows - 1).map((each) => each.clip(screen.columns));
 }
 
 interface Table {
   readonly headings: readonly string[];
-  readonly rows: readonly (readonly string[])[];
+  readonly rows: readonly (readonly Text[])[];
 }
 
-function dropText(perSecond: number, style: Output['style']): string {
+function dropText(perSecond: number, style: Output['style']): Text {
   return perSecond > 0 ? style('red', formatRate(perSecond)) : formatRate(perSecond);
 }
 
@@ -107,10 +111,4 @@ function share(wanted: readonly number[], lines: number): number[] {
     left -= Math.min(left, hungry.length);
   }
   return given;
-}
-
-/** Cuts a line at the edge: a wrapped line would move all lines below it. Colours are cut with the text. */
-function fit(line: string, columns: number): string {
-  const plain = stripVTControlCharacters(line);
-  return plain.length <= columns ? line : plain.slice(0, columns);
 }

@@ -8,7 +8,7 @@ import { clientCommand, clientVerb } from './client-verb.ts';
 import type { ClientFlags, ClientParts } from './client-verb.ts';
 import type { Connections } from './connection.ts';
 import type { Verb } from './program.ts';
-import { formatTable } from './table.ts';
+import { formatTable } from '../text/table.ts';
 
 /** Asks for a password, for a new one twice: without echo on a terminal, else a line of standard input. */
 export type ReadSecret = (prompt: string, which: 'known' | 'new') => Promise<string>;

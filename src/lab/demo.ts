@@ -7,6 +7,9 @@ import { once } from 'node:events';
 import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { linesOf } from '../text/line.ts';
+import type { Text } from '../text/line.ts';
+import { formatTable } from '../text/table.ts';
 import { Lab, whyNoLab } from './lab.ts';
 import { attempt, http, ping, udp } from './probes.ts';
 import type { Outcome, Try } from './probes.ts';
@@ -54,13 +57,8 @@ export interface DemoOptions {
   /** End after the last try instead of waiting for Ctrl-C. */
   readonly once: boolean;
   readonly json: boolean;
-  /** Prints a line. */
-  readonly print: (line: string) => void;
-  /** Formats rows under a heading. */
-  readonly formatTable: (
-    heading: readonly string[],
-    rows: readonly (readonly string[])[],
-  ) => string;
+  readonly print: (lines: readonly Text[]) => void;
+  readonly printJson: (value: unknown) => void;
   /** The compiled main.js. */
   readonly program: string;
 }
@@ -95,7 +93,7 @@ const expectations: readonly Expectation[] = [
 export async function runDemo(options: DemoOptions): Promise<number> {
   const obstacle = await whyNoLab(['ip', 'ping', 'curl', 'nc']);
   if (obstacle !== undefined) throw obstacle;
-  const say = options.json ? () => undefined : options.print;
+  const say = options.json ? () => undefined : (text: string) => options.print(linesOf(text));
   const lab = Lab.create('twdemo');
   const interrupted = new Promise<undefined>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
@@ -162,12 +160,7 @@ async function demonstrate(
       const { what, from } = probe;
       results.push({ round: number, what, from, expected: expectation[number], happened });
     }
-    say(
-      tableOf(
-        results.filter((each) => each.round === number),
-        options,
-      ),
-    );
+    if (!options.json) options.print(tableOf(results.filter((each) => each.round === number)));
   };
 
   say(`\n${templateFile}:\n\n${indent(template(before))}`);
@@ -181,7 +174,7 @@ async function demonstrate(
 
   const failed = results.filter(({ expected, happened }) => expected !== happened).length;
   if (options.json) {
-    options.print(JSON.stringify({ ok: failed === 0, tries: results }, undefined, 2));
+    options.printJson({ ok: failed === 0, tries: results });
   } else {
     say(failed === 0 ? '\neverything was as expected' : `\n${failed} tries were not as expected`);
   }
@@ -214,7 +207,7 @@ async function waitForEpoch(lab: Lab, epoch: number, logFile: string): Promise<v
   throw new Error(`the firewall does not answer; its log:\n${readFileSync(logFile, 'utf8')}`);
 }
 
-function tableOf(results: readonly Result[], options: DemoOptions): string {
+function tableOf(results: readonly Result[]): Text[] {
   const rows = results.map(({ from, what, expected, happened }) => [
     from,
     what,
@@ -222,7 +215,7 @@ function tableOf(results: readonly Result[], options: DemoOptions): string {
     happened,
     expected === happened ? 'ok' : 'NOT OK',
   ]);
-  return options.formatTable(['from', 'try', 'expected', 'happened', ''], rows);
+  return formatTable(['from', 'try', 'expected', 'happened', ''], rows);
 }
 
 function indent(text: string): string {

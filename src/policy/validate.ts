@@ -1,6 +1,7 @@
 /** What a template file, servers.yaml and gateway.yaml may say, field by field. */
 import { defaultTimeoutSeconds, maxTimeoutSeconds } from '../dataplane/flow/timeouts.ts';
 import type { TimeoutName } from '../dataplane/flow/timeouts.ts';
+import { controlIn } from '../text/controls.ts';
 import { parsePeer, parsePorts, parseServerAddress } from './addresses.ts';
 import type { Parsed } from './addresses.ts';
 import { didYouMean } from './problem.ts';
@@ -23,8 +24,10 @@ import {
   mapping,
   number,
   oneOf,
+  prose,
   scalar,
   text,
+  words,
 } from './yaml-fields.ts';
 import type { Field, Place } from './yaml-fields.ts';
 
@@ -71,7 +74,7 @@ const ruleFields = mapping<RuleFields>(
     ports,
     sources: peers,
     destinations: peers,
-    comment: text('a text'),
+    comment: words,
   },
   ['protocol'],
 );
@@ -130,7 +133,7 @@ export function validateTemplate(
   const fields = mapping<{ description?: string; inbound?: Rule[]; outbound?: Rule[] }>(
     'a template with the keys inbound and outbound',
     {
-      description: text('a text'),
+      description: prose,
       inbound: list('rules', rule('inbound')),
       outbound: list('rules', rule('outbound')),
     },
@@ -168,7 +171,7 @@ export function validateServers(
         'expected at least one address',
       ),
       templates: list('template names', template),
-      region: text('a text'),
+      region: words,
       labels,
     },
     ['name', 'addresses'],
@@ -223,9 +226,13 @@ const labels: Field<Record<string, string>> = (place) => {
   const found = entries(place, 'labels');
   if (found === undefined) return undefined;
   const result: Record<string, string> = {};
-  const label = text('a text');
   for (const [key, child] of found) {
-    const value = label(child);
+    const control = controlIn(key);
+    if (control !== undefined) {
+      child.file.report(child.key, child.path, `expected a label without ${control}`);
+      return undefined;
+    }
+    const value = words(child);
     if (value === undefined) return undefined;
     result[key] = value;
   }

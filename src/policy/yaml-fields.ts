@@ -6,6 +6,7 @@
  */
 import { LineCounter, isAlias, isMap, isScalar, isSeq, parseDocument } from 'yaml';
 import type { Node } from 'yaml';
+import { controlIn } from '../text/controls.ts';
 import { didYouMean } from './problem.ts';
 import type { Problem } from './types.ts';
 
@@ -123,6 +124,22 @@ export function text(what: string, pattern: RegExp = /^/): Field<string> {
     typeof value === 'string' && pattern.test(value) ? { value } : undefined,
   );
 }
+
+/** A text for people, which must not steer the terminal that it is printed on. */
+function readable(what: string, withoutAllowed: (value: string) => string): Field<string> {
+  return scalar(what, (value) => {
+    if (typeof value !== 'string') return undefined;
+    const control = controlIn(withoutAllowed(value));
+    if (control === undefined) return { value };
+    return { message: `expected ${what} without control characters, found ${control}` };
+  });
+}
+
+/** A line: a comment, a region, a label. */
+export const words: Field<string> = readable('a text', (value) => value);
+
+/** Lines: a description, which may be a block of YAML. */
+export const prose: Field<string> = readable('a text', (value) => value.replaceAll('\n', ''));
 
 export function integer(min: number, max: number, unit = ''): Field<number> {
   const what = `a whole number${unit} from ${min} to ${max}`;

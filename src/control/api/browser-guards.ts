@@ -50,11 +50,13 @@ export function requireOwnOrigin(
   const foreign = (what: string): HttpProblem =>
     new HttpProblem('foreign-origin', `${what}: this API serves its own pages only`);
   if (origin !== undefined && !isSameOrigin(origin, host)) {
-    throw foreign(`the request comes from ${origin.slice(0, 100)}`);
+    throw foreign(`the request comes from ${JSON.stringify(origin.slice(0, 100))}`);
   }
   if (safeMethods.includes(method)) return;
   if (site !== undefined && site !== 'same-origin' && site !== 'none') {
-    throw foreign(`the browser says that the request is ${String(site).slice(0, 20)}`);
+    throw foreign(
+      `the browser says that the request is ${JSON.stringify(String(site).slice(0, 20))}`,
+    );
   }
   if (hasCookie && origin === undefined && site !== 'same-origin') {
     throw foreign('a change with a cookie has to tell its Origin');

@@ -1,8 +1,14 @@
 /** Imports a document of any known format. */
+import { visible } from '../../text/controls.ts';
 import { importDigitalOcean } from './digitalocean.ts';
 import { importHetzner } from './hetzner.ts';
 import { ImportError } from './import-result.ts';
-import type { ImportFormat, ImportOptions, ImportResult } from './import-result.ts';
+import type {
+  ImportFormat,
+  ImportOptions,
+  ImportResult,
+  ImportedTemplate,
+} from './import-result.ts';
 import { importIptables } from './iptables.ts';
 import { findFirewalls } from './json-fields.ts';
 
@@ -11,6 +17,27 @@ import { findFirewalls } from './json-fields.ts';
  * @throws {@link ImportError} when the text is no document of the format at all
  */
 export function importRules(
+  text: string,
+  format: ImportFormat | undefined,
+  options: ImportOptions,
+): ImportResult {
+  const result = read(text, format, options);
+  return { ...result, templates: result.templates.map(withReadableText) };
+}
+
+/** Other firewalls take any text for a comment; a template takes none that a terminal obeys. */
+function withReadableText(template: ImportedTemplate): ImportedTemplate {
+  const rule = <R extends { readonly comment?: string }>(each: R): R =>
+    each.comment === undefined ? each : { ...each, comment: visible(each.comment) };
+  return {
+    ...template,
+    description: visible(template.description),
+    inbound: template.inbound.map(rule),
+    outbound: template.outbound.map(rule),
+  };
+}
+
+function read(
   text: string,
   format: ImportFormat | undefined,
   options: ImportOptions,
@@ -24,8 +51,8 @@ export function importRules(
   }
   const document = parseJson(text);
   const known = chosen ?? detect(document);
-  const read = known === 'digitalocean' ? importDigitalOcean : importHetzner;
-  const result = read(document, options);
+  const importJson = known === 'digitalocean' ? importDigitalOcean : importHetzner;
+  const result = importJson(document, options);
   options.onProgress?.(1, 1);
   return result;
 }

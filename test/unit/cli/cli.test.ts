@@ -11,7 +11,6 @@ import { gatewayCommand, type GatewayActions } from '../../../src/cli/gateway-co
 import { createOutput } from '../../../src/cli/output.ts';
 import { runProgram, type Verb } from '../../../src/cli/program.ts';
 import { runCommand } from '../../../src/cli/run-command.ts';
-import { formatTable } from '../../../src/cli/table.ts';
 import { GatewayError, type GatewayOptions } from '../../../src/host/gateway.ts';
 
 interface Ran {
@@ -138,26 +137,6 @@ describe('colours', () => {
     expect(stripVTControlCharacters(err)).toBe('tunwall: no\n');
     expect(err !== 'tunwall: no\n').toBe(coloured);
   });
-});
-
-test('a table lines up, colours have no width, and no line ends with blanks', () => {
-  const red = '\u001b[31mNO\u001b[39m';
-  const table = formatTable(
-    ['ok', 'what'],
-    [
-      ['ok', 'a'],
-      [red, 'longer than the heading'],
-      ['a wide cell', ''],
-    ],
-  );
-  expect(stripVTControlCharacters(table)).toBe(
-    [
-      'ok           what',
-      'ok           a',
-      'NO           longer than the heading',
-      'a wide cell',
-    ].join('\n'),
-  );
 });
 
 describe('check', () => {

@@ -5,6 +5,8 @@ import { describe, expect, it, test } from 'vitest';
 import { ratesBetween } from '../../../src/cli/top-rates.ts';
 import type { StatsView } from '../../../src/cli/api-types.ts';
 import { topLines } from '../../../src/cli/top-view.ts';
+import { Line } from '../../../src/text/line.ts';
+import type { Colour, Text } from '../../../src/text/line.ts';
 import { formatCount, formatDuration, formatRate } from '../../../src/cli/units.ts';
 import { seed } from '../../support/seed.ts';
 
@@ -97,7 +99,9 @@ describe('rates', () => {
 });
 
 describe('the screen', () => {
-  const plain = (_: string, text: string): string => text;
+  const plain = (_: unknown, text: Text): Line => Line.of(text);
+  const topText = (...args: Parameters<typeof topLines>): string[] =>
+    topLines(...args).map((line) => line.plain);
   const many = (count: number): StatsView =>
     stats(1, {
       ...judged(100, 10),
@@ -113,7 +117,7 @@ describe('the screen', () => {
 
   it('shares its lines among the tables', () => {
     const rates = ratesBetween(stats(0), many(50));
-    const lines = topLines(rates, 'fw', plain, { columns: 80, rows: 24 });
+    const lines = topText(rates, 'fw', plain, { columns: 80, rows: 24 });
     // 24 rows: one stays free, four are the head, two for each table.
     expect(lines).toHaveLength(23);
     const count = (word: string): number => lines.filter((line) => line.startsWith(word)).length;
@@ -123,14 +127,14 @@ describe('the screen', () => {
 
   it('leaves out tables without rows, and gives their lines to the others', () => {
     const some = { ...many(50), drops: {}, rules: [] };
-    const lines = topLines(ratesBetween(stats(0), some), 'fw', plain, { columns: 80, rows: 24 });
+    const lines = topText(ratesBetween(stats(0), some), 'fw', plain, { columns: 80, rows: 24 });
     expect(lines.filter((line) => line.startsWith('server-'))).toHaveLength(13);
     expect(lines.join('\n')).not.toContain('reason');
     expect(topLines(ratesBetween(stats(0), stats(1)), 'fw', plain)).toHaveLength(4);
   });
 
   it('is never left, whatever its size', () => {
-    const coloured = (_: string, text: string): string => `\u001b[31m${text}\u001b[39m`;
+    const coloured = (colour: Colour, text: Text): Line => Line.colour(colour, text);
     fc.assert(
       fc.property(
         ...([
@@ -143,7 +147,7 @@ describe('the screen', () => {
           const lines = topLines(rates, 'fw', coloured, { columns, rows });
           expect(lines.length).toBeLessThan(rows);
           for (const line of lines) {
-            expect(stripVTControlCharacters(line).length).toBeLessThanOrEqual(columns);
+            expect(stripVTControlCharacters(line.coloured).length).toBeLessThanOrEqual(columns);
           }
         },
       ),

@@ -71,6 +71,18 @@ describe('a rule', () => {
   const mistakes: [string, string][] = [
     ['{ }', '2:5 inbound[0] the key "protocol" is missing'],
     [
+      '{ protocol: icmp, comment: "a\\e[2Jb" }',
+      '2:32 inbound[0].comment expected a text without control characters, found \\u001b',
+    ],
+    [
+      '{ protocol: icmp, comment: "a\\nb" }',
+      '2:32 inbound[0].comment expected a text without control characters, found \\n',
+    ],
+    [
+      '{ protocol: icmp, comment: "\u202eb" }',
+      '2:32 inbound[0].comment expected a text without control characters, found \\u202e',
+    ],
+    [
       '{ protocol: tpc }',
       '2:17 inbound[0].protocol expected all, icmp, tcp or udp, found "tpc"; did you mean "tcp"?',
     ],
@@ -159,6 +171,10 @@ describe('a template', () => {
     ['rules: []', '1:1 rules unknown key "rules" (known: description, inbound, outbound)'],
     ['- a', '1:1 expected a template with the keys inbound and outbound, found a list'],
     ['description: 5', '1:14 description expected a text, found 5'],
+    [
+      'description: "a\\x9bb"',
+      '1:14 description expected a text without control characters, found \\u009b',
+    ],
     [
       'outbound: [{ protocol: tcp, sources: [any] }]',
       '1:29 outbound[0].sources an outbound rule has destinations, not sources',
@@ -277,6 +293,18 @@ describe('servers.yaml', () => {
       'servers[0].labels.x expected a text, found 5',
     ],
     ['{ name: a, addresses: [10.0.0.1], region: 5 }', 'servers[0].region expected a text, found 5'],
+    [
+      '{ name: a, addresses: [10.0.0.1], region: "h\\x7fkg" }',
+      'servers[0].region expected a text without control characters, found \\u007f',
+    ],
+    [
+      '{ name: a, addresses: [10.0.0.1], labels: { x: "\\t" } }',
+      'servers[0].labels.x expected a text without control characters, found \\t',
+    ],
+    [
+      '{ name: a, addresses: [10.0.0.1], labels: { "x\\e": y } }',
+      'servers[0].labels.x\u001b expected a label without \\u001b',
+    ],
   ];
   it.each(mistakes)('%s is refused', (text, ...messages) => {
     const withoutPlaces = servers(`servers: [${text}]`).map((line) => line.replace(/^\S+ /, ''));

@@ -1,5 +1,6 @@
 /** Log in, show the session, log out. */
 import { Type } from 'typebox';
+import { namePattern } from '../../../policy/validate.ts';
 import { identityOf, mayAccess, sessionCookie, stranger } from '../access.ts';
 import type { Identity } from '../access.ts';
 import type { Api, Request } from '../api.ts';
@@ -72,7 +73,13 @@ function loginRoute(app: Api, { store }: ApiContext, options: UserRouteOptions):
     },
     async (request, reply) => {
       const { name, password } = request.body;
-      const audited = { actor: stranger(request, name), action: 'login', target: [name] };
+      // Anybody may send any text: a record of it names only what can be a user.
+      const known = namePattern.test(name);
+      const audited = {
+        actor: stranger(request, known ? name : undefined),
+        action: 'login',
+        ...(known ? { target: [name] } : { summary: `no user is called ${JSON.stringify(name)}` }),
+      };
       const user = await throttled(throttle, request, name, () =>
         store.users.verifyPassword(name, password),
       );

@@ -66,6 +66,17 @@ describe('a login', () => {
     const { records } = await lab.store.audit.query({ action: 'login', result: 'denied' });
     expect(records.map(({ target }) => target)).toEqual([['nope'], ['bob']]);
   });
+
+  it.each(['\u001b[2Jbob', 'bob\n2030-01-31 root', 'bob  (socket)  ok', '\u202eton', ''])(
+    'under %j, which no user is called, names nobody in the audit log',
+    async (name) => {
+      expect((await login(name)).status).toBe(401);
+      const { records } = await lab.store.audit.query({ action: 'login' });
+      expect(records[0]!.actor.name).toBe('nobody');
+      expect(records[0]!.target ?? []).toEqual([]);
+      expect(records[0]!.summary).toBe(`no user is called ${JSON.stringify(name)}`);
+    },
+  );
 });
 
 describe('a session', () => {

@@ -284,8 +284,7 @@ describe('by hand, beside it,', () => {
 describe('what comes in the body of a rule', () => {
   const bomb = '&a ["x", "x"]\nb: &b [*a, *a]\nc: [*b, *b]';
   it.each([
-    { protocol: 'tcp', comment: bomb },
-    { protocol: 'tcp', comment: '"}\ninbound: [{ protocol: all }]' },
+    { protocol: 'tcp', comment: '"}, { protocol: all }' },
     { protocol: 'tcp', comment: '# }' },
     { protocol: 'tcp', comment: '*a' },
   ])('is a value, not YAML: %j', async (rule) => {
@@ -293,6 +292,17 @@ describe('what comes in the body of a rule', () => {
     expect(listOf(made, 'inbound').at(-1)).toEqual({ ...rule, hits: 5 });
     expect(listOf(made, 'inbound')).toHaveLength(3);
   });
+
+  it.each([bomb, '"}\ninbound: [{ protocol: all }]', '|\n  x\ninbound: [{ protocol: all }]'])(
+    'nor is a description of many lines: %j',
+    async (description) => {
+      const made = await send(`PUT ${web}`, {
+        body: { description },
+        headers: { 'if-match': '*' },
+      });
+      expect(made.json).toMatchObject({ description, inbound: [] });
+    },
+  );
 
   it.each([
     { protocol: '&a tcp' },
