@@ -55,11 +55,11 @@ export class SharedLock {
     this.#acquire();
     try {
       work();
+      this.#release();
     } catch (error) {
       this.#lose();
       throw error;
     }
-    this.#release();
   }
 
   #acquire(): void {

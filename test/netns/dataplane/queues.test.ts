@@ -130,4 +130,36 @@ describe.skipIf(obstacle !== undefined)('two queues', () => {
     expect(await arrivals()).toBe(0);
     expect(await ask(answerPort)).toEqual({ answered: flowCount, refused: 0 });
   });
+
+  it('what one thread admits by a new policy, the other one does not cut by the old one', async () => {
+    const count = 8;
+    const opened = Array.from({ length: count }, (_, step) => 7100 + step);
+    // One server answers on all of these ports.
+    const redirect = `
+      table ip openings {
+        chain incoming {
+          type nat hook prerouting priority dstnat
+          udp dport 7100-7199 redirect to :${answerPort}
+        }
+      }`;
+    await firewall.lab.mustExec('web', ['nft', '-f', '-'], { input: redirect });
+    const cuts = async (): Promise<number[]> => [
+      (await firewall.metrics()).get('tunwall_flows_cut_total')!,
+      await firewall.drops('policy-cut'),
+    ];
+    const cutBefore = await cuts();
+    for (const port of opened) {
+      // They ask all the time, and are answered as soon as one of the threads has the policy that opens the port.
+      const to = `${web}:${port}`;
+      const asking = runScript(firewall, 'client', 'largeAnswers', 'ask', to, flowCount, 5);
+      const refused = await firewall.drops('no-inbound-rule');
+      await firewall.until('they ask', async () => {
+        return (await firewall.drops('no-inbound-rule')) > refused + flowCount;
+      });
+      const ports = opened.filter((each) => each <= port);
+      await firewall.write(allowing(answerPort, closedPort, sessionPort, ...ports));
+      expect(JSON.parse(await asking.result())).toEqual({ answered: flowCount, refused: 0 });
+    }
+    expect(await cuts()).toEqual(cutBefore);
+  });
 });

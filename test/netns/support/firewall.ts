@@ -94,6 +94,8 @@ export class FirewallLab {
   readonly configDirectory: string;
   readonly logFile: string;
   process: ChildProcess | undefined;
+  /** What is run, from the repository. */
+  program = 'dist/main.js';
   readonly #nodeFlags: readonly string[];
   #applied = 0;
   #counters = 0;
@@ -202,7 +204,7 @@ export class FirewallLab {
   /** The command line of `tunwall run` as nobody. */
   runCommand(...args: string[]): string[] {
     const node = [process.execPath, ...this.#nodeFlags];
-    const run = [...node, '/mnt/tunwall/dist/main.js', 'run', ...args];
+    const run = [...node, `/mnt/tunwall/${this.program}`, 'run', ...args];
     return ['sh', '-ec', asNobody, 'sh', repository, ...run];
   }
 
