@@ -1,6 +1,12 @@
 /** `tunwall gateway up|down|status`: options, printing and exit codes; the work is src/host's. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import type { GatewayItem, GatewayOptions, GatewayReport, GatewayStatus } from '../host/gateway.ts';
+import type {
+  DownOptions,
+  GatewayItem,
+  GatewayOptions,
+  GatewayReport,
+  GatewayStatus,
+} from '../host/gateway.ts';
 import { ExitCode } from './errors.ts';
 import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
@@ -10,7 +16,7 @@ import { formatTable } from '../text/table.ts';
 
 export interface GatewayActions {
   readonly up: (options: GatewayOptions) => Promise<GatewayReport>;
-  readonly down: (options: GatewayOptions) => Promise<GatewayReport>;
+  readonly down: (options: DownOptions) => Promise<GatewayReport>;
   readonly status: (options: GatewayOptions) => Promise<GatewayStatus>;
   /** The device settings in a directory's gateway.yaml. */
   readonly configured: (directory: string) => Promise<ConfiguredDevice>;
@@ -26,6 +32,8 @@ interface Flags {
   readonly config?: string;
   readonly user?: string;
   readonly txqueuelen?: number;
+  readonly guard?: boolean;
+  readonly keepClosed?: boolean;
   readonly json?: boolean;
 }
 
@@ -64,6 +72,7 @@ async function gatewayOptions(flags: Flags, actions: GatewayActions): Promise<Ga
   return {
     device: flags.device ?? configured?.device,
     user: flags.user,
+    guard: flags.guard,
     txQueueLength: flags.txqueuelen ?? configured?.txQueueLength,
   };
 }
@@ -71,14 +80,17 @@ async function gatewayOptions(flags: Flags, actions: GatewayActions): Promise<Ga
 function addUp(gateway: Command, actions: GatewayActions, output: Output, finish: Finish): void {
   addCommon(gateway.command('up'))
     .description(
-      'set up the persistent TUN, routing rules, guard route and sysctls (needs root).\n' +
-        'Run it again to repair; from then on everything forwarded is dropped until `tunwall run`.',
+      'set up the guard, the persistent TUN, routing rules, routes and sysctls (needs root).\n' +
+        'Run it again to repair. From then on everything forwarded is dropped until `tunwall run`;\n' +
+        'also when `up` fails: then `gateway down` opens.',
     )
     .option(
       '--user <user>',
       'user that may run the firewall on the device (default: the caller of sudo, else root)',
     )
     .option('--txqueuelen <packets>', 'length of the device queue (default: 2000)', queueLength)
+    .option('--guard', 'with the guard again, after --no-guard')
+    .option('--no-guard', 'do without nftables: open while somebody has deleted rules or device')
     .addHelpText(
       'after',
       examples([
@@ -100,11 +112,18 @@ function addUp(gateway: Command, actions: GatewayActions, output: Output, finish
 function addDown(gateway: Command, actions: GatewayActions, output: Output, finish: Finish): void {
   addCommon(gateway.command('down'))
     .description('set back everything that `up` changed (needs root)')
-    .addHelpText('after', examples([['sudo tunwall gateway down', 'go back to what was before']]))
+    .option('--keep-closed', 'leave the guard: nothing is forwarded until the next `up` or `down`')
+    .addHelpText(
+      'after',
+      examples([
+        ['sudo tunwall gateway down', 'go back to what was before'],
+        ['sudo tunwall gateway down --keep-closed', 'likewise, but forward nothing'],
+      ]),
+    )
     .action((flags: Flags) =>
       finish(
         gatewayOptions(flags, actions).then(async (options) => {
-          const report = await actions.down(options);
+          const report = await actions.down({ ...options, keepClosed: flags.keepClosed });
           printReport(report, flags, output, `gateway is down`);
           return ExitCode.ok;
         }),
@@ -166,11 +185,18 @@ function printStatus(status: GatewayStatus, output: Output): void {
   output.print(formatTable(['ok', 'what', 'expected', 'found'], rows));
   const wrong = status.items.filter(({ ok }) => !ok).length;
   output.print('');
-  if (!status.recorded) output.print(`gateway is down: 'tunwall gateway up' was not run here`);
+  if (status.closed) output.print('gateway is down, and closed: the guard drops what is forwarded');
+  else if (!status.recorded) output.print(`gateway is down: 'tunwall gateway up' was not run here`);
   else if (wrong > 0)
     output.print(`${wrong} not as they should be: tunwall gateway up repairs them`);
   else output.print('gateway is up, everything is as it should be');
   if (status.recorded && status.attachedQueues === 0) {
     output.print(`no firewall is attached to ${status.device}: everything forwarded is dropped`);
   }
+  if (status.bypass !== undefined && status.bypass.packets > 0) {
+    output.print(
+      `the guard has dropped ${status.bypass.packets} packets that went around the firewall`,
+    );
+  }
+  for (const line of status.warnings) output.error(`${output.style('yellow', 'note:')} ${line}`);
 }

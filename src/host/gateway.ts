@@ -5,13 +5,19 @@
  * All three work on snapshots (snapshot.ts) compared with what is wanted (plan.ts). `up` records what
  * it found (record.ts) before it changes anything; `down` goes back to the record (restore.ts). An `up`
  * or `down` that dies in the middle is finished by the next one.
+ *
+ * The guard (guard.ts) is first to come and last to go: an `up` that fails leaves the namespace closed, and so
+ * does `down --keep-closed`. Only a plain `down` opens.
  */
 import { GatewayError } from './error.ts';
 import { withLock } from './lock.ts';
+import { bypassOf, type Bypass } from './guard.ts';
+import { nft } from './nft.ts';
 import { compare, type Change, type Item, type Wanted } from './plan.ts';
 import {
   requireDeviceName,
   requireNetAdmin,
+  requireNft,
   requireTunNode,
   resolveOwner,
   tunNodeWarning,
@@ -19,6 +25,7 @@ import {
 import {
   belongsHere,
   defaultStateDirectory,
+  guardIsHere,
   makeRecord,
   ourRoutes,
   ourRules,
@@ -29,9 +36,9 @@ import {
   writeRecord,
   type GatewayRecord,
 } from './record.ts';
-import { restore } from './restore.ts';
+import { removeGuard, restore } from './restore.ts';
 import { readSnapshot, type Snapshot } from './snapshot.ts';
-import { ip, writeSysctl } from './system.ts';
+import { ip, readSysctl, writeSysctl } from './system.ts';
 
 export { GatewayError } from './error.ts';
 export type { Item as GatewayItem } from './plan.ts';
@@ -50,6 +57,8 @@ export interface GatewayOptions {
   readonly user?: string | undefined;
   /** Packets. Default: that of the gateway that is up, else {@link defaultTxQueueLength}. */
   readonly txQueueLength?: number | undefined;
+  /** Whether nftables guard the gateway; default: as it is up, else true. */
+  readonly guard?: boolean | undefined;
   /** Where the record is kept; default /run/tunwall. */
   readonly stateDirectory?: string | undefined;
 }
@@ -66,11 +75,22 @@ export interface GatewayStatus {
   readonly device: string;
   /** Whether `up` was run here (and `down` was not). */
   readonly recorded: boolean;
+  /** The gateway is not up, but the guard is: nothing is forwarded. */
+  readonly closed: boolean;
   /** Queues of the device that a process holds open: 0 means that no firewall is running. */
   readonly attachedQueues: number;
   readonly items: readonly Item[];
+  /** What the guard has dropped; undefined where it cannot be read. */
+  readonly bypass: Bypass | undefined;
+  /** What the operator should know although nothing is wrong with it. */
+  readonly warnings: readonly string[];
   /** All items are as they should be, and there is a record. */
   readonly ok: boolean;
+}
+
+export interface DownOptions extends GatewayOptions {
+  /** Leave the guard: nothing is forwarded until the next `up` or a `down` without this. */
+  readonly keepClosed?: boolean | undefined;
 }
 
 /** Passes over the namespace until `up` fails: udev may set sysctls of new interfaces concurrently. */
@@ -84,28 +104,76 @@ const maxPasses = 5;
  */
 export async function gatewayUp(options: GatewayOptions): Promise<GatewayReport> {
   requireNetAdmin('up');
-  requireTunNode();
   const stateDirectory = options.stateDirectory ?? defaultStateDirectory;
   prepareStateDirectory(stateDirectory);
   return withLock(`${recordPath(stateDirectory)}.lock`, async () => {
     const before = await readSnapshot();
     const record = currentRecord(stateDirectory, before);
     const wanted = await wantedBy(options, record);
-    refuseForeign(compare(before, wanted));
+    requireNft(before.nft, wanted.guard);
     if (record !== undefined) {
       // Undoing a repair would reopen what it closed: a repair stays, even half of one.
+      if (wanted.guard !== (record.guard ?? true))
+        await switchGuard(stateDirectory, record, wanted);
       return report(wanted, await makeRight(wanted));
     }
     refuseWithoutRecord(before, wanted.device, stateDirectory);
-    const fresh = makeRecord(before, wanted);
-    writeRecord(stateDirectory, fresh);
-    try {
-      return await report(wanted, await makeRight(wanted));
-    } catch (error) {
-      await takeBack(stateDirectory, fresh, error);
-      throw error;
-    }
+    return report(wanted, await setUp(stateDirectory, before, wanted));
   });
+}
+
+/** The first `up`: the guard, then the checks, then the rest. */
+async function setUp(
+  stateDirectory: string,
+  before: Snapshot,
+  wanted: Wanted,
+): Promise<readonly string[]> {
+  const changed = await close(before, wanted);
+  try {
+    requireTunNode();
+    refuseForeign(compare(before, wanted));
+  } catch (error) {
+    throw wanted.guard ? saidClosed(error, 'nothing else was changed') : error;
+  }
+  const record = makeRecord(before, wanted);
+  writeRecord(stateDirectory, record);
+  try {
+    return [...changed, ...(await makeRight(wanted))];
+  } catch (error) {
+    await takeBack(stateDirectory, record, error);
+    throw wanted.guard ? saidClosed(error, 'the rest was taken back') : error;
+  }
+}
+
+/** Puts the guard there, and says so. */
+async function close(snapshot: Snapshot, wanted: Wanted): Promise<string[]> {
+  const changed: string[] = [];
+  for (const { kind, ok, item, expected, change } of compare(snapshot, wanted)) {
+    if (kind !== 'guard' || ok || change === undefined) continue;
+    await apply(change);
+    changed.push(`${item}: ${expected}`);
+  }
+  return changed;
+}
+
+/** A failed `up` leaves the namespace closed; its error says what opens it. */
+function saidClosed(error: unknown, whatElse: string): unknown {
+  if (!(error instanceof GatewayError)) return error;
+  return new GatewayError(
+    `${error.message}. The guard is up, ${whatElse}: nothing is forwarded here`,
+    `${error.hint}; or open again: tunwall gateway down`,
+    { cause: error },
+  );
+}
+
+/** `--guard` and `--no-guard` for a gateway that is up. */
+async function switchGuard(
+  stateDirectory: string,
+  record: GatewayRecord,
+  { guard }: Wanted,
+): Promise<void> {
+  writeRecord(stateDirectory, { ...record, version: 2, guard });
+  if (!guard) await removeGuard();
 }
 
 /** The record of this namespace, if it has one. */
@@ -127,6 +195,7 @@ async function wantedBy(
     device,
     ownerUid,
     txQueueLength: options.txQueueLength ?? record?.txQueueLength ?? defaultTxQueueLength,
+    guard: options.guard ?? record?.guard ?? true,
   };
 }
 
@@ -151,10 +220,11 @@ function refuseForeign(items: readonly Item[]): void {
   );
   const isDevice = foreign.some(({ item }) => item.startsWith('device '));
   throw new GatewayError(
-    `not everything here is tunwall's to change; nothing was changed. ${list.join('. ')}`,
-    isDevice
-      ? 'choose another name with --device, another --user, or remove the device (ip link delete)'
-      : 'remove it, or give it a priority above 20 or another table; tunwall uses rules 5, 10, 11, 20 and table 100',
+    `not everything here is tunwall's to change. ${list.join('. ')}`,
+    foreign.find(({ hint }) => hint !== undefined)?.hint ??
+      (isDevice
+        ? 'choose another name with --device, another --user, or remove the device (ip link delete)'
+        : 'remove it, or give it a priority above 21 or another table; tunwall uses rules 4, 5, 10, 20, 21 and table 100'),
   );
 }
 
@@ -164,7 +234,7 @@ function refuseForeign(items: readonly Item[]): void {
  * @throws GatewayError when the gateway is up but its record is gone.
  */
 function refuseWithoutRecord(snapshot: Snapshot, device: string, stateDirectory: string): void {
-  if (!isOurs(snapshot, device)) return;
+  if (!hasRulesOrRoutes(snapshot, device)) return;
   throw new GatewayError(
     `the gateway is up here already, but its record ${recordPath(stateDirectory)} is gone`,
     'run `tunwall gateway down` first, then `up` again',
@@ -200,16 +270,26 @@ async function makeRight(wanted: Wanted): Promise<string[]> {
 /** False: the interface vanished meanwhile. */
 async function apply(change: Change): Promise<boolean> {
   if (change.kind === 'sysctl') return writeSysctl(change.path, change.value);
-  await ip(change.args);
+  if (change.kind === 'nft') await nft(change.commands);
+  else await ip(change.args);
   return true;
 }
 
 async function report(wanted: Wanted, changed: readonly string[]): Promise<GatewayReport> {
   const warning = await tunNodeWarning(wanted.ownerUid);
-  return { device: wanted.device, changed, warnings: warning === undefined ? [] : [warning] };
+  const warnings = [...standingWarnings(wanted), ...(warning === undefined ? [] : [warning])];
+  return { device: wanted.device, changed, warnings };
 }
 
-/** Undoes a failed first `up`. If that fails too, the record stays for `down`. */
+function standingWarnings({ guard }: Wanted): string[] {
+  if (guard) return [];
+  return [
+    `there is no guard (--no-guard): whoever deletes the gateway's rules, routes or device opens it; ` +
+      `tunwall gateway up --guard closes that`,
+  ];
+}
+
+/** Undoes a failed first `up`, but for the guard. If that fails too, the record stays for `down`. */
 async function takeBack(
   stateDirectory: string,
   record: GatewayRecord,
@@ -233,7 +313,7 @@ async function takeBack(
  *
  * @throws GatewayError; the record then stays, and `down` can be run again.
  */
-export async function gatewayDown(options: GatewayOptions): Promise<GatewayReport> {
+export async function gatewayDown(options: DownOptions): Promise<GatewayReport> {
   requireNetAdmin('down');
   const stateDirectory = options.stateDirectory ?? defaultStateDirectory;
   prepareStateDirectory(stateDirectory);
@@ -241,21 +321,30 @@ export async function gatewayDown(options: GatewayOptions): Promise<GatewayRepor
     const snapshot = await readSnapshot();
     const record = currentRecord(stateDirectory, snapshot);
     const device = deviceBy(options, record);
-    const attached = attachedQueues(snapshot, device);
     const warnings: string[] = [];
     const changed: string[] = [];
     if (record !== undefined) {
       warnings.push(...(await restore(record)));
       changed.push(`everything is as it was before ${record.createdAt}`);
-    } else if (isOurs(snapshot, device)) {
+    } else if (hasRulesOrRoutes(snapshot, device)) {
       warnings.push(...(await restore({ device, deviceBefore: null, sysctls: ipForwardOff })));
       changed.push(`removed rules, routes and device ${device}`);
       warnings.push(
         `there was no record of what 'up' found: net.ipv4.ip_forward is 0 now, other sysctls are left as they are`,
       );
     }
-    if (attached > 0 && changed.length > 0) {
+    if (attachedQueues(snapshot, device) > 0 && changed.length > 0) {
       warnings.push(`a process was attached to ${device}; it has lost its device`);
+    }
+    const keepsClosed = options.keepClosed === true && guardIsHere(snapshot);
+    if (keepsClosed) {
+      warnings.push('the guard stays: nothing is forwarded until `gateway up`, or `gateway down`');
+    } else if (guardIsHere(snapshot)) {
+      await removeGuard();
+      changed.push('removed the guard');
+    }
+    if (!keepsClosed && changed.length > 0 && readSysctl('ipv4/ip_forward') === '1') {
+      warnings.push('this host forwarded before the gateway was up: it forwards again, unfiltered');
     }
     // Also one of an earlier namespace that had this inode number.
     removeRecord(stateDirectory);
@@ -266,7 +355,7 @@ export async function gatewayDown(options: GatewayOptions): Promise<GatewayRepor
 const ipForwardOff = { 'ipv4/ip_forward': '0' } as const;
 
 /** Our mark is on the rules and routes; a TUN alone could belong to another program. */
-function isOurs(snapshot: Snapshot, device: string): boolean {
+function hasRulesOrRoutes(snapshot: Snapshot, device: string): boolean {
   return ourRules(snapshot, device).length > 0 || ourRoutes(snapshot, device).length > 0;
 }
 
@@ -280,11 +369,15 @@ export async function gatewayStatus(options: GatewayOptions): Promise<GatewaySta
   const record = currentRecord(options.stateDirectory ?? defaultStateDirectory, snapshot);
   const wanted = await wantedBy(options, record);
   const items = compare(snapshot, wanted);
+  const recorded = record !== undefined;
   return {
     device: wanted.device,
-    recorded: record !== undefined,
+    recorded,
+    closed: !recorded && guardIsHere(snapshot),
     attachedQueues: attachedQueues(snapshot, wanted.device),
     items,
-    ok: record !== undefined && items.every(({ ok }) => ok),
+    bypass: snapshot.nft.state === 'read' ? bypassOf(snapshot.nft.ruleset) : undefined,
+    warnings: standingWarnings(wanted),
+    ok: recorded && items.every(({ ok }) => ok),
   };
 }

@@ -3,32 +3,42 @@
  *
  * Pure: a snapshot goes in, one item per thing that has to be right comes out. `gateway status` prints
  * the items; `gateway up` makes the changes of those that are not right, in this order. The order is
- * the safety argument: whatever forwards packets comes after everything that makes them go through the
- * TUN, and a route that fails closed comes before the one that it guards. So there is no moment in
- * which this gateway forwards unfiltered.
+ * the safety argument: the guard comes before everything, whatever forwards packets comes after everything
+ * that makes them go through the TUN, and a route that fails closed comes before the one that it guards. So
+ * there is no moment in which this gateway forwards unfiltered, also without the guard.
  */
-import { firewallTable, interfaceOf, type Link, type Snapshot } from './snapshot.ts';
+import { guardCommands, guardFault, guardTable } from './guard.ts';
+import type { NftCommand } from './nft.ts';
+import { firewallTable, interfaceOf, type Link, type Rule, type Snapshot } from './snapshot.ts';
 import { sysctlName } from './system.ts';
 
 export interface Wanted {
   readonly device: string;
   readonly ownerUid: number;
   readonly txQueueLength: number;
+  /** False: `--no-guard`. */
+  readonly guard: boolean;
 }
 
 /** One change of the namespace, as data. */
 export type Change =
   | { readonly kind: 'ip'; readonly args: readonly string[] }
+  | { readonly kind: 'nft'; readonly commands: readonly NftCommand[] }
   | { readonly kind: 'sysctl'; readonly path: string; readonly value: string };
+
+export type ItemKind = 'guard' | 'device' | 'route' | 'rule' | 'sysctl' | 'neighbour';
 
 /** One thing that must be right. */
 export interface Item {
+  readonly kind: ItemKind;
   readonly item: string;
   readonly expected: string;
   readonly found: string;
   readonly ok: boolean;
   /** The change that makes it right. Absent when only the operator may change it, because tunwall did not make it. */
   readonly change?: Change;
+  /** What a human can do about it. */
+  readonly hint?: string;
 }
 
 /**
@@ -37,30 +47,61 @@ export interface Item {
  */
 export const routeProtocol = 116;
 
+/** The most that a TUN can have: the device never is what makes a path narrow. */
+export const deviceMtu = 65_535;
+
 const missing = 'missing';
 
-/** Our rules in the order in which they are added: the one that diverts traffic comes last. */
-export function wantedRules(device: string): { priority: number; text: string; args: string[] }[] {
+export interface WantedRule {
+  readonly priority: number;
+  readonly text: string;
+  readonly args: readonly string[];
+}
+
+function rule(priority: number, selector: string): WantedRule {
+  return { priority, text: `from all ${selector}`, args: selector.split(' ') };
+}
+
+/** The rule that diverts what is forwarded. Nobody else's may come before it. */
+const divertingPriority = 20;
+
+/**
+ * Our rules in the order in which they are added: the one that diverts traffic comes last.
+ *
+ * What the gateway sends itself, and what was judged, jumps over the diverting rule: from there on the host's
+ * own rules decide, as they would without us (VPNs, several uplinks). Where they know no route, the list ends:
+ * nothing that was judged goes into the TUN again. Reverse-path lookups are made as of `lo`. Local delivery
+ * comes first on every host, wherever that one has its own rule for it.
+ */
+export function wantedRules(device: string): WantedRule[] {
+  const behind = divertingPriority + 1;
   return [
-    { priority: 5, text: 'from all iif lo lookup main', args: ['iif', 'lo', 'lookup', 'main'] },
-    {
-      priority: 10,
-      text: `from all iif ${device} lookup main`,
-      args: ['iif', device, 'lookup', 'main'],
-    },
-    // A judged packet for which main has no route would meet rule 20 and go into the TUN again, as
-    // often as its TTL lasts: one packet from a server would cost the firewall up to 255.
-    {
-      priority: 11,
-      text: `from all iif ${device} unreachable`,
-      args: ['iif', device, 'unreachable'],
-    },
-    {
-      priority: 20,
-      text: `from all lookup ${firewallTable}`,
-      args: ['lookup', String(firewallTable)],
-    },
+    rule(behind, 'nop'),
+    rule(4, 'lookup local'),
+    rule(5, `iif lo goto ${behind}`),
+    rule(10, `iif ${device} goto ${behind}`),
+    rule(divertingPriority, `lookup ${firewallTable}`),
   ];
+}
+
+/** What earlier versions had at their place; `up` takes them out, and `down` too. */
+export function obsoleteRules(device: string): WantedRule[] {
+  return [
+    rule(5, 'iif lo lookup main'),
+    rule(10, `iif ${device} lookup main`),
+    rule(11, `iif ${device} unreachable`),
+  ];
+}
+
+/** The arguments of `ip` that add or delete a rule of ours. */
+export function ruleCommand(verb: 'add' | 'del', { priority, args }: WantedRule): string[] {
+  const all = ['-4', 'rule', verb, 'priority', String(priority), ...args];
+  return [...all, 'protocol', String(routeProtocol)];
+}
+
+/** Whether a rule that is there is ours and of this kind. */
+export function isRule(found: Rule, { priority, text }: WantedRule): boolean {
+  return found.priority === priority && found.text === text;
 }
 
 /** Our routes in the order in which they are added: the guard comes first. */
@@ -78,8 +119,12 @@ export function compare(snapshot: Snapshot, wanted: Wanted): Item[] {
   const deviceSysctl = (key: string, value: string): Item[] =>
     sysctlItem(snapshot, key.replace('*', device), value);
   return [
+    ...guardItems(snapshot, wanted),
     ...deviceItems(snapshot, wanted),
     ...deviceSysctl('ipv4/conf/*/rp_filter', '0'),
+    // An IPsec policy would take a packet on its way into the TUN: it is judged first, and encrypted after.
+    ...deviceSysctl('ipv4/conf/*/disable_xfrm', '1'),
+    ...deviceSysctl('ipv4/conf/*/disable_policy', '1'),
     ...deviceSysctl('ipv4/conf/*/send_redirects', '0'),
     ...deviceSysctl('ipv6/conf/*/disable_ipv6', '1'),
     ...linkItems(snapshot, wanted),
@@ -89,6 +134,20 @@ export function compare(snapshot: Snapshot, wanted: Wanted): Item[] {
     ...sysctlItem(snapshot, 'ipv4/ip_forward', '1'),
     ...deviceSysctl('ipv4/conf/*/forwarding', '1'),
   ];
+}
+
+/** Who may not read nftables cannot tell: what is there then counts as right, and says so. */
+export const unreadableGuard = 'not readable without root';
+
+function guardItems({ nft }: Snapshot, { device, guard }: Wanted): Item[] {
+  if (!guard) return [];
+  const expected = `drops what does not pass ${device}`;
+  const item = { kind: 'guard', item: `nft table inet ${guardTable}`, expected } as const;
+  if (nft.state === 'forbidden') return [{ ...item, found: unreadableGuard, ok: true }];
+  const ruleset = nft.state === 'read' ? nft.ruleset : [];
+  const fault = guardFault(ruleset, device);
+  const change = { kind: 'nft', commands: guardCommands(ruleset, device) } as const;
+  return [{ ...item, found: fault ?? expected, ok: fault === undefined, change }];
 }
 
 function findLink(snapshot: Snapshot, device: string): Link | undefined {
@@ -103,10 +162,12 @@ function deviceItems(snapshot: Snapshot, wanted: Wanted): Item[] {
     const args = ['tuntap', 'add', 'dev', device, 'mode', 'tun', 'user', String(ownerUid)];
     args.push('multi_queue', 'vnet_hdr');
     const change = { kind: 'ip', args } as const;
-    return [{ item: `device ${device}`, expected, found: missing, ok: false, change }];
+    const item = `device ${device}`;
+    return [{ kind: 'device', item, expected, found: missing, ok: false, change }];
   }
   const found = describeDevice(link);
-  return [{ item: `device ${device}`, expected, found, ok: found === expected }];
+  const ok = found === expected;
+  return [{ kind: 'device', item: `device ${device}`, expected, found, ok }];
 }
 
 /** What kind of device it is, in the words of {@link deviceItems}. */
@@ -125,25 +186,25 @@ function describeDevice({ tun }: Link): string {
 function linkItems(snapshot: Snapshot, wanted: Wanted): Item[] {
   const { device, txQueueLength } = wanted;
   const link = findLink(snapshot, device);
-  const set = (...args: string[]): Change => ({
-    kind: 'ip',
-    args: ['link', 'set', 'dev', device, ...args],
+  const item = (
+    what: string,
+    expected: string,
+    found: string | undefined,
+    set: string[],
+  ): Item => ({
+    kind: 'device',
+    item: `${device} ${what}`,
+    expected,
+    found: found ?? missing,
+    ok: found === expected,
+    change: { kind: 'ip', args: ['link', 'set', 'dev', device, ...set] },
   });
+  const length = String(txQueueLength);
+  const up = link === undefined ? undefined : link.up ? 'up' : 'down';
   return [
-    {
-      item: `${device} txqueuelen`,
-      expected: String(txQueueLength),
-      found: link === undefined ? missing : String(link.txQueueLength),
-      ok: link?.txQueueLength === txQueueLength,
-      change: set('txqueuelen', String(txQueueLength)),
-    },
-    {
-      item: `${device} link`,
-      expected: 'up',
-      found: link === undefined ? missing : link.up ? 'up' : 'down',
-      ok: link?.up === true,
-      change: set('up'),
-    },
+    item('txqueuelen', length, link?.txQueueLength.toString(), ['txqueuelen', length]),
+    item('mtu', String(deviceMtu), link?.mtu.toString(), ['mtu', String(deviceMtu)]),
+    item('link', 'up', up, ['up']),
   ];
 }
 
@@ -154,6 +215,7 @@ function routeItems(snapshot: Snapshot, device: string): Item[] {
     const all = ['-4', 'route', 'add', ...args, 'table', String(firewallTable)];
     all.push('protocol', String(routeProtocol));
     return {
+      kind: 'route',
       item: `table ${firewallTable}`,
       expected: text,
       found: ok ? text : missing,
@@ -166,6 +228,7 @@ function routeItems(snapshot: Snapshot, device: string): Item[] {
   );
   const found = foreign.map((route) => route.text).join('; ');
   items.push({
+    kind: 'route',
     item: `table ${firewallTable}, other routes`,
     expected: 'none',
     found: found === '' ? 'none' : found,
@@ -175,39 +238,55 @@ function routeItems(snapshot: Snapshot, device: string): Item[] {
 }
 
 function ruleItems(snapshot: Snapshot, device: string): Item[] {
-  const wanted = wantedRules(device);
-  const items: Item[] = wanted.map(({ priority, text, args }) => {
-    const at = snapshot.rules.filter((rule) => rule.priority === priority);
-    const ok = at.some((rule) => rule.text === text);
-    const all = ['-4', 'rule', 'add', 'priority', String(priority), ...args];
-    all.push('protocol', String(routeProtocol));
+  const items: Item[] = wantedRules(device).map((wanted) => {
+    const ok = snapshot.rules.some((found) => isRule(found, wanted));
     return {
-      item: `rule ${priority}`,
-      expected: text,
-      found: ok ? text : missing,
+      kind: 'rule',
+      item: `rule ${wanted.priority}`,
+      expected: wanted.text,
+      found: ok ? wanted.text : missing,
       ok,
-      change: { kind: 'ip', args: all },
+      change: { kind: 'ip', args: ruleCommand('add', wanted) },
     };
   });
-  items.push(foreignRules(snapshot, wanted));
+  for (const old of obsoleteRules(device)) {
+    if (!snapshot.rules.some((found) => isOurs(found) && isRule(found, old))) continue;
+    items.push({
+      kind: 'rule',
+      item: `rule ${old.priority} of an earlier version`,
+      expected: 'none',
+      found: old.text,
+      ok: false,
+      change: { kind: 'ip', args: ruleCommand('del', old) },
+    });
+  }
+  items.push(foreignRules(snapshot, device));
   return items;
+}
+
+/** Whether it carries our mark. */
+function isOurs({ protocol }: Rule): boolean {
+  return protocol === routeProtocol;
 }
 
 /**
  * A rule that the kernel asks before rule 20 can lead traffic around the firewall. Rules for table
  * local cannot: they deliver to this host, which the firewall does not cover anyway.
  */
-function foreignRules(snapshot: Snapshot, wanted: ReturnType<typeof wantedRules>): Item {
-  const last = wanted.at(-1)?.priority ?? 0;
+function foreignRules(snapshot: Snapshot, device: string): Item {
+  const wanted = wantedRules(device);
+  const obsolete = obsoleteRules(device);
   const foreign = snapshot.rules.filter(
-    (rule) =>
-      rule.priority <= last &&
-      !rule.text.endsWith('lookup local') &&
-      !wanted.some(({ priority, text }) => priority === rule.priority && text === rule.text),
+    (found) =>
+      found.priority <= divertingPriority &&
+      !found.text.endsWith('lookup local') &&
+      !wanted.some((one) => isRule(found, one)) &&
+      !(isOurs(found) && obsolete.some((one) => isRule(found, one))),
   );
-  const found = foreign.map((rule) => `${rule.priority}: ${rule.text}`).join('; ');
+  const found = foreign.map(({ priority, text }) => `${priority}: ${text}`).join('; ');
   return {
-    item: `other rules up to ${last}`,
+    kind: 'rule',
+    item: `other rules up to ${divertingPriority}`,
     expected: 'none',
     found: found === '' ? 'none' : found,
     ok: foreign.length === 0,
@@ -253,6 +332,7 @@ function sysctlItem(snapshot: Snapshot, path: string, value: string): Item[] {
   const found = snapshot.sysctls.get(path);
   return [
     {
+      kind: 'sysctl',
       item: sysctlName(path),
       expected: value,
       found: found ?? missing,

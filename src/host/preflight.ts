@@ -1,21 +1,20 @@
 /**
  * Checks before `gateway up` changes anything: the privilege, the device node, the user. Nothing here changes anything.
  */
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { execFile } from 'node:child_process';
 import { GatewayError } from './error.ts';
+import type { NftState } from './nft.ts';
 import { isDeviceName } from './record.ts';
-import { runProgram, uidOf } from './system.ts';
+import { hasNetAdmin, runProgram, uidOf } from './system.ts';
 
 const tunNode = '/dev/net/tun';
-const netAdmin = 12n; // CAP_NET_ADMIN, include/uapi/linux/capability.h
 
 /** @throws GatewayError unless this process may change the network namespace. */
 export function requireNetAdmin(verb: string): void {
-  const mask = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1];
-  if (((BigInt(`0x${mask ?? '0'}`) >> netAdmin) & 1n) === 1n) return;
+  if (hasNetAdmin()) return;
   throw new GatewayError(
-    `'tunwall gateway ${verb}' needs root: it changes routes, rules and sysctls (CAP_NET_ADMIN)`,
+    `'tunwall gateway ${verb}' needs root: it changes routes, rules, sysctls and nftables (CAP_NET_ADMIN)`,
     `run it as root: sudo tunwall gateway ${verb}`,
   );
 }
@@ -39,6 +38,17 @@ export function requireTunNode(): void {
   throw new GatewayError(
     `${tunNode} is missing, so there are no TUN devices here`,
     `load the module (modprobe tun), or in a container pass the device on (--device ${tunNode})`,
+  );
+}
+
+/**
+ * @throws GatewayError when the guard is wanted and nftables are not there.
+ */
+export function requireNft(nft: NftState, wantsGuard: boolean): void {
+  if (!wantsGuard || nft.state !== 'missing') return;
+  throw new GatewayError(
+    `there is no nftables here, so nothing guards the gateway while its rules or routes are gone: ${nft.why}`,
+    'install nftables (apt-get install nftables), or do without the guard: tunwall gateway up --no-guard',
   );
 }
 

@@ -1,10 +1,10 @@
 /**
  * What `gateway up` found: one JSON file per network namespace, /run/tunwall/gateway-<inode>.json.
  *
- * Life-cycle: written atomically before the first change, never rewritten while the gateway is up (a
- * second `up` would otherwise record its own work as the state to go back to), removed by `down` after
- * the last change. So whenever something of ours is in the namespace, there is a record of what was
- * there before, also after a crash in the middle of `up` or `down`.
+ * Life-cycle: written atomically before the first change but the guard, never made anew while the gateway is up
+ * (a second `up` would otherwise record its own work as the state to go back to), removed by `down` after the
+ * last change. So whenever something of ours is in the namespace, there is a record of what was there before,
+ * also after a crash in the middle of `up` or `down`. The guard alone needs none: it changes nothing else.
  *
  * Inode numbers of namespaces are reused soon after a namespace dies, and its record stays behind: `belongsHere`
  * distinguishes such a record from this namespace's own.
@@ -29,20 +29,37 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { GatewayError } from './error.ts';
-import { routeProtocol, wantedRoutes, wantedRules, type Wanted } from './plan.ts';
+import { hasGuard } from './guard.ts';
+import {
+  isRule,
+  obsoleteRules,
+  routeProtocol,
+  wantedRoutes,
+  wantedRules,
+  type Wanted,
+} from './plan.ts';
 import { interfaceOf, type Link, type Snapshot } from './snapshot.ts';
 
 export const defaultStateDirectory = '/run/tunwall';
 
+export interface DeviceBefore {
+  readonly up: boolean;
+  readonly txQueueLength: number;
+  readonly mtu?: number;
+}
+
 export interface GatewayRecord {
-  readonly version: 1;
+  /** 1: made by a version without guard and MTU. */
+  readonly version: 1 | 2;
   readonly bootId: string;
   readonly createdAt: string;
   readonly device: string;
   readonly ownerUid: number;
   readonly txQueueLength: number;
+  /** False: `up --no-guard`. */
+  readonly guard?: boolean;
   /** The device as it was, or null when `up` made it. */
-  readonly deviceBefore: { readonly up: boolean; readonly txQueueLength: number } | null;
+  readonly deviceBefore: DeviceBefore | null;
   /** Path below /proc/sys/net -> value. */
   readonly sysctls: Readonly<Record<string, string>>;
   /** Links of the namespace, to recognise it by. */
@@ -69,24 +86,29 @@ function bootId(): string {
 
 /** The current state, as the state to go back to. */
 export function makeRecord(snapshot: Snapshot, wanted: Wanted): GatewayRecord {
-  const { device, ownerUid, txQueueLength } = wanted;
+  const { device, ownerUid, txQueueLength, guard } = wanted;
   const link = snapshot.links.find(({ name }) => name === device);
   return {
-    version: 1,
+    version: 2,
     bootId: bootId(),
     createdAt: new Date().toISOString(),
     device,
     ownerUid,
     txQueueLength,
-    deviceBefore: link === undefined ? null : { up: link.up, txQueueLength: link.txQueueLength },
+    guard,
+    deviceBefore:
+      link === undefined ? null : { up: link.up, txQueueLength: link.txQueueLength, mtu: link.mtu },
     sysctls: Object.fromEntries(
-      // `up` sets disable_ipv6 of the device only; those of other interfaces are not restored.
-      [...snapshot.sysctls].filter(
-        ([path]) => !path.endsWith('/disable_ipv6') || interfaceOf(path) === device,
-      ),
+      // `up` sets these on the device only; those of other interfaces are not restored.
+      [...snapshot.sysctls].filter(([path]) => !isDeviceOnly(path) || interfaceOf(path) === device),
     ),
     links: snapshot.links.map(({ name, index, address }) => ({ name, index, address })),
   };
+}
+
+/** Whether we set this sysctl on the device alone. */
+export function isDeviceOnly(path: string): boolean {
+  return /\/disable_(ipv6|xfrm|policy)$/.test(path);
 }
 
 /**
@@ -105,13 +127,11 @@ export function belongsHere(record: GatewayRecord, snapshot: Snapshot): boolean 
   return record.links.some((a) => isUnique(a) && snapshot.links.some((b) => same(a, b)));
 }
 
-/** Rules or routes that carry our mark and have our shape, for this device. */
+/** Rules or routes that carry our mark and have our shape, also an earlier version's, for this device. */
 export function ourRules(snapshot: Snapshot, device: string): Snapshot['rules'] {
-  const wanted = wantedRules(device);
+  const shapes = [...wantedRules(device), ...obsoleteRules(device)];
   return snapshot.rules.filter(
-    (rule) =>
-      rule.protocol === routeProtocol &&
-      wanted.some(({ priority, text }) => priority === rule.priority && text === rule.text),
+    (rule) => rule.protocol === routeProtocol && shapes.some((shape) => isRule(rule, shape)),
   );
 }
 
@@ -120,6 +140,10 @@ export function ourRoutes(snapshot: Snapshot, device: string): Snapshot['routes'
   return snapshot.routes.filter(
     (route) => route.protocol === routeProtocol && wanted.some(({ text }) => text === route.text),
   );
+}
+
+export function guardIsHere({ nft }: Snapshot): boolean {
+  return nft.state === 'read' && hasGuard(nft.ruleset);
 }
 
 function hasOurWork(snapshot: Snapshot, device: string): boolean {
@@ -169,18 +193,19 @@ export function readRecord(stateDirectory: string): GatewayRecord | undefined {
 export function whatIsWrong(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null) return 'it is not an object';
   const record = value as Partial<Record<keyof GatewayRecord, unknown>>;
-  if (record.version !== 1) return `its version is ${String(record.version)}, expected 1`;
+  if (record.version !== 1 && record.version !== 2) {
+    return `its version is ${String(record.version)}, expected 1 or 2`;
+  }
   if (typeof record.bootId !== 'string') return 'bootId is not a string';
   if (typeof record.device !== 'string' || !isDeviceName(record.device)) {
     return 'device is not an interface name';
   }
   if (!isCount(record.ownerUid)) return 'ownerUid is not a number';
   if (!isCount(record.txQueueLength)) return 'txQueueLength is not a number';
+  if (!['boolean', 'undefined'].includes(typeof record.guard)) return 'guard is not true or false';
   const before = record.deviceBefore as Partial<Record<string, unknown>> | null | undefined;
   if (before === undefined) return 'deviceBefore is missing';
-  if (before !== null && !(typeof before['up'] === 'boolean' && isCount(before['txQueueLength']))) {
-    return 'deviceBefore has no state of a link';
-  }
+  if (before !== null && !isDeviceBefore(before)) return 'deviceBefore has no state of a link';
   if (!Array.isArray(record.links)) return 'links is not a list';
   if (typeof record.sysctls !== 'object' || record.sysctls === null) return 'sysctls is missing';
   const bad = Object.entries(record.sysctls).find(
@@ -189,12 +214,16 @@ export function whatIsWrong(value: unknown): string | undefined {
   return bad === undefined ? undefined : `${JSON.stringify(bad[0])} is not a sysctl of the gateway`;
 }
 
+function isDeviceBefore({ up, txQueueLength, mtu }: Partial<Record<string, unknown>>): boolean {
+  return typeof up === 'boolean' && isCount(txQueueLength) && (mtu === undefined || isCount(mtu));
+}
+
 function isCount(value: unknown): boolean {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 const sysctlKeys =
-  /\/(rp_filter|send_redirects|forwarding|accept_redirects|force_forwarding|disable_ipv6)$/;
+  /\/(rp_filter|send_redirects|forwarding|accept_redirects|force_forwarding|disable_(ipv6|xfrm|policy))$/;
 
 function isKnownSysctl(path: string): boolean {
   if (path === 'ipv4/ip_forward') return true;

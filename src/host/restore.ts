@@ -5,36 +5,42 @@
  * forwarded any more when the rules go. It is not an error if something is gone meanwhile (an interface, a rule); every
  * step can be repeated.
  */
-import { ourRoutes, ourRules, type GatewayRecord } from './record.ts';
+import { removeGuardCommands } from './guard.ts';
+import { nft } from './nft.ts';
+import { guardIsHere, isDeviceOnly, ourRoutes, ourRules, type GatewayRecord } from './record.ts';
 import { firewallTable, interfaceOf, readSnapshot } from './snapshot.ts';
-import { routeProtocol, wantedRoutes, wantedRules } from './plan.ts';
+import {
+  isRule,
+  obsoleteRules,
+  routeProtocol,
+  ruleCommand,
+  wantedRoutes,
+  wantedRules,
+} from './plan.ts';
 import { ip, readSysctl, writeSysctl } from './system.ts';
 
 /** What {@link restore} goes back to: a record, or part of one. */
 export type Before = Pick<GatewayRecord, 'device' | 'deviceBefore' | 'sysctls'>;
 
-/** Restores everything. Returns notes for the operator, one line each. */
+/** Restores everything but the guard's absence. Returns notes for the operator, one line each. */
 export async function restore(before: Before): Promise<string[]> {
-  const notes: string[] = [];
-  const forwarding = before.sysctls['ipv4/ip_forward'];
-  setBack('ipv4/ip_forward', forwarding);
-  if (forwarding === '1') {
-    notes.push('this host forwarded before the gateway was up: it forwards again, unfiltered');
-  }
+  setBack('ipv4/ip_forward', before.sysctls['ipv4/ip_forward']);
   await removeRulesAndRoutes(before.device);
   await restoreDevice(before);
-  notes.push(...(await restoreSysctls(before)));
-  return notes;
+  return restoreSysctls(before);
+}
+
+/** Opens: the last thing that `down` does. */
+export async function removeGuard(): Promise<void> {
+  if (guardIsHere(await readSnapshot())) await nft(removeGuardCommands);
 }
 
 /** Removes our rules, the diverting one first, then our routes, the guard last. */
 async function removeRulesAndRoutes(device: string): Promise<void> {
   const snapshot = await readSnapshot();
   const rules = ourRules(snapshot, device);
-  for (const { priority, args } of wantedRules(device).reverse()) {
-    if (!rules.some((rule) => rule.priority === priority)) continue;
-    const all = ['-4', 'rule', 'del', 'priority', String(priority), ...args];
-    await ip([...all, 'protocol', String(routeProtocol)]);
+  for (const shape of [...obsoleteRules(device), ...wantedRules(device)].reverse()) {
+    if (rules.some((rule) => isRule(rule, shape))) await ip(ruleCommand('del', shape));
   }
   const routes = ourRoutes(snapshot, device);
   for (const { text, args } of wantedRoutes(device).reverse()) {
@@ -52,10 +58,11 @@ async function restoreDevice({ device, deviceBefore }: Before): Promise<void> {
     if (link.tun !== undefined) await ip(['link', 'delete', 'dev', device]);
     return;
   }
-  const { up, txQueueLength } = deviceBefore;
+  const { up, txQueueLength, mtu = link.mtu } = deviceBefore;
   if (link.txQueueLength !== txQueueLength) {
     await ip(['link', 'set', 'dev', device, 'txqueuelen', String(txQueueLength)]);
   }
+  if (link.mtu !== mtu) await ip(['link', 'set', 'dev', device, 'mtu', String(mtu)]);
   if (link.up !== up) await ip(['link', 'set', 'dev', device, up ? 'up' : 'down']);
 }
 
@@ -80,7 +87,7 @@ async function restoreSysctls(before: Before): Promise<string[]> {
   }
   for (const path of sysctls.keys()) {
     const name = interfaceOf(path);
-    if (name === undefined || recorded.has(path) || path.endsWith('/disable_ipv6')) continue;
+    if (name === undefined || recorded.has(path) || isDeviceOnly(path)) continue;
     const inherited = recorded.get(path.replace(/conf\/[^/]+\//, 'conf/default/'));
     setBack(path, inherited);
   }

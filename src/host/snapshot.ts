@@ -1,8 +1,9 @@
 /**
  * What the namespace looks like right now, as far as the gateway cares: one read of links, rules,
- * table 100 and sysctls into plain data. Everything that decides (plan.ts) works on this data alone.
+ * table 100, nftables and sysctls into plain data. Everything that decides (plan.ts) works on this data alone.
  */
 import { GatewayError } from './error.ts';
+import { readNft, type NftState } from './nft.ts';
 import { ipJson, listSysctls, readSysctl, uidOf } from './system.ts';
 
 /** Our routing table. */
@@ -16,6 +17,9 @@ export interface Link {
   readonly address: string;
   readonly up: boolean;
   readonly txQueueLength: number;
+  readonly mtu: number;
+  /** `veth`, `vrf`, `tun`, ...; empty on hardware. */
+  readonly kind: string;
   /** Set on TUN and TAP devices. */
   readonly tun: TunDetails | undefined;
 }
@@ -50,6 +54,7 @@ export interface Snapshot {
   /** IPv4 rules in the order in which the kernel asks them. */
   readonly rules: readonly Rule[];
   readonly routes: readonly Route[];
+  readonly nft: NftState;
   /** Path below /proc/sys/net -> value. */
   readonly sysctls: ReadonlyMap<string, string>;
 }
@@ -58,15 +63,17 @@ type Json = Readonly<Record<string, unknown>>;
 
 /** Reads all of it. No privilege needed. */
 export async function readSnapshot(): Promise<Snapshot> {
-  const [links, rules, routes] = await Promise.all([
+  const [links, rules, routes, nft] = await Promise.all([
     ipJson(['link', 'show']),
     ipJson(['-4', 'rule', 'show']),
     readTable(),
+    readNft(),
   ]);
   return {
     links: await Promise.all(links.map((link) => toLink(link as Json))),
     rules: rules.map((rule) => toRule(rule as Json)),
     routes: routes.map((route) => toRoute(route as Json)),
+    nft,
     sysctls: readSysctls(),
   };
 }
@@ -82,7 +89,7 @@ async function readTable(): Promise<unknown[]> {
 }
 
 const perInterface = {
-  ipv4: ['rp_filter', 'send_redirects', 'forwarding'],
+  ipv4: ['rp_filter', 'send_redirects', 'forwarding', 'disable_xfrm', 'disable_policy'],
   // force_forwarding (Linux 6.17) forwards on one interface although all.forwarding is 0.
   ipv6: ['forwarding', 'force_forwarding', 'disable_ipv6'],
 } as const;
@@ -125,6 +132,8 @@ async function toLink(link: Json): Promise<Link> {
     address: text(link['address']),
     up: flags.includes('UP'),
     txQueueLength: Number(link['txqlen'] ?? 0),
+    mtu: Number(link['mtu']),
+    kind: text(info['info_kind']),
     tun: info['info_kind'] === 'tun' ? await toTun((info['info_data'] ?? {}) as Json) : undefined,
   };
 }
@@ -166,16 +175,21 @@ function text(value: unknown): string {
  * so that a rule which only resembles ours never compares equal to it.
  */
 function toRule(rule: Json): Rule {
-  const { priority, protocol, table, action, iif, src } = rule;
+  const { priority, protocol, table, action, iif, src, goto: target, nop } = rule;
   const parts = [src === undefined || src === 'all' ? 'from all' : `from ${text(src)}`];
   if (iif !== undefined) parts.push(`iif ${text(iif)}`);
   parts.push(...othersThan(ruleKeys, rule));
   if (table !== undefined) parts.push(`lookup ${tableName(number(table))}`);
+  if (target !== undefined) parts.push(`goto ${text(target)}`);
+  if (nop !== undefined) parts.push('nop');
   if (action !== undefined) parts.push(number(action) === '7' ? 'unreachable' : text(action));
   return { priority: Number(priority), text: parts.join(' '), protocol: Number(number(protocol)) };
 }
 
-const ruleKeys = ['priority', 'protocol', 'table', 'action', 'iif', 'iif_detached', 'src'];
+// `unresolved`: the target of a goto is missing; that is the target's fault, and ends when it is back.
+const ruleKeys = 'priority protocol table action iif iif_detached src goto nop unresolved'.split(
+  ' ',
+);
 
 function tableName(table: string): string {
   return { '255': 'local', '254': 'main', '253': 'default' }[table] ?? table;

@@ -1,5 +1,5 @@
 /**
- * The two doors to the kernel: the `ip` command (netlink, JSON out, never a shell) and /proc/sys.
+ * The doors to the kernel: programs (`ip`, `nft`: netlink, JSON, never a shell) and /proc/sys.
  *
  * Both act on the network namespace of this process. /proc/sys/net follows the process; /sys does not
  * under `nsenter --net` or a container's mount, so nothing here reads /sys.
@@ -11,11 +11,21 @@ import { GatewayError } from './error.ts';
 
 const execFileAsync = promisify(execFile);
 const sysctlRoot = '/proc/sys/net/';
+const netAdmin = 12n; // CAP_NET_ADMIN, include/uapi/linux/capability.h
+
+/** Whether this process may change the network namespace (and read its nftables). */
+export function hasNetAdmin(): boolean {
+  const mask = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1];
+  return ((BigInt(`0x${mask ?? '0'}`) >> netAdmin) & 1n) === 1n;
+}
 
 /** On Debian the PATH of an ordinary user has no sbin directory. */
 function childEnvironment(): NodeJS.ProcessEnv {
   return { ...process.env, LC_ALL: 'C', PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` };
 }
+
+/** The Debian package of a command that has another name. */
+const packages: Readonly<Record<string, string>> = { ip: 'iproute2', nft: 'nftables' };
 
 /**
  * Runs a program and gives its standard output.
@@ -34,13 +44,13 @@ export async function runProgram(program: string, args: readonly string[]): Prom
     if (failure.code === 'ENOENT') {
       throw new GatewayError(
         `the command '${program}' is not installed`,
-        program === 'ip' ? 'install it: apt-get install iproute2' : `install '${program}'`,
+        `install it: apt-get install ${packages[program] ?? program}`,
         { cause: error },
       );
     }
     const said = (failure.stderr ?? '').trim().split('\n')[0] ?? '';
     throw new GatewayError(
-      `'${[program, ...args].join(' ')}' failed: ${said === '' ? failure.message : said}`,
+      `'${[program, ...args].join(' ').slice(0, 200)}' failed: ${said === '' ? failure.message : said}`,
       'set TUNWALL_DEBUG=1 for the details',
       { cause: error },
     );

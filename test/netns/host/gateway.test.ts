@@ -172,10 +172,11 @@ describe('status names what is broken, and up repairs it', () => {
     ['device fw0', 'ip', 'link', 'delete', 'fw0'],
     ['fw0 link', 'ip', 'link', 'set', 'fw0', 'down'],
     ['fw0 txqueuelen', 'ip', 'link', 'set', 'fw0', 'txqueuelen', '500'],
+    ['fw0 mtu', 'ip', 'link', 'set', 'fw0', 'mtu', '1500'],
     ['table 100', 'ip', 'route', 'delete', 'default', 'dev', 'fw0', 'table', '100'],
     ['table 100', 'ip', 'route', 'delete', 'unreachable', 'default', 'table', '100'],
     ['table 100', 'ip', 'route', 'flush', 'table', '100'],
-    ...['5', '10', '11', '20'].map((priority): [string, ...string[]] => [
+    ...['4', '5', '10', '20', '21'].map((priority): [string, ...string[]] => [
       `rule ${priority}`,
       'ip',
       'rule',
@@ -183,12 +184,23 @@ describe('status names what is broken, and up repairs it', () => {
       'priority',
       priority,
     ]),
+    ...[
+      'delete table inet tunwall-guard',
+      'flush ruleset',
+      'flush chain inet tunwall-guard forward',
+      'insert rule inet tunwall-guard forward accept',
+      'delete chain inet tunwall-guard prerouting',
+      'add table inet tunwall-guard { flags dormant; }',
+      'add chain inet tunwall-guard forward { policy drop; }',
+    ].map((command): [string, ...string[]] => ['nft table inet tunwall-guard', 'nft', command]),
     ['net.ipv4.ip_forward', 'sysctl', '-w', 'net.ipv4.ip_forward=0'],
     ['net.ipv4.conf.c0.rp_filter', 'sysctl', '-w', 'net.ipv4.conf.c0.rp_filter=0'],
     ['net.ipv4.conf.s0.rp_filter', 'sysctl', '-w', 'net.ipv4.conf.s0.rp_filter=2'],
     ['net.ipv4.conf.all.rp_filter', 'sysctl', '-w', 'net.ipv4.conf.all.rp_filter=2'],
     ['net.ipv4.conf.default.rp_filter', 'sysctl', '-w', 'net.ipv4.conf.default.rp_filter=0'],
     ['net.ipv4.conf.fw0.rp_filter', 'sysctl', '-w', 'net.ipv4.conf.fw0.rp_filter=1'],
+    ['net.ipv4.conf.fw0.disable_xfrm', 'sysctl', '-w', 'net.ipv4.conf.fw0.disable_xfrm=0'],
+    ['net.ipv4.conf.fw0.disable_policy', 'sysctl', '-w', 'net.ipv4.conf.fw0.disable_policy=0'],
     ['net.ipv4.conf.fw0.forwarding', 'sysctl', '-w', 'net.ipv4.conf.fw0.forwarding=0'],
     ['net.ipv4.conf.c0.send_redirects', 'sysctl', '-w', 'net.ipv4.conf.c0.send_redirects=1'],
     ['net.ipv6.conf.all.forwarding', 'sysctl', '-w', 'net.ipv6.conf.all.forwarding=1'],
@@ -217,7 +229,7 @@ describe('status names what is broken, and up repairs it', () => {
     const before = net.fingerprint();
     expectUp();
     net.must('gateway', 'ip', 'link', 'delete', 'fw0');
-    for (const priority of ['5', '10', '11', '20']) {
+    for (const priority of ['4', '5', '10', '20', '21']) {
       net.must('gateway', 'ip', 'rule', 'delete', 'priority', priority);
     }
     net.must('gateway', 'ip', 'route', 'flush', 'table', '100');
@@ -258,10 +270,14 @@ describe('up refuses, and changes nothing', () => {
   test.each(obstacles)('%s', (_, message, ...argv) => {
     net.must('gateway', 'ip', ...argv);
     const before = net.fingerprint();
-    expectUserError(net.gateway('up', '--user', 'root'), message);
-    expect(net.fingerprint()).toEqual(before);
+    const refused = net.gateway('up', '--user', 'root');
+    expectUserError(refused, message);
+    expect(refused.stderr).toContain('The guard is up, nothing else was changed');
+    expect(net.fingerprint('but for the guard')).toEqual(before);
     expect(existsSync(net.recordFile())).toBe(false);
-    expect(status().ok).toBe(false);
+    expect(status()).toMatchObject({ ok: false, closed: true });
+    expectDown();
+    expect(net.fingerprint()).toEqual(before);
   });
 
   test('without the privilege; status needs none', () => {
@@ -303,7 +319,7 @@ describe('up refuses, and changes nothing', () => {
     const before = net.fingerprint();
     const result = net.gatewayAfter(preparation === '' ? 'true' : preparation, 'up', ...args);
     expectUserError(result, message);
-    expect(net.fingerprint()).toEqual(before);
+    expect(net.fingerprint('but for the guard')).toEqual(before);
   });
 
   test('a record that others could have written', () => {
@@ -343,15 +359,16 @@ describe('when something fails in the middle', () => {
     return `d=$(mktemp -d); export COUNT=$d/count PATH=$d:$PATH; printf '${script}' >$d/ip; chmod +x $d/ip`;
   }
 
-  // tuntap add, txqueuelen, up, two routes, four rules.
-  const changes = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+  // tuntap add, txqueuelen, mtu, up, two routes, five rules.
+  const changes = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
 
   test.each(changes)('change %i of up fails: it takes back what it did', (nth) => {
     states['one forwarding interface on a host']?.();
     const before = net.fingerprint();
     const result = net.gatewayAfter(sabotage(nth, 'echo no luck >&2; exit 2'), 'up');
-    expectUserError(result, /failed: no luck/);
-    expect(net.fingerprint()).toEqual(before);
+    expectUserError(result, /failed: no luck\. The guard is up, the rest was taken back/);
+    expect(net.fingerprint('but for the guard')).toEqual(before);
+    expect(net.isGuarded()).toBe(true);
     expect(existsSync(net.recordFile())).toBe(false);
   });
 
@@ -360,7 +377,7 @@ describe('when something fails in the middle', () => {
     const file = '/proc/sys/net/ipv4/ip_forward';
     const lock = `mount --bind ${file} ${file}; mount -o remount,bind,ro ${file}`;
     expectUserError(net.gatewayAfter(lock, 'up'), /cannot set net\.ipv4\.ip_forward to 1: EROFS/);
-    expect(net.fingerprint()).toEqual(before);
+    expect(net.fingerprint('but for the guard')).toEqual(before);
   });
 
   test.each(changes)('up is killed at change %i: down goes back, up goes on', (nth) => {
@@ -379,8 +396,8 @@ describe('when something fails in the middle', () => {
     expect(net.fingerprint()).toEqual(before);
   });
 
-  // Four rules, two routes, the device.
-  test.each([1, 2, 3, 4, 5, 6, 7])('down is killed at change %i: down goes on', (nth) => {
+  // Five rules, two routes, the device.
+  test.each([1, 2, 3, 4, 5, 6, 7, 8])('down is killed at change %i: down goes on', (nth) => {
     const before = net.fingerprint();
     expectUp();
     expect(net.gatewayAfter(sabotage(nth, 'kill -9 $PPID; exit 1'), 'down').code).not.toBe(0);

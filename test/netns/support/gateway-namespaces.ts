@@ -104,10 +104,10 @@ export class GatewayNamespaces {
   }
 
   /**
-   * All routing state and every IPv4 and IPv6 sysctl of the gateway, one per line. Two equal lists mean
+   * All routing state, nftables and every IPv4 and IPv6 sysctl of the gateway, one per line. Two equal lists mean
    * that nothing is different.
    */
-  fingerprint(): string[] {
+  fingerprint(guard: 'with the guard' | 'but for the guard' = 'with the guard'): string[] {
     const shown = ['-4 rule', '-6 rule', '-4 route show table all', '-6 route show table all'].map(
       (what) => this.must('gateway', 'ip', '-d', ...what.split(' ')),
     );
@@ -121,7 +121,15 @@ export class GatewayNamespaces {
       '/proc/sys/net/ipv4',
       '/proc/sys/net/ipv6',
     );
-    return [...shown, links, sysctls.stdout].flatMap((text) => text.trim().split('\n')).sort();
+    const ruleset = this.must('gateway', 'nft', '-s', 'list', 'ruleset');
+    const all = guard === 'with the guard';
+    const nft = all ? ruleset : ruleset.replace(/^table inet tunwall-guard \{.*?^\}$/ms, '');
+    return [...shown, links, nft, sysctls.stdout].flatMap((text) => text.trim().split('\n')).sort();
+  }
+
+  /** Whether the guard's table is there. */
+  isGuarded(): boolean {
+    return this.run('gateway', 'nft', 'list', 'table', 'inet', 'tunwall-guard').code === 0;
   }
 
   /** Path of the gateway namespace's record. */

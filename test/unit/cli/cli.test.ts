@@ -220,7 +220,12 @@ describe('check', () => {
 
 describe('gateway', () => {
   const calls: [string, GatewayOptions][] = [];
-  const item = { item: 'rule 20', expected: 'from all lookup 100', found: 'missing' };
+  const item = {
+    kind: 'rule',
+    item: 'rule 20',
+    expected: 'from all lookup 100',
+    found: 'missing',
+  } as const;
   const actions: GatewayActions = {
     up: (options) => {
       calls.push(['up', options]);
@@ -234,6 +239,9 @@ describe('gateway', () => {
       Promise.resolve({
         device,
         recorded: true,
+        closed: false,
+        bypass: { packets: 3, bytes: 252 },
+        warnings: [],
         attachedQueues: 0,
         items: [{ ...item, ok: device !== 'broken' }],
         ok: device !== 'broken',
@@ -248,10 +256,16 @@ describe('gateway', () => {
     await gateway('up', '--user', 'nobody', '--txqueuelen', '99', '--device', 'x');
     await gateway('up', '--config', 'dir');
     await gateway('down');
+    await gateway('up', '--no-guard');
+    await gateway('up', '--guard');
+    await gateway('down', '--keep-closed');
     expect(calls).toEqual([
       ['up', { device: 'x', user: 'nobody', txQueueLength: 99 }],
       ['up', { device: 'of-dir', user: undefined, txQueueLength: 500 }],
       ['down', { device: undefined, user: undefined, txQueueLength: undefined }],
+      ['up', { guard: false }],
+      ['up', { guard: true }],
+      ['down', { keepClosed: true }],
     ]);
   });
 

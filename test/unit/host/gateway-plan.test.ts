@@ -3,31 +3,50 @@
  * single change, nothing is forwarded that was not forwarded before, unless it goes through the TUN.
  */
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
-import { compare, type Change, type Item } from '../../../src/host/plan.ts';
+import { describe, expect, test } from 'vitest';
+import { bypassOf, guardCommands, guardFault } from '../../../src/host/guard.ts';
+import type { Json } from '../../../src/host/nft.ts';
+import {
+  compare,
+  obsoleteRules,
+  routeProtocol,
+  type Change,
+  type Item,
+} from '../../../src/host/plan.ts';
 import { whatIsWrong, isDeviceName } from '../../../src/host/record.ts';
 import type { Link, Route, Rule, Snapshot } from '../../../src/host/snapshot.ts';
 
 const seed = Number(process.env['TUNWALL_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 const device = 'fw0';
-const wanted = { device, ownerUid: 1000, txQueueLength: 2000 };
+const wanted = { device, ownerUid: 1000, txQueueLength: 2000, guard: true };
+
+const newLink = { up: false, txQueueLength: 500, mtu: 1500, kind: 'tun' };
 
 /** A namespace that forgets nothing and refuses nothing. */
 class Model {
   link: Link | undefined;
   routes: Route[] = [];
   rules: Rule[] = [];
+  ruleset: Json[] = [];
   readonly sysctls = new Map<string, string>();
 
   snapshot(): Snapshot {
     const links = this.link === undefined ? [] : [this.link];
-    return { links, rules: this.rules, routes: this.routes, sysctls: this.sysctls };
+    const nft = { state: 'read', ruleset: this.ruleset } as const;
+    return { links, rules: this.rules, routes: this.routes, nft, sysctls: this.sysctls };
   }
 
   apply(change: Change): void {
     if (change.kind === 'sysctl') {
       this.sysctls.set(change.path, change.value);
       if (change.path === 'ipv4/ip_forward') this.setForwarding(change.value);
+      return;
+    }
+    if (change.kind === 'nft') {
+      for (const { add } of change.commands) {
+        if (add === undefined) this.ruleset = [];
+        else this.ruleset.push(add);
+      }
       return;
     }
     const [object, ...rest] = change.args[0] === '-4' ? change.args.slice(1) : change.args;
@@ -49,8 +68,8 @@ class Model {
       hasGroup: false,
       attachedQueues: 0,
     };
-    this.link = { name: device, index: 9, address: '', up: false, txQueueLength: 500, tun };
-    for (const key of ['rp_filter', 'send_redirects', 'forwarding']) {
+    this.link = { name: device, index: 9, address: '', ...newLink, tun };
+    for (const key of ['rp_filter', 'send_redirects', 'forwarding', 'disable_xfrm']) {
       const inherited = this.sysctls.get(`ipv4/conf/default/${key}`) ?? '0';
       this.sysctls.set(`ipv4/conf/${device}/${key}`, inherited);
     }
@@ -60,6 +79,7 @@ class Model {
   setLink([, , , key, value]: readonly string[]): void {
     if (this.link === undefined) throw new Error('there is no such device');
     if (key === 'up') this.link = { ...this.link, up: true };
+    else if (key === 'mtu') this.link = { ...this.link, mtu: Number(value) };
     else this.link = { ...this.link, txQueueLength: Number(value) };
   }
 
@@ -120,7 +140,8 @@ const models = fc
     model.sysctls.set('ipv4/ip_forward', forward);
     for (const [index, change] of changesOf(model).entries()) {
       // What needs the device comes with it.
-      const possible = model.link !== undefined || change.kind === 'sysctl' || index === 0;
+      const makesDevice = change.kind === 'ip' && change.args[0] === 'tuntap';
+      const possible = model.link !== undefined || change.kind !== 'ip' || makesDevice;
       if (possible && alreadyDone[index] === true) model.apply(change);
     }
     return model;
@@ -148,7 +169,7 @@ function hazards(model: Model, before: Model): string[] {
 
   if (turnedOn((m) => m.hasRoute('default dev')) && !guard) found.push('a route without its guard');
   if (turnedOn((m) => m.hasRule(20)) && !guard) found.push('diverted without the guard');
-  if (turnedOn((m) => m.hasRule(20)) && ![5, 10, 11].every((p) => model.hasRule(p))) {
+  if (turnedOn((m) => m.hasRule(20)) && ![4, 5, 10, 21].every((p) => model.hasRule(p))) {
     found.push('the gateway’s own or judged traffic is diverted');
   }
   if (turnedOn((m) => m.sysctls.get('ipv4/conf/all/rp_filter') === '0') && !strict) {
@@ -156,6 +177,7 @@ function hazards(model: Model, before: Model): string[] {
   }
   if (turnedOn((m) => m.sysctls.get('ipv4/ip_forward') === '1')) {
     if (!model.hasRule(20) || !guard) found.push('forwarding unfiltered');
+    if (model.ruleset.length === 0) found.push('forwarding without the guard table');
     if (!strict) found.push('forwarding forged sources');
     if (!noIpv6) found.push('forwarding IPv6');
   }
@@ -167,6 +189,7 @@ function copy(model: Model): Model {
   twin.link = model.link;
   twin.routes = model.routes;
   twin.rules = model.rules;
+  twin.ruleset = [...model.ruleset];
   for (const [path, value] of model.sysctls) twin.sysctls.set(path, value);
   return twin;
 }
@@ -183,7 +206,7 @@ test(`no change of up opens anything, and the last one completes it (TUNWALL_SEE
       }
       expect(wrong(model)).toEqual([]);
     }),
-    { seed, numRuns: 2000 },
+    { seed, numRuns: 1000 },
   );
 });
 
@@ -200,14 +223,63 @@ test('the model sees a hazard: each of these changes has one when it comes first
     model.apply(change);
     return hazards(model, fresh).length > 0;
   });
-  expect(
-    hazardous.map((change) => (change.kind === 'ip' ? change.args.join(' ') : change.path)),
-  ).toEqual([
+  const words = (change: Change): string =>
+    change.kind === 'ip' ? change.args.join(' ') : change.kind === 'nft' ? 'nft' : change.path;
+  expect(hazardous.map(words)).toEqual([
     '-4 route add default dev fw0 table 100 protocol 116',
     '-4 rule add priority 20 lookup 100 protocol 116',
     'ipv4/conf/all/rp_filter',
     'ipv4/ip_forward',
   ]);
+});
+
+describe('the guard table', () => {
+  const fault = (ruleset: readonly Json[]): string | undefined => guardFault(ruleset, device);
+  const made = guardCommands([], device).flatMap(({ add }) => (add === undefined ? [] : [add]));
+  const rules = made.filter((object) => 'rule' in object);
+
+  test('is right as it is made, whatever else is there', () => {
+    const other = { table: { family: 'ip', name: 'nat' } };
+    expect(fault([other, ...made])).toBeUndefined();
+    expect(guardFault(made, 'fw1')).toMatch(/^changed/);
+  });
+
+  test('is wrong without any of its parts, with one more, or asleep', () => {
+    expect(fault([])).toBe('missing');
+    for (const object of made.filter((one) => !('table' in one))) {
+      expect(fault(made.filter((one) => one !== object))).toMatch(/^changed: without/);
+    }
+    const accept = { rule: { ...rules[0]!['rule'], expr: [{ accept: null }] } };
+    expect(fault([...made, accept])).toMatch(/^changed: with rule/);
+    expect(fault([...made, rules.at(-1)!])).toBe('changed: in another order');
+    const asleep = made.map((object) =>
+      'table' in object ? { table: { ...object['table'], flags: ['dormant'] } } : object,
+    );
+    expect(fault(asleep)).toBe('flags ["dormant"]');
+  });
+
+  test('goes on counting when it is made again', () => {
+    const counted = made.map((object) =>
+      'counter' in object ? { counter: { ...object['counter'], packets: 7, bytes: 588 } } : object,
+    );
+    const again = guardCommands(counted, device).flatMap(({ add }) => (add ? [add] : []));
+    expect(bypassOf(again)).toEqual({ packets: 7, bytes: 588 });
+  });
+});
+
+describe('rules of an earlier version', () => {
+  const old = (protocol: number): Rule[] =>
+    obsoleteRules(device).map(({ priority, text }) => ({ priority, text, protocol }));
+  const items = (rules: Rule[]): Item[] => {
+    const model = new Model();
+    model.rules = rules;
+    return wrong(model).filter(({ kind, item }) => kind === 'rule' && /other|earlier/.test(item));
+  };
+
+  test('are taken out when they carry our mark, and are in the way when not', () => {
+    expect(items(old(routeProtocol)).map(({ change }) => change?.kind)).toEqual(['ip', 'ip', 'ip']);
+    expect(items(old(3))).toMatchObject([{ item: 'other rules up to 20' }]);
+  });
 });
 
 test.each([
@@ -244,12 +316,17 @@ const record = {
 test('a record of our own making is believed', () => {
   expect(whatIsWrong(record)).toBeUndefined();
   expect(whatIsWrong({ ...record, deviceBefore: { up: true, txQueueLength: 5 } })).toBeUndefined();
+  const deviceBefore = { up: true, txQueueLength: 5, mtu: 1500 };
+  const newer = { ...record, version: 2, guard: false, deviceBefore };
+  expect(whatIsWrong(newer)).toBeUndefined();
 });
 
 // Root writes these values to these paths.
 test.each([
   ['nothing', null],
-  ['another version', { ...record, version: 2 }],
+  ['another version', { ...record, version: 3 }],
+  ['a guard that is neither', { ...record, guard: 'yes' }],
+  ['an MTU that is none', { ...record, deviceBefore: { up: true, txQueueLength: 5, mtu: 'x' } }],
   ['a device that is a path', { ...record, device: '../x' }],
   ['no owner', { ...record, ownerUid: -1 }],
   ['half a link', { ...record, deviceBefore: { up: true } }],

@@ -1,0 +1,198 @@
+/**
+ * The nftables table `inet tunwall-guard`: the line behind the routing rules. What is forwarded comes out of the
+ * TUN or goes into it; everything else is dropped and counted, whatever led it there (rules or routes that
+ * are gone, an IPsec policy, multicast routing, another program's table).
+ *
+ * The table is data in the form that `nft -j` reads and prints, so that one description is loaded and compared.
+ * Beside the guard it has what makes two passes through the host look like one:
+ *
+ * - Connection tracking sees each packet once. A packet from a cable that is not for this host itself is not
+ *   tracked; it is tracked when it comes out of the TUN, where the host's NAT rules for its way out apply. A
+ *   packet for the host's own address is tracked on its way in, where NAT turns it towards a server; it must
+ *   not be tracked again, or it gets another port. Its source is remembered for that (`to-gateway`), without a
+ *   `ct` expression: that would turn connection tracking on for hosts that have none.
+ * - Of the two hops, one is given back, for packets that have few left (traceroute). nftables cannot add: there
+ *   is a chain for each value. What comes out of the TUN never goes into it again, so that no loop lives on that.
+ */
+import type { Json, NftCommand, Ruleset } from './nft.ts';
+
+export const guardTable = 'tunwall-guard';
+const table = { family: 'inet', table: guardTable } as const;
+
+/** Hops left up to which one is given back; traceroute counts to 30. */
+const fewHops = 32;
+/** Sources that sent something to the gateway itself within {@link rememberS}; some 10 MB when full. */
+const rememberedSources = 131_072;
+const rememberS = 10;
+
+type Expression = Readonly<Record<string, unknown>>;
+
+const meta = (key: string): Expression => ({ meta: { key } });
+const payload = (protocol: string, field: string): Expression => ({ payload: { protocol, field } });
+const match = (op: string, left: Expression, right: unknown): Expression => ({
+  match: { op, left, right },
+});
+const comesFrom = (device: string): Expression => match('==', meta('iifname'), device);
+const comesElsewhere = (device: string): Expression => match('!=', meta('iifname'), device);
+const goesTo = (device: string): Expression => match('==', meta('oifname'), device);
+const fibType = (type: string): Expression =>
+  match('==', { fib: { result: 'type', flags: ['daddr'] } }, type);
+const source: Expression = {
+  concat: [payload('ip', 'saddr'), payload('ip', 'protocol'), payload('th', 'sport')],
+};
+
+function forwardRules(device: string): Expression[][] {
+  const hops = Array.from({ length: fewHops - 1 }, (_, index) => index + 1);
+  return [
+    [
+      comesElsewhere(device),
+      match('!=', meta('oifname'), device),
+      { counter: 'bypass' },
+      { drop: null },
+    ],
+    [comesFrom(device), goesTo(device), { drop: null }],
+    [
+      goesTo(device),
+      match('<', payload('ip', 'ttl'), fewHops),
+      {
+        vmap: {
+          key: payload('ip', 'ttl'),
+          data: { set: hops.map((ttl) => [ttl, { goto: { target: `hops-${ttl}` } }]) },
+        },
+      },
+    ],
+  ];
+}
+
+function preroutingRules(device: string): Expression[][] {
+  return [
+    [comesFrom(device), match('==', source, '@to-gateway'), { notrack: null }],
+    [comesFrom(device), { accept: null }],
+    [comesFrom('lo'), { accept: null }],
+    [fibType('unicast'), { notrack: null }],
+    [fibType('local'), { set: { op: 'update', elem: source, set: '@to-gateway' } }],
+  ];
+}
+
+/** The objects of the table, in an order in which they can be made. */
+function wantedObjects(device: string): Json[] {
+  const chain = (name: string, hook: string, prio: number): Json => ({
+    chain: { ...table, name, type: 'filter', hook, prio, policy: 'accept' },
+  });
+  const rule = (name: string, expr: readonly Expression[]): Json => ({
+    rule: { ...table, chain: name, expr },
+  });
+  const giveBack = Array.from({ length: fewHops - 1 }, (_, index) => index + 1);
+  return [
+    { counter: { ...table, name: 'bypass' } },
+    {
+      set: {
+        ...table,
+        name: 'to-gateway',
+        type: ['ipv4_addr', 'inet_proto', 'inet_service'],
+        size: rememberedSources,
+        flags: ['timeout'],
+        timeout: rememberS,
+      },
+    },
+    ...giveBack.map((ttl) => ({ chain: { ...table, name: `hops-${ttl}` } })),
+    ...giveBack.map((ttl) =>
+      rule(`hops-${ttl}`, [{ mangle: { key: payload('ip', 'ttl'), value: ttl + 1 } }]),
+    ),
+    chain('forward', 'forward', 0),
+    ...forwardRules(device).map((expr) => rule('forward', expr)),
+    chain('prerouting', 'prerouting', -300),
+    ...preroutingRules(device).map((expr) => rule('prerouting', expr)),
+  ];
+}
+
+export interface Bypass {
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+/** What the guard has dropped since it was made first; undefined when it is not there. */
+export function bypassOf(ruleset: Ruleset): Bypass | undefined {
+  for (const object of objectsOf(ruleset)) {
+    const { counter } = object as { counter?: { name: string } & Bypass };
+    if (counter?.name === 'bypass') return { packets: counter.packets, bytes: counter.bytes };
+  }
+  return undefined;
+}
+
+function objectsOf(ruleset: Ruleset): Json[] {
+  return ruleset.filter((object) => {
+    const [kind, value] = Object.entries(object)[0] ?? [];
+    const { family, table: of, name } = (value ?? {}) as Record<string, unknown>;
+    return family === 'inet' && (kind === 'table' ? name : of) === guardTable;
+  });
+}
+
+export function hasGuard(ruleset: Ruleset): boolean {
+  return objectsOf(ruleset).length > 0;
+}
+
+/** What is wrong with the table: undefined, `missing`, or what differs. */
+export function guardFault(ruleset: Ruleset, device: string): string | undefined {
+  const objects = objectsOf(ruleset);
+  if (objects.length === 0) return 'missing';
+  const { table: head } = objects.find((object) => 'table' in object) as {
+    table: { flags?: unknown };
+  };
+  if (head.flags !== undefined) return `flags ${JSON.stringify(head.flags)}`;
+  const found = canonical(objects);
+  const wanted = canonical(wantedObjects(device));
+  if (found.join('\n') === wanted.join('\n')) return undefined;
+  const lost = wanted.find((line) => !found.includes(line));
+  if (lost !== undefined) return `changed: without ${lost}`;
+  const added = found.find((line) => !wanted.includes(line));
+  if (added !== undefined) return `changed: with ${added}`;
+  return 'changed: in another order';
+}
+
+/**
+ * One line an object: rules in their order, chains and counters sorted. Handles and counts are nobody's
+ * intention; of sets the name counts, because versions of nft print their flags differently.
+ */
+function canonical(objects: readonly Json[]): string[] {
+  const rules: string[] = [];
+  const others: string[] = [];
+  for (const object of objects) {
+    if ('rule' in object) {
+      const { chain, expr } = object['rule'] as Record<string, unknown>;
+      rules.push(`rule of ${String(chain)}: ${JSON.stringify(expr)}`);
+    } else if ('chain' in object) {
+      const { name, type, hook, prio, policy } = object['chain'] as Record<string, unknown>;
+      others.push(`chain ${[name, type, hook, prio, policy].join(' ').trim()}`);
+    } else if (!('table' in object)) {
+      const [kind, value] = Object.entries(object)[0] ?? ['', {}];
+      others.push(`${kind} ${String((value as { name: unknown }).name)}`);
+    }
+  }
+  // Rules of one chain keep their order; which chain comes first says nothing.
+  const chainOf = (line: string): string => line.slice(0, line.indexOf(':'));
+  rules.sort((a, b) => (chainOf(a) < chainOf(b) ? -1 : chainOf(a) > chainOf(b) ? 1 : 0));
+  return [...others.sort(), ...rules];
+}
+
+/** Puts the table there, in the place of what has its name, in one transaction. The count goes on. */
+export function guardCommands(ruleset: Ruleset, device: string): NftCommand[] {
+  const bypass = bypassOf(ruleset);
+  const objects = wantedObjects(device).map((object) =>
+    bypass !== undefined && 'counter' in object
+      ? { counter: { ...object['counter'], ...bypass } }
+      : object,
+  );
+  const whole = { table: { family: 'inet', name: guardTable } };
+  return [
+    // Adding what is there is no error; deleting what is not would be.
+    { add: whole },
+    { delete: whole },
+    { add: whole },
+    ...objects.map((object) => ({ add: object })),
+  ];
+}
+
+export const removeGuardCommands: readonly NftCommand[] = [
+  { delete: { table: { family: 'inet', name: guardTable } } },
+];

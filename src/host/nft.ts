@@ -1,0 +1,32 @@
+/** nftables, by the `nft` command: JSON in, JSON out. Everything here takes CAP_NET_ADMIN, reading too. */
+import { GatewayError } from './error.ts';
+import { hasNetAdmin, runProgram } from './system.ts';
+
+export type Json = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+/** `{ add: object }` or `{ delete: object }`. */
+export type NftCommand = Readonly<Record<string, Json>>;
+/** All tables, chains, rules and the like of the namespace, each `{ kind: {...} }`; without elements of sets. */
+export type Ruleset = readonly Json[];
+
+/** `forbidden`: only root may look. `missing`: there is no nft here, or a kernel without nftables. */
+export type NftState =
+  | { readonly state: 'read'; readonly ruleset: Ruleset }
+  | { readonly state: 'forbidden' }
+  | { readonly state: 'missing'; readonly why: string };
+
+export async function readNft(): Promise<NftState> {
+  if (!hasNetAdmin()) return { state: 'forbidden' };
+  try {
+    const text = await runProgram('nft', ['-j', '-t', 'list', 'ruleset']);
+    const { nftables } = JSON.parse(text) as { nftables: Json[] };
+    return { state: 'read', ruleset: nftables.filter((object) => !('metainfo' in object)) };
+  } catch (error) {
+    if (error instanceof GatewayError) return { state: 'missing', why: error.message };
+    throw error;
+  }
+}
+
+/** Runs all commands in one transaction. As an argument: nft cannot open a socket, which a child's stdin is. */
+export async function nft(commands: readonly NftCommand[]): Promise<void> {
+  await runProgram('nft', ['-j', JSON.stringify({ nftables: commands })]);
+}
