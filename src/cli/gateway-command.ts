@@ -173,7 +173,11 @@ function printReport(report: GatewayReport, flags: Flags, output: Output, result
   output.print(report.changed.map((change) => `  ${change}`));
   const state = report.changed.length === 0 ? ' (nothing to change)' : '';
   output.print(line`${output.style('green', result)}${state}`);
-  for (const warning of report.warnings) {
+  printWarnings(report.warnings, output);
+}
+
+function printWarnings(warnings: readonly string[], output: Output): void {
+  for (const warning of warnings) {
     output.error(line`${output.style('yellow', 'note:')} ${warning}`);
   }
 }
@@ -198,5 +202,5 @@ function printStatus(status: GatewayStatus, output: Output): void {
       `the guard has dropped ${status.bypass.packets} packets that went around the firewall`,
     );
   }
-  for (const line of status.warnings) output.error(`${output.style('yellow', 'note:')} ${line}`);
+  printWarnings(status.warnings, output);
 }

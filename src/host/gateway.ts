@@ -14,6 +14,7 @@ import { withLock } from './lock.ts';
 import { bypassOf, type Bypass } from './guard.ts';
 import { nft } from './nft.ts';
 import { compare, type Change, type Item, type Wanted } from './plan.ts';
+import { problemsOf, stateOf, type GatewayProblem, type GatewayState } from './problems.ts';
 import {
   requireDeviceName,
   requireNetAdmin,
@@ -80,6 +81,9 @@ export interface GatewayStatus {
   /** Queues of the device that a process holds open: 0 means that no firewall is running. */
   readonly attachedQueues: number;
   readonly items: readonly Item[];
+  readonly state: GatewayState;
+  /** The items that are not right; none of a gateway that is down. */
+  readonly problems: readonly GatewayProblem[];
   /** What the guard has dropped; undefined where it cannot be read. */
   readonly bypass: Bypass | undefined;
   /** What the operator should know although nothing is wrong with it. */
@@ -363,13 +367,14 @@ function attachedQueues(snapshot: Snapshot, device: string): number {
   return snapshot.links.find(({ name }) => name === device)?.tun?.attachedQueues ?? 0;
 }
 
-/** Compares without changing anything; needs no privilege. */
+/** Compares without changing anything; needs no privilege. Who lacks CAP_NET_ADMIN does not see nftables. */
 export async function gatewayStatus(options: GatewayOptions): Promise<GatewayStatus> {
   const snapshot = await readSnapshot();
   const record = currentRecord(options.stateDirectory ?? defaultStateDirectory, snapshot);
   const wanted = await wantedBy(options, record);
   const items = compare(snapshot, wanted);
   const recorded = record !== undefined;
+  const state = stateOf(recorded, items);
   return {
     device: wanted.device,
     recorded,
@@ -378,6 +383,8 @@ export async function gatewayStatus(options: GatewayOptions): Promise<GatewaySta
     items,
     bypass: snapshot.nft.state === 'read' ? bypassOf(snapshot.nft.ruleset) : undefined,
     warnings: standingWarnings(wanted),
-    ok: recorded && items.every(({ ok }) => ok),
+    state,
+    problems: recorded ? problemsOf(items) : [],
+    ok: state === 'ok',
   };
 }

@@ -80,7 +80,20 @@ export class GatewayNamespaces {
     return this.run('gateway', process.execPath, mainFile, 'gateway', ...args);
   }
 
-  /** Likewise, from within a shell line that prepares something first (mounts are private to it). */
+  /** `tunwall gateway up`, which has to succeed. */
+  up(...args: string[]): Result {
+    const result = this.gateway('up', ...args);
+    succeed(['gateway up', ...args], result);
+    return result;
+  }
+
+  down(...args: string[]): Result {
+    const result = this.gateway('down', ...args);
+    succeed(['gateway down', ...args], result);
+    return result;
+  }
+
+  /** `tunwall gateway ARGS`, from within a shell line that prepares something first (mounts are private to it). */
   gatewayAfter(preparation: string, ...args: string[]): Result {
     const line = `set -e; ${preparation}; exec "$@"`;
     return this.run(

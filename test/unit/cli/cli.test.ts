@@ -243,6 +243,8 @@ describe('gateway', () => {
         bypass: { packets: 3, bytes: 252 },
         warnings: [],
         attachedQueues: 0,
+        state: 'ok',
+        problems: [],
         items: [{ ...item, ok: device !== 'broken' }],
         ok: device !== 'broken',
       }),

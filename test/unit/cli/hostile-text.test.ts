@@ -172,6 +172,8 @@ function verbsWith(evil: string, screen?: Screen): Verb[] {
           bypass: undefined,
           warnings: [evil],
           attachedQueues: 0,
+          state: 'degraded',
+          problems: [],
           items: [{ kind: 'rule', ok: false, item: evil, expected: evil, found: evil }],
         }),
       configured: () => Promise.reject(new Error('not asked')),
