@@ -41,7 +41,7 @@ async function configuredDevice(directory: string): Promise<ConfiguredDevice> {
   throw new UserError(formatProblem(wrong), 'see all that is wrong: tunwall check');
 }
 
-// `tunwall … | head`: the reader has what it wanted.
+// `tunwall … | head`: the reader has closed the pipe.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit();

@@ -1,8 +1,8 @@
 /**
  * Templates and servers as JSON: what the API, `--json` and the store's operations speak, with the keys of the files.
  *
- * What comes in is judged by the validator of the files: a body is written as YAML and read as a file would be, so that
- * there is one set of rules, and of messages. Only the place is told as a path within the body.
+ * The validator of the files checks input: a body is written as YAML and read like a file, so that there is one set of
+ * rules and messages. Only the place is reported as a path within the body.
  */
 import { stringify } from 'yaml';
 import { formatAddressNumber } from './addresses.ts';
@@ -49,14 +49,14 @@ interface PathProblem {
   readonly message: string;
 }
 
-/** A body that is fine, or all that is wrong with it. */
+/** A valid body, or all its errors. */
 export type Judged<T> = { readonly value: T } | { readonly problems: readonly PathProblem[] };
 
 /** @param body with or without its name; it has to be `name` then */
 export function judgeTemplate(name: string, body: unknown): Judged<Template> {
   const [content, problems] = nameApart(name, body);
   return judge(content, problems, '', (text) => {
-    // What is wrong with the name was told.
+    // Errors of the name were reported.
     const named = namePattern.test(name) ? name : 'x';
     const { value, problems: found } = validateTemplate(named, '', text);
     return { value, problems: found };
@@ -124,7 +124,7 @@ function judge<T>(
   try {
     text = stringify(content, { aliasDuplicateObjects: false, lineWidth: 0 });
   } catch (error) {
-    // The stack has an end, and so has patience.
+    // Bounds the stack and the time.
     const message = error instanceof RangeError ? 'nested too deeply' : (error as Error).message;
     return { problems: [...before, { path: '', message }] };
   }

@@ -2,7 +2,7 @@
  * Templates and servers, compiled into the program of src/dataplane/match/matcher.ts.
  *
  * Servers with the same set of templates share one program. Within it each direction and protocol gets a classifier, and
- * rules are numbered through all templates, so that a match can be told by template and position.
+ * rules are numbered through all templates, so that a match can be reported by template and position.
  */
 import { serverSlotCount } from '../dataplane/flow/server-totals.ts';
 import {
@@ -50,7 +50,7 @@ export class PolicyTooLargeError extends Error {
   override name = 'PolicyTooLargeError';
 }
 
-/** @param slots under which the servers' traffic is counted (server-slots.ts), by index; unless told, in their order */
+/** @param slots under which the servers' traffic is counted (server-slots.ts), by index. Default: in the servers' order */
 export function compilePolicy(
   templates: readonly Template[],
   servers: readonly Server[],
@@ -100,7 +100,7 @@ export function compilePolicy(
   };
 }
 
-/** The slots of a policy that nobody carries on from another one. */
+/** The slots of a policy without a predecessor. */
 function inOrder(index: number): number {
   return index + 1 < serverSlotCount ? index + 1 : 0;
 }

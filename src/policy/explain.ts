@@ -2,11 +2,12 @@
  * Why a packet passes or drops: by which server, template and rule, or how near it came.
  *
  * The packet goes the data plane's way: the parser of src/dataplane/wire, the tables of src/dataplane/flow that say what can open a flow, and
- * `Matcher.match` of src/dataplane/match, in the order of `engine.ts`. What is said of it beyond the verdict (the side that the match
- * did not come to any more, the nearest rule) is found by other, cold means. Nothing is kept and nothing is changed.
+ * `Matcher.match` of src/dataplane/match, in the order of `engine.ts`. Anything beyond the verdict (the side that the
+ * match did not reach, the nearest rule) is found by other code, off the hot path. Nothing is kept and nothing is
+ * changed.
  *
- * No live flow is looked at here: a packet that belongs to one is decided by its state. Whoever has the flow table asks it
- * too, and sets `flow` and `decidedBy` of the answer.
+ * No live flow is looked at here: a packet that belongs to one is decided by its state. A caller with a flow table
+ * queries that too, and sets `flow` and `decidedBy` of the answer.
  */
 import { FlowState } from '../dataplane/flow/flow-record.ts';
 import { isIcmpQuery, isIcmpRequest } from '../dataplane/flow/icmp-query.ts';
@@ -28,7 +29,7 @@ import { formatRule } from './rule-notation.ts';
 import type { RuleDirection } from './rule-notation.ts';
 import type { Server, Template } from './types.ts';
 
-/** The policy that is asked, with what it was compiled from. */
+/** The policy, with the configuration that it was compiled from. */
 export interface ExplainSource {
   readonly templates: readonly Template[];
   readonly servers: readonly Server[];
@@ -48,7 +49,7 @@ export interface ExplainedRule {
   readonly comment?: string;
 }
 
-/** What one end's server says. */
+/** The verdict of one end's server. */
 export interface ExplainedSide {
   readonly direction: RuleDirection;
   readonly server: string;
@@ -85,10 +86,10 @@ export interface Explanation {
   /** What decides: the packet by itself, the rules, or a live flow. */
   readonly decidedBy: 'packet' | 'rules' | 'flow';
   readonly packet: ExplainedPacket;
-  /** The source's server first, as in the data plane. Empty when no server has a say, or none could be found out. */
+  /** The source's server first, as in the data plane. Empty when no server's rules apply, or none could be determined. */
   readonly sides: readonly ExplainedSide[];
   readonly epoch: number;
-  /** The live flow that decides instead, told by whoever has the flow table. */
+  /** The live flow that decides instead; set by a caller with a flow table. */
   readonly flow?: Readonly<Record<string, unknown>>;
 }
 
@@ -160,7 +161,7 @@ function judgeAlone(packet: Packet): number {
   }
 }
 
-/** What cannot open a flow is out of place, whatever the rules say (engine.ts, `#judgeNew`). */
+/** A packet that cannot open a flow is invalid, whatever the rules say (engine.ts, `#judgeNew`). */
 function judgeOpening(packet: Packet, loose: boolean): number {
   if (packet.protocol === Protocol.icmp) {
     return isIcmpRequest(packet.icmpType) ? DropReason.none : DropReason.icmpType;
@@ -242,7 +243,7 @@ function explainedRule({ template, direction, position, rule }: RulePlace): Expl
   };
 }
 
-/** As much of the packet as the parser has read before it gave its verdict. */
+/** The fields of the packet that the parser read before its verdict. */
 function fieldsOf(packet: Packet, parsed: number): ExplainedPacket {
   // Without addresses the header was not read at all.
   if (packet.srcAddr === 0 && packet.dstAddr === 0 && packet.protocol === 0) return {};

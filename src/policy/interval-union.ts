@@ -15,7 +15,7 @@ export interface IntervalSet {
 
 const lastKey = 0xffffffff;
 
-/** Sweeps over the ranges' starts; a heap of the open ones, lowest rule first, says who holds the next part. */
+/** Sweeps over the ranges' starts; a heap of the open ones, lowest rule first, gives the rule of the next part. */
 export function unionOf(ranges: readonly RuleRange[]): IntervalSet {
   const byStart = [...ranges].sort((a, b) => a.from - b.from);
   const open = new RuleHeap();

@@ -1,5 +1,5 @@
 /**
- * The rule that comes nearest to allowing a packet, and what of it fails: the cold half of an explanation.
+ * The rule that comes nearest to allowing a packet, and its failing fields: the cold half of an explanation.
  *
  * Nearest means, in this order: fewest failing fields; the right protocol; the smallest distance from the packet's port to
  * the rule's ports; the smallest distance from the packet's other end to the rule's addresses; the first in the list. A

@@ -1,9 +1,9 @@
 /**
  * Which slot a server's traffic is counted under (flow/server-totals.ts): a small number that stays with its name.
  *
- * Flows carry slots, so the number of a server that is gone is given to another one as late as possible: a server that
- * comes back has its own again, and only when all were used once does the one go that was given up longest ago. Servers
- * beyond the number of slots are not counted one by one.
+ * Flows carry slots, so the slot of a removed server is reused as late as possible: a server that comes back gets its
+ * own again, and only when all slots were used is the one reused that was freed longest ago. Servers beyond the number
+ * of slots are not counted one by one.
  */
 import { serverSlotCount } from '../dataplane/flow/server-totals.ts';
 
@@ -11,12 +11,12 @@ export class ServerSlots {
   readonly #slots: Map<string, number> = new Map();
   readonly #names: string[] = [];
   readonly #limit: number;
-  /** Told of a slot that gets another name: what was counted under it is nobody's any more. */
+  /** Called for a slot that gets another name: its counts no longer belong to a server. */
   readonly #onReuse: (slot: number) => void;
   /** Names that no policy has any more, oldest first. */
   readonly #gone: Set<string> = new Set();
 
-  /** @param slots with the one that is nobody */
+  /** @param slots number of slots, slot 0 included */
   constructor(onReuse: (slot: number) => void = () => undefined, slots: number = serverSlotCount) {
     this.#onReuse = onReuse;
     this.#limit = slots;
@@ -41,7 +41,7 @@ export class ServerSlots {
     return this.#slots.size + 1;
   }
 
-  /** Whose slot it is, or was last; undefined for nobody. */
+  /** The present or last name of a slot; undefined if it never had one. */
   nameOf(slot: number): string | undefined {
     return this.#names[slot];
   }

@@ -56,7 +56,7 @@ export interface GatewayConfig {
     readonly perServerShare: number;
   };
   readonly fragments: {
-    /** Bytes for fragments that wait for the rest of their datagram. */
+    /** Bytes for fragments of incomplete datagrams. */
     readonly memory: number;
   };
   /** In seconds. */
@@ -72,7 +72,7 @@ export interface GatewayConfig {
   readonly api: {
     readonly host: string;
     readonly port: number;
-    /** Names by which it may be asked for, beside addresses and localhost; lower case. */
+    /** Names allowed in the Host header, beside addresses and localhost; lower case. */
     readonly hosts: readonly string[];
     /** Path of the control socket. */
     readonly socket: string;
@@ -80,7 +80,7 @@ export interface GatewayConfig {
   readonly log: { readonly level: string; readonly dropsPerSecond: number };
 }
 
-/** Something wrong in the configuration, where it is and what was expected. */
+/** An error in the configuration: its place, and what was expected. */
 export interface Problem {
   readonly severity: 'error' | 'warning';
   /** As the user would name it. */

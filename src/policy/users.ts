@@ -1,4 +1,4 @@
-/** What users.yaml may say. It is no part of the policy: nothing here is looked at for a packet. */
+/** The format of users.yaml. It is not part of the policy: no packet depends on it. */
 import { name, read } from './validate.ts';
 import type { Validated } from './validate.ts';
 import { YamlFile, entries, list, mapping, oneOf, scalar, text } from './yaml-fields.ts';

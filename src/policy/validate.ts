@@ -1,4 +1,4 @@
-/** What a template file, servers.yaml and gateway.yaml may say, field by field. */
+/** The format of template files, servers.yaml and gateway.yaml, field by field. */
 import { defaultTimeoutSeconds, maxTimeoutSeconds } from '../dataplane/flow/timeouts.ts';
 import type { TimeoutName } from '../dataplane/flow/timeouts.ts';
 import { controlIn } from '../text/controls.ts';
@@ -48,7 +48,7 @@ function parsed<T>(what: string, parse: (value: string) => Parsed<T>): Field<T> 
   return scalar(what, (value) => (typeof value === 'string' ? parse(value) : undefined));
 }
 
-/** An empty list looks like "none", but absence means "all": it has to be said. */
+/** An empty list looks like "none", but absence means "all": so it is an error. */
 const noPorts = 'expected at least one port: leave the key out to mean all ports';
 const noPeers = 'expected at least one address: leave the key out, or write any, to mean all';
 

@@ -66,11 +66,11 @@ export class YamlFile {
     const { line: foundLine, col } = this.#lines.linePos(offset);
     const line = Math.max(1, foundLine);
     const column = Math.max(1, col);
-    // A value that two checks look at is told of once.
-    const told = this.problems.some(
+    // A value that two checks read is reported once.
+    const reported = this.problems.some(
       (each) => each.line === line && each.column === column && each.message === message,
     );
-    if (!told) this.problems.push({ severity, file: this.#name, line, column, path, message });
+    if (!reported) this.problems.push({ severity, file: this.#name, line, column, path, message });
   }
 }
 
@@ -170,7 +170,7 @@ export function oneOf<const T extends string>(words: readonly T[]): Field<T> {
   });
 }
 
-/** A list, each item read by `item`. @param whenEmpty what to tell of an empty list, if it may not be empty */
+/** A list, each item read by `item`. @param whenEmpty message for an empty list, if it may not be empty */
 export function list<T>(what: string, item: Field<T>, whenEmpty?: string): Field<T[]> {
   return (place) => {
     if (!isSeq(place.node)) {

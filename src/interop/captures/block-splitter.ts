@@ -1,5 +1,5 @@
 /**
- * Cuts a pcapng file that comes in pieces at the ends of its blocks: whoever stops in between still has a whole file.
+ * Cuts a pcapng stream at the ends of its blocks: a reader that stops in between still has a valid file.
  *
  * Every block begins with its type and its length, in the byte order of the section (ours is little-endian, which is what
  * the writer here writes; another byte order is refused).

@@ -1,5 +1,5 @@
 /**
- * What is wrong with a capture file, and where in it: the one error that reading or writing a capture throws.
+ * An error in a capture file, with its place: the one error that reading or writing a capture throws.
  *
  * It is meant for the user (`hint`, see src/cli/errors.ts): files come from anywhere and may hold anything.
  */

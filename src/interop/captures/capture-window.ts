@@ -27,7 +27,7 @@ export interface CapturedPacket extends PacketTime {
   originalLength: number;
   /** LINKTYPE_ of the interface it was captured on. */
   linkType: number;
-  /** Whether the file tells the time of this packet; if not, it is that of the one before. */
+  /** Whether the file has a time for this packet; if not, it is that of the one before. */
   hasTime: boolean;
 }
 
@@ -40,7 +40,7 @@ export class CaptureWindow {
   end = 0;
   /** Byte of the file that lies at index 0. */
   base = 0;
-  /** Bytes behind `end` that nobody wants. */
+  /** Bytes after `end` to skip. */
   skipping = 0;
   /** Bytes from `start` on that the parser waits for. */
   needed = 0;

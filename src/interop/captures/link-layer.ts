@@ -19,7 +19,7 @@ export const LinkType = {
   linuxCooked2: 276,
 } as const;
 
-/** What {@link networkOffset} says instead of an offset. */
+/** Results of {@link networkOffset} instead of an offset. */
 export const notIp = -1;
 export const unsupportedLinkType = -2;
 

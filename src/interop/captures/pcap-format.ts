@@ -17,7 +17,7 @@ const modifiedMagic = 0xa1b2cd34;
 /** The fields behind the magic number. */
 const FileHeader = { majorVersion: 4, linkType: 20 } as const;
 
-/** The upper bits tell the length of the frame check sequence. */
+/** The upper bits hold the length of the frame check sequence. */
 const linkTypeMask = 0xffff;
 
 const Record = { seconds: 0, fraction: 4, capturedLength: 8, originalLength: 12 } as const;

@@ -82,7 +82,7 @@ export class CaptureReader {
     for (;;) {
       if (this.#ended) return false;
       window.makeRoom();
-      // Full of packets that nobody has taken yet.
+      // Full of packets that were not taken yet.
       if (window.end === window.bytes.length) return true;
       const { bytesRead } = await this.#read();
       if (bytesRead === 0) {

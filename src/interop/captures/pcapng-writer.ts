@@ -28,7 +28,7 @@ import { putNanoseconds } from './timestamps.ts';
 import type { PacketTime } from './timestamps.ts';
 
 const chunkLength = 1 << 16;
-/** The most that an option's 16-bit length tells, and a multiple of 4 even if the last character had to be left out. */
+/** The largest value of an option's 16-bit length that is a multiple of 4, even if the last character had to be left out. */
 const maxOptionLength = 65_532;
 const optionHeaderLength = 4;
 /** if_tsresol: 10^-9 s. */
@@ -45,7 +45,7 @@ export interface PcapngOptions {
   readonly os?: string;
   readonly application?: string;
   readonly interfaceName?: string;
-  /** Packets are cut off behind so many bytes; the most that readers take unless told. */
+  /** Packets are truncated to this length. Default: the most that readers accept. */
   readonly snapLength?: number;
 }
 
@@ -54,16 +54,16 @@ export interface PacketToWrite extends Readonly<PacketTime> {
   readonly bytes: Uint8Array;
   readonly offset: number;
   readonly length: number;
-  /** Bytes that it had on the wire; `length` unless told. */
+  /** Bytes on the wire. Default: `length`. */
   readonly originalLength?: number | undefined;
-  /** Told beside the packet by Wireshark: the verdict and its reason. */
+  /** Shown beside the packet by Wireshark: the verdict and its reason. */
   readonly comment?: string | undefined;
   readonly direction?: 'inbound' | 'outbound' | undefined;
 }
 
-/** What the end of the file tells of the capture as a whole. */
+/** Statistics of the whole capture, at the end of the file. */
 export interface CaptureStatistics {
-  /** Packets that came by; those that were written unless told. */
+  /** Packets seen. Default: packets written. */
   readonly received?: number;
   /** Packets that should have been written and were lost. */
   readonly dropped?: number;

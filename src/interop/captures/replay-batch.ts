@@ -1,9 +1,9 @@
 /**
  * A batch of one packet, laid out as the TUN device does it, and how a captured packet gets into it.
  *
- * A capture is not what a TUN device delivers. What can be made good, is, in our copy: a packet that the snap length has cut
- * short gets zeros for the rest, as long as its headers are there; a super-packet without a length gets the one it had; and
- * whose checksum cannot be right is vouched for as the kernel would, in the virtio header.
+ * A capture differs from what a TUN device delivers. The copy is repaired where possible: a packet truncated by the
+ * snap length is padded with zeros, as long as its headers are complete; a super-packet without a length gets its real
+ * one; and a checksum that cannot be right is vouched for in the virtio header, as the kernel would.
  */
 import type { PacketBatch } from '../../dataplane/engine/engine.ts';
 import { fragmentChunkLength } from '../../dataplane/flow/fragment-memory.ts';

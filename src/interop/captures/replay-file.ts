@@ -25,10 +25,10 @@ export interface ReplayFileOptions extends ReplayOptions {
   readonly write?: string | undefined;
   /** Name and version of the program, for that file. */
   readonly application: string;
-  /** Told of every packet that is judged; `number` counts the packets of the file from 1. */
+  /** Called for every packet that is judged; `number` counts the packets of the file from 1. */
   readonly onPacket?:
     ((report: PacketReport, number: number, time: PacketTime) => void) | undefined;
-  /** Told now and then how much of the file is done; `total` is 0 where nobody knows, as with a pipe. */
+  /** Called now and then with the progress; `total` is 0 if the size is unknown, as with a pipe. */
   readonly onProgress?: ((doneBytes: number, totalBytes: number) => void) | undefined;
 }
 
@@ -91,7 +91,7 @@ class FileReplay {
     try {
       await this.#readAll();
     } catch (thrown) {
-      // Without one packet there is nothing to tell but the error.
+      // Without any packet there is nothing to report but the error.
       const isDamage = thrown instanceof CaptureError && thrown.file === this.#options.file;
       if (!isDamage || this.#packets === 0) {
         await this.#writer?.end().catch(() => undefined);
@@ -125,7 +125,7 @@ class FileReplay {
     }
   }
 
-  /** Judges a packet and tells of it; false when the writer has enough for now. */
+  /** Judges a packet and reports it; false when the writer's buffer is full. */
   #take(packet: Readonly<CapturedPacket>): boolean {
     // In a pcap file all packets are of one kind: without this, many gigabytes would be skipped one by one.
     if (this.#packets === 0 && this.#reader.format === 'pcap') {
@@ -189,7 +189,7 @@ class FileReplay {
   }
 }
 
-/** What there is to say of a verdict beside it: by which rules a flow was opened, what a fragment completes. */
+/** The note on a verdict: the rules that opened a flow, or the datagram that a fragment completes. */
 export function noteOf({ newFlow, fragments, verdict }: PacketReport): string | undefined {
   if (newFlow !== undefined) return `new flow by ${newFlow.join(' and ')}`;
   if (fragments !== undefined) return `completes a datagram of ${fragments} fragments`;

@@ -53,7 +53,7 @@ export interface ReplayOptions {
   readonly ignoreChecksums: boolean;
 }
 
-/** One packet and what became of it. */
+/** One packet and its verdict. */
 export interface PacketReport {
   readonly verdict: 'pass' | 'drop' | 'held';
   /** Of a drop. */

@@ -82,8 +82,8 @@ function ruleOf(
   }
   const { protocol } = rule;
   if (protocol !== 'tcp' && protocol !== 'udp' && protocol !== 'icmp') {
-    const told = JSON.stringify(protocol ?? null);
-    remarks.lost(join(place, 'protocol'), `${told}: only ICMP, TCP and UDP can be expressed`);
+    const found = JSON.stringify(protocol ?? null);
+    remarks.lost(join(place, 'protocol'), `${found}: only ICMP, TCP and UDP can be expressed`);
     return undefined;
   }
   // Of ICMP the API says "0", "all" or nothing.

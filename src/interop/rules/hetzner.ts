@@ -70,9 +70,9 @@ function rulesOf(
     const body = ruleOf(rule, peersKey, place, remarks);
     if (body === undefined) continue;
     const { peers, comment, ...traffic } = body;
-    const told = comment === '' ? {} : { comment };
-    if (peersKey === 'source_ips') inbound.push({ ...traffic, sources: peers, ...told });
-    else outbound.push({ ...traffic, destinations: peers, ...told });
+    const label = comment === '' ? {} : { comment };
+    if (peersKey === 'source_ips') inbound.push({ ...traffic, sources: peers, ...label });
+    else outbound.push({ ...traffic, destinations: peers, ...label });
   }
   if (outboundIsOpen) {
     const comment = 'There were no outbound rules, which means: all';
@@ -107,8 +107,8 @@ function ruleOf(
   }
   const { protocol, port, description } = rule;
   if (protocol !== 'tcp' && protocol !== 'udp' && protocol !== 'icmp') {
-    const told = JSON.stringify(protocol ?? null);
-    remarks.lost(join(place, 'protocol'), `${told}: only ICMP, TCP and UDP can be expressed`);
+    const found = JSON.stringify(protocol ?? null);
+    remarks.lost(join(place, 'protocol'), `${found}: only ICMP, TCP and UDP can be expressed`);
     return undefined;
   }
   if (protocol === 'icmp' && !isEmpty(port)) {

@@ -1,9 +1,9 @@
 /**
- * What importing gives: templates, and remarks about everything that is not the same any more.
+ * The result of an import: templates, and remarks about all differences.
  *
  * The promise of every importer: a template never allows what the source did not. A rule, or a part of a union in it (one
- * address, one port of a list), that cannot be expressed exactly is left out and told as `lost`. A `note` tells what was
- * understood but is good to know, such as a rule that is not needed here.
+ * address, one port of a list), that cannot be expressed exactly is left out and reported as `lost`. A `note` reports
+ * something understood but worth knowing, such as a rule that is not needed here.
  */
 import type { InboundRuleBody, OutboundRuleBody } from '../../policy/template-body.ts';
 import { namePattern } from '../../policy/validate.ts';
@@ -47,7 +47,7 @@ export interface ImportOptions {
   readonly name?: string;
   /** For documents without names of their own. */
   readonly fallbackName: string;
-  /** Told now and then: how much of the document has been read. */
+  /** Called now and then with the part of the document that has been read. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -93,7 +93,7 @@ export class NameGiver {
   }
 }
 
-/** What a firewall's template should be called: its own name, the user's, or both where the user's would not tell them apart. */
+/** What a firewall's template should be called: its own name, the user's, or both where the user's would be ambiguous. */
 export function wantedName(options: ImportOptions, own: string, firewalls: number): string {
   const wanted = own === '' ? options.fallbackName : own;
   if (options.name === undefined) return wanted;

@@ -198,9 +198,9 @@ function readTcpFlags(rule: RuleInReading, mask: string, set: string, negated: b
   const flagsOf = (text: string): string[] =>
     text === 'ALL' ? allFlags : text === 'NONE' ? [] : text.split(',');
   const [looked, wanted] = [flagsOf(mask), flagsOf(set)];
-  const told = `${negated ? '! ' : ''}--tcp-flags ${mask} ${set}`;
+  const text = `${negated ? '! ' : ''}--tcp-flags ${mask} ${set}`;
   if (rule.condition.protocol !== 'tcp') {
-    makeVague(rule, told);
+    makeVague(rule, text);
     return;
   }
   // A wanted flag that is not looked at can never be there.
@@ -211,7 +211,7 @@ function readTcpFlags(rule: RuleInReading, mask: string, set: string, negated: b
     );
   const freely = looked.every((flag) => openingFlags.includes(flag));
   const established = isReal(looked, wanted, negated);
-  if (opens && !freely) makeVague(rule, told);
+  if (opens && !freely) makeVague(rule, text);
   else if (opens !== negated) narrow(rule, { established });
   else noOpening(rule, 'silent', 'segments that open no flow need no rule', established);
 }

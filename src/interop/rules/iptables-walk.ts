@@ -117,7 +117,7 @@ export class ChainWalk {
   /** A drop without a state takes replies, too, unless they were accepted before. */
   #dropReplies({ line, target }: IptablesRule, condition: Condition): void {
     if (!condition.established || this.#repliesPass) return;
-    // The end of a chain is told of once, as a whole.
+    // The end of a chain is reported once, as a whole.
     if (covers(condition, anything) && condition.vague.length === 0) return;
     this.#remarks.lost(
       `line ${line}`,
@@ -157,8 +157,8 @@ export class ChainWalk {
     const shadow = before((each) => each.exact && covers(each.condition, condition));
     if (shadow !== undefined) {
       // The end of a chain that drops everything is how a policy of ACCEPT is meant.
-      const told = `never reached: line ${shadow.line} (${shadow.target}) takes all of it before`;
-      remarks.note(place, told);
+      const text = `never reached: line ${shadow.line} (${shadow.target}) takes all of it before`;
+      remarks.note(place, text);
       return;
     }
     if (vague.length > 0) {

@@ -67,7 +67,7 @@ export function importIptables(text: string, options: ImportOptions): ImportResu
   return { format: 'iptables', templates, remarks: byLine(remarks.all) };
 }
 
-/** In the order of the file: a rule may be told of when it is met, or when it has to be written down. */
+/** In the order of the file: a rule may be reported when it is met, or when it has to be written. */
 function byLine(remarks: readonly Remark[]): Remark[] {
   const lineOf = ({ place }: Remark): number => Number(place.replace('line ', ''));
   return [...remarks].sort((a, b) => lineOf(a) - lineOf(b));

@@ -49,7 +49,7 @@ export function join(path: string, key: string): string {
   return path === '' ? key : `${path}.${key}`;
 }
 
-/** A list under a key; undefined, and told, if it is something else. Absent and null are an empty one. */
+/** A list under a key; undefined, and reported, if it is something else. Absent and null are an empty one. */
 export function listOf(
   object: JsonObject,
   key: string,
@@ -69,8 +69,8 @@ export function unknownKeys(object: JsonObject, known: readonly string[]): strin
 }
 
 /**
- * Those of a list of addresses and blocks that are IPv4, as templates write them. The others are told: a list is a union,
- * so leaving some out only narrows. It may end up empty, which does *not* mean any.
+ * Those of a list of addresses and blocks that are IPv4, as templates write them. The others are reported: a list is a
+ * union, so leaving some out only narrows. It may end up empty, which does *not* mean any.
  */
 export function addressesOf(list: readonly unknown[], path: string, remarks: Remarks): string[] {
   const addresses: string[] = [];
@@ -103,7 +103,7 @@ export function normalBlock(text: string): string {
 /**
  * A port or a range as text or number, where `words` mean all ports.
  *
- * @returns `all`, ports as templates write them, or undefined after it has been told what cannot be expressed
+ * @returns `all`, ports as templates write them, or undefined after reporting what cannot be expressed
  */
 export function portsOf(
   value: unknown,

@@ -3,7 +3,7 @@
  *
  * Every file is first written beside its place under a hidden name, which readers of the directory overlook, and made
  * durable; then each gets its name in one step. Without `overwrite` that step is a hard link, which fails if the name is
- * taken by then, so that nobody's file is lost to a race.
+ * taken by then, so that no file is lost to a race.
  */
 import { link, lstat, mkdir, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -20,7 +20,7 @@ export function ProblemSummary({
 }: ProblemSummaryProps): ReactNode {
   const box = useRef<HTMLDivElement>(null);
   const problem = asProblem(error);
-  const told = errors ?? problem.errors;
+  const shown = errors ?? problem.errors;
   useEffect(() => {
     if (takesFocus) box.current?.focus();
   }, [error, takesFocus]);
@@ -32,13 +32,13 @@ export function ProblemSummary({
       icon={<IconAlertTriangle aria-hidden />}
       title={problem.title}
     >
-      {told.length === 0 ? (
+      {shown.length === 0 ? (
         <Text size="sm">
           {problem.errors.length > 0 ? 'See the fields below.' : problem.message}
         </Text>
       ) : (
         <List size="sm">
-          {told.map(({ path, message, file, line }) => (
+          {shown.map(({ path, message, file, line }) => (
             <List.Item key={`${file ?? ''}${path}${message}`}>
               {file !== undefined && `${file}:${line ?? 1}: `}
               {path !== '' && <b>{path}: </b>}
