@@ -57,7 +57,7 @@ struct ring_io {
   uint32_t writes;      /* under way */
   bool reading, waking; /* the read and the poll of the wake-up are under way */
   bool exhausted;       /* a read has ended for want of buffers */
-  int error;            /* of the device; told when the packets before it are */
+  int error;            /* of the device; reported with the packets before it */
 };
 
 static uint32_t buffer_offset(const struct batch *batch, uint32_t buffer) {

@@ -152,7 +152,7 @@ int uring_open(struct uring *ring, uint32_t entries, uint32_t buffers, int file)
 
 void uring_close(struct uring *ring) {
   if (ring->fd < 0) return;
-  /* Nothing is read into buffers from here on: their memory may be somebody else's by now. */
+  /* Nothing is read into buffers from here on: their memory may belong to another object by now. */
   struct buffer_registration registration = {.group = 0};
   do_register(ring, UNREGISTER_BUFFER_RING, &registration, 1);
   /* The kernel frees a ring some time after it was closed; the file has to be free at once. */
@@ -171,7 +171,7 @@ struct uring_sqe *uring_next(struct uring *ring) {
   if (tail - __atomic_load_n(ring->sq_head, __ATOMIC_ACQUIRE) == ring->sq_entries) return NULL;
   struct uring_sqe *sqe = &ring->sqes[tail & ring->sq_mask];
   memset(sqe, 0, sizeof *sqe);
-  /* The kernel looks when it is entered, on this thread: it may be told of what is filled in afterwards. */
+  /* The kernel looks when it is entered, on this thread: it may be notified of entries that are filled in afterwards. */
   __atomic_store_n(ring->sq_tail, tail + 1, __ATOMIC_RELEASE);
   ring->pending++;
   return sqe;

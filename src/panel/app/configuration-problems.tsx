@@ -1,4 +1,4 @@
-/** What is wrong with the configuration, on every page: until it is mended, the firewall judges by the policy before it. */
+/** Errors of the configuration, on every page: until they are corrected, the previous policy stays in force. */
 import { Alert, List, Text } from '@mantine/core';
 import { IconFileAlert } from '@tabler/icons-react';
 import type { ReactNode } from 'react';

@@ -1,4 +1,4 @@
-/** Which page is at which path. Each is loaded when somebody goes there first. */
+/** Maps paths to pages. Each page is loaded on its first visit. */
 import { Button } from '@mantine/core';
 import { IconLock, IconMapQuestion } from '@tabler/icons-react';
 import { Suspense, lazy } from 'react';

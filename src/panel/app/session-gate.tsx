@@ -1,6 +1,6 @@
 /**
- * Nothing is shown before somebody has logged in. A session that ends later (idle, a new role, a gateway that was restarted)
- * puts the login over the page, which stays as it is, with all that was typed into it.
+ * Nothing is shown before login. A session that ends later (idle, a new role, a gateway that was restarted) puts the
+ * login over the page, which stays as it is, with all that was typed into it.
  */
 import { Center, Container, Loader, Modal, VisuallyHidden } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
@@ -65,8 +65,8 @@ export function SessionGate({ children }: { readonly children: ReactNode }): Rea
 }
 
 /**
- * Dialogs listen for Escape on the window, those under the login too: a review that somebody was about to save would close. The
- * gate is there before any page, so its listener is the first.
+ * Dialogs listen for Escape on the window, those under the login too: an open review would close. The gate is there
+ * before any page, so its listener is the first.
  */
 function useEscapeGuard(isOn: boolean): void {
   const guard = useEffectEvent((event: KeyboardEvent): void => {

@@ -1,4 +1,4 @@
-/** Who is logged in, for every page. */
+/** The logged-in user, for every page. */
 import { createContext, use } from 'react';
 import type { Session } from '../data/types.ts';
 

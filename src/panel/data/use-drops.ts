@@ -1,6 +1,6 @@
 /**
- * Dropped packets as they are dropped. A flood brings thousands a second: they are collected, and the page is told four times a
- * second.
+ * Dropped packets as they are dropped. A flood brings thousands a second: they are collected, and the page is updated
+ * four times a second.
  */
 import { useEffect, useState } from 'react';
 import { useEventStream } from './event-stream.ts';

@@ -1,4 +1,4 @@
-/** Asks before something that cannot be taken back with a click. What was refused is told in the dialog, which stays open. */
+/** Asks for confirmation of an action without undo. A refusal is shown in the dialog, which stays open. */
 import { Button, Group, Modal, Stack } from '@mantine/core';
 import { useState } from 'react';
 import type { ReactNode } from 'react';

@@ -2,7 +2,7 @@
  * What a change would do, before it is made: the difference in the files, the servers whose rules change, and how many live
  * flows it would end. Saving makes exactly what was reviewed.
  *
- * What is refused goes to `onProblem`, if the caller has fields to show it at; otherwise it is told here.
+ * A refusal goes to `onProblem`, if the caller has fields to show it at; otherwise it is shown here.
  */
 import { Alert, Badge, Button, Group, Modal, Spoiler, Stack, Text } from '@mantine/core';
 import { IconPlugX, IconServer } from '@tabler/icons-react';

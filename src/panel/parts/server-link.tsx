@@ -1,4 +1,4 @@
-/** Names that lead to their page. Underlined, so that they can be told from the text around them without colours. */
+/** Names that link to their page. Underlined, so that they differ from the text around them without colours. */
 import { Anchor } from '@mantine/core';
 import type { ReactNode } from 'react';
 import { Link } from 'wouter';

@@ -1,6 +1,6 @@
 /**
- * Somebody else has changed the firewall while it was edited here: who and when, and both versions rule by rule. Whoever
- * edits decides; until then nothing of his is lost.
+ * The firewall was changed elsewhere while it was edited here: shows the author and time, and both versions rule by
+ * rule. The user decides; until then no edit is lost.
  */
 import { Alert, Button, Group, SimpleGrid, Stack, Text } from '@mantine/core';
 import { IconUsers } from '@tabler/icons-react';

@@ -23,7 +23,7 @@ export function StartFrom({ draft, dispatch }: StartFromProps): ReactNode {
 
   const begin = (from: Preset | Template, suggested: string): void => {
     const { description, inbound, outbound } = draftOf(from);
-    // A name that somebody has typed is his.
+    // A name that was typed is not overwritten.
     const name = draft.name === '' ? suggested : draft.name;
     dispatch({ kind: 'replace', draft: { ...draft, name, description, inbound, outbound } });
   };

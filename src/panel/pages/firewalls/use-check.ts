@@ -14,7 +14,7 @@ import type { DraftErrors } from './draft-errors.ts';
 
 const quietMs = 300;
 
-/** What is asked: the rules for themselves, when there is no name yet, which nobody needs to be told. */
+/** The operation to check: only the rules while there is no name yet, because a missing name is obvious. */
 function question(draft: Draft, isNew: boolean): readonly Operation[] {
   const body = bodyOf(draft);
   const name = draft.name.trim();

@@ -1,4 +1,4 @@
-/** A server, new or as it is: name, addresses, firewalls, region, labels. What the API refuses is told at the very field. */
+/** A server, new or as it is: name, addresses, firewalls, region, labels. The API's errors are shown at their fields. */
 import { Button, Group, Modal, MultiSelect, Stack, TagsInput, TextInput } from '@mantine/core';
 import { useState } from 'react';
 import type { ReactNode, SubmitEvent } from 'react';
@@ -109,7 +109,7 @@ function Form({ server: before, onClose }: Omit<ServerFormProps, 'opened'>): Rea
       onClose();
       if (server === undefined) navigate(`/servers/${encodeURIComponent(name)}`);
     } catch {
-      // It is told in the form.
+      // It is shown in the form.
     }
   };
   return (

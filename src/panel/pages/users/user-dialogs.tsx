@@ -39,7 +39,7 @@ interface FormProps {
   readonly children: (errorOf: (field: string) => string | undefined) => ReactNode;
 }
 
-/** A form that is told at its fields what the API refuses, and above them what has no field. */
+/** A form that shows the API's errors at its fields, and those without a field above them. */
 function Form({ fields, action, onSubmit, children }: FormProps): ReactNode {
   const change = useChange(onSubmit);
   const problem = change.error === null ? undefined : asProblem(change.error);
