@@ -252,7 +252,7 @@ describe.skipIf(obstacle !== undefined)('firewalls in the panel', () => {
     await inbound(1, second).getByLabel('Comment').fill('from the second');
     await inbound(1).getByLabel('Ports').fill('5432, 5433');
     await save();
-    // It is told at the next look, or at the latest by what saving is answered.
+    // It is reported at the next look, or at the latest by what saving is answered.
     await second.getByText('shared was changed meanwhile').waitFor();
     await second.getByText('owner has changed it').waitFor();
     await second.getByText('inbound TCP: 5432, 5433 from any', { exact: true }).waitFor();

@@ -79,7 +79,7 @@ export class Fuzzer {
   replay(fuzzCase: FuzzCase): FuzzFinding | undefined {
     const failure = this.#failure(fuzzCase);
     this.#isNew();
-    return failure && { ...told(failure), fuzzCase };
+    return failure && { ...reported(failure), fuzzCase };
   }
 
   #failure(fuzzCase: FuzzCase): FuzzFailure | undefined {
@@ -98,7 +98,7 @@ export class Fuzzer {
       const other = this.#failure(candidate);
       return other !== undefined && kindOf(other) === wanted;
     });
-    return { ...told(this.#failure(smallest)!), fuzzCase: smallest };
+    return { ...reported(this.#failure(smallest)!), fuzzCase: smallest };
   }
 
   /** Takes note of what the last case has reached. */
@@ -124,7 +124,7 @@ function kindOf(failure: FuzzFailure): string {
   return failure.message.replace(/^step \d+: /, '').replace(/ -?\d+/g, ' N');
 }
 
-function told(failure: FuzzFailure): { message: string; stack: string } {
+function reported(failure: FuzzFailure): { message: string; stack: string } {
   return { message: failure.message, stack: (failure.cause as Error).stack ?? '' };
 }
 

@@ -159,12 +159,12 @@ if (options.json) {
     log(`\ncase ${caseNumber}: ${text}\nscripts/oracle --seed ${seed} --case ${caseNumber}`);
   }
   for (const id of silentExamples) log(`the example of "${id}" no longer shows it`);
-  const told = Object.entries(explained).map(
+  const reported = Object.entries(explained).map(
     ([id, count]) => `  ${String(count).padStart(6)} ${id}`,
   );
   log(
     `${packets} packets in ${conversations} conversations, ${findings.length} unexplained differences`,
   );
-  if (told.length > 0) log(`explained ones:\n${told.join('\n')}`);
+  if (reported.length > 0) log(`explained ones:\n${reported.join('\n')}`);
 }
 process.exitCode = findings.length > 0 || silentExamples.length > 0 ? 1 : 0;

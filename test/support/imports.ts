@@ -6,7 +6,7 @@ import type { Template } from '../../src/policy/types.ts';
 import { validateTemplate } from '../../src/policy/validate.ts';
 
 /** The remarks, a line each. */
-export function told({ remarks }: ImportResult): string[] {
+export function reported({ remarks }: ImportResult): string[] {
   return remarks.map(({ severity, place, message }) => `${severity} ${place}: ${message}`);
 }
 

@@ -135,7 +135,7 @@ describe.skipIf(obstacle !== undefined)('the command line and a running firewall
       ...['--server', 'web', '--socket', socket],
     );
     // Packets are dropped until one comes after the stream has begun.
-    await firewall.until('a drop is told', async () => {
+    await firewall.until('a drop is reported', async () => {
       await whatPasses(firewall, [tcp('client', web, 23)]);
       return drops.printed().includes('tunwall explain');
     });

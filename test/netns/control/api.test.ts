@@ -61,12 +61,12 @@ describe.skipIf(obstacle !== undefined)('the API of a running firewall', () => {
 
   it('lets nobody in before the first owner has logged in with what the log says', async () => {
     expect((await curl('GET', '/v1/templates')).status).toBe(401);
-    let told: Record<string, unknown> | undefined;
+    let reported: Record<string, unknown> | undefined;
     await firewall.until('the log tells of an owner', async () => {
-      told = (await firewall.log()).find((line) => 'password' in line);
-      return told !== undefined;
+      reported = (await firewall.log()).find((line) => 'password' in line);
+      return reported !== undefined;
     });
-    const { user: name, password } = told!;
+    const { user: name, password } = reported!;
     const login = await curl('POST', '/v1/session', { name, password });
     expect(login).toMatchObject({ status: 200, json: { name: 'owner', role: 'owner' } });
     expect((await stat(join(firewall.configDirectory, 'users.yaml'))).mode & 0o777).toBe(0o600);
@@ -113,7 +113,7 @@ describe.skipIf(obstacle !== undefined)('the API of a running firewall', () => {
   it('hears of hand edits as of its own, and tells of what is wrong with them', async () => {
     const path = join(firewall.configDirectory, 'templates/iperf.yaml');
     await firewall.lab.mustExec('gateway', ['sed', '-i', 's/5201/5201x/', path]);
-    await firewall.until('the error is told', async () => {
+    await firewall.until('the error is reported', async () => {
       const { json } = await curl('GET', '/v1/status');
       return (json['problems'] as unknown[]).length > 0;
     });

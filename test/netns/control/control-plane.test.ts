@@ -74,11 +74,11 @@ describe.skipIf(obstacle !== undefined)('the control plane', () => {
     const json = body === undefined ? [] : ['-H', 'content-type: application/json', '-d', '@-'];
     const command = ['curl', '-s', '-X', method, ...credentials, ...json, '-w', '\n%{http_code}'];
     const input = body === undefined ? '' : JSON.stringify(body);
-    const told = await firewall.lab.mustExec('gateway', [...command, url], { input });
-    const at = told.lastIndexOf('\n');
-    const text = told.slice(0, at);
+    const reported = await firewall.lab.mustExec('gateway', [...command, url], { input });
+    const at = reported.lastIndexOf('\n');
+    const text = reported.slice(0, at);
     const parsed: unknown = text === '' ? {} : JSON.parse(text);
-    return { status: Number(told.slice(at + 1)), body: parsed as Record<string, unknown> };
+    return { status: Number(reported.slice(at + 1)), body: parsed as Record<string, unknown> };
   }
 
   const reaches = async (port: number): Promise<boolean> =>

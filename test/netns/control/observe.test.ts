@@ -126,20 +126,20 @@ describe.skipIf(obstacle !== undefined)('a running firewall', () => {
     const many = ['ping', '-c', '25', '-i', '0.02', '-s', '100', '-W', '5', db];
     await firewall.lab.mustExec('client', many);
     expect(await whatPasses(firewall, [tcp('client', db, 80)])).toEqual([]);
-    const told = (await totals())!;
+    const reported = (await totals())!;
     const passed = { packets: 25, bytes: 25 * 128 };
     expect(await arrivals()).toBe(25);
-    expect(told.inbound.passed).toEqual(passed);
-    expect(told.outbound).toEqual({ passed, dropped: { packets: 0, bytes: 0 } });
+    expect(reported.inbound.passed).toEqual(passed);
+    expect(reported.outbound).toEqual({ passed, dropped: { packets: 0, bytes: 0 } });
     // A SYN, and perhaps one more of the same.
-    expect(told.inbound.dropped.packets).toBeGreaterThan(0);
+    expect(reported.inbound.dropped.packets).toBeGreaterThan(0);
     // A total is read where the packet threads count it; the records of drops are collected from time to time.
     let drops: Drop[] = [];
-    await firewall.until('every drop is told of', async () => {
+    await firewall.until('every drop is reported', async () => {
       ({ drops } = await get<{ drops: Drop[] }>('/drops?server=db'));
-      return drops.length >= told.inbound.dropped.packets;
+      return drops.length >= reported.inbound.dropped.packets;
     });
-    expect(drops).toHaveLength(told.inbound.dropped.packets);
+    expect(drops).toHaveLength(reported.inbound.dropped.packets);
     expect(drops[0]).toMatchObject({
       reason: 'no-inbound-rule',
       direction: 'inbound',

@@ -87,8 +87,8 @@ class FloodLab {
   /** Starts a flood; resolves when all of it was sent. */
   async flood(options: Omit<FloodOptions, 'seed' | 'to'>): Promise<void> {
     const json = JSON.stringify({ ...options, to: web, seed });
-    const told = await runScript(this.firewall, 'client', 'flood', 'inj0', json).result();
-    expect(JSON.parse(told)).toMatchObject({ sent: options.count });
+    const reported = await runScript(this.firewall, 'client', 'flood', 'inj0', json).result();
+    expect(JSON.parse(reported)).toMatchObject({ sent: options.count });
   }
 
   async residentBytes(): Promise<number> {

@@ -66,8 +66,15 @@ describe.skipIf(obstacle !== undefined)('two queues', () => {
 
   async function ask(port: number): Promise<unknown> {
     const to = `${web}:${port}`;
-    const told = await runScript(firewall, 'client', 'largeAnswers', 'ask', to, flowCount).result();
-    return JSON.parse(told);
+    const reported = await runScript(
+      firewall,
+      'client',
+      'largeAnswers',
+      'ask',
+      to,
+      flowCount,
+    ).result();
+    return JSON.parse(reported);
   }
 
   /** Packets since the test began: of the queue with fewer, and of the one with more. */

@@ -128,7 +128,7 @@ describe.skipIf(obstacle !== undefined)('reload', () => {
     expect((await firewall.metrics()).get('tunwall_flows_cut_total')).toBe(cutBefore);
   });
 
-  it('a broken file changes nothing, is told with its place, and counted', async () => {
+  it('a broken file changes nothing, is reported with its place, and counted', async () => {
     await firewall.apply(webWith(80));
     const epoch = await firewall.epoch();
     const failures = 'tunwall_policy_reload_failures_total';
@@ -142,9 +142,19 @@ describe.skipIf(obstacle !== undefined)('reload', () => {
       'it was refused',
       async () => (await firewall.metrics()).get(failures)! > before,
     );
-    const told = (await firewall.log()).filter((entry) => entry['field'] !== undefined);
-    expect(told.at(-2)).toMatchObject({ file, line: 2, column: 34, field: 'inbound[0].ports[1]' });
-    expect(told.at(-1)).toMatchObject({ file, line: 3, column: 17, field: 'inbound[1].protocol' });
+    const reported = (await firewall.log()).filter((entry) => entry['field'] !== undefined);
+    expect(reported.at(-2)).toMatchObject({
+      file,
+      line: 2,
+      column: 34,
+      field: 'inbound[0].ports[1]',
+    });
+    expect(reported.at(-1)).toMatchObject({
+      file,
+      line: 3,
+      column: 17,
+      field: 'inbound[1].protocol',
+    });
     expect(await firewall.epoch()).toBe(epoch);
     expect((await firewall.healthz())?.['reloadError']).toContain('99999');
     expect(

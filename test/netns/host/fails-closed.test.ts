@@ -56,8 +56,8 @@ describe.skipIf(obstacle !== undefined)('fails closed', () => {
     await firewall.lab.ip('gateway', 'link', 'delete', 'fw0');
     expect(await ended).toBe(1);
     await expectSilence(arrivals);
-    const told = (await firewall.log()).find(({ level }) => level === 60);
-    expect(told?.['msg']).toContain('nothing is forwarded');
+    const reported = (await firewall.log()).find(({ level }) => level === 60);
+    expect(reported?.['msg']).toContain('nothing is forwarded');
     await firewall.gateway('up', '--user', 'nobody');
     await firewall.start();
     expect(await whatPasses(firewall, probes)).toHaveLength(3);

@@ -332,8 +332,8 @@ describe('the real program', () => {
     expect(verbsInHelp.length).toBeGreaterThan(15);
     const readme = await readFile(new URL('../../../README.md', import.meta.url), 'utf8');
     const firstCells = [...readme.matchAll(/^\| (`tunwall .*?) \| /gm)].map(([, cell]) => cell!);
-    const told = [...firstCells.join().matchAll(/tunwall ([a-z]+)/g)].map(([, verb]) => verb!);
-    expect([...new Set(told)].sort()).toEqual(verbsInHelp.sort());
+    const reported = [...firstCells.join().matchAll(/tunwall ([a-z]+)/g)].map(([, verb]) => verb!);
+    expect([...new Set(reported)].sort()).toEqual(verbsInHelp.sort());
   });
 
   test('ends quietly when nobody reads on', () => {

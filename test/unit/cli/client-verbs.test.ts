@@ -19,8 +19,8 @@ const notInForce = 'not in force: no firewall runs';
 const words = (line: string): string[] =>
   [...line.matchAll(/"([^"]*)"|\S+/g)].map(([whole, quoted]) => quoted ?? whole);
 
-describe('what is done is told, and is in the files', () => {
-  test.each<[line: string, told: string, file: string, content: RegExp]>([
+describe('what is done is reported, and is in the files', () => {
+  test.each<[line: string, reported: string, file: string, content: RegExp]>([
     ['template create new', 'template "new" created with 0 rules', 'templates/new.yaml', /^$/],
     [
       'template create new --description "a b"',
@@ -130,9 +130,9 @@ describe('what is done is told, and is in the files', () => {
       'users.yaml',
       /ci\n +role: owner\n/,
     ],
-  ])('%s', async (line, told, file, content) => {
+  ])('%s', async (line, reported, file, content) => {
     const out = await ok(...words(line));
-    expect(out).toContain(told);
+    expect(out).toContain(reported);
     if (!line.startsWith('user')) expect(out).toContain(notInForce);
     expect(await directory.text(file)).toMatch(content);
   });
@@ -268,7 +268,7 @@ describe('what is refused says all that is wrong, and changes nothing', () => {
     expect(await directory.contents()).toEqual(before);
   });
 
-  test('errors of the directory are told with their place', async () => {
+  test('errors of the directory are reported with their place', async () => {
     await directory.write({ 'templates/bad.yaml': 'inbound: [{ protocol: tpc }]\n' });
     const { code, err } = await run(['template', 'create', 'new']);
     expect(code).toBe(1);

@@ -190,7 +190,7 @@ describe('a packet from the wire', () => {
     expect(explain(packet)).toMatchObject({ reason, verdict: reason === 'none' ? 'pass' : 'drop' });
   });
 
-  it('a mid-stream segment opens a flow where tcp.loose lets it, and its rules are told', () => {
+  it('a mid-stream segment opens a flow where tcp.loose lets it, and its rules are reported', () => {
     const ack = tcp(client, web, { srcPort: 1, dstPort: 80, flags: 'A' });
     expect(explain(ack, true).verdict).toBe('pass');
     const strict = explain(ack);
@@ -251,16 +251,16 @@ describe('random policies', () => {
         const [src, dst] = [maker.pick(maker.addresses), maker.pick(maker.addresses)];
         if (src === dst) continue;
         const port = maker.pick(interestingPorts) + maker.below(2) - 1;
-        const told = explainFlow(
+        const reported = explainFlow(
           { ...policy, compiled, loose: false },
           { protocol, source: src, destination: dst, destinationPort: port },
         );
-        seen.set(told.reason, (seen.get(told.reason) ?? 0) + 1);
+        seen.set(reported.reason, (seen.get(reported.reason) ?? 0) + 1);
         const expected = naiveMatch(policy.templates, policy.servers, number, src, dst, port);
         expect(match.match(number, src, dst, port)).toBe(expected);
-        expect(told.verdict === 'pass').toBe(expected === MatchResult.allowed);
-        expect(told.sides.length === 0).toBe(expected === MatchResult.noServer);
-        for (const side of told.sides) {
+        expect(reported.verdict === 'pass').toBe(expected === MatchResult.allowed);
+        expect(reported.sides.length === 0).toBe(expected === MatchResult.noServer);
+        for (const side of reported.sides) {
           const server = policy.servers.find(({ name }) => name === side.server)!;
           const inbound = side.direction === 'inbound';
           expect(server.addresses).toContain(inbound ? dst : src);

@@ -18,7 +18,7 @@ import { compilePolicy } from '../../../src/policy/compile.ts';
 import { namePattern } from '../../../src/policy/validate.ts';
 import { MatchResult, Matcher } from '../../../src/dataplane/match/matcher.ts';
 import { readConfigDirectory } from '../../../src/control/store/files/config-directory.ts';
-import { read, told } from '../../support/imports.ts';
+import { read, reported } from '../../support/imports.ts';
 import { PolicyMaker, interestingPorts } from '../../support/random-policy.ts';
 import { seed, seededRandom } from '../../support/seed.ts';
 
@@ -50,7 +50,7 @@ describe('DigitalOcean', () => {
         ],
       },
     ]);
-    const lost = told(result).filter((each) => each.startsWith('lost'));
+    const lost = reported(result).filter((each) => each.startsWith('lost'));
     expect(lost.map((each) => each.split(': ')[0])).toEqual([
       'lost firewalls[0].inbound_rules[0].sources.addresses[1]',
       'lost firewalls[0].inbound_rules[1].sources.tags',
@@ -100,10 +100,10 @@ describe('DigitalOcean', () => {
   ])('a rule with %s is left out', (_name, rule, message) => {
     const result = one(rule);
     expect(result.templates[0]!.inbound).toEqual([]);
-    expect(told(result).join('\n')).toContain(message);
-    expect(told(result).every((each) => each.startsWith('lost firewall.inbound_rules[0]'))).toBe(
-      true,
-    );
+    expect(reported(result).join('\n')).toContain(message);
+    expect(
+      reported(result).every((each) => each.startsWith('lost firewall.inbound_rules[0]')),
+    ).toBe(true);
   });
 
   it('one firewall by itself, a list of them, and names', () => {
@@ -144,7 +144,7 @@ describe('Hetzner Cloud', () => {
       outbound: [{ protocol: 'tcp', destinations: ['28.239.14.0/24'] }],
     });
     expect(ping!.outbound).toMatchObject([{ protocol: 'all' }]);
-    expect(told(result).map((each) => each.split(': ')[0])).toEqual([
+    expect(reported(result).map((each) => each.split(': ')[0])).toEqual([
       'note firewalls[0].applied_to',
       'lost firewalls[0].rules[0].source_ips[2]',
       'lost firewalls[0].rules[1].source_ips[1]',
@@ -182,7 +182,7 @@ describe('Hetzner Cloud', () => {
     const result = run({ name: 'f', rules: [rule, out] });
     expect(result.templates[0]!.inbound).toEqual([]);
     expect(result.templates[0]!.outbound).toEqual([{ protocol: 'icmp', destinations: any }]);
-    expect(told(result).join('\n')).toContain(message);
+    expect(reported(result).join('\n')).toContain(message);
   });
 
   it('outbound is open only if there surely was no outbound rule', () => {

@@ -10,17 +10,18 @@ import {
 } from '../../../src/policy/validate.ts';
 
 /** `line:column path: message`, as the user reads it. */
-const told = (problems: readonly Problem[]): string[] =>
+const reported = (problems: readonly Problem[]): string[] =>
   problems.map(({ line, column, path, message }) =>
     [`${line}:${column}`, ...(path === '' ? [] : [path]), message].join(' '),
   );
 
 const template = (text: string): string[] =>
-  told(validateTemplate('web', 'web.yaml', text).problems);
+  reported(validateTemplate('web', 'web.yaml', text).problems);
 const inboundRule = (rule: string): string[] => template(`inbound:\n  - ${rule}\n`);
 const servers = (text: string): string[] =>
-  told(validateServers('servers.yaml', text, new Set(['web', 'ssh'])).problems);
-const gateway = (text: string): string[] => told(validateGateway('gateway.yaml', text).problems);
+  reported(validateServers('servers.yaml', text, new Set(['web', 'ssh'])).problems);
+const gateway = (text: string): string[] =>
+  reported(validateGateway('gateway.yaml', text).problems);
 
 const nameWords =
   'a name of 1 to 63 characters a-z, 0-9, dot, hyphen and underscore that begins with a letter or digit';
@@ -64,7 +65,7 @@ describe('a rule', () => {
   ];
   it.each(forms)('%s', (text, rule) => {
     const { value, problems } = validateTemplate('web', 'web.yaml', `inbound:\n  - ${text}\n`);
-    expect(told(problems)).toEqual([]);
+    expect(reported(problems)).toEqual([]);
     expect(value!.inbound).toEqual([rule]);
   });
 
@@ -219,7 +220,7 @@ describe('a template', () => {
 
   it.each(['Web', '-web', 'we b', 'ü', 'x'.repeat(64), ''])('cannot be called %j', (name) => {
     const { problems } = validateTemplate(name, 'file.yaml', '');
-    expect(told(problems)).toEqual([
+    expect(reported(problems)).toEqual([
       `1:1 "${name}" cannot be a template's name: expected ${nameWords}`,
     ]);
   });

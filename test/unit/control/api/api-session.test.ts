@@ -319,8 +319,8 @@ describe('the control socket', () => {
   });
 
   it('what it believes, TCP does not', async () => {
-    const told = { headers: { 'tunwall-actor': 'root' } };
-    expect((await send('GET /v1/session', told)).status).toBe(401);
+    const reported = { headers: { 'tunwall-actor': 'root' } };
+    expect((await send('GET /v1/session', reported)).status).toBe(401);
     const member = { headers: { 'tunwall-actor': 'root', authorization: tokenOf('member') } };
     expect((await send('GET /v1/session', member)).json).toMatchObject({ name: 'member' });
   });

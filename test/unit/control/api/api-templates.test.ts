@@ -242,7 +242,7 @@ describe('a change before it is made', () => {
 });
 
 describe('by hand, beside it,', () => {
-  it('files with errors stop changes, and are told with file and line', async () => {
+  it('files with errors stop changes, and are reported with file and line', async () => {
     await lab.directory.write({ 'templates/spare.yaml': 'inbound:\n  - { protocol: tpc }\n' });
     const refused = await send(`POST ${web}/rules/outbound`, { body: { protocol: 'all' } });
     expect(refused.problem).toBe('broken');

@@ -60,7 +60,7 @@ describe('a drop', () => {
     expect(describeDrop(record({ protocol: 132 })).protocol).toBe('132');
   });
 
-  it('is told at once; the same again is counted and summed up after ten seconds', () => {
+  it('is reported at once; the same again is counted and summed up after ten seconds', () => {
     const { log, lines, pass } = fixture();
     log.add(record());
     for (let again = 0; again < 5; again++) log.add(record({ srcPort: 40_001 + again }));
@@ -116,7 +116,7 @@ describe('a flood of kinds', () => {
     expect(suppressed.reduce((sum, count) => sum + count, 0)).toBe(10_000 - 100);
   });
 
-  it('may be silenced, and what the ring has lost is told as well', () => {
+  it('may be silenced, and what the ring has lost is reported as well', () => {
     const { log, lines, suppressed, pass } = fixture(0);
     log.add(record());
     log.addMissed(41);

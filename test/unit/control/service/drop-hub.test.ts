@@ -36,7 +36,7 @@ function fixture() {
 }
 
 describe('a drop', () => {
-  it('is told with all that was read of it', () => {
+  it('is reported with all that was read of it', () => {
     const { engine, hub, drop } = fixture();
     engine.nowMs += 1234;
     drop(

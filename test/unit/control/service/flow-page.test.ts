@@ -38,7 +38,7 @@ function kill({ flows }: ReturnType<typeof fixture>, id: string): boolean {
 }
 
 describe('a flow', () => {
-  it('is told with all that it is', async () => {
+  it('is reported with all that it is', async () => {
     const { engine, page } = fixture();
     engine.forward(
       tcp(client, web, { srcPort: 4000, dstPort: 443, flags: 'S', seq: 1, options: synOptions(7) }),

@@ -164,7 +164,7 @@ describe('which flow decides', () => {
   const synAck = tcp(web, client, { srcPort: 443, dstPort: 4000, flags: 'SA', seq: 300, ack: 101 });
   const ack = (seq: number): Uint8Array =>
     tcp(client, web, { srcPort: 4000, dstPort: 443, flags: 'A', seq, ack: 301 });
-  const told = (verdict: LiveVerdict | undefined) =>
+  const reported = (verdict: LiveVerdict | undefined) =>
     verdict === undefined
       ? undefined
       : `${verdict.flow.state} ${verdict.verdict} ${verdict.reason}`;
@@ -230,7 +230,7 @@ describe('which flow decides', () => {
     const { engine, observer } = new Gateway([https]);
     engine.forward(syn, synAck, ack(101));
     const before = [engine.memory.flows.hot, engine.memory.flows.cold].map((each) => each.slice(0));
-    expect(told(await observer.explainLive(packet))).toBe(expected);
+    expect(reported(await observer.explainLive(packet))).toBe(expected);
     const after = [engine.memory.flows.hot, engine.memory.flows.cold].map((each) => each.slice(0));
     expect(after).toEqual(before);
     // The firewall itself says the same.
@@ -248,7 +248,7 @@ describe('which flow decides', () => {
       destinationPort: 443,
     });
     const verdict = await observer.explainLive(question.subarray(10));
-    expect(told(verdict)).toBe('syn_sent pass none');
+    expect(reported(verdict)).toBe('syn_sent pass none');
     expect(verdict!.flow).toMatchObject({ sourcePort: 4000, destinationServer: 'web' });
   });
 
@@ -258,9 +258,9 @@ describe('which flow decides', () => {
     const query = udp(client, web, 4000, 53);
     engine.forward(query);
     gateway.change(gateway.compile([https], 2));
-    expect(told(await observer.explainLive(query))).toBe('unanswered drop policy-cut');
+    expect(reported(await observer.explainLive(query))).toBe('unanswered drop policy-cut');
     gateway.change(gateway.compile([https], 3), ReloadMode.keep);
-    expect(told(await observer.explainLive(query))).toBe('unanswered pass none');
+    expect(reported(await observer.explainLive(query))).toBe('unanswered pass none');
   });
 
   it('none when a SYN opens the next connection of the same ports', async () => {

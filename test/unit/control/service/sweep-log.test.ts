@@ -1,4 +1,4 @@
-/** What a policy change has cut is told when the sweep is through, once, and the lines add up. */
+/** What a policy change has cut is reported when the sweep is through, once, and the lines add up. */
 import { expect, it } from 'vitest';
 import { Counter } from '../../../../src/dataplane/engine/counters.ts';
 import { ReloadMode } from '../../../../src/dataplane/engine/engine.ts';
@@ -9,38 +9,38 @@ import { EngineFixture } from '../../../support/engine-fixture.ts';
 import { udp } from '../../../support/packets.ts';
 import { inboundPolicy, policyOf } from '../../../support/policies.ts';
 
-function makeLog(): { log: SweepLog; told: Swept[] } {
-  const told: Swept[] = [];
-  return { log: new SweepLog((swept) => told.push(swept)), told };
+function makeLog(): { log: SweepLog; reported: Swept[] } {
+  const reported: Swept[] = [];
+  return { log: new SweepLog((swept) => reported.push(swept)), reported };
 }
 
 it('tells nothing before the sweep is through, and then once', () => {
-  const { log, told } = makeLog();
+  const { log, reported } = makeLog();
   const source = { sweepRemaining: 0, flowsCut: 0, counter: () => source.flowsCut };
   log.look(source);
   log.onPolicy(2);
   source.sweepRemaining = 7;
   source.flowsCut = 3;
   log.look(source);
-  expect(told).toEqual([]);
+  expect(reported).toEqual([]);
   source.sweepRemaining = 0;
   source.flowsCut = 5;
   log.look(source);
   log.look(source);
-  expect(told).toEqual([{ epoch: 2, flowsCut: 5 }]);
+  expect(reported).toEqual([{ epoch: 2, flowsCut: 5 }]);
   // Changes right behind one another: one sweep, one line, and nothing is lost.
   log.onPolicy(3);
   log.onPolicy(4);
   source.flowsCut = 6;
   log.look(source);
-  expect(told).toEqual([
+  expect(reported).toEqual([
     { epoch: 2, flowsCut: 5 },
     { epoch: 4, flowsCut: 1 },
   ]);
 });
 
 it('tells what an engine has cut in a table that takes several ticks', () => {
-  const { log, told } = makeLog();
+  const { log, reported } = makeLog();
   const f = new EngineFixture({ policy: inboundPolicy(), capacity: 16_384 });
   for (let port = 1; port <= 10_000; port += 50) {
     f.forward(
@@ -58,9 +58,9 @@ it('tells what an engine has cut in a table that takes several ticks', () => {
   log.onPolicy(2);
   f.engine.tick(f.nowMs);
   log.look(source);
-  expect(told).toEqual([]);
+  expect(reported).toEqual([]);
   expect(f.counter(Counter.flowsCut)).toBeGreaterThan(0);
   f.engine.tick(f.nowMs);
   log.look(source);
-  expect(told).toEqual([{ epoch: 2, flowsCut: 10_000 }]);
+  expect(reported).toEqual([{ epoch: 2, flowsCut: 10_000 }]);
 });

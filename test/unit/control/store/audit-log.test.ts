@@ -227,7 +227,7 @@ describe('the audit log', () => {
     const done = recordLine(1, new Date(), { actor: alice, action: 'a', result: 'ok', target });
     expect((JSON.parse(done) as AuditEvent).target).toEqual(target);
     const not = recordLine(1, new Date(), { actor: alice, action: 'a', result: 'denied', target });
-    const told = (JSON.parse(not) as AuditEvent).target!;
-    expect(told.at(-1)).toBe(`and ${100 - (told.length - 1)} more`);
+    const reported = (JSON.parse(not) as AuditEvent).target!;
+    expect(reported.at(-1)).toBe(`and ${100 - (reported.length - 1)} more`);
   });
 });

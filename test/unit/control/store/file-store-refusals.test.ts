@@ -209,7 +209,7 @@ it('says that it may not write', async () => {
 });
 
 describe('a directory with errors', () => {
-  it('is not built upon: the errors are told', async () => {
+  it('is not built upon: the errors are reported', async () => {
     await directory.write({ 'templates/ssh.yaml': 'inbound: [{ protocol: tpc }]\n' });
     const [failure] = await failuresOf(change(assign(['db-1'], ['web'])));
     if (failure?.kind !== 'broken') throw new Error(failure?.kind);

@@ -35,7 +35,7 @@ const ping = { protocol: 'icmp' };
 const addPing: Operation = {
   ...{ kind: 'add-rule', template: 'web', direction: 'inbound', rule: ping },
 };
-const told = (versions: readonly TemplateVersion[]): string[] =>
+const reported = (versions: readonly TemplateVersion[]): string[] =>
   versions.map(({ version, actor, action, from, to }) =>
     [version, actor.name, action, from, to].filter((each) => each !== undefined).join(' '),
   );
@@ -46,14 +46,14 @@ describe('the history', () => {
     await directory.write({ 'templates/web.yaml': `${webText}# By hand.\n` });
     await change({ kind: 'clone-template', name: 'web', to: 'copy' });
     await change({ kind: 'rename-template', name: 'web', to: 'site' });
-    expect(told(await store.history.list('web'))).toEqual([
+    expect(reported(await store.history.list('web'))).toEqual([
       '4 alice rename site',
       '3 file edit',
       '2 alice edit',
       '1 file create',
     ]);
-    expect(told(await store.history.list('copy'))).toEqual(['1 alice clone web']);
-    expect(told(await store.history.list('site'))).toEqual(['1 alice rename web']);
+    expect(reported(await store.history.list('copy'))).toEqual(['1 alice clone web']);
+    expect(reported(await store.history.list('site'))).toEqual(['1 alice rename web']);
     expect(await store.history.diff('web', 1, 2)).toBe(`--- web.yaml version 1
 +++ web.yaml version 2
 @@ -6,4 +6,5 @@
@@ -77,7 +77,7 @@ describe('the history', () => {
     await change({ kind: 'destroy-template', name: 'web', force: true });
     await change({ kind: 'restore-template', name: 'web', version: 2 });
     expect(await directory.text('templates/web.yaml')).toBe(`${webText}  - { protocol: icmp }\n`);
-    expect(told(await store.history.list('web'))).toEqual([
+    expect(reported(await store.history.list('web'))).toEqual([
       '5 alice restore 2',
       '4 alice destroy',
       '3 alice restore 1',
@@ -99,7 +99,7 @@ describe('the history', () => {
     await directory.write({ '.state/pending.json': JSON.stringify(pending) });
     await directory.write({ 'templates/web.yaml': text });
     await change(assign(['db-1'], ['web']));
-    expect(told(await store.history.list('web'))[0]).toBe('2 alice edit');
+    expect(reported(await store.history.list('web'))[0]).toBe('2 alice edit');
     expect(await readdir(store.stateDirectory)).not.toContain('pending.json');
   });
 

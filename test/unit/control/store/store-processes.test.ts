@@ -92,8 +92,8 @@ it('a process that is killed anywhere leaves a directory that loads, with all th
   let last = 0;
   for (let round = 0; round < 6 || last < changesUnderFire; round++) {
     const child = start('forever');
-    let told = '';
-    child.stdout!.on('data', (data: Buffer) => (told += data.toString()));
+    let reported = '';
+    child.stdout!.on('data', (data: Buffer) => (reported += data.toString()));
     await Promise.race([
       once(child.stdout!, 'data'),
       once(child, 'exit').then(() => Promise.reject(new Error('the writer has given up'))),
@@ -101,7 +101,7 @@ it('a process that is killed anywhere leaves a directory that loads, with all th
     await sleep(random() * 1500);
     child.kill('SIGKILL');
     await once(child, 'close');
-    const done = told.slice(0, told.lastIndexOf('\n')).split('\n').map(Number);
+    const done = reported.slice(0, reported.lastIndexOf('\n')).split('\n').map(Number);
     const snapshot = await readConfigDirectory(directory.path);
     expect(errors(snapshot), `seed ${seed}, round ${round}`).toEqual([]);
     const names = snapshot.servers.map(({ name }) => name);

@@ -64,7 +64,7 @@ describe('who waits for it while its holder ends', () => {
       },
     ],
     ['without a chance to throw', (worker) => void worker.terminate()],
-  ])('%s is told, and does not wait for ever', async (_how, end) => {
+  ])('%s is reported, and does not wait for ever', async (_how, end) => {
     const words = wordsFor(2);
     const worker = startThread(holdLock, { words, saysAt, toldAt });
     worker.on('error', () => undefined);
@@ -85,8 +85,8 @@ it('the life of a thread is known by its number', async () => {
        require('node:fs').readlinkSync('/proc/thread-self').split('/').at(-1))`,
     { eval: true },
   );
-  const [told] = (await once(worker, 'message')) as [string];
+  const [reported] = (await once(worker, 'message')) as [string];
   await once(worker, 'exit');
-  expect(Number(told)).not.toBe(ownThread());
-  expect(hasEnded(Number(told))).toBe(true);
+  expect(Number(reported)).not.toBe(ownThread());
+  expect(hasEnded(Number(reported))).toBe(true);
 });

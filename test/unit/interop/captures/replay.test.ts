@@ -58,7 +58,7 @@ async function replay(
 }
 
 describe('verdicts', () => {
-  it('are told with direction, rule and reason', async () => {
+  it('are reported with direction, rule and reason', async () => {
     const { reports, result } = await replay(
       pcapFile([
         ...handshake,
@@ -152,10 +152,10 @@ describe('verdicts', () => {
     const { verdicts, result } = await replay(pcapFile(packets));
     expect(verdicts).toEqual(wanted);
     expect(new Set(wanted).size).toBeGreaterThan(8);
-    const told = (verdict: string): number => wanted.filter((each) => each === verdict).length;
-    expect(result.counts.passed).toBe(told('pass'));
+    const reported = (verdict: string): number => wanted.filter((each) => each === verdict).length;
+    expect(result.counts.passed).toBe(reported('pass'));
     for (const [reason, count] of Object.entries(result.counts.drops)) {
-      expect([reason, count]).toEqual([reason, told(reason)]);
+      expect([reason, count]).toEqual([reason, reported(reason)]);
     }
   });
 

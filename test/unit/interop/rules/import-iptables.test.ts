@@ -7,7 +7,7 @@ import { compilePolicy } from '../../../../src/policy/compile.ts';
 import type { Server, Template } from '../../../../src/policy/types.ts';
 import { validateTemplate } from '../../../../src/policy/validate.ts';
 import { MatchResult, Matcher } from '../../../../src/dataplane/match/matcher.ts';
-import { read, told } from '../../../support/imports.ts';
+import { read, reported } from '../../../support/imports.ts';
 import { printIptables, randomRule, walkIptables } from '../../../support/random-iptables.ts';
 import type { PlainChain, PlainIptablesRule } from '../../../support/random-iptables.ts';
 import { PolicyMaker, interestingPorts } from '../../../support/random-policy.ts';
@@ -62,7 +62,7 @@ describe('a rule', () => {
     ],
   ])('%s', (conditions, rule) => {
     const result = input(`-A INPUT ${conditions} -j ACCEPT`);
-    expect(told(result)).toEqual([]);
+    expect(reported(result)).toEqual([]);
     expect(result.templates[0]!.inbound).toEqual([rule]);
     read(result);
   });
@@ -88,7 +88,7 @@ describe('a rule', () => {
     ['-p icmp --icmp-type redirect', 'ICMP redirect never passes'],
   ])('%s is left out', (conditions, message) => {
     const result = input(`-A INPUT ${conditions} -j ACCEPT`);
-    expect(told(result)).toEqual([`lost line 7: ${message}`]);
+    expect(reported(result)).toEqual([`lost line 7: ${message}`]);
     expect(result.templates[0]!.inbound).toEqual([]);
   });
 
@@ -102,7 +102,7 @@ describe('a rule', () => {
     ['-m state --state RELATED', undefined],
   ])('%s is not needed', (conditions, remark) => {
     const result = input(`-A INPUT ${conditions} -j ACCEPT`);
-    expect(told(result)).toEqual(remark === undefined ? [] : [remark]);
+    expect(reported(result)).toEqual(remark === undefined ? [] : [remark]);
     expect(result.templates[0]!.inbound).toEqual([]);
   });
 });
@@ -161,7 +161,7 @@ describe('order', () => {
     ],
   ])('behind %s', (_name, before, remarks, taken) => {
     const result = input(...before, ssh);
-    expect(told(result)).toEqual(remarks);
+    expect(reported(result)).toEqual(remarks);
     expect(result.templates[0]!.inbound).toHaveLength(taken);
   });
 
@@ -181,20 +181,20 @@ describe('order', () => {
         'COMMIT',
       ].join('\n'),
     );
-    expect(told(result)).toEqual([
+    expect(reported(result)).toEqual([
       'lost line 10: line 8 (RETURN) takes a part of it before, and templates only allow',
     ]);
     expect(result.templates[0]!.inbound).toEqual([{ protocol: 'udp', ports: [53] }]);
   });
 
-  it('what takes replies away is told', () => {
+  it('what takes replies away is reported', () => {
     const text = (...rules: string[]): string =>
       ['*filter', ':INPUT DROP [0:0]', ':OUTPUT ACCEPT [0:0]', ...rules, 'COMMIT'].join('\n');
     const tcp = '-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT';
     const drop = '-A INPUT -s 10.0.0.1 -p udp -j DROP';
     const replies = '-A INPUT -m state --state ESTABLISHED -j ACCEPT';
     const lost = (...rules: string[]): string[] =>
-      told(run(text(...rules))).filter((each) => each.startsWith('lost'));
+      reported(run(text(...rules))).filter((each) => each.startsWith('lost'));
     expect(lost(tcp)).toEqual([
       'lost line 2: INPUT does not accept all replies (state ESTABLISHED): here replies of an allowed flow always pass',
     ]);
@@ -223,7 +223,7 @@ describe('documents', () => {
         outbound: [{ protocol: 'all', comment: 'OUTPUT accepts by policy' }],
       },
     ]);
-    expect(told(result)).toEqual([
+    expect(reported(result)).toEqual([
       'note line 5: the table nat is not imported: only filter decides what passes',
       'note line 10: all protocols are ICMP, TCP and UDP here: others are dropped',
       'note line 13: traffic of the loopback interface never comes through the firewall',
@@ -263,7 +263,7 @@ describe('documents', () => {
         [{ protocol: 'tcp', ports: [5432], destinations: ['10.0.0.5'] }],
       ],
     ]);
-    const remarks = told(result);
+    const remarks = reported(result);
     expect(remarks.at(-1)).toBe('lost line 10: -i eth0; -o eth1');
     expect(remarks).toContain(
       'note line 6: servers are not invented: assign the template host-forward-10.0.0.5 to the servers with addresses in 10.0.0.5, and no others',
@@ -289,7 +289,7 @@ describe('documents', () => {
   it('nothing but policies is nothing to import', () => {
     const result = run('*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\nCOMMIT\n');
     expect(result.templates).toEqual([]);
-    expect(told(result)).toEqual([
+    expect(reported(result)).toEqual([
       'note line 3: FORWARD has no rules and accepts everything: it is not imported',
     ]);
   });
