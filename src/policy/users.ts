@@ -1,7 +1,7 @@
 /** The format of users.yaml. It is not part of the policy: no packet depends on it. */
 import { name, read } from './validate.ts';
 import type { Validated } from './validate.ts';
-import { YamlFile, entries, list, mapping, oneOf, scalar, text } from './yaml-fields.ts';
+import { YamlFile, entries, integer, list, mapping, oneOf, scalar, text } from './yaml-fields.ts';
 import type { Field } from './yaml-fields.ts';
 
 export const roles = ['owner', 'member', 'billing-member', 'billing-admin'] as const;
@@ -21,6 +21,8 @@ export interface StoredUser {
   readonly role: Role;
   /** scrypt, see `passwordHashPattern`; absent: no login with a password. */
   readonly passwordHash?: string;
+  /** Goes up with each change of role or password: what was begun under an older one ends. Absent: 0. */
+  readonly generation?: number;
   readonly tokens: readonly StoredToken[];
 }
 
@@ -59,7 +61,11 @@ const token = mapping<StoredToken>(
 
 const user = mapping<Omit<StoredUser, 'tokens'> & { tokens?: StoredToken[] }>(
   'a user',
-  { name, role: oneOf(roles), passwordHash, tokens: list('tokens', token) },
+  {
+    ...{ name, role: oneOf(roles), passwordHash },
+    generation: integer(0, Number.MAX_SAFE_INTEGER),
+    tokens: list('tokens', token),
+  },
   ['name', 'role'],
 );
 

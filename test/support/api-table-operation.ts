@@ -14,6 +14,8 @@ export interface Row extends Sent {
   readonly access: Access;
   readonly url: string;
   readonly status?: number;
+  /** Instead of `status`, for an owner: with a token, as all of these requests are. */
+  readonly ownerStatus?: number;
   readonly wrong?: readonly Wrong[];
   /** Only a running firewall can answer. */
   readonly live?: boolean;
@@ -148,9 +150,15 @@ export const operationTable: Record<string, Row> = {
     body: { password: 'a new password', current: 'wrong' },
     // Nobody here has a password to begin with: see api-session.test.ts for how it is done.
     status: 422,
+    ownerStatus: 403,
     wrong: [
       { url: '/v1/users/nope/password', body: { password: 'a new password' }, ...gone },
-      { body: { password: 'a new password' }, problem: 'invalid', errors: ['current'] },
+      { body: { password: 'a new password' }, problem: 'forbidden' },
+      {
+        body: { password: 'a new password', revokeTokens: 1 },
+        problem: 'invalid',
+        errors: ['revokeTokens'],
+      },
       {
         url: '/v1/users/member/password',
         body: { password: 'short' },

@@ -121,6 +121,7 @@ export const routeTable: Record<string, Row> = {
       { url: `${web}/rules/sideways`, body: rule, problem: 'invalid', errors: ['direction'] },
       { url: `${web}/rules/inbound?index=9`, body: rule, ...gone },
       { url: `${web}/rules/inbound?index=-1`, body: rule, problem: 'invalid', errors: ['index'] },
+      { url: `${web}/rules/inbound?index=0e0`, body: rule, problem: 'invalid', errors: ['index'] },
       { body: badRule, problem: 'invalid', errors: badRulePaths },
       { body: { destinations: ['any'] }, problem: 'invalid', errors: [''] },
       { body: rule, ...outdated },
@@ -163,6 +164,9 @@ export const routeTable: Record<string, Row> = {
     wrong: [
       { url: `${web}/history/9`, ...gone },
       { url: `${web}/history/0`, problem: 'invalid', errors: ['version'] },
+      ...['1e0', '0x1', '01', '+1', '1.0', '%201', '-1', '1n', '9'.repeat(30)].map((each) => ({
+        ...{ url: `${web}/history/${each}`, problem: 'invalid', errors: ['version'] },
+      })),
       { url: '/v1/templates/..%2f..%2fetc/history/1', ...gone },
     ],
   },

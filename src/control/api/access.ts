@@ -13,17 +13,19 @@
  * relies on it. On TCP a client sends a token (`Authorization: Bearer`) or a session cookie. The user is looked up for
  * each request, so that a withdrawn role or a revoked token takes effect at once.
  *
- * Every refusal is in the audit log. Those of unauthenticated clients are logged once a minute per address: otherwise
- * any client could fill the disk.
+ * A change waits for the store, and a stream lasts: both check the access again (`Identity.guard`). Every refusal is in
+ * the audit log (`denials.ts`).
  */
 import type { FastifyRequest } from 'fastify';
-import { LRUCache } from 'lru-cache';
 import type { Role } from '../../policy/users.ts';
-import type { Actor, User } from '../store/store.ts';
+import { StoreError } from '../store/store.ts';
+import type { Actor, Guard, User } from '../store/store.ts';
 import type { Listener } from './api.ts';
-import { requireOwnHost, requireOwnOrigin } from './browser-guards.ts';
+import { requireOneTarget, requireOwnHost, requireOwnOrigin } from './browser-guards.ts';
 import type { ApiContext } from './context.ts';
+import { Denials } from './denials.ts';
 import { HttpProblem } from './http-problem.ts';
+import { sessionIds } from './session-cookie.ts';
 import type { Sessions } from './sessions.ts';
 
 export type Access = 'public' | 'anyone' | 'view' | 'owner';
@@ -38,12 +40,10 @@ export function mayAccess(role: Role, access: Access): boolean {
   return access === 'public' || allowedRoles[access].includes(role);
 }
 
-export const sessionCookie = 'tunwall_session';
 const actorHeader = 'tunwall-actor';
 
-/** Addresses of unauthenticated clients that were logged lately. */
-const maxStrangers = 4096;
-const strangerPeriodMs = 60_000;
+/** Characters of a path in a record. */
+const maxTarget = 200;
 
 export interface Identity {
   readonly actor: Actor;
@@ -51,6 +51,8 @@ export interface Identity {
   readonly via: 'session' | 'token' | 'socket' | 'cli';
   /** With a session: its id, and when it ends at the latest. */
   readonly session?: { readonly id: string; readonly endsMs: number };
+  /** Whether the client still has this access. Absent: it cannot be withdrawn. */
+  readonly guard?: Guard;
 }
 
 declare module 'fastify' {
@@ -79,23 +81,19 @@ export interface GateOptions {
 }
 
 export class Gate {
+  readonly denials: Denials;
   readonly #options: GateOptions;
-  readonly #strangers: LRUCache<string, true>;
 
   constructor(options: GateOptions) {
     this.#options = options;
-    this.#strangers = new LRUCache({
-      max: maxStrangers,
-      ttl: strangerPeriodMs,
-      perf: { now: options.now },
-      ttlResolution: 0,
-    });
+    this.denials = new Denials(() => options.context.store.audit, options.now);
   }
 
   /** Runs before anything else of a request is processed. @throws HttpProblem */
   async admit(request: FastifyRequest): Promise<void> {
     const { listener, context } = this.#options;
     try {
+      requireOneTarget(request.raw);
       if (listener === 'tcp') {
         requireOwnHost(request.headers, context.hosts);
         requireOwnOrigin(request.method, request.headers, usesCookie(request));
@@ -109,16 +107,6 @@ export class Gate {
     }
   }
 
-  /** Whether the client that opened a stream may still read it. */
-  async isStillAdmitted(request: FastifyRequest): Promise<boolean> {
-    try {
-      await this.#require(request, accessOf(request));
-      return true;
-    } catch {
-      return false;
-    }
-  }
-
   /** For a route that checks more than the role. @returns the problem to throw */
   async deny(request: FastifyRequest, detail: string): Promise<HttpProblem> {
     const problem = new HttpProblem('forbidden', detail);
@@ -127,7 +115,7 @@ export class Gate {
   }
 
   async #require(request: FastifyRequest, access: Access): Promise<Identity> {
-    const identity = await this.#identify(request);
+    const identity = await this.#identify(request, access);
     if (mayAccess(identity.role, access)) return identity;
     request.identity = identity;
     throw new HttpProblem(
@@ -136,48 +124,63 @@ export class Gate {
     );
   }
 
-  async #identify(request: FastifyRequest): Promise<Identity> {
-    const { listener, sessions, context } = this.#options;
+  async #identify(request: FastifyRequest, access: Access): Promise<Identity> {
+    const { listener, context } = this.#options;
     if (listener !== 'tcp') return localIdentity(request, listener);
-    const { users } = context.store;
     const bearer = bearerOf(request);
-    if (bearer !== undefined) {
-      const found = await users.verifyToken(bearer);
-      if (found === undefined) throw unauthenticated('the token is not valid (any more)');
-      const { user, token } = found;
-      const actor = { ...tcpActor(request, user), token };
-      return { actor, role: user.role, via: 'token' };
-    }
-    const id = request.cookies[sessionCookie];
-    if (id === undefined) throw unauthenticated('log in, or send a token');
-    const session = sessions.find(id, (await users.list()).users);
-    if (session === undefined) throw unauthenticated('the session has ended: log in again');
-    const { user, endsMs } = session;
-    return {
-      actor: tcpActor(request, user),
-      role: user.role,
-      via: 'session',
-      session: { id, endsMs },
+    if (bearer === undefined) return await this.#identifySession(request, access);
+    const found = await context.store.users.verifyToken(bearer);
+    if (found === undefined) throw unauthenticated('the token is not valid (any more)');
+    const { user, token } = found;
+    const created = createdOf(user, token);
+    const guard: Guard = (users) => {
+      const now = users.find(({ name }) => name === user.name);
+      const holds = now?.tokens.some((each) => each.name === token && each.created === created);
+      requireStill(holds === true ? now : undefined, access);
     };
+    const actor = { ...tcpActor(request, user), token };
+    return { actor, role: user.role, via: 'token', guard };
+  }
+
+  async #identifySession(request: FastifyRequest, access: Access): Promise<Identity> {
+    const { sessions, context } = this.#options;
+    const ids = sessionIds(request);
+    if (ids.length === 0) throw unauthenticated('log in, or send a token');
+    const { users } = await context.store.users.list();
+    for (const id of ids) {
+      const session = sessions.find(id, users);
+      if (session === undefined) continue;
+      const { user, endsMs } = session;
+      return {
+        ...{ actor: tcpActor(request, user), role: user.role, via: 'session' },
+        session: { id, endsMs },
+        guard: (now) => requireStill(sessions.find(id, now)?.user, access),
+      };
+    }
+    throw unauthenticated('the session has ended: log in again');
   }
 
   async #recordDenial(request: FastifyRequest, problem: HttpProblem): Promise<void> {
-    const { identity, ip } = request;
-    let { message } = problem;
-    if (identity === null) {
-      if (this.#strangers.has(ip)) return;
-      this.#strangers.set(ip, true);
-      message = `${problem.kind}: ${message}`;
-    }
+    const { identity } = request;
+    const actor = identity?.actor ?? stranger(request);
+    const { kind, message } = problem;
+    const summary = identity === null ? `${kind}: ${message}` : message;
     const [path = ''] = request.url.split('?');
-    await this.#options.context.store.audit.append({
-      actor: identity?.actor ?? stranger(request),
-      action: 'access',
-      result: 'denied',
-      target: [`${request.method} ${path}`],
-      summary: message,
-    });
+    const target = [`${request.method} ${path.slice(0, maxTarget)}`];
+    const denial = { actor, action: 'access', target, summary } as const;
+    await this.denials.add(request, denial, identity !== null);
   }
+}
+
+/** @throws StoreError `unauthenticated` unless the user is there and has the right role */
+function requireStill(user: User | undefined, access: Access): void {
+  if (user !== undefined && mayAccess(user.role, access)) return;
+  const message = 'what you have logged in with has ended meanwhile';
+  throw new StoreError([{ kind: 'unauthenticated', message }]);
+}
+
+function createdOf({ tokens }: User, name: string): string | undefined {
+  return tokens.find((each) => each.name === name)?.created;
 }
 
 function accessOf(request: FastifyRequest): Access {
@@ -210,7 +213,7 @@ function bearerOf({ headers }: FastifyRequest): string | undefined {
 }
 
 function usesCookie(request: FastifyRequest): boolean {
-  return request.headers.authorization === undefined && sessionCookie in request.cookies;
+  return request.headers.authorization === undefined && sessionIds(request).length > 0;
 }
 
 function unauthenticated(detail: string): HttpProblem {

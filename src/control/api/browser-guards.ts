@@ -1,13 +1,16 @@
 /**
  * Protection for users of the panel in a browser. On TCP only: no browser can open the control socket.
  *
- * - The Host must be an address, localhost, or a configured name (`api.hosts`): an attacker's name that resolves to
- *   this server (DNS rebinding) would make the attacker's page same-origin.
+ * - A request has one Host, and a path as its target: a proxy in front that reads the other name would have let another
+ *   request through.
+ * - The Host must be an address, localhost, or a configured name (`api.hosts`): an attacker's name that resolves to this
+ *   server (DNS rebinding) would make the attacker's page same-origin.
  * - There is no CORS: a request with another Origin is refused, whatever it asks for.
  * - A change made with a cookie must prove its origin (Origin or Sec-Fetch-Site): the cookie is SameSite=Strict, but a
  *   site is wider than an origin.
  * - Responses may not be framed, sniffed or cached.
  */
+import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import { HttpProblem } from './http-problem.ts';
 
@@ -27,6 +30,20 @@ export interface BrowserHeaders {
 }
 
 const safeMethods: readonly string[] = ['GET', 'HEAD', 'OPTIONS'];
+
+/** @throws HttpProblem `bad-request` */
+export function requireOneTarget({
+  url = '',
+  rawHeaders,
+}: Pick<IncomingMessage, 'url' | 'rawHeaders'>): void {
+  if (!url.startsWith('/')) {
+    throw new HttpProblem('bad-request', 'expected a path as target, like /v1/status');
+  }
+  const names = rawHeaders.filter((_, index) => index % 2 === 0);
+  if (names.filter((name) => name.toLowerCase() === 'host').length > 1) {
+    throw new HttpProblem('bad-request', 'expected one Host, found several');
+  }
+}
 
 /** @throws HttpProblem `foreign-host` */
 export function requireOwnHost(headers: BrowserHeaders, hosts: readonly string[]): void {

@@ -31,7 +31,8 @@ export async function makeChange(
 ): Promise<AppliedChange> {
   let result: ChangeResult;
   try {
-    result = await context.store.change(identityOf(request).actor, edit);
+    const { actor, guard } = identityOf(request);
+    result = await context.store.change(actor, edit, guard);
   } catch (error) {
     throw error instanceof StoreError ? problemOf(error, locate) : error;
   }

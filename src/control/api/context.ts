@@ -13,6 +13,7 @@ import type { Registry } from 'prom-client';
 import type { ExplainSource } from '../../policy/explain.ts';
 import type { Problem, Rule } from '../../policy/types.ts';
 import type { Direction, Snapshot, Store } from '../store/store.ts';
+import type { ConnectionCounts } from './connections.ts';
 
 export interface ApiContext {
   readonly store: Store;
@@ -21,6 +22,8 @@ export interface ApiContext {
   readonly metrics?: Registry;
   /** Absent without a firewall. */
   readonly observer?: Observer;
+  /** Counts for the metrics; absent without a firewall. */
+  readonly connectionCounts?: ConnectionCounts;
   /** Names allowed in the Host header, beside IP addresses and localhost (`api.hosts`). */
   readonly hosts: readonly string[];
   /** Warns the operator of the firewall. */

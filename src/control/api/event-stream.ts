@@ -1,30 +1,33 @@
 /**
  * Server-sent events: a response that lasts until the client disconnects, its access ends, or the server closes.
  *
- * Bounded in both directions: the number of streams is limited, and a client that does not read fast enough loses
- * events, which is reported to it (`event: missed`). A comment every 15 seconds keeps connections open through proxies
- * and detects clients that are gone. At the same time the client's access is checked again.
+ * Bounded in both directions: the number of streams is limited (`open-streams.ts`), and a client that does not read fast
+ * enough loses events, which is reported to it (`event: missed`). A comment every 15 seconds keeps connections open
+ * through proxies and detects clients that are gone.
  */
 import { PassThrough } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { HttpProblem } from './http-problem.ts';
+import type { User } from '../store/store.ts';
+import { OpenStreams } from './open-streams.ts';
 
 const heartbeatMs = 15_000;
-const maxStreams = 64;
+/** A page of the panel has two, and a user has many tabs. */
+const limits = { what: 'event streams', perUser: 16, perAddress: 64, inAll: 128 };
 /** Bytes that may wait for a slow reader. */
 const maxWaiting = 1 << 20;
 
 export interface EventStream {
   /** @param id a client that reconnects sends the last one that it received */
   send(event: string, data: unknown, id?: number): void;
+  /** @param json in one line */
+  sendJson(event: string, json: string, id?: number): void;
 }
 
 export class EventStreams {
-  readonly #open: Set<PassThrough> = new Set<PassThrough>();
-  readonly #isAdmitted: (request: FastifyRequest) => Promise<boolean>;
+  readonly #open: OpenStreams<PassThrough>;
 
-  constructor(server: FastifyInstance, isAdmitted: (request: FastifyRequest) => Promise<boolean>) {
-    this.#isAdmitted = isAdmitted;
+  constructor(server: FastifyInstance, users: () => Promise<readonly User[]>) {
+    this.#open = new OpenStreams(server, users, limits);
     // An open stream would keep its connection, and the server, from closing.
     server.addHook('preClose', (done) => {
       for (const stream of this.#open) stream.end();
@@ -43,42 +46,18 @@ export class EventStreams {
     reply: FastifyReply,
     start: (stream: EventStream) => () => void,
   ): FastifyReply {
-    if (this.#open.size >= maxStreams) {
-      throw new HttpProblem(
-        'busy',
-        `${maxStreams} streams are open already`,
-        {},
-        { 'retry-after': '10' },
-      );
-    }
+    this.#open.requireRoom(request);
     const stream = new PassThrough();
     // The first byte flushes the response head: the client knows that the stream is open.
     stream.write(': \n\n');
-    let missed = 0;
-    const stop = start({
-      send: (event, data, id) => {
-        if (stream.writableEnded) return;
-        if (stream.writableLength > maxWaiting) {
-          missed++;
-          return;
-        }
-        if (missed > 0) stream.write(`event: missed\ndata: ${JSON.stringify({ missed })}\n\n`);
-        missed = 0;
-        const named = id === undefined ? '' : `id: ${id}\n`;
-        stream.write(`${named}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
-      },
-    });
-    // After `start`, which may throw: then there is no stream.
-    this.#open.add(stream);
+    const stop = start(writerOf(stream));
+    // From here on, since `start` may throw: then there is no stream.
     const heartbeat = setInterval(() => {
-      void this.#isAdmitted(request).then((admitted) => {
-        if (admitted && !stream.writableEnded) stream.write(': \n\n');
-        else stream.end();
-      });
+      if (!stream.writableEnded) stream.write(': \n\n');
     }, heartbeatMs);
+    this.#open.add(request, stream);
     stream.once('close', () => {
       clearInterval(heartbeat);
-      this.#open.delete(stream);
       stop();
     });
     return reply
@@ -87,6 +66,25 @@ export class EventStreams {
       .header('x-accel-buffering', 'no')
       .send(stream);
   }
+}
+
+function writerOf(stream: PassThrough): EventStream {
+  let missed = 0;
+  const sendJson = (event: string, json: string, id?: number): void => {
+    if (stream.writableEnded || stream.destroyed) return;
+    if (stream.writableLength > maxWaiting) {
+      missed++;
+      return;
+    }
+    if (missed > 0) stream.write(`event: missed\ndata: ${JSON.stringify({ missed })}\n\n`);
+    missed = 0;
+    const named = id === undefined ? '' : `id: ${id}\n`;
+    stream.write(`${named}event: ${event}\ndata: ${json}\n\n`);
+  };
+  return {
+    sendJson,
+    send: (event, data, id) => sendJson(event, JSON.stringify(data), id),
+  };
 }
 
 /** Whether the client prefers an event stream to a single answer. */

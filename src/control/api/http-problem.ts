@@ -110,6 +110,8 @@ export function sendProblem(reply: FastifyReply, problem: HttpProblem): FastifyR
 
 /** The kind of a whole refusal is that of its gravest failure: one that prevents the others from being checked. */
 const gravity: readonly Failure['kind'][] = [
+  'unauthenticated',
+  'forbidden',
   'failed',
   'read-only',
   'busy',

@@ -2,25 +2,30 @@
  * Assembles the HTTP server. `buildApi` returns an instance that tests and the command line can `inject()` into without
  * a socket; the firewall makes two of them on one context, one for the control socket and one for TCP.
  *
- * A request's way: rate limit (TCP) -> Host, Origin, authentication, authorisation (`access.ts`) -> body (`body.ts`) ->
- * schema (`validation.ts`) -> route -> answer, or problem (`http-problem.ts`). Nothing is answered before the first
- * two.
+ * A request's way: connection still open (`connections.ts`) -> rate limit (TCP) -> Host, Origin, authentication,
+ * authorisation (`access.ts`) -> body (`body.ts`) -> schema (`validation.ts`) -> route -> answer, or problem
+ * (`http-problem.ts`). Nothing is answered before the first three.
  */
 import cookie from '@fastify/cookie';
 import rateLimit from '@fastify/rate-limit';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify from 'fastify';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { descriptorLimit } from '../../system/descriptors.ts';
 import { StoreError } from '../store/store.ts';
+import type { User } from '../store/store.ts';
 import { Gate } from './access.ts';
 import type { Api, Listener } from './api.ts';
 import { acceptJson, maxBodyBytes } from './body.ts';
 import { securityHeaders } from './browser-guards.ts';
+import { ConnectionCounts, connectionLimits, isGone, limitConnections } from './connections.ts';
+import type { ConnectionLimits } from './connections.ts';
 import type { ApiContext } from './context.ts';
 import { EventStreams } from './event-stream.ts';
 import { HttpProblem, problemOf, sendProblem } from './http-problem.ts';
 import { LoginThrottle } from './login-throttle.ts';
 import { openApiRoute, registerOpenApi } from './openapi.ts';
+import { OpenStreams } from './open-streams.ts';
 import { Panel, builtPanel } from './panel.ts';
 import { assignmentRoutes } from './routes/assignments.ts';
 import { auditRoutes } from './routes/audit.ts';
@@ -36,10 +41,17 @@ import { templateRuleRoutes } from './routes/template-rules.ts';
 import { templateRoutes } from './routes/templates.ts';
 import { userRoutes } from './routes/users.ts';
 import { Sessions } from './sessions.ts';
+import { Thinning } from './thinning.ts';
 import { validatorCompiler } from './validation.ts';
 
 /** Requests per minute and address, on TCP: more than a script needs, less than an overload. */
 const requestsPerMinute = 3000;
+
+/** A capture is a copy of everything that passes. */
+const captureLimits = { what: 'captures', perUser: 4, perAddress: 16, inAll: 16 };
+
+/** How often the counts of what was thinned are reported. */
+const sweepPeriodMs = 60_000;
 
 export interface ApiOptions {
   /** With `socket` and `in-process` every client is an owner. */
@@ -49,13 +61,22 @@ export interface ApiOptions {
   readonly requestsPerMinute?: number;
   /** Where the panel's files are, for TCP. */
   readonly panelDirectory?: string;
+  readonly connections?: Partial<ConnectionLimits>;
 }
 
 export async function buildApi(context: ApiContext, options: ApiOptions): Promise<Api> {
   const { listener, now = Date.now } = options;
+  const limits = { ...connectionLimits(listener, descriptorLimit()), ...options.connections };
+  const { connectionCounts: counts = new ConnectionCounts() } = context;
   const server = Fastify({
     bodyLimit: maxBodyBytes,
     forceCloseConnections: true,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.idleTimeoutMs,
+    http: {
+      headersTimeout: limits.requestTimeoutMs,
+      connectionsCheckingInterval: limits.lookPeriodMs,
+    },
     frameworkErrors: (_error, _request, reply) => {
       void sendProblem(reply, new HttpProblem('bad-request', 'the URL cannot be read'));
     },
@@ -66,21 +87,30 @@ export async function buildApi(context: ApiContext, options: ApiOptions): Promis
 
   server.setValidatorCompiler(validatorCompiler);
   server.setSerializerCompiler(() => (value) => JSON.stringify(value));
-  server.setErrorHandler((error: FastifyError, _request, reply) =>
-    sendProblem(reply, problemFor(error, context)),
-  );
+  limitConnections(server, limits, counts);
+  const failures = failureLog(context, now);
+  server.setErrorHandler((error: FastifyError, request, reply) => {
+    if (!isGone(request, listener)) return sendProblem(reply, problemFor(error, failures));
+    counts.aborted++;
+    return sendProblem(reply, gone);
+  });
   acceptJson(server);
   server.decorateRequest('identity', null);
   await server.register(cookie);
-  server.addHook('onRequest', (_request, reply, done) => {
+  server.addHook('onRequest', (request, reply, done) => {
     reply.headers(securityHeaders);
-    done();
+    done(isGone(request, listener) ? gone : undefined);
   });
   if (listener === 'tcp') {
     await limitRate(server, options.requestsPerMinute ?? requestsPerMinute);
   }
   server.addHook('onRequest', (request) => gate.admit(request));
-  const streams = new EventStreams(server, (request) => gate.isStillAdmitted(request));
+  const users = async (): Promise<readonly User[]> => (await context.store.users.list()).users;
+  const streams = {
+    events: new EventStreams(server, users),
+    captures: new OpenStreams(server, users, captureLimits),
+  };
+  sweepRegularly(server, [gate.denials, failures]);
   await registerOpenApi(server);
   const panel =
     listener === 'tcp'
@@ -115,6 +145,20 @@ export async function buildApi(context: ApiContext, options: ApiOptions): Promis
   return server;
 }
 
+/** Reports the counts of what was thinned, once a minute and at the end. */
+function sweepRegularly(
+  server: Api,
+  thinned: readonly Pick<Thinning<unknown>, 'sweep' | 'flush'>[],
+): void {
+  const timer = setInterval(() => {
+    for (const each of thinned) void each.sweep();
+  }, sweepPeriodMs).unref();
+  server.addHook('onClose', async () => {
+    clearInterval(timer);
+    for (const each of thinned) await each.flush();
+  });
+}
+
 /** For every request, also to unknown paths, and before authentication. */
 async function limitRate(server: Api, max: number): Promise<void> {
   await server.register(rateLimit, {
@@ -122,6 +166,8 @@ async function limitRate(server: Api, max: number): Promise<void> {
     max,
     timeWindow: 60_000,
     cache: 10_000,
+    // The default throws for a connection that was just reset.
+    keyGenerator: ({ ip }) => (ip as string | undefined) ?? '',
     errorResponseBuilder: (_request, { after }) =>
       new HttpProblem('too-many-requests', `too many requests: try again in ${after}`),
   });
@@ -137,10 +183,22 @@ function noSuchRoute({ method, url }: FastifyRequest): HttpProblem {
   return new HttpProblem('not-found', `there is nothing at ${method} ${path.slice(0, 200)}`);
 }
 
+const gone = new HttpProblem('bad-request', 'the connection was closed');
+
+/** Unexpected errors, with their stacks: each kind once a minute. */
+function failureLog({ onWarning }: ApiContext, now: () => number): Thinning<string> {
+  return new Thinning({
+    ...{ now, burst: 60, perSecond: 1 },
+    tell: (stack, count) =>
+      onWarning(`a request to the API failed${count > 1 ? `, ${count} times` : ''}: ${stack}`),
+    tellLeftOut: (count) => onWarning(`${count} more requests to the API failed`),
+  });
+}
+
 /** The response to an error. */
 function problemFor(
   error: FastifyError | HttpProblem | StoreError,
-  context: ApiContext,
+  failures: Thinning<string>,
 ): HttpProblem {
   if (error instanceof HttpProblem) return error;
   if (error instanceof StoreError) return problemOf(error);
@@ -150,8 +208,8 @@ function problemFor(
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return new HttpProblem('unsupported-media-type', 'expected content-type: application/json');
   }
-  const { statusCode = 500, message } = error;
+  const { statusCode = 500, message, stack = message } = error;
   if (statusCode >= 400 && statusCode < 500) return new HttpProblem('bad-request', message);
-  context.onWarning(`a request to the API failed: ${error.stack ?? message}`);
+  void failures.add(stack, stack);
   return new HttpProblem('failed', 'something went wrong: the log of the firewall says what');
 }

@@ -1,7 +1,7 @@
 /**
  * Browser sessions: the cookie holds an id, memory holds only its SHA-256, so that the memory is of no use to a thief.
- * A session ends after 30 minutes without a request, after 12 hours in any case, at logout, and when its user's
- * revision changes (role, password or tokens; or the user is removed). It does not survive a restart.
+ * A session ends after 30 minutes without a request, after 12 hours in any case, at logout, and when its user gets
+ * another role or password (`User.generation`) or is removed. It does not survive a restart.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
@@ -14,7 +14,7 @@ const maxSessions = 4096;
 
 interface Session {
   readonly name: string;
-  revision: string;
+  generation: string;
   readonly endsMs: number;
 }
 
@@ -38,7 +38,7 @@ export class Sessions {
   begin(user: User): { readonly id: string; readonly endsMs: number } {
     const id = randomBytes(32).toString('base64url');
     const endsMs = this.#now() + lifetimeMs;
-    this.#sessions.set(keyOf(id), { name: user.name, revision: user.revision, endsMs });
+    this.#sessions.set(keyOf(id), { name: user.name, generation: user.generation, endsMs });
     return { id, endsMs };
   }
 
@@ -48,17 +48,21 @@ export class Sessions {
     const session = this.#sessions.get(key);
     if (session === undefined) return undefined;
     const user = users.find(({ name }) => name === session.name);
-    if (user?.revision === session.revision && this.#now() < session.endsMs) {
+    if (user?.generation === session.generation && this.#now() < session.endsMs) {
       return { user, endsMs: session.endsMs };
     }
     this.#sessions.delete(key);
     return undefined;
   }
 
-  /** The user has changed their own account in this session: it continues, the user's other sessions end. */
-  renew(id: string, revision: string): void {
+  /**
+   * The user has set their own password in this session: it continues, the user's other sessions end.
+   *
+   * @param generation the result of this change, not of a later one
+   */
+  renew(id: string, { generation }: User): void {
     const session = this.#sessions.get(keyOf(id));
-    if (session !== undefined) session.revision = revision;
+    if (session !== undefined) session.generation = generation;
   }
 
   end(id: string): void {

@@ -34,12 +34,28 @@ export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, http
   const errorsOf = checker(check);
   const named = httpPart === 'headers' ? 'header ' : '';
   return (value: unknown) => {
-    const converted = httpPart === 'body' ? value : Value.Convert(check, value ?? {});
+    const converted = httpPart === 'body' ? value : fromText(check, value ?? {});
     const errors = errorsOf(converted);
     if (errors.length === 0) return { value: converted };
     return { error: invalid(errors.map((each) => ({ ...each, path: `${named}${each.path}` }))) };
   };
 };
+
+/** Whole numbers in their usual form: not 1e0, 0x1, 01 or +1, which other software may read differently. */
+const plainNumber = /^(0|-?[1-9]\d{0,15})$/;
+
+/** Converts the texts of a URL to the types of the schema, where they are valid. */
+function fromText(schema: TSchema, texts: object): unknown {
+  const properties =
+    (schema as { properties?: Record<string, { type?: string }> }).properties ?? {};
+  const converted = Value.Convert(schema, { ...texts }) as Record<string, unknown>;
+  for (const [key, text] of Object.entries(texts)) {
+    const type = Object.hasOwn(properties, key) ? properties[key]?.type : undefined;
+    if (type !== 'integer' && type !== 'number') continue;
+    if (typeof text === 'string' && !plainNumber.test(text)) converted[key] = text;
+  }
+  return converted;
+}
 
 /** Compiled on first use: an offline command needs only one or two of them. */
 const validators = new WeakMap<TSchema, ReturnType<typeof Compile>>();

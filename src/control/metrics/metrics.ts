@@ -37,6 +37,10 @@ export interface MetricsSource {
   policyTemplates(): number;
   reloads(): number;
   reloadFailures(): number;
+  /** Connections to the API that were closed at once because too many were open. */
+  apiConnectionsRefused(): number;
+  /** Requests to the API whose client was gone before they were answered. */
+  apiRequestsAborted(): number;
   /** Packets that the kernel dropped because the TUN's ring was full; undefined when it cannot be read. */
   tunTxDropped(): number | undefined;
 }
@@ -229,6 +233,18 @@ export function createMetrics(source: MetricsSource): Registry {
     'Changes of the configuration that were refused because of errors in it.',
     [],
     (add) => add({}, source.reloadFailures()),
+  );
+  counter(
+    'tunwall_api_connections_refused_total',
+    'Connections to the API that were closed at once because too many were open.',
+    [],
+    (add) => add({}, source.apiConnectionsRefused()),
+  );
+  counter(
+    'tunwall_api_requests_aborted_total',
+    'Requests to the API whose client was gone before they were answered.',
+    [],
+    (add) => add({}, source.apiRequestsAborted()),
   );
   return registry;
 }

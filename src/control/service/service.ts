@@ -14,6 +14,7 @@ import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import type { Api } from '../api/api.ts';
 import type { ApiContext, Applied, ControlPlane, Status } from '../api/context.ts';
+import { ConnectionCounts } from '../api/connections.ts';
 import { buildApi } from '../api/server.ts';
 import { ReloadMode } from '../../dataplane/engine/engine.ts';
 import { DropLog } from '../log/drop-log.ts';
@@ -64,6 +65,7 @@ export class Service {
   readonly #sweepLog: SweepLog;
   readonly #reloadQueue: ReloadQueue<Applied>;
   readonly #apis: Api[] = [];
+  readonly #connectionCounts: ConnectionCounts = new ConnectionCounts();
   readonly #startedMs: number = Date.now();
   /** In force. */
   #config: Snapshot;
@@ -234,6 +236,7 @@ export class Service {
       controlPlane: this.#controlPlane(),
       metrics: createMetrics(this.#metricsSource()),
       ...(this.#observer !== undefined && { observer: this.#observer }),
+      connectionCounts: this.#connectionCounts,
       hosts: this.#config.gateway.api.hosts,
       onWarning: (message) => this.#log.warn(message),
     };
@@ -427,6 +430,8 @@ export class Service {
       policyTemplates: () => this.#config.templates.length,
       reloads: () => this.#reloads,
       reloadFailures: () => this.#reloadFailures,
+      apiConnectionsRefused: () => this.#connectionCounts.refused,
+      apiRequestsAborted: () => this.#connectionCounts.aborted,
       tunTxDropped() {
         try {
           return Number(readFileSync(statistics, 'utf8'));

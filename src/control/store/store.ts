@@ -142,6 +142,14 @@ export type Operation =
  */
 export type Edit = (snapshot: Snapshot) => readonly Operation[];
 
+/**
+ * Whether the client may still make its change. Called while the store is locked, with the users of that moment: the
+ * password or the role may have changed while the client waited. Pure and quick, like an `Edit`.
+ *
+ * @throws StoreError `unauthenticated` or `forbidden`
+ */
+export type Guard = (users: readonly User[]) => void;
+
 /** A template or server that a change has changed. Absent `before`: created; absent `after`: destroyed. */
 export interface Changed {
   readonly kind: 'template' | 'server' | 'user';
@@ -192,6 +200,10 @@ export type Failure =
   | { readonly kind: 'invalid'; readonly problems: readonly BodyProblem[] }
   /** The state has errors that this change does not correct. */
   | { readonly kind: 'broken'; readonly problems: readonly Problem[] }
+  /** The client's access has ended: its session or token, or the password was changed meanwhile. */
+  | { readonly kind: 'unauthenticated'; readonly message: string }
+  /** The client may not do this. */
+  | { readonly kind: 'forbidden'; readonly message: string }
   /** The last owner can be neither removed nor demoted. */
   | { readonly kind: 'last-owner'; readonly name: string }
   /** This process lacks write permission; `message` names the file and the remedy. */
@@ -255,7 +267,7 @@ export interface Store {
   /** Never throws: what cannot be read is among the snapshot's problems. */
   read(): Promise<Snapshot>;
   /** @throws StoreError; then nothing has changed. Every call, refused or not, is in the audit log. */
-  change(actor: Actor, edit: Edit): Promise<ChangeResult>;
+  change(actor: Actor, edit: Edit, guard?: Guard): Promise<ChangeResult>;
   /** What `change` would do now, without doing it. @throws StoreError as `change` would */
   preview(edit: Edit): Promise<Preview>;
   /** Resolves when the watch is active. Changes by this process are reported, too. */
@@ -298,8 +310,10 @@ export interface User {
   readonly role: Role;
   readonly hasPassword: boolean;
   readonly tokens: readonly { readonly name: string; readonly created?: string }[];
-  /** Changes with role, password and tokens: sessions of an older revision must end. */
+  /** Changes with role, password and tokens. */
   readonly revision: string;
+  /** Changes with role and password: sessions of another generation must end. Not shown to clients. */
+  readonly generation: string;
 }
 
 /**
@@ -312,13 +326,28 @@ export interface Users {
   /** Takes the same time for a name that does not exist. */
   verifyPassword(name: string, password: string): Promise<User | undefined>;
   verifyToken(token: string): Promise<{ readonly user: User; readonly token: string } | undefined>;
-  create(actor: Actor, user: { name: string; role: string; password?: string }): Promise<User>;
-  setRole(actor: Actor, name: string, role: string): Promise<User>;
-  setPassword(actor: Actor, name: string, password: string): Promise<User>;
-  destroy(actor: Actor, name: string): Promise<void>;
+  create(
+    actor: Actor,
+    user: { name: string; role: string; password?: string },
+    guard?: Guard,
+  ): Promise<User>;
+  setRole(actor: Actor, name: string, role: string, guard?: Guard): Promise<User>;
+  /** Existing tokens stay valid, unless `revokeTokens`. */
+  setPassword(
+    actor: Actor,
+    name: string,
+    password: string,
+    options?: { readonly revokeTokens?: boolean; readonly guard?: Guard },
+  ): Promise<User>;
+  destroy(actor: Actor, name: string, guard?: Guard): Promise<void>;
   /** The token is in the answer, and nowhere else. */
-  createToken(actor: Actor, name: string, tokenName: string): Promise<{ readonly token: string }>;
-  revokeToken(actor: Actor, name: string, tokenName: string): Promise<void>;
+  createToken(
+    actor: Actor,
+    name: string,
+    tokenName: string,
+    guard?: Guard,
+  ): Promise<{ readonly token: string }>;
+  revokeToken(actor: Actor, name: string, tokenName: string, guard?: Guard): Promise<void>;
   /** For the first start: an owner with a random password, if there are no users yet; `undefined` if there are. */
   createFirstOwner(): Promise<{ readonly name: string; readonly password: string } | undefined>;
 }

@@ -1,34 +1,38 @@
 /** Data of a running firewall: flows, drops, counts, live packets. */
 import { Type } from 'typebox';
-import type { Static } from 'typebox';
 import { parseAddress } from '../../../policy/addresses.ts';
 import { sentenceOf } from '../../../policy/drop-sentences.ts';
-import { formatRule } from '../../../policy/rule-notation.ts';
 import { DropReason, dropReasonNames } from '../../../dataplane/wire/drop-reason.ts';
 import { identityOf } from '../access.ts';
 import type { Api } from '../api.ts';
-import type { ApiContext, Observer, RuleHits } from '../context.ts';
+import type { ApiContext, Observer } from '../context.ts';
 import { wantsEvents } from '../event-stream.ts';
 import type { EventStreams } from '../event-stream.ts';
 import { invalid, noFirewall } from '../http-problem.ts';
 import * as live from '../live-schemas.ts';
+import type { OpenStreams } from '../open-streams.ts';
 import * as schemas from '../schemas.ts';
-import { directions, notFound, requireServer } from '../views.ts';
+import { StatsFeed, statsOf } from '../stats-feed.ts';
+import { notFound, requireServer } from '../views.ts';
 
 const tags = ['live'];
 const defaultLimit = 100;
-const statsPeriodMs = 1000;
 
 const explainedReasons: readonly { reason: string; message: string }[] = dropReasonNames
   .map((reason, code) => ({ reason, message: sentenceOf(code) }))
   .filter((_, code) => code !== DropReason.none);
 
-export function liveRoutes(app: Api, context: ApiContext, streams: EventStreams): void {
+export interface Streams {
+  readonly events: EventStreams;
+  readonly captures: OpenStreams;
+}
+
+export function liveRoutes(app: Api, context: ApiContext, streams: Streams): void {
   flowRoutes(app, context);
   dropRoute(app, context, streams);
   dropReasonsRoute(app);
   statsRoute(app, context, streams);
-  captureRoute(app, context);
+  captureRoute(app, context, streams);
 }
 
 /** @throws HttpProblem `no-firewall` */
@@ -92,7 +96,7 @@ function flowRoutes(app: Api, context: ApiContext): void {
   );
 }
 
-function dropRoute(app: Api, context: ApiContext, streams: EventStreams): void {
+function dropRoute(app: Api, context: ApiContext, streams: Streams): void {
   app.get(
     '/drops',
     {
@@ -114,7 +118,7 @@ function dropRoute(app: Api, context: ApiContext, streams: EventStreams): void {
       const { limit = defaultLimit, ...query } = request.query;
       await checkServer(context, query.server);
       if (!wantsEvents(request, true)) return { drops: drops.recent(query, limit) };
-      return streams.open(request, reply, (stream) => {
+      return streams.events.open(request, reply, (stream) => {
         // Both are done synchronously, so no event is lost in between.
         for (const drop of drops.recent(query, limit)) stream.send('drop', drop, drop.id);
         return drops.subscribe(query, (drop) => stream.send('drop', drop, drop.id));
@@ -138,7 +142,8 @@ function dropReasonsRoute(app: Api): void {
   );
 }
 
-function statsRoute(app: Api, context: ApiContext, streams: EventStreams): void {
+function statsRoute(app: Api, context: ApiContext, streams: Streams): void {
+  const feed = new StatsFeed(context);
   app.get(
     '/stats',
     {
@@ -158,61 +163,15 @@ function statsRoute(app: Api, context: ApiContext, streams: EventStreams): void 
       const wanted = { rules: false, servers: true, ...request.query };
       if (!wantsEvents(request, false)) return await statsOf(context, observer, wanted);
       const first = await statsOf(context, observer, wanted);
-      return streams.open(request, reply, (stream) => {
+      return streams.events.open(request, reply, (stream) => {
         stream.send('stats', first);
-        const timer = setInterval(() => {
-          statsOf(context, observer, wanted).then(
-            (stats) => stream.send('stats', stats),
-            (error: unknown) => context.onWarning(`statistics: ${String(error)}`),
-          );
-        }, statsPeriodMs);
-        return () => clearInterval(timer);
+        return feed.subscribe(observer, wanted, (json) => stream.sendJson('stats', json));
       });
     },
   );
 }
 
-interface RuleCount {
-  readonly template: string;
-  readonly direction: (typeof directions)[number];
-  readonly index: number;
-  readonly text: string;
-  readonly hits: number;
-}
-
-// The type is the schema's: the routes check it.
-async function statsOf(
-  { controlPlane }: ApiContext,
-  observer: Observer,
-  { rules, servers }: Required<Static<typeof live.statsQuery>>,
-) {
-  const { passed, dropped, drops, flows } = observer.totals();
-  return {
-    at: new Date().toISOString(),
-    epoch: controlPlane.health().epoch,
-    ...{ passed, dropped, drops, flows },
-    ...(servers && { servers: Object.fromEntries(await observer.serverTotals()) }),
-    ...(rules && { rules: await ruleCounts(controlPlane, observer.ruleHits()) }),
-  };
-}
-
-async function ruleCounts(
-  controlPlane: ApiContext['controlPlane'],
-  hits: RuleHits,
-): Promise<RuleCount[]> {
-  const { templates } = await controlPlane.snapshot();
-  return templates.flatMap(({ name: template, ...rules }) =>
-    directions.flatMap((direction) =>
-      rules[direction].flatMap((rule, index) => {
-        const count = hits.of(template, direction, rule) ?? 0;
-        const text = count === 0 ? '' : formatRule(direction, rule);
-        return count === 0 ? [] : { template, direction, index, text, hits: count };
-      }),
-    ),
-  );
-}
-
-function captureRoute(app: Api, context: ApiContext): void {
+function captureRoute(app: Api, context: ApiContext, { captures }: Streams): void {
   app.get(
     '/capture',
     {
@@ -221,7 +180,7 @@ function captureRoute(app: Api, context: ApiContext): void {
         tags,
         summary: 'Packets as they are judged, as a pcapng file that grows',
         description:
-          'With the verdict and the drop reason as packet comments. Ends after `limit` packets, or when the client goes.',
+          'With the verdict and the drop reason as packet comments. Ends after `limit` packets, when the client goes, and when he may not read it any more.',
         produces: ['application/x-pcapng'],
         querystring: live.captureQuery,
         response: { 200: Type.Unsafe<Uint8Array>({}), ...schemas.problems },
@@ -231,10 +190,12 @@ function captureRoute(app: Api, context: ApiContext): void {
       const observer = requireObserver(context, 'packets');
       const { snaplen, ...query } = request.query;
       await checkServer(context, query.server);
+      captures.requireRoom(request);
       const stream = observer.capture({
         ...query,
         ...(snaplen !== undefined && { snapLength: snaplen }),
       });
+      captures.add(request, stream);
       await context.store.audit.append({
         actor: identityOf(request).actor,
         action: 'capture',

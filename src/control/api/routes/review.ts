@@ -88,7 +88,8 @@ export function reviewRoutes(app: Api, context: ApiContext): void {
     async (request) => {
       const operations = parseOperations(request.body.operations);
       try {
-        const { changed } = await store.change(identityOf(request).actor, () => operations);
+        const { actor, guard } = identityOf(request);
+        const { changed } = await store.change(actor, () => operations, guard);
         return { changed, applied: await applyInTime(context.controlPlane) };
       } catch (error) {
         throw operationsProblem(error, operations);

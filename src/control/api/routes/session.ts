@@ -1,17 +1,17 @@
 /** Log in, show the session, log out. */
 import { Type } from 'typebox';
 import { namePattern } from '../../../policy/validate.ts';
-import { identityOf, mayAccess, sessionCookie, stranger } from '../access.ts';
+import { identityOf, mayAccess, stranger } from '../access.ts';
 import type { Identity } from '../access.ts';
-import type { Api, Request } from '../api.ts';
+import type { Api } from '../api.ts';
 import type { ApiContext } from '../context.ts';
 import { HttpProblem } from '../http-problem.ts';
 import * as schemas from '../schemas.ts';
+import { clearSessionCookies, setSessionCookie } from '../session-cookie.ts';
 import { throttled } from './users.ts';
 import type { UserRouteOptions } from './users.ts';
 
 const tags = ['session'];
-const cookiePath = { path: '/' };
 
 export function sessionRoutes(app: Api, context: ApiContext, options: UserRouteOptions): void {
   const { store } = context;
@@ -47,13 +47,14 @@ export function sessionRoutes(app: Api, context: ApiContext, options: UserRouteO
         sessions.end(session.id);
         await store.audit.append({ actor, action: 'logout', result: 'ok', target: [actor.name] });
       }
-      return reply.clearCookie(sessionCookie, cookiePath).code(204).send(null);
+      clearSessionCookies(reply);
+      return reply.code(204).send(null);
     },
   );
 }
 
 function loginRoute(app: Api, { store }: ApiContext, options: UserRouteOptions): void {
-  const { sessions, throttle } = options;
+  const { sessions, throttle, gate } = options;
   app.post(
     '/session',
     {
@@ -79,24 +80,23 @@ function loginRoute(app: Api, { store }: ApiContext, options: UserRouteOptions):
         actor: stranger(request, known ? name : undefined),
         action: 'login',
         ...(known ? { target: [name] } : { summary: `no user is called ${JSON.stringify(name)}` }),
-      };
+      } as const;
       const user = await throttled(throttle, request, name, () =>
         store.users.verifyPassword(name, password),
       );
       if (user === undefined) {
-        await store.audit.append({ ...audited, result: 'denied' });
+        await gate.denials.add(request, audited, false);
         throw new HttpProblem('unauthenticated', 'the name or the password is wrong');
       }
       await store.audit.append({ ...audited, result: 'ok' });
       const { id, endsMs } = sessions.begin(user);
-      reply.setCookie(sessionCookie, id, {
-        ...cookiePath,
-        httpOnly: true,
-        sameSite: 'strict',
-        secure: isSecure(request),
+      setSessionCookie(request, reply, id);
+      return sessionView({
+        actor: audited.actor,
+        role: user.role,
+        via: 'session',
+        session: { id, endsMs },
       });
-      const { actor } = audited;
-      return sessionView({ actor, role: user.role, via: 'session', session: { id, endsMs } });
     },
   );
 }
@@ -115,9 +115,4 @@ function sessionView({ actor, role, via, session }: Identity): {
     may: { view: mayAccess(role, 'view'), change: mayAccess(role, 'owner') },
     ...(session !== undefined && { expires: new Date(session.endsMs).toISOString() }),
   };
-}
-
-/** Whether the browser uses TLS, to this server or to a proxy in front: its Origin, which was checked, says so. */
-function isSecure({ protocol, headers }: Request): boolean {
-  return protocol === 'https' || (headers.origin?.startsWith('https:') ?? false);
 }

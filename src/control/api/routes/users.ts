@@ -4,12 +4,13 @@
  */
 import { Type } from 'typebox';
 import { formatProblem } from '../../../policy/problem.ts';
-import type { User } from '../../store/store.ts';
+import { StoreError } from '../../store/store.ts';
+import type { Guard, User } from '../../store/store.ts';
 import { identityOf } from '../access.ts';
 import type { Gate } from '../access.ts';
 import type { Api, Request } from '../api.ts';
 import type { ApiContext } from '../context.ts';
-import { asProblem, HttpProblem, invalid } from '../http-problem.ts';
+import { asProblem, HttpProblem, invalid, problemOf } from '../http-problem.ts';
 import type { LoginThrottle } from '../login-throttle.ts';
 import * as schemas from '../schemas.ts';
 import type { Sessions } from '../sessions.ts';
@@ -43,7 +44,7 @@ function listRoutes(app: Api, { store }: ApiContext): void {
     },
     async () => {
       const { users, problems } = await store.users.list();
-      return { users, problems: problems.map(formatProblem) };
+      return { users: users.map(userView), problems: problems.map(formatProblem) };
     },
   );
 }
@@ -68,9 +69,10 @@ function changeRoutes(app: Api, { store }: ApiContext): void {
       },
     },
     async (request, reply) => {
-      const user = await asProblem(users.create(identityOf(request).actor, request.body));
+      const { actor, guard } = identityOf(request);
+      const user = await asProblem(users.create(actor, request.body, guard));
       const location = `/v1/users/${encodeURIComponent(user.name)}`;
-      return reply.code(201).header('location', location).send(user);
+      return reply.code(201).header('location', location).send(userView(user));
     },
   );
 
@@ -85,8 +87,12 @@ function changeRoutes(app: Api, { store }: ApiContext): void {
         response: { 200: schemas.user, ...schemas.problems },
       },
     },
-    (request) =>
-      asProblem(users.setRole(identityOf(request).actor, request.params.name, request.body.role)),
+    async (request) => {
+      const { params, body } = request;
+      const { actor } = identityOf(request);
+      const guard = credentialGuard(request, params.name, 'role');
+      return userView(await asProblem(users.setRole(actor, params.name, body.role, guard)));
+    },
   );
 
   app.delete(
@@ -100,7 +106,8 @@ function changeRoutes(app: Api, { store }: ApiContext): void {
       },
     },
     async (request, reply) => {
-      await asProblem(users.destroy(identityOf(request).actor, request.params.name));
+      const { actor, guard } = identityOf(request);
+      await asProblem(users.destroy(actor, request.params.name, guard));
       return reply.code(204).send(null);
     },
   );
@@ -125,7 +132,7 @@ function ownRoutes(app: Api, context: ApiContext, options: UserRouteOptions): vo
       await requireOwn(gate, request, name);
       const found = (await context.store.users.list()).users.find((each) => each.name === name);
       if (found === undefined) throw notFound('user', name);
-      return found;
+      return userView(found);
     },
   );
 
@@ -136,10 +143,16 @@ function ownRoutes(app: Api, context: ApiContext, options: UserRouteOptions): vo
       schema: {
         tags,
         summary: 'Set a password',
-        description: 'Of others: owners. One’s own: with the one before. Other sessions end.',
+        description:
+          'Of others: owners. One’s own: with the one before. Of an owner: with a session or over the socket, not with a token. ' +
+          'Other sessions end. `tokens` of the answer are those made before, which go on, unless `revokeTokens`.',
         params: schemas.nameParams,
         body: Type.Object(
-          { password, current: Type.Optional(password) },
+          {
+            password,
+            current: Type.Optional(password),
+            revokeTokens: Type.Optional(Type.Boolean({ title: 'true or false' })),
+          },
           { additionalProperties: false },
         ),
         response: { 200: schemas.user, ...schemas.problems },
@@ -148,11 +161,20 @@ function ownRoutes(app: Api, context: ApiContext, options: UserRouteOptions): vo
     async (request) => {
       const { name } = request.params;
       await requireOwn(gate, request, name);
-      if (isOwn(request, name)) await requireCurrent(context, options, request, name);
-      const { actor } = identityOf(request);
-      const user = await asProblem(users.setPassword(actor, name, request.body.password));
-      renewOwn(options, request, user);
-      return user;
+      const mayChange = credentialGuard(request, name, 'password');
+      await requireNow(context, gate, request, mayChange);
+      const isStillCurrent = isOwn(request, name)
+        ? await requireCurrent(context, options, request, name)
+        : undefined;
+      const { password: next, revokeTokens = false } = request.body;
+      const guard: Guard = (now) => {
+        mayChange(now);
+        isStillCurrent?.(now);
+      };
+      const { actor, session } = identityOf(request);
+      const user = await asProblem(users.setPassword(actor, name, next, { revokeTokens, guard }));
+      if (session !== undefined && actor.name === name) options.sessions.renew(session.id, user);
+      return userView(user);
     },
   );
 }
@@ -176,8 +198,8 @@ function tokenRoutes(app: Api, context: ApiContext, options: UserRouteOptions): 
       const { params, body } = request;
       await requireOwn(gate, request, params.name);
       const { actor } = identityOf(request);
-      const { token } = await asProblem(users.createToken(actor, params.name, body.name));
-      await renewAfter(context, options, request, params.name);
+      const guard = credentialGuard(request, params.name, 'tokens');
+      const { token } = await asProblem(users.createToken(actor, params.name, body.name, guard));
       return reply.code(201).send({ name: body.name, token });
     },
   );
@@ -196,8 +218,8 @@ function tokenRoutes(app: Api, context: ApiContext, options: UserRouteOptions): 
     async (request, reply) => {
       const { name, token } = request.params;
       await requireOwn(gate, request, name);
-      await asProblem(users.revokeToken(identityOf(request).actor, name, token));
-      await renewAfter(context, options, request, name);
+      const { actor, guard } = identityOf(request);
+      await asProblem(users.revokeToken(actor, name, token, guard));
       return reply.code(204).send(null);
     },
   );
@@ -216,13 +238,55 @@ function isOwn(request: Request, name: string): boolean {
   return (via === 'session' || via === 'token') && actor.name === name;
 }
 
-/** An open browser or a stolen token must not suffice to take the account over. @throws HttpProblem */
+/**
+ * Tokens are kept in files and scripts, and are found there. An owner's token must not suffice to take an owner's account
+ * over: it may not set the password of an owner, nor change tokens and role of another owner.
+ *
+ * @returns a guard that checks this, and whether the client still has its access
+ */
+function credentialGuard(
+  request: Request,
+  name: string,
+  what: 'password' | 'tokens' | 'role',
+): Guard {
+  const { via, guard } = identityOf(request);
+  return (users) => {
+    guard?.(users);
+    if (via !== 'token' || (what !== 'password' && isOwn(request, name))) return;
+    if (users.find((each) => each.name === name)?.role !== 'owner') return;
+    const message = `a token may not change the ${what} of an owner: log in, or use the control socket`;
+    throw new StoreError([{ kind: 'forbidden', message }]);
+  };
+}
+
+/** Checks a guard before any work is done; the store checks it again. @throws HttpProblem */
+async function requireNow(
+  { store }: ApiContext,
+  gate: Gate,
+  request: Request,
+  guard: Guard,
+): Promise<void> {
+  try {
+    guard((await store.users.list()).users);
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    if (error.failures[0]!.kind === 'forbidden') throw await gate.deny(request, error.message);
+    throw problemOf(error);
+  }
+}
+
+/**
+ * An open browser or a stolen token must not suffice to take the account over.
+ *
+ * @returns a guard that checks that the verified password is still the current one
+ * @throws HttpProblem
+ */
 async function requireCurrent(
   { store }: ApiContext,
   { throttle }: UserRouteOptions,
   request: Request,
   name: string,
-): Promise<void> {
+): Promise<Guard> {
   const { current } = request.body as { current?: string };
   if (current === undefined) {
     throw invalid([{ path: 'current', message: 'expected the password that you have now' }]);
@@ -230,8 +294,15 @@ async function requireCurrent(
   const user = await throttled(throttle, request, name, () =>
     store.users.verifyPassword(name, current),
   );
-  if (user !== undefined) return;
-  throw invalid([{ path: 'current', message: 'this is not the password that you have now' }]);
+  if (user === undefined) {
+    throw invalid([{ path: 'current', message: 'this is not the password that you have now' }]);
+  }
+  return (users) => {
+    const now = users.find((each) => each.name === name);
+    if (now?.generation === user.generation) return;
+    const message = 'role or password were changed meanwhile';
+    throw new StoreError([{ kind: 'unauthenticated', message }]);
+  };
 }
 
 /** Checks a password, unless the throttle forbids another attempt yet. @throws HttpProblem `too-many-requests` */
@@ -260,17 +331,6 @@ export async function throttled(
   }
 }
 
-function renewOwn({ sessions }: UserRouteOptions, request: Request, user: User): void {
-  const { session, actor } = identityOf(request);
-  if (session !== undefined && actor.name === user.name) sessions.renew(session.id, user.revision);
-}
-
-async function renewAfter(
-  { store }: ApiContext,
-  options: UserRouteOptions,
-  request: Request,
-  name: string,
-): Promise<void> {
-  const user = (await store.users.list()).users.find((each) => each.name === name);
-  if (user !== undefined) renewOwn(options, request, user);
+function userView({ name, role, hasPassword, tokens, revision }: User): Omit<User, 'generation'> {
+  return { name, role, hasPassword, tokens, revision };
 }

@@ -1,15 +1,15 @@
 /**
  * The audit log: JSON lines, one record each, in two logs (`rotating-log.ts`):
  *
- *     audit.log           what was done: changes, logins, captures, and what was refused to those who may
- *     audit-denied.log    who was turned away
+ *     audit.log           changes, logins, captures, and changes that the store has refused
+ *     audit-denied.log    clients without access
  *
- * Anybody can be turned away as often as he likes. So denials have files of their own: they push out older denials, never what
- * was done. A record of something that was not done is short, for the same reason.
+ * Anybody can cause denials as often as they like. So denials have their own files: they displace older denials, never
+ * records of changes. For the same reason the record of a refusal is short.
  *
- * Ids count up, through both logs and all processes: whoever appends holds the lock of the state directory, and takes the number
- * after the last one. So a page begins at a place in the log, whatever the clock has shown. Records of before that have ids made
- * of the time; they are read in the order in which they stand, as the oldest ones.
+ * Ids ascend, over both logs and all processes: a writer holds the lock of the state directory and takes the number after
+ * the last one. So a page begins at a place in the log, whatever the clock has shown. Older versions made ids from the
+ * time; such records are the oldest ones and are read in the order of the file.
  */
 import { withDirectoryLock } from './directory-lock.ts';
 import { RotatingLog } from './rotating-log.ts';
@@ -20,7 +20,7 @@ import type { AuditEvent, AuditLog, AuditQuery, AuditRecord, Changed } from '../
 const maxBytes = 8 << 20;
 const keptFiles = 10;
 
-/** Bytes of a record: of what was done, and of what was not. */
+/** Bytes of a record of something done, and of a refusal. */
 export const maxDoneBytes = 8192;
 export const maxNotDoneBytes = 1024;
 
@@ -96,7 +96,7 @@ export class AuditFile implements AuditLog {
   }
 }
 
-/** Ids are these numbers; those of records from before are older than any. */
+/** The number that an id is; 0 for ids of older versions. */
 function sequenceOf(id: string): number {
   return /^\d{12}$/.test(id) ? Number(id) : 0;
 }
@@ -116,7 +116,7 @@ async function* recordsOf(log: RotatingLog): AsyncGenerator<AuditRecord, undefin
   }
 }
 
-/** Those behind the place that an id names. */
+/** The records that follow the one with this id. */
 async function* startingAfter(
   records: AsyncGenerator<AuditRecord>,
   id: string | undefined,
@@ -124,13 +124,13 @@ async function* startingAfter(
   const sequence = id === undefined ? Infinity : sequenceOf(id);
   let found = false;
   for await (const record of records) {
-    // An id of before says nothing of its place: it has to be met.
+    // The id of an older version has no number: it must be found.
     if (sequence > 0 ? sequenceOf(record.id) < sequence : found) yield record;
     found ||= record.id === id;
   }
 }
 
-/** A record as it is written, in bounds whatever it is about. */
+/** A record as it is written, within its bounds for any event. */
 export function recordLine(sequence: number, at: Date, event: AuditEvent): string {
   const limit = event.result === 'ok' ? maxDoneBytes : maxNotDoneBytes;
   const id = String(sequence).padStart(12, '0');
@@ -140,7 +140,7 @@ export function recordLine(sequence: number, at: Date, event: AuditEvent): strin
   }
 }
 
-/** Texts and lists no longer than `size`, and saying so where they were. */
+/** Cuts texts and lists to about `size`, and marks what was cut. */
 function cutTo(event: AuditEvent, size: number): AuditEvent {
   const cut = (text: string, length: number): string =>
     text.length > length ? `${text.slice(0, length)}…` : text;

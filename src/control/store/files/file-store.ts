@@ -48,6 +48,7 @@ import type {
   ChangeResult,
   Changed,
   Edit,
+  Guard,
   Operation,
   Preview,
   Snapshot,
@@ -147,10 +148,11 @@ export class FileStore implements Store {
     }
   }
 
-  async change(actor: Actor, edit: Edit): Promise<ChangeResult> {
+  async change(actor: Actor, edit: Edit, guard?: Guard): Promise<ChangeResult> {
     let operations: readonly Operation[] = [];
     try {
       const result = await this.#locked(async () => {
+        guard?.((await this.users.list()).users);
         for (let attempt = 1; attempt <= maxAttempts; attempt++) {
           const reading = this.#reader.read();
           await this.#recorder.recordHandEdits(reading);

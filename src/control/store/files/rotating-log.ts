@@ -1,10 +1,10 @@
 /**
- * Lines in a file that is only ever appended to, and bounded: at `maxBytes` the file `NAME` becomes `NAME.1`, the one of
- * before `NAME.2`, and so on; the oldest of `keptFiles` is forgotten.
+ * An append-only log of bounded size: at `maxBytes` the file `NAME` becomes `NAME.1`, the previous one `NAME.2`, and so
+ * on; the oldest of `keptFiles` is removed.
  *
- * A line is one write(2) to a file that was opened for appending, and on disk before `append` resolves. After a crash the last
- * one may be torn: the next append ends it, and who reads has to skip it. Whoever appends holds the lock of the directory, so
- * that no process writes into a file that was put aside.
+ * A line is one write(2) to a file opened for appending, and on disk before `append` resolves. After a crash the last line
+ * may be torn: the next append ends it, and readers must skip it. A writer holds the lock of the directory, so that no
+ * process writes to a rotated file.
  */
 import { open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -33,7 +33,7 @@ export class RotatingLog {
     await appendDurably(this.#path(0), line, mode);
   }
 
-  /** The end of the newest files, newest first: at most so many bytes of each, from which a first line may miss its beginning. */
+  /** The last lines of each file, newest first. The oldest line of a file may lack its beginning. @param maxBytes of each */
   async *tails(maxBytes: number): AsyncGenerator<string, undefined> {
     for (let index = 0; index < this.#options.keptFiles; index++) {
       const size = await this.#size(index);
@@ -50,12 +50,12 @@ export class RotatingLog {
     }
   }
 
-  /** All lines, each once, also when the log is rotated meanwhile. */
+  /** All lines, each once, also during a rotation. */
   async *newestFirst(): AsyncGenerator<string, undefined> {
     const read = new Set<number>();
     for (let index = 0; index < this.#options.keptFiles; index++) {
       const found = await this.#read(index);
-      // Between two steps of a rotation the first file is missing.
+      // During a rotation the first file may be missing.
       if (found === undefined && index > 0) return;
       if (found === undefined || read.has(found.inode)) continue;
       read.add(found.inode);

@@ -27,7 +27,7 @@ import {
   randomPassword,
 } from '../secrets.ts';
 import { StoreError } from '../store.ts';
-import type { Actor, AuditLog, Failure, ThingKind, User, Users } from '../store.ts';
+import type { Actor, AuditLog, Failure, Guard, ThingKind, User, Users } from '../store.ts';
 import { editYaml } from '../yaml-edit.ts';
 
 const maxFileBytes = 4 << 20;
@@ -38,6 +38,14 @@ interface UsersState {
   readonly mode: number;
   readonly users: readonly StoredUser[];
   readonly problems: readonly Problem[];
+}
+
+type UsersEdit = (users: readonly StoredUser[]) => readonly StoredUser[];
+
+interface ChangeOptions {
+  readonly action: string;
+  readonly summary: string;
+  readonly guard?: Guard | undefined;
 }
 
 type Locked = <T>(work: () => Promise<T>) => Promise<T>;
@@ -79,10 +87,12 @@ export class UsersFile implements Users {
   async create(
     actor: Actor,
     { name, role, password }: { name: string; role: string; password?: string },
+    guard?: Guard,
   ): Promise<User> {
     // Hashing is slow: before the lock, not under it.
     const hash = await hashOf(password);
-    return await this.#change(actor, 'user.create', name, `role ${role}`, (users) => {
+    const change = { action: 'user.create', summary: `role ${role}`, guard };
+    return await this.#change(actor, name, change, (users) => {
       requireValid([
         ...(namePattern.test(name)
           ? []
@@ -95,25 +105,37 @@ export class UsersFile implements Users {
     });
   }
 
-  async setRole(actor: Actor, name: string, role: string): Promise<User> {
-    return await this.#change(actor, 'user.set-role', name, `role ${role}`, (users) => {
+  async setRole(actor: Actor, name: string, role: string, guard?: Guard): Promise<User> {
+    const change = { action: 'user.set-role', summary: `role ${role}`, guard };
+    return await this.#change(actor, name, change, (users) => {
       requireValid(roleProblems(role));
-      const next = replaced(users, name, (user) => ({ ...user, role: role as Role }));
+      const next = replaced(users, name, (user) =>
+        user.role === role ? user : raised({ ...user, role: role as Role }),
+      );
       requireOwner(users, next, name);
       return next;
     });
   }
 
-  async setPassword(actor: Actor, name: string, password: string): Promise<User> {
+  async setPassword(
+    actor: Actor,
+    name: string,
+    password: string,
+    { revokeTokens = false, guard }: { revokeTokens?: boolean; guard?: Guard } = {},
+  ): Promise<User> {
     const hash = await hashOf(password);
-    return await this.#change(actor, 'user.set-password', name, '', (users) => {
+    const summary = revokeTokens ? 'tokens revoked' : '';
+    const change = { action: 'user.set-password', summary, guard };
+    return await this.#change(actor, name, change, (users) => {
       requireValid(passwordProblems(password));
-      return replaced(users, name, (user) => ({ ...user, ...hash }));
+      return replaced(users, name, (user) =>
+        raised({ ...user, ...hash, ...(revokeTokens && { tokens: [] }) }),
+      );
     });
   }
 
-  async destroy(actor: Actor, name: string): Promise<void> {
-    await this.#change(actor, 'user.destroy', name, '', (users) => {
+  async destroy(actor: Actor, name: string, guard?: Guard): Promise<void> {
+    await this.#change(actor, name, { action: 'user.destroy', summary: '', guard }, (users) => {
       const next = users.filter((each) => each.name !== name);
       if (next.length === users.length) throw refusal('not-found', 'user', name);
       requireOwner(users, next, name);
@@ -121,9 +143,15 @@ export class UsersFile implements Users {
     });
   }
 
-  async createToken(actor: Actor, name: string, tokenName: string): Promise<{ token: string }> {
+  async createToken(
+    actor: Actor,
+    name: string,
+    tokenName: string,
+    guard?: Guard,
+  ): Promise<{ token: string }> {
     const { token, hash } = createToken();
-    await this.#change(actor, 'user.create-token', name, `token ${tokenName}`, (users) => {
+    const change = { action: 'user.create-token', summary: `token ${tokenName}`, guard };
+    await this.#change(actor, name, change, (users) => {
       const valid = namePattern.test(tokenName);
       const message = `expected ${nameWords}, found ${JSON.stringify(tokenName)}`;
       requireValid(valid ? [] : [{ path: 'name', message }]);
@@ -138,8 +166,9 @@ export class UsersFile implements Users {
     return { token };
   }
 
-  async revokeToken(actor: Actor, name: string, tokenName: string): Promise<void> {
-    await this.#change(actor, 'user.revoke-token', name, `token ${tokenName}`, (users) =>
+  async revokeToken(actor: Actor, name: string, tokenName: string, guard?: Guard): Promise<void> {
+    const change = { action: 'user.revoke-token', summary: `token ${tokenName}`, guard };
+    await this.#change(actor, name, change, (users) =>
       replaced(users, name, (user) => {
         const tokens = user.tokens.filter((each) => each.name !== tokenName);
         if (tokens.length === user.tokens.length) throw refusal('not-found', 'token', tokenName);
@@ -154,7 +183,8 @@ export class UsersFile implements Users {
     if ((await this.#read()).users.length > 0) return undefined;
     const hash = await hashOf(password);
     try {
-      await this.#change(systemActor, 'user.create', name, 'the first owner', (users) => {
+      const change = { action: 'user.create', summary: 'the first owner' };
+      await this.#change(systemActor, name, change, (users) => {
         // Another process was first.
         if (users.length > 0) throw refusal('exists', 'user', users[0]!.name);
         return [{ name, role: 'owner', ...hash, tokens: [] }];
@@ -196,14 +226,13 @@ export class UsersFile implements Users {
   /** @returns the user of this name afterwards, if there is one */
   async #change(
     actor: Actor,
-    action: string,
     name: string,
-    summary: string,
-    edit: (users: readonly StoredUser[]) => Promise<readonly StoredUser[]> | readonly StoredUser[],
+    { action, summary, guard }: ChangeOptions,
+    edit: UsersEdit,
   ): Promise<User> {
     const audited = { actor, action, target: [name] };
     try {
-      const { before, after } = await this.#locked(() => this.#apply(edit));
+      const { before, after } = await this.#locked(() => this.#apply(edit, guard));
       const [was, is] = [before, after].map((users) => users.find((each) => each.name === name));
       const changed = {
         ...{ kind: 'user' as const, name },
@@ -220,13 +249,15 @@ export class UsersFile implements Users {
   }
 
   async #apply(
-    edit: (users: readonly StoredUser[]) => Promise<readonly StoredUser[]> | readonly StoredUser[],
+    edit: UsersEdit,
+    guard: Guard | undefined,
   ): Promise<{ before: readonly StoredUser[]; after: readonly StoredUser[] }> {
     for (let attempt = 1; attempt <= 20; attempt++) {
       const { text, mode, users, problems } = await this.#read();
       const errors = problems.filter(({ severity }) => severity === 'error');
       if (errors.length > 0) throw new StoreError([{ kind: 'broken', problems: errors }]);
-      const after = await edit(users);
+      guard?.(users.map(publicUser));
+      const after = edit(users);
       if (isDeepStrictEqual(after, users)) return { before: users, after };
       await requireWritable(this.#directory, 'the configuration directory');
       await removeLeftovers(this.#directory);
@@ -260,8 +291,19 @@ function spelled(
   });
 }
 
-function revisionOf(user: StoredUser): string {
-  return createHash('sha256').update(JSON.stringify(user)).digest('hex').slice(0, 16);
+function revisionOf({ name, role, passwordHash, generation, tokens }: StoredUser): string {
+  const text = JSON.stringify([name, role, passwordHash, generation, tokens]);
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
+}
+
+/** A counter, and what may also be changed by hand. */
+function generationOf({ generation = 0, role, passwordHash = '' }: StoredUser): string {
+  const digest = createHash('sha256').update(`${role} ${passwordHash}`).digest('hex');
+  return `${generation}-${digest.slice(0, 16)}`;
+}
+
+function raised(user: StoredUser): StoredUser {
+  return { ...user, generation: (user.generation ?? 0) + 1 };
 }
 
 function publicUser(user: StoredUser): User {
@@ -274,6 +316,7 @@ function publicUser(user: StoredUser): User {
       ...(created !== undefined && { created }),
     })),
     revision: revisionOf(user),
+    generation: generationOf(user),
   };
 }
 

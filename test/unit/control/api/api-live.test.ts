@@ -4,9 +4,11 @@ import { request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { dropReasons } from '../../../../src/control/api/live-words.ts';
+import type { Role } from '../../../../src/policy/users.ts';
 import { ApiLab, tokenOf } from '../../../support/api.ts';
-import type { Json } from '../../../support/api.ts';
+import type { Json, Sender } from '../../../support/api.ts';
 import { drop, flow } from '../../../support/fake-observer.ts';
+import { alice } from '../../../support/stores.ts';
 
 let lab: ApiLab;
 beforeEach(async () => {
@@ -24,12 +26,17 @@ class Stream {
   #rest = '';
   ended = false;
 
-  static async open(path: string, accept = 'text/event-stream'): Promise<Stream> {
+  static async open(
+    path: string,
+    accept = 'text/event-stream',
+    credentials: Record<string, string> = { authorization: tokenOf('owner') },
+    localAddress = '127.0.0.1',
+  ): Promise<Stream> {
     const address = lab.api.server.address() as { port: number } | null;
     if (address === null) await lab.api.listen({ host: '127.0.0.1', port: 0 });
     const { port } = lab.api.server.address() as { port: number };
-    const headers = { authorization: tokenOf('owner'), accept };
-    const sent = request({ host: '127.0.0.1', port, path, headers }).end();
+    const headers = { ...credentials, accept };
+    const sent = request({ host: '127.0.0.1', port, path, headers, localAddress }).end();
     const [answer] = (await once(sent, 'response')) as [IncomingMessage];
     return new Stream(answer);
   }
@@ -122,42 +129,172 @@ describe('drops', () => {
     expect(stream.answer.complete).toBe(true);
     expect(lab.observer.drops.listeners.size).toBe(0);
   });
+});
 
-  it('end when the reader may not read any more', async () => {
+describe('who may not read any more reads nothing a second later', () => {
+  const paths = ['/v1/drops?limit=0', '/v1/stats', '/v1/capture'];
+  const lookMs = 500;
+
+  /** Opens all of them, lets some time go, takes the right away, and sees them end when it is looked. */
+  async function endsAll(
+    credentials: Record<string, string>,
+    take: () => Promise<unknown>,
+  ): Promise<void> {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
-    const stream = await Stream.open('/v1/drops');
-    vi.advanceTimersByTime(15_000);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    expect(stream.ended).toBe(false);
-    await lab.directory.write({ 'users.yaml': 'users: []\n' });
-    vi.advanceTimersByTime(15_000);
-    await stream.until(({ ended }) => ended);
+    lab.observer.captureEnds = false;
+    const streams: Stream[] = [];
+    for (const path of paths) streams.push(await Stream.open(path, '*/*', credentials));
+    const events = await Stream.open('/v1/stats', 'text/event-stream', credentials);
+    await vi.waitUntil(() => streams[1]!.ended);
+    const open = [streams[0]!, streams[2]!, events];
+    const list = vi.spyOn(lab.store.users, 'list');
+    vi.advanceTimersByTime(lookMs);
+    await vi.waitUntil(() => list.mock.settledResults.length > 0);
+    expect(open.map(({ ended }) => ended)).toEqual([false, false, false]);
+    await take();
+    vi.advanceTimersByTime(lookMs);
+    for (const stream of open) await stream.until(({ ended }) => ended);
+    await vi.waitUntil(() => lab.observer.captures.at(-1)!.stream.destroyed);
+    expect(lab.observer.drops.listeners.size).toBe(0);
+  }
+  const token = { authorization: tokenOf('owner') };
+
+  it('when the token is revoked', async () => {
+    await endsAll(token, () => lab.store.users.revokeToken(alice, 'owner', 'test'));
   });
 
-  it('are for so many readers at once, and no more', async () => {
-    const streams = await Promise.all(
-      Array.from({ length: 64 }, () => Stream.open('/v1/drops?limit=0')),
-    );
-    const { problem, headers } = await lab.send('owner', 'GET /v1/drops', {
-      headers: { accept: 'text/event-stream' },
+  it('when the role changes', async () => {
+    await lab.store.users.create(alice, { name: 'eve', role: 'owner' });
+    await endsAll(token, () => lab.store.users.setRole(alice, 'owner', 'billing-admin'));
+  });
+
+  it('when the user is gone, or nobody can be told to be there', async () => {
+    await endsAll(token, () => lab.directory.write({ 'users.yaml': 'users: []\n' }));
+  });
+
+  it('when the session ends', async () => {
+    await lab.store.users.create(alice, { name: 'eve', role: 'owner', password: 'correct horse' });
+    const login = await lab.send('nobody', 'POST /v1/session', {
+      body: { name: 'eve', password: 'correct horse' },
     });
-    expect([problem, headers['retry-after']]).toEqual(['busy', '10']);
-    for (const { answer } of streams) answer.destroy();
-    await vi.waitUntil(() => lab.observer.drops.listeners.size === 0, { timeout: 10_000 });
+    const cookie = (login.headers['set-cookie'] as string).split(';')[0]!;
+    const logout = (): Promise<unknown> =>
+      lab.send('nobody', 'DELETE /v1/session', {
+        headers: { cookie, origin: 'http://127.0.0.1:8740' },
+      });
+    await endsAll({ cookie }, logout);
+  });
+});
+
+describe('so many streams at once', () => {
+  const events = { headers: { accept: 'text/event-stream' } };
+  /** @returns the ends of what was opened, and what one more is told */
+  const fill = async (
+    count: number,
+    path: string,
+    sender: Sender,
+    from?: string,
+  ): Promise<void> => {
+    const credentials = { authorization: tokenOf(sender as Role) };
+    for (let opened = 0; opened < count; opened++) {
+      const { answer } = await Stream.open(path, 'text/event-stream', credentials, from);
+      expect(answer.statusCode).toBe(200);
+      answers.push(answer);
+    }
+  };
+  const answers: IncomingMessage[] = [];
+  afterEach(() => {
+    for (const answer of answers.splice(0)) answer.destroy();
+  });
+
+  it('has one user, so that others have some as well', async () => {
+    await fill(16, '/v1/drops?limit=0', 'billing-member');
+    const more = await lab.send('billing-member', 'GET /v1/drops', events);
+    expect([more.problem, more.headers['retry-after']]).toEqual(['busy', '10']);
+    expect(more.json!['detail']).toBe('billing-member has 16 event streams open already');
+    await fill(1, '/v1/stats', 'owner');
+    // One that goes makes room.
+    answers.shift()!.destroy();
+    await vi.waitUntil(() => lab.observer.drops.listeners.size === 15);
+    await fill(1, '/v1/drops?limit=0', 'billing-member');
+  });
+
+  it('has one address, whoever asks from there', async () => {
+    for (let index = 0; index < 8; index++) {
+      const name = `user-${index}`;
+      await lab.store.users.create(alice, { name, role: 'member' });
+      const { token } = await lab.store.users.createToken(alice, name, 'test');
+      const credentials = { authorization: `Bearer ${token}` };
+      for (let opened = 0; opened < 8; opened++) {
+        const stream = await Stream.open('/v1/drops?limit=0', undefined, credentials);
+        answers.push(stream.answer);
+      }
+    }
+    const here = { ...events, remoteAddress: '127.0.0.1' };
+    const more = await lab.send('owner', 'GET /v1/drops', here);
+    expect(more.json!['detail']).toBe('64 event streams to 127.0.0.1 are open already');
+    await fill(1, '/v1/drops?limit=0', 'owner', '127.0.0.2');
+  });
+
+  it('has one user of captures', async () => {
+    lab.observer.captureEnds = false;
+    await fill(4, '/v1/capture', 'owner');
+    const more = await lab.send('owner', 'GET /v1/capture');
+    expect([more.problem, more.json!['detail']]).toEqual([
+      'busy',
+      'owner has 4 captures open already',
+    ]);
+    expect(lab.observer.captures).toHaveLength(4);
+    await fill(1, '/v1/drops?limit=0', 'owner');
   });
 
   it('that fail to begin take no place from others', async () => {
     const failing = vi.spyOn(lab.observer.drops, 'recent').mockImplementation(() => {
       throw new Error('no drops today');
     });
-    const ask = () =>
-      lab.send('owner', 'GET /v1/drops', { headers: { accept: 'text/event-stream' } });
+    const ask = () => lab.send('owner', 'GET /v1/drops', events);
     for (let tries = 0; tries < 65; tries++) expect((await ask()).status).toBe(500);
     failing.mockRestore();
     const stream = await Stream.open('/v1/drops?limit=1');
-    await stream.until(({ events }) => events.length === 1);
+    await stream.until((each) => each.events.length === 1);
     stream.answer.destroy();
   });
+});
+
+it('statistics are made once a second, however many read them, and of what they want', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  const queries = ['rules=true', 'rules=true', 'servers=false', 'rules=true&servers=false'];
+  const streams: Stream[] = [];
+  for (const query of queries) streams.push(await Stream.open(`/v1/stats?${query}`));
+  const made = {
+    totals: vi.spyOn(lab.observer, 'totals'),
+    servers: vi.spyOn(lab.observer, 'serverTotals'),
+    hits: vi.spyOn(lab.observer, 'ruleHits'),
+  };
+  const calls = (): number[] => Object.values(made).map(({ mock }) => mock.calls.length);
+  for (let seconds = 1; seconds <= 3; seconds++) {
+    vi.advanceTimersByTime(1000);
+    for (const stream of streams) await stream.until(({ events }) => events.length > seconds);
+    expect(calls()).toEqual([seconds, seconds, seconds]);
+  }
+  const keys = streams.map(({ events }) => {
+    const { data } = events.at(-1)!;
+    return ['rules', 'servers'].filter((key) => key in data);
+  });
+  expect(keys).toEqual([['rules', 'servers'], ['rules', 'servers'], [], ['rules']]);
+  // Nobody wants rules any more: nobody walks over them.
+  for (const at of [0, 1, 3]) streams[at]!.answer.destroy();
+  const { hits } = made;
+  await vi.waitUntil(
+    async () => {
+      const before = hits.mock.calls.length;
+      const count = streams[2]!.events.length;
+      vi.advanceTimersByTime(1000);
+      await streams[2]!.until(({ events }) => events.length > count);
+      return hits.mock.calls.length === before;
+    },
+    { timeout: 10_000 },
+  );
 });
 
 it('statistics come once a second', async () => {

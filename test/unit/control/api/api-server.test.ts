@@ -29,6 +29,8 @@ function api(health: Partial<Health> = {}): Promise<Api> {
     policyTemplates: () => 1,
     reloads: () => 6,
     reloadFailures: () => 5,
+    apiConnectionsRefused: () => 8,
+    apiRequestsAborted: () => 9,
     tunTxDropped: () => 4,
   });
   const controlPlane = {
@@ -77,6 +79,8 @@ describe('/metrics', () => {
       'policy_rules',
       'policy_reload_failures_total',
       'tun_tx_dropped_total',
+      'api_connections_refused_total',
+      'api_requests_aborted_total',
     ]) {
       expect(reply.body).toMatch(new RegExp(`^# HELP tunwall_${name} .+\\.$`, 'm'));
       expect(reply.body).toMatch(new RegExp(`^tunwall_${name}(\\{.+\\})? [\\d.]+$`, 'm'));

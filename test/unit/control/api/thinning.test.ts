@@ -1,0 +1,142 @@
+/** Much of one kind in few lines, and nothing that is not counted. */
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Thinning } from '../../../../src/control/api/thinning.ts';
+import { ApiLab } from '../../../support/api.ts';
+import { seed } from '../../../support/seed.ts';
+
+function thinning(bounds: { burst: number; perSecond: number }): {
+  clock: { ms: number };
+  told: [string, number][];
+  thin: Thinning<string>;
+} {
+  const clock = { ms: 0 };
+  const told: [string, number][] = [];
+  const thin = new Thinning<string>({
+    ...bounds,
+    now: () => clock.ms,
+    tell: (value, count) => void told.push([value, count]),
+    tellLeftOut: (count) => void told.push(['left out', count]),
+  });
+  return { clock, told, thin };
+}
+
+describe('of one kind', () => {
+  it('the first is told at once, the others with the next one', async () => {
+    const { clock, told, thin } = thinning({ burst: 100, perSecond: 1 });
+    for (const value of ['a1', 'a2', 'b1', 'a3']) await thin.add(value[0]!, value);
+    expect(told).toEqual([
+      ['a1', 1],
+      ['b1', 1],
+    ]);
+    clock.ms = 60_000;
+    await thin.add('a', 'a4');
+    expect(told.slice(2)).toEqual([['a4', 3]]);
+  });
+
+  it('the others are told by themselves, when nothing comes any more', async () => {
+    const { clock, told, thin } = thinning({ burst: 100, perSecond: 1 });
+    for (const value of ['a1', 'a2', 'b1', 'a3']) await thin.add(value[0]!, value);
+    await thin.sweep();
+    expect(told).toHaveLength(2);
+    clock.ms = 60_000;
+    await thin.sweep();
+    expect(told.slice(2)).toEqual([['a3', 2]]);
+    await thin.sweep();
+    expect(told).toHaveLength(3);
+  });
+});
+
+it('many kinds are a number, and told again as time goes on', async () => {
+  const { clock, told, thin } = thinning({ burst: 3, perSecond: 1 });
+  for (let kind = 0; kind < 10; kind++) await thin.add(`${kind}`, `${kind}`);
+  expect(told.map(([value]) => value)).toEqual(['0', '1', '2']);
+  clock.ms = 1000;
+  await thin.sweep();
+  expect(told.at(-1)).toEqual(['left out', 7]);
+  clock.ms = 2000;
+  await thin.add('new', 'new');
+  expect(told.at(-1)).toEqual(['new', 1]);
+});
+
+it('all are counted, whatever comes when', async () => {
+  const step = fc.record({ kind: fc.nat(20), afterMs: fc.nat(20_000), sweep: fc.boolean() });
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 200 }), fc.nat(5), async (steps, burst) => {
+      const { clock, told, thin } = thinning({ burst, perSecond: 0.1 });
+      for (const { kind, afterMs, sweep } of steps) {
+        clock.ms += afterMs;
+        if (sweep) await thin.sweep();
+        await thin.add(`${kind}`, `${kind}`);
+      }
+      await thin.flush();
+      clock.ms += 1e9;
+      if (burst > 0) await thin.sweep();
+      const sum = told.reduce((count, [, each]) => count + each, 0);
+      if (burst > 0) expect(sum).toBe(steps.length);
+      else expect(told).toEqual([]);
+    }),
+    { seed, numRuns: 100 },
+  );
+});
+
+describe('the audit log', () => {
+  let lab: ApiLab;
+  beforeEach(async () => {
+    lab = await ApiLab.create({ requestsPerMinute: 100_000 });
+  });
+  afterEach(async () => {
+    await lab.close();
+  });
+  const denied = async (): Promise<unknown[][]> =>
+    (await lab.store.audit.query({ result: 'denied' })).records.map(
+      ({ actor, target, count = 1 }) => [actor.name, actor.address, target![0], count],
+    );
+
+  it('tells of a member who tries again and again by route and address, with counts', async () => {
+    for (let times = 0; times < 50; times++) {
+      await lab.send('member', `GET /v1/audit?limit=${times + 1}`);
+      await lab.send('member', `DELETE /v1/templates/web-${times}`, { remoteAddress: '192.0.2.1' });
+    }
+    expect(await denied()).toEqual([
+      ['member', '192.0.2.1', 'DELETE /v1/templates/web-0', 1],
+      ['member', '127.0.0.1', 'GET /v1/audit', 1],
+    ]);
+    await lab.api.close();
+    expect((await denied()).slice(0, 2)).toEqual([
+      ['member', '192.0.2.1', 'DELETE /v1/templates/web-49', 49],
+      ['member', '127.0.0.1', 'GET /v1/audit', 49],
+    ]);
+  });
+
+  it('tells of strangers from many addresses with a number, and of members all the same', async () => {
+    const path = 'x'.repeat(4000);
+    for (let host = 0; host < 1000; host++) {
+      const remoteAddress = `192.0.${host >> 8}.${host & 255}`;
+      // What is not there is nobody's business, but a name of another server is.
+      const headers = { host: 'evil.example' };
+      await lab.send('nobody', `GET /${path}`, { remoteAddress, headers });
+    }
+    await lab.send('member', 'GET /v1/audit');
+    const records = (await lab.store.audit.query({ limit: 1000 })).records;
+    expect(records[0]!.actor.name).toBe('member');
+    expect(records.filter(({ actor }) => actor.name === 'nobody')).toHaveLength(600);
+    const log = await lab.directory.text('.state/audit-denied.log');
+    for (const line of log.split('\n')) expect(line.length).toBeLessThan(1024);
+  });
+
+  it('thins wrong passwords as well, by name and address', async () => {
+    lab.store.users.verifyPassword = () => Promise.resolve(undefined);
+    const guess = (name: string, remoteAddress: string): Promise<unknown> =>
+      lab.send('nobody', 'POST /v1/session', { body: { name, password: 'x' }, remoteAddress });
+    for (let times = 0; times < 5; times++) {
+      for (const name of ['bob', 'eve']) await guess(name, '192.0.2.1');
+    }
+    await guess('bob', '192.0.2.2');
+    expect(await denied()).toEqual([
+      ['bob', '192.0.2.2', 'bob', 1],
+      ['eve', '192.0.2.1', 'eve', 1],
+      ['bob', '192.0.2.1', 'bob', 1],
+    ]);
+  });
+});
