@@ -189,6 +189,7 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
     const { completionCommand } = await import('./cli/completion-command.ts');
     return completionCommand(await connections());
   },
+  reference: async () => (await import('./cli/reference-command.ts')).referenceCommand,
   demo: async () => {
     const { demoCommand } = await import('./cli/demo-command.ts');
     return demoCommand(async (options) => {
@@ -211,8 +212,9 @@ async function progressBars(): Promise<(label: string) => Progress> {
 /** What the arguments need: the verb they begin with, or all verbs. */
 function neededVerbs([first = '', second]: readonly string[]): Promise<Verb[]> {
   const load = Object.hasOwn(verbs, first) ? verbs[first] : undefined;
-  // A completion script is made of all verbs.
-  const one = load !== undefined && (first !== 'completion' || second === 'names');
+  // A completion script is made of all verbs, and so is the reference.
+  const needsAll = first === 'reference' || (first === 'completion' && second !== 'names');
+  const one = load !== undefined && !needsAll;
   return Promise.all(one ? [load()] : Object.values(verbs).map((each) => each()));
 }
 
