@@ -5,7 +5,7 @@
  * folds such a constant only within its module: through an import it loads the binding, checks the object's shape and loads
  * the property, for every `Hot.state`, each time. TypeScript's own answer, `const enum`, is not erasable syntax, and tests
  * and tools that strip types file by file could not read it. The type checker knows all of these values, so the compiler
- * writes them down, with the name in a comment beside it. Measured: ARCHITECTURE.md, "Measured".
+ * writes them down, with the name in a comment beside it. Why: docs/decisions/0027-constants-inlined.md.
  */
 import { join } from 'node:path';
 import ts from 'typescript';

@@ -1,6 +1,5 @@
 /** The frame of the command line: exit codes, messages, help, tables; and the verbs' printing. */
 import { spawnSync } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, test } from 'vitest';
@@ -322,18 +321,6 @@ describe('the real program', () => {
     ) as { version: string };
     expect(shell('"$@" --version').stdout).toBe(`${version}\n`);
     expect(shell('"$@" gateway up --help').stdout).toContain('Examples:');
-  });
-
-  test('README knows every verb', async () => {
-    const help = shell('"$@" --help').stdout;
-    const verbsInHelp = [...help.matchAll(/^ {2}([a-z]+)(?= .* {2}|$)/gm)]
-      .map(([, verb]) => verb!)
-      .filter((verb) => verb !== 'help');
-    expect(verbsInHelp.length).toBeGreaterThan(15);
-    const readme = await readFile(new URL('../../../README.md', import.meta.url), 'utf8');
-    const firstCells = [...readme.matchAll(/^\| (`tunwall .*?) \| /gm)].map(([, cell]) => cell!);
-    const reported = [...firstCells.join().matchAll(/tunwall ([a-z]+)/g)].map(([, verb]) => verb!);
-    expect([...new Set(reported)].sort()).toEqual(verbsInHelp.sort());
   });
 
   test('ends quietly when nobody reads on', () => {
