@@ -3,36 +3,15 @@ import { describe, expect, it } from 'vitest';
 import type { Api } from '../../../../src/control/api/api.ts';
 import type { ControlPlane, Health } from '../../../../src/control/api/context.ts';
 import { buildApi } from '../../../../src/control/api/server.ts';
-import { Counter, counterCount } from '../../../../src/dataplane/engine/counters.ts';
+import { Counter } from '../../../../src/dataplane/engine/counters.ts';
 import { createMetrics } from '../../../../src/control/metrics/metrics.ts';
 import type { Store } from '../../../../src/control/store/store.ts';
 import { DropReason, dropReasonNames } from '../../../../src/dataplane/wire/drop-reason.ts';
-
-const counters = new Float64Array(counterCount);
+import { counters, metricsSource } from '../../../support/metrics-source.ts';
 
 /** These routes look at nothing but health and metrics, and are everybody's. */
 function api(health: Partial<Health> = {}): Promise<Api> {
-  const metrics = createMetrics({
-    counter: (index) => counters[index]!,
-    packetsByQueue: () => [100, 200],
-    flowsInState: (state) => state,
-    flowCount: () => 256,
-    flowCapacity: 1024,
-    flowTimeoutFactor: () => 0.5,
-    fragmentDatagrams: () => 3,
-    fragmentBytes: () => 8192,
-    fragmentBytesLimit: 131_072,
-    sweepRemaining: () => 12,
-    policyEpoch: () => 7,
-    policyRules: () => 3,
-    policyServers: () => 2,
-    policyTemplates: () => 1,
-    reloads: () => 6,
-    reloadFailures: () => 5,
-    apiConnectionsRefused: () => 8,
-    apiRequestsAborted: () => 9,
-    tunTxDropped: () => 4,
-  });
+  const metrics = createMetrics(metricsSource);
   const controlPlane = {
     health: () => ({ healthy: true, epoch: 7, reloadError: null, ...health }),
   } as unknown as ControlPlane;

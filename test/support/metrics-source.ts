@@ -1,0 +1,25 @@
+/** What metrics are read from, without a firewall: a figure of its own for each, and counters that the test fills. */
+import { counterCount } from '../../src/dataplane/engine/counters.ts';
+import type { MetricsSource } from '../../src/control/metrics/metrics.ts';
+
+export const counters: Float64Array = new Float64Array(counterCount);
+
+export const metricsSource: MetricsSource = {
+  counter: (index) => counters[index]!,
+  packetsByQueue: () => [100, 200],
+  flowsInState: (state) => state,
+  flowCount: () => 256,
+  flowCapacity: 1024,
+  flowTimeoutFactor: () => 0.5,
+  fragmentDatagrams: () => 3,
+  fragmentBytes: () => 8192,
+  fragmentBytesLimit: 131_072,
+  sweepRemaining: () => 12,
+  policyEpoch: () => 7,
+  policyRules: () => 3,
+  policyServers: () => 2,
+  policyTemplates: () => 1,
+  reloads: () => 6,
+  reloadFailures: () => 5,
+  tunTxDropped: () => 4,
+};
