@@ -12,7 +12,7 @@ export const referenceCommand: Verb = (program, output, finish) => {
     .command('reference', { hidden: true })
     .description('the help of every command, as Markdown')
     .action(() => {
-      output.print(referenceOf(program));
+      output.document(referenceOf(program));
       return finish(Promise.resolve(0));
     });
 };

@@ -3,6 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { blocksOf, documents, exists, readText, root } from '../../support/documents.ts';
 
+/** Never called: it tells `vitest --changed` that the reference depends on the whole program. */
+export const dependsOn = (): Promise<unknown> => import('../../../src/main.ts');
+
 const page = readText('docs/command-line.md');
 
 /** Help by command: `tunwall template add-rule`. */
