@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: runs the benchmarks one after another, prints their progress and one table, writes JSON and HTML.
  *
- * What is measured, against what and how: README.md. The runner knows no workload: it lists them from micro/ and workloads/.
+ * What is measured, against what and how: bench/METHOD.md. The runner knows no workload: it lists them from micro/ and workloads/.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';

@@ -3,7 +3,7 @@
  * either.
  *
  * A predicate looks at the outcome of one conversation, and is as narrow as the reason is. Every entry has an example that
- * shows it on both sides (explained-examples.ts); README.md has this table for people, and a unit test says that they agree.
+ * shows it on both sides (explained-examples.ts); test/oracle/differences.md has this table for people, and a unit test says that they agree.
  */
 import type { Outcome } from './compare.ts';
 import type { End, Fields } from './conversation.ts';

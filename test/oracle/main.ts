@@ -12,7 +12,7 @@ TUN devices and to tunwall's engine, and compares every verdict, and the flows t
   --json       print the result as JSON
   --help       this text
 
-Differences that are meant are explained in test/oracle/README.md. Any other is made as small as it gets and
+Differences that are meant are explained in test/oracle/differences.md. Any other is made as small as it gets and
 printed. Exit code 0: none; 1: at least one, or the kernel filter cannot be made; 2: wrong usage.`;
 
 /** Conversations side by side. */

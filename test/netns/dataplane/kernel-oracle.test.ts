@@ -1,6 +1,6 @@
 /**
  * The flow tracker beside Linux: 200,000 packets of generated conversations, verdict by verdict, in the namespace that
- * scripts/oracle makes for itself. What differs is explained (test/oracle/README.md), or a bug.
+ * scripts/oracle makes for itself. What differs is explained (test/oracle/differences.md), or a bug.
  */
 import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';

@@ -4,9 +4,9 @@ import { expect, it } from 'vitest';
 import { explanations } from '../../../oracle/explained.ts';
 import { examples } from '../../../oracle/explained-examples.ts';
 
-const readme = readFileSync(new URL('../../../oracle/README.md', import.meta.url), 'utf8');
+const readme = readFileSync(new URL('../../../oracle/differences.md', import.meta.url), 'utf8');
 
-it('each has its row in test/oracle/README.md, and no row is left over', () => {
+it('each has its row in test/oracle/differences.md, and no row is left over', () => {
   const rows = readme
     .split('\n')
     .filter((line) => line.startsWith('| `'))
