@@ -21,5 +21,7 @@ export const metricsSource: MetricsSource = {
   policyTemplates: () => 1,
   reloads: () => 6,
   reloadFailures: () => 5,
+  apiConnectionsRefused: () => 8,
+  apiRequestsAborted: () => 9,
   tunTxDropped: () => 4,
 };
