@@ -1,17 +1,18 @@
 /** Converts templates between a person's YAML or JSON and the API. */
-import { parseDocument, stringify } from 'yaml';
+import { LineCounter, stringify } from 'yaml';
+import { parseYaml } from '../policy/parse-yaml.ts';
 import type { RuleView, TemplateView } from './api-types.ts';
 import { UserError } from './errors.ts';
 
 /** Reads a template's body. The API validates the values. */
 export function parseTemplateText(name: string, text: string): Record<string, unknown> {
-  const document = parseDocument(text, { prettyErrors: true });
+  const lines = new LineCounter();
+  const document = parseYaml(text, { lineCounter: lines });
   const [error] = document.errors;
   const place = name === '-' ? 'standard input' : name;
   if (error !== undefined) {
-    const [{ line, col }] = error.linePos ?? [{ line: 0, col: 0 }];
-    // The rest of yaml's message is a drawing of the line.
-    const message = error.message.split('\n')[0]!.replace(/ at line \d+, column \d+:?$/, '');
+    const { line, col } = lines.linePos(error.pos[0]);
+    const { message } = error;
     throw new UserError(
       `${place}:${line}:${col}: ${message}`,
       'expected a template in YAML or JSON',

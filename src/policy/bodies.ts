@@ -8,6 +8,7 @@ import { stringify } from 'yaml';
 import { formatAddressNumber } from './addresses.ts';
 import { toInboundBody, toOutboundBody, toTemplateBody } from './template-body.ts';
 import type { InboundRuleBody, OutboundRuleBody, TemplateBody } from './template-body.ts';
+import { shortened } from './problem.ts';
 import type { Rule, Server, Template } from './types.ts';
 import { namePattern, nameWords, validateServers, validateTemplate } from './validate.ts';
 
@@ -94,7 +95,7 @@ function nameApart(name: string, body: unknown): [unknown, PathProblem[]] {
   if (!namePattern.test(name)) {
     problems.push({
       path: 'name',
-      message: `expected ${nameWords}, found ${JSON.stringify(name)}`,
+      message: `expected ${nameWords}, found ${JSON.stringify(shortened(name))}`,
     });
   }
   if (typeof body !== 'object' || body === null || !Object.hasOwn(body, 'name')) {
@@ -102,7 +103,7 @@ function nameApart(name: string, body: unknown): [unknown, PathProblem[]] {
   }
   const { name: own, ...content } = body as Record<string, unknown>;
   if (own !== name && problems.length === 0) {
-    const found = JSON.stringify(own);
+    const found = shortened(JSON.stringify(own));
     problems.push({ path: 'name', message: `expected "${name}", as it is called, found ${found}` });
   }
   return [content, problems];

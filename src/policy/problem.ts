@@ -9,11 +9,26 @@ export function formatProblem(problem: Problem): string {
   return [place, problem.path, message].filter((part) => part !== '').join(': ');
 }
 
+/** After the first of many. */
+export function andMore(count: number): string {
+  return `and ${count.toLocaleString('en-US')} more`;
+}
+
+/** The beginning of a text: a message never shows all of something large. */
+export function shortened(text: string, most = 100): string {
+  return text.length > most ? `${text.slice(0, most)}…` : text;
+}
+
+/** A longer word is no typo of a name, and comparing takes time with the square of its length. */
+const maxCompared = 40;
+
 /** The known word that is most like an unknown one, as a question; or nothing. */
 export function didYouMean(word: string, known: Iterable<string>): string {
+  if (word.length > maxCompared) return '';
   let best = '';
   let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
   for (const candidate of known) {
+    if (Math.abs(candidate.length - word.length) >= bestDistance) continue;
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
     if (distance < bestDistance) {
       best = candidate;

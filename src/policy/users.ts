@@ -95,9 +95,8 @@ export function validateUsers(fileName: string, content: string): Validated<Stor
           const value = user(place);
           if (value === undefined) return undefined;
           const tokens = value.tokens ?? [];
-          const twice = tokens.find(
-            (each, index) => tokens.findIndex((other) => other.name === each.name) !== index,
-          );
+          const seen = new Set<string>();
+          const twice = tokens.find((each) => seen.size === seen.add(each.name).size);
           if (twice !== undefined) {
             const at = entries(place, 'a user')!.get('tokens')!;
             place.file.report(at.node, at.path, `the token "${twice.name}" is listed twice`);

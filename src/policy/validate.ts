@@ -4,7 +4,7 @@ import type { TimeoutName } from '../dataplane/flow/timeouts.ts';
 import { controlIn } from '../text/controls.ts';
 import { parsePeer, parsePorts, parseServerAddress } from './addresses.ts';
 import type { Parsed } from './addresses.ts';
-import { didYouMean } from './problem.ts';
+import { didYouMean, shortened } from './problem.ts';
 import type {
   AddressRange,
   GatewayConfig,
@@ -157,7 +157,7 @@ export function validateServers(
   const file = new YamlFile(fileName, content);
   const template: Field<string> = scalar("a template's name", (value) => {
     if (typeof value !== 'string') return undefined;
-    return templates.has(value) ? { value } : { message: unknownTemplate(value, templates) };
+    return templates.has(value) ? { value } : { message: () => unknownTemplate(value, templates) };
   });
   const server = mapping<
     Omit<Server, 'addresses' | 'templates'> & { addresses: number[]; templates?: string[] }
@@ -219,7 +219,7 @@ export function validateServers(
 
 function unknownTemplate(value: string, templates: ReadonlySet<string>): string {
   const hint = didYouMean(value, templates);
-  return `there is no template "${value}"${hint === '' ? `: expected a file templates/${value}.yaml` : hint}`;
+  return `there is no template "${shortened(value)}"${hint === '' ? `: expected a file templates/${shortened(value)}.yaml` : hint}`;
 }
 
 const labels: Field<Record<string, string>> = (place) => {

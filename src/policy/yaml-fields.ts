@@ -4,18 +4,30 @@
  * A `Field` takes a node and gives a value, or `undefined` after it has reported what is wrong and what was expected.
  * Reading goes on after a problem, so that the user sees all of them at once.
  */
-import { LineCounter, isAlias, isMap, isScalar, isSeq, parseDocument } from 'yaml';
+import { LineCounter, isAlias, isMap, isScalar, isSeq } from 'yaml';
 import type { Node } from 'yaml';
 import { controlIn } from '../text/controls.ts';
-import { didYouMean } from './problem.ts';
+import { parseYaml } from './parse-yaml.ts';
+import { andMore, didYouMean, shortened } from './problem.ts';
 import type { Problem } from './types.ts';
 
 /** Aliases may be used, but not to blow a small file up. */
 const maxAliases = 100;
 
+/** Bounds of a report: who reads it mends the first problems first. */
+const maxProblems = 100;
+const maxPath = 300;
+const maxMessage = 600;
+
+/** A function for what takes long: it is called for problems that are shown. */
+export type Message = string | (() => string);
+
 /** One file that is being read. */
 export class YamlFile {
-  readonly problems: Problem[] = [];
+  readonly #problems: Problem[] = [];
+  /** Places and messages of the problems. */
+  readonly #reported: Set<string> = new Set<string>();
+  readonly #more: Record<Problem['severity'], number> = { error: 0, warning: 0 };
   readonly #name: string;
   readonly #lines: LineCounter = new LineCounter();
   readonly #resolve: (node: Node) => Node | undefined;
@@ -23,11 +35,7 @@ export class YamlFile {
 
   constructor(name: string, text: string) {
     this.#name = name;
-    const document = parseDocument(text, {
-      lineCounter: this.#lines,
-      prettyErrors: false,
-      uniqueKeys: true,
-    });
+    const document = parseYaml(text, { lineCounter: this.#lines });
     for (const error of document.errors) {
       const message =
         error.code === 'MULTIPLE_DOCS' ? 'expected one document in a file' : error.message;
@@ -45,6 +53,19 @@ export class YamlFile {
     };
   }
 
+  /** The first problems, and how many more there are. */
+  get problems(): readonly Problem[] {
+    const { error, warning } = this.#more;
+    const more = error + warning;
+    if (more === 0) return this.#problems;
+    const severity = error > 0 ? 'error' : 'warning';
+    const message = andMore(more);
+    return [
+      ...this.#problems,
+      { severity, file: this.#name, line: 0, column: 0, path: '', message },
+    ];
+  }
+
   /** What an alias stands for. */
   resolve(node: Node, path: string): Node | undefined {
     const resolved = this.#resolve(node);
@@ -56,21 +77,29 @@ export class YamlFile {
   report(
     node: Node | null,
     path: string,
-    message: string,
+    message: Message,
     severity: Problem['severity'] = 'error',
   ): void {
     this.#add(severity, node?.range?.[0] ?? 0, path, message);
   }
 
-  #add(severity: Problem['severity'], offset: number, path: string, message: string): void {
+  #add(severity: Problem['severity'], offset: number, path: string, words: Message): void {
+    if (this.#problems.length >= maxProblems) {
+      this.#more[severity]++;
+      return;
+    }
     const { line: foundLine, col } = this.#lines.linePos(offset);
     const line = Math.max(1, foundLine);
     const column = Math.max(1, col);
-    // A value that two checks read is reported once.
-    const reported = this.problems.some(
-      (each) => each.line === line && each.column === column && each.message === message,
-    );
-    if (!reported) this.problems.push({ severity, file: this.#name, line, column, path, message });
+    const message = typeof words === 'string' ? words : words();
+    // Two checks may report the same value.
+    const place = `${line} ${column} ${message}`;
+    if (this.#reported.has(place)) return;
+    this.#reported.add(place);
+    this.#problems.push({
+      ...{ severity, file: this.#name, line, column },
+      ...{ path: shortened(path, maxPath), message: shortened(message, maxMessage) },
+    });
   }
 }
 
@@ -89,7 +118,8 @@ export function describe(node: Node): string {
   if (isSeq(node)) return 'a list';
   if (isScalar(node)) {
     if (node.value === null) return 'nothing';
-    return JSON.stringify(node.value);
+    const { value } = node;
+    return JSON.stringify(typeof value === 'string' ? shortened(value) : value);
   }
   return 'something else';
 }
@@ -101,7 +131,7 @@ function reportExpected(place: Place, what: string): void {
 /** A scalar that `parse` accepts; `parse` returns a message where it does not. */
 export function scalar<T>(
   what: string,
-  parse: (value: unknown) => { value: T } | { message: string } | undefined,
+  parse: (value: unknown) => { value: T } | { message: Message } | undefined,
 ): Field<T> {
   return (place) => {
     if (!isScalar(place.node)) {
@@ -166,7 +196,7 @@ export function oneOf<const T extends string>(words: readonly T[]): Field<T> {
     const found = words.find((word) => word === value);
     if (found !== undefined) return { value: found };
     if (typeof value !== 'string') return undefined;
-    return { message: `expected ${list}, found "${value}"${didYouMean(value, words)}` };
+    return { message: `expected ${list}, found "${shortened(value)}"${didYouMean(value, words)}` };
   });
 }
 
@@ -216,7 +246,8 @@ export function entries(
       place.file.report(key, place.path, `expected a name as key, found ${describe(key)}`);
       continue;
     }
-    const path = place.path === '' ? key.value : `${place.path}.${key.value}`;
+    const own = shortened(key.value);
+    const path = place.path === '' ? own : `${place.path}.${own}`;
     if (pair.value === null) {
       place.file.report(key, path, 'expected a value, found nothing');
       continue;
@@ -249,7 +280,8 @@ export function mapping<T extends object>(
         place.file.report(
           child.key,
           child.path,
-          `unknown key "${key}"${didYouMean(key, known)} (known: ${known.join(', ')})`,
+          () =>
+            `unknown key "${shortened(key)}"${didYouMean(key, known)} (known: ${known.join(', ')})`,
         );
         complete = false;
         continue;

@@ -10,9 +10,13 @@ import type { FastifySchemaCompiler } from 'fastify';
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { Value } from 'typebox/value';
-import { didYouMean } from '../../policy/problem.ts';
+import { andMore, didYouMean, shortened } from '../../policy/problem.ts';
 import { invalid } from './http-problem.ts';
 import type { FieldError } from './http-problem.ts';
+
+/** A client mends the first errors first. */
+const maxErrors = 100;
+const maxPath = 300;
 
 const looser = Symbol('checked by');
 
@@ -80,11 +84,18 @@ export function checker(schema: TSchema): (value: unknown) => FieldError[] {
     for (const error of errors) {
       for (const each of fieldErrors(error, schema, value)) {
         // A union reports errors of each of its parts; the first one is the most precise.
-        if (!found.has(each.path)) found.set(each.path, each);
+        const path = shortened(each.path, maxPath);
+        if (!found.has(path)) found.set(path, { ...each, path });
       }
     }
-    return [...found.values()];
+    return firstOf([...found.values()]);
   };
+}
+
+function firstOf(errors: FieldError[]): FieldError[] {
+  const more = errors.length - maxErrors;
+  if (more <= 0) return errors;
+  return [...errors.slice(0, maxErrors), { path: '', message: andMore(more) }];
 }
 
 function fieldErrors(error: SchemaError, schema: TSchema, whole: unknown): FieldError[] {
@@ -103,7 +114,7 @@ function fieldErrors(error: SchemaError, schema: TSchema, whole: unknown): Field
       const known = Object.keys((own?.['properties'] as object | undefined) ?? {});
       return (params['additionalProperties'] as string[]).map((key) => ({
         path: path === '' ? key : `${path}.${key}`,
-        message: `unknown key "${key}"${didYouMean(key, known)} (known: ${known.join(', ')})`,
+        message: `unknown key "${shortened(key)}"${didYouMean(key, known)} (known: ${known.join(', ')})`,
       }));
     }
     case 'boolean':

@@ -5,7 +5,7 @@
  * still checked. A text is edited towards its new value (`editYaml`), so that comments stay wherever possible.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { parse } from 'yaml';
+import { yamlValue } from '../../policy/parse-yaml.ts';
 import {
   judgeRule,
   judgeServer,
@@ -358,7 +358,7 @@ export class Draft {
 }
 
 function read(text: string): TemplateContent {
-  return JSON.parse(JSON.stringify(parse(text) ?? {})) as TemplateContent;
+  return JSON.parse(JSON.stringify(yamlValue(text) ?? {})) as TemplateContent;
 }
 
 /** A body as written to a file: without its name, and without empty lists that the file does not have already. */

@@ -8,7 +8,7 @@
  * same result; a test compares the two.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { parse } from 'yaml';
+import { yamlValue } from '../../policy/parse-yaml.ts';
 import { serverBody } from '../../policy/bodies.ts';
 import type { ServerBody } from '../../policy/bodies.ts';
 import type { Server } from '../../policy/types.ts';
@@ -139,7 +139,7 @@ export function editServers(
     return found && { index: found.index, same: same(body, found.server) };
   });
   if (quick !== undefined) return quick;
-  const raw = ((parse(text) as { servers?: { name: string }[] } | null)?.servers ?? []).map(
+  const raw = ((yamlValue(text) as { servers?: { name: string }[] } | null)?.servers ?? []).map(
     (each) => [each.name, each] as const,
   );
   const written = new Map(raw);

@@ -12,7 +12,8 @@
  * with the wanted value; anchors and aliases, which link two places, are expanded when they are in the way.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { isAlias, isMap, isScalar, isSeq, parseDocument, visit } from 'yaml';
+import { isAlias, isMap, isScalar, isSeq, visit } from 'yaml';
+import { parseYaml } from '../../policy/parse-yaml.ts';
 import type { CST, Document, Node, Pair, YAMLMap, YAMLSeq } from 'yaml';
 import { documentText, inlineText, itemText, pairText } from './yaml-text.ts';
 
@@ -49,7 +50,7 @@ function edit(text: string, wanted: object): string {
 }
 
 function parse(text: string): Document.Parsed {
-  return parseDocument(text, { prettyErrors: false, keepSourceTokens: true });
+  return parseYaml(text, { keepSourceTokens: true });
 }
 
 /** The values of a document; `undefined` when it is not valid. */

@@ -10,7 +10,7 @@ import { createHash } from 'node:crypto';
 import { lstat, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { parse } from 'yaml';
+import { yamlValue } from '../../../policy/parse-yaml.ts';
 import type { Problem } from '../../../policy/types.ts';
 import { roles, validateUsers } from '../../../policy/users.ts';
 import type { Role, StoredUser } from '../../../policy/users.ts';
@@ -282,7 +282,7 @@ function spelled(
   before: readonly StoredUser[],
   after: readonly StoredUser[],
 ): unknown[] {
-  const raw = (parse(text) as { users?: { name: string }[] } | null)?.users ?? [];
+  const raw = (yamlValue(text) as { users?: { name: string }[] } | null)?.users ?? [];
   return after.map((user) => {
     const same = before.some((each) => isDeepStrictEqual(each, user));
     if (same) return raw.find(({ name }) => name === user.name);

@@ -1,0 +1,99 @@
+/** Large files and bodies that mean nothing: a bounded report, in a time that grows with the size and not with its square. */
+import { describe, expect, it } from 'vitest';
+import { judgeTemplate } from '../../../src/policy/bodies.ts';
+import { parseYaml } from '../../../src/policy/parse-yaml.ts';
+import { didYouMean } from '../../../src/policy/problem.ts';
+import { validateServers, validateTemplate } from '../../../src/policy/validate.ts';
+
+const size = 1 << 20;
+/** Where the square of the size would not last, but the number of problems is large. */
+const less = 1 << 16;
+const filled = (text: string): string => text.repeat(Math.ceil(less / text.length)).slice(0, less);
+function lines(line: (index: number) => string, count = 75_000): string {
+  return Array.from({ length: count }, (_, index) => line(index)).join('');
+}
+
+/** What took minutes, and its kind. With the square of its size, those of 1 MB would not end before the test's own limit. */
+const kinds: Record<string, string> = {
+  'many unknown keys': lines((index) => `key-${index}: 1\n`),
+  'one key many times': lines(() => 'a: 1\n'),
+  'one long key': `${'k'.repeat(size)}: 1\n`,
+  'one long value': `inbound: ${'v'.repeat(size)}\n`,
+  'a long protocol': `inbound: [{ protocol: ${'v'.repeat(size)} }]\n`,
+  'rules with a wrong key': `inbound:\n${filled('  - { protocl: tcp }\n').slice(0, -21)}\n`,
+  'bad ports': `inbound: [{ protocol: tcp, ports: [${'0,'.repeat(less / 4)}] }]\n`,
+  'bad sources': `inbound: [{ protocol: tcp, sources: [${'1.2.3,'.repeat(less / 8)}] }]\n`,
+  'closing brackets': filled(']'),
+  'opening brackets': filled('['),
+  'wrong escapes': `a: "${'\\q'.repeat(less / 4)}"`,
+  'commas in brackets': `[${','.repeat(less / 2)}]`,
+  'many documents': filled('---\na\n'),
+  'many anchors': lines((index) => `- &a${index} x\n`, 5000),
+  'many aliases': `- &a x\n${filled('- *a\n')}`,
+  'steps to the right': lines((index) => `${' '.repeat(Math.min(index, 700))}a:\n`, 1500),
+  NUL: filled('\0'),
+  tabs: filled('\ta: b\n'),
+};
+
+describe.each(Object.entries(kinds))('%s', (_, text) => {
+  it('are at most a hundred problems, and the number of the others', () => {
+    const { value, problems } = validateTemplate('web', 'web.yaml', text);
+    expect(value).toBeUndefined();
+    expect(problems.length).toBeGreaterThan(0);
+    expect(problems.length).toBeLessThanOrEqual(101);
+    for (const { path, message } of problems) {
+      expect(path.length).toBeLessThan(400);
+      expect(message.length).toBeLessThan(700);
+    }
+  });
+});
+
+it('the others are counted, and what follows is an error if one of them is', () => {
+  const { problems } = validateTemplate('web', 'web.yaml', kinds['many unknown keys']!);
+  expect(problems).toHaveLength(101);
+  expect(problems[0]!.message).toMatch(/^unknown key "key-0"/);
+  expect(problems.at(-1)).toMatchObject({ severity: 'error', message: 'and 74,900 more' });
+});
+
+it('bodies of the API are judged alike', () => {
+  const body = Object.fromEntries(Array.from({ length: 75_000 }, (_, key) => [`key-${key}`, 1]));
+  const judged = judgeTemplate('web', body);
+  expect('problems' in judged && judged.problems.at(-1)!.message).toBe('and 74,900 more');
+  const long = judgeTemplate('x'.repeat(size), { ['k'.repeat(size)]: 1, name: 'y'.repeat(size) });
+  expect(JSON.stringify(long).length).toBeLessThan(3000);
+});
+
+it('names are compared for what is shown only', () => {
+  let compared = 0;
+  const templates = new Set(Array.from({ length: 500 }, (_, index) => `template-${index}`));
+  const iterate = templates[Symbol.iterator].bind(templates);
+  templates[Symbol.iterator] = () => {
+    compared++;
+    return iterate();
+  };
+  const names = Array.from({ length: 20_000 }, (_, index) => `tmplate-${index}`).join(', ');
+  const text = `servers: [{ name: a, addresses: [10.0.0.1], templates: [${names}] }]\n`;
+  const { problems } = validateServers('servers.yaml', text, templates);
+  expect(problems.at(-1)!.message).toBe('and 19,900 more');
+  expect(compared).toBe(100);
+});
+
+it('only words that could be names are compared', () => {
+  expect(didYouMean('inbund', ['inbound', 'outbound'])).toBe('; did you mean "inbound"?');
+  const none = {
+    [Symbol.iterator]: (): Iterator<string> => {
+      throw new Error('it was looked at');
+    },
+  };
+  expect(didYouMean('x'.repeat(41), none)).toBe('');
+});
+
+it('duplicate keys are found in every mapping, with their place', () => {
+  const { errors } = parseYaml('a: 1\nb: { c: 1, d: 2, c: 3 }\na: 2\n? [x]\n: 1\n? [x]\n: 2\n');
+  expect(errors.map(({ code, pos }) => [code, pos[0]])).toEqual([
+    ['DUPLICATE_KEY', 29],
+    ['DUPLICATE_KEY', 22],
+  ]);
+  // A stack is captured again afterwards.
+  expect(new Error('here').stack).toMatch(/\n +at /);
+});
