@@ -40,6 +40,7 @@ export default defineConfig({
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
           testTimeout: 60_000,
+          hookTimeout: 60_000,
           // By default one core is left free.
           maxWorkers: '100%',
         },
