@@ -31,6 +31,7 @@ interface Flags {
   readonly name?: string;
   readonly config: string;
   readonly output?: string;
+  readonly interface?: string;
   readonly dryRun?: boolean;
   readonly strict?: boolean;
   readonly force?: boolean;
@@ -61,6 +62,10 @@ export function importCommand(actions: ImportActions): Verb {
       )
       .addOption(
         new Option('--output <dir>', 'write the template files there instead').conflicts('config'),
+      )
+      .option(
+        '--interface <name>',
+        "iptables: the interface where the host's packets come in and go out, for rules with -i and -o",
       )
       .option('--dry-run', 'print the template files instead of writing them')
       .option('--strict', 'fail, and write nothing, if something could not be expressed')
@@ -96,6 +101,7 @@ async function importFile(
     result = importRules(text, flags.format === 'auto' ? undefined : flags.format, {
       ...(flags.name !== undefined && { name: flags.name }),
       fallbackName: file === '-' ? 'imported' : basename(file).replace(/\.[a-z]+$/i, ''),
+      ...(flags.interface !== undefined && { interface: flags.interface }),
       onProgress: (done, total) => progress.update(done, total),
     });
   } finally {
@@ -108,7 +114,8 @@ async function importFile(
     ? await writeTemplateFiles(directory, result.templates, flags.force === true)
     : [];
   if (flags.json === true) {
-    output.json({ ok: failure === undefined, ...result, files });
+    const { format, templates, remarks } = result;
+    output.json({ ok: failure === undefined, format, templates, remarks, files });
   } else {
     printResult(result, flags, files, output);
   }
@@ -120,7 +127,10 @@ function countLost(remarks: readonly Remark[]): number {
   return remarks.filter(({ severity }) => severity === 'lost').length;
 }
 
-function failureOf({ templates, remarks }: ImportResult, flags: Flags): string | undefined {
+function failureOf(
+  { templates, directions, remarks }: ImportResult,
+  flags: Flags,
+): string | undefined {
   const lost = countLost(remarks);
   const rules = templates.reduce(
     (sum, { inbound, outbound }) => sum + inbound.length + outbound.length,
@@ -128,6 +138,11 @@ function failureOf({ templates, remarks }: ImportResult, flags: Flags): string |
   );
   if (templates.length === 0) return 'there are no firewall rules in it: nothing was written';
   if (rules === 0 && lost > 0) return 'none of its rules could be expressed: nothing was written';
+  const empty = directions.find(({ allowing, imported }) => allowing > 0 && imported === 0);
+  if (empty !== undefined) {
+    const { name, allowing } = empty;
+    return `none of the ${allowing} accepting rules of ${name} could be expressed: nothing was written`;
+  }
   if (flags.strict === true && lost > 0) return `${lostText(lost)}: nothing was written (--strict)`;
   return undefined;
 }

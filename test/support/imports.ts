@@ -18,3 +18,17 @@ export function read({ templates }: ImportResult): Template[] {
     return value!;
   });
 }
+
+/** Names of the templates of FORWARD rules that a server with this address gets, as their descriptions say. */
+export function assignedTo(templates: readonly Template[], address: number): string[] {
+  return templates
+    .filter(({ description }) => {
+      const blocks = /addresses in (.*), and no others$/.exec(description!)?.[1];
+      if (blocks === undefined) return true;
+      // A block is read as the validator reads one.
+      const text = `inbound: [{ protocol: all, sources: [${blocks}] }]`;
+      const { peers } = validateTemplate('t', 't', text).value!.inbound[0]!;
+      return peers!.some(({ from, to }) => from <= address && address <= to);
+    })
+    .map(({ name }) => name);
+}

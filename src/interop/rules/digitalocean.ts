@@ -1,35 +1,36 @@
 /**
  * Firewalls of DigitalOcean, as API v2 gives them (`GET /v2/firewalls`, `GET /v2/firewalls/ID`, `doctl … -o json`).
  *
- * Rules only allow and both directions drop by default, as here. Sources and destinations are unions of addresses, tags,
- * machines, load balancers and Kubernetes clusters; only IPv4 addresses and blocks can be expressed.
+ * Both directions drop by default, as here. A rule allows, or since 2026-09 denies (`action`). A deny wins, also over an
+ * allow of another firewall that the same server has. Sources and destinations are unions of addresses, tags, machines,
+ * load balancers and Kubernetes clusters; only IPv4 addresses and blocks can be expressed.
  */
-import type { InboundRuleBody, OutboundRuleBody } from '../../policy/template-body.ts';
+import { bodiesOf, readAllow, readDeny, unreadable } from './cloud-rules.ts';
+import type { CloudReading, CloudRule, Direction } from './cloud-rules.ts';
 import { NameGiver, Remarks, wantedName } from './import-result.ts';
 import type { ImportedTemplate, ImportOptions, ImportResult } from './import-result.ts';
-import {
-  addressesOf,
-  findFirewalls,
-  isEmpty,
-  isObject,
-  join,
-  listOf,
-  portsOf,
-  unknownKeys,
-} from './json-fields.ts';
+import { findFirewalls, isEmpty, isObject, join, listOf, unknownKeys } from './json-fields.ts';
 import type { JsonObject } from './json-fields.ts';
 
-interface Peered {
-  readonly protocol: 'icmp' | 'tcp' | 'udp';
-  readonly ports?: (number | string)[];
-  readonly peers: string[];
+const lists = {
+  inbound: { key: 'inbound_rules', peersKey: 'sources' },
+  outbound: { key: 'outbound_rules', peersKey: 'destinations' },
+} as const;
+
+const directions = ['inbound', 'outbound'] as const;
+
+interface ReadFirewall {
+  readonly firewall: JsonObject;
+  readonly own: string;
+  readonly readings: readonly CloudReading[];
 }
 
 export function importDigitalOcean(document: unknown, options: ImportOptions): ImportResult {
   const remarks = new Remarks();
   const names = new NameGiver();
-  const found = findFirewalls(document, 'DigitalOcean');
-  const templates = found.map(({ firewall, path }): ImportedTemplate => {
+  const allowing = { inbound: 0, outbound: 0 };
+  const imported = { inbound: 0, outbound: 0 };
+  const found = findFirewalls(document, 'DigitalOcean').map(({ firewall, path }): ReadFirewall => {
     const own = typeof firewall['name'] === 'string' ? firewall['name'] : '';
     for (const key of ['droplet_ids', 'tags']) {
       if (!isEmpty(firewall[key])) {
@@ -39,78 +40,120 @@ export function importDigitalOcean(document: unknown, options: ImportOptions): I
         );
       }
     }
+    if (directions.every((direction) => isEmpty(firewall[lists[direction].key]))) {
+      if (!directions.some((direction) => lists[direction].key in firewall)) {
+        remarks.lost(path === '' ? 'the document' : path, 'it has no rules of DigitalOcean');
+      }
+    }
+    const readings = directions.flatMap((direction) => {
+      const read = readingsOf(firewall, direction, path, remarks);
+      allowing[direction] += read.allowing;
+      return read.readings;
+    });
+    return { firewall, own, readings };
+  });
+  const templates = found.map((one): ImportedTemplate => {
+    const others = found.filter((other) => other !== one && mayShareServer(one, other));
+    const denies = others.flatMap(({ readings }) => readings);
+    const { inbound, outbound, imported: count } = bodiesOf(one.readings, denies, remarks);
+    for (const direction of directions) imported[direction] += count[direction];
     return {
-      name: names.give(wantedName(options, own, found.length)),
-      description: `Imported from the DigitalOcean firewall ${JSON.stringify(own)}`,
-      inbound: rulesOf(firewall, 'inbound_rules', 'sources', path, remarks).map(
-        ({ peers, ...traffic }): InboundRuleBody => ({ ...traffic, sources: peers }),
-      ),
-      outbound: rulesOf(firewall, 'outbound_rules', 'destinations', path, remarks).map(
-        ({ peers, ...traffic }): OutboundRuleBody => ({ ...traffic, destinations: peers }),
-      ),
+      name: names.give(wantedName(options, one.own, found.length)),
+      description: `Imported from the DigitalOcean firewall ${JSON.stringify(one.own)}`,
+      inbound,
+      outbound,
     };
   });
-  return { format: 'digitalocean', templates, remarks: remarks.all };
+  return {
+    format: 'digitalocean',
+    templates,
+    directions: directions.map((direction) => ({
+      name: lists[direction].key,
+      allowing: allowing[direction],
+      imported: imported[direction],
+    })),
+    remarks: remarks.all,
+  };
 }
 
-function rulesOf(
+/** Only what names its machines one by one, and no tags, is certainly not on the same server. */
+function mayShareServer({ firewall: a }: ReadFirewall, { firewall: b }: ReadFirewall): boolean {
+  const machines = (firewall: JsonObject): readonly unknown[] | undefined => {
+    const ids = firewall['droplet_ids'];
+    return isEmpty(firewall['tags']) && Array.isArray(ids) && ids.length > 0 ? ids : undefined;
+  };
+  const [ofA, ofB] = [machines(a), machines(b)];
+  return ofA === undefined || ofB === undefined || ofA.some((id) => ofB.includes(id));
+}
+
+function readingsOf(
   firewall: JsonObject,
-  key: 'inbound_rules' | 'outbound_rules',
-  peersKey: 'sources' | 'destinations',
+  direction: Direction,
   path: string,
   remarks: Remarks,
-): Peered[] {
-  const list = listOf(firewall, key, path, remarks) ?? [];
-  return list.flatMap((rule, index) => {
+): { readonly readings: CloudReading[]; readonly allowing: number } {
+  const { key, peersKey } = lists[direction];
+  const list = listOf(firewall, key, path, remarks);
+  if (list === undefined)
+    return { readings: [unreadable(direction, join(path, key))], allowing: 0 };
+  const readings: CloudReading[] = [];
+  let allowing = 0;
+  for (const [index, item] of list.entries()) {
     const place = `${join(path, key)}[${index}]`;
-    if (isObject(rule)) return ruleOf(rule, peersKey, place, remarks) ?? [];
-    remarks.lost(place, 'expected a rule');
-    return [];
-  });
+    if (!isObject(item)) {
+      remarks.lost(place, 'expected a rule');
+      readings.push(unreadable(direction, place));
+      continue;
+    }
+    const rule = ruleOf(item, direction, place, remarks);
+    const unknown = unknownKeys(item, ['protocol', 'ports', peersKey, 'action']);
+    const { action } = item;
+    if (isEmpty(action) || action === 'allow') allowing++;
+    else if (action !== 'deny') unknown.push('action');
+    if (unknown.length > 0) {
+      remarks.lost(place, `what ${unknown.join(', ')} means is not known: it may deny`);
+      readings.push(readDeny(rule, false, remarks));
+    } else if (action === 'deny') {
+      readings.push(readDeny(rule, true, remarks));
+    } else {
+      const allow = readAllow(rule, remarks);
+      if (allow !== undefined) readings.push(allow);
+    }
+  }
+  return { readings, allowing };
 }
 
 function ruleOf(
   rule: JsonObject,
-  peersKey: 'sources' | 'destinations',
+  direction: Direction,
   place: string,
   remarks: Remarks,
-): Peered | undefined {
-  const unknown = unknownKeys(rule, ['protocol', 'ports', peersKey]);
-  if (unknown.length > 0) {
-    remarks.lost(place, `what ${unknown.join(', ')} means is not known`);
-    return undefined;
+): CloudRule {
+  const { peersKey } = lists[direction];
+  const value = rule[peersKey];
+  const peers = isObject(value) ? value : {};
+  const others = unknownKeys(peers, ['addresses']);
+  const peersPath = join(place, peersKey);
+  const isDeny = !isEmpty(rule['action']) && rule['action'] !== 'allow';
+  if (!isDeny) {
+    for (const key of others) {
+      const text = 'only addresses and blocks can be expressed: this part is left out';
+      remarks.lost(join(peersPath, key), text);
+    }
   }
-  const { protocol } = rule;
-  if (protocol !== 'tcp' && protocol !== 'udp' && protocol !== 'icmp') {
-    const found = JSON.stringify(protocol ?? null);
-    remarks.lost(join(place, 'protocol'), `${found}: only ICMP, TCP and UDP can be expressed`);
-    return undefined;
-  }
-  // Of ICMP the API says "0", "all" or nothing.
-  const given = protocol === 'icmp' ? (rule['ports'] ?? 'all') : rule['ports'];
-  const words = protocol === 'icmp' ? ['0', 'all', ''] : ['0', 'all'];
-  const ports = portsOf(given, words, join(place, 'ports'), remarks);
-  if (ports === undefined) return undefined;
-  if (protocol === 'icmp' && ports !== 'all') {
-    remarks.lost(join(place, 'ports'), 'ICMP has no ports');
-    return undefined;
-  }
-  const peers = peersOf(rule[peersKey], join(place, peersKey), remarks);
-  if (peers.length === 0) {
-    remarks.lost(place, `none of its ${peersKey} can be expressed: the rule is left out`);
-    return undefined;
-  }
-  return { protocol, ...(ports !== 'all' && { ports }), peers };
-}
-
-function peersOf(value: unknown, path: string, remarks: Remarks): string[] {
-  if (!isObject(value)) return [];
-  for (const key of unknownKeys(value, ['addresses'])) {
-    remarks.lost(
-      join(path, key),
-      'only addresses and blocks can be expressed: this part is left out',
-    );
-  }
-  const list = listOf(value, 'addresses', path, remarks) ?? [];
-  return addressesOf(list, join(path, 'addresses'), remarks);
+  const list = listOf(peers, 'addresses', peersPath, remarks);
+  return {
+    direction,
+    place,
+    protocol: rule['protocol'],
+    ports: rule['ports'],
+    portsKey: 'ports',
+    // Of ICMP the API says "0", "all" or nothing.
+    allWords: (protocol) => (protocol === 'icmp' ? ['0', 'all', ''] : ['0', 'all']),
+    peers: list ?? [],
+    peersKey,
+    peersPath: join(peersPath, 'addresses'),
+    hasOtherPeers: list === undefined || others.length > 0,
+    comment: '',
+  };
 }

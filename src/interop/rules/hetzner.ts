@@ -2,21 +2,14 @@
  * Firewalls of Hetzner Cloud, as its API gives them (`GET /v1/firewalls`, `hcloud firewall describe -o json`).
  *
  * Rules only allow. Inbound traffic without a rule drops; outbound traffic drops only if there is an outbound rule, else
- * all of it passes. That silent permission becomes a rule here, because templates have none.
+ * all of it passes. That silent permission becomes a rule here, because templates have none: where the document has a list
+ * of rules, and each of them was read. A list that is not there says nothing.
  */
-import type { InboundRuleBody, OutboundRuleBody } from '../../policy/template-body.ts';
+import { bodiesOf, readAllow, readDeny, unreadable } from './cloud-rules.ts';
+import type { CloudReading, CloudRule, Direction } from './cloud-rules.ts';
 import { NameGiver, Remarks, wantedName } from './import-result.ts';
 import type { ImportedTemplate, ImportOptions, ImportResult } from './import-result.ts';
-import {
-  addressesOf,
-  findFirewalls,
-  isEmpty,
-  isObject,
-  join,
-  listOf,
-  portsOf,
-  unknownKeys,
-} from './json-fields.ts';
+import { findFirewalls, isEmpty, isObject, join, listOf, unknownKeys } from './json-fields.ts';
 import type { JsonObject } from './json-fields.ts';
 
 const ruleKeys = [
@@ -28,9 +21,16 @@ const ruleKeys = [
   'description',
 ] as const;
 
+interface Counts {
+  inbound: number;
+  outbound: number;
+}
+
 export function importHetzner(document: unknown, options: ImportOptions): ImportResult {
   const remarks = new Remarks();
   const names = new NameGiver();
+  const allowing: Counts = { inbound: 0, outbound: 0 };
+  const imported: Counts = { inbound: 0, outbound: 0 };
   const found = findFirewalls(document, 'Hetzner Cloud');
   const templates = found.map(({ firewall, path }): ImportedTemplate => {
     const own = typeof firewall['name'] === 'string' ? firewall['name'] : '';
@@ -38,95 +38,102 @@ export function importHetzner(document: unknown, options: ImportOptions): Import
       const message = 'assignments are not imported: assign the template to servers';
       remarks.note(join(path, 'applied_to'), message);
     }
+    const { readings, outboundIsOpen } = readingsOf(firewall, path, allowing, remarks);
+    const { inbound, outbound, imported: count } = bodiesOf(readings, [], remarks);
+    if (outboundIsOpen) {
+      const comment = 'There were no outbound rules, which means: all';
+      outbound.push({ protocol: 'all', comment });
+      remarks.note(
+        join(path, 'rules'),
+        'no outbound rule allows everything outbound there: the rule ALL says so here',
+      );
+    }
+    imported.inbound += count.inbound;
+    imported.outbound += count.outbound + (outboundIsOpen ? 1 : 0);
     return {
       name: names.give(wantedName(options, own, found.length)),
       description: `Imported from the Hetzner Cloud firewall ${JSON.stringify(own)}`,
-      ...rulesOf(firewall, path, remarks),
+      inbound,
+      outbound,
     };
   });
-  return { format: 'hetzner', templates, remarks: remarks.all };
+  const directions = [
+    { name: 'direction in', allowing: allowing.inbound, imported: imported.inbound },
+    { name: 'direction out', allowing: allowing.outbound, imported: imported.outbound },
+  ];
+  return { format: 'hetzner', templates, directions, remarks: remarks.all };
 }
 
-function rulesOf(
+function readingsOf(
   firewall: JsonObject,
   path: string,
+  allowing: Counts,
   remarks: Remarks,
-): { inbound: InboundRuleBody[]; outbound: OutboundRuleBody[] } {
-  const inbound: InboundRuleBody[] = [];
-  const outbound: OutboundRuleBody[] = [];
-  const rules = listOf(firewall, 'rules', path, remarks);
+): { readonly readings: CloudReading[]; readonly outboundIsOpen: boolean } {
   const at = join(path, 'rules');
+  if (firewall['rules'] === undefined || firewall['rules'] === null) {
+    remarks.lost(at, 'there are no rules: nothing is allowed by what is not there');
+    return { readings: [], outboundIsOpen: false };
+  }
+  const rules = listOf(firewall, 'rules', path, remarks);
+  if (rules === undefined) return { readings: [], outboundIsOpen: false };
+  const readings: CloudReading[] = [];
   // A rule that could not be read may have been an outbound one: then outbound is not open.
-  let outboundIsOpen = rules !== undefined;
-  for (const [index, rule] of (rules ?? []).entries()) {
+  let outboundIsOpen = true;
+  for (const [index, rule] of rules.entries()) {
     const place = `${at}[${index}]`;
     if (!isObject(rule) || (rule['direction'] !== 'in' && rule['direction'] !== 'out')) {
       remarks.lost(place, 'expected a rule with the direction in or out');
       outboundIsOpen = false;
+      // An allow, whatever its direction, if it has nothing else in it.
+      if (!isObject(rule) || unknownKeys(rule, ruleKeys).length > 0) {
+        readings.push(unreadable('inbound', place), unreadable('outbound', place));
+      }
       continue;
     }
-    if (rule['direction'] === 'out') outboundIsOpen = false;
-    const peersKey = rule['direction'] === 'in' ? 'source_ips' : 'destination_ips';
-    const body = ruleOf(rule, peersKey, place, remarks);
-    if (body === undefined) continue;
-    const { peers, comment, ...traffic } = body;
-    const label = comment === '' ? {} : { comment };
-    if (peersKey === 'source_ips') inbound.push({ ...traffic, sources: peers, ...label });
-    else outbound.push({ ...traffic, destinations: peers, ...label });
+    const direction = rule['direction'] === 'in' ? 'inbound' : 'outbound';
+    if (direction === 'outbound') outboundIsOpen = false;
+    allowing[direction]++;
+    const reading = readingOf(rule, direction, place, remarks);
+    if (reading !== undefined) readings.push(reading);
   }
-  if (outboundIsOpen) {
-    const comment = 'There were no outbound rules, which means: all';
-    outbound.push({ protocol: 'all', comment });
-    remarks.note(
-      at,
-      'no outbound rule allows everything outbound there: the rule ALL says so here',
-    );
-  }
-  return { inbound, outbound };
+  if (outboundIsOpen) allowing.outbound++;
+  return { readings, outboundIsOpen };
 }
 
-interface HetznerRule {
-  readonly protocol: 'icmp' | 'tcp' | 'udp';
-  readonly ports?: (number | string)[];
-  readonly peers: string[];
-  readonly comment: string;
-}
-
-function ruleOf(
+function readingOf(
   rule: JsonObject,
-  peersKey: 'source_ips' | 'destination_ips',
+  direction: Direction,
   place: string,
   remarks: Remarks,
-): HetznerRule | undefined {
-  const other = peersKey === 'source_ips' ? 'destination_ips' : 'source_ips';
-  const unknown = unknownKeys(rule, ruleKeys);
-  if (!isEmpty(rule[other])) unknown.push(other);
-  if (unknown.length > 0) {
-    remarks.lost(place, `${unknown.join(', ')} cannot be expressed in a rule of this direction`);
-    return undefined;
-  }
+): CloudReading | undefined {
+  const [peersKey, other] =
+    direction === 'inbound'
+      ? (['source_ips', 'destination_ips'] as const)
+      : (['destination_ips', 'source_ips'] as const);
   const { protocol, port, description } = rule;
-  if (protocol !== 'tcp' && protocol !== 'udp' && protocol !== 'icmp') {
-    const found = JSON.stringify(protocol ?? null);
-    remarks.lost(join(place, 'protocol'), `${found}: only ICMP, TCP and UDP can be expressed`);
-    return undefined;
-  }
-  if (protocol === 'icmp' && !isEmpty(port)) {
-    remarks.lost(join(place, 'port'), 'ICMP has no ports');
-    return undefined;
-  }
-  const ports = protocol === 'icmp' ? 'all' : portsOf(port, ['any'], join(place, 'port'), remarks);
-  if (ports === undefined) return undefined;
-  const list = listOf(rule, peersKey, place, remarks) ?? [];
-  const peers = addressesOf(list, join(place, peersKey), remarks);
-  if (peers.length === 0) {
-    remarks.lost(place, `none of its ${peersKey} can be expressed: the rule is left out`);
-    return undefined;
-  }
-  return {
+  const list = listOf(rule, peersKey, place, remarks);
+  const read: CloudRule = {
+    direction,
+    place,
     protocol,
-    ...(ports !== 'all' && { ports }),
-    peers,
+    ports: port,
+    portsKey: 'port',
+    allWords: (of) => (of === 'icmp' ? [] : ['any']),
+    peers: list ?? [],
+    peersKey,
+    peersPath: join(place, peersKey),
+    hasOtherPeers: list === undefined,
     comment: typeof description === 'string' ? description : '',
   };
+  const unknown = unknownKeys(rule, ruleKeys);
+  if (unknown.length > 0) {
+    remarks.lost(place, `what ${unknown.join(', ')} means is not known: it may deny`);
+    return readDeny(read, false, remarks);
+  }
+  if (!isEmpty(rule[other])) {
+    remarks.lost(place, `${other} cannot be expressed in a rule of this direction`);
+    return undefined;
+  }
+  return readAllow(read, remarks);
 }

@@ -22,9 +22,18 @@ export interface ImportedTemplate {
   readonly outbound: readonly OutboundRuleBody[];
 }
 
+/** How many rules of the source allow something in one direction, and how many of them are imported, at least in part. */
+export interface DirectionCount {
+  /** As the source calls it: INPUT, inbound_rules. */
+  readonly name: string;
+  readonly allowing: number;
+  readonly imported: number;
+}
+
 export interface ImportResult {
   readonly format: ImportFormat;
   readonly templates: readonly ImportedTemplate[];
+  readonly directions: readonly DirectionCount[];
   readonly remarks: readonly Remark[];
 }
 
@@ -47,6 +56,8 @@ export interface ImportOptions {
   readonly name?: string;
   /** For documents without names of their own. */
   readonly fallbackName: string;
+  /** iptables: where the host's packets come in and go out. */
+  readonly interface?: string;
   /** Called now and then with the part of the document that has been read. */
   readonly onProgress?: (done: number, total: number) => void;
 }

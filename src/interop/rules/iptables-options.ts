@@ -1,77 +1,58 @@
-/** What each option of an iptables rule does to its condition. An option that is not here makes the condition vague. */
+/**
+ * What each option of an iptables rule says of packets that open a flow. An option without a reader is a condition that
+ * templates cannot say.
+ */
 import { parseAddress, parsePeer } from '../../policy/addresses.ts';
-import type { RuleProtocol } from '../../policy/types.ts';
-import { anything, intersect } from './iptables-condition.ts';
-import type { Condition, Outside } from './iptables-condition.ts';
+import { allAddresses, allPorts, boxProtocols, openingIcmpTypes } from './box.ts';
+import type { BoxProtocol } from './box.ts';
+import { ImportError } from './import-result.ts';
+import { MatchReader } from './iptables-match.ts';
+import type { MatchContext } from './iptables-match.ts';
+import type { IptablesRule } from './iptables-parse.ts';
+import { readTcpFlags } from './iptables-tcp-flags.ts';
 import { normalBlock } from './json-fields.ts';
+import { mergeRanges, rangesCover, subtractRanges } from './ranges.ts';
 import type { Range } from './ranges.ts';
 
-/** A rule while its words are read. */
-export interface RuleInReading {
-  condition: Condition;
-  comment?: string;
-}
+type Read = (rule: MatchReader, values: readonly string[], negated: boolean) => void;
 
-export function makeVague(rule: RuleInReading, what: string): void {
-  rule.condition = { ...rule.condition, vague: [...rule.condition.vague, what] };
-}
-
-function narrow(rule: RuleInReading, by: Partial<Condition>): void {
-  rule.condition = intersect(rule.condition, { ...anything, ...by });
-}
-
-function noOpening(
-  rule: RuleInReading,
-  severity: Outside['severity'],
-  message: string,
-  established: boolean,
-): void {
-  narrow(rule, { outside: { severity, message }, established });
-}
-
-/** What an option reads: `option` as it was written, for messages. */
-type Read = (rule: RuleInReading, values: readonly string[], negated: boolean) => void;
-
-interface OptionReader {
-  /** Words that belong to it. */
-  readonly values: number;
-  readonly read: Read;
-}
-
-/** A reader for which a negation is one more thing that cannot be expressed. */
-function positive(
-  option: string,
-  values: number,
-  read: (rule: RuleInReading, values: readonly string[]) => void,
-): OptionReader {
-  return {
-    values,
-    read: (rule, given, negated) => {
-      if (negated) makeVague(rule, ['!', option, ...given].join(' '));
-      else read(rule, given);
-    },
-  };
-}
-
-const protocolNames: Readonly<Record<string, RuleProtocol>> = {
-  all: 'all',
-  '0': 'all',
-  icmp: 'icmp',
-  '1': 'icmp',
-  tcp: 'tcp',
-  '6': 'tcp',
-  udp: 'udp',
-  '17': 'udp',
-};
-
-const protocol = positive('-p', 1, (rule, [name]) => {
-  const known = protocolNames[name!.toLowerCase()];
-  if (known !== undefined) narrow(rule, { protocol: known });
-  else {
-    const message = `protocol ${name!}: only ICMP, TCP and UDP can be expressed`;
-    noOpening(rule, 'lost', message, false);
+/** @throws {@link ImportError} for a rule of IPv6 */
+export function readMatch(rule: IptablesRule, context: MatchContext): MatchReader {
+  const reader = new MatchReader(context, rule.line);
+  // A port means nothing before the protocol is known, which may stand behind it.
+  const options = rule.options.toSorted(
+    (a, b) => Number(b.name === '-p') - Number(a.name === '-p'),
+  );
+  for (const { name, values, negated } of options) {
+    const read = readers.get(name);
+    if (read === undefined) reader.doubt([name, ...values].join(' '), negated);
+    else read(reader, values, negated);
   }
-});
+  if (rule.unknown !== undefined) reader.doubt(rule.unknown, false);
+  return reader;
+}
+
+const protocolNames: ReadonlyMap<string, BoxProtocol> = new Map([
+  ['icmp', 'icmp'],
+  ['1', 'icmp'],
+  ['tcp', 'tcp'],
+  ['6', 'tcp'],
+  ['udp', 'udp'],
+  ['17', 'udp'],
+]);
+
+const protocol: Read = (rule, [name], negated) => {
+  const known = protocolNames.get(name!.toLowerCase());
+  const isAll = name === 'all' || name === '0';
+  if (isAll && negated) rule.protocols([]);
+  if (isAll) return;
+  if (known !== undefined) {
+    rule.protocols(negated ? boxProtocols.filter((each) => each !== known) : [known]);
+  } else if (!negated) {
+    const message = `protocol ${name!}: only ICMP, TCP and UDP can be expressed`;
+    rule.never('lost', message, false);
+  }
+};
 
 /** An address, a block with a length or a mask; undefined if it is none. */
 function parseBlock(text: string): Range | undefined {
@@ -90,20 +71,34 @@ function parseBlock(text: string): Range | undefined {
   return { from: parsed.value.from, to: parsed.value.to };
 }
 
-function addresses(option: string, key: 'sources' | 'destinations'): OptionReader {
-  return positive(option, 1, (rule, [text]) => {
+function addresses(option: string, side: 'sources' | 'destinations'): Read {
+  return (rule, [text], negated) => {
+    if (text!.includes(':')) {
+      throw new ImportError(
+        `line ${rule.line}: ${text!} is an IPv6 address`,
+        'these are rules of ip6tables: the firewall is IPv4 only',
+      );
+    }
     const ranges = text!.split(',').map(parseBlock);
-    if (ranges.every((range) => range !== undefined)) narrow(rule, { [key]: ranges });
-    else makeVague(rule, `${option} ${text!}`);
-  });
+    if (!ranges.every((range) => range !== undefined)) rule.fact(`${option} ${text!}`, negated);
+    else rule.side(side, chosen(mergeRanges(ranges), allAddresses, negated));
+  };
 }
 
-function addressRange(option: string, key: 'sources' | 'destinations'): OptionReader {
-  return positive(option, 1, (rule, [text]) => {
+function chosen(set: readonly Range[], all: readonly Range[], negated: boolean): readonly Range[] {
+  return negated ? subtractRanges(all, set) : set;
+}
+
+function addressRange(option: string, side: 'sources' | 'destinations'): Read {
+  return (rule, [text], negated) => {
     const parsed = parsePeer(text!);
-    if ('message' in parsed || text === 'any') makeVague(rule, `${option} ${text!}`);
-    else narrow(rule, { [key]: [{ from: parsed.value.from, to: parsed.value.to }] });
-  });
+    if ('message' in parsed || text === 'any') {
+      rule.fact(`${option} ${text!}`, negated);
+      return;
+    }
+    const { from, to } = parsed.value;
+    rule.side(side, chosen([{ from, to }], allAddresses, negated));
+  };
 }
 
 /** `80`, `80:90`, `:90`, `1024:`. */
@@ -115,150 +110,183 @@ function parsePortRange(text: string): Range | undefined {
   return from <= to && to <= 65_535 ? { from, to } : undefined;
 }
 
-function ports(option: string): OptionReader {
-  return positive(option, 1, (rule, [text]) => {
-    const ranges = text!.split(',').map(parsePortRange);
-    const { protocol: of } = rule.condition;
-    if (ranges.every((range) => range !== undefined) && (of === 'tcp' || of === 'udp')) {
-      narrow(rule, { protocol: of, ports: ranges });
-    } else if (rule.condition.outside === undefined) makeVague(rule, `${option} ${text!}`);
-  });
+/** Lists of ports; undefined if a word of them is none, such as the name of a service. */
+function parsePortList(text: string): Range[] | undefined {
+  const ranges = text.split(',').map(parsePortRange);
+  return ranges.every((range) => range !== undefined) ? mergeRanges(ranges) : undefined;
 }
 
-/** The loopback interface has no part in forwarding; another interface is nothing that templates know. */
-function device(option: string): OptionReader {
-  return {
-    values: 1,
-    read: (rule, [name], negated) => {
-      if (name === 'lo') {
-        const message = 'traffic of the loopback interface never comes through the firewall';
-        if (!negated) noOpening(rule, 'note', message, false);
-      } else makeVague(rule, `${negated ? '! ' : ''}${option} ${name!}`);
-    },
+function destinationPorts(option: string): Read {
+  return (rule, [text], negated) => {
+    const ports = parsePortList(text!);
+    if (ports === undefined || rule.has('icmp')) rule.fact(`${option} ${text!}`, negated);
+    // iptables 1.8.9 with nft forgets the negation of all ports: the rule is for every packet then.
+    else if (negated && rangesCover(ports, allPorts)) rule.doubt(`${option} ${text!}`, true);
+    else rule.side('ports', chosen(ports, allPorts, negated));
   };
 }
 
-const allStates = ['NEW', 'ESTABLISHED', 'RELATED', 'INVALID', 'UNTRACKED'];
-
-/** Only NEW opens flows. The states DNAT and SNAT are about translation, which there is none of. */
-const state: OptionReader = {
-  values: 1,
-  read: (rule, [list], negated) => {
-    const listed = list!.toUpperCase().split(',');
-    const unknown = listed.filter((each) => !allStates.includes(each));
-    if (unknown.length > 0) {
-      makeVague(rule, `${negated ? '! ' : ''}state ${unknown.join(',')}`);
-      return;
-    }
-    const states = negated ? allStates.filter((each) => !listed.includes(each)) : listed;
-    const established = states.includes('ESTABLISHED');
-    if (states.includes('NEW')) {
-      narrow(rule, { established });
-      return;
-    }
-    const odd = states.filter((each) => each === 'INVALID' || each === 'UNTRACKED');
-    if (odd.length > 0) {
-      noOpening(rule, 'lost', `packets of the state ${odd.join(', ')} never pass`, established);
-    } else {
-      noOpening(rule, 'silent', 'packets of live flows need no rule', established);
-    }
-  },
-};
-
-/** Bits of the flags that decide whether a segment opens a flow, and as iptables names them. */
-const openingFlags = ['FIN', 'SYN', 'RST', 'ACK'];
-const allFlags = [...openingFlags, 'PSH', 'URG'];
-
-/** Flag sets of real segments, PSH aside (src/dataplane/wire/parse.ts drops all others). */
-const realSegments = [
-  'SYN',
-  'SYN,URG',
-  'SYN,ACK',
-  'RST',
-  'RST,ACK',
-  'FIN,ACK',
-  'FIN,ACK,URG',
-  'ACK',
-  'ACK,URG',
-];
-
-/** Whether a segment of a live flow can have these flags. */
-function isReal(looked: readonly string[], wanted: readonly string[], negated: boolean): boolean {
-  return realSegments.some((set) =>
-    ['', ',PSH'].some((push) => {
-      const flags = (set + push).split(',');
-      const matches = looked.every((flag) => flags.includes(flag) === wanted.includes(flag));
-      return matches !== negated;
-    }),
-  );
+/** Templates know no source ports. */
+function sourcePorts(option: string): Read {
+  return (rule, [text], negated) => {
+    const ports = parsePortList(text!);
+    const isAll = ports !== undefined && rangesCover(ports, allPorts);
+    if (!isAll) rule.fact(`${option} ${text!}`, negated);
+    else if (negated) rule.doubt(`${option} ${text!}`, true);
+  };
 }
 
-/** A segment opens a flow when of FIN, SYN, RST and ACK only SYN is set; PSH and URG do not matter. */
-function readTcpFlags(rule: RuleInReading, mask: string, set: string, negated: boolean): void {
-  const flagsOf = (text: string): string[] =>
-    text === 'ALL' ? allFlags : text === 'NONE' ? [] : text.split(',');
-  const [looked, wanted] = [flagsOf(mask), flagsOf(set)];
-  const text = `${negated ? '! ' : ''}--tcp-flags ${mask} ${set}`;
-  if (rule.condition.protocol !== 'tcp') {
-    makeVague(rule, text);
+/** The loopback interface has no part in forwarding; of others it depends on whether it is known where packets come in. */
+function device(option: '-i' | '-o'): Read {
+  return (rule, [pattern], negated) => {
+    const { hook, interface: own } = rule.context;
+    const matches = (name: string): boolean =>
+      pattern!.endsWith('+') ? name.startsWith(pattern!.slice(0, -1)) : name === pattern;
+    if (pattern === '+') {
+      if (negated) rule.protocols([]);
+    } else if (pattern === 'lo') {
+      const message = 'traffic of the loopback interface never comes through the firewall';
+      if (!negated) rule.never('note', message, false);
+    } else if (own === undefined || hook !== (option === '-i' ? 'INPUT' : 'OUTPUT')) {
+      rule.fact(`${option} ${pattern!}`, negated);
+    } else if (matches(own) === negated) {
+      rule.never('note', `it is about other interfaces than ${own}`, false);
+    }
+  };
+}
+
+const states = ['NEW', 'ESTABLISHED', 'RELATED', 'INVALID', 'UNTRACKED'];
+/** They say that an address was translated, whatever the state is. */
+const translated = ['DNAT', 'SNAT'];
+
+/** Only NEW opens flows. */
+const state: Read = (rule, [list], negated) => {
+  // Nothing is tracked yet: there a state means something else.
+  if (rule.context.untracked) {
+    rule.doubt(`state ${list!}`, negated);
     return;
   }
-  // A wanted flag that is not looked at can never be there.
-  const opens =
-    wanted.every((flag) => looked.includes(flag)) &&
-    openingFlags.every(
-      (flag) => !looked.includes(flag) || wanted.includes(flag) === (flag === 'SYN'),
-    );
-  const freely = looked.every((flag) => openingFlags.includes(flag));
-  const established = isReal(looked, wanted, negated);
-  if (opens && !freely) makeVague(rule, text);
-  else if (opens !== negated) narrow(rule, { established });
-  else noOpening(rule, 'silent', 'segments that open no flow need no rule', established);
-}
-
-const tcpFlags: OptionReader = {
-  values: 2,
-  read: (rule, [mask, set], negated) => readTcpFlags(rule, mask!, set!, negated),
+  const listed = list!.toUpperCase().split(',');
+  const isKnown = listed.every((each) => states.includes(each) || translated.includes(each));
+  const isTranslated = listed.some((each) => translated.includes(each));
+  const text = `state ${list!}`;
+  if (!isKnown || (isTranslated && !listed.includes('NEW'))) {
+    rule.doubt(text, negated);
+    return;
+  }
+  const left = states.filter((each) => listed.includes(each) !== negated);
+  const established = left.includes('ESTABLISHED');
+  if (left.includes('NEW')) {
+    rule.narrow({ established });
+    return;
+  }
+  const odd = left.filter((each) => each === 'INVALID' || each === 'UNTRACKED');
+  if (odd.length > 0) {
+    rule.never('lost', `packets of the state ${odd.join(', ')} never pass`, established);
+  } else rule.never('silent', 'packets of live flows need no rule', established);
 };
 
-const syn: OptionReader = {
-  values: 0,
-  read: (rule, _values, negated) => readTcpFlags(rule, 'FIN,SYN,RST,ACK', 'SYN', negated),
+const direction: Read = (rule, [text], negated) => {
+  const isOriginal = /^original$/i.test(text!);
+  if (!isOriginal && !/^reply$/i.test(text!)) rule.doubt(`--ctdir ${text!}`, negated);
+  else if (isOriginal === negated) {
+    rule.never('silent', 'replies of live flows need no rule', true);
+  }
 };
 
-const icmpNames: Readonly<Record<string, number>> = {
-  'echo-reply': 0,
-  pong: 0,
-  'destination-unreachable': 3,
-  'source-quench': 4,
-  redirect: 5,
-  'echo-request': 8,
-  ping: 8,
-  'time-exceeded': 11,
-  'parameter-problem': 12,
-  'timestamp-request': 13,
-  'timestamp-reply': 14,
-  'address-mask-request': 17,
-  'address-mask-reply': 18,
-};
+const icmpNames: ReadonlyMap<string, number> = new Map(
+  Object.entries({
+    'echo-reply': 0,
+    pong: 0,
+    'destination-unreachable': 3,
+    'network-unreachable': 3,
+    'host-unreachable': 3,
+    'protocol-unreachable': 3,
+    'port-unreachable': 3,
+    'fragmentation-needed': 3,
+    'source-quench': 4,
+    redirect: 5,
+    'echo-request': 8,
+    ping: 8,
+    'router-advertisement': 9,
+    'router-solicitation': 10,
+    'time-exceeded': 11,
+    'ttl-exceeded': 11,
+    'ttl-zero-during-transit': 11,
+    'ttl-zero-during-reassembly': 11,
+    'parameter-problem': 12,
+    'timestamp-request': 13,
+    'timestamp-reply': 14,
+    'address-mask-request': 17,
+    'address-mask-reply': 18,
+  }),
+);
 
 /** Replies to queries, and errors: they pass when they belong to a live flow, else never. */
 const icmpOfFlows = [0, 3, 11, 12, 14, 16, 18];
-const icmpNeverPassing = [4, 5];
 
-const icmpType = positive('--icmp-type', 1, (rule, [text]) => {
-  if (text === 'any' || text === '255') return;
-  const name = text!.split('/')[0]!;
-  const type = icmpNames[name] ?? (/^\d+$/.test(name) ? Number(name) : undefined);
-  if (type !== undefined && icmpOfFlows.includes(type)) {
-    const message = `ICMP ${text!} needs no rule: it passes when it belongs to a live flow`;
-    noOpening(rule, 'note', message, true);
-  } else if (type !== undefined && icmpNeverPassing.includes(type)) {
-    noOpening(rule, 'lost', `ICMP ${text!} never passes`, true);
-  } else makeVague(rule, `--icmp-type ${text!}: rules have no ICMP types`);
-});
+const icmpType: Read = (rule, [text], negated) => {
+  const [name, code] = text!.split('/');
+  const type = icmpNames.get(name!) ?? (/^\d+$/.test(name!) ? Number(name) : undefined);
+  if (text === 'any' || text === '255') {
+    // As with all ports: some versions match every message then.
+    if (negated) rule.doubt(`--icmp-type ${text}`, true);
+  } else if (type === undefined || rule.has('tcp')) {
+    rule.fact(`--icmp-type ${text!}`, negated);
+  } else if (openingIcmpTypes.some(({ from }) => from === type)) {
+    if (code !== undefined) rule.fact(`--icmp-type ${text!}`, negated);
+    if (code === undefined || !negated) {
+      rule.side('ports', chosen([{ from: type, to: type }], openingIcmpTypes, negated));
+    }
+  } else if (!negated) {
+    const message = icmpOfFlows.includes(type)
+      ? `ICMP ${text!} needs no rule: it passes when it belongs to a live flow`
+      : `ICMP ${text!} never passes`;
+    rule.never(icmpOfFlows.includes(type) ? 'note' : 'lost', message, true);
+  }
+};
 
-/** Modules that only bring options, each of which is read or makes the rule vague by itself. */
+const fragment: Read = (rule, _values, negated) => {
+  // -f is the second piece of a datagram and those behind it.
+  if (!negated) {
+    rule.never('note', 'a datagram in fragments is judged as a whole here', false);
+  }
+};
+
+const notForwarded = 'such packets never come through the firewall';
+
+/**
+ * Types of addresses, as far as they are certain for packets that the firewall forwards to this host or from it: those to
+ * the host are for a local address, those from it have one.
+ */
+function addressType(option: string, end: 'source' | 'destination'): Read {
+  return (rule, [list], negated) => {
+    const { hook } = rule.context;
+    const own = { INPUT: 'destination', OUTPUT: 'source', FORWARD: undefined }[hook];
+    const truth = (type: string): boolean | undefined => {
+      if (own === end) return type === 'LOCAL';
+      if (type === 'MULTICAST' || (type === 'BROADCAST' && hook !== 'FORWARD')) return false;
+      // A packet from a local address does not come from outside, one to a local address does not leave.
+      return type === 'LOCAL' && hook !== 'FORWARD' ? false : undefined;
+    };
+    const answers = list!.toUpperCase().split(',').map(truth);
+    const answer = answers.includes(true) ? true : answers.includes(undefined) ? undefined : false;
+    if (answer === undefined) rule.fact(`${option} ${list!}`, negated);
+    else if (answer === negated) rule.never('note', notForwarded, false);
+  };
+}
+
+const packetType: Read = (rule, [type], negated) => {
+  if (rule.context.hook === 'OUTPUT') rule.fact(`--pkt-type ${type!}`, negated);
+  else if ((type === 'unicast') === negated) rule.never('note', notForwarded, false);
+};
+
+/** The gateway drops what comes from where no answer would go (rp_filter). */
+const invertedPathFilter: Read = (rule, _values, negated) => {
+  if (!negated) rule.never('note', 'the gateway drops forged sources before any rule', false);
+};
+
+/** Modules that only bring options, each of which says something by itself. */
 const quietModules = [
   'tcp',
   'udp',
@@ -266,48 +294,54 @@ const quietModules = [
   'multiport',
   'state',
   'conntrack',
-  'comment',
   'iprange',
+  'comment',
+  'addrtype',
+  'pkttype',
+  'rpfilter',
 ];
 
-const moduleName: OptionReader = {
-  values: 1,
-  read: (rule, [name]) => {
-    if (!quietModules.includes(name!)) makeVague(rule, `-m ${name!}`);
-  },
+const moduleName: Read = (rule, [name], negated) => {
+  if (!quietModules.includes(name!)) rule.doubt(`-m ${name!}`, negated);
 };
 
-const comment: OptionReader = {
-  values: 1,
-  read: (rule, [text]) => {
-    rule.comment = text!;
-  },
-};
+const nothing: Read = () => undefined;
 
-/** By option; `values` says how many words belong to each. A Map, so that a word like "constructor" is no option. */
-export const optionReaders: ReadonlyMap<string, OptionReader> = new Map<string, OptionReader>([
+const fact =
+  (option: string): Read =>
+  (rule, values, negated) =>
+    rule.fact([option, ...values].join(' '), negated);
+
+/** A Map, so that a word like "constructor" is no option. */
+const readers: ReadonlyMap<string, Read> = new Map<string, Read>([
   ['-p', protocol],
-  ['--protocol', protocol],
   ['-s', addresses('-s', 'sources')],
-  ['--source', addresses('-s', 'sources')],
   ['-d', addresses('-d', 'destinations')],
-  ['--destination', addresses('-d', 'destinations')],
   ['--src-range', addressRange('--src-range', 'sources')],
   ['--dst-range', addressRange('--dst-range', 'destinations')],
-  ['--dport', ports('--dport')],
-  ['--destination-port', ports('--dport')],
-  ['--dports', ports('--dports')],
-  ['--destination-ports', ports('--dports')],
+  ['--dport', destinationPorts('--dport')],
+  ['--dports', destinationPorts('--dports')],
+  ['--sport', sourcePorts('--sport')],
+  ['--sports', sourcePorts('--sports')],
+  ['--ports', fact('--ports')],
   ['-i', device('-i')],
-  ['--in-interface', device('-i')],
   ['-o', device('-o')],
-  ['--out-interface', device('-o')],
+  ['-f', fragment],
+  ['-4', nothing],
+  ['-c', nothing],
   ['--state', state],
   ['--ctstate', state],
-  ['--tcp-flags', tcpFlags],
-  ['--syn', syn],
+  ['--ctdir', direction],
+  ['--tcp-flags', (rule, [mask, set], negated) => readTcpFlags(rule, mask!, set!, negated)],
+  ['--syn', (rule, _none, negated) => readTcpFlags(rule, 'FIN,SYN,RST,ACK', 'SYN', negated)],
   ['--icmp-type', icmpType],
+  ['--src-type', addressType('--src-type', 'source')],
+  ['--dst-type', addressType('--dst-type', 'destination')],
+  ['--pkt-type', packetType],
+  ['--mac-source', fact('--mac-source')],
+  ['--invert', invertedPathFilter],
+  ['--loose', nothing],
+  ['--validmark', nothing],
+  ['--accept-local', nothing],
   ['-m', moduleName],
-  ['--match', moduleName],
-  ['--comment', comment],
 ]);

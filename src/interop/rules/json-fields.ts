@@ -2,7 +2,10 @@
  * Reading JSON documents of other firewalls with the path of everything, and the two things that both of them have:
  * addresses and ports.
  */
+import ipaddr from 'ipaddr.js';
 import { formatAddressNumber, parsePeer, parsePorts } from '../../policy/addresses.ts';
+import type { Parsed } from '../../policy/addresses.ts';
+import type { AddressRange } from '../../policy/types.ts';
 import { ImportError } from './import-result.ts';
 import type { Remarks } from './import-result.ts';
 
@@ -71,22 +74,40 @@ export function unknownKeys(object: JsonObject, known: readonly string[]): strin
 /**
  * Those of a list of addresses and blocks that are IPv4, as templates write them. The others are reported: a list is a
  * union, so leaving some out only narrows. It may end up empty, which does *not* mean any.
+ *
+ * IPv6 beside IPv4 is worth a note only: the firewall forwards no IPv6, whatever rules say.
  */
 export function addressesOf(list: readonly unknown[], path: string, remarks: Remarks): string[] {
-  const addresses: string[] = [];
-  for (const [index, item] of list.entries()) {
+  const parsed = list.map(parseAddresses);
+  const addresses = parsed.flatMap((each) =>
+    each === 'IPv6' || 'message' in each ? [] : [each.value.text],
+  );
+  for (const [index, each] of parsed.entries()) {
     const place = `${path}[${index}]`;
-    if (typeof item !== 'string') {
-      remarks.lost(place, 'expected an address or a block');
-      continue;
-    }
-    const text = normalBlock(item.trim());
-    const parsed = text.includes('-') || text === 'any' ? undefined : parsePeer(text);
-    if (parsed === undefined) remarks.lost(place, `"${item}" is not an address or a block`);
-    else if ('message' in parsed) remarks.lost(place, parsed.message);
-    else addresses.push(text);
+    if (each === 'IPv6') {
+      const text = `${JSON.stringify(list[index])} is IPv6, which the firewall does not forward`;
+      remarks[addresses.length > 0 ? 'note' : 'lost'](place, text);
+    } else if ('message' in each) remarks.lost(place, each.message);
   }
   return addresses;
+}
+
+/** An address or a block. */
+export function parseAddresses(item: unknown): Parsed<AddressRange> | 'IPv6' {
+  if (typeof item !== 'string') return { message: 'expected an address or a block' };
+  const text = normalBlock(item.trim());
+  if (text.includes('-') || text === 'any') {
+    return { message: `"${item}" is not an address or a block` };
+  }
+  if (isIpv6(text)) return 'IPv6';
+  return parsePeer(text);
+}
+
+/** Not IPv4 in the clothes of IPv6, such as ::ffff:10.0.0.1. */
+function isIpv6(text: string): boolean {
+  const [address = ''] = text.split('/');
+  const isValid = ipaddr.IPv6.isValid(text) || ipaddr.IPv6.isValidCIDR(text);
+  return isValid && !ipaddr.IPv6.parse(address).isIPv4MappedAddress();
 }
 
 /** The block itself where bits are set behind its length (10.0.0.5/8 is 10.0.0.0/8 to others), and no /32. */

@@ -52,12 +52,10 @@ describe('DigitalOcean', () => {
     ]);
     const lost = reported(result).filter((each) => each.startsWith('lost'));
     expect(lost.map((each) => each.split(': ')[0])).toEqual([
-      'lost firewalls[0].inbound_rules[0].sources.addresses[1]',
       'lost firewalls[0].inbound_rules[1].sources.tags',
       'lost firewalls[0].inbound_rules[3].sources.load_balancer_uids',
       'lost firewalls[0].inbound_rules[3]',
       'lost firewalls[0].inbound_rules[4].ports',
-      'lost firewalls[0].outbound_rules[0].destinations.addresses[1]',
       'lost firewalls[0].outbound_rules[2].destinations.kubernetes_ids',
       'lost firewalls[0].outbound_rules[2]',
     ]);
@@ -93,8 +91,8 @@ describe('DigitalOcean', () => {
     ['no protocol', { ports: '8', sources: any }, 'null: only ICMP'],
     [
       'an unknown key',
-      { protocol: 'tcp', ports: '8', sources: any, action: 'deny' },
-      'what action means',
+      { protocol: 'tcp', ports: '8', sources: any, priority: 7 },
+      'what priority means is not known: it may deny',
     ],
     ['a number', 7 as never, 'expected a rule'],
   ])('a rule with %s is left out', (_name, rule, message) => {
@@ -146,8 +144,8 @@ describe('Hetzner Cloud', () => {
     expect(ping!.outbound).toMatchObject([{ protocol: 'all' }]);
     expect(reported(result).map((each) => each.split(': ')[0])).toEqual([
       'note firewalls[0].applied_to',
-      'lost firewalls[0].rules[0].source_ips[2]',
-      'lost firewalls[0].rules[1].source_ips[1]',
+      'note firewalls[0].rules[0].source_ips[2]',
+      'note firewalls[0].rules[1].source_ips[1]',
       'lost firewalls[0].rules[2].protocol',
       'lost firewalls[0].rules[3].source_ips[0]',
       'lost firewalls[0].rules[3]',
@@ -191,6 +189,8 @@ describe('Hetzner Cloud', () => {
     expect(outbound([])).toMatchObject([{ protocol: 'all' }]);
     expect(outbound([{ direction: 'out', protocol: 'esp', destination_ips: any }])).toEqual([]);
     expect(outbound(['?'])).toEqual([]);
+    expect(outbound(undefined)).toEqual([]);
+    expect(outbound(null)).toEqual([]);
     expect(outbound('?')).toEqual([]);
   });
 });
@@ -371,7 +371,7 @@ describe('files', () => {
       `corporate-intranet-protection  2              1               ${directory}/templates/corporate-intranet-protection.yaml\n`,
     );
     expect(ran.err).toContain('firewalls[0].rules[2].protocol: not expressed: "esp": only ICMP');
-    expect(ran.err).toContain('5 things could not be expressed\n');
+    expect(ran.err).toContain('3 things could not be expressed\n');
     const { templates, problems } = await readConfigDirectory(directory);
     expect(problems.filter(({ severity }) => severity === 'error')).toEqual([]);
     expect(templates.map(({ name }) => name)).toEqual(['corporate-intranet-protection', 'ping']);
@@ -427,13 +427,29 @@ outbound:
     const ran = await command(fixtureFile('host.rules'), '--strict', '--output', directory);
     expect(ran.code).toBe(1);
     expect(ran.err).toContain(
-      'tunwall: 8 things could not be expressed: nothing was written (--strict)',
+      'tunwall: 5 things could not be expressed: nothing was written (--strict)',
     );
     expect(await readdir(directory)).toEqual([]);
     const whole = join(directory, 'whole.json');
     const icmp = { direction: 'in', protocol: 'icmp', source_ips: ['10.0.0.0/8'] };
     await writeFile(whole, JSON.stringify({ name: 'whole', rules: [icmp] }));
     expect((await command(whole, '--strict', '--output', directory)).code).toBe(0);
+  });
+
+  it('a direction of which every accepting rule is lost fails, and writes nothing', async () => {
+    const rules = join(directory, 'zones.rules');
+    const lines = ['*filter', ':INPUT DROP [0:0]', ':OUTPUT ACCEPT [0:0]'];
+    const accept = '-A INPUT -i eth0 -p tcp -m tcp --dport 22 -j ACCEPT';
+    await writeFile(rules, [...lines, accept, 'COMMIT', ''].join('\n'));
+    const ran = await command(rules, '--output', join(directory, 'out'));
+    expect(ran.code).toBe(1);
+    expect(ran.err).toContain(
+      'none of the 1 accepting rules of INPUT could be expressed: nothing was written',
+    );
+    expect(await readdir(directory)).toEqual(['zones.rules']);
+    const known = await command(rules, '--interface', 'eth0', '--dry-run');
+    expect(known.code).toBe(0);
+    expect(known.out).toContain('- { protocol: tcp, ports: [ 22 ] }');
   });
 
   it('JSON has templates, remarks and files', async () => {

@@ -1,0 +1,165 @@
+/** Denies of clouds, and what may be one: never wider than the source. */
+import { describe, expect, it } from 'vitest';
+import { importRules } from '../../../../src/interop/rules/import.ts';
+import type { ImportFormat, ImportResult } from '../../../../src/interop/rules/import-result.ts';
+import { reported } from '../../../support/imports.ts';
+
+const run = (document: unknown, format?: ImportFormat): ImportResult =>
+  importRules(JSON.stringify(document), format, { fallbackName: 'file' });
+
+const any = { addresses: ['0.0.0.0/0'] };
+const rule = (ports: string, more: object = {}): object => ({
+  protocol: 'tcp',
+  ports,
+  sources: any,
+  ...more,
+});
+const firewall = (name: string, inbound: unknown, more: object = {}): object => ({
+  name,
+  inbound_rules: inbound,
+  outbound_rules: [],
+  ...more,
+});
+const inboundOf = (document: unknown): unknown => run(document).templates[0]!.inbound;
+const outside = ['0.0.0.0-203.0.112.255', '203.0.114.0-255.255.255.255'];
+const deny = { action: 'deny' };
+const office = { addresses: ['203.0.113.0/24'] };
+
+describe('DigitalOcean: actions', () => {
+  it('allow is what no action means', () => {
+    const rules = [rule('22'), rule('23', { action: 'allow' }), rule('24', { action: null })];
+    const result = run(firewall('f', rules));
+    expect(reported(result)).toEqual([]);
+    expect(result.templates[0]!.inbound.map(({ ports }) => ports)).toEqual([[22], [23], [24]]);
+  });
+
+  it('a deny is taken from every allow of its direction, wherever it stands', () => {
+    const allow = [rule('22'), rule('443')];
+    const block = rule('22', { ...deny, sources: office });
+    for (const rules of [
+      [...allow, block],
+      [block, ...allow],
+    ]) {
+      const result = run(firewall('f', rules));
+      expect(reported(result)).toEqual([]);
+      expect(result.templates[0]!.inbound).toEqual([
+        { protocol: 'tcp', ports: [22], sources: outside },
+        { protocol: 'tcp', ports: [443], sources: ['0.0.0.0/0'] },
+      ]);
+    }
+    const outbound = { protocol: 'tcp', ports: '0', destinations: any };
+    const result = run({ ...firewall('f', [block]), outbound_rules: [outbound] });
+    expect(result.templates[0]!.outbound).toEqual([
+      { protocol: 'tcp', destinations: ['0.0.0.0/0'] },
+    ]);
+  });
+
+  it('a deny cuts ports, too; an allow that is denied whole is told', () => {
+    const result = run(firewall('f', [rule('80-90'), rule('85'), rule('85', deny)]));
+    expect(result.templates[0]!.inbound).toEqual([{ protocol: 'tcp', ports: ['80-84', '86-90'] }]);
+    expect(reported(result)).toEqual([
+      'note inbound_rules[1]: inbound_rules[2] (deny) takes all of it',
+    ]);
+  });
+
+  it.each([
+    ['the same machine', { droplet_ids: [1] }, { droplet_ids: [1, 2] }, true],
+    ['nothing known of machines', {}, {}, true],
+    ['a tag', { droplet_ids: [1] }, { tags: ['web'] }, true],
+    ['other machines', { droplet_ids: [1] }, { droplet_ids: [2] }, false],
+  ])('a deny of another firewall of %s', (_name, ofAllow, ofDeny, counts) => {
+    const document = {
+      firewalls: [
+        firewall('base', [rule('22')], ofAllow),
+        firewall('quarantine', [rule('0', { ...deny, sources: office })], ofDeny),
+      ],
+    };
+    expect(inboundOf(document)).toEqual([
+      { protocol: 'tcp', ports: [22], sources: counts ? outside : ['0.0.0.0/0'] },
+    ]);
+  });
+
+  const block = (more: object): unknown[] => [
+    rule('22'),
+    rule('80', { sources: office }),
+    rule('22', { ...deny, sources: office, ...more }),
+  ];
+  const ssh = { protocol: 'tcp', ports: [22], sources: outside };
+  const web = { protocol: 'tcp', ports: [80], sources: ['203.0.113.0/24'] };
+  it.each<[string, object, object[]]>([
+    ['tags beside its addresses', { sources: { ...office, tags: ['x'] } }, [web]],
+    ['no sources', { sources: {} }, [web]],
+    ['a source that is none', { sources: { addresses: ['203.0.113.0/24', 'x'] } }, [web]],
+    ['IPv4 that is written as IPv6', { sources: { addresses: ['::ffff:10.0.0.1'] } }, [web]],
+    ['ports that are none', { ports: '22,80' }, [ssh]],
+    ['ports that are not there', { ports: undefined }, [ssh]],
+    ['a protocol that is none', { protocol: 'any' }, [ssh, web]],
+    ['no protocol', { protocol: undefined, ports: '0' }, [ssh]],
+    ['a key that is not known', { unless: 'x' }, [ssh, web]],
+    ['an action that is not known', { action: 'reject' }, [ssh, web]],
+    [
+      'addresses of IPv6 only',
+      { sources: { addresses: ['2001:db8::/32'] } },
+      [{ ...ssh, sources: ['0.0.0.0/0'] }, web],
+    ],
+  ])('what a deny with %s may mean is blocked', (_name, more, left) => {
+    const result = run(firewall('f', block(more)));
+    expect(result.templates[0]!.inbound).toEqual(left);
+  });
+
+  it.each([
+    ['a thing that is no rule', [rule('22'), 7]],
+    ['rules that are no list', { 0: rule('22') }],
+    ['an allow that may be a deny', [rule('22'), rule('0', { effect: 'x' })]],
+  ])('%s may deny', (_name, rules) => {
+    const result = run(firewall('f', rules));
+    expect(result.templates[0]!.inbound).toEqual([]);
+    expect(reported(result).some((each) => each.startsWith('lost'))).toBe(true);
+  });
+});
+
+describe('IPv6', () => {
+  it('beside IPv4 is worth a note, alone it is a loss', () => {
+    const both = run(firewall('f', [rule('22', { sources: { addresses: ['::/0', '10.0.0.1'] } })]));
+    expect(reported(both)).toEqual([
+      'note inbound_rules[0].sources.addresses[0]: "::/0" is IPv6, which the firewall does not forward',
+    ]);
+    const alone = run(firewall('f', [rule('22', { sources: { addresses: ['::/0'] } })]));
+    expect(reported(alone).map((each) => each.split(':')[0])).toEqual([
+      'lost inbound_rules[0].sources.addresses[0]',
+      'lost inbound_rules[0]',
+    ]);
+    expect(alone.directions[0]).toEqual({ name: 'inbound_rules', allowing: 1, imported: 0 });
+  });
+});
+
+describe('documents of the other cloud', () => {
+  const hetzner = {
+    name: 'hz',
+    rules: [
+      { direction: 'in', protocol: 'tcp', port: '22', source_ips: ['0.0.0.0/0'] },
+      { direction: 'out', protocol: 'icmp', destination_ips: ['0.0.0.0/0'] },
+    ],
+  };
+  it('allow nothing', () => {
+    const mixed = run([hetzner, firewall('do', [rule('22')])]);
+    expect(mixed.format).toBe('hetzner');
+    expect(mixed.templates[1]).toMatchObject({ name: 'do', inbound: [], outbound: [] });
+    expect(reported(mixed)).toContain(
+      'lost [1].rules: there are no rules: nothing is allowed by what is not there',
+    );
+    const other = run(hetzner, 'digitalocean');
+    expect(other.templates[0]).toMatchObject({ inbound: [], outbound: [] });
+    expect(reported(other)).toEqual(['lost the document: it has no rules of DigitalOcean']);
+  });
+});
+
+describe('Hetzner Cloud', () => {
+  it('a rule with a key that is not known may deny', () => {
+    const allow = { direction: 'in', protocol: 'tcp', port: '22', source_ips: ['0.0.0.0/0'] };
+    const odd = { ...allow, source_ips: ['203.0.113.0/24'], action: 'drop' };
+    expect(inboundOf({ name: 'f', rules: [allow, odd] })).toEqual([
+      { protocol: 'tcp', ports: [22], sources: outside },
+    ]);
+  });
+});
