@@ -19,6 +19,7 @@ const commands = [
   'lab/demo',
   'host/gateway',
   'dataplane/kernel-oracle',
+  'interop/import-oracle',
   'interop/nft-export',
   'interop/replay',
   'cli/run-command',

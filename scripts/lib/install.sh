@@ -17,6 +17,7 @@ debian_packages='
   nc         netcat-openbsd
   nft        nftables
   iperf3     iperf3
+  iptables   iptables
   conntrack  conntrack
   tcpdump    tcpdump
   zsh        zsh
