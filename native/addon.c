@@ -36,6 +36,7 @@ NAPI_MODULE_INIT() {
       {"setOffload", NULL, tun_set_offload, NULL, NULL, NULL, napi_enumerable, NULL},
       {"createWake", NULL, wake_create, NULL, NULL, NULL, napi_enumerable, NULL},
       {"signalWake", NULL, wake_signal, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"attachedQueues", NULL, tun_attached_queues, NULL, NULL, NULL, napi_enumerable, NULL},
       {"lockFile", NULL, file_lock, NULL, NULL, NULL, napi_enumerable, NULL},
       {"close", NULL, fd_close, NULL, NULL, NULL, napi_enumerable, NULL},
       {"bindQueue", NULL, queue_bind, NULL, NULL, NULL, napi_enumerable, NULL},

@@ -10,7 +10,6 @@
 #include <limits.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -22,24 +21,13 @@
 napi_value tun_open(napi_env env, napi_callback_info info) {
   napi_value argument;
   struct ifreq request = {0};
-  size_t length;
   if (!get_arguments(env, info, 1, &argument, NULL)) return NULL;
-  /* One byte more than fits, to tell a name that is too long. */
-  char name[IFNAMSIZ + 1];
-  if (napi_get_value_string_utf8(env, argument, name, sizeof name, &length) != napi_ok) {
-    throw_type(env, "the device name must be a string");
-    return NULL;
-  }
-  if (length == 0 || length >= IFNAMSIZ || strlen(name) != length) {
-    throw_range(env, "a device name has 1 to 15 bytes");
-    return NULL;
-  }
+  if (!get_device_name(env, argument, request.ifr_name)) return NULL;
   int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) {
     throw_errno(env, "open /dev/net/tun", errno);
     return NULL;
   }
-  memcpy(request.ifr_name, name, length);
   request.ifr_flags = (short)(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE);
   if (ioctl(fd, TUNSETIFF, &request) != 0) {
     int error = errno;

@@ -52,6 +52,8 @@ bool throw_type(napi_env env, const char *what);
 bool get_arguments(napi_env env, napi_callback_info info, size_t count, napi_value *arguments, napi_value *self);
 /* A whole number from min to max. */
 bool get_integer(napi_env env, napi_value value, const char *what, int64_t min, int64_t max, int64_t *result);
+/* The name of a network interface, in a buffer of IFNAMSIZ bytes. */
+bool get_device_name(napi_env env, napi_value value, char *name);
 napi_value make_undefined(napi_env env);
 napi_value make_uint32(napi_env env, uint32_t number);
 
@@ -61,6 +63,9 @@ napi_value tun_set_offload(napi_env env, napi_callback_info info);
 napi_value wake_create(napi_env env, napi_callback_info info);
 napi_value wake_signal(napi_env env, napi_callback_info info);
 napi_value fd_close(napi_env env, napi_callback_info info);
+
+/* link.c: what the kernel says of a device. */
+napi_value tun_attached_queues(napi_env env, napi_callback_info info);
 
 /* lock.c: locks on files. */
 napi_value file_lock(napi_env env, napi_callback_info info);

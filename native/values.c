@@ -3,6 +3,7 @@
 #include "tunwall.h"
 
 #include <errno.h>
+#include <linux/if.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -59,6 +60,20 @@ bool get_integer(napi_env env, napi_value value, const char *what, int64_t min, 
     return throw_range(env, text);
   }
   *result = (int64_t)number;
+  return true;
+}
+
+bool get_device_name(napi_env env, napi_value value, char *name) {
+  size_t length;
+  /* One byte more than fits, to tell a name that is too long. */
+  char text[IFNAMSIZ + 1];
+  if (napi_get_value_string_utf8(env, value, text, sizeof text, &length) != napi_ok) {
+    return throw_type(env, "the device name must be a string");
+  }
+  if (length == 0 || length >= IFNAMSIZ || strlen(text) != length) {
+    return throw_range(env, "a device name has 1 to 15 bytes");
+  }
+  memcpy(name, text, length + 1);
   return true;
 }
 

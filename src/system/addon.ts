@@ -16,6 +16,11 @@ export interface NativeAddon {
   createWake(): number;
   signalWake(fd: number): void;
   close(fd: number): void;
+  /**
+   * How many queues of a multi-queue TUN device are open, in all processes together, asked of this process's network
+   * namespace. Throws ENODEV without such a device, EINVAL for one of another kind.
+   */
+  attachedQueues(device: string): number;
   /** Takes flock(2) of an open file without waiting; returns whether it was taken. It is released when the file is closed. */
   lockFile(fd: number): boolean;
   /** With `ring`, by io_uring: throws an error of the system call io_uring where it cannot be used. */

@@ -107,6 +107,7 @@ const targets: (() => unknown)[] = [
   () => addon.open(pick(['', 'x'.repeat(16), 'a/b', 'no such', anything()]) as string),
   () => addon.setOffload(descriptor() as number, anything() as number),
   () => addon.signalWake(descriptor() as number),
+  () => addon.attachedQueues(pick(['', 'x'.repeat(16), 'lo', 'no such', anything()]) as string),
   () => addon.lockFile(pick([descriptor(), anything()]) as number),
   () => addon.close(pick([closed, -1, 1e9, 0, 1, 2, 'x', anything() === 3 ? 1e9 : NaN]) as number),
   useQueue,

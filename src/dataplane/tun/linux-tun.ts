@@ -4,7 +4,8 @@
  * The thread that opens a queue need not be the one that works on it: descriptors travel as numbers, and the thread
  * that opened one closes it.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ControlWord, createBatch, ringBatchSize } from './batch.ts';
 import type { Batch, BatchSize } from './batch.ts';
 import type { TunQueue } from './device.ts';
@@ -30,11 +31,6 @@ const offloadSets: readonly number[] = [
   Offload.checksum | Offload.tso4,
   Offload.checksum,
 ];
-
-/** Flags that a device must have been made with (linux/if_tun.h). */
-const iffTun = 0x0001;
-const iffVnetHeader = 0x4000;
-const iffMultiQueue = 0x0100;
 
 /** An error of the device, in words for the user: what is wrong, and what to do about it. */
 export class TunError extends Error {
@@ -101,20 +97,13 @@ function explain(name: string, error: unknown): TunError {
   return new TunError(code, `device ${name} ${what}`, hint, error);
 }
 
-/** Throws if there is no such device, or if it differs from what `gateway up` makes. */
-function requireDevice(name: string): void {
-  const directory = `/sys/class/net/${name}`;
-  if (!existsSync(directory)) {
-    throw explain(name, { code: 'ENODEV' });
-  }
-  let flags = 0;
+/** How many queues of a device are open, in all processes. Throws if it is not what `gateway up` makes. */
+function attachedQueues(name: string): number {
   try {
-    flags = Number(readFileSync(`${directory}/tun_flags`, 'utf8'));
-  } catch {
-    throw explain(name, { code: 'EINVAL' });
+    return loadAddon().attachedQueues(name);
+  } catch (error) {
+    throw explain(name, error);
   }
-  const wanted = iffTun | iffVnetHeader | iffMultiQueue;
-  if ((flags & wanted) !== wanted) throw explain(name, { code: 'EINVAL' });
 }
 
 export interface OpenOptions {
@@ -133,7 +122,7 @@ export interface OpenedQueue {
 /** Opens one more queue of a device. Throws a {@link TunError}. */
 export function openTun(options: OpenOptions): OpenedQueue {
   const addon = loadAddon();
-  if (options.mustExist) requireDevice(options.name);
+  if (options.mustExist) attachedQueues(options.name);
   let fd: number;
   try {
     fd = addon.open(options.name);
@@ -141,6 +130,51 @@ export function openTun(options: OpenOptions): OpenedQueue {
     throw explain(options.name, error);
   }
   return { fd, offload: options.offload === 'auto' ? setBestOffload(fd) : setOffload(fd, 0) };
+}
+
+/** How long a device is waited for whose last process may just be ending, and how often the kernel is asked. */
+const busyPatienceMs = 1000;
+const busyRetryMs = 20;
+
+/**
+ * Opens all queues of a device, for this process alone: the kernel would spread flows over all processes that have one, each
+ * with a flow table of its own.
+ *
+ * The lock is the device. Only its owner can open a queue, and the kernel counts those that are open: there is no name that
+ * somebody else could take first, and no file to go stale, and the queue of a process that is still being taken apart counts
+ * too. Of two that open it in the same moment both see more queues than their own, let go, and try again after a time that
+ * chance decides.
+ *
+ * Throws a {@link TunError}, with code EBUSY if another process has the device.
+ */
+export async function openQueues(
+  name: string,
+  offload: 'auto' | 'off',
+  count: number,
+): Promise<OpenedQueue[]> {
+  const deadlineMs = performance.now() + busyPatienceMs;
+  for (;;) {
+    const opened = attachedQueues(name) === 0 ? openAlone(name, offload, count) : undefined;
+    if (opened !== undefined) return opened;
+    if (performance.now() > deadlineMs) throw explain(name, { code: 'EBUSY' });
+    await sleep(busyRetryMs * (0.5 + Math.random()));
+  }
+}
+
+function openAlone(
+  name: string,
+  offload: 'auto' | 'off',
+  count: number,
+): OpenedQueue[] | undefined {
+  const opened: OpenedQueue[] = [];
+  let alone = false;
+  try {
+    while (opened.length < count) opened.push(openTun({ name, offload, mustExist: true }));
+    alone = attachedQueues(name) === count;
+    return alone ? opened : undefined;
+  } finally {
+    if (!alone) for (const { fd } of opened) closeFd(fd);
+  }
 }
 
 function setBestOffload(fd: number): number {
@@ -157,6 +191,21 @@ function setBestOffload(fd: number): number {
 function setOffload(fd: number, bits: number): number {
   loadAddon().setOffload(fd, bits);
   return bits;
+}
+
+/**
+ * Packets that the kernel has dropped because the device's queue was full; undefined without such a device. Not from /sys,
+ * which need not be of this network namespace.
+ */
+export function txDropped(name: string): number | undefined {
+  const lines = readFileSync('/proc/self/net/dev', 'latin1').split('\n');
+  const line = lines.find((each) => each.trimStart().startsWith(`${name}:`));
+  // Eight numbers of what is received come first; the fourth of what is sent is dropped packets.
+  const counters = line
+    ?.slice(line.indexOf(':') + 1)
+    .trim()
+    .split(/\s+/);
+  return counters && Number(counters[11]);
 }
 
 /** An eventfd that ends the wait of the queue bound to it. */

@@ -6,7 +6,6 @@
  * drops everything, which is what a broken firewall should do. An orderly stop could wait for the dead thread.
  */
 import { randomFillSync } from 'node:crypto';
-import type { Server } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import { createCaptureRing } from '../engine/capture-ring.ts';
 import { Counter, createCounters, trafficCounterCount } from '../engine/counters.ts';
@@ -25,8 +24,7 @@ import { TimeoutList } from '../flow/timeouts.ts';
 import { Header } from '../match/matcher.ts';
 import { defaultBatchSize } from '../tun/batch.ts';
 import type { BatchSize } from '../tun/batch.ts';
-import { lockDevice } from '../tun/device-lock.ts';
-import { closeFd, createWake, openTun, signalWake } from '../tun/linux-tun.ts';
+import { closeFd, createWake, openQueues, signalWake } from '../tun/linux-tun.ts';
 import { monotonicMs } from './clock.ts';
 import { FlowInspector } from './flow-inspector.ts';
 import { LiveCapture } from './live-capture.ts';
@@ -94,7 +92,6 @@ export class DataPlane {
   #ruleHits: Float64Array;
   #policyInForce: PolicyInForce;
   #waiters: Waiter[] = [];
-  #lock: Server | undefined;
   #policyVersion = 0;
   #stopping = false;
   #usesRing = false;
@@ -241,18 +238,12 @@ export class DataPlane {
       closeFd(thread.tunFd);
       closeFd(thread.wakeFd);
     }
-    this.#lock?.close();
   }
 
   async #startThreads(): Promise<void> {
     const { device, queues, offload } = this.#options;
-    this.#lock = await lockDevice(device);
-    const ready: Promise<void>[] = [];
-    for (let queue = 0; queue < queues; queue++) {
-      const { fd } = openTun({ name: device, offload, mustExist: true });
-      ready.push(this.#startThread(queue, fd));
-    }
-    await Promise.all(ready);
+    const opened = await openQueues(device, offload, queues);
+    await Promise.all(opened.map(({ fd }, queue) => this.#startThread(queue, fd)));
   }
 
   #startThread(queue: number, tunFd: number): Promise<void> {
