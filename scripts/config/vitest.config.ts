@@ -14,10 +14,12 @@ const scenarios = {
 /** Commands and API: they do not depend on the number of queues. */
 const commands = [
   'control/api',
+  'control/root',
   'cli/command-line',
   'control/control-plane',
   'lab/demo',
   'host/gateway',
+  'host/gateway-lock',
   'dataplane/kernel-oracle',
   'interop/import-oracle',
   'interop/nft-export',

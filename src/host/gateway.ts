@@ -10,9 +10,9 @@
  * does `down --keep-closed`. Only a plain `down` opens.
  */
 import { GatewayError } from './error.ts';
-import { withLock } from './lock.ts';
 import { bypassOf, type Bypass } from './guard.ts';
 import { nft } from './nft.ts';
+import { withGatewayLock } from './gateway-lock.ts';
 import { compare, type Change, type Item, type Wanted } from './plan.ts';
 import { problemsOf, stateOf, type GatewayProblem, type GatewayState } from './problems.ts';
 import {
@@ -110,7 +110,7 @@ export async function gatewayUp(options: GatewayOptions): Promise<GatewayReport>
   requireNetAdmin('up');
   const stateDirectory = options.stateDirectory ?? defaultStateDirectory;
   prepareStateDirectory(stateDirectory);
-  return withLock(`${recordPath(stateDirectory)}.lock`, async () => {
+  return withGatewayLock(stateDirectory, async () => {
     const before = await readSnapshot();
     const record = currentRecord(stateDirectory, before);
     const wanted = await wantedBy(options, record);
@@ -321,7 +321,7 @@ export async function gatewayDown(options: DownOptions): Promise<GatewayReport> 
   requireNetAdmin('down');
   const stateDirectory = options.stateDirectory ?? defaultStateDirectory;
   prepareStateDirectory(stateDirectory);
-  return withLock(`${recordPath(stateDirectory)}.lock`, async () => {
+  return withGatewayLock(stateDirectory, async () => {
     const snapshot = await readSnapshot();
     const record = currentRecord(stateDirectory, snapshot);
     const device = deviceBy(options, record);

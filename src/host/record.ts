@@ -13,6 +13,7 @@
  * process (its control socket): a record counts only if it is this user's or root's own file, and only with
  * values of the known shapes.
  */
+import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   constants,
@@ -166,6 +167,8 @@ export function readRecord(stateDirectory: string): GatewayRecord | undefined {
       `the gateway's record ${path} cannot be used: ${why}`,
       'look at it, remove it, and run `tunwall gateway down` (which then removes what is recognisably tunwall’s)',
     );
+  // The firewall's user may put something of this name there, to be in root's way.
+  if (isForeign(path)) return undefined;
   let descriptor: number;
   try {
     descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
@@ -187,6 +190,17 @@ export function readRecord(stateDirectory: string): GatewayRecord | undefined {
   } finally {
     closeSync(descriptor);
   }
+}
+
+/** Whether something of this name is there that neither root nor this user has made. */
+function isForeign(path: string): boolean {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  return found !== undefined && found.uid !== 0 && found.uid !== process.geteuid?.();
+}
+
+/** Gives a name back to us that somebody else has taken. A directory may be full, so that nothing is removed. */
+function putForeignAside(path: string): void {
+  if (isForeign(path)) renameSync(path, `${path}.foreign-${randomBytes(6).toString('hex')}`);
 }
 
 /** Checks a record's shape; returns what is wrong, or undefined. */
@@ -245,9 +259,8 @@ export function isDeviceName(name: string): boolean {
  */
 export function writeRecord(stateDirectory: string, record: GatewayRecord): void {
   const path = recordPath(stateDirectory);
-  const temporary = `${path}.${process.pid}.tmp`;
+  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
   try {
-    unlinkIfThere(temporary);
     const descriptor = openSync(temporary, 'wx', 0o644);
     try {
       writeFileSync(descriptor, `${JSON.stringify(record, null, 2)}\n`);
@@ -255,6 +268,7 @@ export function writeRecord(stateDirectory: string, record: GatewayRecord): void
     } finally {
       closeSync(descriptor);
     }
+    putForeignAside(path);
     renameSync(temporary, path);
   } catch (error) {
     unlinkIfThere(temporary);
@@ -267,7 +281,9 @@ export function writeRecord(stateDirectory: string, record: GatewayRecord): void
 }
 
 export function removeRecord(stateDirectory: string): void {
-  unlinkIfThere(recordPath(stateDirectory));
+  const path = recordPath(stateDirectory);
+  putForeignAside(path);
+  unlinkIfThere(path);
 }
 
 function unlinkIfThere(path: string): void {

@@ -24,7 +24,7 @@ export const clientAddress = '198.51.100.2';
 export const serverAddress = '10.0.0.2';
 export const otherServerAddress = '10.0.0.3';
 
-const mainFile = fileURLToPath(new URL('../../../dist/main.js', import.meta.url));
+export const mainFile: string = fileURLToPath(new URL('../../../dist/main.js', import.meta.url));
 
 export class GatewayNamespaces {
   readonly #prefix = `twc-${String(process.pid)}`;
