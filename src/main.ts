@@ -17,6 +17,7 @@ import { callerName, interruptedBy, openToWrite } from './cli/process-parts.ts';
 import { runProgram } from './cli/program.ts';
 import type { Verb } from './cli/program.ts';
 import type { Progress } from './cli/progress.ts';
+import { becomeOwnerOf } from './system/privileges.ts';
 import type { InProcessApi } from './cli/transport.ts';
 import { line } from './text/line.ts';
 
@@ -59,7 +60,14 @@ async function openDirectory(configDirectory: string): Promise<InProcessApi> {
   const onWarning = (message: string): void => output.error(`tunwall: ${message}`);
   const store = await FileStore.open(configDirectory, { onWarning });
   const controlPlane = offlineControlPlane(store, { version: readVersion(), configDirectory });
-  return buildApi({ store, controlPlane, hosts: [], onWarning }, { listener: 'in-process' });
+  const api = await buildApi(
+    { store, controlPlane, hosts: [], onWarning },
+    { listener: 'in-process' },
+  );
+  // All modules are loaded now: they may lie where the owner cannot read.
+  await api.ready();
+  becomeOwnerOf([configDirectory, store.stateDirectory]).forget();
+  return api;
 }
 
 const output = createOutput(process.stdout, process.stderr, process.env);

@@ -10,6 +10,7 @@ import { basename, join } from 'node:path';
 import { importFormats } from '../interop/rules/import-result.ts';
 import type { ImportFormat, ImportResult, Remark } from '../interop/rules/import-result.ts';
 import { importRules } from '../interop/rules/import.ts';
+import { becomeOwnerOf } from '../system/privileges.ts';
 import { formatTemplateFile, writeTemplateFiles } from '../interop/rules/template-files.ts';
 import { namePattern } from '../policy/validate.ts';
 import { ExitCode, UserError } from './errors.ts';
@@ -110,6 +111,7 @@ async function importFile(
   const failure = failureOf(result, flags);
   const write = failure === undefined && flags.dryRun !== true;
   const directory = flags.output ?? join(flags.config, 'templates');
+  if (write) becomeOwnerOf([flags.output ?? flags.config, directory]).forget();
   const files = write
     ? await writeTemplateFiles(directory, result.templates, flags.force === true)
     : [];

@@ -1,8 +1,7 @@
 /** What verbs need from their process: its user, its signals, its files. main.ts passes them on. */
-import { createWriteStream } from 'node:fs';
-import { once } from 'node:events';
 import { userInfo } from 'node:os';
 import type { Writable } from 'node:stream';
+import { openOutputFile } from '../system/output-file.ts';
 import { UserError } from './errors.ts';
 
 /** The user, for the audit log; under sudo the user that called it. */
@@ -33,15 +32,13 @@ export function interruptedBy(emitter: NodeJS.EventEmitter): AbortSignal {
 /** A file to be overwritten; `-` is standard output. */
 export async function openToWrite(path: string, stdout: Writable): Promise<Writable> {
   if (path === '-') return stdout;
-  const file = createWriteStream(path);
   try {
-    await once(file, 'open');
-    return file;
+    return await openOutputFile(path);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     throw new UserError(
       `${path} cannot be written: ${code ?? message}`,
-      'name a file in a directory that is there; - is standard output',
+      'name a file in a directory that is there, and no link in a shared one; - is standard output',
       { cause: error },
     );
   }

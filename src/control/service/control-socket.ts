@@ -6,7 +6,7 @@
  * another firewall, and stays.
  */
 import { once } from 'node:events';
-import { chmod, lstat, stat, unlink } from 'node:fs/promises';
+import { lstat, stat, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import type { Api } from '../api/api.ts';
@@ -19,7 +19,7 @@ export async function listenOnSocket(api: Api, path: string): Promise<void> {
   const directory = await stat(dirname(path)).catch(() => undefined);
   if (directory === undefined) throw new Error(`${path}: its directory does not exist`);
   await removeStale(path);
-  const before = process.umask(0o177);
+  const before = process.umask(0o777 & ~mode);
   try {
     await api.listen({ path });
   } catch (error) {
@@ -27,7 +27,6 @@ export async function listenOnSocket(api: Api, path: string): Promise<void> {
   } finally {
     process.umask(before);
   }
-  await chmod(path, mode);
 }
 
 async function removeStale(path: string): Promise<void> {

@@ -10,7 +10,6 @@
  * It holds two states: the snapshot, which is the newest state of the store without errors and is shown by the API; and
  * the configuration in force, which follows it.
  */
-import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import type { Api } from '../api/api.ts';
 import type { ApiContext, Applied, ControlPlane, Status } from '../api/context.ts';
@@ -29,6 +28,10 @@ import type { GatewayConfig, Problem } from '../../policy/types.ts';
 import { defaultGatewayConfig } from '../../policy/validate.ts';
 import { FileStore } from '../store/files/file-store.ts';
 import type { Snapshot, Watching } from '../store/store.ts';
+import { becomeOwnerOf } from '../../system/privileges.ts';
+import { txDropped } from '../../dataplane/tun/linux-tun.ts';
+import type { PutAside } from '../../system/privileges.ts';
+import type { DataPlaneOptions } from '../../dataplane/worker/data-plane.ts';
 import { DataPlane } from '../../dataplane/worker/data-plane.ts';
 import { listenOnSocket } from './control-socket.ts';
 import { LiveObserver } from './observer.ts';
@@ -60,6 +63,7 @@ export interface ServiceOptions {
 export class Service {
   readonly #options: ServiceOptions;
   readonly #store: FileStore;
+  readonly #rights: PutAside;
   readonly #log: Logger;
   readonly #dropLog: DropLog;
   readonly #sweepLog: SweepLog;
@@ -91,6 +95,8 @@ export class Service {
     const store = await FileStore.open(options.configDirectory, {
       onWarning: (message) => onWarning(message),
     });
+    // Root works in a directory of somebody else as that user, but for what only root can do.
+    const rights = becomeOwnerOf([options.configDirectory, store.stateDirectory]);
     const snapshot = await store.read();
     const problems = errorsOf(snapshot);
     if (problems.length > 0) {
@@ -99,10 +105,11 @@ export class Service {
         'mend them; tunwall check tells whether all is well',
       );
     }
-    const service = new Service(options, store, snapshot);
+    const service = new Service(options, store, snapshot, rights);
     onWarning = (message) => service.#log.warn(message);
     try {
       await service.#start();
+      rights.forget();
     } catch (error) {
       await service.stop();
       throw error;
@@ -110,7 +117,13 @@ export class Service {
     return service;
   }
 
-  private constructor(options: ServiceOptions, store: FileStore, snapshot: Snapshot) {
+  private constructor(
+    options: ServiceOptions,
+    store: FileStore,
+    snapshot: Snapshot,
+    rights: PutAside,
+  ) {
+    this.#rights = rights;
     this.#options = options;
     this.#store = store;
     this.#config = snapshot;
@@ -150,7 +163,7 @@ export class Service {
   async #start(): Promise<void> {
     const { gateway } = this.#config;
     for (const problem of this.#config.problems) this.#log.warn(formatProblem(problem));
-    this.#dataPlane = await DataPlane.start({
+    const options: DataPlaneOptions = {
       device: gateway.device,
       queues: gateway.queues,
       offload: gateway.offload,
@@ -166,7 +179,8 @@ export class Service {
       },
       onOffloadDisabled: () =>
         this.#log.warn('the kernel refuses super-packets: segmentation offload is off from now on'),
-    });
+    };
+    this.#dataPlane = await this.#rights.asRoot(() => DataPlane.start(options));
     this.#observer = new LiveObserver({
       dataPlane: this.#dataPlane,
       device: gateway.device,
@@ -185,7 +199,7 @@ export class Service {
     // Catches changes made after the configuration was read and before it was watched.
     await this.#reloadQueue.run();
     // Last: a client that gets an answer can rely on a complete firewall.
-    await this.#listen();
+    await this.#rights.asRoot(() => this.#listen());
     this.#eventTimer = setInterval(() => this.#takeEvents(), eventPeriodMs);
     this.#log.info(
       {
@@ -412,7 +426,7 @@ export class Service {
 
   #metricsSource(): Parameters<typeof createMetrics>[0] {
     const dataPlane = this.#running();
-    const statistics = `/sys/class/net/${this.#config.gateway.device}/statistics/tx_dropped`;
+    const { device } = this.#config.gateway;
     return {
       counter: (index) => dataPlane.counter(index),
       packetsByQueue: () => dataPlane.packetsByQueue(),
@@ -432,13 +446,7 @@ export class Service {
       reloadFailures: () => this.#reloadFailures,
       apiConnectionsRefused: () => this.#connectionCounts.refused,
       apiRequestsAborted: () => this.#connectionCounts.aborted,
-      tunTxDropped() {
-        try {
-          return Number(readFileSync(statistics, 'utf8'));
-        } catch {
-          return undefined;
-        }
-      },
+      tunTxDropped: () => txDropped(device),
     };
   }
 }

@@ -3,9 +3,10 @@
  *
  * A file that turns out to be damaged is replayed up to there; the result has both the counts and the error.
  */
-import { createWriteStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import os from 'node:os';
+import type { Writable } from 'node:stream';
+import { openOutputFile } from '../../system/output-file.ts';
 import { CaptureError } from './capture-error.ts';
 import type { CapturedPacket } from './capture-window.ts';
 import { isLinkTypeSupported } from './link-layer.ts';
@@ -53,7 +54,7 @@ export async function replayFile(options: ReplayFileOptions): Promise<ReplayResu
     const run = new FileReplay(options, reader);
     if (write !== undefined) {
       await refuseSameFile(file, write);
-      run.writeTo(write);
+      await run.writeTo(write);
     }
     return await run.run();
   } finally {
@@ -77,8 +78,8 @@ class FileReplay {
     this.#replay = new Replay(options.config, options);
   }
 
-  writeTo(path: string): void {
-    this.#writer = new PcapngWriter(createWriteStream(path), {
+  async writeTo(path: string): Promise<void> {
+    this.#writer = new PcapngWriter(await opened(path), {
       hardware: os.arch(),
       os: `${os.type()} ${os.release()}`,
       application: this.#options.application,
@@ -194,6 +195,15 @@ export function noteOf({ newFlow, fragments, verdict }: PacketReport): string | 
   if (newFlow !== undefined) return `new flow by ${newFlow.join(' and ')}`;
   if (fragments !== undefined) return `completes a datagram of ${fragments} fragments`;
   return verdict === 'held' ? 'fragment of a datagram that is not complete' : undefined;
+}
+
+async function opened(path: string): Promise<Writable> {
+  try {
+    return await openOutputFile(path);
+  } catch (error) {
+    const { message } = error as Error;
+    throw new CaptureError(path, undefined, `cannot be written: ${message}`);
+  }
 }
 
 /** The file that is read must not be the one that is written. */

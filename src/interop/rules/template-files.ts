@@ -89,7 +89,9 @@ function rethrow(error: unknown, file: string): never {
 }
 
 async function writeDurably(file: string, text: string): Promise<void> {
-  const handle = await open(file, 'w', 0o644);
+  // What has this name already is no file of ours: it is removed, and not written through if it is a link.
+  await rm(file, { force: true });
+  const handle = await open(file, 'wx', 0o644);
   try {
     await handle.writeFile(text);
     await handle.sync();

@@ -1,7 +1,10 @@
 /** `tunwall run` as a process: whose it is, how it ends, and what it says when it cannot start. */
-import { readFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chown, cp, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { FirewallLab, obstacle, openConfig, web } from '../support/firewall.ts';
+import { FirewallLab, obstacle, openConfig, program, web } from '../support/firewall.ts';
 import { ping, whatPasses } from '../support/probes.ts';
 
 describe.skipIf(obstacle !== undefined)('tunwall run', () => {
@@ -53,6 +56,88 @@ describe.skipIf(obstacle !== undefined)('tunwall run', () => {
     expect(code).toBe(1);
     expect(stderr).toContain('device fw0 is busy');
     expect(stderr).not.toContain('    at ');
+  });
+
+  it('is not kept from its device by who has taken a name before', async () => {
+    await firewall.stop();
+    const take =
+      "require('net').createServer().listen('\\0tunwall/fw0', () => console.log('taken'))";
+    const user = ['setpriv', '--reuid', '1234', '--regid', '1234', '--clear-groups'];
+    const other = firewall.lab.spawn('gateway', [...user, process.execPath, '-e', take], 'pipe');
+    await once(other.stdout!, 'data');
+    await firewall.start();
+    other.kill();
+  });
+
+  it('never has a device together with another one, if both start at once', async () => {
+    await firewall.stop();
+    const both = [0, 1].map(() =>
+      firewall.lab.spawn(
+        'gateway',
+        firewall.runCommand('--config', firewall.configDirectory),
+        'pipe',
+      ),
+    );
+    const printed: [string, string] = ['', ''];
+    for (const index of [0, 1] as const) {
+      both[index]!.stderr!.on('data', (text: Buffer) => (printed[index] += text.toString()));
+    }
+    const ended = await Promise.race(
+      both.map((child, index) => once(child, 'close').then(() => index)),
+    );
+    const [loser, winner] = [both[ended]!, both[1 - ended]!];
+    expect(loser.exitCode).toBe(1);
+    expect(printed[ended]).toContain('device fw0 is busy');
+    await firewall.until(
+      'the other one is healthy',
+      async () => (await firewall.healthz())?.['status'] === 'ok',
+    );
+    winner.kill('SIGTERM');
+    expect(await once(winner, 'exit')).toEqual([0, null]);
+    await firewall.start();
+  });
+
+  it('started by root in a directory of another user, ends up as that user', async () => {
+    await firewall.stop();
+    const mine = join(firewall.lab.directory, 'of-nobody');
+    await cp(firewall.configDirectory, mine, { recursive: true });
+    for (const name of ['', 'templates', 'servers.yaml'])
+      await chown(join(mine, name), 65_534, 65_534);
+    const command = [process.execPath, program, 'run', '--config', mine];
+    const child = firewall.lab.spawn('gateway', command);
+    await firewall.until(
+      'it is healthy',
+      async () => (await firewall.healthz())?.['status'] === 'ok',
+    );
+    const status = await readFile(`/proc/${child.pid!}/status`, 'utf8');
+    expect(status).toMatch(/^Uid:\t65534\t65534\t65534\t65534$/m);
+    expect(status).toMatch(/^CapEff:\t0+$/m);
+    // The first owner was made, by the rights of that user.
+    await firewall.until(
+      'there are users',
+      async () => (await stat(join(mine, 'users.yaml')).catch(() => undefined))?.uid === 65_534,
+    );
+    expect(await whatPasses(firewall, [ping('client', web)])).toHaveLength(1);
+    child.kill('SIGTERM');
+    expect(await once(child, 'exit')).toEqual([0, null]);
+    await firewall.start();
+  });
+
+  it('finds its device in the network namespace that it is in, whatever /sys shows', async () => {
+    await firewall.stop();
+    const command = [
+      '--net=/run/netns/' + firewall.lab.namespace('gateway'),
+      ...firewall.runCommand('--config', firewall.configDirectory),
+    ];
+    const child = spawn('nsenter', command, { stdio: 'ignore' });
+    await firewall.until(
+      'it is healthy',
+      async () => (await firewall.healthz())?.['status'] === 'ok',
+    );
+    expect((await firewall.metrics()).get('tunwall_tun_tx_dropped_total')).toBeTypeOf('number');
+    child.kill('SIGTERM');
+    expect(await once(child, 'exit')).toEqual([0, null]);
+    await firewall.start();
   });
 
   it('ends with 0 on SIGINT and SIGTERM', async () => {

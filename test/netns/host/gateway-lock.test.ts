@@ -23,10 +23,6 @@ afterEach(() => {
   net.remove();
 });
 
-const expectDone = (verb: 'up' | 'down'): void => {
-  expect(net.gateway(verb)).toMatchObject({ code: 0 });
-};
-
 describe("the firewall's user", () => {
   const foreign: Record<string, (path: string) => void> = {
     'a file': (path) => writeFileSync(path, '{}'),
@@ -39,9 +35,9 @@ describe("the firewall's user", () => {
     const record = net.recordFile();
     make(record);
     lchownSync(record, nobody, nobody);
-    expectDone('up');
+    net.up();
     expect(net.gateway('status', '--json')).toMatchObject({ code: 0 });
-    expectDone('down');
+    net.down();
     expect(net.fingerprint()).toEqual(before);
     expect(existsSync(record)).toBe(false);
     net.host('sh', '-c', `rm -r ${record}.foreign-*`);
@@ -53,8 +49,8 @@ describe("the firewall's user", () => {
     const stat = readFileSync('/proc/self/stat', 'latin1').split(' ');
     writeFileSync(lock, `${process.pid} ${stat[21]!}`);
     chownSync(lock, nobody, nobody);
-    expectDone('up');
-    expectDone('down');
+    net.up();
+    net.down();
     rmSync(lock);
   });
 });
@@ -71,5 +67,5 @@ test('another command is refused meanwhile, also one of another pid namespace', 
   const told = readFileSync(join(net.scratch, 'other'), 'utf8');
   expect(told).toMatch(/another 'tunwall gateway' command is at work .*\n.*\n1\n$/);
   expect(net.gateway('status', '--json')).toMatchObject({ code: 0 });
-  expectDone('down');
+  net.down();
 });

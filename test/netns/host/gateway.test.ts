@@ -310,9 +310,9 @@ describe('up refuses, and changes nothing', () => {
     const file = net.recordFile();
     chownSync(file, 65_534, 65_534);
     // It counts for nothing: as if there were none, down removes what is ours, and stops forwarding.
-    expect(expectDown().stderr).toContain('there was no record');
+    expect(net.down().stderr).toContain('there was no record');
     expect(net.sysctl('ipv4/ip_forward')).toBe('0');
-    expectUp();
+    net.up();
     rmSync(file, { recursive: true });
     symlinkSync('/etc/hostname', file);
     expectUserError(net.gateway('down'), /cannot be used: ELOOP/);

@@ -83,14 +83,13 @@ function flowRoutes(app: Api, context: ApiContext): void {
     async (request) => {
       const observer = requireObserver(context, 'flows');
       const { id } = request.params;
-      const killed = await observer.killFlow(id);
-      await context.store.audit.append({
-        actor: identityOf(request).actor,
-        action: 'flow.kill',
-        result: killed ? 'ok' : 'refused',
-        target: [id],
-      });
-      if (!killed) throw notFound('flow', id);
+      const { audit } = context.store;
+      const event = { actor: identityOf(request).actor, action: 'flow.kill', target: [id] };
+      await audit.record({ ...event, result: 'ok' });
+      if (!(await observer.killFlow(id))) {
+        await audit.append({ ...event, result: 'refused', summary: 'there was no such flow' });
+        throw notFound('flow', id);
+      }
       return { killed: true as const };
     },
   );

@@ -11,9 +11,10 @@
  * the last one. So a page begins at a place in the log, whatever the clock has shown. Older versions made ids from the
  * time; such records are the oldest ones and are read in the order of the file.
  */
-import { withDirectoryLock } from './directory-lock.ts';
+import { withDirectoryLock } from '../../../system/lock.ts';
 import { RotatingLog } from './rotating-log.ts';
 import { makeStateDirectory } from './state-directory.ts';
+import { StoreError } from '../store.ts';
 import type { AuditEvent, AuditLog, AuditQuery, AuditRecord, Changed } from '../store.ts';
 
 /** Bounds of each log: 10 files of 8 MiB are some 300,000 records. */
@@ -48,17 +49,25 @@ export class AuditFile implements AuditLog {
     this.#denied = new RotatingLog(stateDirectory, 'audit-denied.log', options);
   }
 
-  append(event: AuditEvent): Promise<void> {
+  async append(event: AuditEvent): Promise<void> {
+    try {
+      await this.record(event);
+    } catch (error) {
+      this.#onWarning((error as Error).message);
+    }
+  }
+
+  record(event: AuditEvent): Promise<void> {
     const done = this.#queue.then(async () => {
       try {
         await makeStateDirectory(this.#directory);
         await withDirectoryLock(this.#directory, 10_000, () => this.#write(event));
       } catch (error) {
-        const message = (error as Error).message;
-        this.#onWarning(`the audit log in ${this.#directory} cannot be written: ${message}`);
+        const message = `the audit log in ${this.#directory} cannot be written: ${(error as Error).message}`;
+        throw new StoreError([{ kind: 'failed', message }], error);
       }
     });
-    this.#queue = done;
+    this.#queue = done.catch(() => undefined);
     return done;
   }
 

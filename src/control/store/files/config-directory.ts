@@ -7,6 +7,7 @@
 import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { asOwnerOf } from '../../../system/privileges.ts';
 import { serverBody, templateBody } from '../../../policy/bodies.ts';
 import type { GatewayConfig, Problem, Server, Template } from '../../../policy/types.ts';
 import {
@@ -52,22 +53,27 @@ export class ConfigReader {
   /** Never throws: a read error is one of the problems. */
   read(): Reading {
     try {
-      if (!statSync(this.directory).isDirectory()) throw new Error('it is not a directory');
-      const raw = readFiles(this.directory, this.#last?.raw);
-      const last = this.#last;
-      const isSame = last?.raw !== undefined && hasSameFiles(last.raw, raw);
-      this.#last = { snapshot: isSame ? last.snapshot : this.judge(raw), raw };
-      return this.#last;
+      return asOwnerOf([this.directory], () => this.#read());
     } catch (error) {
       const message = `cannot be read: ${reasonOf(error)}`;
       return { snapshot: broken(this.directory, message), raw: undefined };
     }
   }
 
+  #read(): Reading {
+    if (!statSync(this.directory).isDirectory()) throw new Error('it is not a directory');
+    const raw = readFiles(this.directory, this.#last?.raw);
+    const last = this.#last;
+    const isSame = last?.raw !== undefined && hasSameFiles(last.raw, raw);
+    this.#last = { snapshot: isSame ? last.snapshot : this.judge(raw), raw };
+    return this.#last;
+  }
+
   /** The revision that reading the directory now would give. */
   revision(): string {
     try {
-      return revisionOf(readFiles(this.directory, this.#last?.raw));
+      const read = (): RawDirectory => readFiles(this.directory, this.#last?.raw);
+      return revisionOf(asOwnerOf([this.directory], read));
     } catch {
       return '';
     }

@@ -7,8 +7,9 @@
  * system's timestamps are coarse, so a second change within one step would not show.
  */
 import { createHash } from 'node:crypto';
-import { lstatSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { readRegularFile } from '../../../system/safe-file.ts';
 
 /** A file larger than this is a mistake. */
 const maxFileBytes = 4 << 20;
@@ -170,10 +171,8 @@ function isUnchanged(before: Stamp | undefined, now: Stamp | undefined): boolean
 /** `undefined` when there is no such file. */
 export function readText(directory: string, name: string): RawFile | undefined {
   try {
-    const path = join(directory, name);
-    const { size } = statSync(path);
-    if (size > maxFileBytes) return { name, text: undefined, problem: 'larger than 4 MiB' };
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
+    const { bytes } = readRegularFile(join(directory, name), maxFileBytes);
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
     return { name, text, problem: undefined };
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;

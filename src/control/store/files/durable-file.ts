@@ -2,15 +2,19 @@
  * Files that are either the old or the new one, whatever happens: written beside, made durable, then renamed.
  *
  * A replaced file keeps its mode and owner, as far as this process is permitted; a new one is as readable as its
- * directory, and belongs to the directory's owner when root makes it. Temporary names begin with a dot, so that readers
+ * directory. Temporary names begin with a dot, so that readers
  * skip them. One that a crash left behind is removed by the next writer, which holds the directory's lock.
  */
 import { randomBytes } from 'node:crypto';
 import { access, constants, lstat, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { LockBusy } from '../../../system/lock.ts';
+import { openOwnFile } from '../../../system/safe-file.ts';
 import { reasonOf } from './config-files.ts';
 import { StoreError } from '../store.ts';
+
+const { O_APPEND, O_CREAT, O_RDWR } = constants;
 
 const temporary = /^\..*\.[0-9a-f]{12}\.tunwall-tmp$/;
 
@@ -29,7 +33,7 @@ interface Attributes {
 async function attributesOf(path: string, mode: number | undefined): Promise<Attributes> {
   try {
     const found = await lstat(path);
-    return { mode: mode ?? found.mode & 0o7777, uid: found.uid, gid: found.gid };
+    return { mode: mode ?? found.mode & 0o666, uid: found.uid, gid: found.gid };
   } catch {
     const parent = await stat(dirname(path));
     return { mode: mode ?? parent.mode & 0o666, uid: parent.uid, gid: parent.gid };
@@ -50,6 +54,7 @@ export async function stageFile(path: string, text: string, mode?: number): Prom
   const name = `.${basename(path)}.${randomBytes(6).toString('hex')}.tunwall-tmp`;
   const temporaryPath = join(dirname(path), name);
   const attributes = await attributesOf(path, mode);
+  // O_EXCL: made by this call, or not at all; a link in its place is not followed.
   const file = await open(temporaryPath, 'wx', 0o600);
   try {
     await file.writeFile(text);
@@ -99,7 +104,7 @@ export async function writeDurably(path: string, text: string, mode?: number): P
  */
 export async function appendDurably(path: string, line: string, mode: number): Promise<void> {
   const fresh = (await lstat(path).catch(() => undefined)) === undefined;
-  const file = await open(path, 'a+', mode);
+  const file = await openOwnFile(path, O_RDWR | O_APPEND | O_CREAT, mode);
   try {
     const { size } = await file.stat();
     if (fresh) await setAttributes(file, { ...(await attributesOf(dirname(path), mode)), mode });
@@ -143,6 +148,8 @@ function readOnly(
 /** The store error for a failed write. */
 export function writeFailure(error: unknown): StoreError {
   if (error instanceof StoreError) return error;
+  if (error instanceof LockBusy)
+    return new StoreError([{ kind: 'busy', message: error.message }], error);
   const { code, path, message } = error as NodeJS.ErrnoException;
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
     return new StoreError([readOnly(path ?? '', 'the file', error)], error);

@@ -1,11 +1,11 @@
 /**
  * The store on the configuration directory.
  *
- * A change, under the directory's lock (`directory-lock.ts`):
+ * A change, under the directory's lock (`system/lock.ts`):
  *
  *     read the directory -> note hand edits in the history -> edit -> draft -> validate the whole
  *       -> stage every file beside its old one -> check for hand edits made meanwhile: if there are any, start again
- *       -> rename them into place, in an order that is valid at every instant -> history -> audit log
+ *       -> audit log -> rename them into place, in an order that is valid at every instant -> history
  *
  * - The order is: new or changed templates, servers.yaml, removed templates. So a server never names a missing
  *   template, and a process that dies at any point leaves a directory that loads, with a part of the change at worst.
@@ -18,13 +18,13 @@
  */
 import { lstat, realpath, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { withDirectoryLock } from '../../../system/lock.ts';
 import { AuditFile } from './audit-log.ts';
 import { ConfigReader, templateNameOf } from './config-directory.ts';
 import type { Reading } from './config-directory.ts';
 import { filesOf, fingerprintOf, readText } from './config-files.ts';
 import type { RawDirectory, RawFile } from './config-files.ts';
 import { ConfigWatcher } from './config-watcher.ts';
-import { withDirectoryLock } from './directory-lock.ts';
 import { Draft } from '../draft.ts';
 import type { Cause } from '../draft.ts';
 import {
@@ -63,6 +63,9 @@ import { UsersFile } from './users-file.ts';
 /** How long a change waits for others, and how often it is retried because of hand edits. */
 const lockPatienceMs = 10_000;
 const maxAttempts = 20;
+
+/** What the audit log says of an attempt that was logged, but not made. */
+export const begunAnew = 'not made: the files were edited by hand in this moment; begun anew';
 
 export interface FileStoreOptions {
   readonly onWarning: (message: string) => void;
@@ -151,23 +154,24 @@ export class FileStore implements Store {
   async change(actor: Actor, edit: Edit, guard?: Guard): Promise<ChangeResult> {
     let operations: readonly Operation[] = [];
     try {
-      const result = await this.#locked(async () => {
+      return await this.#locked(async () => {
         guard?.((await this.users.list()).users);
         for (let attempt = 1; attempt <= maxAttempts; attempt++) {
           const reading = this.#reader.read();
           await this.#recorder.recordHandEdits(reading);
           operations = edit(reading.snapshot);
           const plan = await this.#plan(reading, operations);
-          if (plan === undefined) return { snapshot: reading.snapshot, changed: [] };
-          if (await this.#write(actor, plan)) {
+          if (plan === undefined) {
+            await this.#recorder.audit(actor, operations, 'ok', []);
+            return { snapshot: reading.snapshot, changed: [] };
+          }
+          if (await this.#write(actor, operations, plan)) {
             return { snapshot: plan.next, changed: plan.changed };
           }
         }
         const message = `${this.directory} is being edited by hand again and again: try again`;
         throw new StoreError([{ kind: 'busy', message }]);
       });
-      await this.#recorder.audit(actor, operations, 'ok', result.changed);
-      return result;
     } catch (error) {
       const failure = error instanceof StoreError ? error : writeFailure(error);
       const failed = failure.failures.some(({ kind }) => kind === 'failed');
@@ -244,15 +248,22 @@ export class FileStore implements Store {
   }
 
   /** @returns false when a file was edited by hand meanwhile: then nothing is written */
-  async #write(actor: Actor, plan: Plan): Promise<boolean> {
+  async #write(actor: Actor, operations: readonly Operation[], plan: Plan): Promise<boolean> {
     await this.#makeReady(plan);
     const staged: StagedFile[] = [];
+    let begun = false;
     try {
       for (const { name, text } of plan.writes) {
         staged.push(await stageFile(join(this.directory, name), text!));
       }
       await this.#recorder.note(actor, plan);
       if (this.#isEdited(plan)) return false;
+      await this.#recorder.intend(actor, operations, plan.changed);
+      if (this.#isEdited(plan)) {
+        await this.#recorder.audit(actor, operations, 'refused', [], begunAnew);
+        return false;
+      }
+      begun = true;
       while (staged.length > 0) {
         await commitFile(staged[0]!);
         staged.shift();
@@ -262,6 +273,7 @@ export class FileStore implements Store {
       }
     } finally {
       for (const file of staged) await discardFile(file);
+      if (!begun) await this.#recorder.forget();
     }
     const touched = [
       ...plan.writes.map(({ name }) => dirname(join(this.directory, name))),

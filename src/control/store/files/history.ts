@@ -9,9 +9,10 @@
  * the holder of the configuration directory's lock writes; hand edits are found by comparing digests.
  */
 import { createHash } from 'node:crypto';
-import { readFile, readdir, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { createTwoFilesPatch } from 'diff';
+import { readOwnFile } from '../../../system/safe-file.ts';
 import { namePattern } from '../../../policy/validate.ts';
 import { appendDurably, removeLeftovers, writeDurably } from './durable-file.ts';
 import { makeStateDirectory } from './state-directory.ts';
@@ -21,6 +22,8 @@ import type { Actor, TemplateHistory, TemplateVersion } from '../store.ts';
 /** Versions kept of each template; the index is shortened when it has twice as many. */
 export const keptVersions = 200;
 const mode = 0o640;
+/** A text has 4 MiB at most, and an index a few hundred lines. */
+const maxBytes = 16 << 20;
 
 /** A version to add; without a text the template was removed. */
 export interface NewVersion {
@@ -68,11 +71,9 @@ export class HistoryFiles implements TemplateHistory {
   }
 
   async text(name: string, version: number): Promise<string> {
-    const found = namePattern.test(name) && Number.isSafeInteger(version) && version > 0;
-    try {
-      if (found) return await readFile(this.#textPath(name, version), 'utf8');
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    if (namePattern.test(name) && Number.isSafeInteger(version) && version > 0) {
+      const read = await readOwnFile(this.#textPath(name, version), maxBytes);
+      if (read !== undefined) return read.bytes.toString('utf8');
       // A version that marks the template's removal has no text.
       const versions = await this.#versions(name);
       if (versions.some((each) => each.version === version)) return '';
@@ -139,10 +140,7 @@ export class HistoryFiles implements TemplateHistory {
 
   async #versions(name: string): Promise<TemplateVersion[]> {
     if (!namePattern.test(name)) return [];
-    const text = await readFile(this.#indexPath(name), 'utf8').catch((error: unknown) => {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
-      throw error;
-    });
+    const text = (await readOwnFile(this.#indexPath(name), maxBytes))?.bytes.toString('utf8') ?? '';
     return text.split('\n').flatMap((line) => {
       try {
         return [JSON.parse(line) as TemplateVersion];

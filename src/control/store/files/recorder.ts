@@ -6,8 +6,9 @@
  * version that is missing in the history is a hand edit. All of this happens under the lock of the configuration
  * directory.
  */
-import { readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readOwnFile } from '../../../system/safe-file.ts';
 import { templateNameOf } from './config-directory.ts';
 import type { Reading } from './config-directory.ts';
 import type { RawDirectory, RawFile } from './config-files.ts';
@@ -18,7 +19,7 @@ import type { HistoryFiles, NewVersion } from './history.ts';
 import { operationWords } from '../operation-words.ts';
 import { makeStateDirectory } from './state-directory.ts';
 import { StoreError } from '../store.ts';
-import type { Actor, AuditLog, Changed, Operation } from '../store.ts';
+import type { Actor, AuditEvent, AuditLog, Changed, Operation } from '../store.ts';
 
 /** A pending change: its author, and the digests of its templates by name. */
 interface Pending {
@@ -33,6 +34,7 @@ interface Written {
   readonly causes: ReadonlyMap<string, Cause>;
 }
 
+const maxPendingBytes = 64 << 20;
 const fileActor: Actor = { name: 'file', via: 'file' };
 
 export class Recorder {
@@ -67,9 +69,13 @@ export class Recorder {
       const cause = template === undefined ? undefined : causes.get(template);
       if (cause !== undefined) templates[template!] = { sha256: sha256(text!), cause };
     }
-    if (Object.keys(templates).length === 0) return;
     const pending: Pending = { actor, templates };
     await writeDurably(this.#pendingPath(), JSON.stringify(pending), 0o640);
+  }
+
+  /** Nothing was written. */
+  async forget(): Promise<void> {
+    await rm(this.#pendingPath(), { force: true });
   }
 
   #pendingPath(): string {
@@ -78,7 +84,8 @@ export class Recorder {
 
   async #readPending(): Promise<Pending | undefined> {
     try {
-      return JSON.parse(await readFile(this.#pendingPath(), 'utf8')) as Pending;
+      const read = await readOwnFile(this.#pendingPath(), maxPendingBytes);
+      return read && (JSON.parse(read.bytes.toString('utf8')) as Pending);
     } catch {
       return undefined;
     }
@@ -97,7 +104,7 @@ export class Recorder {
       versions.push({ name, actor, text: text!, ...(causes.get(name) ?? { action: 'edit' }) });
     }
     for (const version of versions) await this.#history.add(version);
-    await rm(this.#pendingPath(), { force: true });
+    await this.forget();
   }
 
   /** Adds versions that are missing in the history: those of a process that died, and hand edits. Under the lock. */
@@ -138,7 +145,16 @@ export class Recorder {
       (name) => name !== undefined,
     );
     for (const name of valid) this.#recorded.add(files.get(name)!);
-    if (pending !== undefined) await rm(this.#pendingPath(), { force: true });
+    if (pending !== undefined) {
+      await this.#audit.append({
+        actor: pending.actor,
+        action: 'policy.change',
+        result: 'failed',
+        target: Object.keys(pending.templates),
+        summary: 'the change before was interrupted: a part of it may have been written',
+      });
+      await this.forget();
+    }
     if (edited.length === 0) return;
     await this.#audit.append({
       actor: fileActor,
@@ -158,6 +174,15 @@ export class Recorder {
     }
   }
 
+  /** Before a change is made. @throws StoreError when it cannot be logged: then it is not made */
+  async intend(
+    actor: Actor,
+    operations: readonly Operation[],
+    changed: readonly Changed[],
+  ): Promise<void> {
+    await this.#audit.record(eventOf(actor, operations, 'ok', changed));
+  }
+
   async audit(
     actor: Actor,
     operations: readonly Operation[],
@@ -167,16 +192,26 @@ export class Recorder {
   ): Promise<void> {
     const [first] = operations;
     if (first === undefined && result === 'ok') return;
-    const kinds = new Set(operations.map(auditAction));
-    await this.#audit.append({
-      actor,
-      action: kinds.size === 1 ? [...kinds][0]! : 'policy.change',
-      result,
-      target: [...new Set(operations.flatMap(targetsOf))],
-      changed,
-      summary: summary ?? operations.map(operationWords).join('; '),
-    });
+    await this.#audit.append(eventOf(actor, operations, result, changed, summary));
   }
+}
+
+function eventOf(
+  actor: Actor,
+  operations: readonly Operation[],
+  result: AuditEvent['result'],
+  changed: readonly Changed[],
+  summary?: string,
+): AuditEvent {
+  const kinds = new Set(operations.map(auditAction));
+  return {
+    actor,
+    action: kinds.size === 1 ? [...kinds][0]! : 'policy.change',
+    result,
+    target: [...new Set(operations.flatMap(targetsOf))],
+    changed,
+    summary: summary ?? operations.map(operationWords).join('; '),
+  };
 }
 
 /** Texts of the template files, by the templates' names. */

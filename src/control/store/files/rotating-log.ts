@@ -6,11 +6,15 @@
  * may be torn: the next append ends it, and readers must skip it. A writer holds the lock of the directory, so that no
  * process writes to a rotated file.
  */
-import { open, rename, rm, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { openOwnFile, readOwnFile } from '../../../system/safe-file.ts';
 import { appendDurably, syncDirectory } from './durable-file.ts';
 
 const mode = 0o640;
+/** What the last line may add to `maxBytes`, and more. */
+const maxLineBytes = 1 << 20;
 
 export interface RotatingLogOptions {
   readonly maxBytes: number;
@@ -39,7 +43,7 @@ export class RotatingLog {
       const size = await this.#size(index);
       if (size === 0 && index > 0) return;
       if (size === 0) continue;
-      const file = await open(this.#path(index), 'r');
+      const file = await openOwnFile(this.#path(index), constants.O_RDONLY);
       try {
         const bytes = Buffer.alloc(Math.min(size, maxBytes));
         const { bytesRead } = await file.read(bytes, 0, bytes.length, size - bytes.length);
@@ -76,18 +80,8 @@ export class RotatingLog {
   }
 
   async #read(index: number): Promise<{ text: string; inode: number } | undefined> {
-    try {
-      const file = await open(this.#path(index), 'r');
-      try {
-        const { ino: inode } = await file.stat();
-        return { text: await file.readFile('utf8'), inode };
-      } finally {
-        await file.close();
-      }
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-      throw error;
-    }
+    const read = await readOwnFile(this.#path(index), this.#options.maxBytes + maxLineBytes);
+    return read && { text: read.bytes.toString('utf8'), inode: read.stats.ino };
   }
 
   async #rotate(): Promise<void> {

@@ -7,10 +7,11 @@
  * others, there are no users: no login is possible, and packets are judged as before.
  */
 import { createHash } from 'node:crypto';
-import { lstat, readFile, stat } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { yamlValue } from '../../../policy/parse-yaml.ts';
+import { readRegularFile } from '../../../system/safe-file.ts';
 import type { Problem } from '../../../policy/types.ts';
 import { roles, validateUsers } from '../../../policy/users.ts';
 import type { Role, StoredUser } from '../../../policy/users.ts';
@@ -197,15 +198,19 @@ export class UsersFile implements Users {
     }
   }
 
-  async #read(): Promise<UsersState> {
+  #read(): Promise<UsersState> {
+    return Promise.resolve(this.#readNow());
+  }
+
+  #readNow(): UsersState {
     const problem = (message: string, severity: Problem['severity'] = 'error'): Problem => ({
       ...{ severity, file: this.#path, line: 0, column: 0, path: '', message },
     });
     const none = { text: '', mode: 0o600, users: [] };
     try {
-      const { mode, size } = await stat(this.#path);
-      if (size > maxFileBytes) return { ...none, problems: [problem('larger than 4 MiB')] };
-      const text = new TextDecoder('utf-8', { fatal: true }).decode(await readFile(this.#path));
+      const { bytes, stats } = readRegularFile(this.#path, maxFileBytes);
+      const { mode } = stats;
+      const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
       if (this.#known?.text !== text) {
         this.#known = { text, result: validateUsers(this.#path, text) };
       }
@@ -232,15 +237,20 @@ export class UsersFile implements Users {
   ): Promise<User> {
     const audited = { actor, action, target: [name] };
     try {
-      const { before, after } = await this.#locked(() => this.#apply(edit, guard));
-      const [was, is] = [before, after].map((users) => users.find((each) => each.name === name));
-      const changed = {
-        ...{ kind: 'user' as const, name },
-        ...(was !== undefined && { before: revisionOf(was) }),
-        ...(is !== undefined && { after: revisionOf(is) }),
-      };
-      await this.#audit.append({ ...audited, result: 'ok', changed: [changed], summary });
-      return publicUser(is ?? was!);
+      const of = (users: readonly StoredUser[]): StoredUser | undefined =>
+        users.find((each) => each.name === name);
+      const { before, after } = await this.#locked(() =>
+        this.#apply(edit, guard, async (users, next) => {
+          const [was, is] = [of(users), of(next)];
+          const changed = {
+            ...{ kind: 'user' as const, name },
+            ...(was !== undefined && { before: revisionOf(was) }),
+            ...(is !== undefined && { after: revisionOf(is) }),
+          };
+          await this.#audit.record({ ...audited, result: 'ok', changed: [changed], summary });
+        }),
+      );
+      return publicUser((of(after) ?? of(before))!);
     } catch (error) {
       const failure = writeFailure(error);
       await this.#audit.append({ ...audited, result: 'refused', summary: failure.message });
@@ -248,9 +258,11 @@ export class UsersFile implements Users {
     }
   }
 
+  /** @param log is told of the change before it is made */
   async #apply(
     edit: UsersEdit,
     guard: Guard | undefined,
+    log: (before: readonly StoredUser[], after: readonly StoredUser[]) => Promise<void>,
   ): Promise<{ before: readonly StoredUser[]; after: readonly StoredUser[] }> {
     for (let attempt = 1; attempt <= 20; attempt++) {
       const { text, mode, users, problems } = await this.#read();
@@ -268,6 +280,7 @@ export class UsersFile implements Users {
       const next = editYaml(text, { users: spelled(text, users, after) });
       // The file was edited by hand meanwhile: try again with its present content.
       if ((await this.#read()).text !== text) continue;
+      await log(users, after);
       await writeDurably(this.#path, next, mode & 0o640);
       return { before: users, after };
     }

@@ -1,7 +1,7 @@
 /** Who loses what when a password, a role or a token changes, also who waits in between; and what a token is not good for. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { hashPassword } from '../../../../src/control/store/secrets.ts';
-import { withDirectoryLock } from '../../../../src/control/store/files/directory-lock.ts';
+import { withDirectoryLock } from '../../../../src/system/lock.ts';
 import { alice } from '../../../support/stores.ts';
 import { ApiLab, tokenOf } from '../../../support/api.ts';
 import type { Answer, Sent } from '../../../support/api.ts';

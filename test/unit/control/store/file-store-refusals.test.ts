@@ -1,10 +1,19 @@
 /** What the store refuses, and that nothing is written then. */
-import { chmod, lstat, mkdtemp, readdir, rename, symlink, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  rename,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { formatProblem } from '../../../../src/policy/problem.ts';
-import { withDirectoryLock } from '../../../../src/control/store/files/directory-lock.ts';
+import { withDirectoryLock } from '../../../../src/system/lock.ts';
 import { FileStore } from '../../../../src/control/store/files/file-store.ts';
 import { describeFailure } from '../../../../src/control/store/store.ts';
 import type { Operation } from '../../../../src/control/store/store.ts';
@@ -157,6 +166,17 @@ describe('is refused, and nothing is written:', () => {
     const [failure] = await failuresOf(change({ kind: 'clone-template', name: 'web', to: 'b' }));
     expect(failure!.kind).toBe('read-only');
     expect(directory.warnings.join()).toContain('the audit log in');
+  });
+
+  it('what cannot be logged', async () => {
+    // Not even root can append to a directory.
+    await mkdir(join(store.stateDirectory, 'audit.log'), { recursive: true });
+    const [failure] = await failuresOf(change({ kind: 'clone-template', name: 'web', to: 'b' }));
+    expect(describeFailure(failure!)).toContain('the audit log in');
+    const user = { name: 'bob', role: 'owner', password: 'correct horse battery' };
+    expect((await failuresOf(store.users.create(alice, user)))[0]!.kind).toBe('failed');
+    expect((await store.users.list()).users).toEqual([]);
+    expect(await store.history.list('b')).toEqual([]);
   });
 
   it('a file that is a link', async () => {
