@@ -64,6 +64,20 @@ it('docs/troubleshooting.md has every drop reason', () => {
   expect(listed.sort()).toEqual([...expected].sort());
 });
 
+it('README.md quotes the figures of bench/RESULTS.md', () => {
+  const results = new Map(
+    tableRows(readText('bench/RESULTS.md'), '## Whole run').map((row) => [row[0], row]),
+  );
+  const quoted = tableRows(readText('README.md'), '## How fast it is');
+  expect(quoted).toHaveLength(5);
+  for (const [title, ...figures] of quoted) {
+    const measured = results.get(title)!.map((cell) => cell.replace(/ \(.*$/, ''));
+    figures.forEach((figure, column) => {
+      if (figure !== '–') expect(figure, title).toBe(measured[column + 1]);
+    });
+  }
+});
+
 it('docs/dependencies.md has every package', () => {
   const { dependencies, devDependencies } = JSON.parse(readText('package.json')) as Record<
     'dependencies' | 'devDependencies',
