@@ -40,7 +40,7 @@ it('every head has its place in this test', () => {
 });
 
 describe.each(heads)('%s', (folder) => {
-  const text = readText(`${folder}/README.md`);
+  const text = exists(`${folder}/README.md`) ? readText(`${folder}/README.md`) : '';
   const { imports, begin } =
     /^# (?<title>.+)\n\n[A-Z`][^]+\n\n\*\*Imports:\*\* (?<imports>[^]+)\n\n\*\*Life-cycle:\*\* [^]+\n\n\*\*Begin with:\*\* (?<begin>.+)\n/.exec(
       text,
