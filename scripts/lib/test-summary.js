@@ -1,17 +1,20 @@
 /**
- * Sums up what scripts/test ran: `node test-summary.js DIRECTORY REASON NO_BROWSER`.
+ * Sums up what scripts/test ran: `node test-summary.js DIRECTORY REASON NO_BROWSER PAGE`.
  *
  * DIRECTORY holds vitest's JSON reports: unit.json, and netns.json (with the tests in a browser) or, where the tests with
  * network namespaces could not run for the REASON, the list of them, netns.list.json; and e2e.list.json where there is no
  * browser, for the reason NO_BROWSER. A file NAME.failed says that the run NAME ended with an error. What failed without
  * being a test (a check, a file that could not be loaded, a run without a report) counts as one failed test, so that
- * "0 failed" means that nothing did. Exit code 1 if anything failed.
+ * "0 failed" means that nothing did. With a PAGE (test/service-page.md) each of its sentences is proved by tests that have
+ * passed, or counts as failed, too. Exit code 1 if anything failed.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { unproved } from './service-page.js';
 
-const [directory, noNamespaces = '', noBrowser = noNamespaces] = process.argv.slice(2);
+const [directory, noNamespaces = '', noBrowser = noNamespaces, page] = process.argv.slice(2);
 const sum = { passed: 0, failed: 0, skipped: 0 };
+const tests = [];
 
 function fail(what) {
   console.log(`failed: ${what}`);
@@ -32,6 +35,9 @@ function addTests(report, run) {
   sum.skipped += report.numPendingTests + report.numTodoTests;
   for (const file of report.testResults) {
     const name = relative('.', file.name);
+    for (const { ancestorTitles = [], title, status } of file.assertionResults) {
+      tests.push({ file: name, titles: [...ancestorTitles, title], status });
+    }
     const failed = file.assertionResults.filter(({ status }) => status === 'failed');
     for (const { fullName } of failed) fail(`${name} (${run}): ${fullName}`);
     if (file.status === 'failed' && failed.length === 0) fail(`${name} (${run})`);
@@ -52,9 +58,18 @@ function addList(name, reason) {
   for (const { file, name: title } of tests) console.log(`  ${relative('.', file)}: ${title}`);
 }
 
+/** Tests that could not run on this machine are named with the reason, and prove nothing that day. */
+function isAbsent(file) {
+  if (file.startsWith('test/netns/')) return noNamespaces !== '';
+  return file.startsWith('test/e2e/') && (noNamespaces !== '' || noBrowser !== '');
+}
+
 addRun('unit', 'scripts/check, see above');
 if (noNamespaces === '') addRun('netns', 'the tests in network namespaces, see above');
 else addList('netns', noNamespaces);
 if (noBrowser !== '') addList('e2e', noBrowser);
+if (page !== undefined) {
+  for (const what of unproved(readFileSync(page, 'utf8'), tests, isAbsent)) fail(what);
+}
 console.log(`${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`);
 process.exitCode = sum.failed === 0 ? 0 : 1;
