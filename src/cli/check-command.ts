@@ -19,6 +19,8 @@ export interface ConfigProblem {
 
 /** What the command needs to know of a configuration directory that was read. */
 export interface CheckedConfig {
+  /** A digest of the files. */
+  readonly revision: string;
   readonly templates: readonly {
     readonly name: string;
     readonly inbound: readonly unknown[];
@@ -62,7 +64,8 @@ async function check(flags: Flags, readConfig: ReadConfig, output: Output): Prom
   const errors = config.problems.filter(({ severity }) => severity === 'error').length;
   const ok = errors === 0;
   if (flags.json === true) {
-    output.json({ ok, ...summary(config), problems: config.problems });
+    const { revision, problems } = config;
+    output.json({ ok, revision, ...summary(config), problems });
   } else {
     for (const problem of config.problems) output.error(formatProblem(problem, output));
     if (ok) printSummary(config, flags.config, output);

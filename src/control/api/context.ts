@@ -51,6 +51,8 @@ export interface Status {
   readonly running: boolean;
   readonly configDirectory: string;
   readonly epoch: number;
+  /** `Snapshot.revision` of the configuration in force; absent when no firewall runs. */
+  readonly revision?: string;
   readonly policy: { readonly templates: number; readonly servers: number; readonly rules: number };
   readonly device?: string;
   readonly queues?: number;

@@ -236,6 +236,12 @@ export const status = component(
     running: Type.Boolean(),
     configDirectory: Type.String(),
     epoch: Type.Integer(),
+    revision: Type.Optional(
+      Type.String({
+        description:
+          'Digest of the configuration in force; absent when no firewall runs. It equals `revision` of `tunwall check --json` when the files are in force.',
+      }),
+    ),
     policy: Type.Object({
       templates: Type.Integer(),
       servers: Type.Integer(),

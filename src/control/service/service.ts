@@ -282,6 +282,7 @@ export class Service {
       running: true,
       configDirectory: this.#store.directory,
       epoch: this.#policy.epoch,
+      revision: this.#config.revision,
       policy: {
         templates: templates.length,
         servers: servers.length,

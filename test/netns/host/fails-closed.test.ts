@@ -1,7 +1,6 @@
 /** Whatever happens to the firewall, no packet gets past it; and it comes back. Counted on the server's side. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FirewallLab, obstacle, openConfig, web } from '../support/firewall.ts';
 import { ping, tcp, udp, whatPasses } from '../support/probes.ts';
@@ -20,8 +19,7 @@ describe.skipIf(obstacle !== undefined)('fails closed', () => {
   /** Traffic of all kinds that does not end. */
   async function startTraffic(): Promise<() => Promise<number>> {
     const { lab } = firewall;
-    lab.spawn('web', ['iperf3', '-s']);
-    await sleep(300);
+    await firewall.serveIperf('web', 5201);
     lab.spawn('client', ['iperf3', '-c', web, '-t', '120', '-b', '50M']);
     lab.spawn('client', ['ping', '-i', '0.01', '-q', web]);
     const arrivals = await firewall.countArrivals('web');
@@ -31,8 +29,12 @@ describe.skipIf(obstacle !== undefined)('fails closed', () => {
 
   async function expectSilence(arrivals: () => Promise<number>): Promise<void> {
     const before = await arrivals();
+    const sent = await firewall.countArrivals('gateway');
     expect(await whatPasses(firewall, probes)).toEqual([]);
-    await sleep(1000);
+    await firewall.until(
+      'the probes have come as far as the gateway',
+      async () => (await sent()) >= probes.length,
+    );
     expect(await arrivals()).toBe(before);
   }
 

@@ -30,6 +30,14 @@ interface Line {
   to: string;
 }
 
+async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < 300; tries++) {
+    if (await condition()) return;
+    await sleep(100);
+  }
+  throw new Error(`waited in vain until ${what}`);
+}
+
 describe.skipIf(obstacle !== undefined)('replay of what tcpdump has captured', () => {
   let lab: Lab;
   let config: string;
@@ -65,10 +73,10 @@ describe.skipIf(obstacle !== undefined)('replay of what tcpdump has captured', (
     const file = join(lab.directory, name);
     const tcpdump = lab.spawn('router', ['tcpdump', '-U', '-Z', 'root', '-w', file, ...args]);
     // tcpdump writes the header when it captures.
-    for (let tries = 0; tries < 100; tries++) {
-      if ((await stat(file).catch(() => undefined))?.size) break;
-      await sleep(50);
-    }
+    await until(
+      'tcpdump captures',
+      async () => ((await stat(file).catch(() => undefined))?.size ?? 0) > 0,
+    );
     for (const port of ['80', '8080']) {
       const url = `http://${web}:${port}/`;
       expect(await lab.mustExec('client', ['curl', '-s', '--max-time', '5', url])).toMatch(
@@ -78,7 +86,10 @@ describe.skipIf(obstacle !== undefined)('replay of what tcpdump has captured', (
     await lab.mustExec('client', ['ping', '-c', '2', '-i', '0.2', '-s', '3000', web]);
     const nc = ['nc', '-u', '-w', '1', web, '53'];
     expect((await lab.exec('client', nc, { input: 'hello\n' })).stdout).toBe('hello\n');
-    await sleep(300);
+    const answer = ['tcpdump', '-Z', 'root', '-c', '1', '-nr', file, `src ${web} and udp port 53`];
+    await until('the last answer is in the file', async () => {
+      return (await lab.exec('router', answer)).stdout !== '';
+    });
     const ended = once(tcpdump, 'exit');
     tcpdump.kill('SIGINT');
     await ended;

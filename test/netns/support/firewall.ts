@@ -19,6 +19,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { Lab } from '../../../src/lab/lab.ts';
 import type { Finished } from '../../../src/lab/lab.ts';
+import { readConfigDirectory } from '../../../src/control/store/files/config-directory.ts';
 import { buildNetwork } from './network.ts';
 import type { Routers } from './network.ts';
 
@@ -97,7 +98,9 @@ export class FirewallLab {
   /** What is run, from the repository. */
   program = 'dist/main.js';
   readonly #nodeFlags: readonly string[];
-  #applied = 0;
+  /** For the control socket: a directory of the firewall's user. */
+  readonly #runtime: string;
+  #socket = '';
   #counters = 0;
 
   /** Builds the network, with the gateway's plumbing but no firewall yet. */
@@ -112,6 +115,8 @@ export class FirewallLab {
       const self = new FirewallLab(lab, nodeFlags);
       await self.#build(routers);
       await mkdir(join(self.configDirectory, 'templates'), { recursive: true });
+      await mkdir(self.#runtime);
+      await lab.mustExec('gateway', ['chown', 'nobody', self.#runtime]);
       await self.write(config);
       await self.gateway('up', '--user', 'nobody');
       return self;
@@ -145,6 +150,7 @@ export class FirewallLab {
     this.#nodeFlags = nodeFlags;
     this.configDirectory = join(lab.directory, 'config');
     this.logFile = join(lab.directory, 'firewall.log');
+    this.#runtime = join(lab.directory, 'run');
   }
 
   async #build(routers: Routers): Promise<void> {
@@ -168,6 +174,15 @@ export class FirewallLab {
     await once(child.stdout!, 'data');
   }
 
+  /** Starts an iperf3 server on a host and waits until it listens; `-1` ends it after one transfer. */
+  async serveIperf(host: string, port: number, ...args: string[]): Promise<void> {
+    this.lab.spawn(host, ['iperf3', '-s', '-p', String(port), ...args]);
+    await this.until(`iperf3 listens on ${host}:${port}`, async () => {
+      const { stdout } = await this.lab.exec(host, ['ss', '-Htln', `sport = :${port}`]);
+      return stdout !== '';
+    });
+  }
+
   async gateway(...args: string[]): Promise<Finished> {
     const finished = await this.lab.exec('gateway', [
       process.execPath,
@@ -182,7 +197,12 @@ export class FirewallLab {
   /** Writes the whole configuration, file by file as an editor would, and removes templates that it does not have. */
   async write(config: Config): Promise<void> {
     const directory = this.configDirectory;
-    const gateway = { queues, log: { dropsPerSecond: 1000 }, ...config.gateway };
+    const gateway = {
+      queues,
+      log: { dropsPerSecond: 1000 },
+      api: { socket: join(this.#runtime, 'tunwall.sock') },
+      ...config.gateway,
+    };
     await this.#save('gateway.yaml', stringify(gateway));
     for (const [name, template] of Object.entries(config.templates)) {
       await this.#save(`templates/${name}.yaml`, stringify(template));
@@ -210,6 +230,8 @@ export class FirewallLab {
 
   /** Starts the firewall and waits until it judges packets. */
   async start(): Promise<void> {
+    const { gateway } = await readConfigDirectory(this.configDirectory);
+    this.#socket = gateway.api.socket;
     const log = openSync(this.logFile, 'a');
     this.process = this.lab.spawn(
       'gateway',
@@ -259,20 +281,38 @@ export class FirewallLab {
     return (await this.metrics()).get(`tunwall_drops_total{reason="${reason}"}`)!;
   }
 
+  /** Packets dropped so far, for whatever reason. */
+  async dropsInAll(): Promise<number> {
+    return [...(await this.metrics())]
+      .filter(([name]) => name.startsWith('tunwall_drops_total{'))
+      .reduce((sum, [, packets]) => sum + packets, 0);
+  }
+
   async epoch(): Promise<number> {
     return Number((await this.healthz())?.['epoch']);
   }
 
+  /** Waits until what the files say now is in force. */
+  async untilInForce(): Promise<void> {
+    const { revision } = await readConfigDirectory(this.configDirectory);
+    await this.until('the configuration is in force', async () => {
+      const status = await this.status();
+      return status['revision'] === revision && status['reloadError'] === null;
+    });
+  }
+
+  /** What the firewall says of itself, on its control socket. */
+  async status(): Promise<Record<string, unknown>> {
+    const url = 'http://localhost/v1/status';
+    const command = ['curl', '-sS', '--max-time', '2', '--unix-socket', this.#socket, url];
+    const { stdout } = await this.lab.exec('gateway', command);
+    return stdout === '' ? {} : (JSON.parse(stdout) as Record<string, unknown>);
+  }
+
   /** Writes a configuration and waits until it is in force. */
   async apply(config: Config): Promise<void> {
-    const before = await this.epoch();
-    // A template that nobody uses, so that every call is a change.
-    this.#applied++;
-    const marker = `applied-${this.#applied}`;
-    await this.write({ ...config, templates: { ...config.templates, [marker]: {} } });
-    await this.until('the new policy is in force', async () => (await this.epoch()) > before);
-    // The files were saved one by one: a policy of half of them may have been first.
-    await sleep(150);
+    await this.write(config);
+    await this.untilInForce();
   }
 
   async log(): Promise<Record<string, unknown>[]> {

@@ -140,6 +140,7 @@ describe('colours', () => {
 
 describe('check', () => {
   const config: CheckedConfig = {
+    revision: '5f0c',
     templates: [
       { name: 'web', inbound: [1, 2], outbound: [3] },
       { name: 'unused', inbound: [], outbound: [] },

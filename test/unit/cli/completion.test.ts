@@ -30,7 +30,7 @@ const verbs = [
   serverCommand(connections),
   userCommand({ connections, readSecret: () => Promise.reject(new Error('not here')) }),
   flowsCommand(connections),
-  checkCommand(() => ({ templates: [], servers: [], problems: [] })),
+  checkCommand(() => ({ revision: '', templates: [], servers: [], problems: [] })),
   completionCommand(connections),
 ];
 const installed = (program: string): boolean => spawnSync(program, ['-c', ':']).error === undefined;

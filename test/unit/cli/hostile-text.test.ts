@@ -153,6 +153,7 @@ function verbsWith(evil: string, screen?: Screen): Verb[] {
       progress: () => ({ update: () => undefined, finish: () => undefined }),
     }),
     checkCommand(() => ({
+      revision: evil,
       templates: [],
       servers: [],
       problems: [
