@@ -2,13 +2,13 @@
 import { Option } from 'commander';
 import { dropReasons } from '../control/api/live-words.ts';
 import type { DropListView, DropView } from './api-types.ts';
+import { readEvents } from '../text/event-stream.ts';
 import { Line } from '../text/line.ts';
 import type { Text } from '../text/line.ts';
 import { clientCommand, clientVerb, parseNumber } from './client-verb.ts';
 import type { ClientFlags } from './client-verb.ts';
 import type { Connections } from './connection.ts';
 import { UserError } from './errors.ts';
-import { readEvents } from './event-stream.ts';
 import { end } from './flows-command.ts';
 import type { Output } from './output.ts';
 import type { Verb } from './program.ts';

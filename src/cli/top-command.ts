@@ -5,12 +5,12 @@
  * one block after the other, or with `--json` one object per line.
  */
 import type { StatsView } from './api-types.ts';
+import { readEvents } from '../text/event-stream.ts';
 import { Line } from '../text/line.ts';
 import { clientCommand, clientVerb, parseNumber } from './client-verb.ts';
 import type { ClientFlags } from './client-verb.ts';
 import type { Connections } from './connection.ts';
 import { UserError } from './errors.ts';
-import { readEvents } from './event-stream.ts';
 import type { Output } from './output.ts';
 import type { Verb } from './program.ts';
 import { ratesBetween } from './top-rates.ts';

@@ -4,6 +4,7 @@
  * With fetch, not with EventSource: that one tells nothing of a refusal, and a session that has ended is one. A stream that
  * ends or fails is opened again, later and later up to 15 s. While the tab is hidden there is none.
  */
+import { readEvents } from '../../text/event-stream.ts';
 import { useEffect, useEffectEvent, useState } from 'react';
 import { asProblem } from './api-problem.ts';
 import type { ApiProblem } from './api-problem.ts';
@@ -72,9 +73,9 @@ async function follow(
     try {
       const response = await send('GET', path, { signal, accept: 'text/event-stream' });
       tell({ state: 'open' });
-      for await (const event of eventsOf(response.body!)) {
+      for await (const { event, data } of readEvents(chunksOf(response.body!))) {
         waitMs = firstWaitMs;
-        receive(event);
+        receive({ event, data: JSON.parse(data) as unknown });
       }
     } catch (error) {
       if (isOver(signal)) return;
@@ -106,36 +107,15 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** The events of a stream, as they come; ends with it. */
-export async function* eventsOf(
-  body: ReadableStream<Uint8Array>,
-): AsyncGenerator<ServerEvent, void> {
+async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array, void> {
   const reader = body.getReader();
-  const decoder = new TextDecoder();
-  let rest = '';
   try {
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
-      const blocks = (rest + decoder.decode(value, { stream: true })).split('\n\n');
-      rest = blocks.pop() ?? '';
-      for (const block of blocks) {
-        const event = eventOf(block);
-        if (event !== undefined) yield event;
-      }
+      yield value;
     }
   } finally {
     await reader.cancel().catch(() => undefined);
   }
-}
-
-/** A comment, which keeps the connection alive, is no event. */
-function eventOf(block: string): ServerEvent | undefined {
-  let event = 'message';
-  const data: string[] = [];
-  for (const line of block.split('\n')) {
-    if (line.startsWith('event: ')) event = line.slice(7);
-    else if (line.startsWith('data: ')) data.push(line.slice(6));
-  }
-  return data.length === 0 ? undefined : { event, data: JSON.parse(data.join('\n')) as unknown };
 }

@@ -6,13 +6,12 @@ import type { AddressInfo } from 'node:net';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { PassThrough, Readable } from 'node:stream';
+import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
 import { ApiProblem, route } from '../../../src/cli/api-client.ts';
 import type { ApiClient } from '../../../src/cli/api-client.ts';
 import { createConnections } from '../../../src/cli/connection.ts';
 import type { ConnectionFlags, Connections } from '../../../src/cli/connection.ts';
-import { readEvents } from '../../../src/cli/event-stream.ts';
 import { callerName, interruptedBy, openToWrite } from '../../../src/cli/process-parts.ts';
 import { createReadSecret } from '../../../src/cli/read-secret.ts';
 import type { SecretInput } from '../../../src/cli/read-secret.ts';
@@ -235,37 +234,6 @@ describe('answers', () => {
     answer = { status, type, body };
     await expect(client.get('/x')).rejects.toThrow(message);
     await expect(client.stream('/x', {}, 'text/event-stream')).rejects.toThrow(message);
-  });
-});
-
-describe('server-sent events', () => {
-  const all = async (stream: Readable): Promise<[string, string][]> => {
-    const events: [string, string][] = [];
-    for await (const { event, data } of readEvents(stream)) events.push([event, data]);
-    return events;
-  };
-  const text =
-    ': hello\n\nevent: drop\nid: 7\ndata: {"a":"ü"}\n\ndata:1\r\ndata: 2\r\n\r\nretry: 5\n\nevent: x\n\ndata\n\nevent: cut\ndata: off';
-  const events = [
-    ['drop', '{"a":"ü"}'],
-    ['message', '1\n2'],
-    ['message', ''],
-  ];
-
-  it('are read wherever the stream is cut', async () => {
-    const bytes = Buffer.from(text);
-    for (let at = 0; at <= bytes.length; at++) {
-      expect(await all(Readable.from([bytes.subarray(0, at), bytes.subarray(at)]))).toEqual(events);
-    }
-    expect(await all(Readable.from(Array.from(bytes, (byte) => Buffer.of(byte))))).toEqual(events);
-  });
-
-  it.each(['data: x\n', 'x'])('that never end are not kept (%j)', async (piece) => {
-    const endless = new PassThrough();
-    const reading = all(endless);
-    const chunk = piece.repeat(100_000);
-    for (let sent = 0; sent < 60; sent++) endless.write(chunk);
-    await expect(reading).rejects.toThrow(/has no end/);
   });
 });
 
