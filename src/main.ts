@@ -18,6 +18,7 @@ import { runProgram } from './cli/program.ts';
 import type { Verb } from './cli/program.ts';
 import type { Progress } from './cli/progress.ts';
 import { becomeOwnerOf } from './system/privileges.ts';
+import type { FileStore } from './control/store/files/file-store.ts';
 import type { InProcessApi } from './cli/transport.ts';
 import { line } from './text/line.ts';
 
@@ -50,15 +51,18 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
+async function openStore(configDirectory: string): Promise<FileStore> {
+  const { FileStore } = await import('./control/store/files/file-store.ts');
+  return FileStore.open(configDirectory, { onWarning });
+}
+
 /** The API on a configuration directory, for verbs that find no firewall running. */
 async function openDirectory(configDirectory: string): Promise<InProcessApi> {
-  const [{ FileStore }, { offlineControlPlane }, { buildApi }] = await Promise.all([
-    import('./control/store/files/file-store.ts'),
+  const [{ offlineControlPlane }, { buildApi }] = await Promise.all([
     import('./control/api/offline.ts'),
     import('./control/api/server.ts'),
   ]);
-  const onWarning = (message: string): void => output.error(`tunwall: ${message}`);
-  const store = await FileStore.open(configDirectory, { onWarning });
+  const store = await openStore(configDirectory);
   const controlPlane = offlineControlPlane(store, { version: readVersion(), configDirectory });
   const api = await buildApi(
     { store, controlPlane, hosts: [], onWarning },
@@ -71,6 +75,7 @@ async function openDirectory(configDirectory: string): Promise<InProcessApi> {
 }
 
 const output = createOutput(process.stdout, process.stderr, process.env);
+const onWarning = (message: string): void => output.error(`tunwall: ${message}`);
 const interrupted = (): AbortSignal => interruptedBy(process);
 
 async function connections(): Promise<Connections> {
@@ -180,7 +185,16 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
   import: async () => {
     const { importCommand } = await import('./cli/import-command.ts');
     const { readInput } = await import('./cli/read-input.ts');
-    return importCommand({ readText: readInput, progress: await progressBars() });
+    return importCommand({
+      readText: readInput,
+      progress: await progressBars(),
+      openStore: async (directory) => {
+        const store = await openStore(directory);
+        becomeOwnerOf([directory, store.stateDirectory]).forget();
+        return store;
+      },
+      actor: callerName(process.env, process.getuid?.() ?? 0),
+    });
   },
   replay: async () => {
     const { replayCommand } = await import('./cli/replay-command.ts');

@@ -8,12 +8,18 @@
 import { Option } from 'commander';
 import { basename, join } from 'node:path';
 import { importFormats } from '../interop/rules/import-result.ts';
-import type { ImportFormat, ImportResult, Remark } from '../interop/rules/import-result.ts';
+import type {
+  ImportFormat,
+  ImportResult,
+  ImportedTemplate,
+  Remark,
+} from '../interop/rules/import-result.ts';
+import type { Store } from '../control/store/store.ts';
 import { importRules } from '../interop/rules/import.ts';
 import { becomeOwnerOf } from '../system/privileges.ts';
-import { formatTemplateFile, writeTemplateFiles } from '../interop/rules/template-files.ts';
 import { namePattern } from '../policy/validate.ts';
 import { ExitCode, UserError } from './errors.ts';
+import { importIntoStore, importedText, writeImported } from './import-target.ts';
 import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
 import type { Progress } from './progress.ts';
@@ -25,6 +31,10 @@ export interface ImportActions {
   /** The text of a file, or of standard input for `-`. */
   readonly readText: (file: string) => Promise<string>;
   readonly progress: (label: string) => Progress;
+  /** The store of a configuration directory. */
+  readonly openStore: (directory: string) => Promise<Store>;
+  /** Who imports, for the audit log. */
+  readonly actor: string;
 }
 
 interface Flags {
@@ -110,11 +120,7 @@ async function importFile(
   }
   const failure = failureOf(result, flags);
   const write = failure === undefined && flags.dryRun !== true;
-  const directory = flags.output ?? join(flags.config, 'templates');
-  if (write) becomeOwnerOf([flags.output ?? flags.config, directory]).forget();
-  const files = write
-    ? await writeTemplateFiles(directory, result.templates, flags.force === true)
-    : [];
+  const files = write ? await writeTemplates(result.templates, flags, actions) : [];
   if (flags.json === true) {
     const { format, templates, remarks } = result;
     output.json({ ok: failure === undefined, format, templates, remarks, files });
@@ -123,6 +129,19 @@ async function importFile(
   }
   if (failure !== undefined) output.error(line`${output.style('red', 'tunwall:')} ${failure}`);
   return failure === undefined ? ExitCode.ok : ExitCode.failed;
+}
+
+async function writeTemplates(
+  templates: readonly ImportedTemplate[],
+  { output, config, force = false }: Flags,
+  { openStore, actor }: ImportActions,
+): Promise<string[]> {
+  if (output !== undefined) {
+    becomeOwnerOf([output]).forget();
+    return writeImported(output, templates, force);
+  }
+  const files = await importIntoStore(await openStore(config), actor, templates, force);
+  return files.map((file) => join(config, file));
 }
 
 function countLost(remarks: readonly Remark[]): number {
@@ -165,7 +184,7 @@ function printResult(
   }
   if (flags.dryRun === true) {
     for (const template of templates) {
-      output.document(`# ${template.name}.yaml\n${formatTemplateFile(template)}`);
+      output.document(`# ${template.name}.yaml\n${importedText(template)}`);
       output.print('');
     }
   } else if (files.length > 0) {

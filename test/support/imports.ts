@@ -1,7 +1,7 @@
 /** What an import of another firewall's rules gave, as its tests compare it. */
 import { expect } from 'vitest';
 import type { ImportResult } from '../../src/interop/rules/import-result.ts';
-import { formatTemplateFile } from '../../src/interop/rules/template-files.ts';
+import { importedText } from '../../src/cli/import-target.ts';
 import type { Template } from '../../src/policy/types.ts';
 import { validateTemplate } from '../../src/policy/validate.ts';
 
@@ -13,7 +13,7 @@ export function reported({ remarks }: ImportResult): string[] {
 /** Templates as the firewall would read them. */
 export function read({ templates }: ImportResult): Template[] {
   return templates.map((template) => {
-    const { value, problems } = validateTemplate(template.name, 'f', formatTemplateFile(template));
+    const { value, problems } = validateTemplate(template.name, 'f', importedText(template));
     expect(problems).toEqual([]);
     return value!;
   });

@@ -150,6 +150,8 @@ function verbsWith(evil: string, screen?: Screen): Verb[] {
     }),
     importCommand({
       readText,
+      openStore: () => Promise.reject(new Error('a dry run')),
+      actor: 'alice',
       progress: () => ({ update: () => undefined, finish: () => undefined }),
     }),
     checkCommand(() => ({

@@ -12,11 +12,12 @@ import { readInput } from '../../../src/cli/read-input.ts';
 import { NameGiver, toTemplateName } from '../../../src/interop/rules/import-result.ts';
 import type { ImportFormat, ImportResult } from '../../../src/interop/rules/import-result.ts';
 import { importRules } from '../../../src/interop/rules/import.ts';
-import { writeTemplateFiles } from '../../../src/interop/rules/template-files.ts';
+import { importIntoStore, writeImported } from '../../../src/cli/import-target.ts';
 import { formatAddressNumber } from '../../../src/policy/addresses.ts';
 import { compilePolicy } from '../../../src/policy/compile.ts';
 import { namePattern } from '../../../src/policy/validate.ts';
 import { MatchResult, Matcher } from '../../../src/dataplane/match/matcher.ts';
+import { FileStore } from '../../../src/control/store/files/file-store.ts';
 import { readConfigDirectory } from '../../../src/control/store/files/config-directory.ts';
 import { read, reported } from '../../support/imports.ts';
 import { PolicyMaker, interestingPorts } from '../../support/random-policy.ts';
@@ -348,6 +349,9 @@ describe('files', () => {
     await rm(directory, { recursive: true });
   });
 
+  const openStore = (path: string): Promise<FileStore> =>
+    FileStore.open(path, { onWarning: () => undefined });
+
   async function command(...args: string[]): Promise<{ code: number; out: string; err: string }> {
     let out = '';
     let err = '';
@@ -358,6 +362,8 @@ describe('files', () => {
     );
     const verb = importCommand({
       readText: readInput,
+      openStore,
+      actor: 'alice',
       progress: (label) => createProgress(label, { write: () => undefined }, () => 0),
     });
     const code = await runProgram(['import', ...args], { version: '1', output, verbs: [verb] });
@@ -376,13 +382,36 @@ describe('files', () => {
     expect(problems.filter(({ severity }) => severity === 'error')).toEqual([]);
     expect(templates.map(({ name }) => name)).toEqual(['corporate-intranet-protection', 'ping']);
     expect(await readFile(join(directory, 'templates/ping.yaml'), 'utf8')).toBe(
-      `description: Imported from the Hetzner Cloud firewall "ping"
+      `description: "Imported from the Hetzner Cloud firewall \\"ping\\""
 inbound:
-  - { protocol: icmp, sources: [ 0.0.0.0/0 ] }
+  - { protocol: icmp, sources: [0.0.0.0/0] }
 outbound:
   - { protocol: all, comment: "There were no outbound rules, which means: all" }
 `,
     );
+  });
+
+  it('join it as any other change: with a history, in the audit log, and only where they are new', async () => {
+    const args = [fixtureFile('hetzner.json'), '--config', directory];
+    expect((await command(...args)).code).toBe(0);
+    const store = await openStore(directory);
+    expect(await store.history.list('ping')).toMatchObject([
+      { version: 1, action: 'create', actor: { name: 'alice', via: 'cli' } },
+    ]);
+    const { records } = await store.audit.query({});
+    expect(records).toMatchObject([
+      { actor: { name: 'alice', via: 'cli' }, result: 'ok', changed: [{}, {}] },
+    ]);
+    const mine = '# mine\ninbound: [{ protocol: tcp }]\n';
+    await writeFile(join(directory, 'templates/ping.yaml'), mine);
+    const refused = await command(...args);
+    expect(refused.code).toBe(1);
+    expect(refused.err).toContain('there is a template "ping" already');
+    expect(refused.err).toContain('\n  choose another --name, or overwrite it with --force\n');
+    expect(await readFile(join(directory, 'templates/ping.yaml'), 'utf8')).toBe(mine);
+    expect((await command(...args, '--force')).code).toBe(0);
+    // The hand edit is a version, too.
+    expect(await store.history.list('ping')).toHaveLength(3);
   });
 
   it('are not overwritten, and then none is written, unless that is asked for', async () => {
@@ -405,7 +434,9 @@ outbound:
       inbound: [],
       outbound: [{ protocol: 'tcp', ports: [0] }],
     } as const;
-    await expect(writeTemplateFiles(directory, [bad], false)).rejects.toThrow('expected a port');
+    await expect(writeImported(directory, [bad], false)).rejects.toThrow('expected a port');
+    const store = await openStore(directory);
+    await expect(importIntoStore(store, 'alice', [bad], false)).rejects.toThrow('expected a port');
     expect(await readdir(directory)).toEqual([]);
   });
 
