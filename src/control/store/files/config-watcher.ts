@@ -5,8 +5,11 @@
  * for half a second at most. Changes during a call are read afterwards; calls never overlap.
  *
  * Of changes within a few milliseconds chokidar reports only the first, and a change while a file is being read may
- * leave the file's times unchanged. So a reading is confirmed a moment later, by content.
+ * leave the file's times unchanged. So a reading is confirmed a moment later, by content. chokidar
+ * sometimes misses that a folder is another one under the same name: that is looked at once a second.
  */
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import { watch } from 'chokidar';
 import type { FSWatcher } from 'chokidar';
 import { ConfigReader } from './config-directory.ts';
@@ -16,6 +19,7 @@ const quietMs = 50;
 const patienceMs = 500;
 /** Delay before the last reading is compared with the directory. */
 const confirmMs = 250;
+const foldersMs = 1000;
 
 export class ConfigWatcher implements Watching {
   readonly #directory: string;
@@ -24,10 +28,14 @@ export class ConfigWatcher implements Watching {
   #watcher: FSWatcher | undefined;
   #timer: NodeJS.Timeout | undefined;
   #confirmTimer: NodeJS.Timeout | undefined;
+  #foldersTimer: NodeJS.Timeout | undefined;
   #firstChangeMs = 0;
   #pending = false;
   #running: Promise<void> | undefined;
   #closed = false;
+  /** The folders that are watched. */
+  #watched = '';
+  #usesPolling = false;
 
   /**
    * Resolves when the watch is active.
@@ -41,6 +49,7 @@ export class ConfigWatcher implements Watching {
   ): Promise<ConfigWatcher> {
     const watcher = new ConfigWatcher(directory, options, reader);
     await watcher.#watch(false);
+    watcher.#foldersTimer = setInterval(() => void watcher.#lookAtFolders(), foldersMs);
     return watcher;
   }
 
@@ -59,11 +68,14 @@ export class ConfigWatcher implements Watching {
     this.#closed = true;
     clearTimeout(this.#timer);
     clearTimeout(this.#confirmTimer);
+    clearInterval(this.#foldersTimer);
     await this.#watcher?.close();
     await this.#running;
   }
 
   async #watch(usePolling: boolean): Promise<void> {
+    this.#watched = foldersOf(this.#directory);
+    this.#usesPolling = usePolling;
     const watcher = watch(this.#directory, {
       ignoreInitial: true,
       depth: 1,
@@ -133,4 +145,22 @@ export class ConfigWatcher implements Watching {
       if (this.#reader.revision() !== revision) this.#changed();
     }, confirmMs);
   }
+
+  async #lookAtFolders(): Promise<void> {
+    if (foldersOf(this.#directory) === this.#watched) return;
+    await this.#watcher?.close();
+    if (this.#closed) return;
+    await this.#watch(this.#usesPolling);
+    this.#changed();
+  }
+}
+
+/** Which folders these are: another one under the same name is told apart. */
+function foldersOf(directory: string): string {
+  return [directory, join(directory, 'templates')]
+    .map((path) => {
+      const found = statSync(path, { throwIfNoEntry: false });
+      return found === undefined ? 'none' : `${found.dev}:${found.ino}:${found.birthtimeMs}`;
+    })
+    .join(' ');
 }

@@ -1,7 +1,9 @@
 /** The watcher on a real directory: every way to save is seen, in few readings, and none is missed. */
 import { appendFile, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ConfigDirectory } from '../../../../src/control/store/files/config-directory.ts';
 import { ConfigWatcher } from '../../../../src/control/store/files/config-watcher.ts';
@@ -77,6 +79,19 @@ describe('the watcher sees', () => {
     await mkdir(path('templates'));
     await writeFile(web(), rule(83));
     await until('web', 83);
+  });
+
+  it('what is saved into a folder that was exchanged in one moment', async () => {
+    for (let port = 1; port <= 3; port++) {
+      // In one turn of the event loop, so that the folder never seems to be gone.
+      rmSync(path('templates'), { recursive: true });
+      mkdirSync(path('templates'));
+      await sleep(300);
+      await writeFile(web(), rule(port));
+      await until('web', port);
+      await rm(web());
+      await until('web', undefined);
+    }
   });
 
   it('a hundred quick changes in a few readings, the last of them included', async () => {
