@@ -18,6 +18,8 @@
  */
 import { lstat, realpath, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { serverBody } from '../../../policy/bodies.ts';
 import { withDirectoryLock } from '../../../system/lock.ts';
 import { AuditFile } from './audit-log.ts';
 import { ConfigReader, templateNameOf } from './config-directory.ts';
@@ -242,6 +244,8 @@ export class FileStore implements Store {
   }
 
   #serversFile({ snapshot, raw }: Reading, draft: Draft): RawFile | undefined {
+    // With errors in it the file says more than the snapshot has: it must not be written for a change of something else.
+    if (isDeepStrictEqual(snapshot.servers.map(serverBody), draft.servers)) return undefined;
     const text = raw?.servers?.text ?? '';
     const edited = editServers(text, snapshot.servers, draft.servers);
     return edited === text ? undefined : rawFile('servers.yaml', edited);

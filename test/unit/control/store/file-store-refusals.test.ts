@@ -257,8 +257,10 @@ describe('a directory with errors', () => {
   });
 
   it('servers.yaml with an error is not touched', async () => {
-    await directory.write({ 'servers.yaml': 'servers: [{ name: a }]\n' });
+    const broken = 'servers: [{ name: a }]\n';
+    await directory.write({ 'servers.yaml': broken });
     for (const operation of [
+      { kind: 'create-template', name: 'new', body: {} } as const,
       assign(['a'], ['web']),
       { kind: 'destroy-template', name: 'web', force: true } as const,
       { kind: 'rename-template', name: 'web', to: 'b' } as const,
@@ -266,5 +268,6 @@ describe('a directory with errors', () => {
       expect((await failuresOf(change(operation)))[0]!.kind).toBe('broken');
     }
     expect(await directory.text('templates/web.yaml')).toBe(web);
+    expect(await directory.text('servers.yaml')).toBe(broken);
   });
 });
