@@ -391,29 +391,6 @@ outbound:
     );
   });
 
-  it('join it as any other change: with a history, in the audit log, and only where they are new', async () => {
-    const args = [fixtureFile('hetzner.json'), '--config', directory];
-    expect((await command(...args)).code).toBe(0);
-    const store = await openStore(directory);
-    expect(await store.history.list('ping')).toMatchObject([
-      { version: 1, action: 'create', actor: { name: 'alice', via: 'cli' } },
-    ]);
-    const { records } = await store.audit.query({});
-    expect(records).toMatchObject([
-      { actor: { name: 'alice', via: 'cli' }, result: 'ok', changed: [{}, {}] },
-    ]);
-    const mine = '# mine\ninbound: [{ protocol: tcp }]\n';
-    await writeFile(join(directory, 'templates/ping.yaml'), mine);
-    const refused = await command(...args);
-    expect(refused.code).toBe(1);
-    expect(refused.err).toContain('there is a template "ping" already');
-    expect(refused.err).toContain('\n  choose another --name, or overwrite it with --force\n');
-    expect(await readFile(join(directory, 'templates/ping.yaml'), 'utf8')).toBe(mine);
-    expect((await command(...args, '--force')).code).toBe(0);
-    // The hand edit is a version, too.
-    expect(await store.history.list('ping')).toHaveLength(3);
-  });
-
   it('are not overwritten, and then none is written, unless that is asked for', async () => {
     await writeFile(join(directory, 'ping.yaml'), '# mine\n');
     const args = [fixtureFile('hetzner.json'), '--output', directory];

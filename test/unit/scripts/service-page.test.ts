@@ -8,12 +8,12 @@ import { readText } from '../../support/documents.ts';
 import { brokenProofs } from '../../support/proofs.ts';
 
 interface Checker {
-  rowsOf(page: string): { sentence: string; proofs: { file: string; title: string }[] }[];
-  unproved(
+  rowsOf: (page: string) => { sentence: string; proofs: { file: string; title: string }[] }[];
+  unproved: (
     page: string,
     tests: readonly { file: string; titles: string[]; status: string }[],
     isAbsent: (file: string) => boolean,
-  ): string[];
+  ) => string[];
 }
 
 const { rowsOf, unproved } = (await import(
