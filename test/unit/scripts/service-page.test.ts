@@ -95,12 +95,12 @@ test('what is not proved counts as failed, in the reports of vitest', () => {
       });
     writeFileSync(join(directory, 'netns.json'), report('passed').replaceAll('a.test', 'b.test'));
     writeFileSync(
-      join(directory, 'page.md'),
+      join(directory, 'page'),
       '| It works. | `test/a.test.ts` works |\n| It holds. | `test/a.test.ts` holds |\n',
     );
     const summarize = (status: string): string => {
       writeFileSync(join(directory, 'unit.json'), report(status));
-      const args = [script, directory, '', '', join(directory, 'page.md')];
+      const args = [script, directory, '', '', join(directory, 'page')];
       return spawnSync(process.execPath, args, { encoding: 'utf8' }).stdout;
     };
     expect(summarize('passed')).toBe('4 passed, 0 failed, 0 skipped\n');
