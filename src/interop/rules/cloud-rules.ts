@@ -5,7 +5,7 @@
  */
 import { parsePeer, parsePorts } from '../../policy/addresses.ts';
 import type { InboundRuleBody, OutboundRuleBody } from '../../policy/template-body.ts';
-import { allAddresses, allOf, allPorts, boxProtocols, keyOf } from './box.ts';
+import { allAddresses, allOf, boxProtocols, keyOf } from './box.ts';
 import type { Box, BoxProtocol } from './box.ts';
 import type { Remarks } from './import-result.ts';
 import { addressesOf, isEmpty, join, parseAddresses, portsOf } from './json-fields.ts';
@@ -80,31 +80,31 @@ export function readAllow(rule: CloudRule, remarks: Remarks): CloudReading | und
 export function readDeny(rule: CloudRule, isDeny: boolean, remarks: Remarks): CloudReading {
   const { place, protocol, ports: given, direction, comment } = rule;
   const parsed = rule.peers.map(parseAddresses);
-  const doubts = [
-    ...(isBoxProtocol(protocol) ? [] : [`protocol ${JSON.stringify(protocol ?? null)}`]),
-    ...(rule.hasOtherPeers || rule.peers.length === 0 ? [rule.peersKey] : []),
-    ...parsed.flatMap((each) => (each !== 'IPv6' && 'message' in each ? [each.message] : [])),
-  ];
   const peers = parsed.flatMap((each) =>
     each === 'IPv6' || 'message' in each ? [] : [each.value],
   );
-  const isAnyone = doubts.some((doubt) => !doubt.startsWith('protocol'));
+  const doubtfulPeers = [
+    ...(rule.hasOtherPeers || rule.peers.length === 0 ? [rule.peersKey] : []),
+    ...parsed.flatMap((each) => (each !== 'IPv6' && 'message' in each ? [each.message] : [])),
+  ];
+  const doubts = new Set(doubtfulPeers);
+  if (!isBoxProtocol(protocol)) doubts.add(`protocol ${JSON.stringify(protocol ?? null)}`);
   const boxes = (isBoxProtocol(protocol) ? [protocol] : boxProtocols).flatMap((each) => {
     const words = [...rule.allWords(each), '0-65535'];
     const text = typeof given === 'number' ? String(given) : given;
     const isAll = typeof text === 'string' && words.includes(text.trim().toLowerCase());
     const port = each === 'icmp' || isAll ? undefined : parsePorts(text);
     const isUnderstood = port === undefined ? isAll || isEmpty(given) : !('message' in port);
-    if (!isUnderstood) doubts.push(`${rule.portsKey} ${JSON.stringify(given ?? null)}`);
+    if (!isUnderstood) doubts.add(`${rule.portsKey} ${JSON.stringify(given ?? null)}`);
     const ports = port === undefined || 'message' in port ? allOf(each) : [port.value];
-    const ranges = isAnyone ? allAddresses : mergeRanges(peers);
+    const ranges = doubtfulPeers.length > 0 ? allAddresses : mergeRanges(peers);
     return ranges.length === 0 ? [] : [boxOf(direction, each, ports, ranges)];
   });
-  if (doubts.length > 0) {
-    const what = `${doubts.join(', ')}: what this denies is not known`;
+  if (doubts.size > 0) {
+    const what = `${[...doubts].join(', ')}: what this denies is not known`;
     remarks.lost(place, `${what}, so nothing is allowed that it may deny`);
   }
-  const action = isDeny && doubts.length === 0 ? 'deny' : 'unknown';
+  const action = isDeny && doubts.size === 0 ? 'deny' : 'unknown';
   const pieces = boxes.map((box) => ({ box, when: [] }));
   return { action, name: 'deny', place, pieces, direction, comment, peers: [] };
 }
@@ -134,7 +134,7 @@ function boxOf(
   const inbound = direction === 'inbound';
   return {
     protocol,
-    ports: ports === allPorts ? allPorts : mergeRanges(ports),
+    ports: mergeRanges(ports),
     sources: inbound ? peers : allAddresses,
     destinations: inbound ? allAddresses : peers,
   };

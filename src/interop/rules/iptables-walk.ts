@@ -52,6 +52,8 @@ export class ChainWalk {
   readonly #gone = new Scope();
   /** Whether replies of every flow have been accepted. */
   #repliesPass = false;
+  /** Whether a rule drops everything that has come so far, replies, too. */
+  #allDropped = false;
   /** Rules that drop replies, too: from any port, and from well-known ports only. */
   readonly #replyDrops: Readonly<Record<'lost' | 'note', { line: number; name: string }[]>> = {
     lost: [],
@@ -82,7 +84,6 @@ export class ChainWalk {
     if (chain.policy !== 'ACCEPT') {
       if (!this.#decides) this.#deny(rule, anything, [], 'deny');
     } else if (this.#decides) {
-      this.#repliesPass ||= this.readings.every(({ action }) => action === 'allow');
       this.#accept(rule, anything, []);
     }
     this.#reportReplies(chain);
@@ -197,7 +198,9 @@ export class ChainWalk {
     for (const piece of this.#left(match, scopes) ?? []) this.#gone.taken.add(piece, by);
   }
 
+  /** Whether everything comes as far as this, drops aside that are reported by themselves. */
   #isUntouched(scopes: readonly Scope[]): boolean {
+    if (this.#allDropped) return false;
     return [this.#gone, ...scopes].every(({ taken, replies }) => taken.isEmpty && !replies);
   }
 
@@ -260,7 +263,10 @@ export class ChainWalk {
   #dropReplies({ line, target = '?' }: IptablesRule, match: Match): void {
     if (!match.established || this.#repliesPass) return;
     // The end of a chain is reported once, as a whole.
-    if (this.#decides && isWhole(match)) return;
+    if (this.#decides && isWhole(match)) {
+      this.#allDropped = true;
+      return;
+    }
     const severity = match.boxes.every(isWellKnown) ? 'note' : 'lost';
     this.#replyDrops[severity].push({ line, name: target });
   }

@@ -259,6 +259,13 @@ describe('order', () => {
       'lost line 4: DROP takes replies of allowed flows, too: here they always pass',
     ]);
     expect(lost(replies, drop, tcp)).toEqual([]);
+    const open = (...rules: string[]): string[] =>
+      reported(run(text(...rules).replace(':INPUT DROP', ':INPUT ACCEPT'))).filter((each) =>
+        each.startsWith('lost'),
+      );
+    expect(open('-A INPUT -p udp -m state --state NEW -j DROP')).toEqual([]);
+    expect(open(drop)).toHaveLength(1);
+    expect(open(tcp, '-A INPUT -j DROP')).toHaveLength(1);
     expect(lost('-A INPUT -p tcp --tcp-flags ALL NONE -j DROP', replies, tcp)).toEqual([]);
     expect(lost('-A INPUT -p tcp --tcp-flags RST RST -j DROP', replies, tcp)).toHaveLength(1);
   });
