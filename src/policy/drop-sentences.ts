@@ -36,6 +36,8 @@ const sentences: Readonly<Record<keyof typeof DropReason, string>> = {
   fragmentOversize: 'the fragment ends behind 65,535 bytes',
   fragmentTimeout: 'the rest of the datagram did not come in time',
   fragmentMemory: 'there is no room for more fragments',
+  fragmentCount: 'the datagram came in more than 64 fragments',
+  flowKilled: 'its flow was ended by hand, as with tunwall flows kill',
 };
 
 const byCode = new Map<number, string>(

@@ -36,7 +36,8 @@ const settings: readonly (readonly [string, string])[] = [
   ['ipv4/conf/default/send_redirects', '0'],
   ['ipv4/conf/all/log_martians', '0'],
   ['ipv4/ipfrag_high_thresh', String(256 << 20)],
-  ['ipv4/ipfrag_max_dist', '0'],
+  // Its default; a host may have another one.
+  ['ipv4/ipfrag_max_dist', '64'],
   ['netfilter/nf_conntrack_tcp_loose', '0'],
 ];
 

@@ -32,6 +32,7 @@ const headersUnread: ReadonlySet<number> = new Set([
   DropReason.fragmentTiny,
   DropReason.fragmentOversize,
   DropReason.fragmentMemory,
+  DropReason.fragmentCount,
 ]);
 
 interface Subscriber {

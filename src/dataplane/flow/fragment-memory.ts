@@ -7,6 +7,7 @@
 
 export const fragmentChunkLength = 2048;
 export const fragmentBucketCount = 1024;
+export const fragmentSourceCount = 4096;
 
 /** Words of a datagram record. */
 export const DatagramWord = {
@@ -31,6 +32,10 @@ export const DatagramWord = {
   highest: 12,
   /** IPv4 bytes held, headers included. */
   packetBytes: 13,
+  /** Why all further fragments are dropped; 0 = they are not. */
+  dead: 14,
+  /** The count of its source's fragments when the last one of this datagram came. */
+  sourceCount: 15,
 } as const;
 export const datagramShift = 4;
 
@@ -58,6 +63,8 @@ export const FragmentControl = {
   newest: 6,
   datagrams: 7,
   buckets: 16,
+  /** Fragments by source, counted modulo 2^32 in places that are shared at random. */
+  sourceCounts: 16 + fragmentBucketCount,
 } as const;
 
 export interface FragmentMemory {
@@ -75,7 +82,7 @@ export function createFragmentMemory(
   hashKey: readonly [number, number],
 ): FragmentMemory {
   const chunks = Math.max(64, Math.floor(bytes / fragmentChunkLength));
-  const control = new SharedArrayBuffer((FragmentControl.buckets + fragmentBucketCount) * 4);
+  const control = new SharedArrayBuffer((FragmentControl.sourceCounts + fragmentSourceCount) * 4);
   const words = new Int32Array(control);
   words[FragmentControl.freshChunk] = 1;
   words[FragmentControl.freshDatagram] = 1;

@@ -5,7 +5,8 @@
  * Life of a datagram: the first fragment to arrive opens it, further ones join in order of arrival, and the one that
  * completes it is not stored at all. It is freed when it was judged, when it turns out to be forged (overlap, two
  * ends, beyond 65,535), after 30 seconds, or as the oldest when its memory is needed. Datagrams that will be complete
- * stay for milliseconds, so the old ones never will be.
+ * stay for milliseconds, so the old ones never will be. One of too many fragments is remembered as dead until its time is
+ * over. One whose source uses its identification again is given up.
  *
  * Memory is fixed (fragment-memory.ts). The caller holds the engine's lock. This is not the fast path: copying makes a view
  * for each chunk.
@@ -18,19 +19,22 @@ import type { DropReasonCode } from '../wire/drop-reason.ts';
 import { Protocol, Tcp, VnetHeader } from '../wire/headers.ts';
 import { copyBytes } from '../wire/readers.ts';
 import type { Packet } from '../wire/packet.ts';
+import { FragmentChunks, chunksFor } from './fragment-chunks.ts';
 import {
   DatagramWord as Datagram,
   FragmentControl as Control,
   FragmentWord as Fragment,
   datagramShift,
   fragmentBucketCount,
-  fragmentChunkLength,
   fragmentShift,
+  fragmentSourceCount,
 } from './fragment-memory.ts';
 import type { FragmentMemory } from './fragment-memory.ts';
 import { halfSipHash } from './hash.ts';
 
 const maxFragments = 64;
+/** Fragments of other datagrams that a source may send between two of one: Linux's net.ipv4.ipfrag_max_dist. */
+const maxDistance = 64;
 const maxDatagramLength = 65_535;
 export const fragmentTimeoutMs = 30_000;
 
@@ -39,8 +43,7 @@ export const fragmentHeld = -1;
 export const fragmentCompletes = -2;
 
 export class FragmentStore {
-  readonly #chunkCount: number;
-  readonly #data: Uint8Array;
+  readonly #chunks: FragmentChunks;
   readonly #fragments: Int32Array;
   readonly #datagrams: Int32Array;
   readonly #control: Int32Array;
@@ -53,8 +56,7 @@ export class FragmentStore {
   readonly #onDrop: FragmentDropCounter;
 
   constructor(memory: FragmentMemory, onDrop: FragmentDropCounter) {
-    this.#chunkCount = memory.chunks;
-    this.#data = new Uint8Array(memory.data);
+    this.#chunks = new FragmentChunks(memory);
     this.#fragments = new Int32Array(memory.fragments);
     this.#datagrams = new Int32Array(memory.datagrams);
     this.#control = new Int32Array(memory.control);
@@ -79,6 +81,17 @@ export class FragmentStore {
   ): number {
     const bucket = this.#bucketOf(packet);
     let datagram = this.#find(packet, bucket);
+    const sourceCount = this.#countSource(packet.srcAddr);
+    if (datagram !== 0 && this.#hasMovedOn(datagram, packet, bytes, sourceCount)) {
+      this.#kill(datagram, DropReason.fragmentTimeout);
+      datagram = 0;
+    }
+    if (datagram !== 0) {
+      const record = datagram << datagramShift;
+      this.#datagrams[record + Datagram.sourceCount] = sourceCount;
+      const dead = this.#datagrams[record + Datagram.dead]!;
+      if (dead !== 0) return dead;
+    }
     const invalid = this.#checkAlone(packet, bytes);
     if (invalid !== DropReason.none) {
       if (datagram !== 0) this.#kill(datagram, invalid);
@@ -86,28 +99,12 @@ export class FragmentStore {
     }
     const stored = VnetHeader.length + packet.totalLength;
     if (datagram === 0) {
-      const chunks = chunksFor(stored);
-      if (!this.#makeRoom(chunks, 0)) return DropReason.fragmentMemory;
+      if (!this.#makeRoom(chunksFor(stored), 0)) return DropReason.fragmentMemory;
       datagram = this.#open(packet, bucket, nowMs);
+      this.#datagrams[(datagram << datagramShift) + Datagram.sourceCount] = sourceCount;
     } else {
-      const relation = this.#relate(datagram, packet);
-      if (relation === duplicate) return DropReason.fragmentOverlap;
-      if (relation !== DropReason.none) {
-        this.#kill(datagram, relation);
-        return relation;
-      }
-      if (this.#completes(datagram, packet)) {
-        this.datagram = datagram;
-        return fragmentCompletes;
-      }
-      if (this.#datagrams[(datagram << datagramShift) + Datagram.fragments]! >= maxFragments - 1) {
-        this.#kill(datagram, DropReason.fragmentMemory);
-        return DropReason.fragmentMemory;
-      }
-      if (!this.#makeRoom(chunksFor(stored), datagram)) {
-        this.#kill(datagram, DropReason.fragmentMemory);
-        return DropReason.fragmentMemory;
-      }
+      const joined = this.#join(datagram, packet, chunksFor(stored));
+      if (joined !== fragmentHeld) return joined;
     }
     this.#store(datagram, packet, bytes, vnetOffset, Math.min(length, stored));
     return fragmentHeld;
@@ -132,7 +129,7 @@ export class FragmentStore {
       const words = fragment << fragmentShift;
       const headers = VnetHeader.length + this.#fragments[words + Fragment.headerLength]!;
       const payload = this.#fragments[words + Fragment.payload]!;
-      this.#copyOut(
+      this.#chunks.copyOut(
         fragment,
         headers,
         payload,
@@ -161,7 +158,7 @@ export class FragmentStore {
 
   /** Copies a fragment unchanged, virtio header first. */
   copyFragment(fragment: number, into: Uint8Array, at: number): void {
-    this.#copyOut(fragment, 0, this.storedLength(fragment), into, at);
+    this.#chunks.copyOut(fragment, 0, this.storedLength(fragment), into, at);
   }
 
   /** Fragments and IPv4 bytes held of a datagram, for counting. */
@@ -179,7 +176,7 @@ export class FragmentStore {
     let fragment = this.#datagrams[record + Datagram.firstFragment]!;
     while (fragment !== 0) {
       const next = this.#fragments[(fragment << fragmentShift) + Fragment.next]!;
-      this.#freeChunks(fragment);
+      this.#chunks.free(fragment);
       fragment = next;
     }
     this.#unchain(datagram);
@@ -203,6 +200,60 @@ export class FragmentStore {
       if (((nowMs - created) | 0) < fragmentTimeoutMs) return;
       this.#kill(oldest, DropReason.fragmentTimeout);
     }
+  }
+
+  /** Whether a fragment joins those that are held: {@link fragmentHeld} if it does, and there is room for it. */
+  #join(datagram: number, packet: Packet, chunks: number): number {
+    const relation = this.#relate(datagram, packet);
+    if (relation === duplicate) return DropReason.fragmentOverlap;
+    if (relation !== DropReason.none) {
+      this.#kill(datagram, relation);
+      return relation;
+    }
+    if (this.#completes(datagram, packet)) {
+      this.datagram = datagram;
+      return fragmentCompletes;
+    }
+    if (this.heldCount(datagram) >= maxFragments - 1) {
+      this.#die(datagram, DropReason.fragmentCount);
+      return DropReason.fragmentCount;
+    }
+    if (!this.#makeRoom(chunks, datagram)) {
+      this.#kill(datagram, DropReason.fragmentMemory);
+      return DropReason.fragmentMemory;
+    }
+    return fragmentHeld;
+  }
+
+  /** Counts a fragment of a source; returns how many it has sent, together with those that share its place. */
+  #countSource(srcAddr: number): number {
+    const hash = halfSipHash(this.#key0, this.#key1, srcAddr, 0, 0, 0);
+    const at = Control.sourceCounts + (hash & (fragmentSourceCount - 1));
+    const count = (this.#control[at]! + 1) | 0;
+    this.#control[at] = count;
+    return count;
+  }
+
+  /**
+   * Whether the source has given up the datagram and uses its identification for another one (RFC 4963): it sends other bytes
+   * for a place that is held, or has sent many fragments since (ip_frag_too_far in net/ipv4/ip_fragment.c).
+   */
+  #hasMovedOn(datagram: number, packet: Packet, bytes: Uint8Array, sourceCount: number): boolean {
+    const record = datagram << datagramShift;
+    const distance = (sourceCount - this.#datagrams[record + Datagram.sourceCount]!) | 0;
+    if (distance > maxDistance) return true;
+    if (this.#datagrams[record + Datagram.dead] !== 0) return false;
+    const { fragmentOffset, l4Offset, l4Length } = packet;
+    for (let fragment = this.first(datagram); fragment !== 0; fragment = this.next(fragment)) {
+      const words = fragment << fragmentShift;
+      const samePlace =
+        this.#fragments[words + Fragment.offset] === fragmentOffset &&
+        this.#fragments[words + Fragment.payload] === l4Length;
+      if (!samePlace) continue;
+      const headers = VnetHeader.length + this.#fragments[words + Fragment.headerLength]!;
+      return !this.#chunks.equals(fragment, headers, bytes, l4Offset, l4Length);
+    }
+    return false;
   }
 
   /** Checks a fragment by itself. */
@@ -335,7 +386,7 @@ export class FragmentStore {
 
   /** Drops the oldest datagrams, but not `spared`, until enough chunks are free. */
   #makeRoom(chunks: number, spared: number): boolean {
-    while (this.#control[Control.usedChunks]! + chunks > this.#chunkCount) {
+    while (!this.#chunks.hasRoomFor(chunks)) {
       let oldest = this.#control[Control.oldest]!;
       if (oldest === spared && oldest !== 0) {
         oldest = this.#datagrams[(oldest << datagramShift) + Datagram.newer]!;
@@ -347,16 +398,50 @@ export class FragmentStore {
   }
 
   #kill(datagram: number, reason: DropReasonCode): void {
+    const dead = this.#datagrams[(datagram << datagramShift) + Datagram.dead]!;
+    this.#count(datagram, dead === 0 ? reason : dead, 0, 0);
+    this.release(datagram);
+  }
+
+  /**
+   * Gives up a datagram and remembers it, until its time is over: what is still under way of it opens no other one. Its first
+   * fragment stays, as every record needs a chunk (fragment-memory.ts).
+   */
+  #die(datagram: number, reason: DropReasonCode): void {
+    const record = datagram << datagramShift;
+    const first = this.first(datagram);
+    const words = first << fragmentShift;
+    const ownBytes = this.storedLength(first) - VnetHeader.length;
+    this.#count(datagram, reason, 1, ownBytes);
+    let fragment = this.next(first);
+    while (fragment !== 0) {
+      const next = this.next(fragment);
+      this.#chunks.free(fragment);
+      fragment = next;
+    }
+    const payload = this.#fragments[words + Fragment.payload]!;
+    this.#fragments[words + Fragment.next] = 0;
+    this.#datagrams[record + Datagram.lastFragment] = first;
+    this.#datagrams[record + Datagram.fragments] = 1;
+    this.#datagrams[record + Datagram.received] = payload;
+    this.#datagrams[record + Datagram.highest] =
+      this.#fragments[words + Fragment.offset]! + payload;
+    this.#datagrams[record + Datagram.total] = 0;
+    this.#datagrams[record + Datagram.packetBytes] = ownBytes;
+    this.#datagrams[record + Datagram.dead] = reason;
+  }
+
+  /** Counts the held fragments as dropped, but so many fragments and bytes. */
+  #count(datagram: number, reason: number, butFragments: number, butBytes: number): void {
     const record = datagram << datagramShift;
     this.#onDrop.countFragments(
       reason,
       this.#datagrams[record + Datagram.key]! >>> 16,
       this.#datagrams[record + Datagram.srcAddr]!,
       this.#datagrams[record + Datagram.dstAddr]!,
-      this.heldCount(datagram),
-      this.heldBytes(datagram),
+      this.heldCount(datagram) - butFragments,
+      this.heldBytes(datagram) - butBytes,
     );
-    this.release(datagram);
   }
 
   #store(
@@ -366,24 +451,13 @@ export class FragmentStore {
     vnetOffset: number,
     length: number,
   ): void {
-    const fragment = this.#takeChunk();
+    const fragment = this.#chunks.write(bytes, vnetOffset, length);
     const words = fragment << fragmentShift;
     this.#fragments[words + Fragment.next] = 0;
     this.#fragments[words + Fragment.offset] = packet.fragmentOffset;
     this.#fragments[words + Fragment.payload] = packet.l4Length;
     this.#fragments[words + Fragment.stored] = length;
     this.#fragments[words + Fragment.headerLength] = packet.ipHeaderLength;
-    let chunk = fragment;
-    for (let done = 0; ;) {
-      const part = Math.min(fragmentChunkLength, length - done);
-      copyBytes(bytes, vnetOffset + done, this.#data, chunk * fragmentChunkLength, part);
-      done += part;
-      if (done === length) break;
-      const following = this.#takeChunk();
-      this.#fragments[(chunk << fragmentShift) + Fragment.chunk] = following;
-      chunk = following;
-    }
-    this.#fragments[(chunk << fragmentShift) + Fragment.chunk] = 0;
 
     const record = datagram << datagramShift;
     const end = packet.fragmentOffset + packet.l4Length;
@@ -399,54 +473,12 @@ export class FragmentStore {
       this.#datagrams[record + Datagram.highest] = end;
     }
   }
-
-  #copyOut(fragment: number, from: number, length: number, into: Uint8Array, at: number): void {
-    let chunk = fragment;
-    let skip = from;
-    while (skip >= fragmentChunkLength) {
-      chunk = this.#fragments[(chunk << fragmentShift) + Fragment.chunk]!;
-      skip -= fragmentChunkLength;
-    }
-    for (let done = 0; done < length;) {
-      const part = Math.min(fragmentChunkLength - skip, length - done);
-      const start = chunk * fragmentChunkLength + skip;
-      copyBytes(this.#data, start, into, at + done, part);
-      done += part;
-      skip = 0;
-      chunk = this.#fragments[(chunk << fragmentShift) + Fragment.chunk]!;
-    }
-  }
-
-  #takeChunk(): number {
-    const control = this.#control;
-    control[Control.usedChunks]! += 1;
-    const free = control[Control.freeChunk]!;
-    if (free !== 0) {
-      control[Control.freeChunk] = this.#fragments[(free << fragmentShift) + Fragment.chunk]!;
-      return free;
-    }
-    const fresh = control[Control.freshChunk]!;
-    control[Control.freshChunk] = fresh + 1;
-    return fresh;
-  }
-
-  #freeChunks(fragment: number): void {
-    let chunk = fragment;
-    while (chunk !== 0) {
-      const words = chunk << fragmentShift;
-      const next = this.#fragments[words + Fragment.chunk]!;
-      this.#fragments[words + Fragment.chunk] = this.#control[Control.freeChunk]!;
-      this.#control[Control.freeChunk] = chunk;
-      this.#control[Control.usedChunks]! -= 1;
-      chunk = next;
-    }
-  }
 }
 
 /** Counts the fragments of a datagram that is dropped. */
 export interface FragmentDropCounter {
   countFragments(
-    reason: DropReasonCode,
+    reason: number,
     protocol: number,
     srcAddr: number,
     dstAddr: number,
@@ -457,10 +489,6 @@ export interface FragmentDropCounter {
 
 /** A fragment whose bytes are all held already. */
 const duplicate = -1;
-
-function chunksFor(length: number): number {
-  return Math.ceil(length / fragmentChunkLength);
-}
 
 /** Bytes of L4 header that a first fragment must carry. */
 function headerNeeded(packet: Packet, bytes: Uint8Array): number {

@@ -41,6 +41,8 @@ export const DropReason = {
   fragmentOversize: 31,
   fragmentTimeout: 32,
   fragmentMemory: 33,
+  fragmentCount: 34,
+  flowKilled: 35,
 } as const;
 
 export type DropReasonCode = (typeof DropReason)[keyof typeof DropReason];
@@ -81,4 +83,6 @@ export const dropReasonNames: readonly string[] = [
   'fragment-oversize',
   'fragment-timeout',
   'fragment-memory',
+  'fragment-count',
+  'flow-killed',
 ];

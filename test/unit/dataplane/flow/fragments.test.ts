@@ -3,9 +3,13 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Counter, trafficIndex } from '../../../../src/dataplane/engine/counters.ts';
 import { Direction } from '../../../../src/dataplane/flow/flow-record.ts';
-import { fragmentBytesHeld } from '../../../../src/dataplane/flow/fragment-memory.ts';
+import {
+  fragmentBytesHeld,
+  fragmentDatagramsHeld,
+} from '../../../../src/dataplane/flow/fragment-memory.ts';
 import { DropReason } from '../../../../src/dataplane/wire/drop-reason.ts';
 import { Protocol } from '../../../../src/dataplane/wire/headers.ts';
+import { checkFragmentStore } from '../../../support/fragment-check.ts';
 import { EngineFixture } from '../../../support/engine-fixture.ts';
 import { icmpMessage, ipv4, tcpSegment, udp, udpDatagram } from '../../../support/packets.ts';
 import { policyOf } from '../../../support/policies.ts';
@@ -124,10 +128,20 @@ describe('a complete datagram', () => {
       Array.from({ length: count }, (_, i) => ({ from: i * 8, to: i * 8 + 8 }));
     expect(fixture().forward(...cut(datagram(64 * 8), 17, pieces(64)))).toHaveLength(64);
     const f = fixture();
-    for (const fragment of cut(datagram(66 * 8), 17, pieces(66))) {
-      expect(f.forward(fragment)).toEqual([]);
-    }
-    expect(f.counter(Counter.drops + DropReason.fragmentMemory)).toBe(64);
+    const tooMany = cut(datagram(70 * 8), 17, pieces(70));
+    for (const fragment of tooMany) expect(f.forward(fragment)).toEqual([]);
+    // All but the first one, which stands for the datagram until its time is over: what comes of it opens no other one.
+    expect(f.counter(Counter.drops + DropReason.fragmentCount)).toBe(69);
+    expect(fragmentDatagramsHeld(f.memory.fragments)).toBe(1);
+    checkFragmentStore(f.memory.fragments);
+    f.nowMs += 29_999;
+    f.engine.tick(f.nowMs);
+    expect(f.judge(tooMany[69]!)).toBe('fragment-count');
+    f.nowMs += 1;
+    f.engine.tick(f.nowMs);
+    expect(f.counter(Counter.drops + DropReason.fragmentCount)).toBe(71);
+    expect(f.counter(Counter.drops + DropReason.fragmentTimeout)).toBe(0);
+    expect(fragmentBytesHeld(f.memory.fragments)).toBe(0);
   });
 
   it('of the largest size passes', () => {
@@ -259,6 +273,58 @@ it('an incomplete datagram is given up after 30 s', () => {
   expect(f.counter(Counter.packets + undirected)).toBe(2);
   expect(fragmentBytesHeld(f.memory.fragments)).toBe(0);
   expect(f.forward(c)).toEqual([]);
+});
+
+describe('an identification that is used again', () => {
+  const halves = [
+    { from: 0, to: 1400 },
+    { from: 1400, to: 2600 },
+  ];
+  /** Halves of a datagram filled with one letter; without a checksum nothing behind us would notice a splice. */
+  const halvesOf = (letter: string, identification = 99): Uint8Array[] => {
+    const payload = udpDatagram(
+      client,
+      web,
+      4000,
+      53,
+      new Uint8Array(2592).fill(letter.charCodeAt(0)),
+    );
+    payload.fill(0, 6, 8);
+    return cut(payload, 17, halves, identification);
+  };
+
+  it('other bytes for the same place: the sender has moved on, and the new datagram passes', () => {
+    const f = fixture();
+    const [old] = halvesOf('A');
+    const next = halvesOf('B');
+    expect(f.forward(old!)).toEqual([]);
+    expect(f.forward(...next)).toEqual(next);
+    expect(f.counter(Counter.drops + DropReason.fragmentTimeout)).toBe(1);
+    expect(fragmentBytesHeld(f.memory.fragments)).toBe(0);
+  });
+
+  it('the same bytes again are a duplicate, and change nothing', () => {
+    const f = fixture();
+    const [first, second] = halvesOf('A');
+    expect(f.judge(first!)).toBe('held');
+    expect(f.judge(first!)).toBe('fragment-overlap');
+    expect(f.forward(second!)).toEqual([first, second]);
+  });
+
+  it.each([
+    [31, true],
+    [32, false],
+  ])('after %i other datagrams in two pieces a half one is still joined: %s', (others, joined) => {
+    const f = fixture();
+    const [first] = halvesOf('A');
+    const [, second] = halvesOf('B');
+    expect(f.judge(first!)).toBe('held');
+    for (let id = 1; id <= others; id++) {
+      expect(f.forward(...halvesOf('x', 1000 + id))).toHaveLength(2);
+    }
+    expect(f.forward(second!)).toHaveLength(joined ? 2 : 0);
+    checkFragmentStore(f.memory.fragments);
+  });
 });
 
 it('a flood of fragments stays within its memory and costs the oldest', () => {
