@@ -68,6 +68,7 @@ export const examples: Readonly<Record<string, Conversation>> = {
     // A SACK of what was never sent: who has not heard of SACK does not look at it.
     changed(synAck, { ack: 111, options: [1, 1, 5, 10, 0, 0, 1, 0, 0, 0, 2, 0] }),
   ),
+  'syn-anew': tcp(changed(syn, { seq: 1_000_000 }), syn, synAck),
   'reset-of-before': tcp(syn, stepOf('responder', 'tcp', { flags: 'R', seq: 7000 }), synAck),
   'syn-after-reset': tcp(
     syn,

@@ -68,6 +68,31 @@ function tinyForgotten({ difference }: Outcome): boolean {
   return kernel === 'drop' && includes(engine, 'fragment-tiny') && includes(engine, 'pass');
 }
 
+/** Where a SYN ends; what of its options lies behind its data offset is data. */
+function endOfSyn({ seq, length, options, dataOffset = 5 + options.length / 4 }: Fields): number {
+  return (seq + length + 1 + 4 * (5 + options.length / 4 - dataOffset)) >>> 0;
+}
+
+/** The opener sends another SYN before the first is answered: with a lower number, or the first is answered after all. */
+function synAnew(outcome: Outcome): boolean {
+  const segments = passedSegments(outcome, outcome.difference!.step + 1);
+  return segments.some((earlier, at) => {
+    if (!isSyn(earlier)) return false;
+    const behind = segments.slice(at + 1);
+    const next = behind.findIndex(
+      ({ from, flags }) => flags.includes('S') && (from !== earlier.from || flags.includes('A')),
+    );
+    const unanswered = next < 0 ? behind : behind.slice(0, next);
+    const later = unanswered.find((each) => isSyn(each) && endOfSyn(each) !== endOfSyn(earlier));
+    if (later === undefined) return false;
+    const lower = ((endOfSyn(later) - endOfSyn(earlier)) | 0) < 0;
+    const answered = behind.some(
+      (each) => each.from !== earlier.from && each.ack >>> 0 === endOfSyn(earlier),
+    );
+    return lower || answered;
+  });
+}
+
 /** An end that has offered options in a SYN and begins again, with a SYN that has none; it need not have passed. */
 function beganAgainWithoutOptions({ conversation, difference }: Outcome): boolean {
   const syns = conversation.steps
@@ -76,12 +101,14 @@ function beganAgainWithoutOptions({ conversation, difference }: Outcome): boolea
     .filter(({ kind, flags }) => kind === 'tcp' && flags.includes('S'));
   return syns.some(
     (later, at) =>
-      later.options.length === 0 &&
+      (later.options.length === 0 || later.dataOffset === 5) &&
       syns
         .slice(0, at)
         .some(
           (earlier) =>
-            earlier.from === later.from && earlier.options.length > 0 && earlier.seq !== later.seq,
+            earlier.from === later.from &&
+            earlier.options.length > 0 &&
+            endOfSyn(earlier) !== endOfSyn(later),
         ),
   );
 }
@@ -262,7 +289,7 @@ export const explanations: readonly Explanation[] = [
     why: 'Memory and time per datagram are bounded; 64 pieces of the smallest legal MTU are 36 KB.',
     source: 'bounded memory and time per datagram',
     explains: (outcome) =>
-      weDrop(outcome, 'fragment-memory') && (differing(outcome).pieces?.length ?? 0) > 64,
+      weDrop(outcome, 'fragment-count') && (differing(outcome).pieces?.length ?? 0) > 64,
   },
   {
     id: 'odd-fragment',
@@ -294,6 +321,15 @@ export const explanations: readonly Explanation[] = [
     why: 'The other end answers the SYN that it got last.',
     source: 'RFC 7323 section 1.3; nf_conntrack_proto_tcp.c, tcp_options',
     explains: beganAgainWithoutOptions,
+  },
+  {
+    id: 'syn-anew',
+    stricter: 'Linux',
+    difference:
+      'When the opener sends another SYN before the first is answered, and its number is lower, or the first is answered after all, Linux goes on from the higher one; here the last one counts, and the answer to either.',
+    why: 'Before the first answer nothing is synchronised. An opener that has forgotten its connection chooses any number, and Linux lets none of that connection through.',
+    source: 'RFC 9293 section 3.10.7; nf_conntrack_proto_tcp.c, tcp_in_window',
+    explains: synAnew,
   },
   {
     id: 'reset-of-before',

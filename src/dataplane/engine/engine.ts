@@ -11,63 +11,35 @@
  */
 import { trackIcmp, trackUdp } from '../flow/datagram-track.ts';
 import { isIcmpRequest, noIcmpQuery } from '../flow/icmp-query.ts';
-import type { FlowMemory } from '../flow/flow-memory.ts';
 import { Direction, Hot, StateBits, hotShift, noFlow } from '../flow/flow-record.ts';
 import type { FlowIndex } from '../flow/flow-record.ts';
 import { FlowTable } from '../flow/flow-table.ts';
-import type { FlowTableLimits } from '../flow/flow-table.ts';
-import type { FragmentMemory } from '../flow/fragment-memory.ts';
 import { addDropped, originalSlot, replySlot } from '../flow/server-totals.ts';
 import { FragmentStore, fragmentCompletes, fragmentHeld } from '../flow/fragments.ts';
 import { TcpTracker, tcpReopen } from '../flow/tcp-track.ts';
-import type { TcpTrackerOptions } from '../flow/tcp-track.ts';
 import { MatchResult } from '../match/matcher.ts';
 import type { Matcher } from '../match/matcher.ts';
 import { DropReason } from '../wire/drop-reason.ts';
-import { Icmp, IcmpType, Ipv4, Protocol, VnetHeader } from '../wire/headers.ts';
+import { Icmp, IcmpType, Ipv4, Protocol, TcpFlag, VnetHeader } from '../wire/headers.ts';
 import { Packet } from '../wire/packet.ts';
 import { parseQuoted } from '../wire/parse-quoted.ts';
 import { parseTransport } from '../wire/parse.ts';
 import { CaptureVerdict } from './capture-ring.ts';
 import type { CaptureRingWriter } from './capture-ring.ts';
 import { Counter, evictionCounterCount, trafficIndex } from './counters.ts';
+import type { EngineMemory, EngineOptions, PacketBatch } from './engine-memory.ts';
 import { EventRingWriter } from './event-ring.ts';
 import { FlowReview, isOlder } from './flow-review.ts';
 import { firstList, firstState, packetDirection } from './flow-start.ts';
 import { LookAhead, kindOf, windowLength } from './look-ahead.ts';
 
+export type { EngineMemory, EngineOptions, PacketBatch } from './engine-memory.ts';
 export { ReloadMode } from './flow-review.ts';
-
-/**
- * The memory of a batch, as the TUN device fills it. Offsets point at virtio headers; the IPv4 header after each is
- * 4-aligned.
- */
-export interface PacketBatch {
-  readonly bytes: Uint8Array;
-  readonly offsets: Uint32Array;
-  readonly lengths: Uint32Array;
-  /** 1 passes; everything else is dropped. */
-  readonly verdicts: Uint8Array;
-  /** Slots in all: after those that were read, the engine appends held fragments that are now released. */
-  readonly totalSlots: number;
-  /** Room in `bytes` for the data of such fragments. */
-  readonly spareOffset: number;
-  readonly spareLength: number;
-}
-
-/** The memory that the engines of all packet threads share. */
-export interface EngineMemory {
-  readonly flows: FlowMemory;
-  readonly fragments: FragmentMemory;
-}
-
-export interface EngineOptions {
-  readonly limits: FlowTableLimits;
-  readonly tcp: TcpTrackerOptions;
-}
 
 /** A fragment held until its datagram is complete: neither passed nor dropped yet. */
 const held = -1;
+
+const synAndAck = TcpFlag.syn | TcpFlag.ack;
 
 /** Room for a reassembled datagram: an IPv4 header without options, and 65,535 bytes after it. */
 const scratchLength = 20 + 65_536;
@@ -258,7 +230,7 @@ export class Engine {
     if (kind === noIcmpQuery) return this.#judgeOtherIcmp(packet);
     const { srcAddr, srcPort, dstAddr, dstPort } = packet;
     const flow = this.table.find(hash, kind, srcAddr, srcPort, dstAddr, dstPort, this.#nowMs);
-    if (flow === noFlow) return this.#judgeNew(packet, kind);
+    if (flow === noFlow) return this.#judgeMiss(packet, kind, hash);
     return this.#judgeHit(flow, packet, kind);
   }
 
@@ -380,8 +352,11 @@ export class Engine {
     if (kind === noIcmpQuery) return DropReason.icmpError;
     const table = this.table;
     const { srcAddr, srcPort, dstAddr, dstPort } = quoted;
-    const flow = table.lookup(kind, srcAddr, srcPort, dstAddr, dstPort, this.#nowMs);
-    if (flow === noFlow) return DropReason.icmpError;
+    const hash = table.hashOf(kind, srcAddr, srcPort, dstAddr, dstPort);
+    const flow = table.find(hash, kind, srcAddr, srcPort, dstAddr, dstPort, this.#nowMs);
+    if (flow === noFlow) {
+      return table.ended.reasonFor(hash, srcAddr, DropReason.icmpError, this.#nowMs);
+    }
     const record = flow << hotShift;
     const sender = table.direction;
     const original =
@@ -407,10 +382,14 @@ export class Engine {
       direction,
     );
     if (isOlder(table.hot[record + Hot.epoch]!, this.#policy.epoch) && this.#isCut(flow)) {
-      return DropReason.policyCut;
+      return this.#judgeCut(packet, kind);
     }
     let reason: number = DropReason.none;
     if (packet.protocol === Protocol.tcp) {
+      if ((packet.tcpFlags & synAndAck) === TcpFlag.syn) {
+        reason = this.#review.judgeSyn(flow, direction, packet, this.#tcp);
+        if (reason !== DropReason.none) return reason;
+      }
       reason = this.#tcp.track(flow, direction, packet, this.#bytes, this.#nowMs);
       if (reason === tcpReopen) return this.#reopen(flow, packet, kind);
       if (reason !== DropReason.none) return reason;
@@ -434,6 +413,29 @@ export class Engine {
     this.table.remove(flow);
     this.table.lookup(kind, srcAddr, srcPort, dstAddr, dstPort, this.#nowMs);
     return this.#judgeNew(packet, kind);
+  }
+
+  /**
+   * The packet by which a flow was cut. It may be one that the policy allows by itself: the other way round, or as the first of
+   * a flow. Cutting does not lose it.
+   */
+  #judgeCut(packet: Packet, kind: number): number {
+    const { srcAddr, srcPort, dstAddr, dstPort } = packet;
+    const hash = this.table.hashOf(kind, srcAddr, srcPort, dstAddr, dstPort);
+    this.table.find(hash, kind, srcAddr, srcPort, dstAddr, dstPort, this.#nowMs);
+    const reason = this.#judgeMiss(packet, kind, hash);
+    return reason === DropReason.none ? reason : DropReason.policyCut;
+  }
+
+  /** A packet without a flow, and what is told of it if its flow was ended before its time. */
+  #judgeMiss(packet: Packet, kind: number, hash: number): number {
+    const { ended } = this.table;
+    const reason = this.#judgeNew(packet, kind);
+    if (reason !== DropReason.none) {
+      return ended.reasonFor(hash, packet.srcAddr, reason, this.#nowMs);
+    }
+    ended.forget(hash);
+    return reason;
   }
 
   /** A packet without a flow: may the policy admit it, and may it open one? */
@@ -490,7 +492,7 @@ export class Engine {
   /** Judges a flow of an older epoch again; true if that removed it. */
   #isCut(flow: FlowIndex): boolean {
     if (this.#review.stillAllowed(flow, this.#nowMs)) return false;
-    this.#review.cut(flow);
+    this.#review.cut(flow, this.#nowMs);
     return true;
   }
 }

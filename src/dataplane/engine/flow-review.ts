@@ -8,6 +8,10 @@ import type { FlowIndex } from '../flow/flow-record.ts';
 import type { FlowTable } from '../flow/flow-table.ts';
 import { MatchResult } from '../match/matcher.ts';
 import type { Matcher } from '../match/matcher.ts';
+import type { TcpTracker } from '../flow/tcp-track.ts';
+import { DropReason } from '../wire/drop-reason.ts';
+import type { DropReasonCode } from '../wire/drop-reason.ts';
+import type { Packet } from '../wire/packet.ts';
 import { Counter } from './counters.ts';
 
 /** What a policy change does to flows that the new policy does not allow. */
@@ -76,16 +80,42 @@ export class FlowReview {
       if (this.#mode !== ReloadMode.drain) return false;
       if (((nowMs - this.#drainUntilMs) | 0) >= 0) return false;
       this.#spared = true;
+      hot[record + Hot.state]! |= StateBits.kept;
       return true;
     }
+    if (allowed) hot[record + Hot.state]! &= ~StateBits.kept;
+    else hot[record + Hot.state]! |= StateBits.kept;
     // An address may belong to another server now. If it belongs to none, its traffic stays counted for the old one.
     if (allowed) this.#table.assign(flow, policy.matchedSlots());
     hot[record + Hot.epoch] = policy.epoch;
     return true;
   }
 
-  cut(flow: FlowIndex): void {
-    this.#table.remove(flow);
+  /**
+   * A SYN on a flow that the policy forbids and spares begins a connection that is not spared: the policy decides. The SYN that
+   * opened the flow may come again.
+   *
+   * @returns a drop reason; `none` if the SYN is tracked like any other
+   */
+  judgeSyn(flow: FlowIndex, direction: number, packet: Packet, tcp: TcpTracker): DropReasonCode {
+    const state = this.#table.hot[(flow << hotShift) + Hot.state]!;
+    if ((state & StateBits.kept) === 0) return DropReason.none;
+    if (tcp.isOpeningSyn(flow, direction, packet)) return DropReason.none;
+    const { protocol, srcAddr, dstAddr, dstPort } = packet;
+    switch (this.#policy.match(protocol, srcAddr, dstAddr, dstPort)) {
+      case MatchResult.noServer:
+        return DropReason.noServer;
+      case MatchResult.noOutboundRule:
+        return DropReason.noOutboundRule;
+      case MatchResult.noInboundRule:
+        return DropReason.noInboundRule;
+      default:
+        return DropReason.none;
+    }
+  }
+
+  cut(flow: FlowIndex, nowMs: number): void {
+    this.#table.end(flow, DropReason.policyCut, nowMs);
     this.#counters[Counter.flowsCut]! += 1;
   }
 
@@ -100,7 +130,7 @@ export class FlowReview {
       const record = flow << hotShift;
       const inUse = (hot[record + Hot.state]! & StateBits.inUse) !== 0;
       if (inUse && isOlder(hot[record + Hot.epoch]!, epoch) && !this.stillAllowed(flow, nowMs)) {
-        this.cut(flow);
+        this.cut(flow, nowMs);
       }
       flow = (flow + 1) as FlowIndex;
       remaining--;

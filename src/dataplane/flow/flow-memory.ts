@@ -4,6 +4,7 @@
  * All state of the table is in these arrays, so any thread that holds the lock can work on it. Fresh shared memory is
  * zero and stays untouched until a flow needs it: an empty table costs address space only.
  */
+import { endedFlowsLength } from './ended-flows.ts';
 import { coldWords, flowStateCount, hotWords } from './flow-record.ts';
 import { serverSlotCount, serverTotalsLength } from './server-totals.ts';
 
@@ -37,6 +38,8 @@ export const Control = {
   shareProbe: 5,
   /** Records below this one were counted by the walk that adds up servers' totals (server-totals.ts); 0 = no walk. */
   countedBelow: 6,
+  /** 1: flows were ended before their time (ended-flows.ts). */
+  anyEnded: 7,
   /** Per list (16 of them): head (oldest), tail, length, and the timeout in force in ms. */
   head: 16,
   tail: 32,
@@ -59,6 +62,8 @@ export interface FlowMemory {
   readonly shares: SharedArrayBuffer;
   /** See server-totals.ts. */
   readonly serverTotals: SharedArrayBuffer;
+  /** See ended-flows.ts. */
+  readonly ended: SharedArrayBuffer;
   /** Key of the tuple hash. */
   readonly hashKey: readonly [number, number];
 }
@@ -80,6 +85,7 @@ export function createFlowMemory(capacity: number, hashKey: readonly [number, nu
     control: new SharedArrayBuffer(controlWords * 4),
     shares: new SharedArrayBuffer(shareBucketCount * 4),
     serverTotals: pageAligned(serverTotalsLength(serverSlotCount)),
+    ended: pageAligned(endedFlowsLength),
     hashKey: [hashKey[0] | 0, hashKey[1] | 0],
   };
   new Int32Array(memory.control)[Control.firstFresh] = 1;

@@ -84,7 +84,9 @@ export const StateBits = {
   directionMask: 0xc00,
   /** The record is in the table (a free one is all zero here). */
   inUse: 0x1000,
-  /** What the last ignored SYN offered (readSynOptions), bits 16 to 21. */
+  /** The policy forbids the flow and spares this conversation (reload: keep or drain), not the next one of the same ports. */
+  kept: 0x2000,
+  /** What the last ignored SYN, or in SYN_SENT the earlier one, offered (readSynOptions), bits 16 to 21. */
   rememberedSynShift: 16,
   rememberedSynMask: 0x3f0000,
 } as const;
@@ -111,6 +113,8 @@ export const TcpBits = {
   /** A SYN passed in LAST_ACK: its challenge ACK must not close (RFC 5961 section 4). */
   expectChallengeAck: 0x4000000,
   simultaneousOpen: 0x8000000,
+  /** The opener sent another SYN before; Cold.maxAck of its direction is where that one ends. Until the first answer. */
+  earlierSyn: 0x10000000,
 } as const;
 
 /** Segment class of the last segment, out of {@link Hot.tcp}. */

@@ -14,6 +14,7 @@
  */
 import { DropReason } from '../wire/drop-reason.ts';
 import type { DropReasonCode } from '../wire/drop-reason.ts';
+import { EndedFlows } from './ended-flows.ts';
 import { Eviction, shareOf } from './eviction.ts';
 import {
   EvictionClass,
@@ -71,6 +72,7 @@ export class FlowTable {
   readonly #key1: number;
   readonly #eviction: Eviction;
   readonly #totals: Float64Array;
+  readonly ended: EndedFlows;
 
   /** After a hit of `lookup`: 0 if the packet goes in the flow's original direction, 1 if it is a reply. */
   direction = 0;
@@ -91,6 +93,7 @@ export class FlowTable {
     this.#key1 = memory.hashKey[1];
     this.#eviction = new Eviction(this, counters.evictions);
     this.#totals = new Float64Array(memory.serverTotals, 0, memory.serverTotals.byteLength >> 3);
+    this.ended = new EndedFlows(memory.ended, this.control, Control.anyEnded);
     this.configuredMs = new Int32Array(flowListCount);
     for (let list = 0; list < flowListCount; list++) {
       this.configuredMs[list] = limits.timeoutsMs[timeoutOfList[list]!]!;
@@ -243,6 +246,13 @@ export class FlowTable {
   }
 
   /** Removes a flow from the table and adds its counts to the totals of its servers. */
+  /** Removes a flow before its time; what its ends still send is dropped for `reason`. */
+  end(flow: FlowIndex, reason: DropReasonCode, nowMs: number): void {
+    const record = flow << hotShift;
+    this.ended.note(this.#hashOfFlow(record), this.hot[record + Hot.originalAddr]!, reason, nowMs);
+    this.remove(flow);
+  }
+
   remove(flow: FlowIndex): void {
     const hot = this.hot;
     const record = flow << hotShift;
@@ -415,12 +425,16 @@ export class FlowTable {
   }
 
   #bucketOf(record: number): number {
+    return this.#hashOfFlow(record) & this.bucketMask;
+  }
+
+  #hashOfFlow(record: number): number {
     const hot = this.hot;
     const ports = hot[record + Hot.ports]!;
     const original = hot[record + Hot.originalAddr]!;
     const reply = hot[record + Hot.replyAddr]!;
     const kind = hot[record + Hot.kind]!;
-    return this.hashOf(kind, original, ports >>> 16, reply, ports & 0xffff) & this.bucketMask;
+    return this.hashOf(kind, original, ports >>> 16, reply, ports & 0xffff);
   }
 
   #linkLast(flow: FlowIndex, list: number): void {

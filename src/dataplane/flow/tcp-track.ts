@@ -30,7 +30,7 @@ import type { FlowIndex } from './flow-record.ts';
 import type { FlowTable } from './flow-table.ts';
 import { Reset, followsSyn, isOfConnectionBefore, judgeReset } from './tcp-reset.ts';
 import { SegmentClass, classifySegment, nextTcpState, tcpIgnore, tcpInvalid } from './tcp-state.ts';
-import { TcpWindow, Window, readOptions, segmentEnd } from './tcp-window.ts';
+import { TcpWindow, Window, earlierSynEnd, readOptions, segmentEnd } from './tcp-window.ts';
 
 /** Returned by {@link TcpTracker.track}: the flow is over and this SYN opens the next one of the same ports. */
 export const tcpReopen = -1;
@@ -183,10 +183,26 @@ export class TcpTracker {
     const window = this.#hot[record + Hot.maxWindow + (direction ^ 1)]! >>> 0;
     const behind = (this.#hot[record + Hot.end + direction]! - sequence) | 0;
     if (behind >= 0 && behind <= 2 * Math.max(window, minimumQuoteWindow)) return true;
+    if (direction === 0 && this.#isEarlierSyn(flow, sequence)) return true;
     return (
       lastDirection(this.#hot[record + Hot.tcp]!) === direction &&
       this.#cold[flow * coldWords + Cold.lastSequence] === sequence
     );
+  }
+
+  /** Whether this is the number of a SYN that the opener sent before its last one, and that may still be answered. */
+  #isEarlierSyn(flow: FlowIndex, sequence: number): boolean {
+    const state = this.#hot[(flow << hotShift) + Hot.state]! & StateBits.stateMask;
+    if (state !== FlowState.synSent) return false;
+    return earlierSynEnd(this.#hot, this.#cold, flow) === ((sequence + 1) | 0);
+  }
+
+  /** Whether a SYN is the one that opened the flow, once more. */
+  isOpeningSyn(flow: FlowIndex, direction: number, packet: Packet): boolean {
+    const record = flow << hotShift;
+    const state = this.#hot[record + Hot.state]! & StateBits.stateMask;
+    const opening = state === FlowState.synSent || state === FlowState.synRecv;
+    return opening && direction === 0 && segmentEnd(packet) === this.#hot[record + Hot.end];
   }
 
   /** An RST of a flow; kept apart so that the path of all other segments stays short. */

@@ -14,7 +14,16 @@ import {
   synSackPermitted,
   synWindowScale,
 } from '../wire/tcp-options.ts';
-import { Cold, FlowState, Hot, TcpBits, coldWords, extentOf, hotShift } from './flow-record.ts';
+import {
+  Cold,
+  FlowState,
+  Hot,
+  StateBits,
+  TcpBits,
+  coldWords,
+  extentOf,
+  hotShift,
+} from './flow-record.ts';
 import type { FlowIndex } from './flow-record.ts';
 import type { FlowTable } from './flow-table.ts';
 import { SegmentClass } from './tcp-state.ts';
@@ -75,6 +84,52 @@ export class TcpWindow {
   }
 
   /**
+   * Whether a SYN begins its side again. A restarted TCP only has to use higher sequence numbers (RFC 9293 section 3.4.1).
+   * Before the first answer nothing is synchronised (section 3.10.7), and the opener may choose any other number.
+   */
+  #beginsAgain(
+    record: number,
+    direction: number,
+    hasAck: boolean,
+    oldState: number,
+    end: number,
+  ): boolean {
+    const known = this.#hot[record + Hot.end + direction]!;
+    if (oldState === FlowState.synSent && direction === 0 && !hasAck) return end !== known;
+    return (
+      (oldState === FlowState.synSent || oldState === FlowState.synRecv) && isAfter(end, known)
+    );
+  }
+
+  /** Notes the opener's SYN before another one takes its place: it may still be the one that is answered. */
+  #rememberSyn(flow: FlowIndex): void {
+    const hot = this.#hot;
+    const record = flow << hotShift;
+    const tcp = hot[record + Hot.tcp]!;
+    let options = tcp & TcpBits.scaleMask;
+    if ((tcp & TcpBits.windowScale) !== 0) options |= synWindowScale;
+    if ((tcp & TcpBits.sackPermitted) !== 0) options |= synSackPermitted;
+    hot[record + Hot.state] =
+      (hot[record + Hot.state]! & ~StateBits.rememberedSynMask) |
+      (options << StateBits.rememberedSynShift);
+    hot[record + Hot.tcp]! |= TcpBits.earlierSyn;
+    this.#cold[flow * coldWords + Cold.maxAck] = hot[record + Hot.end]!;
+  }
+
+  /** The first SYN+ACK says which of the opener's last two SYNs it answers. */
+  #chooseSyn(flow: FlowIndex, ack: number): void {
+    const hot = this.#hot;
+    const record = flow << hotShift;
+    const earlierEnd = earlierSynEnd(hot, this.#cold, flow);
+    if (ack !== earlierEnd || ack === hot[record + Hot.end]) return;
+    hot[record + Hot.end] = ack;
+    hot[record + Hot.maxEnd] = ack;
+    const options =
+      (hot[record + Hot.state]! & StateBits.rememberedSynMask) >> StateBits.rememberedSynShift;
+    this.setSynOptions(record, 0, options);
+  }
+
+  /**
    * Van Rooij's four conditions, and what an acceptable segment teaches about both sides.
    *
    * All numbers are 32-bit and wrap; `(a - b) | 0` is the signed distance from b to a.
@@ -104,6 +159,7 @@ export class TcpWindow {
 
     if (hot[record + Hot.maxWindow + direction] === 0) {
       if (isSyn) {
+        if (hasAck && oldState === FlowState.synSent) this.#chooseSyn(flow, ack);
         this.#startSide(record, direction, packet, bytes, end);
         if (!hasAck) return Window.accept; // simultaneous open
       } else {
@@ -121,12 +177,8 @@ export class TcpWindow {
           hot[record + Hot.end + receiver] = sack; // most likely it answers a keepalive
         }
       }
-    } else if (
-      isSyn &&
-      (oldState === FlowState.synSent || oldState === FlowState.synRecv) &&
-      isAfter(end, hot[record + Hot.end + direction]!)
-    ) {
-      // RFC 9293 section 3.4.1: a restarted TCP only has to use higher sequence numbers.
+    } else if (isSyn && this.#beginsAgain(record, direction, hasAck, oldState, end)) {
+      if (oldState === FlowState.synSent && direction === 0) this.#rememberSyn(flow);
       this.#startSide(record, direction, packet, bytes, end);
       if (direction === 1 && !hasAck) return Window.accept;
     }
@@ -259,6 +311,13 @@ export class TcpWindow {
     }
     hot[record + Hot.tcp] = tcp;
   }
+}
+
+/** In SYN_SENT: sequence number behind the SYN that the opener sent before its last one; that of the last one if there is none. */
+export function earlierSynEnd(hot: Int32Array, cold: Int32Array, flow: FlowIndex): number {
+  const record = flow << hotShift;
+  const hasEarlier = (hot[record + Hot.tcp]! & TcpBits.earlierSyn) !== 0;
+  return hasEarlier ? cold[flow * coldWords + Cold.maxAck]! : hot[record + Hot.end]!;
 }
 
 /** Sequence number behind the segment: SYN and FIN count (RFC 9293 section 3.4). */

@@ -25,6 +25,7 @@ import {
 } from '../flow/flow-record.ts';
 import type { FlowIndex } from '../flow/flow-record.ts';
 import { ServerTotal, originalSlot, replySlot, serverTotalShift } from '../flow/server-totals.ts';
+import { DropReason } from '../wire/drop-reason.ts';
 import type { SharedLock } from './shared-lock.ts';
 
 /** Records that are copied under the lock in one go: 124 KiB. */
@@ -170,7 +171,7 @@ export class FlowInspector {
         (hot[record + Hot.state]! & StateBits.inUse) !== 0 &&
         flowTag(hot, record, cold[flow * coldWords + Cold.created]!) === tag &&
         !this.#table.isExpired(flow, nowMs);
-      if (live) this.#table.remove(flow);
+      if (live) this.#table.end(flow, DropReason.flowKilled, nowMs);
     });
     return live;
   }

@@ -166,7 +166,7 @@ describe('ending a flow', () => {
       expect(kill(all, id)).toBe(false);
     }
     expect(engine.check().size).toBe(0);
-    expect(engine.judge(answer)).toBe('invalid-state');
+    expect(engine.judge(answer)).toBe('flow-killed');
     expect(engine.judge(udp(client, web, 4001, 53))).toBe('pass');
   });
 

@@ -4,11 +4,21 @@ import { Counter, trafficIndex } from '../../../../src/dataplane/engine/counters
 import { ReloadMode } from '../../../../src/dataplane/engine/engine.ts';
 import { EvictionClass } from '../../../../src/dataplane/flow/flow-lists.ts';
 import { Control } from '../../../../src/dataplane/flow/flow-memory.ts';
-import { Direction, FlowState } from '../../../../src/dataplane/flow/flow-record.ts';
+import {
+  Cold,
+  Direction,
+  FlowState,
+  coldWords,
+  hotShift,
+} from '../../../../src/dataplane/flow/flow-record.ts';
+import type { FlowIndex } from '../../../../src/dataplane/flow/flow-record.ts';
+import { flowTag } from '../../../../src/dataplane/worker/flow-inspector.ts';
 import { DropReason } from '../../../../src/dataplane/wire/drop-reason.ts';
 import { EngineFixture } from '../../../support/engine-fixture.ts';
 import { icmpMessage, icmpQuery, ipv4, tcp, udp } from '../../../support/packets.ts';
+import { observe } from '../../../support/observed.ts';
 import { policyOf } from '../../../support/policies.ts';
+import type { PlainRule } from '../../../support/policies.ts';
 
 const client = '198.51.100.2';
 const router = '203.0.113.9';
@@ -327,6 +337,126 @@ it('several engines share one table: a flow opened by one is known to the other'
   expect(first.judge(udp(client, web, 4000, 53))).toBe('pass');
   expect(second.judge(udp(web, client, 53, 4000))).toBe('pass');
   first.check();
+});
+
+describe('a flow that is kept although the new policy forbids it', () => {
+  const segment = (flags: string, seq: number, ack = 0): Uint8Array =>
+    tcp(client, web, { srcPort: 700, dstPort: 443, flags, seq, ack });
+  const answer = (flags: string, seq: number, ack: number): Uint8Array =>
+    tcp(web, client, { srcPort: 443, dstPort: 700, flags, seq, ack });
+  const nothing = (epoch: number, outbound: PlainRule[] = []) =>
+    policyOf(
+      { web: { inbound: [{ protocol: 'tcp', ports: [1] }], outbound } },
+      [{ name: 'web', addresses: [web], templates: ['web'] }],
+      epoch,
+    );
+  const connect = (f: EngineFixture, mode: number, next = nothing(2)): void => {
+    f.forward(segment('S', 100), answer('SA', 300, 101), segment('A', 101, 301));
+    f.engine.setPolicy(next, mode, f.nowMs + 30_000);
+    f.engine.tick(f.nowMs);
+  };
+
+  it.each([
+    ['keep', ReloadMode.keep],
+    ['drain', ReloadMode.drain],
+  ])('with %s, is that conversation and not the next one', (_, mode) => {
+    const f = fixture();
+    connect(f, mode);
+    expect(f.judge(segment('A', 101, 301))).toBe('pass');
+    for (const number of [900_000_000, 2_000_000_000, 77, 100]) {
+      expect(f.judge(segment('S', number))).toBe('no-inbound-rule');
+    }
+    expect(f.judge(answer('A', 301, 101))).toBe('pass');
+    // Closed, its ports are free, and whoever comes asks the policy.
+    f.forward(segment('FA', 101, 301), answer('FA', 301, 102), segment('A', 102, 302));
+    expect(f.judge(segment('S', 5000))).toBe('no-inbound-rule');
+    f.check();
+  });
+
+  it('may still be opened: its own SYN comes again, and is answered', () => {
+    const f = fixture();
+    f.forward(segment('S', 100));
+    f.engine.setPolicy(nothing(2), ReloadMode.keep, 0);
+    expect(f.judge(segment('S', 100))).toBe('pass');
+    expect(f.judge(segment('S', 999))).toBe('no-inbound-rule');
+    expect(f.judge(answer('SA', 300, 101))).toBe('pass');
+    expect(f.judge(segment('A', 101, 301))).toBe('pass');
+  });
+
+  it('is an ordinary one again when a later policy allows it', () => {
+    const f = fixture();
+    connect(f, ReloadMode.keep);
+    f.engine.setPolicy(policy(3), ReloadMode.keep, 0);
+    // Linux lets a SYN in a connection through unbelieved: its answer puts both ends right.
+    expect(f.judge(segment('S', 5000))).toBe('pass');
+    expect(f.judge(answer('A', 301, 101))).toBe('pass');
+  });
+});
+
+describe('a flow that is cut', () => {
+  const both = [{ protocol: 'udp', ports: [5555] }] as PlainRule[];
+  const withRules = (epoch: number, inbound: PlainRule[], outbound: PlainRule[]) =>
+    policyOf(
+      { web: { inbound, outbound } },
+      [{ name: 'web', addresses: [web], templates: ['web'] }],
+      epoch,
+    );
+
+  it('by a packet that the new policy allows the other way round: that packet opens a flow', () => {
+    const f = new EngineFixture({ policy: withRules(1, both, both) });
+    f.forward(udp(web, client, 5555, 5555), udp(client, web, 5555, 5555));
+    f.engine.setPolicy(withRules(2, both, []), ReloadMode.cut, 0);
+    expect(f.judge(udp(client, web, 5555, 5555))).toBe('pass');
+    expect(f.judge(udp(web, client, 5555, 5555))).toBe('pass');
+    expect(f.counter(Counter.flowsCut)).toBe(1);
+    expect(f.counter(Counter.flowsOpened)).toBe(2);
+    f.check();
+  });
+
+  const open = [{ protocol: 'all' }] as PlainRule[];
+  const tcpSyn = tcp(client, web, { srcPort: 4000, dstPort: 443, flags: 'S', seq: 1 });
+  const tcpAnswer = tcp(web, client, { srcPort: 443, dstPort: 4000, flags: 'SA', seq: 9, ack: 2 });
+  const tcpAck = tcp(client, web, { srcPort: 4000, dstPort: 443, flags: 'A', seq: 2, ack: 10 });
+  const query = udp(client, web, 4000, 53);
+  const reply = udp(web, client, 53, 4000);
+  const ping = icmpQuery(client, web, 8, 7);
+  const pong = icmpQuery(web, client, 0, 7);
+  const error = ipv4({
+    src: router,
+    dst: client,
+    protocol: 1,
+    payload: icmpMessage(3, 1, 0, query.slice(0, 28)),
+  });
+
+  it('is named by what its ends still send; what may open a flow is told by the rules', () => {
+    const f = new EngineFixture({ policy: withRules(1, open, []) });
+    f.forward(tcpSyn, tcpAnswer, tcpAck, query, reply, ping, pong);
+    f.engine.setPolicy(withRules(2, [], []), ReloadMode.cut, 0);
+    f.engine.tick(f.nowMs);
+    for (const packet of [tcpAnswer, tcpAck, reply, pong, error]) {
+      expect(f.judge(packet)).toBe('policy-cut');
+    }
+    for (const packet of [tcpSyn, query, ping]) expect(f.judge(packet)).toBe('no-inbound-rule');
+    expect(f.judge(udp(web, client, 53, 4001))).toBe('no-outbound-rule');
+    f.nowMs += 600_000;
+    expect(f.judge(tcpAck)).toBe('invalid-state');
+  });
+
+  it('by hand is told as killed, until the tuple has a flow again', () => {
+    const f = new EngineFixture({ policy: withRules(1, open, []) });
+    f.forward(tcpSyn, tcpAnswer, tcpAck, query, reply);
+    const { flows } = observe(f);
+    const { hot, cold } = f.engine.table;
+    for (const flow of f.check() as Set<FlowIndex>) {
+      const tag = flowTag(hot, flow << hotShift, cold[flow * coldWords + Cold.created]!);
+      expect(flows.kill(flow, tag)).toBe(true);
+    }
+    for (const packet of [tcpAnswer, tcpAck, reply]) expect(f.judge(packet)).toBe('flow-killed');
+    expect(f.judge(query)).toBe('pass');
+    expect(f.judge(reply)).toBe('pass');
+    f.nowMs += 300_000;
+    expect(f.judge(reply)).toBe('no-outbound-rule');
+  });
 });
 
 describe('engines that have not all taken the new policy', () => {

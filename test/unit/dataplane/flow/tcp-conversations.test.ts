@@ -322,6 +322,49 @@ describe('RST', () => {
   );
 });
 
+describe('a SYN that is not answered, and then another one', () => {
+  conversation(
+    'with a lower number begins the connection anew',
+    `> S  seq=1000000000 ws=7 sackok   pass syn_sent
+    > S  seq=1000                     pass syn_sent
+    < SA seq=500 ack=1001 ws=3        pass syn_recv
+    > A  seq=1001 ack=501             pass established
+    > A  seq=1001 ack=501 len=3       pass established
+    < A  seq=501 ack=1004 len=5       pass established`,
+  );
+  conversation(
+    'the earlier one may still be answered, with what it has offered',
+    `> S  seq=1000000000 win=4000 ws=7   pass syn_sent
+    > S  seq=1000 win=4000              pass syn_sent
+    < SA seq=500 ack=1000000001 ws=2    pass syn_recv
+    > A  seq=1000000001 ack=501         pass established
+    < A  seq=501 ack=1000000001 len=1400   pass established
+    > A  seq=1000000001 ack=1901 win=1000  pass established
+    # 128,000 bytes: the window is scaled by 7.
+    < A  seq=120000 ack=1000000001 len=1400 pass established`,
+  );
+  conversation(
+    'an answer to neither is out of place',
+    `> S  seq=1000000000            pass syn_sent
+    > S  seq=1000                  pass syn_sent
+    < SA seq=500 ack=500000001     out-of-window syn_sent`,
+  );
+  conversation(
+    'the earlier one may come again',
+    `> S  seq=1000000000         pass syn_sent
+    > S  seq=1000               pass syn_sent
+    > S  seq=1000000000         pass syn_sent
+    < SA seq=500 ack=1000000001 pass syn_recv
+    > A  seq=1000000001 ack=501 pass established`,
+  );
+  conversation(
+    'after the answer a lower number does not begin it anew',
+    `${handshake}
+    > S  seq=7                  pass established
+    > A  seq=101 ack=301        pass established`,
+  );
+});
+
 describe('timeouts', () => {
   conversation(
     'a quiet connection lasts five days',
