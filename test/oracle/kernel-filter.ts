@@ -39,6 +39,8 @@ const settings: readonly (readonly [string, string])[] = [
   // Its default; a host may have another one.
   ['ipv4/ipfrag_max_dist', '64'],
   ['netfilter/nf_conntrack_tcp_loose', '0'],
+  // The only timeout whose default is not the kernel's.
+  ['netfilter/nf_conntrack_tcp_timeout_close_wait', '240'],
 ];
 
 function set(setting: string, value: string): void {

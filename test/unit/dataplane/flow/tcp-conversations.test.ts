@@ -381,6 +381,17 @@ describe('timeouts', () => {
     wait 1                       -`,
   );
   conversation(
+    'a half-closed connection may be silent for four minutes',
+    `${handshake}
+    < A  seq=301 ack=101          pass established
+    > FA seq=101 ack=301          pass fin_wait
+    < A  seq=301 ack=102          pass close_wait
+    wait 239                      close_wait
+    < A  seq=301 ack=102 len=100  pass close_wait
+    wait 239                      close_wait
+    wait 1                        -`,
+  );
+  conversation(
     'so do three retransmissions of the same ACK',
     `${handshake}
     < A seq=301 ack=101  pass established
