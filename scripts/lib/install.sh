@@ -19,6 +19,9 @@ debian_packages='
   iperf3     iperf3
   iptables   iptables
   conntrack  conntrack
+  iptables   iptables
+  smcrouted  smcroute
+  traceroute traceroute
   tcpdump    tcpdump
   zsh        zsh
   xxd        xxd

@@ -33,6 +33,7 @@ interface Flags {
   readonly user?: string;
   readonly txqueuelen?: number;
   readonly guard?: boolean;
+  readonly integrate?: boolean;
   readonly keepClosed?: boolean;
   readonly json?: boolean;
 }
@@ -73,6 +74,7 @@ async function gatewayOptions(flags: Flags, actions: GatewayActions): Promise<Ga
     device: flags.device ?? configured?.device,
     user: flags.user,
     guard: flags.guard,
+    integrate: flags.integrate,
     txQueueLength: flags.txqueuelen ?? configured?.txQueueLength,
   };
 }
@@ -89,6 +91,10 @@ function addUp(gateway: Command, actions: GatewayActions, output: Output, finish
       'user that may run the firewall on the device (default: the caller of sudo, else root)',
     )
     .option('--txqueuelen <packets>', 'length of the device queue (default: 2000)', queueLength)
+    .option(
+      '--integrate',
+      'keep judged packets accepted in DOCKER-USER, the chain that Docker leaves us',
+    )
     .option('--guard', 'with the guard again, after --no-guard')
     .option('--no-guard', 'do without nftables: open while somebody has deleted rules or device')
     .addHelpText(
@@ -189,6 +195,9 @@ function printStatus(status: GatewayStatus, output: Output): void {
   output.print(formatTable(['ok', 'what', 'expected', 'found'], rows));
   const wrong = status.items.filter(({ ok }) => !ok).length;
   output.print('');
+  for (const { what, hint } of status.problems) {
+    if (hint !== undefined) output.print(`${what}: ${hint}`);
+  }
   if (status.closed) output.print('gateway is down, and closed: the guard drops what is forwarded');
   else if (!status.recorded) output.print(`gateway is down: 'tunwall gateway up' was not run here`);
   else if (wrong > 0)

@@ -11,9 +11,11 @@
  */
 import { GatewayError } from './error.ts';
 import { bypassOf, type Bypass } from './guard.ts';
+import { neighbourWarnings } from './neighbours.ts';
 import { nft } from './nft.ts';
 import { withGatewayLock } from './gateway-lock.ts';
-import { compare, type Change, type Item, type Wanted } from './plan.ts';
+import { pruneRecords } from './namespaces.ts';
+import { compare, isUpsBusiness, type Change, type Item, type Wanted } from './plan.ts';
 import { problemsOf, stateOf, type GatewayProblem, type GatewayState } from './problems.ts';
 import {
   requireDeviceName,
@@ -60,6 +62,8 @@ export interface GatewayOptions {
   readonly txQueueLength?: number | undefined;
   /** Whether nftables guard the gateway; default: as it is up, else true. */
   readonly guard?: boolean | undefined;
+  /** Whether our lines are kept in DOCKER-USER; default: as it is up, else false. */
+  readonly integrate?: boolean | undefined;
   /** Where the record is kept; default /run/tunwall. */
   readonly stateDirectory?: string | undefined;
 }
@@ -111,14 +115,14 @@ export async function gatewayUp(options: GatewayOptions): Promise<GatewayReport>
   const stateDirectory = options.stateDirectory ?? defaultStateDirectory;
   prepareStateDirectory(stateDirectory);
   return withGatewayLock(stateDirectory, async () => {
+    pruneRecords(stateDirectory);
     const before = await readSnapshot();
     const record = currentRecord(stateDirectory, before);
     const wanted = await wantedBy(options, record);
     requireNft(before.nft, wanted.guard);
     if (record !== undefined) {
       // Undoing a repair would reopen what it closed: a repair stays, even half of one.
-      if (wanted.guard !== (record.guard ?? true))
-        await switchGuard(stateDirectory, record, wanted);
+      await rememberChoices(stateDirectory, record, wanted);
       return report(wanted, await makeRight(wanted));
     }
     refuseWithoutRecord(before, wanted.device, stateDirectory);
@@ -170,13 +174,14 @@ function saidClosed(error: unknown, whatElse: string): unknown {
   );
 }
 
-/** `--guard` and `--no-guard` for a gateway that is up. */
-async function switchGuard(
+/** `--guard`, `--no-guard` and `--integrate` for a gateway that is up. */
+async function rememberChoices(
   stateDirectory: string,
   record: GatewayRecord,
-  { guard }: Wanted,
+  { guard, integrate }: Wanted,
 ): Promise<void> {
-  writeRecord(stateDirectory, { ...record, version: 2, guard });
+  if (guard === (record.guard ?? true) && integrate === (record.integrate ?? false)) return;
+  writeRecord(stateDirectory, { ...record, version: 2, guard, integrate });
   if (!guard) await removeGuard();
 }
 
@@ -200,6 +205,7 @@ async function wantedBy(
     ownerUid,
     txQueueLength: options.txQueueLength ?? record?.txQueueLength ?? defaultTxQueueLength,
     guard: options.guard ?? record?.guard ?? true,
+    integrate: options.integrate ?? record?.integrate ?? false,
   };
 }
 
@@ -217,7 +223,7 @@ function deviceBy(options: GatewayOptions, record: GatewayRecord | undefined): s
 
 /** @throws GatewayError when something in the way was not made by tunwall. */
 function refuseForeign(items: readonly Item[]): void {
-  const foreign = items.filter(({ ok, change }) => !ok && change === undefined);
+  const foreign = items.filter((item) => isUpsBusiness(item) && item.change === undefined);
   if (foreign.length === 0) return;
   const list = foreign.map(
     ({ item, expected, found }) => `${item}: found ${found}, expected ${expected}`,
@@ -254,7 +260,7 @@ async function makeRight(wanted: Wanted): Promise<string[]> {
   const changed: string[] = [];
   for (let pass = 0; pass < maxPasses; pass++) {
     const items = compare(await readSnapshot(), wanted);
-    const wrong = items.filter(({ ok }) => !ok);
+    const wrong = items.filter(isUpsBusiness);
     if (wrong.length === 0) return changed;
     refuseForeign(items);
     for (const { item, expected, change } of wrong) {
@@ -262,7 +268,7 @@ async function makeRight(wanted: Wanted): Promise<string[]> {
       changed.push(`${item}: ${expected}`);
     }
   }
-  const wrong = compare(await readSnapshot(), wanted).filter(({ ok }) => !ok);
+  const wrong = compare(await readSnapshot(), wanted).filter(isUpsBusiness);
   if (wrong.length === 0) return changed;
   const list = wrong.map(({ item, expected, found }) => `${item} is ${found}, not ${expected}`);
   throw new GatewayError(
@@ -382,7 +388,7 @@ export async function gatewayStatus(options: GatewayOptions): Promise<GatewaySta
     attachedQueues: attachedQueues(snapshot, wanted.device),
     items,
     bypass: snapshot.nft.state === 'read' ? bypassOf(snapshot.nft.ruleset) : undefined,
-    warnings: standingWarnings(wanted),
+    warnings: [...standingWarnings(wanted), ...neighbourWarnings(snapshot, wanted.device)],
     state,
     problems: recorded ? problemsOf(items) : [],
     ok: state === 'ok',

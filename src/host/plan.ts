@@ -8,6 +8,7 @@
  * there is no moment in which this gateway forwards unfiltered, also without the guard.
  */
 import { guardCommands, guardFault, guardTable } from './guard.ts';
+import { neighbourItems } from './neighbours.ts';
 import type { NftCommand } from './nft.ts';
 import { firewallTable, interfaceOf, type Link, type Rule, type Snapshot } from './snapshot.ts';
 import { sysctlName } from './system.ts';
@@ -18,6 +19,8 @@ export interface Wanted {
   readonly txQueueLength: number;
   /** False: `--no-guard`. */
   readonly guard: boolean;
+  /** `--integrate`: keep our lines in the chains that others leave to the administrator. */
+  readonly integrate: boolean;
 }
 
 /** One change of the namespace, as data. */
@@ -37,6 +40,8 @@ export interface Item {
   readonly ok: boolean;
   /** The change that makes it right. Absent when only the operator may change it, because tunwall did not make it. */
   readonly change?: Change;
+  /** Somebody else's that the gateway does not live with: `up` refuses. */
+  readonly refused?: boolean;
   /** What a human can do about it. */
   readonly hint?: string;
 }
@@ -133,7 +138,13 @@ export function compare(snapshot: Snapshot, wanted: Wanted): Item[] {
     ...interfaceSysctls(snapshot, device),
     ...sysctlItem(snapshot, 'ipv4/ip_forward', '1'),
     ...deviceSysctl('ipv4/conf/*/forwarding', '1'),
+    ...neighbourItems(snapshot, device, wanted.integrate),
   ];
+}
+
+/** Whether an item keeps `up` from saying that all is right: it changes or refuses it. Others are named only. */
+export function isUpsBusiness({ ok, kind, change, refused }: Item): boolean {
+  return !ok && (kind !== 'neighbour' || change !== undefined || refused === true);
 }
 
 /** Who may not read nftables cannot tell: what is there then counts as right, and says so. */

@@ -59,6 +59,8 @@ export interface GatewayRecord {
   readonly txQueueLength: number;
   /** False: `up --no-guard`. */
   readonly guard?: boolean;
+  /** `up --integrate`. */
+  readonly integrate?: boolean;
   /** The device as it was, or null when `up` made it. */
   readonly deviceBefore: DeviceBefore | null;
   /** Path below /proc/sys/net -> value. */
@@ -87,7 +89,7 @@ function bootId(): string {
 
 /** The current state, as the state to go back to. */
 export function makeRecord(snapshot: Snapshot, wanted: Wanted): GatewayRecord {
-  const { device, ownerUid, txQueueLength, guard } = wanted;
+  const { device, ownerUid, txQueueLength, guard, integrate } = wanted;
   const link = snapshot.links.find(({ name }) => name === device);
   return {
     version: 2,
@@ -97,6 +99,7 @@ export function makeRecord(snapshot: Snapshot, wanted: Wanted): GatewayRecord {
     ownerUid,
     txQueueLength,
     guard,
+    integrate,
     deviceBefore:
       link === undefined ? null : { up: link.up, txQueueLength: link.txQueueLength, mtu: link.mtu },
     sysctls: Object.fromEntries(
@@ -216,7 +219,10 @@ export function whatIsWrong(value: unknown): string | undefined {
   }
   if (!isCount(record.ownerUid)) return 'ownerUid is not a number';
   if (!isCount(record.txQueueLength)) return 'txQueueLength is not a number';
-  if (!['boolean', 'undefined'].includes(typeof record.guard)) return 'guard is not true or false';
+  for (const key of ['guard', 'integrate'] as const) {
+    if (!['boolean', 'undefined'].includes(typeof record[key]))
+      return `${key} is not true or false`;
+  }
   const before = record.deviceBefore as Partial<Record<string, unknown>> | null | undefined;
   if (before === undefined) return 'deviceBefore is missing';
   if (before !== null && !isDeviceBefore(before)) return 'deviceBefore has no state of a link';

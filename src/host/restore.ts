@@ -6,6 +6,7 @@
  * step can be repeated.
  */
 import { removeGuardCommands } from './guard.ts';
+import { disintegrateCommands } from './neighbours.ts';
 import { nft } from './nft.ts';
 import { guardIsHere, isDeviceOnly, ourRoutes, ourRules, type GatewayRecord } from './record.ts';
 import { firewallTable, interfaceOf, readSnapshot } from './snapshot.ts';
@@ -20,12 +21,13 @@ import {
 import { ip, readSysctl, writeSysctl } from './system.ts';
 
 /** What {@link restore} goes back to: a record, or part of one. */
-export type Before = Pick<GatewayRecord, 'device' | 'deviceBefore' | 'sysctls'>;
+export type Before = Pick<GatewayRecord, 'device' | 'deviceBefore' | 'sysctls' | 'integrate'>;
 
 /** Restores everything but the guard's absence. Returns notes for the operator, one line each. */
 export async function restore(before: Before): Promise<string[]> {
   setBack('ipv4/ip_forward', before.sysctls['ipv4/ip_forward']);
   await removeRulesAndRoutes(before.device);
+  if (before.integrate === true) await disintegrate(before.device);
   await restoreDevice(before);
   return restoreSysctls(before);
 }
@@ -33,6 +35,12 @@ export async function restore(before: Before): Promise<string[]> {
 /** Opens: the last thing that `down` does. */
 export async function removeGuard(): Promise<void> {
   if (guardIsHere(await readSnapshot())) await nft(removeGuardCommands);
+}
+
+async function disintegrate(device: string): Promise<void> {
+  const { nft: found } = await readSnapshot();
+  const commands = found.state === 'read' ? disintegrateCommands(found.ruleset, device) : [];
+  if (commands.length > 0) await nft(commands);
 }
 
 /** Removes our rules, the diverting one first, then our routes, the guard last. */

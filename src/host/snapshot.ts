@@ -20,6 +20,8 @@ export interface Link {
   readonly mtu: number;
   /** `veth`, `vrf`, `tun`, ...; empty on hardware. */
   readonly kind: string;
+  /** An XDP program runs on it. */
+  readonly hasXdp: boolean;
   /** Set on TUN and TAP devices. */
   readonly tun: TunDetails | undefined;
 }
@@ -134,6 +136,7 @@ async function toLink(link: Json): Promise<Link> {
     txQueueLength: Number(link['txqlen'] ?? 0),
     mtu: Number(link['mtu']),
     kind: text(info['info_kind']),
+    hasXdp: link['xdp'] !== undefined,
     tun: info['info_kind'] === 'tun' ? await toTun((info['info_data'] ?? {}) as Json) : undefined,
   };
 }

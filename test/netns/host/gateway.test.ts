@@ -2,7 +2,15 @@
  * `tunwall gateway` in a real network namespace with real traffic. The firewall process is not running
  * here: what reaches the TUN is dropped, so whatever reaches the server has leaked.
  */
-import { chownSync, existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  existsSync,
+  mkdtempSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { GatewayNamespaces, type Result } from '../support/gateway-namespaces.ts';
@@ -420,4 +428,23 @@ describe('the record', () => {
     expect(net.must('gateway', 'ip', 'rule')).not.toMatch(/fw0|lookup 100/);
     expect(net.must('gateway', 'ip', 'link')).not.toContain('fw0');
   });
+});
+
+test('records of namespaces that are gone are pruned; those of living ones stay', () => {
+  net.up();
+  const [own, gone] = [net.recordFile(), '/run/tunwall/gateway-1.json'];
+  const living = `/run/tunwall/gateway-${/\d+/.exec(readlinkSync('/proc/self/ns/net'))![0]}.json`;
+  const keep = existsSync(living);
+  writeFileSync(gone, 'x');
+  writeFileSync(`${gone}.lock`, '');
+  if (!keep) writeFileSync(living, 'x');
+  try {
+    net.up();
+    expect([gone, `${gone}.lock`, own, living].map((file) => existsSync(file))).toEqual([
+      ...[false, false],
+      ...[true, true],
+    ]);
+  } finally {
+    if (!keep) rmSync(living);
+  }
 });

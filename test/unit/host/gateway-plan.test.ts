@@ -18,9 +18,9 @@ import type { Link, Route, Rule, Snapshot } from '../../../src/host/snapshot.ts'
 
 const seed = Number(process.env['TUNWALL_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 const device = 'fw0';
-const wanted = { device, ownerUid: 1000, txQueueLength: 2000, guard: true };
+const wanted = { device, ownerUid: 1000, txQueueLength: 2000, guard: true, integrate: false };
 
-const newLink = { up: false, txQueueLength: 500, mtu: 1500, kind: 'tun' };
+const newLink = { up: false, txQueueLength: 500, mtu: 1500, kind: 'tun', hasXdp: false };
 
 /** A namespace that forgets nothing and refuses nothing. */
 class Model {

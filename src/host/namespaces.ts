@@ -1,0 +1,63 @@
+/**
+ * Records of network namespaces that are gone. A namespace leaves nothing that says so: its record stays in the
+ * state directory until somebody looks. Only what is certainly gone is removed.
+ */
+import { readFileSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Inode of the first PID namespace (PROC_PID_INIT_INO): only from there every process is seen. */
+const firstPidNamespace = 'pid:[4026531836]';
+
+/** Removes records, locks and half-written files of namespaces that no process and no mount holds any more. */
+export function pruneRecords(stateDirectory: string): void {
+  // The files first: a namespace that is made meanwhile is alive, whatever its number was before.
+  const names = readdirSync(stateDirectory);
+  const alive = livingNamespaces();
+  if (alive === undefined) return;
+  for (const name of names) {
+    const inode = /^gateway-(\d+)\.json(\.lock|\.\d+\.tmp)?$/.exec(name)?.[1];
+    if (inode === undefined || alive.has(inode)) continue;
+    rmSync(join(stateDirectory, name), { force: true });
+  }
+}
+
+/** Inodes of all network namespaces; undefined where not all can be seen. */
+function livingNamespaces(): ReadonlySet<string> | undefined {
+  if (process.geteuid?.() !== 0 || link('/proc/self/ns/pid') !== firstPidNamespace)
+    return undefined;
+  const alive = new Set<string>();
+  const mountNamespaces = new Set<string>();
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    addInode(alive, link(`/proc/${pid}/ns/net`));
+    const mounts = link(`/proc/${pid}/ns/mnt`);
+    if (mounts === undefined || mountNamespaces.has(mounts)) continue;
+    mountNamespaces.add(mounts);
+    // Named ones (ip netns, containers) are mounts: `... - nsfs nsfs rw`, with `net:[inode]` as their root.
+    for (const [root] of text(`/proc/${pid}/mountinfo`).matchAll(/net:\[\d+\]/g)) {
+      addInode(alive, root);
+    }
+  }
+  return alive;
+}
+
+function addInode(inodes: Set<string>, name: string | undefined): void {
+  const inode = /^net:\[(\d+)\]$/.exec(name ?? '')?.[1];
+  if (inode !== undefined) inodes.add(inode);
+}
+
+function link(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    // The process has ended, or is a thread of the kernel.
+    return undefined;
+  }
+}
+
+function text(path: string): string {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,159 @@
+/**
+ * What other programs on the host do to the gateway's traffic. What forwards by itself, past everything that the
+ * gateway can see, is refused; what drops judged packets is named, with the line that lets them through; what may
+ * do either (a program in eBPF) is a warning.
+ */
+import { droppingChains, type DroppingChain } from './chains.ts';
+import type { NftCommand, Ruleset } from './nft.ts';
+import type { Item } from './plan.ts';
+import type { Link, Snapshot } from './snapshot.ts';
+
+/** Beyond these, an interface is one of many alike (containers). */
+const maxCables = 64;
+
+/** Docker leaves this chain to the administrator and keeps what is in it. */
+const dockerUser = { family: 'ip', table: 'filter', chain: 'DOCKER-USER' } as const;
+
+export function neighbourItems(snapshot: Snapshot, device: string, integrate: boolean): Item[] {
+  const ruleset = snapshot.nft.state === 'read' ? snapshot.nft.ruleset : [];
+  return [
+    ...vrfItems(snapshot.links),
+    ...flowtableItems(ruleset),
+    ...(integrate ? integrationItems(ruleset, device) : []),
+    ...chainItems(snapshot, ruleset, device),
+  ];
+}
+
+/** Names of our items; also what tells them from the rest. */
+const refused = { kind: 'neighbour', expected: 'none', ok: false, refused: true } as const;
+
+function vrfItems(links: readonly Link[]): Item[] {
+  const names = links.filter(({ kind }) => kind === 'vrf').map(({ name }) => name);
+  if (names.length === 0) return [];
+  const hint =
+    'traffic of a VRF would leave it behind the TUN; take the interfaces out of the VRF, or run the gateway in a ' +
+    'network namespace of its own (ip netns)';
+  return [{ ...refused, item: 'VRF devices', found: names.join(', '), hint }];
+}
+
+function flowtableItems(ruleset: Ruleset): Item[] {
+  return ruleset.flatMap(({ flowtable }) => {
+    if (flowtable === undefined) return [];
+    const { family, table, name, dev } = flowtable as Record<string, unknown>;
+    const item = `nft flowtable ${[family, table, name].map(String).join(' ')}`;
+    const hint = `a flowtable forwards by itself, past the firewall; delete it: nft delete flowtable ${[family, table, name].map(String).join(' ')}`;
+    return [{ ...refused, item, found: `on ${JSON.stringify(dev ?? [])}`, hint }];
+  });
+}
+
+function chainItems({ links }: Snapshot, ruleset: Ruleset, device: string): Item[] {
+  const cables = links
+    .filter(({ name, up }) => up && name !== 'lo' && name !== device)
+    .map(({ name }) => name)
+    .slice(0, maxCables);
+  return droppingChains(ruleset, device, cables).map((dropping) => {
+    const { family, table, chain, packet, by } = dropping;
+    const way = `from ${packet.iifname}${packet.oifname === undefined ? '' : ` to ${packet.oifname}`}`;
+    return {
+      kind: 'neighbour',
+      item: `chain ${family} ${table} ${chain}`,
+      expected: 'lets judged packets through',
+      found: `drops packets ${way} (${by})`,
+      ok: false,
+      hint: `let them through: ${linesFor(ruleset, dropping, device).join('; ')}`,
+    };
+  });
+}
+
+/** The commands that let judged packets through a chain, at the place that its owner keeps for that. */
+function linesFor(
+  ruleset: Ruleset,
+  { family, table, chain, packet }: DroppingChain,
+  device: string,
+): string[] {
+  if (family === 'ip' && table === 'filter' && chain === 'FORWARD') {
+    const place = hasDockerUser(ruleset) ? 'DOCKER-USER' : 'FORWARD';
+    return [
+      `iptables -I ${place} -i ${device} -j ACCEPT`,
+      `iptables -I ${place} -o ${device} -j ACCEPT`,
+    ];
+  }
+  if (family === 'ip' && chain === 'PREROUTING') {
+    return [`iptables -t ${table} -I PREROUTING -i ${device} -j ACCEPT`];
+  }
+  const insert = `nft insert rule ${family} ${table} ${chain}`;
+  const lines = [`${insert} iifname ${device} accept`];
+  // Before routing nothing goes out yet.
+  return packet.oifname === undefined ? lines : [...lines, `${insert} oifname ${device} accept`];
+}
+
+function hasDockerUser(ruleset: Ruleset): boolean {
+  return ruleset.some(
+    ({ chain }) =>
+      chain?.['family'] === dockerUser.family &&
+      chain['table'] === dockerUser.table &&
+      chain['name'] === dockerUser.chain,
+  );
+}
+
+const keys = ['iifname', 'oifname'] as const;
+
+function acceptRule(key: string, device: string): Readonly<Record<string, unknown>>[] {
+  return [{ match: { op: '==', left: { meta: { key } }, right: device } }, { accept: null }];
+}
+
+/** `--integrate`: the two lines, where Docker has a place for them. */
+function integrationItems(ruleset: Ruleset, device: string): Item[] {
+  if (!hasDockerUser(ruleset)) return [];
+  return keys.map((key) => {
+    const expr = acceptRule(key, device);
+    const ok = handlesOf(ruleset, key, device).length > 0;
+    const expected = `${key} ${device} accept`;
+    return {
+      kind: 'neighbour',
+      item: 'chain ip filter DOCKER-USER',
+      expected,
+      found: ok ? expected : 'missing',
+      ok,
+      change: { kind: 'nft', commands: [{ insert: { rule: { ...dockerUser, expr } } }] },
+    };
+  });
+}
+
+/** Takes the lines of `--integrate` out again. */
+export function disintegrateCommands(ruleset: Ruleset, device: string): NftCommand[] {
+  return keys
+    .flatMap((key) => handlesOf(ruleset, key, device))
+    .map((handle) => ({ delete: { rule: { ...dockerUser, handle } } }));
+}
+
+function handlesOf(ruleset: Ruleset, key: string, device: string): unknown[] {
+  const wanted = JSON.stringify(acceptRule(key, device));
+  return ruleset.flatMap(({ rule }) => {
+    if (rule?.['chain'] !== dockerUser.chain || rule['table'] !== dockerUser.table) return [];
+    const expr = (rule['expr'] as object[]).filter((one) => !('counter' in one));
+    return JSON.stringify(expr) === wanted ? [rule['handle']] : [];
+  });
+}
+
+/** What may forward or drop by itself, and cannot be looked into. */
+export function neighbourWarnings({ links, nft }: Snapshot, device: string): string[] {
+  const xdp = links.filter(({ hasXdp, name }) => hasXdp && name !== device).map(({ name }) => name);
+  const warnings: string[] = [];
+  if (xdp.length > 0) {
+    warnings.push(
+      `XDP programs run on ${xdp.join(', ')}: what they forward or drop by themselves, the firewall never sees`,
+    );
+  }
+  const ingress = nft.state === 'read' ? nft.ruleset.filter(isIngressChain) : [];
+  if (ingress.length > 0) {
+    warnings.push(
+      'nftables chains at ingress may forward (fwd, dup) past the firewall: nft list ruleset',
+    );
+  }
+  return warnings;
+}
+
+function isIngressChain({ chain }: Ruleset[number]): boolean {
+  return chain?.['hook'] === 'ingress';
+}

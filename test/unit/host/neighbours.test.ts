@@ -1,0 +1,178 @@
+/** What is recognised of others on the host, from what nft and ip print. */
+import { describe, expect, test } from 'vitest';
+import { droppingChains } from '../../../src/host/chains.ts';
+import { neighbourItems, neighbourWarnings } from '../../../src/host/neighbours.ts';
+import type { Json } from '../../../src/host/nft.ts';
+import type { Link, Snapshot } from '../../../src/host/snapshot.ts';
+
+const chain = (name: string, base: object = {}): Json => ({
+  chain: { family: 'inet', table: 'x', name, ...base },
+});
+const forward = (policy: string): Json => chain('f', { type: 'filter', hook: 'forward', policy });
+const rule = (name: string, ...expr: object[]): Json => ({
+  rule: { family: 'inet', table: 'x', chain: name, handle: 7, expr },
+});
+const meta = (key: string, right: unknown, op = '=='): object => ({
+  match: { op, left: { meta: { key } }, right },
+});
+const ctState = (...right: string[]): object => ({
+  match: { op: 'in', left: { ct: { key: 'state' } }, right },
+});
+const accept = { accept: null };
+const drop = { drop: null };
+
+const rows: [what: string, dropped: boolean, ...ruleset: Json[]][] = [
+  ['a policy of drop without rules', true, forward('drop')],
+  ['a policy of accept', false, forward('accept')],
+  [
+    'an accept of what is established',
+    true,
+    forward('drop'),
+    rule('f', ctState('established', 'related'), accept),
+  ],
+  ['an accept of what is new', false, forward('drop'), rule('f', ctState('new'), accept)],
+  [
+    'an accept for other interfaces',
+    true,
+    forward('drop'),
+    rule('f', meta('iifname', 'docker0'), accept),
+  ],
+  [
+    'an accept for interfaces but one',
+    false,
+    forward('drop'),
+    rule('f', meta('iifname', 'docker0', '!='), accept),
+  ],
+  ['one direction only', true, forward('drop'), rule('f', meta('iifname', 'fw0'), accept)],
+  [
+    'both directions',
+    false,
+    forward('drop'),
+    rule('f', meta('iifname', 'fw0'), accept),
+    rule('f', meta('oifname', { set: ['fw0', 'x*'] }), accept),
+  ],
+  [
+    'a pattern',
+    false,
+    forward('drop'),
+    rule('f', meta('iifname', 'fw*'), accept),
+    rule('f', meta('oifname', 'fw*'), accept),
+  ],
+  [
+    'something unknown that may accept',
+    false,
+    forward('drop'),
+    rule(
+      'f',
+      {
+        match: {
+          op: '==',
+          left: { payload: { protocol: 'ip', field: 'daddr' } },
+          right: '10.0.0.2',
+        },
+      },
+      accept,
+    ),
+  ],
+  [
+    'something unknown that may drop',
+    false,
+    forward('accept'),
+    rule(
+      'f',
+      {
+        match: {
+          op: '==',
+          left: { payload: { protocol: 'ip', field: 'daddr' } },
+          right: '10.0.0.2',
+        },
+      },
+      drop,
+    ),
+  ],
+  ['a drop at the end', true, forward('accept'), rule('f', drop)],
+  [
+    'a reject in a chain that is called',
+    true,
+    forward('accept'),
+    chain('g'),
+    rule('g', { reject: null }),
+    rule('f', { jump: { target: 'g' } }),
+  ],
+  [
+    'a return before it',
+    false,
+    forward('accept'),
+    chain('g'),
+    rule('g', { return: null }),
+    rule('g', drop),
+    rule('f', { jump: { target: 'g' } }),
+  ],
+  [
+    'a goto that ends the list',
+    false,
+    forward('accept'),
+    chain('g'),
+    rule('f', { goto: { target: 'g' } }),
+    rule('f', drop),
+  ],
+  [
+    'a map of verdicts by interface',
+    false,
+    forward('drop'),
+    rule('f', { vmap: { key: { meta: { key: 'iifname' } }, data: '@zones' } }),
+  ],
+  [
+    'a map of verdicts by state',
+    true,
+    forward('drop'),
+    rule('f', {
+      vmap: { key: { ct: { key: 'state' } }, data: { set: [['established', accept]] } },
+    }),
+  ],
+  ['only IPv6', false, forward('accept'), rule('f', meta('nfproto', 'ipv6'), drop)],
+  [
+    'chains that call each other',
+    false,
+    forward('accept'),
+    chain('g'),
+    rule('g', { jump: { target: 'g' } }),
+    rule('f', { jump: { target: 'g' } }),
+  ],
+];
+
+test.each(rows)('%s: drops judged packets: %s', (_, dropped, ...ruleset) => {
+  expect(droppingChains(ruleset, 'fw0', ['eth0']).length > 0).toBe(dropped);
+});
+
+describe('what forwards by itself', () => {
+  const link = (name: string, kind: string, hasXdp = false): Link => ({
+    ...{ name, index: 2, address: '', up: true, txQueueLength: 1000, mtu: 1500, kind, hasXdp },
+    tun: undefined,
+  });
+  const snapshot = (links: Link[], ruleset: Json[] = []): Snapshot => ({
+    links,
+    nft: { state: 'read', ruleset },
+    ...{ rules: [], routes: [], sysctls: new Map() },
+  });
+  const flowtable = { flowtable: { family: 'inet', table: 'x', name: 'ft', dev: ['eth0'] } };
+
+  test('is refused: a VRF, a flowtable', () => {
+    const items = neighbourItems(snapshot([link('red', 'vrf')], [flowtable]), 'fw0', false);
+    expect(items).toMatchObject([
+      { item: 'VRF devices', found: 'red', refused: true },
+      { item: 'nft flowtable inet x ft', found: 'on ["eth0"]', refused: true },
+    ]);
+    expect(items.every(({ hint }) => hint !== undefined)).toBe(true);
+  });
+
+  test('is a warning where it cannot be looked into: XDP, ingress', () => {
+    const ingress = chain('i', { hook: 'ingress' });
+    const seen = snapshot([link('eth0', '', true), link('fw0', 'tun', true)], [ingress]);
+    expect(neighbourWarnings(seen, 'fw0')).toEqual([
+      expect.stringContaining('XDP programs run on eth0:'),
+      expect.stringContaining('ingress'),
+    ]);
+    expect(neighbourWarnings(snapshot([link('eth0', '')]), 'fw0')).toEqual([]);
+  });
+});
