@@ -15,7 +15,8 @@ import { neighbourWarnings } from './neighbours.ts';
 import { nft } from './nft.ts';
 import { withGatewayLock } from './gateway-lock.ts';
 import { pruneRecords } from './namespaces.ts';
-import { compare, isUpsBusiness, type Change, type Item, type Wanted } from './plan.ts';
+import type { Change, Item } from './item.ts';
+import { compare, isUpsBusiness, type Wanted } from './plan.ts';
 import { problemsOf, stateOf, type GatewayProblem, type GatewayState } from './problems.ts';
 import {
   requireDeviceName,
@@ -44,7 +45,7 @@ import { readSnapshot, type Snapshot } from './snapshot.ts';
 import { ip, readSysctl, writeSysctl } from './system.ts';
 
 export { GatewayError } from './error.ts';
-export type { Item as GatewayItem } from './plan.ts';
+export type { Item as GatewayItem } from './item.ts';
 
 /**
  * Packets that the device holds for the firewall when it is busy. The kernel's 500 overflow within a

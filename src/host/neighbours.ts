@@ -5,7 +5,7 @@
  */
 import { droppingChains, type DroppingChain } from './chains.ts';
 import type { NftCommand, Ruleset } from './nft.ts';
-import type { Item } from './plan.ts';
+import type { Item } from './item.ts';
 import type { Link, Snapshot } from './snapshot.ts';
 
 /** Beyond these, an interface is one of many alike (containers). */

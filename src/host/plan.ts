@@ -9,7 +9,7 @@
  */
 import { guardCommands, guardFault, guardTable } from './guard.ts';
 import { neighbourItems } from './neighbours.ts';
-import type { NftCommand } from './nft.ts';
+import type { Item } from './item.ts';
 import { firewallTable, interfaceOf, type Link, type Rule, type Snapshot } from './snapshot.ts';
 import { sysctlName } from './system.ts';
 
@@ -21,29 +21,6 @@ export interface Wanted {
   readonly guard: boolean;
   /** `--integrate`: keep our lines in the chains that others leave to the administrator. */
   readonly integrate: boolean;
-}
-
-/** One change of the namespace, as data. */
-export type Change =
-  | { readonly kind: 'ip'; readonly args: readonly string[] }
-  | { readonly kind: 'nft'; readonly commands: readonly NftCommand[] }
-  | { readonly kind: 'sysctl'; readonly path: string; readonly value: string };
-
-export type ItemKind = 'guard' | 'device' | 'route' | 'rule' | 'sysctl' | 'neighbour';
-
-/** One thing that must be right. */
-export interface Item {
-  readonly kind: ItemKind;
-  readonly item: string;
-  readonly expected: string;
-  readonly found: string;
-  readonly ok: boolean;
-  /** The change that makes it right. Absent when only the operator may change it, because tunwall did not make it. */
-  readonly change?: Change;
-  /** Somebody else's that the gateway does not live with: `up` refuses. */
-  readonly refused?: boolean;
-  /** What a human can do about it. */
-  readonly hint?: string;
 }
 
 /**

@@ -2,7 +2,7 @@
  * What is wrong with a gateway that is up, as a list, for whoever looks again and again. The comparison is the
  * plan's (plan.ts); this is what an observer needs of it. `gatewayUp` repairs what is repairable.
  */
-import type { Item, ItemKind } from './plan.ts';
+import type { Item, ItemKind } from './item.ts';
 
 export interface GatewayProblem {
   /** `rule 20`, `nft table inet tunwall-guard`, `net.ipv4.conf.eth0.rp_filter`, ... */

@@ -6,13 +6,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { bypassOf, guardCommands, guardFault } from '../../../src/host/guard.ts';
 import type { Json } from '../../../src/host/nft.ts';
-import {
-  compare,
-  obsoleteRules,
-  routeProtocol,
-  type Change,
-  type Item,
-} from '../../../src/host/plan.ts';
+import type { Change, Item } from '../../../src/host/item.ts';
+import { compare, obsoleteRules, routeProtocol } from '../../../src/host/plan.ts';
 import { whatIsWrong, isDeviceName } from '../../../src/host/record.ts';
 import type { Link, Route, Rule, Snapshot } from '../../../src/host/snapshot.ts';
 
