@@ -29,9 +29,8 @@ export function statusCommand(connections: Connections): Verb {
         if (flags.json === true) output.json(status);
         else printStatus(status, client.target, output);
         const broken = status.problems.some(({ severity }) => severity === 'error');
-        return status.running && status.reloadError === null && !broken
-          ? ExitCode.ok
-          : ExitCode.failed;
+        const fine = status.reloadError === null && status.watchError === undefined;
+        return status.running && fine && !broken ? ExitCode.ok : ExitCode.failed;
       }),
     );
   });
@@ -66,6 +65,9 @@ function printStatus(status: StatusView, target: string, output: Output): void {
     output.error(
       line`${output.style('red', 'the last change was refused')}: ${status.reloadError}`,
     );
+  }
+  if (status.watchError !== undefined) {
+    output.error(line`${output.style('red', 'edits of files are not seen')}: ${status.watchError}`);
   }
   for (const problem of status.problems) output.error(formatProblem(problem));
 }

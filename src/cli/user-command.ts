@@ -7,6 +7,7 @@ import type { NewTokenView, UserListView, UserView } from './api-types.ts';
 import { clientCommand, clientVerb } from './client-verb.ts';
 import type { ClientFlags, ClientParts } from './client-verb.ts';
 import type { Connections } from './connection.ts';
+import type { Output } from './output.ts';
 import type { Verb } from './program.ts';
 import { formatTable } from '../text/table.ts';
 
@@ -55,6 +56,11 @@ function addListCommand(family: Command, { output, run }: ClientParts): void {
       }
     }),
   );
+}
+
+interface PasswordFlags extends ClientFlags {
+  readonly current?: boolean;
+  readonly revokeTokens?: boolean;
 }
 
 interface CreateFlags extends ClientFlags {
@@ -119,19 +125,29 @@ function addChangeCommands(
     description: 'set a new password; asks for it, or reads it from standard input',
     examples: [
       ['tunwall user password alice', 'sessions of the user end'],
-      ['tunwall user password alice --current --url URL', 'your own, with a token of yours'],
+      ['tunwall user password alice --revoke-tokens', 'and all API tokens: after a theft'],
+      [
+        'tunwall user password alice --current --url URL',
+        'your own, with a token; not of an owner',
+      ],
     ],
   })
     .option('--current', 'also ask for (read) the password of now: needed for your own over --url')
-    .action((name: string, flags: ClientFlags & { readonly current?: boolean }) =>
+    .option('--revoke-tokens', 'end all API tokens of the user; without it they stay valid')
+    .action((name: string, flags: PasswordFlags) =>
       run(flags, async (client) => {
         const current =
           flags.current === true ? await readSecret(`password of ${name}`, 'known') : undefined;
         const password = await readSecret(`new password of ${name}`, 'new');
-        const body = { password, ...(current !== undefined && { current }) };
+        const { revokeTokens = false } = flags;
+        const body = {
+          password,
+          ...(current !== undefined && { current }),
+          ...(revokeTokens && { revokeTokens }),
+        };
         const user = await client.change<UserView>('PUT', route`/users/${name}/password`, { body });
         if (flags.json === true) output.json(user);
-        else output.print(`user "${name}" has a new password`);
+        else printNewPassword(user, revokeTokens, output);
       }),
     );
 
@@ -146,6 +162,14 @@ function addChangeCommands(
       else output.print(`user "${name}" destroyed`);
     }),
   );
+}
+
+/** Tokens that were made before are named: after a theft somebody else may have them. */
+function printNewPassword({ name, tokens }: UserView, revoked: boolean, output: Output): void {
+  output.print(`user "${name}" has a new password${revoked ? ' and no API tokens any more' : ''}`);
+  if (tokens.length === 0) return;
+  const names = tokens.map((token) => token.name).join(', ');
+  output.error(`API tokens made before stay valid: ${names} (--revoke-tokens ends them)`);
 }
 
 function addTokenCommands(family: Command, { output, run }: ClientParts): void {

@@ -3,12 +3,16 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-const usage = `Usage: scripts/fuzz [--seconds N] [--seed S] [--replay FILE]
+const usage = `Usage: scripts/fuzz [--api] [--seconds N] [--seed S] [--replay FILE]
 
 Feeds the parser and the engine with packets nobody would send, on a build in which every access to a
 typed array is checked, and looks after every batch whether flow table, fragment store and counters are
 whole and whether what passed was allowed to.
 
+With --api it sends the HTTP API requests that nobody would send: every route of its OpenAPI document,
+with hostile values, by every role. No answer may be a server error, tell a stack, or stay out.
+
+  --api          the HTTP API instead of parser and engine
   --seconds N    how long (default 60)
   --seed S       begin with this seed (default: random; it is printed)
   --replay FILE  run one case from a file that a failure has left
@@ -18,6 +22,7 @@ Exit code 0: nothing found. 1: something is broken; the smallest case that shows
 is named. 2: wrong usage.`;
 
 interface Options {
+  api: boolean;
   seconds: number;
   seed: string | undefined;
   replay: string | undefined;
@@ -32,6 +37,7 @@ function readOptions(): Options {
   try {
     const { values } = parseArgs({
       options: {
+        api: { type: 'boolean', default: false },
         seconds: { type: 'string', default: '60' },
         seed: { type: 'string' },
         replay: { type: 'string' },
@@ -47,7 +53,9 @@ function readOptions(): Options {
     if (values.seed !== undefined && !/^\d+$/.test(values.seed)) {
       fail(`--seed: expected a whole number, found "${values.seed}"`);
     }
-    return { seconds, seed: values.seed, replay: values.replay };
+    if (values.api && values.replay !== undefined)
+      fail('--replay: requests have no file, only a seed');
+    return { api: values.api, seconds, seed: values.seed, replay: values.replay };
   } catch (error) {
     return fail((error as Error).message);
   }
@@ -57,6 +65,8 @@ const options = readOptions();
 if (options.seed !== undefined) process.env['TUNWALL_SEED'] = options.seed;
 // Only now: this draws the seed, and prints it.
 const { seed, seededRandom } = await import('../support/seed.ts');
+if (options.api) process.exit(await fuzzApi());
+
 const { formatCase, parseCase } = await import('./case.ts');
 const { Fuzzer, formatFinding } = await import('./fuzzer.ts');
 const { loadGuardedBuild } = await import('./guarded-build.ts');
@@ -99,3 +109,25 @@ while (elapsedMs() < options.seconds * 1000) {
   }
 }
 report();
+
+/** @returns the exit code */
+async function fuzzApi(): Promise<number> {
+  const { ApiFuzzer } = await import('./api-fuzzer.ts');
+  const apiFuzzer = new ApiFuzzer(seededRandom());
+  const endMs = performance.now() + options.seconds * 1000;
+  let found = false;
+  while (!found && performance.now() < endMs) {
+    const finding = await apiFuzzer.next();
+    if (finding === undefined) continue;
+    found = true;
+    console.log(`${finding.message}\n${JSON.stringify(finding.request, null, 2)}`);
+    console.log(`request ${apiFuzzer.requests} of seed ${seed}: scripts/fuzz --api --seed ${seed}`);
+  }
+  const statuses = [...apiFuzzer.statuses].sort(([a], [b]) => a - b);
+  console.log(
+    `${apiFuzzer.requests} requests to ${apiFuzzer.routes.size} routes; ` +
+      `answers: ${statuses.map(([status, count]) => `${status} × ${count}`).join(', ')}`,
+  );
+  await apiFuzzer.close();
+  return found ? 1 : 0;
+}

@@ -86,6 +86,7 @@ export const routeTable: Record<string, Row> = {
       { url: web, problem: 'in-use' },
       { url: `${web}?force=yes`, problem: 'invalid', errors: ['force'] },
       outdated,
+      unreadable,
     ],
   },
   'POST /v1/templates/{name}/clone': {
@@ -141,7 +142,7 @@ export const routeTable: Record<string, Row> = {
   'DELETE /v1/templates/{name}/rules/{direction}/{index}': {
     access: 'owner',
     url: `${web}/rules/inbound/1`,
-    wrong: [{ url: `${web}/rules/inbound/2`, ...gone }, outdated],
+    wrong: [{ url: `${web}/rules/inbound/2`, ...gone }, outdated, unreadable],
   },
   'POST /v1/templates/{name}/rules/{direction}/{index}/move': {
     access: 'owner',
@@ -252,7 +253,7 @@ export const routeTable: Record<string, Row> = {
   'DELETE /v1/servers/{name}': {
     access: 'owner',
     url: '/v1/servers/web-1',
-    wrong: [{ url: '/v1/servers/nope', ...gone }, outdated],
+    wrong: [{ url: '/v1/servers/nope', ...gone }, outdated, unreadable],
   },
   'GET /v1/servers/{name}/rules': {
     access: 'view',

@@ -7,7 +7,7 @@ import type { ChangeResult, Edit, Failure, Operation } from '../store/store.ts';
 import { StoreError } from '../store/store.ts';
 import { identityOf } from './access.ts';
 import type { ApiContext, Applied, ControlPlane } from './context.ts';
-import { problemOf } from './http-problem.ts';
+import { HttpProblem, problemOf } from './http-problem.ts';
 import type { Locate } from './http-problem.ts';
 
 /** How long an answer waits for the data plane; usually it takes milliseconds. */
@@ -34,7 +34,9 @@ export async function makeChange(
     const { actor, guard } = identityOf(request);
     result = await context.store.change(actor, edit, guard);
   } catch (error) {
-    throw error instanceof StoreError ? problemOf(error, locate) : error;
+    if (!(error instanceof StoreError)) throw error;
+    // What the edit itself has refused, in the middle of the change.
+    throw error.cause instanceof HttpProblem ? error.cause : problemOf(error, locate);
   }
   return { ...result, applied: await applyInTime(context.controlPlane) };
 }

@@ -37,6 +37,8 @@ export interface Health {
   readonly epoch: number;
   /** Why the last change of the configuration was refused; null when it was not. */
   readonly reloadError: string | null;
+  /** Why edits of the configuration directory are not seen at present; absent when they are. */
+  readonly watchError?: string;
 }
 
 /** Whether the stored policy is in force. */
@@ -63,6 +65,7 @@ export interface Status {
   readonly reloads?: number;
   readonly reloadFailures?: number;
   readonly reloadError: string | null;
+  readonly watchError?: string;
   /** Of the newest state of the store, warnings included. */
   readonly problems: readonly Problem[];
 }

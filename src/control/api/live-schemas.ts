@@ -255,6 +255,11 @@ export const status = component(
     reloads: Type.Optional(Type.Integer()),
     reloadFailures: Type.Optional(Type.Integer()),
     reloadError: Type.Union([Type.String(), Type.Null()]),
+    watchError: Type.Optional(
+      Type.String({
+        description: 'Why edits of the configuration directory are not seen at present.',
+      }),
+    ),
     problems: Type.Array(
       Type.Object({
         severity: Type.Enum(['error', 'warning']),
@@ -287,5 +292,10 @@ export const health = component(
     status: Type.Enum(['ok', 'failed']),
     epoch: Type.Integer(),
     reloadError: Type.Union([Type.String(), Type.Null()]),
+    watchError: Type.Optional(
+      Type.String({
+        description: 'Why edits of the configuration directory are not seen at present.',
+      }),
+    ),
   }),
 );

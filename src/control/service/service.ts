@@ -88,6 +88,7 @@ export class Service {
   #reloads = 0;
   #reloadFailures = 0;
   #reloadError: string | null = null;
+  #watchError: string | null = null;
 
   /** Starts the firewall. Throws a {@link StartError} or a `TunError` whose message is meant for the user. */
   static async start(options: ServiceOptions): Promise<Service> {
@@ -195,6 +196,9 @@ export class Service {
         await this.#reloadQueue.run();
       },
       onWarning: (message) => this.#log.warn(message),
+      onWatching: (problem) => {
+        this.#watchError = problem;
+      },
     });
     // Catches changes made after the configuration was read and before it was watched.
     await this.#reloadQueue.run();
@@ -262,6 +266,7 @@ export class Service {
         healthy: !this.#failed,
         epoch: this.#policy.epoch,
         reloadError: this.#reloadError,
+        ...(this.#watchError !== null && { watchError: this.#watchError }),
       }),
       status: () => Promise.resolve(this.#status()),
       snapshot: () => Promise.resolve(this.#snapshot),
@@ -296,6 +301,7 @@ export class Service {
       reloads: this.#reloads,
       reloadFailures: this.#reloadFailures,
       reloadError: this.#reloadError,
+      ...(this.#watchError !== null && { watchError: this.#watchError }),
       problems: this.#problems,
     };
   }

@@ -255,6 +255,8 @@ export interface WatchOptions {
   /** The state has changed, or `poke` was called. Its promise is awaited before the next call. */
   readonly onChange: (snapshot: Snapshot) => Promise<void> | void;
   readonly onWarning: (message: string) => void;
+  /** Why changes are not seen at present; `null` when they are again. */
+  readonly onWatching?: (problem: string | null) => void;
 }
 
 export interface Watching {

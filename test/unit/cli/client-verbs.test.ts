@@ -319,8 +319,16 @@ describe('users and tokens', () => {
     expect(await directory.text('users.yaml')).not.toContain(out.trim());
     expect(await ok('user', 'list')).toMatch(/\nalice +owner +yes\nci +member +no +deploy\n$/);
     expect(await ok('user', 'role', 'ci', 'billing-member')).toBe('user "ci" is billing-member\n');
-    cli.secrets = ['another fine password'];
-    expect(await ok('user', 'password', 'ci')).toBe('user "ci" has a new password\n');
+    cli.secrets = ['another fine password', 'and a third one'];
+    const kept = await run(['user', 'password', 'ci']);
+    expect([kept.code, kept.out]).toEqual([0, 'user "ci" has a new password\n']);
+    expect(kept.err).toBe(
+      'API tokens made before stay valid: deploy (--revoke-tokens ends them)\n',
+    );
+    expect(await ok('user', 'password', 'ci', '--revoke-tokens')).toBe(
+      'user "ci" has a new password and no API tokens any more\n',
+    );
+    await ok('user', 'token', 'create', 'ci', 'deploy');
     expect(await ok('user', 'token', 'revoke', 'ci', 'deploy')).toContain('revoked');
     expect(await ok('user', 'destroy', 'ci')).toBe('user "ci" destroyed\n');
     const last = await run(['user', 'destroy', 'alice']);

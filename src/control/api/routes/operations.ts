@@ -21,9 +21,9 @@ export function monitoringRoutes(app: Api, { controlPlane, metrics }: ApiContext
       },
     },
     (_request, reply) => {
-      const { healthy, epoch, reloadError } = controlPlane.health();
+      const { healthy, ...rest } = controlPlane.health();
       if (!healthy) reply.code(503);
-      return { status: healthy ? ('ok' as const) : ('failed' as const), epoch, reloadError };
+      return { status: healthy ? ('ok' as const) : ('failed' as const), ...rest };
     },
   );
 

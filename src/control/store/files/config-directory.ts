@@ -34,6 +34,9 @@ export function readConfigDirectory(directory: string): Promise<ConfigDirectory>
   return Promise.resolve(new ConfigReader(directory).read().snapshot);
 }
 
+/** How the problem of a file begins that could not be read. */
+export const unreadWords = 'cannot be read';
+
 interface Known {
   readonly text: string;
   readonly result: Validated<unknown>;
@@ -55,7 +58,7 @@ export class ConfigReader {
     try {
       return asOwnerOf([this.directory], () => this.#read());
     } catch (error) {
-      const message = `cannot be read: ${reasonOf(error)}`;
+      const message = `${unreadWords}: ${reasonOf(error)}`;
       return { snapshot: broken(this.directory, message), raw: undefined };
     }
   }
@@ -97,7 +100,7 @@ export class ConfigReader {
       remember = true,
     ): T | undefined => {
       if (file.text === undefined) {
-        fileProblem(file.name, `cannot be read: ${file.problem ?? 'unknown reason'}`);
+        fileProblem(file.name, `${unreadWords}: ${file.problem ?? 'unknown reason'}`);
         return undefined;
       }
       const last = remember ? this.#known.get(file.name) : undefined;

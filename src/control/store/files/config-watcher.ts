@@ -12,7 +12,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { watch } from 'chokidar';
 import type { FSWatcher } from 'chokidar';
-import { ConfigReader } from './config-directory.ts';
+import { ConfigReader, unreadWords } from './config-directory.ts';
 import type { Snapshot, WatchOptions, Watching } from '../store.ts';
 
 const quietMs = 50;
@@ -21,11 +21,28 @@ const patienceMs = 500;
 const confirmMs = 250;
 const foldersMs = 1000;
 
+/** How long after an error watching is tried again. */
+const restartMs = 1000;
+
+/** How often a directory is read again of which something could not be read. */
+const rereadMs = 1000;
+
+type CreateWatcher = (usePolling: boolean) => FSWatcher;
+
+export function watchDirectory(directory: string, usePolling: boolean): FSWatcher {
+  return watch(directory, { ignoreInitial: true, depth: 1, usePolling, interval: 500 });
+}
+
 export class ConfigWatcher implements Watching {
   readonly #directory: string;
   readonly #reader: ConfigReader;
   readonly #options: WatchOptions;
+  readonly #create: CreateWatcher;
   #watcher: FSWatcher | undefined;
+  #usePolling = false;
+  /** Why the directory is not watched now. */
+  #problem: string | null = null;
+  #restartTimer: NodeJS.Timeout | undefined;
   #timer: NodeJS.Timeout | undefined;
   #confirmTimer: NodeJS.Timeout | undefined;
   #foldersTimer: NodeJS.Timeout | undefined;
@@ -35,7 +52,6 @@ export class ConfigWatcher implements Watching {
   #closed = false;
   /** The folders that are watched. */
   #watched = '';
-  #usesPolling = false;
 
   /**
    * Resolves when the watch is active.
@@ -46,14 +62,21 @@ export class ConfigWatcher implements Watching {
     directory: string,
     options: WatchOptions,
     reader: ConfigReader = new ConfigReader(directory),
+    create: CreateWatcher = (usePolling) => watchDirectory(directory, usePolling),
   ): Promise<ConfigWatcher> {
-    const watcher = new ConfigWatcher(directory, options, reader);
-    await watcher.#watch(false);
+    const watcher = new ConfigWatcher(directory, options, reader, create);
+    await watcher.#watch();
     watcher.#foldersTimer = setInterval(() => void watcher.#lookAtFolders(), foldersMs);
     return watcher;
   }
 
-  private constructor(directory: string, options: WatchOptions, reader: ConfigReader) {
+  private constructor(
+    directory: string,
+    options: WatchOptions,
+    reader: ConfigReader,
+    create: CreateWatcher,
+  ) {
+    this.#create = create;
     this.#directory = directory;
     this.#reader = reader;
     this.#options = options;
@@ -68,45 +91,59 @@ export class ConfigWatcher implements Watching {
     this.#closed = true;
     clearTimeout(this.#timer);
     clearTimeout(this.#confirmTimer);
+    clearTimeout(this.#restartTimer);
     clearInterval(this.#foldersTimer);
     await this.#watcher?.close();
     await this.#running;
   }
 
-  async #watch(usePolling: boolean): Promise<void> {
+  /** Resolves when changes are seen, or when watching has failed: then it is tried again. */
+  async #watch(): Promise<void> {
     this.#watched = foldersOf(this.#directory);
-    this.#usesPolling = usePolling;
-    const watcher = watch(this.#directory, {
-      ignoreInitial: true,
-      depth: 1,
-      usePolling,
-      interval: 500,
-    });
+    const watcher = this.#create(this.#usePolling);
     this.#watcher = watcher;
     watcher.on('all', () => this.#changed());
     await new Promise<void>((resolve) => {
-      watcher.on('ready', resolve);
+      watcher.on('ready', () => {
+        this.#report(null);
+        resolve();
+      });
       watcher.on('error', (error) => {
-        void this.#onError(error as NodeJS.ErrnoException, watcher, usePolling).then(resolve);
+        void this.#onError(error as NodeJS.ErrnoException, watcher).then(resolve);
       });
     });
   }
 
-  async #onError(
-    error: NodeJS.ErrnoException,
-    watcher: FSWatcher,
-    usePolling: boolean,
-  ): Promise<void> {
+  /** After any error some part of the directory may be unwatched: it is watched anew, and read again. */
+  async #onError(error: NodeJS.ErrnoException, watcher: FSWatcher): Promise<void> {
     if (this.#closed || watcher !== this.#watcher) return;
-    if (usePolling || (error.code !== 'ENOSPC' && error.code !== 'EMFILE')) {
-      this.#options.onWarning(`watching ${this.#directory}: ${error.message}`);
-      return;
-    }
-    this.#options.onWarning(
-      `no inotify watch is left (${error.code}): looking at ${this.#directory} twice a second instead; raise fs.inotify.max_user_watches`,
-    );
+    this.#watcher = undefined;
+    if (error.code === 'ENOSPC' || error.code === 'EMFILE') this.#usePolling = true;
+    const how = this.#usePolling
+      ? ', by looking at it twice a second: raise fs.inotify.max_user_watches, or the limit of open files'
+      : '';
+    this.#report(`${this.#directory} is not watched (${error.message}): it is tried again${how}`);
     await watcher.close();
-    await this.#watch(true);
+    this.#watchLater();
+  }
+
+  #watchLater(): void {
+    if (this.#closed) return;
+    this.#restartTimer = setTimeout(() => void this.#watchAgain(), restartMs);
+  }
+
+  async #watchAgain(): Promise<void> {
+    if (this.#closed) return;
+    await this.#watch();
+    this.poke();
+  }
+
+  /** Warns of each failure once, also when the next attempts fail for the same reason. */
+  #report(problem: string | null): void {
+    if (problem === this.#problem) return;
+    this.#problem = problem;
+    if (problem !== null) this.#options.onWarning(problem);
+    this.#options.onWatching?.(problem);
   }
 
   #changed(): void {
@@ -130,7 +167,7 @@ export class ConfigWatcher implements Watching {
     while (this.#pending && !this.#closed) {
       this.#pending = false;
       const config: Snapshot = this.#reader.read().snapshot;
-      this.#confirmLater(config.revision);
+      this.#confirmLater(config);
       try {
         await this.#options.onChange(config);
       } catch (error) {
@@ -139,19 +176,26 @@ export class ConfigWatcher implements Watching {
     }
   }
 
-  #confirmLater(revision: string): void {
+  /** A file that could not be read for lack of a descriptor, say, can be read later without having changed. */
+  #confirmLater(read: Pick<Snapshot, 'revision' | 'problems'>): void {
+    const unread = read.problems.some(({ message }) => message.startsWith(unreadWords));
     clearTimeout(this.#confirmTimer);
-    this.#confirmTimer = setTimeout(() => {
-      if (this.#reader.revision() !== revision) this.#changed();
-    }, confirmMs);
+    this.#confirmTimer = setTimeout(
+      () => {
+        if (this.#reader.revision() !== read.revision) this.#changed();
+        else if (unread) this.#confirmLater(read);
+      },
+      unread ? rereadMs : confirmMs,
+    );
   }
 
   async #lookAtFolders(): Promise<void> {
-    if (foldersOf(this.#directory) === this.#watched) return;
-    await this.#watcher?.close();
-    if (this.#closed) return;
-    await this.#watch(this.#usesPolling);
-    this.#changed();
+    // Without a watcher the next one is on its way.
+    const watcher = this.#watcher;
+    if (watcher === undefined || foldersOf(this.#directory) === this.#watched) return;
+    this.#watcher = undefined;
+    await watcher.close();
+    await this.#watchAgain();
   }
 }
 

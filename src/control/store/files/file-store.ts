@@ -130,7 +130,7 @@ export class FileStore implements Store {
     const watching = await ConfigWatcher.start(
       this.directory,
       {
-        onWarning: options.onWarning,
+        ...options,
         onChange: async (snapshot) => {
           await options.onChange(snapshot);
           await this.recordHandEdits();

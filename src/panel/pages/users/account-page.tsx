@@ -27,7 +27,7 @@ export default function AccountPage(): ReactNode {
         {(self) => (
           <SimpleGrid cols={{ base: 1, md: 2 }} spacing="lg">
             <Part title="Password">
-              <PasswordForm name={name} isOwn onDone={done} />
+              <PasswordForm name={name} isOwn tokens={self.tokens} onDone={done} />
             </Part>
             <Part title="API tokens">
               <Tokens user={self} />

@@ -3,6 +3,7 @@ import {
   ActionIcon,
   Alert,
   Button,
+  Checkbox,
   Code,
   CopyButton,
   Group,
@@ -123,17 +124,21 @@ export interface PasswordFormProps {
   readonly name: string;
   /** One's own: with the one before. */
   readonly isOwn: boolean;
+  /** Those the user has now: they outlive a new password, unless they are to end. */
+  readonly tokens: User['tokens'];
   readonly onDone: () => void;
 }
 
-export function PasswordForm({ name, isOwn, onDone }: PasswordFormProps): ReactNode {
+export function PasswordForm({ name, isOwn, tokens, onDone }: PasswordFormProps): ReactNode {
   const [password, setPassword] = useState('');
   const [current, setCurrent] = useState('');
+  const [revokeTokens, setRevokeTokens] = useState(false);
   const save = async (): Promise<void> => {
-    const body = { password, ...(isOwn && { current }) };
+    const body = { password, ...(isOwn && { current }), ...(revokeTokens && { revokeTokens }) };
     await request<User>('PUT', at`/v1/users/${name}/password`, { body });
     setPassword('');
     setCurrent('');
+    setRevokeTokens(false);
     onDone();
   };
   return (
@@ -157,6 +162,14 @@ export function PasswordForm({ name, isOwn, onDone }: PasswordFormProps): ReactN
             onChange={({ currentTarget }) => setPassword(currentTarget.value)}
             error={errorOf('password')}
           />
+          {tokens.length > 0 && (
+            <Checkbox
+              label="End the API tokens as well"
+              description={`They stay valid otherwise: ${tokens.map((token) => token.name).join(', ')}`}
+              checked={revokeTokens}
+              onChange={({ currentTarget }) => setRevokeTokens(currentTarget.checked)}
+            />
+          )}
         </>
       )}
     </Form>

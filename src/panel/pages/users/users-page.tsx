@@ -76,7 +76,12 @@ function Users({ list }: { readonly list: readonly User[] }): ReactNode {
       </Table>
       <Dialog title={`Password of ${open?.name ?? ''}`} opened={isOpen('password')} onClose={close}>
         {user !== undefined && (
-          <PasswordForm name={user.name} isOwn={user.name === session.name} onDone={close} />
+          <PasswordForm
+            name={user.name}
+            isOwn={user.name === session.name}
+            tokens={user.tokens}
+            onDone={close}
+          />
         )}
       </Dialog>
       <Dialog title={`Tokens of ${open?.name ?? ''}`} opened={isOpen('tokens')} onClose={close}>

@@ -1,17 +1,24 @@
 /** The watcher on a real directory: every way to save is seen, in few readings, and none is missed. */
-import { appendFile, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { mkdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ConfigDirectory } from '../../../../src/control/store/files/config-directory.ts';
-import { ConfigWatcher } from '../../../../src/control/store/files/config-watcher.ts';
+import type { FSWatcher } from 'chokidar';
+import type { Snapshot } from '../../../../src/control/store/store.ts';
+import {
+  ConfigWatcher,
+  watchDirectory,
+} from '../../../../src/control/store/files/config-watcher.ts';
 
 let directory: string;
 let seen: ConfigDirectory[];
 let warnings: string[];
 let watcher: ConfigWatcher;
+let watching: (string | null)[];
+let created: { watcher: FSWatcher; usePolling: boolean }[];
 let onChange: () => Promise<void>;
 
 beforeEach(async () => {
@@ -20,12 +27,19 @@ beforeEach(async () => {
   seen = [];
   warnings = [];
   onChange = () => Promise.resolve();
-  watcher = await ConfigWatcher.start(directory, {
-    onChange: async (config) => {
+  watching = [];
+  created = [];
+  const options = {
+    onChange: async (config: Snapshot) => {
       seen.push(config);
       await onChange();
     },
-    onWarning: (message) => warnings.push(message),
+    onWarning: (message: string) => warnings.push(message),
+    onWatching: (problem: string | null) => watching.push(problem),
+  };
+  watcher = await ConfigWatcher.start(directory, options, undefined, (usePolling) => {
+    created.push({ watcher: watchDirectory(directory, usePolling), usePolling });
+    return created.at(-1)!.watcher;
   });
 });
 afterEach(async () => {
@@ -131,6 +145,49 @@ describe('the watcher', () => {
     onChange = () => Promise.resolve();
     watcher.poke();
     await vi.waitFor(() => expect(seen).toHaveLength(2));
+  });
+
+  it.each([
+    ['EMFILE', true],
+    ['ENOSPC', true],
+    ['EIO', false],
+    [undefined, false],
+  ])('begins again after the error %s, and reads what it has missed', async (code, usePolling) => {
+    await writeFile(web(), rule(80));
+    await until('web', 80);
+    const fail = (): boolean =>
+      created.at(-1)!.watcher.emit('error', Object.assign(new Error('no more of it'), { code }));
+    fail();
+    await vi.waitFor(() => expect(watching.at(-1)).toMatch(/is not watched \(no more of it\)/));
+    await vi.waitUntil(() => created[0]!.watcher.closed);
+    await writeFile(web(), rule(81));
+    await until('web', 81);
+    await vi.waitUntil(() => watching.at(-1) === null, { timeout: 10_000 });
+    await writeFile(web(), rule(82));
+    await until('web', 82);
+    // And once more.
+    fail();
+    await writeFile(web(), rule(83));
+    await until('web', 83);
+    await vi.waitUntil(() => watching.at(-1) === null && created.length === 3, { timeout: 10_000 });
+    expect(created.map((each) => each.usePolling)).toEqual([false, usePolling, usePolling]);
+    expect(warnings).toHaveLength(2);
+  });
+
+  it('reads again what could not be read, though it has not changed', async () => {
+    await writeFile(web(), rule(80));
+    await until('web', 80);
+    // As if there were no descriptor left: a link that leads nowhere cannot be opened either, and nothing tells of its target.
+    const outside = await mkdtemp(join(tmpdir(), 'twt-outside-'));
+    await symlink(join(outside, 'other.yaml'), path('templates/other.yaml'));
+    await vi.waitFor(() => {
+      expect(seen.at(-1)!.problems.map(({ message }) => message)).toContainEqual(
+        expect.stringContaining('cannot be read'),
+      );
+    });
+    await writeFile(join(outside, 'other.yaml'), rule(81));
+    await until('other', 81);
+    await rm(outside, { recursive: true });
   });
 
   it('says nothing after it was closed', async () => {
