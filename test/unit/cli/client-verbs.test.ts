@@ -328,7 +328,7 @@ describe('users and tokens', () => {
     expect(await ok('user', 'password', 'ci', '--revoke-tokens')).toBe(
       'user "ci" has a new password and no API tokens any more\n',
     );
-    await ok('user', 'token', 'create', 'ci', 'deploy');
+    await run(['user', 'token', 'create', 'ci', 'deploy']);
     expect(await ok('user', 'token', 'revoke', 'ci', 'deploy')).toContain('revoked');
     expect(await ok('user', 'destroy', 'ci')).toBe('user "ci" destroyed\n');
     const last = await run(['user', 'destroy', 'alice']);

@@ -106,8 +106,9 @@ function changeRoutes(app: Api, { store }: ApiContext): void {
       },
     },
     async (request, reply) => {
-      const { actor, guard } = identityOf(request);
-      await asProblem(users.destroy(actor, request.params.name, guard));
+      const { name } = request.params;
+      const guard = credentialGuard(request, name, 'account');
+      await asProblem(users.destroy(identityOf(request).actor, name, guard));
       return reply.code(204).send(null);
     },
   );
@@ -218,8 +219,8 @@ function tokenRoutes(app: Api, context: ApiContext, options: UserRouteOptions): 
     async (request, reply) => {
       const { name, token } = request.params;
       await requireOwn(gate, request, name);
-      const { actor, guard } = identityOf(request);
-      await asProblem(users.revokeToken(actor, name, token, guard));
+      const guard = credentialGuard(request, name, 'tokens');
+      await asProblem(users.revokeToken(identityOf(request).actor, name, token, guard));
       return reply.code(204).send(null);
     },
   );
@@ -240,14 +241,14 @@ function isOwn(request: Request, name: string): boolean {
 
 /**
  * Tokens are kept in files and scripts, and are found there. An owner's token must not suffice to take an owner's account
- * over: it may not set the password of an owner, nor change tokens and role of another owner.
+ * over: it may not set the password of an owner, nor change tokens and role of another owner, nor destroy one.
  *
  * @returns a guard that checks this, and whether the client still has its access
  */
 function credentialGuard(
   request: Request,
   name: string,
-  what: 'password' | 'tokens' | 'role',
+  what: 'password' | 'tokens' | 'role' | 'account',
 ): Guard {
   const { via, guard } = identityOf(request);
   return (users) => {

@@ -144,15 +144,18 @@ describe('a token', () => {
   it('of an owner is no way to become another one, nor to keep being this one', async () => {
     await lab.store.users.create(alice, { name: 'eve', role: 'owner', password });
     await lab.store.users.create(alice, { name: 'bob', role: 'member' });
+    await lab.store.users.createToken(alice, 'eve', 'ci');
     const before = await lab.directory.contents();
-    const attempts: [string, object][] = [
+    const attempts: [string, object?][] = [
       ['PUT /v1/users/eve/password', { password: 'taken over' }],
       ['PUT /v1/users/owner/password', { password: 'taken over' }],
       ['POST /v1/users/eve/tokens', { name: 'mine' }],
       ['PUT /v1/users/eve/role', { role: 'member' }],
+      ['DELETE /v1/users/eve/tokens/ci'],
+      ['DELETE /v1/users/eve'],
     ];
     for (const [request, body] of attempts) {
-      const { problem } = await lab.send('owner', request, { body });
+      const { problem } = await lab.send('owner', request, body === undefined ? {} : { body });
       expect([request, problem]).toEqual([request, 'forbidden']);
     }
     expect(await lab.directory.contents()).toEqual(before);
