@@ -129,7 +129,7 @@ const meaningfulTcpFlags = TcpFlag.fin | TcpFlag.syn | TcpFlag.rst | TcpFlag.ack
  * @param words the same memory as 32-bit words
  * @param vnetOffset where the virtio header starts; the IPv4 header behind it must be 4-aligned
  * @param length bytes from there on, virtio header included
- * @param packet filled in; after a drop it holds what was read until then
+ * @param packet filled in; after a drop it holds what was read until then, and no flags or types of an earlier packet
  * @returns `DropReason.none`; `DropReason.fragment` when the packet is a well-formed fragment of a supported protocol,
  *   whose L4 header was not looked at; otherwise what is wrong
  */
@@ -185,27 +185,39 @@ export function parsePacket(
   packet.l4Offset = ip + headerLength;
   packet.l4Length = totalLength - headerLength;
   packet.checksumVouched = (vnetFlags & (vnetNeedsChecksum | vnetDataValid)) === 0 ? 0 : 1;
-  if (!fits) return DropReason.badIpHeader;
-  if (!whole) return DropReason.truncated;
-  if (!isHeaderSum(sum)) return DropReason.badIpChecksum;
-  if (isMartian(srcAddr)) return DropReason.martianSource;
-  if (isMartian(dstAddr)) return DropReason.martianDestination;
-  if (srcAddr === dstAddr) return DropReason.land;
+  if (!fits) return withoutTransport(packet, DropReason.badIpHeader);
+  if (!whole) return withoutTransport(packet, DropReason.truncated);
+  if (!isHeaderSum(sum)) return withoutTransport(packet, DropReason.badIpChecksum);
+  if (isMartian(srcAddr)) return withoutTransport(packet, DropReason.martianSource);
+  if (isMartian(dstAddr)) return withoutTransport(packet, DropReason.martianDestination);
+  if (srcAddr === dstAddr) return withoutTransport(packet, DropReason.land);
   if (headerLength > Ipv4.minimumLength) {
     const reason = checkIpOptions(bytes, ip + Ipv4.options, ip + headerLength);
-    if (reason !== DropReason.none) return reason;
+    if (reason !== DropReason.none) return withoutTransport(packet, reason);
   }
 
   if (protocol !== Protocol.tcp && protocol !== Protocol.udp && protocol !== Protocol.icmp) {
-    return DropReason.protocol;
+    return withoutTransport(packet, DropReason.protocol);
   }
   if ((fragmentField & (ipv4FragmentOffsetMask | ipv4MoreFragments)) !== 0) {
     packet.identification = readU16(bytes, ip + Ipv4.identification);
     packet.fragmentOffset = (fragmentField & ipv4FragmentOffsetMask) << 3;
     packet.moreFragments = (fragmentField & ipv4MoreFragments) === 0 ? 0 : 1;
-    return DropReason.fragment;
+    return withoutTransport(packet, DropReason.fragment);
   }
   return parseTransport(bytes, words, packet);
+}
+
+/**
+ * For a packet whose transport header was not read: what the packet before it had must not be reported as its own.
+ *
+ * @returns `reason`
+ */
+function withoutTransport(packet: Packet, reason: DropReasonCode): DropReasonCode {
+  packet.tcpFlags = 0;
+  packet.icmpType = 0;
+  packet.icmpCode = 0;
+  return reason;
 }
 
 /** A packet without an IPv4 header: too short, or of another version. */
@@ -216,12 +228,16 @@ function rejectEarly(
   packet: Packet,
 ): DropReasonCode {
   packet.ipOffset = ip;
+  packet.ipHeaderLength = 0;
   packet.totalLength = available;
   packet.protocol = 0;
   packet.srcAddr = 0;
   packet.dstAddr = 0;
   packet.srcPort = 0;
   packet.dstPort = 0;
+  packet.l4Offset = ip;
+  packet.l4Length = 0;
+  withoutTransport(packet, DropReason.none);
   if (available < 1) return DropReason.truncated;
   const version = bytes[ip]! >> 4;
   if (version === 6) return DropReason.ipv6;
@@ -250,7 +266,7 @@ export function parseTransport(
 function parseTcp(bytes: Uint8Array, words: Int32Array, packet: Packet): DropReasonCode {
   const at = packet.l4Offset;
   const length = packet.l4Length;
-  if (length < Tcp.minimumLength) return DropReason.badTcpHeader;
+  if (length < Tcp.minimumLength) return withoutTransport(packet, DropReason.badTcpHeader);
   const word = at >> 2;
   const ports = asNetworkWord(words[word + (Tcp.sourcePort >> 2)]!);
   const sequence = asNetworkWord(words[word + (Tcp.sequence >> 2)]!);
@@ -261,7 +277,9 @@ function parseTcp(bytes: Uint8Array, words: Int32Array, packet: Packet): DropRea
   const window = control & 0xffff;
   packet.srcPort = ports >>> 16;
   packet.dstPort = ports & 0xffff;
-  if (headerLength < Tcp.minimumLength || headerLength > length) return DropReason.badTcpHeader;
+  if (headerLength < Tcp.minimumLength || headerLength > length) {
+    return withoutTransport(packet, DropReason.badTcpHeader);
+  }
   packet.tcpHeaderLength = headerLength;
   packet.sequence = sequence;
   packet.acknowledgment = acknowledgment;
@@ -306,7 +324,7 @@ function parseUdp(bytes: Uint8Array, words: Int32Array, packet: Packet): DropRea
 
 function parseIcmp(bytes: Uint8Array, words: Int32Array, packet: Packet): DropReasonCode {
   const at = packet.l4Offset;
-  if (packet.l4Length < Icmp.minimumLength) return DropReason.badIcmp;
+  if (packet.l4Length < Icmp.minimumLength) return withoutTransport(packet, DropReason.badIcmp);
   packet.icmpType = bytes[at + Icmp.type]!;
   packet.icmpCode = bytes[at + Icmp.code]!;
   packet.srcPort = readU16(bytes, at + Icmp.identifier);

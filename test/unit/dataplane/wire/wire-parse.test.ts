@@ -222,3 +222,44 @@ it('names every drop reason once', () => {
   expect([...codes].sort((x, y) => x - y)).toEqual(codes.map((_, i) => i));
   expect(new Set(dropReasonNames).size).toBe(codes.length);
 });
+
+describe('a packet that is refused', () => {
+  /** What a drop record has of a packet, and where its headers are. */
+  const reported = ({ ipOffset, ipHeaderLength, totalLength, protocol, ...rest }: Packet) => {
+    const { srcAddr, dstAddr, srcPort, dstPort, l4Offset, l4Length, tcpFlags } = rest;
+    const { icmpType, icmpCode } = rest;
+    return {
+      ...{ ipOffset, ipHeaderLength, totalLength, protocol, srcAddr, dstAddr },
+      ...{ srcPort, dstPort, l4Offset, l4Length },
+      detail: protocol === 1 ? [icmpType, icmpCode] : protocol === 17 ? [] : [tcpFlags],
+    };
+  };
+
+  it('has nothing of the packet before it', () => {
+    const bytes = fc
+      .tuple(
+        fc.constantFrom(syn, query, ping, tcp(a, b, { srcPort: 1, dstPort: 2, flags: 'A' })),
+        fc.nat(60),
+        fc.array(fc.tuple(fc.nat(45), fc.nat(255)), { maxLength: 2 }),
+      )
+      .map(([whole, length, changes]) => patched(whole.slice(0, length), ...changes));
+    const before = [syn, ping].map((each) => patched(each));
+    const reasons = new Set<string>();
+    fc.assert(
+      fc.property(bytes, (each) => {
+        const fresh = new Packet();
+        batch.fill([{ bytes: each, vnetFlags: 0 }]);
+        const at = [batch.offsets[0]!, batch.lengths[0]!] as const;
+        const code = parsePacket(batch.bytes, batch.words, ...at, fresh);
+        if (code === DropReason.none) return;
+        const wanted = reported(fresh);
+        for (const earlier of before) expect(parse(earlier)).toBe('none');
+        expect(parse(each)).toBe(dropReasonNames[code]);
+        expect(reported(packet)).toEqual(wanted);
+        reasons.add(dropReasonNames[code]!);
+      }),
+      { seed, numRuns: 5000 },
+    );
+    expect(reasons.size).toBeGreaterThan(8);
+  });
+});
