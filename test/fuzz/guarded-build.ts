@@ -55,7 +55,9 @@ function build(sources: readonly string[], folder: string): void {
 /** The folder of the guarded build of the sources as they are now. */
 function guardedFolder(): string {
   const sources = folders.flatMap((folder) =>
-    readdirSync(join(root, folder)).map((name) => `${folder}/${name}`),
+    readdirSync(join(root, folder))
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => `${folder}/${name}`),
   );
   const hash = createHash('sha256');
   for (const file of [...sources, 'test/fuzz/guard.ts', 'test/fuzz/guard-runtime.ts']) {
