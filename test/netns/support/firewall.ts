@@ -150,7 +150,7 @@ export class FirewallLab {
     this.#nodeFlags = nodeFlags;
     this.configDirectory = join(lab.directory, 'config');
     this.logFile = join(lab.directory, 'firewall.log');
-    this.#runtime = join(lab.directory, 'run');
+    this.#runtime = join(lab.directory, 'firewall-run');
   }
 
   async #build(routers: Routers): Promise<void> {
