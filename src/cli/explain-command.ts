@@ -63,7 +63,8 @@ export function offlineAnswers(
   readConfig: (directory: string) => Promise<ExplainConfig>,
 ): ExplainAnswers {
   return async ({ config: directory = defaultConfigDirectory }, question) => {
-    const { gateway, templates, servers, problems } = await readConfig(directory);
+    const config = await readConfig(directory);
+    const { gateway, templates, servers, problems } = config;
     const wrong = problems.find(({ severity }) => severity === 'error');
     if (wrong !== undefined) {
       throw new UserError(
@@ -71,7 +72,7 @@ export function offlineAnswers(
         `see all that is wrong: tunwall check --config ${directory}`,
       );
     }
-    const compiled = compilePolicy(templates, servers, 0);
+    const compiled = compilePolicy(config, 0);
     const source = { templates, servers, compiled, loose: gateway.tcp.loose };
     return {
       explanation:

@@ -1,16 +1,14 @@
 /** `tunwall export nft`: the policy of a configuration directory for another firewall. */
 import { exportNft } from '../interop/rules/nft.ts';
 import { didYouMean, formatProblem } from '../policy/problem.ts';
-import type { Problem, Server, Template } from '../policy/types.ts';
+import type { PolicySource, Problem, Server } from '../policy/types.ts';
 import { ExitCode, UserError } from './errors.ts';
 import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
 import { defaultConfigDirectory } from './run-command.ts';
 
 /** The part of a configuration directory that is needed. */
-export interface ExportConfig {
-  readonly templates: readonly Template[];
-  readonly servers: readonly Server[];
+export interface ExportConfig extends PolicySource {
   readonly problems: readonly Problem[];
 }
 
@@ -50,25 +48,25 @@ async function printNft(
   readConfig: (directory: string) => Promise<ExportConfig>,
   output: Output,
 ): Promise<number> {
-  const { templates, servers, problems } = await readConfig(flags.config);
-  const wrong = problems.find(({ severity }) => severity === 'error');
+  const config = await readConfig(flags.config);
+  const wrong = config.problems.find(({ severity }) => severity === 'error');
   if (wrong !== undefined) {
     throw new UserError(
       formatProblem(wrong),
       `see all that is wrong: tunwall check --config ${flags.config}`,
     );
   }
-  const ruleset = exportNft(templates, choose(servers, flags.server));
+  const ruleset = exportNft(config, choose(config.servers, flags.server));
   if (flags.json === true) output.json({ ruleset });
   else output.document(ruleset);
   return ExitCode.ok;
 }
 
-function choose(servers: readonly Server[], name: string | undefined): readonly Server[] {
-  if (name === undefined) return servers;
-  const chosen = servers.filter((server) => server.name === name);
-  if (chosen.length > 0) return chosen;
+/** Names of the servers to export; undefined: all. */
+function choose(servers: readonly Server[], name: string | undefined): string[] | undefined {
+  if (name === undefined) return undefined;
   const known = servers.map((server) => server.name);
+  if (known.includes(name)) return [name];
   throw new UserError(
     `there is no server "${name}"${didYouMean(name, known)}`,
     known.length === 0 ? 'servers.yaml has no servers' : `servers: ${known.join(', ')}`,

@@ -14,7 +14,10 @@ import {
 } from '../dataplane/match/matcher.ts';
 import { unionOf } from './interval-union.ts';
 import type { IntervalSet, RuleRange } from './interval-union.ts';
-import type { Rule, RuleProtocol, Server, Template } from './types.ts';
+import { allAddresses } from './ranges.ts';
+import type { Ranges } from './ranges.ts';
+import { Resolver } from './resolve.ts';
+import type { PolicySource, Rule, RuleProtocol } from './types.ts';
 
 /** A rule in its place, by its index in the program. */
 export interface RulePlace {
@@ -23,6 +26,10 @@ export interface RulePlace {
   /** Position in the template's list of that direction, from 0. */
   readonly position: number;
   readonly rule: Rule;
+  /** Addresses that it is about now; absent: any. */
+  readonly ranges?: Ranges;
+  /** `false`: it is switched off or has expired, and allows nothing. */
+  readonly live: boolean;
 }
 
 export interface CompiledPolicy {
@@ -31,6 +38,8 @@ export interface CompiledPolicy {
   readonly rules: readonly RulePlace[];
   /** Server names by index. */
   readonly servers: readonly string[];
+  /** What the source meant when it was compiled. */
+  readonly resolver: Resolver;
   readonly stats: { readonly rules: number; readonly programs: number; readonly words: number };
 }
 
@@ -42,7 +51,6 @@ const indexAbove = 16;
 const maxIndexBits = 16;
 
 const protocols = ['icmp', 'tcp', 'udp'] as const;
-const lastAddress = 0xffffffff;
 const lastPort = 0xffff;
 
 /** A policy that is too large to be compiled. */
@@ -50,37 +58,91 @@ export class PolicyTooLargeError extends Error {
   override name = 'PolicyTooLargeError';
 }
 
-/** @param slots under which the servers' traffic is counted (server-slots.ts), by index. Default: in the servers' order */
+export interface CompileOptions {
+  /** Under which the servers' traffic is counted (server-slots.ts), by index. Default: in their order. */
+  readonly slots?: readonly number[];
+  /** The moment at which rules have expired or not. Default: now. */
+  readonly nowMs?: number;
+}
+
 export function compilePolicy(
-  templates: readonly Template[],
-  servers: readonly Server[],
+  source: PolicySource,
   epoch: number,
-  slots: readonly number[] = servers.map((_, index) => inOrder(index)),
+  { slots, nowMs = Date.now() }: CompileOptions = {},
 ): CompiledPolicy {
+  const resolver = new Resolver(source, nowMs);
   const rules: RulePlace[] = [];
-  const firstRule = new Map<string, { inbound: number; outbound: number }>();
-  for (const template of templates) {
-    const first = { inbound: 0, outbound: 0 };
+  for (const template of source.templates) {
     for (const direction of ['inbound', 'outbound'] as const) {
-      first[direction] = rules.length;
       template[direction].forEach((rule, position) => {
-        rules.push({ template: template.name, direction, position, rule });
+        const ranges = resolver.rangesOf(rule);
+        const live = resolver.isLive(rule);
+        const place = { template: template.name, direction, position, rule, live };
+        rules.push(ranges === undefined ? place : { ...place, ranges });
       });
     }
-    firstRule.set(template.name, first);
   }
+  const subjects = source.servers.map(({ addresses }, index) => ({
+    addresses,
+    templates: resolver.assignmentsOf(index).map(({ template }) => template),
+  }));
+  const { words, programs } = writePolicy(rules, subjects, epoch, slots);
+  return {
+    epoch,
+    words,
+    rules,
+    servers: source.servers.map(({ name }) => name),
+    resolver,
+    stats: { rules: rules.length, programs, words: words.length },
+  };
+}
 
+/** The same rules, by the same numbers, for one server of the policy with one address alone. */
+export function compileAlone(
+  { rules, resolver, epoch }: CompiledPolicy,
+  server: number,
+  address: number,
+): Int32Array {
+  const templates = resolver.assignmentsOf(server).map(({ template }) => template);
+  return writePolicy(rules, [{ addresses: [address], templates }], epoch).words;
+}
+
+/** A server as the program sees it. */
+interface Subject {
+  readonly addresses: readonly number[];
+  readonly templates: readonly string[];
+}
+
+/** A rule and its index in the program. */
+interface NumberedRule {
+  readonly place: RulePlace;
+  readonly index: number;
+}
+
+function writePolicy(
+  rules: readonly RulePlace[],
+  servers: readonly Subject[],
+  epoch: number,
+  slots: readonly number[] = servers.map((_, index) => inOrder(index)),
+): { readonly words: Int32Array; readonly programs: number } {
+  const byTemplate = new Map<string, NumberedRule[]>();
+  rules.forEach((place, index) => {
+    const own = byTemplate.get(place.template);
+    if (own === undefined) byTemplate.set(place.template, [{ place, index }]);
+    else own.push({ place, index });
+  });
   const writer = new WordWriter();
   writer.reserve(Header.length);
-  const byName = new Map(templates.map((template) => [template.name, template]));
   const programs = new Map<string, number>();
-  const programOf = (server: Server): number => {
-    const names = [...new Set(server.templates)].sort();
+  const programOf = ({ templates }: Subject): number => {
+    const names = [...new Set(templates)].sort();
     const key = names.join('\n');
     let program = programs.get(key);
     if (program === undefined) {
-      const used = names.flatMap((name) => byName.get(name) ?? []);
-      program = writeProgram(writer, used, firstRule);
+      program = writeProgram(
+        writer,
+        names.flatMap((name) => byTemplate.get(name) ?? []),
+      );
       programs.set(key, program);
     }
     return program;
@@ -90,14 +152,7 @@ export function compilePolicy(
   writer.set(Header.magic, policyMagic);
   writer.set(Header.epoch, epoch);
   writer.set(Header.ruleCount, rules.length);
-  const words = writer.finish();
-  return {
-    epoch,
-    words,
-    rules,
-    servers: servers.map((server) => server.name),
-    stats: { rules: rules.length, programs: programs.size, words: words.length },
-  };
+  return { words: writer.finish(), programs: programs.size };
 }
 
 /** The slots of a policy without a predecessor. */
@@ -107,7 +162,7 @@ function inOrder(index: number): number {
 
 function writeServers(
   writer: WordWriter,
-  servers: readonly Server[],
+  servers: readonly Subject[],
   programs: readonly number[],
   slots: readonly number[],
 ): void {
@@ -143,18 +198,12 @@ interface FlatRule {
   readonly rule: number;
 }
 
-function writeProgram(
-  writer: WordWriter,
-  templates: readonly Template[],
-  firstRule: ReadonlyMap<string, { inbound: number; outbound: number }>,
-): number {
+function writeProgram(writer: WordWriter, rules: readonly NumberedRule[]): number {
   const classifiers: number[] = [];
   for (const direction of ['inbound', 'outbound'] as const) {
     for (const protocol of protocols) {
-      const flat = templates.flatMap((template) =>
-        template[direction].flatMap((rule, position) =>
-          flatten(rule, protocol, firstRule.get(template.name)![direction] + position),
-        ),
+      const flat = rules.flatMap((each) =>
+        each.place.direction === direction ? flatten(each, protocol) : [],
       );
       classifiers.push(flat.length === 0 ? 0 : writeClassifier(writer, flat));
     }
@@ -164,20 +213,19 @@ function writeProgram(
   return program;
 }
 
-function flatten(rule: Rule, protocol: RuleProtocol, index: number): FlatRule[] {
-  if (rule.protocol !== 'all' && rule.protocol !== protocol) return [];
+function flatten({ place, index }: NumberedRule, protocol: RuleProtocol): FlatRule[] {
+  const { rule, ranges = allAddresses, live } = place;
+  if (!live || (rule.protocol !== 'all' && rule.protocol !== protocol)) return [];
   const anyPort = [{ from: 0, to: lastPort }];
   const ports = protocol === 'icmp' ? anyPort : (rule.ports ?? anyPort);
-  const peers = rule.peers ?? [{ from: 0, to: lastAddress }];
-  return ports.flatMap((port) =>
-    peers.map((peer) => ({
-      portFrom: port.from,
-      portTo: port.to,
-      addressFrom: peer.from,
-      addressTo: peer.to,
-      rule: index,
-    })),
-  );
+  const flat: FlatRule[] = [];
+  for (const { from: portFrom, to: portTo } of ports) {
+    for (let i = 0; i < ranges.length; i += 2) {
+      const [addressFrom, addressTo] = [ranges[i]!, ranges[i + 1]!];
+      flat.push({ portFrom, portTo, addressFrom, addressTo, rule: index });
+    }
+  }
+  return flat;
 }
 
 /** The segment tree over port classes; see src/dataplane/match/matcher.ts. */

@@ -18,7 +18,7 @@ import { formatAddress, formatProtocol, formatTcpFlags } from '../dataplane/wire
 import { IcmpType, Protocol, VnetHeader, alignedVnetOffset } from '../dataplane/wire/headers.ts';
 import { Packet } from '../dataplane/wire/packet.ts';
 import { parsePacket } from '../dataplane/wire/parse.ts';
-import { compilePolicy } from './compile.ts';
+import { compileAlone } from './compile.ts';
 import type { CompiledPolicy, RulePlace } from './compile.ts';
 import { sentenceOf } from './drop-sentences.ts';
 import { failedFields, nearestRule } from './nearest-rule.ts';
@@ -195,13 +195,10 @@ function explainSides(
 
 /**
  * The inbound rule that the match did not come to, because the source's server drops the packet first: the same match
- * with a policy in which only the destination address is a server (its server may own the source too). Rules keep their
- * numbers.
+ * with a policy in which only the destination address is a server (its server may own the source too).
  */
-function inboundRuleOf(source: ExplainSource, server: number, packet: Packet): number {
-  const { templates, servers } = source;
-  const alone = { ...servers[server]!, addresses: [packet.dstAddr >>> 0] };
-  const only = new Matcher(compilePolicy(templates, [alone], 0).words);
+function inboundRuleOf({ compiled }: ExplainSource, server: number, packet: Packet): number {
+  const only = new Matcher(compileAlone(compiled, server, packet.dstAddr >>> 0));
   only.match(packet.protocol, packet.srcAddr, packet.dstAddr, packet.dstPort);
   return only.inboundRule;
 }
@@ -213,9 +210,10 @@ function explainSide(
   ruleIndex: number,
   packet: Packet,
 ): ExplainedSide {
-  const { name, templates } = servers[serverIndex]!;
+  const { name } = servers[serverIndex]!;
+  const templates = compiled.resolver.assignmentsOf(serverIndex).map(({ template }) => template);
   const own = compiled.rules.filter(
-    (place) => place.direction === direction && templates.includes(place.template),
+    (place) => place.live && place.direction === direction && templates.includes(place.template),
   );
   const side = { direction, server: name, templates, rules: own.length };
   if (ruleIndex >= 0) {
@@ -228,7 +226,7 @@ function explainSide(
   };
   const nearest = nearestRule(own, subject);
   if (nearest === undefined) return { ...side, allowed: false };
-  const failed = failedFields(direction, nearest.rule, subject);
+  const failed = failedFields(direction, nearest, subject);
   return { ...side, allowed: false, nearest: { ...explainedRule(nearest), failed } };
 }
 

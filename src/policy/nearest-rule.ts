@@ -9,8 +9,10 @@
  * also a second opinion on what the classifier says.
  */
 import { formatAddressNumber } from './addresses.ts';
-import { formatPortRange } from './rule-notation.ts';
+import { formatPeers, formatPortRange } from './rule-notation.ts';
 import type { RuleDirection } from './rule-notation.ts';
+import { distanceToRanges } from './ranges.ts';
+import type { Ranges } from './ranges.ts';
 import type { Rule } from './types.ts';
 
 /** What rules look at, of a packet that meets them. */
@@ -46,13 +48,19 @@ function distanceTo(value: number, ranges: readonly { from: number; to: number }
   return nearest;
 }
 
-function distance(rule: Rule, subject: RuleSubject, order: number): Distance {
+/** A rule and the addresses that it is about now; absent: any. */
+export interface PlacedRule {
+  readonly rule: Rule;
+  readonly ranges?: Ranges;
+}
+
+function distance({ rule, ranges }: PlacedRule, subject: RuleSubject, order: number): Distance {
   const protocol = rule.protocol === 'all' || rule.protocol === subject.protocol ? 0 : 1;
   const ports =
     rule.ports === undefined || subject.port === undefined
       ? 0
       : distanceTo(subject.port, rule.ports);
-  const peers = rule.peers === undefined ? 0 : distanceTo(subject.peer, rule.peers);
+  const peers = ranges === undefined ? 0 : distanceToRanges(ranges, subject.peer);
   return [protocol + Math.sign(ports) + Math.sign(peers), protocol, ports, peers, order];
 }
 
@@ -62,14 +70,14 @@ function isLess(a: Distance, b: Distance): boolean {
 }
 
 /** The nearest of the rules; undefined if there are none. */
-export function nearestRule<T extends { readonly rule: Rule }>(
+export function nearestRule<T extends PlacedRule>(
   rules: readonly T[],
   subject: RuleSubject,
 ): T | undefined {
   let nearest: T | undefined;
   let least: Distance | undefined;
   rules.forEach((place, order) => {
-    const own = distance(place.rule, subject, order);
+    const own = distance(place, subject, order);
     if (least === undefined || isLess(own, least)) {
       nearest = place;
       least = own;
@@ -81,10 +89,11 @@ export function nearestRule<T extends { readonly rule: Rule }>(
 /** The fields of a rule that a packet does not meet; none if the rule allows it. */
 export function failedFields(
   direction: RuleDirection,
-  rule: Rule,
+  place: PlacedRule,
   subject: RuleSubject,
 ): FailedField[] {
-  const [, protocol, ports, peers] = distance(rule, subject, 0);
+  const { rule } = place;
+  const [, protocol, ports, peers] = distance(place, subject, 0);
   const failed: FailedField[] = [];
   if (protocol !== 0) {
     failed.push({ field: 'protocol', expected: rule.protocol, found: subject.protocol });
@@ -96,7 +105,7 @@ export function failedFields(
   if (peers !== 0) {
     failed.push({
       field: direction === 'inbound' ? 'sources' : 'destinations',
-      expected: rule.peers!.map(({ text }) => text).join(', '),
+      expected: formatPeers(rule),
       found: formatAddressNumber(subject.peer),
     });
   }

@@ -7,7 +7,7 @@
  */
 import { parsePorts } from './addresses.ts';
 import type { Parsed } from './addresses.ts';
-import type { PortRange, Rule, RuleProtocol } from './types.ts';
+import type { Peer, PortRange, Rule, RuleProtocol } from './types.ts';
 
 /** What the notation says: a rule without its addresses. */
 export interface RuleTraffic {
@@ -61,8 +61,19 @@ export function formatTraffic({ protocol, ports }: RuleTraffic): string {
   return `${name}: ${ports === undefined ? 'ALL' : ports.map(formatPortRange).join(',')}`;
 }
 
-/** A whole rule for people: `TCP: 443 from 10.0.0.0/8, 192.0.2.7`, `ICMP to any`. */
+/** Who a rule is about, for people: `10.0.0.0/8, label:role=web except server:web-9`, `any`. */
+export function formatPeers({ peers, except }: Pick<Rule, 'peers' | 'except'>): string {
+  const list = (each: readonly Peer[]): string => each.map(({ text }) => text).join(', ');
+  const named = peers === undefined ? 'any' : list(peers);
+  return except === undefined ? named : `${named} except ${list(except)}`;
+}
+
+/** A whole rule for people: `TCP: 443 from 10.0.0.0/8, 192.0.2.7`, `ICMP to any`, `TCP: 22 from any (off)`. */
 export function formatRule(direction: RuleDirection, rule: Rule): string {
-  const peers = rule.peers === undefined ? 'any' : rule.peers.map(({ text }) => text).join(', ');
-  return `${formatTraffic(rule)} ${direction === 'inbound' ? 'from' : 'to'} ${peers}`;
+  const life = [
+    ...(rule.enabled === false ? ['off'] : []),
+    ...(rule.expires === undefined ? [] : [`until ${rule.expires}`]),
+  ];
+  const rest = life.length === 0 ? '' : ` (${life.join(', ')})`;
+  return `${formatTraffic(rule)} ${direction === 'inbound' ? 'from' : 'to'} ${formatPeers(rule)}${rest}`;
 }

@@ -8,6 +8,9 @@ interface RuleBody {
   readonly protocol: RuleProtocol;
   /** Ports as numbers, ranges as text. */
   readonly ports?: readonly (number | string)[];
+  readonly except?: readonly string[];
+  readonly enabled?: boolean;
+  readonly expires?: string;
   readonly comment?: string;
 }
 
@@ -21,6 +24,8 @@ export interface OutboundRuleBody extends RuleBody {
 
 export interface TemplateBody {
   readonly description?: string;
+  /** Selectors. */
+  readonly appliesTo?: readonly string[];
   readonly inbound: readonly InboundRuleBody[];
   readonly outbound: readonly OutboundRuleBody[];
 }
@@ -29,38 +34,35 @@ function toPort({ from, to }: PortRange): number | string {
   return from === to ? from : `${from}-${to}`;
 }
 
-function withoutPeers({ protocol, ports, comment }: Rule): RuleBody {
+/** The keys of a rule in the order in which people write them. @param key of its peers */
+function toRuleBody(rule: Rule, key: 'sources' | 'destinations'): RuleBody {
+  const { protocol, ports, peers, except, enabled, expires, comment } = rule;
   return {
     protocol,
     ...(ports !== undefined && { ports: ports.map(toPort) }),
+    ...(peers !== undefined && { [key]: peers.map(({ text }) => text) }),
+    ...(except !== undefined && { except: except.map(({ text }) => text) }),
+    ...(enabled !== undefined && { enabled }),
+    ...(expires !== undefined && { expires }),
     ...(comment !== undefined && { comment }),
   };
 }
 
 export function toInboundBody(rule: Rule): InboundRuleBody {
-  const { comment, ...traffic } = withoutPeers(rule);
-  const sources = rule.peers?.map(({ text }) => text);
-  return {
-    ...traffic,
-    ...(sources !== undefined && { sources }),
-    ...(comment !== undefined && { comment }),
-  };
+  return toRuleBody(rule, 'sources');
 }
 
 export function toOutboundBody(rule: Rule): OutboundRuleBody {
-  const { comment, ...traffic } = withoutPeers(rule);
-  const destinations = rule.peers?.map(({ text }) => text);
-  return {
-    ...traffic,
-    ...(destinations !== undefined && { destinations }),
-    ...(comment !== undefined && { comment }),
-  };
+  return toRuleBody(rule, 'destinations');
 }
 
 /** The written form of a validated template; validating it again gives the same rules. */
 export function toTemplateBody(template: Template): TemplateBody {
   return {
     ...(template.description !== undefined && { description: template.description }),
+    ...(template.appliesTo !== undefined && {
+      appliesTo: template.appliesTo.map(({ text }) => text),
+    }),
     inbound: template.inbound.map(toInboundBody),
     outbound: template.outbound.map(toOutboundBody),
   };

@@ -1,5 +1,6 @@
 /** Templates, servers and the gateway's own settings, as they are after validation. */
 import type { TimeoutName } from '../dataplane/flow/timeouts.ts';
+import type { Ranges } from './ranges.ts';
 
 export type RuleProtocol = 'all' | 'icmp' | 'tcp' | 'udp';
 
@@ -16,28 +17,88 @@ export interface AddressRange {
   readonly text: string;
 }
 
+/** One condition of a selector. `exists` and `absent` have no values. */
+export interface Requirement {
+  readonly key: string;
+  readonly test: 'exists' | 'absent' | 'in' | 'notin';
+  readonly values: readonly string[];
+}
+
+/** A condition on labels, and its text as written. */
+export interface Selector {
+  readonly text: string;
+  readonly requirements: readonly Requirement[];
+}
+
+/** Servers or addresses by name. `text` is how it was written. */
+export interface NamedPeer {
+  readonly kind: 'server' | 'template' | 'set';
+  readonly name: string;
+  readonly text: string;
+}
+
+/** Every server whose labels match. */
+export interface LabelPeer {
+  readonly kind: 'label';
+  readonly selector: Selector;
+  readonly text: string;
+}
+
+export type GroupPeer = NamedPeer | LabelPeer;
+export type Peer = AddressRange | GroupPeer;
+
 /** One ALLOW rule. */
 export interface Rule {
   readonly protocol: RuleProtocol;
   /** Absent: all of them. Only with tcp and udp. */
   readonly ports?: readonly PortRange[];
   /** Sources of an inbound rule, destinations of an outbound one. Absent: any. */
-  readonly peers?: readonly AddressRange[];
+  readonly peers?: readonly Peer[];
+  /** Taken away from the peers. */
+  readonly except?: readonly Peer[];
+  /** `false`: the rule stays in the file and allows nothing. Default: `true`. */
+  readonly enabled?: boolean;
+  /** From this moment on the rule allows nothing: RFC 3339, in UTC or with an offset. */
+  readonly expires?: string;
   readonly comment?: string;
 }
 
 export interface Template {
   readonly name: string;
   readonly description?: string;
+  /** Servers whose labels match any of these have the template, beside those that name it. */
+  readonly appliesTo?: readonly Selector[];
   readonly inbound: readonly Rule[];
   readonly outbound: readonly Rule[];
+}
+
+/** A named set of addresses. */
+export interface AddressSet {
+  readonly name: string;
+  readonly description?: string;
+  readonly addresses: readonly AddressRange[];
+  /** Taken away from everything else in the set, included sets too. */
+  readonly except: readonly AddressRange[];
+  /** Names of sets that are part of this one. */
+  readonly include: readonly string[];
+  /** The name of a list of addresses beside the set's file, and what it says. */
+  readonly file?: string;
+  readonly list?: Ranges;
+}
+
+/** What a policy is compiled from. */
+export interface PolicySource {
+  readonly templates: readonly Template[];
+  readonly servers: readonly Server[];
+  /** Default: none. */
+  readonly sets?: readonly AddressSet[];
 }
 
 export interface Server {
   readonly name: string;
   /** Unsigned 32-bit. */
   readonly addresses: readonly number[];
-  /** Names of its templates; none means that everything is dropped. */
+  /** Names of the templates that it names itself; others may apply to its labels. */
   readonly templates: readonly string[];
   readonly region?: string;
   readonly labels?: Readonly<Record<string, string>>;

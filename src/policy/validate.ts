@@ -2,16 +2,19 @@
 import { defaultTimeoutSeconds, maxTimeoutSeconds } from '../dataplane/flow/timeouts.ts';
 import type { TimeoutName } from '../dataplane/flow/timeouts.ts';
 import { controlIn } from '../text/controls.ts';
-import { parsePeer, parsePorts, parseServerAddress } from './addresses.ts';
+import { parsePeer as parseRange, parsePorts, parseServerAddress } from './addresses.ts';
 import type { Parsed } from './addresses.ts';
+import { isGroup, parsePeer } from './peers.ts';
 import { didYouMean, shortened } from './problem.ts';
+import { parseSelector } from './selector.ts';
 import type {
-  AddressRange,
   GatewayConfig,
+  Peer,
   PortRange,
   Problem,
   Rule,
   RuleProtocol,
+  Selector,
   Server,
   Template,
 } from './types.ts';
@@ -29,12 +32,14 @@ import {
   text,
   words,
 } from './yaml-fields.ts';
-import type { Field, Place } from './yaml-fields.ts';
+import type { Field, Place, Reference } from './yaml-fields.ts';
 
 /** What reading a file gives: a value if it has no errors, and all problems. */
 export interface Validated<T> {
   readonly value: T | undefined;
   readonly problems: readonly Problem[];
+  /** What it names elsewhere; `checkReferences` says whether all of that is there. Default: nothing. */
+  readonly references?: readonly Reference[];
 }
 
 export const namePattern: RegExp = /^[a-z0-9][a-z0-9._-]{0,62}$/;
@@ -57,13 +62,36 @@ const ports: Field<PortRange[]> = list(
   scalar('a port or a range of ports', parsePorts),
   noPorts,
 );
-const peers: Field<AddressRange[]> = list('addresses', parsed('an address', parsePeer), noPeers);
+const peer: Field<Peer> = (place) => {
+  const value = parsed('an address or a group', parsePeer)(place);
+  if (value !== undefined && isGroup(value)) place.file.refer(place.node, place.path, value);
+  return value;
+};
+const peers: Field<Peer[]> = list('addresses', peer, noPeers);
+
+const selector: Field<Selector> = (place) => {
+  const value = parsed('a selector like role=web', parseSelector)(place);
+  if (value !== undefined) {
+    place.file.refer(place.node, place.path, { kind: 'label', selector: value, text: value.text });
+  }
+  return value;
+};
+
+/** RFC 3339: a date, a time and an offset, so that it means the same moment everywhere. */
+const moment: Field<string> = scalar('a time like 2026-12-01T18:00:00Z', (value) => {
+  const form = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
+  const valid = typeof value === 'string' && form.test(value) && !Number.isNaN(Date.parse(value));
+  return valid ? { value } : undefined;
+});
 
 interface RuleFields {
   protocol: RuleProtocol;
   ports?: PortRange[];
-  sources?: AddressRange[];
-  destinations?: AddressRange[];
+  sources?: Peer[];
+  destinations?: Peer[];
+  except?: Peer[];
+  enabled?: boolean;
+  expires?: string;
   comment?: string;
 }
 
@@ -74,6 +102,9 @@ const ruleFields = mapping<RuleFields>(
     ports,
     sources: peers,
     destinations: peers,
+    except: peers,
+    enabled: boolean,
+    expires: moment,
     comment: words,
   },
   ['protocol'],
@@ -102,13 +133,9 @@ function rule(direction: 'inbound' | 'outbound'): Field<Rule> {
       );
       return undefined;
     }
-    const addresses = fields[own];
-    return {
-      protocol: fields.protocol,
-      ...(fields.ports !== undefined && { ports: fields.ports }),
-      ...(addresses !== undefined && { peers: addresses }),
-      ...(fields.comment !== undefined && { comment: fields.comment }),
-    };
+    const { sources, destinations, ...rest } = fields;
+    const named = sources ?? destinations;
+    return { ...rest, ...(named !== undefined && { peers: named }) };
   };
 }
 
@@ -117,7 +144,8 @@ export function read<T>(file: YamlFile, field: Field<T>, empty: T | undefined): 
   let value: T | undefined;
   if (file.root === null) value = file.problems.length > 0 ? undefined : empty;
   else value = field({ file, node: file.root, path: '' });
-  return { value, problems: file.problems };
+  const { problems, references } = file;
+  return references.length === 0 ? { value, problems } : { value, problems, references };
 }
 
 /** @param templateName from the file's name, @param fileName as the user knows it */
@@ -130,10 +158,16 @@ export function validateTemplate(
   if (!namePattern.test(templateName)) {
     file.report(null, '', `"${templateName}" cannot be a template's name: expected ${nameWords}`);
   }
-  const fields = mapping<{ description?: string; inbound?: Rule[]; outbound?: Rule[] }>(
+  const fields = mapping<{
+    description?: string;
+    appliesTo?: Selector[];
+    inbound?: Rule[];
+    outbound?: Rule[];
+  }>(
     'a template with the keys inbound and outbound',
     {
       description: prose,
+      appliesTo: list('selectors', selector),
       inbound: list('rules', rule('inbound')),
       outbound: list('rules', rule('outbound')),
     },
@@ -274,7 +308,7 @@ interface Listen {
 const listen: Field<Listen> = parsed('an IPv4 address and a port like 127.0.0.1:8740', (value) => {
   const match = /^([\d.]+):(\d{1,5})$/.exec(value);
   const port = Number(match?.[2]);
-  const address = match === null ? undefined : parsePeer(match[1]!);
+  const address = match === null ? undefined : parseRange(match[1]!);
   if (
     match === null ||
     address === undefined ||

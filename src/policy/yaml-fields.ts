@@ -9,10 +9,15 @@ import type { Node } from 'yaml';
 import { controlIn } from '../text/controls.ts';
 import { parseYaml } from './parse-yaml.ts';
 import { andMore, didYouMean, shortened } from './problem.ts';
-import type { Problem } from './types.ts';
+import type { GroupPeer, Problem } from './types.ts';
 
 /** Aliases may be used, but not to blow a small file up. */
 const maxAliases = 100;
+
+/** A group that a file names, in its place. */
+export interface Reference extends Omit<Problem, 'severity' | 'message'> {
+  readonly group: GroupPeer;
+}
 
 /** Bounds of a report: who reads it mends the first problems first. */
 const maxProblems = 100;
@@ -24,6 +29,7 @@ export type Message = string | (() => string);
 
 /** One file that is being read. */
 export class YamlFile {
+  readonly references: Reference[] = [];
   readonly #problems: Problem[] = [];
   /** Places and messages of the problems. */
   readonly #reported: Set<string> = new Set<string>();
@@ -83,22 +89,32 @@ export class YamlFile {
     this.#add(severity, node?.range?.[0] ?? 0, path, message);
   }
 
+  /** Remembers a group that the file names: whether it is there is known only with all files. */
+  refer(node: Node, path: string, group: GroupPeer): void {
+    this.references.push({ ...this.#place(node.range?.[0] ?? 0), path, group });
+  }
+
+  #place(offset: number): Pick<Problem, 'file' | 'line' | 'column'> {
+    const { line, col } = this.#lines.linePos(offset);
+    return { file: this.#name, line: Math.max(1, line), column: Math.max(1, col) };
+  }
+
   #add(severity: Problem['severity'], offset: number, path: string, words: Message): void {
     if (this.#problems.length >= maxProblems) {
       this.#more[severity]++;
       return;
     }
-    const { line: foundLine, col } = this.#lines.linePos(offset);
-    const line = Math.max(1, foundLine);
-    const column = Math.max(1, col);
+    const at = this.#place(offset);
     const message = typeof words === 'string' ? words : words();
     // Two checks may report the same value.
-    const place = `${line} ${column} ${message}`;
+    const place = `${at.line} ${at.column} ${message}`;
     if (this.#reported.has(place)) return;
     this.#reported.add(place);
     this.#problems.push({
-      ...{ severity, file: this.#name, line, column },
-      ...{ path: shortened(path, maxPath), message: shortened(message, maxMessage) },
+      severity,
+      ...at,
+      path: shortened(path, maxPath),
+      message: shortened(message, maxMessage),
     });
   }
 }

@@ -46,7 +46,9 @@ const parsedServers = assignments.map((assigned) =>
     })),
   ),
 );
-const compiled = parsedServers.map((each) => compilePolicy(parsedTemplates, each, 1).words);
+const compiled = parsedServers.map(
+  (each) => compilePolicy({ templates: parsedTemplates, servers: each }, 1).words,
+);
 
 /** The words of policy `index` with an epoch of its own. */
 export function policyWords(index: number, epoch: number): Int32Array {

@@ -134,7 +134,7 @@ function importedPolicy(
     addresses: [unsigned(address)],
     templates: namesFor(templates, hook, unsigned(address)),
   }));
-  const matcher = new Matcher(compilePolicy(templates, servers, 1).words);
+  const matcher = new Matcher(compilePolicy({ templates, servers }, 1).words);
   return ({ protocol, source, destination, port }) =>
     matcher.match(
       protocol,

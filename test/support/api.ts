@@ -62,7 +62,7 @@ export class TestControlPlane implements ControlPlane {
 
   policy(): ReturnType<ControlPlane['policy']> {
     const { templates, servers } = this.#snapshot;
-    const compiled = compilePolicy(templates, servers, this.epoch);
+    const compiled = compilePolicy({ templates, servers }, this.epoch);
     return Promise.resolve({ templates, servers, compiled, loose: false });
   }
 

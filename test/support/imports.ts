@@ -2,6 +2,7 @@
 import { expect } from 'vitest';
 import type { ImportResult } from '../../src/interop/rules/import-result.ts';
 import { importedText } from '../../src/cli/import-target.ts';
+import { isGroup } from '../../src/policy/peers.ts';
 import type { Template } from '../../src/policy/types.ts';
 import { validateTemplate } from '../../src/policy/validate.ts';
 
@@ -28,7 +29,7 @@ export function assignedTo(templates: readonly Template[], address: number): str
       // A block is read as the validator reads one.
       const text = `inbound: [{ protocol: all, sources: [${blocks}] }]`;
       const { peers } = validateTemplate('t', 't', text).value!.inbound[0]!;
-      return peers!.some(({ from, to }) => from <= address && address <= to);
+      return peers!.some((peer) => !isGroup(peer) && peer.from <= address && address <= peer.to);
     })
     .map(({ name }) => name);
 }

@@ -1,6 +1,7 @@
 /** Policies for tests, written like the configuration files, and the naive matcher: a scan over their rules. */
 import { compilePolicy } from '../../src/policy/compile.ts';
 import type { AddressRange, Rule, RuleProtocol, Server, Template } from '../../src/policy/types.ts';
+import { isGroup } from '../../src/policy/peers.ts';
 import { MatchResult, Matcher } from '../../src/dataplane/match/matcher.ts';
 import { addressToInt } from './packets.ts';
 
@@ -67,7 +68,9 @@ export function policyOf(
   servers: PlainServer[],
   epoch = 1,
 ): Matcher {
-  return new Matcher(compilePolicy(toTemplates(templates), toServers(servers), epoch).words);
+  return new Matcher(
+    compilePolicy({ templates: toTemplates(templates), servers: toServers(servers) }, epoch).words,
+  );
 }
 
 /** 10.0.0.2 takes everything from everywhere and opens nothing itself. */
@@ -86,7 +89,9 @@ export function ruleAllows(rule: Rule, protocol: number, peer: number, port: num
   if (protocol !== 1 && rule.ports && !rule.ports.some((r) => port >= r.from && port <= r.to)) {
     return false;
   }
-  return !rule.peers || rule.peers.some((range) => peer >= range.from && peer <= range.to);
+  return (
+    !rule.peers || rule.peers.some((each) => !isGroup(each) && peer >= each.from && peer <= each.to)
+  );
 }
 
 /** The match, by looking at every rule of every template. */

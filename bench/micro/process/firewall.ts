@@ -46,7 +46,7 @@ export function templatesOf(rules: Rules): Template[] {
 export function compile(templates: readonly Template[], epoch = 1): CompiledPolicy {
   const names = templates.map(({ name }) => name);
   const servers = [{ name: 'server', addresses: [server >>> 0], templates: names }];
-  return compilePolicy(templates, servers, epoch);
+  return compilePolicy({ templates, servers }, epoch);
 }
 
 export interface FirewallOptions {

@@ -17,8 +17,9 @@ export function offlineControlPlane(
     snapshot: () => store.read(),
     apply: () => Promise.resolve({ applied: false, epoch: 0, pending }),
     async policy() {
-      const { templates, servers, gateway } = await store.read();
-      const compiled = compilePolicy(templates, servers, 0);
+      const snapshot = await store.read();
+      const { templates, servers, gateway } = snapshot;
+      const compiled = compilePolicy(snapshot, 0);
       return { templates, servers, compiled, loose: gateway.tcp.loose };
     },
     async status() {

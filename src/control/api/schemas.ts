@@ -48,8 +48,9 @@ const port = Type.Union([Type.Integer({ minimum: 1, maximum: 65_535 }), Type.Str
   description: 'A port, or a range as text: "8000-8100".',
 });
 const peers = Type.Array(Type.String(), {
-  description: 'Addresses, blocks, ranges or `any`; absent: any.',
-  examples: [['10.0.0.0/8', '198.51.100.10-198.51.100.20']],
+  description:
+    'Addresses, blocks, ranges, `any`, `server:NAME`, `template:NAME`, `set:NAME` or `label:SELECTOR`; absent: any.',
+  examples: [['10.0.0.0/8', '198.51.100.10-198.51.100.20', 'label:role=web,env!=test']],
 });
 
 const ruleProperties = {
@@ -59,6 +60,16 @@ const ruleProperties = {
   ),
   sources: Type.Optional(peers),
   destinations: Type.Optional(peers),
+  except: Type.Optional(
+    Type.Array(Type.String(), { description: 'Taken away from the sources or destinations.' }),
+  ),
+  enabled: Type.Optional(Type.Boolean({ description: 'Default: true.' })),
+  expires: Type.Optional(
+    Type.String({
+      description: 'RFC 3339: from then on the rule allows nothing.',
+      examples: ['2030-01-31T18:00:00Z'],
+    }),
+  ),
   comment: Type.Optional(Type.String()),
   hits,
 };
@@ -72,8 +83,16 @@ export const rule = component(
 
 export const ruleBody = Type.Object(ruleProperties, { additionalProperties: false });
 
+const appliesTo = Type.Optional(
+  Type.Array(Type.String(), {
+    description: 'Selectors: servers whose labels match any of them have the template.',
+    examples: [['role=web', 'region in (hkg,sgp)']],
+  }),
+);
+
 const templateProperties = {
   description: Type.Optional(Type.String()),
+  appliesTo,
   inbound: Type.Optional(Type.Array(ruleBody)),
   outbound: Type.Optional(Type.Array(ruleBody)),
 };
@@ -116,6 +135,7 @@ export const applied = component(
 const templateView = {
   name: nameSchema,
   description: Type.Optional(Type.String()),
+  appliesTo,
   inbound: Type.Array(rule),
   outbound: Type.Array(rule),
   revision,

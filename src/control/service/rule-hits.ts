@@ -6,7 +6,8 @@
  * change. Identical rules of one template are one rule: whichever of them a match names, all show the count.
  */
 import type { CompiledPolicy, RulePlace } from '../../policy/compile.ts';
-import type { Rule } from '../../policy/types.ts';
+import { isGroup } from '../../policy/peers.ts';
+import type { Peer, Rule } from '../../policy/types.ts';
 
 interface KnownIdentity {
   readonly template: string;
@@ -17,12 +18,18 @@ interface KnownIdentity {
 /** Keys of unchanged rules, which are nearly all after an edit. */
 const known = new WeakMap<Rule, KnownIdentity>();
 
+/** Addresses by what they mean, groups by their name: who is in a group may change. */
+function identityOfPeers(peers: readonly Peer[] | undefined): string | undefined {
+  return peers?.map((peer) => (isGroup(peer) ? peer.text : `${peer.from}-${peer.to}`)).join();
+}
+
 function identityOf(template: string, direction: string, rule: Rule): string {
   const last = known.get(rule);
   if (last?.template === template && last.direction === direction) return last.identity;
   const ports = rule.ports?.map(({ from, to }) => `${from}-${to}`).join();
-  const peers = rule.peers?.map(({ from, to }) => `${from}-${to}`).join();
-  const identity = `${template} ${direction} ${rule.protocol} ${ports ?? 'all'} ${peers ?? 'any'}`;
+  const peers = identityOfPeers(rule.peers) ?? 'any';
+  const except = identityOfPeers(rule.except) ?? 'nothing';
+  const identity = `${template} ${direction} ${rule.protocol} ${ports ?? 'all'} ${peers} ${except}`;
   known.set(rule, { template, direction, identity });
   return identity;
 }

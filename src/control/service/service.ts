@@ -390,9 +390,9 @@ export class Service {
     this.#sweepLog.onPolicy(epoch);
   }
 
-  #compile({ templates, servers }: Snapshot, epoch: number): CompiledPolicy {
-    const slots = this.#slots.assign(servers.map(({ name }) => name));
-    return compilePolicy(templates, servers, epoch, slots);
+  #compile(snapshot: Snapshot, epoch: number): CompiledPolicy {
+    const slots = this.#slots.assign(snapshot.servers.map(({ name }) => name));
+    return compilePolicy(snapshot, epoch, { slots });
   }
 
   #policySummary(): Record<string, number> {

@@ -31,6 +31,7 @@ import type {
 /** The content of a template's file, as plain values. */
 interface TemplateContent {
   description?: string;
+  appliesTo?: unknown[];
   inbound?: unknown[];
   outbound?: unknown[];
 }
@@ -363,13 +364,14 @@ function read(text: string): TemplateContent {
 
 /** A body as written to a file: without its name, and without empty lists that the file does not have already. */
 function contentOf(body: unknown, before: TemplateContent): TemplateContent {
-  const { description, inbound, outbound } = body as TemplateContent;
+  const { description, appliesTo, inbound, outbound } = body as TemplateContent;
   const list = (direction: Direction, rules: unknown[] | undefined): TemplateContent =>
     rules === undefined || (rules.length === 0 && before[direction] === undefined)
       ? {}
       : { [direction]: rules };
   return {
     ...(description !== undefined && { description }),
+    ...(appliesTo !== undefined && { appliesTo }),
     ...list('inbound', inbound),
     ...list('outbound', outbound),
   };

@@ -138,7 +138,8 @@ export class Replay {
   #openedFlow = false;
   #released = 0;
 
-  constructor({ gateway, templates, servers }: ReplayConfig, { ignoreChecksums }: ReplayOptions) {
+  constructor(config: ReplayConfig, { ignoreChecksums }: ReplayOptions) {
+    const { gateway } = config;
     const key = randomFillSync(new Int32Array(2));
     const hashKey = [key[0]!, key[1]!] as const;
     const memory = {
@@ -147,7 +148,7 @@ export class Replay {
     };
     const counters = createCounters();
     const events = createEventRing(eventRecords);
-    this.#compiled = compilePolicy(templates, servers, 1);
+    this.#compiled = compilePolicy(config, 1);
     // Two of them, because a match leaves the rules behind that it found.
     this.#policy = new Matcher(this.#compiled.words);
     this.#batch = new ReplayBatch(memory.fragments.chunks);

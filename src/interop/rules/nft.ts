@@ -12,9 +12,12 @@
  * The ruleset replaces a table of the same name in one transaction, so it can be loaded again and again.
  */
 import { formatAddressNumber } from '../../policy/addresses.ts';
-import { formatPortRange } from '../../policy/rule-notation.ts';
+import { formatPeers, formatPortRange } from '../../policy/rule-notation.ts';
 import type { RuleDirection } from '../../policy/rule-notation.ts';
-import type { AddressRange, PortRange, Rule, Server, Template } from '../../policy/types.ts';
+import { isGroup } from '../../policy/peers.ts';
+import type { Ranges } from '../../policy/ranges.ts';
+import { Resolver } from '../../policy/resolve.ts';
+import type { PolicySource, PortRange, Rule, Server, Template } from '../../policy/types.ts';
 import { mergeRanges } from './ranges.ts';
 
 export const nftTableName = 'tunwall';
@@ -27,24 +30,76 @@ interface Group {
 }
 
 /**
- * @param servers those to export; with fewer than all, traffic to and from the others is dropped, and what they say about
- *   traffic with the exported ones is not asked
+ * @param only names of the servers to export; with fewer than all, traffic to and from the others is dropped, and what
+ *   they say about traffic with the exported ones is not asked. Default: all
+ * @param nowMs rules that have expired by then are left out
  */
-export function exportNft(templates: readonly Template[], servers: readonly Server[]): string {
-  const groups = groupServers(templates, servers);
+export function exportNft(
+  source: PolicySource,
+  only?: readonly string[],
+  nowMs = Date.now(),
+): string {
+  const resolver = new Resolver(source, nowMs);
+  const groups = groupServers(source, resolver, only);
+  const sets = new PeerSets(resolver);
+  const chains = groups.flatMap((group) => [
+    ...chain(group, 'outbound', sets),
+    ...chain(group, 'inbound', sets),
+  ]);
   const lines = [
     `table inet ${nftTableName}`,
     `delete table inet ${nftTableName}`,
     `table inet ${nftTableName} {`,
-    ...serverSet(servers),
-    ...serverMap('outbound', groups),
-    ...serverMap('inbound', groups),
+    ...addressSet(
+      'servers',
+      groups.flatMap(({ servers }) => servers.flatMap(serverAddresses)),
+    ),
+    ...sets.lines(),
+    ...serverMap('outbound', groups, sets),
+    ...serverMap('inbound', groups, sets),
     ...forwardChain,
-    ...groups.flatMap((group) => [...chain(group, 'outbound'), ...chain(group, 'inbound')]),
+    ...chains,
   ];
   // A blank line would stand behind the last chain.
   if (lines.at(-1) === '') lines.pop();
   return [...lines, '}', ''].join('\n');
+}
+
+/** Addresses that rules mean by groups: a named set for each way in which that is written. */
+class PeerSets {
+  readonly #resolver: Resolver;
+  readonly #sets: Map<string, { readonly name: string; readonly ranges: Ranges }> = new Map();
+
+  constructor(resolver: Resolver) {
+    this.#resolver = resolver;
+  }
+
+  isLive(rule: Rule): boolean {
+    return this.#resolver.isLive(rule);
+  }
+
+  /** What to compare an address with; undefined when all addresses are meant. */
+  match(rule: Rule): string | undefined {
+    const ranges = this.#resolver.rangesOf(rule);
+    if (ranges === undefined || (ranges[0] === 0 && ranges[1] === 0xffffffff)) return undefined;
+    const { peers = [], except = [] } = rule;
+    if (ranges.length > 0 && ![...peers, ...except].some(isGroup))
+      return asSet(formatRanges(ranges));
+    const text = formatPeers(rule);
+    let set = this.#sets.get(text);
+    if (set === undefined) {
+      set = { name: `peers_${this.#sets.size + 1}`, ranges };
+      this.#sets.set(text, set);
+    }
+    return `@${set.name}`;
+  }
+
+  lines(): string[] {
+    return [...this.#sets].flatMap(([text, { name, ranges }]) => [
+      `	# ${text}`,
+      ...addressSet(name, formatRanges(ranges)),
+    ]);
+  }
 }
 
 const forwardChain: readonly string[] = [
@@ -70,10 +125,16 @@ const forwardChain: readonly string[] = [
   '',
 ];
 
-function groupServers(templates: readonly Template[], servers: readonly Server[]): Group[] {
+function groupServers(
+  { templates, servers }: PolicySource,
+  resolver: Resolver,
+  only: readonly string[] | undefined,
+): Group[] {
   const groups = new Map<string, Group>();
-  for (const server of servers) {
-    const own = templates.filter(({ name }) => server.templates.includes(name));
+  servers.forEach((server, index) => {
+    if (only !== undefined && !only.includes(server.name)) return;
+    const assigned = new Set(resolver.assignmentsOf(index).map(({ template }) => template));
+    const own = templates.filter(({ name }) => assigned.has(name));
     const key = own.map(({ name }) => name).join('\n');
     let group = groups.get(key);
     if (group === undefined) {
@@ -81,7 +142,7 @@ function groupServers(templates: readonly Template[], servers: readonly Server[]
       groups.set(key, group);
     }
     group.servers.push(server);
-  }
+  });
   return [...groups.values()];
 }
 
@@ -91,14 +152,20 @@ function elements(items: readonly string[]): string[] {
   return ['		elements = {', ...lines, '		}'];
 }
 
-function serverSet(servers: readonly Server[]): string[] {
-  const addresses = servers.flatMap((server) => server.addresses.map(formatAddressNumber));
-  return ['	set servers {', '		type ipv4_addr', ...elements(addresses), '	}', ''];
+function serverAddresses({ addresses }: Server): string[] {
+  return addresses.map(formatAddressNumber);
 }
 
-function serverMap(direction: RuleDirection, groups: readonly Group[]): string[] {
+function addressSet(name: string, items: readonly string[]): string[] {
+  const flags = items.some((item) => item.includes('-')) ? ['		flags interval'] : [];
+  return [`	set ${name} {`, '		type ipv4_addr', ...flags, ...elements(items), '	}', ''];
+}
+
+function serverMap(direction: RuleDirection, groups: readonly Group[], sets: PeerSets): string[] {
   const verdicts = groups.flatMap((group) => {
-    const has = group.templates.some((template) => template[direction].length > 0);
+    const has = group.templates.some((template) =>
+      template[direction].some((rule) => sets.isLive(rule)),
+    );
     const verdict = has ? `jump ${group.chain}_${direction}` : 'drop';
     return group.servers.flatMap(({ addresses }) =>
       addresses.map((address) => `${formatAddressNumber(address)} : ${verdict}`),
@@ -107,11 +174,18 @@ function serverMap(direction: RuleDirection, groups: readonly Group[]): string[]
   return [`	map ${direction} {`, '		type ipv4_addr : verdict', ...elements(verdicts), '	}', ''];
 }
 
-function chain({ chain: name, templates, servers }: Group, direction: RuleDirection): string[] {
+function chain(
+  { chain: name, templates, servers }: Group,
+  direction: RuleDirection,
+  sets: PeerSets,
+): string[] {
   const rules = templates.flatMap((template) =>
-    template[direction].map(
-      (rule, position) =>
-        `		${formatNftRule(direction, rule)} comment "${template.name} ${direction}[${position}]"`,
+    template[direction].flatMap((rule, position) =>
+      sets.isLive(rule)
+        ? [
+            `		${formatNftRule(direction, rule, sets)} comment "${template.name} ${direction}[${position}]"`,
+          ]
+        : [],
     ),
   );
   // Then the map drops without a chain.
@@ -127,14 +201,14 @@ function chain({ chain: name, templates, servers }: Group, direction: RuleDirect
 }
 
 /** One rule: its conditions, and `return`. A comment may follow. */
-function formatNftRule(direction: RuleDirection, { protocol, ports, peers }: Rule): string {
+function formatNftRule(direction: RuleDirection, rule: Rule, sets: PeerSets): string {
+  const { protocol, ports } = rule;
   const conditions: string[] = [];
   if (protocol === 'all') conditions.push('ip protocol { icmp, tcp, udp }');
   else if (ports === undefined) conditions.push(`ip protocol ${protocol}`);
-  if (peers !== undefined) {
-    const address = direction === 'inbound' ? 'ip saddr' : 'ip daddr';
-    const set = formatAddresses(peers);
-    if (set !== undefined) conditions.push(`${address} ${set}`);
+  const set = sets.match(rule);
+  if (set !== undefined) {
+    conditions.push(`${direction === 'inbound' ? 'ip saddr' : 'ip daddr'} ${set}`);
   }
   if (ports !== undefined) conditions.push(`${protocol} dport ${formatPorts(ports)}`);
   return [...conditions, 'return'].join(' ');
@@ -149,14 +223,12 @@ function formatPorts(ports: readonly PortRange[]): string {
   return asSet(mergeRanges(ports).map(formatPortRange));
 }
 
-/** Undefined when all addresses are meant. */
-function formatAddresses(peers: readonly AddressRange[]): string | undefined {
-  const merged = mergeRanges(peers);
-  if (merged.some(({ from, to }) => from === 0 && to === 0xffffffff)) return undefined;
-  return asSet(merged.map(formatAddressRange));
-}
-
-function formatAddressRange({ from, to }: { from: number; to: number }): string {
-  const first = formatAddressNumber(from);
-  return from === to ? first : `${first}-${formatAddressNumber(to)}`;
+function formatRanges(ranges: Ranges): string[] {
+  const items: string[] = [];
+  for (let i = 0; i < ranges.length; i += 2) {
+    const first = formatAddressNumber(ranges[i]!);
+    const last = formatAddressNumber(ranges[i + 1]!);
+    items.push(first === last ? first : `${first}-${last}`);
+  }
+  return items;
 }

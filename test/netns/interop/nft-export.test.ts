@@ -151,8 +151,8 @@ describe.skipIf(obstacle !== undefined)('the exported nft ruleset', () => {
     // Without any filter everything gets through: what is dropped below, nft drops.
     expect(await whatPasses(firewall, probes)).toEqual(probes.map(describeProbe));
     const byNft: string[][] = [];
-    for (const { templates, servers } of random) {
-      const input = exportNft(templates, servers);
+    for (const policy of random) {
+      const input = exportNft(policy);
       await lab.mustExec('gateway', ['nft', '-f', '-'], { input });
       byNft.push(await whatPasses(firewall, probes));
     }
@@ -168,10 +168,10 @@ describe.skipIf(obstacle !== undefined)('the exported nft ruleset', () => {
   it('lets nothing in that cannot open a flow, however open the rules are', async () => {
     const { lab } = firewall;
     const open = { protocol: 'all' } as const;
-    const input = exportNft(
-      [{ name: 'open', inbound: [open], outbound: [open] }],
-      [{ name: 'web', addresses: [unsigned(web)], templates: ['open'] }],
-    );
+    const input = exportNft({
+      templates: [{ name: 'open', inbound: [open], outbound: [open] }],
+      servers: [{ name: 'web', addresses: [unsigned(web)], templates: ['open'] }],
+    });
     await lab.mustExec('gateway', ['nft', '-f', '-'], { input });
     const arrivals = await firewall.countArrivals('web', client);
     await firewall.inject('client', ...lawless());

@@ -43,7 +43,7 @@ const servers = toServers([
 const source: ExplainSource = {
   templates,
   servers,
-  compiled: compilePolicy(templates, servers, 7),
+  compiled: compilePolicy({ templates, servers }, 7),
   loose: false,
 };
 const unsigned = (address: string): number => addressToInt(address) >>> 0;
@@ -230,7 +230,7 @@ describe('the nearest rule', () => {
       '  - { protocol: tcp, sources: [10.0.0.0/8] }\n  - { protocol: tcp, sources: [198.51.101.0/24] }',
     );
     const nearest = nearestRule(rules, subject)!;
-    expect(failedFields('inbound', nearest.rule, subject)).toEqual([
+    expect(failedFields('inbound', nearest, subject)).toEqual([
       { field: 'sources', expected: '198.51.101.0/24', found: client },
     ]);
   });
@@ -243,7 +243,7 @@ describe('random policies', () => {
     const seen = new Map<string, number>();
     for (let round = 0; round < 120; round++) {
       const policy = maker.policy(8);
-      const compiled = compilePolicy(policy.templates, policy.servers, round);
+      const compiled = compilePolicy(policy, round);
       const match = new Matcher(compiled.words);
       for (let probe = 0; probe < 60; probe++) {
         const protocol = maker.pick(['icmp', 'tcp', 'udp'] as const);

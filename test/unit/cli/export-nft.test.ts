@@ -38,8 +38,10 @@ const servers = toServers([
   { name: 'bare', addresses: ['10.0.0.5'], templates: [] },
 ]);
 
+const source = { templates, servers };
+
 describe('the ruleset', () => {
-  const text = exportNft(templates, servers);
+  const text = exportNft(source);
   const block = (head: string): string[] => {
     const at = text.indexOf(`\t${head} {`);
     const lines = text.slice(at, text.indexOf('\n\t}', at)).split('\n');
@@ -133,14 +135,14 @@ describe.skipIf(obstacle !== undefined)('nft', () => {
     const addresses = Array.from({ length: 14 }, (_, i) => 0x0a000000 + i * 3);
     const maker = new PolicyMaker(seededRandom(), [...addresses, 0xc0000201, 0xdf000000]);
     const rulesets = [
-      exportNft([], []),
-      exportNft(templates, servers),
+      exportNft({ templates: [], servers: [] }),
+      exportNft(source),
       // The same table again, and with less in it.
-      exportNft(templates, servers),
-      exportNft(templates, servers.slice(2, 3)),
+      exportNft(source),
+      exportNft(source, ['db-1']),
       ...Array.from({ length: 25 }, () => {
         const policy = maker.policy(12);
-        return exportNft(policy.templates, policy.servers);
+        return exportNft(policy);
       }),
     ];
     const directory = mkdtempSync(join(tmpdir(), 'twt-nft-'));
@@ -186,9 +188,9 @@ describe('tunwall export nft', () => {
   }
 
   it('prints the whole policy, or that of a server', async () => {
-    const text = exportNft(templates, servers);
+    const text = exportNft(source);
     expect(await run()).toEqual({ code: 0, out: text, err: '' });
-    expect((await run('--server', 'db-1')).out).toBe(exportNft(templates, servers.slice(2, 3)));
+    expect((await run('--server', 'db-1')).out).toBe(exportNft(source, ['db-1']));
     expect(JSON.parse((await run('--json')).out)).toEqual({ ruleset: text });
   });
 

@@ -317,8 +317,7 @@ describe('random documents against a naive reading', () => {
       expect(result.format).toBe(format);
       const [template] = read(result);
       const compiled = compilePolicy(
-        [template!],
-        [{ name: 's', addresses: [server], templates: ['f'] }],
+        { templates: [template!], servers: [{ name: 's', addresses: [server], templates: ['f'] }] },
         1,
       );
       const policy = new Matcher(compiled.words);

@@ -155,7 +155,7 @@ describe('a rule', () => {
     ],
     [
       '{ protocol: tcp, port: [80] }',
-      '2:22 inbound[0].port unknown key "port"; did you mean "ports"? (known: protocol, ports, sources, destinations, comment)',
+      '2:22 inbound[0].port unknown key "port"; did you mean "ports"? (known: protocol, ports, sources, destinations, except, enabled, expires, comment)',
     ],
     ['{ protocol: tcp, 5: 6 }', '2:22 inbound[0] expected a name as key, found 5'],
     ['tcp', '2:5 inbound[0] expected a rule, found "tcp"'],
@@ -169,7 +169,10 @@ describe('a template', () => {
   const mistakes: [string, string][] = [
     ['inbound: {}', '1:10 inbound expected a list of rules, found a mapping'],
     ['inbound:', '1:9 inbound expected a list of rules, found nothing'],
-    ['rules: []', '1:1 rules unknown key "rules" (known: description, inbound, outbound)'],
+    [
+      'rules: []',
+      '1:1 rules unknown key "rules" (known: description, appliesTo, inbound, outbound)',
+    ],
     ['- a', '1:1 expected a template with the keys inbound and outbound, found a list'],
     ['description: 5', '1:14 description expected a text, found 5'],
     [

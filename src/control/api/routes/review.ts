@@ -67,7 +67,7 @@ export function reviewRoutes(app: Api, context: ApiContext): void {
       const servers = affectedServers(before, after, changed);
       const { flows = true } = request.query;
       if (observer === undefined || !flows) return { changed, diff, servers };
-      const { words } = compilePolicy(after.templates, after.servers, 0);
+      const { words } = compilePolicy(after, 0);
       return { changed, diff, servers, flowsCut: await observer.countCut(words) };
     },
   );

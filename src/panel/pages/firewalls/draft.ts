@@ -17,11 +17,14 @@ export interface RuleDraft {
   /** As typed; empty: any. */
   readonly peers: string;
   readonly comment: string;
+  /** What the editor does not show stays as it is. */
+  readonly rest: Pick<RuleBody, 'except' | 'enabled' | 'expires'>;
 }
 
 export interface Draft {
   readonly name: string;
   readonly description: string;
+  readonly appliesTo?: string[];
   readonly inbound: readonly RuleDraft[];
   readonly outbound: readonly RuleDraft[];
   /** Those that are to have it. */
@@ -38,6 +41,11 @@ function ruleDraft(direction: Direction, rule: Rule): RuleDraft {
     ports: (rule.ports ?? []).join(', '),
     peers: peersOf(direction, rule).join(', '),
     comment: rule.comment ?? '',
+    rest: {
+      ...(rule.except && { except: [...rule.except] }),
+      ...(rule.enabled !== undefined && { enabled: rule.enabled }),
+      ...(rule.expires !== undefined && { expires: rule.expires }),
+    },
   };
 }
 
@@ -46,11 +54,13 @@ export const emptyDraft: Draft = {
 };
 
 export function draftOf(
-  template: Pick<Template, 'name' | 'description' | Direction> & Partial<Pick<Template, 'servers'>>,
+  template: Pick<Template, 'name' | 'description' | 'appliesTo' | Direction> &
+    Partial<Pick<Template, 'servers'>>,
 ): Draft {
   return {
     name: template.name,
     description: template.description ?? '',
+    ...(template.appliesTo && { appliesTo: [...template.appliesTo] }),
     inbound: template.inbound.map((rule) => ruleDraft('inbound', rule)),
     outbound: template.outbound.map((rule) => ruleDraft('outbound', rule)),
     servers: template.servers ?? [],
@@ -65,6 +75,12 @@ function listed(text: string): string[] {
     .filter((part) => part !== '');
 }
 
+/** The same for peers. A selector may have commas and blanks: it ends at a comma before a blank or another peer. */
+function listedPeers(text: string): string[] {
+  const chunks = text.split(/;|,(?=\s|\d|any\b|(?:server|template|set|label):)(?![^()]*\))/i);
+  return chunks.flatMap((chunk) => (/^\s*label:/i.test(chunk) ? [chunk.trim()] : listed(chunk)));
+}
+
 function isAll(parts: readonly string[], word: string): boolean {
   return parts.length === 0 || (parts.length === 1 && parts[0]!.toLowerCase() === word);
 }
@@ -74,7 +90,7 @@ export const hasPorts = (protocol: Rule['protocol']): boolean =>
 
 export function ruleOf(direction: Direction, draft: RuleDraft): RuleBody {
   const ports = listed(draft.ports);
-  const peers = listed(draft.peers);
+  const peers = listedPeers(draft.peers);
   const comment = draft.comment.trim();
   const peerKey = direction === 'inbound' ? 'sources' : 'destinations';
   return {
@@ -84,6 +100,7 @@ export function ruleOf(direction: Direction, draft: RuleDraft): RuleBody {
         ports: ports.map((port) => (/^[1-9]\d{0,9}$/.test(port) ? Number(port) : port)),
       }),
     ...(!isAll(peers, 'any') && { [peerKey]: peers }),
+    ...draft.rest,
     ...(comment !== '' && { comment }),
   };
 }
@@ -92,6 +109,7 @@ export function bodyOf(draft: Draft): TemplateBody {
   const description = draft.description.trim();
   return {
     ...(description !== '' && { description }),
+    ...(draft.appliesTo && { appliesTo: draft.appliesTo }),
     inbound: draft.inbound.map((rule) => ruleOf('inbound', rule)),
     outbound: draft.outbound.map((rule) => ruleOf('outbound', rule)),
   };
@@ -164,7 +182,10 @@ function changedRules(
 ): readonly RuleDraft[] {
   switch (action.kind) {
     case 'add':
-      return [...rules, { key: nextKey(), protocol: 'tcp', ports: '', peers: '', comment: '' }];
+      return [
+        ...rules,
+        { key: nextKey(), protocol: 'tcp', ports: '', peers: '', comment: '', rest: {} },
+      ];
     case 'remove':
       return rules.filter(({ key }) => key !== action.key);
     case 'change':

@@ -92,10 +92,9 @@ class Gateway {
       templates: ['base'],
     }));
     return compilePolicy(
-      toTemplates({ base: { inbound, outbound: [] } }),
-      toServers(servers),
+      { templates: toTemplates({ base: { inbound, outbound: [] } }), servers: toServers(servers) },
       epoch,
-      this.slots.assign(names),
+      { slots: this.slots.assign(names) },
     );
   }
 

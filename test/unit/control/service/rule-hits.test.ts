@@ -19,10 +19,15 @@ const office: PlainRule = { protocol: 'udp', ports: [[1000, 2000]], sources: [cl
 
 function compile(epoch: number, inbound: PlainRule[], outbound: PlainRule[] = []): CompiledPolicy {
   return compilePolicy(
-    toTemplates({ base: { inbound, outbound }, spare: { inbound: [dns], outbound: [] } }),
-    toServers(
-      [web, db].map((address) => ({ name: address, addresses: [address], templates: ['base'] })),
-    ),
+    {
+      templates: toTemplates({
+        base: { inbound, outbound },
+        spare: { inbound: [dns], outbound: [] },
+      }),
+      servers: toServers(
+        [web, db].map((address) => ({ name: address, addresses: [address], templates: ['base'] })),
+      ),
+    },
     epoch,
   );
 }

@@ -93,7 +93,7 @@ describe('is refused, and nothing is written:', () => {
       '0 name: expected "x", as it is called, found "y"',
       '0 inbound[0].ports[0]: expected a port from 1 to 65535 or a range like "8000-8100", found "0"',
       '0 inbound[0].ports[2]: the range "9-1" ends before it begins',
-      '0 outbond: unknown key "outbond"; did you mean "outbound"? (known: description, inbound, outbound)',
+      '0 outbond: unknown key "outbond"; did you mean "outbound"? (known: description, appliesTo, inbound, outbound)',
       '1 : the key "protocol" is missing',
       '2 addresses[1]: "10.0.0.256" is not an IPv4 address in four decimal parts',
       '2 templates[0]: there is no template "wbe"; did you mean "web"?',

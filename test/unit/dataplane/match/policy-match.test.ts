@@ -149,7 +149,7 @@ it('servers with the same templates share one program', () => {
     addresses: [0x0a000000 + i],
     templates: ['t'],
   }));
-  const { stats, words } = compilePolicy([template], servers, 1);
+  const { stats, words } = compilePolicy({ templates: [template], servers }, 1);
   expect(stats.programs).toBe(1);
   const policy = new Matcher(words);
   for (const { addresses } of servers) expect(policy.match(6, 1, addresses[0]!, 1)).toBe(0);
@@ -217,7 +217,7 @@ describe('random policies against the naive matcher', () => {
         addresses: addresses.splice(0, 1 + below(2)),
         templates: templates.filter(() => random() < 0.5).map(({ name }) => name),
       }));
-      const compiled = compilePolicy(templates, servers, round);
+      const compiled = compilePolicy({ templates, servers }, round);
       const policy = new Matcher(compiled.words);
       for (let probe = 0; probe < 400; probe++) {
         const near = (value: number, most: number): number =>

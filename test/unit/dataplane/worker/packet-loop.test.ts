@@ -25,8 +25,12 @@ const server = '10.0.0.2';
 const probe = (dstPort: number): Uint8Array => udp('198.51.100.2', server, 4000, dstPort);
 const allowing = (port: number, epoch: number): Int32Array =>
   compilePolicy(
-    toTemplates({ web: { inbound: [{ protocol: 'udp', ports: [port] }], outbound: [] } }),
-    toServers([{ name: 'web', addresses: [server], templates: ['web'] }]),
+    {
+      templates: toTemplates({
+        web: { inbound: [{ protocol: 'udp', ports: [port] }], outbound: [] },
+      }),
+      servers: toServers([{ name: 'web', addresses: [server], templates: ['web'] }]),
+    },
     epoch,
   ).words;
 

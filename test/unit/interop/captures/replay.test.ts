@@ -141,7 +141,7 @@ describe('verdicts', () => {
       if (random() < 0.03) bytes[Math.floor(random() * bytes.length)]! ^= 1;
       return at(ms, bytes);
     });
-    const policy = new Matcher(compilePolicy(config.templates, config.servers, 1).words);
+    const policy = new Matcher(compilePolicy(config, 1).words);
     const fixture = new EngineFixture({ policy, capacity: 262_144, nowMs: 0 });
     const wanted = packets.map(({ seconds = 0, fraction = 0, bytes }) => {
       const nowMs = (seconds - 1_700_000_000) * 1000 + fraction / 1000;

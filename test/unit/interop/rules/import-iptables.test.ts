@@ -425,7 +425,7 @@ describe('random chains against a naive walk', () => {
   }
 
   const policyOf = (templates: readonly Template[], servers: readonly Server[]): Matcher =>
-    new Matcher(compilePolicy(templates, servers, 1).words);
+    new Matcher(compilePolicy({ templates, servers }, 1).words);
   const lostIn = ({ remarks }: ImportResult): boolean =>
     remarks.some(
       ({ severity, message }) =>

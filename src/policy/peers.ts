@@ -1,0 +1,34 @@
+/**
+ * Peers: who a rule is about. An address, a block, a range or `any`, or a group by name: `server:NAME`, `template:NAME`
+ * (every server that has it), `set:NAME`, `label:SELECTOR`.
+ *
+ * Here they are read. What they mean at one moment is found by `resolve.ts`, and nowhere else.
+ */
+import { parsePeer as parseRange } from './addresses.ts';
+import type { Parsed } from './addresses.ts';
+import { parseSelector } from './selector.ts';
+import type { GroupPeer, Peer } from './types.ts';
+
+export function isGroup(peer: Peer): peer is GroupPeer {
+  return 'kind' in peer;
+}
+
+/** The words before the colon, for messages and completion. */
+export const peerKinds = ['server', 'template', 'set', 'label'] as const;
+
+/** Reads a peer; a message says what was expected instead. */
+export function parsePeer(text: string): Parsed<Peer> {
+  const match = /^([a-z]+)\s*:\s*(.*)$/is.exec(text);
+  if (match === null) return parseRange(text);
+  const kind = peerKinds.find((each) => each === match[1]!.toLowerCase());
+  const name = match[2]!.trim();
+  if (kind === undefined || name === '') {
+    return {
+      message: `expected an address, or server:NAME, template:NAME, set:NAME or label:SELECTOR, found "${text}"`,
+    };
+  }
+  if (kind !== 'label') return { value: { kind, name, text: `${kind}:${name}` } };
+  const selector = parseSelector(name);
+  if ('message' in selector) return selector;
+  return { value: { kind, selector: selector.value, text: `label:${name}` } };
+}

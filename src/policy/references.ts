@@ -1,0 +1,54 @@
+/**
+ * Whether what files name is there: servers, templates and sets, known only when all files have been read.
+ *
+ * A group that does not exist would silently mean nobody, and an `except` of it would take nothing away. So it is an error.
+ * A selector that matches no server is a warning: the first server with the label may come tomorrow.
+ */
+import { didYouMean } from './problem.ts';
+import { Resolver } from './resolve.ts';
+import type { AddressSet, PolicySource, Problem } from './types.ts';
+import type { Reference } from './yaml-fields.ts';
+
+/** Problems of references, in their order. */
+export function checkReferences(source: PolicySource, references: readonly Reference[]): Problem[] {
+  if (references.length === 0) return [];
+  const names = {
+    server: new Set(source.servers.map(({ name }) => name)),
+    template: new Set(source.templates.map(({ name }) => name)),
+    set: new Set((source.sets ?? []).map(({ name }) => name)),
+  };
+  const resolver = new Resolver(source, 0);
+  return references.flatMap(({ group, ...place }): Problem[] => {
+    if (group.kind === 'label') {
+      if (resolver.selected(group.selector).length > 0) return [];
+      const message = `no server matches "${group.selector.text}": it means nobody until one does`;
+      return [{ severity: 'warning', ...place, message }];
+    }
+    const { kind, name } = group;
+    if (names[kind].has(name)) {
+      const circle = kind === 'set' ? circleFrom(name, source.sets ?? []) : undefined;
+      if (circle === undefined) return [];
+      const message = `sets contain each other: ${circle.join(' → ')}`;
+      return [{ severity: 'error', ...place, message }];
+    }
+    const message = `there is no ${kind} "${name}"${didYouMean(name, names[kind])}`;
+    return [{ severity: 'error', ...place, message }];
+  });
+}
+
+/** The way from a set back to itself, if there is one. */
+function circleFrom(start: string, sets: readonly AddressSet[]): string[] | undefined {
+  const includes = new Map(sets.map(({ name, include }) => [name, include]));
+  const seen = new Set<string>();
+  const walk = (name: string, way: readonly string[]): string[] | undefined => {
+    for (const next of includes.get(name) ?? []) {
+      if (next === start) return [...way, next];
+      if (seen.has(next)) continue;
+      seen.add(next);
+      const found = walk(next, [...way, next]);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  };
+  return walk(start, [start]);
+}

@@ -1,0 +1,66 @@
+/**
+ * Label selectors, in the grammar of Kubernetes and Hetzner Cloud: `k`, `!k`, `k=v`, `k==v`, `k!=v`, `k in (a,b)`,
+ * `k notin (a,b)`. Commas between them mean *and*. As there, `!=` and `notin` also match a server without the label.
+ */
+import type { Parsed } from './addresses.ts';
+import type { Requirement, Selector } from './types.ts';
+
+export type Labels = Readonly<Record<string, string>>;
+
+const expected =
+  'expected a selector like role=web, env!=test, region in (hkg,sgp), tier notin (a), k or !k, joined by commas';
+
+/** A key or a value: what the grammar does not use itself. */
+const word = '[^\\s,()=!]+';
+const forms: readonly [RegExp, Requirement['test']][] = [
+  [new RegExp(`^(${word})$`), 'exists'],
+  [new RegExp(`^!\\s*(${word})$`), 'absent'],
+  [new RegExp(`^(${word})\\s*==?\\s*(${word})?$`), 'in'],
+  [new RegExp(`^(${word})\\s*!=\\s*(${word})?$`), 'notin'],
+  [new RegExp(`^(${word})\\s+in\\s*\\((.*)\\)$`), 'in'],
+  [new RegExp(`^(${word})\\s+notin\\s*\\((.*)\\)$`), 'notin'],
+];
+const value = new RegExp(`^(${word})?$`);
+
+/** Reads a selector; a message says what was expected instead. */
+export function parseSelector(text: string): Parsed<Selector> {
+  const requirements: Requirement[] = [];
+  // A comma within parentheses is part of a list of values.
+  for (const part of text.split(/,(?![^()]*\))/)) {
+    const requirement = parseRequirement(part.trim());
+    if (requirement === undefined) {
+      return { message: `${expected}; found ${JSON.stringify(part.trim())}` };
+    }
+    requirements.push(requirement);
+  }
+  return { value: { text, requirements } };
+}
+
+function parseRequirement(text: string): Requirement | undefined {
+  for (const [form, test] of forms) {
+    const match = form.exec(text);
+    if (match === null) continue;
+    const key = match[1]!;
+    if (test === 'exists' || test === 'absent') return { key, test, values: [] };
+    const values = (match[2] ?? '').split(',').map((each) => each.trim());
+    return values.every((each) => value.test(each)) ? { key, test, values } : undefined;
+  }
+  return undefined;
+}
+
+/** Whether labels meet every condition. */
+export function selects(selector: Selector, labels: Labels): boolean {
+  return selector.requirements.every(({ key, test, values }) => {
+    const own = Object.hasOwn(labels, key) ? labels[key] : undefined;
+    switch (test) {
+      case 'exists':
+        return own !== undefined;
+      case 'absent':
+        return own === undefined;
+      case 'in':
+        return own !== undefined && values.includes(own);
+      case 'notin':
+        return own === undefined || !values.includes(own);
+    }
+  });
+}
