@@ -209,8 +209,10 @@ describe('a packet from the wire', () => {
 });
 
 describe('the nearest rule', () => {
-  const rulesOf = (text: string) =>
-    validateTemplate('t', 't.yaml', `inbound:\n${text}`).value!.inbound.map((rule) => ({ rule }));
+  const rulesOf = (text: string) => {
+    const template = validateTemplate('t', 't.yaml', `inbound:\n${text}`).value!;
+    return compilePolicy({ templates: [template], servers: [] }, 1).rules;
+  };
   const subject = { protocol: 'tcp', peer: unsigned(client), port: 8080 } as const;
   it.each([
     ['fewest failing fields', '{ protocol: udp, ports: [8080], sources: [10.0.0.1] }'],
