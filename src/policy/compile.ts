@@ -16,7 +16,7 @@ import { unionOf } from './interval-union.ts';
 import type { IntervalSet, RuleRange } from './interval-union.ts';
 import { allAddresses } from './ranges.ts';
 import type { Ranges } from './ranges.ts';
-import { Resolver } from './resolve.ts';
+import { Resolver, isLive } from './resolve.ts';
 import type { PolicySource, Rule, RuleProtocol } from './types.ts';
 
 /** A rule in its place, by its index in the program. */
@@ -40,6 +40,8 @@ export interface CompiledPolicy {
   readonly servers: readonly string[];
   /** What the source meant when it was compiled. */
   readonly resolver: Resolver;
+  /** Rules with an end. */
+  readonly expiring: readonly RulePlace[];
   readonly stats: { readonly rules: number; readonly programs: number; readonly words: number };
 }
 
@@ -93,8 +95,14 @@ export function compilePolicy(
     rules,
     servers: source.servers.map(({ name }) => name),
     resolver,
+    expiring: rules.filter(({ rule }) => rule.expires !== undefined),
     stats: { rules: rules.length, programs, words: words.length },
   };
+}
+
+/** Rules that have ended since the policy was compiled, or begun again because the clock was set back. */
+export function changedByTime({ expiring }: CompiledPolicy, nowMs: number): RulePlace[] {
+  return expiring.filter(({ rule, live }) => isLive(rule, nowMs) !== live);
 }
 
 /** The same rules, by the same numbers, for one server of the policy with one address alone. */
