@@ -15,7 +15,9 @@ import {
   validateGateway,
   validateTemplate,
 } from '../../../policy/validate.ts';
+import { checkReferences } from '../../../policy/references.ts';
 import type { Validated } from '../../../policy/validate.ts';
+import type { Reference } from '../../../policy/yaml-fields.ts';
 import { filesOf, readFiles, reasonOf, revisionOf } from './config-files.ts';
 import type { RawDirectory, RawFile } from './config-files.ts';
 import { ServersFile } from '../servers-file.ts';
@@ -86,6 +88,7 @@ export class ConfigReader {
   judge(raw: RawDirectory): Snapshot {
     const problems: Problem[] = [];
     const known = new Map<string, Known>();
+    const references: Reference[] = [];
     const fileProblem = (
       name: string,
       message: string,
@@ -110,6 +113,7 @@ export class ConfigReader {
           : check(join(this.directory, file.name), file.text);
       if (remember) known.set(file.name, { text: file.text, result });
       problems.push(...result.problems);
+      references.push(...(result.references ?? []));
       return result.value;
     };
 
@@ -135,6 +139,10 @@ export class ConfigReader {
       fileProblem('servers.yaml', message, 'warning');
     }
     this.#known = known;
+    // With errors some servers or templates are missing here: what names them is not wrong for that.
+    if (!problems.some(({ severity }) => severity === 'error')) {
+      problems.push(...checkReferences({ templates, servers: servers ?? [] }, references));
+    }
     return snapshot(gateway, templates, servers ?? [], problems, revisionOf(raw));
   }
 }
