@@ -81,7 +81,13 @@ it('documents the bodies that the policy’s validator judges', () => {
     requestBody: { content: Record<string, { schema: { properties: object } }> };
   };
   const { properties } = put.requestBody.content['application/json']!.schema;
-  expect(Object.keys(properties)).toEqual(['name', 'description', 'inbound', 'outbound']);
+  expect(Object.keys(properties)).toEqual([
+    'name',
+    'description',
+    'appliesTo',
+    'inbound',
+    'outbound',
+  ]);
   expect(JSON.stringify(properties)).toContain('198.51.100.10-198.51.100.20');
 });
 
