@@ -19,10 +19,11 @@ import { ReloadMode } from '../../dataplane/engine/engine.ts';
 import { DropLog } from '../log/drop-log.ts';
 import type { Logger } from '../log/logger.ts';
 import { createMetrics } from '../metrics/metrics.ts';
-import { compilePolicy } from '../../policy/compile.ts';
-import type { CompiledPolicy } from '../../policy/compile.ts';
+import { changedByTime, compilePolicy } from '../../policy/compile.ts';
+import type { CompiledPolicy, RulePlace } from '../../policy/compile.ts';
 import { engineOptions } from '../../policy/engine-options.ts';
 import { formatProblem } from '../../policy/problem.ts';
+import { formatRule } from '../../policy/rule-notation.ts';
 import { ServerSlots } from '../../policy/server-slots.ts';
 import type { GatewayConfig, Problem } from '../../policy/types.ts';
 import { defaultGatewayConfig } from '../../policy/validate.ts';
@@ -40,6 +41,9 @@ import { SweepLog } from './sweep-log.ts';
 
 /** How often drop records are taken from the packet threads. */
 const eventPeriodMs = 200;
+
+/** How often the clock is compared with the ends of rules. */
+const clockPeriodMs = 1000;
 
 /** A reason not to start that the user can do something about. */
 export class StartError extends Error {
@@ -84,6 +88,7 @@ export class Service {
   #watching: Watching | undefined;
   #firstOwner: Promise<void> | undefined;
   #eventTimer: NodeJS.Timeout | undefined;
+  #clockTimer: NodeJS.Timeout | undefined;
   #failed = false;
   #reloads = 0;
   #reloadFailures = 0;
@@ -152,6 +157,7 @@ export class Service {
   /** Stops forwarding and releases everything. */
   async stop(): Promise<void> {
     clearInterval(this.#eventTimer);
+    clearInterval(this.#clockTimer);
     await this.#watching?.close();
     await Promise.all(this.#apis.map((api) => api.close()));
     await this.#firstOwner;
@@ -205,6 +211,10 @@ export class Service {
     // Last: a client that gets an answer can rely on a complete firewall.
     await this.#rights.asRoot(() => this.#listen());
     this.#eventTimer = setInterval(() => this.#takeEvents(), eventPeriodMs);
+    // Looks at the clock, instead of waiting for a moment: the clock may be set.
+    this.#clockTimer = setInterval(() => {
+      if (changedByTime(this.#policy, Date.now()).length > 0) void this.#reloadQueue.run();
+    }, clockPeriodMs);
     this.#log.info(
       {
         device: gateway.device,
@@ -333,6 +343,7 @@ export class Service {
           'configuration refused; the running policy stays in force',
         );
       }
+      await this.#applyTime();
       return this.#refused(errors.map(formatProblem).join('\n'));
     }
     this.#warnOfRestart(snapshot.gateway);
@@ -346,8 +357,10 @@ export class Service {
       gateway: { ...this.#config.gateway, reload: snapshot.gateway.reload },
     };
     try {
-      if (unchanged) this.#log.debug('configuration read again: the policy is unchanged');
-      else await this.#apply(config);
+      if (!unchanged) await this.#apply(config);
+      else if (!(await this.#applyTime())) {
+        this.#log.debug('configuration read again: the policy is unchanged');
+      }
     } catch (error) {
       this.#log.error({ err: error }, 'the change could not be applied');
       return this.#refused((error as Error).message);
@@ -355,6 +368,29 @@ export class Service {
     this.#config = config;
     this.#reloadError = null;
     return { applied: true, epoch: this.#policy.epoch };
+  }
+
+  /** Ends the rules in force that have expired, whatever the files say now. Returns whether there were any. */
+  async #applyTime(): Promise<boolean> {
+    if (changedByTime(this.#policy, Date.now()).length === 0) return false;
+    await this.#apply(this.#config);
+    return true;
+  }
+
+  /** Says which rules have expired, or begun again because the clock was set back. */
+  async #reportTime(places: readonly RulePlace[]): Promise<void> {
+    for (const { template, direction, position, rule, live } of places) {
+      const what = live ? 'rule has expired' : 'rule counts again: the clock was set back';
+      const text = formatRule(direction, rule);
+      this.#log.info({ template, direction, position, rule: text }, what);
+      await this.#store.audit.append({
+        actor: { name: 'clock', via: 'system' },
+        action: 'rule.expire',
+        result: 'ok',
+        target: [template],
+        summary: `${direction}[${position}] ${text}: ${what}`,
+      });
+    }
   }
 
   #refused(reason: string): Applied {
@@ -379,10 +415,12 @@ export class Service {
           : ReloadMode.cut;
     const drainMs = typeof reload === 'object' ? reload.drain * 1000 : 0;
     await this.#running().setPolicy(next.words, mode, drainMs);
+    const changed = changedByTime(this.#policy, Date.now());
     this.#policy = next;
     this.#observer?.onPolicy(next);
     this.#config = config;
     this.#reloads++;
+    await this.#reportTime(changed);
     const ms = Math.round(performance.now() - startedMs);
     const { epoch, stats } = next;
     const counts = { templates: templates.length, servers: servers.length, rules: stats.rules };

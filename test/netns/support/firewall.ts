@@ -51,9 +51,11 @@ export interface RuleConfig {
   ports?: (number | string)[];
   sources?: string[];
   destinations?: string[];
+  expires?: string;
 }
 
 export interface TemplateConfig {
+  appliesTo?: string[];
   inbound?: RuleConfig[];
   outbound?: RuleConfig[];
 }
@@ -62,6 +64,7 @@ export interface ServerConfig {
   name: string;
   addresses: string[];
   templates: string[];
+  labels?: Record<string, string>;
 }
 
 export interface Config {
