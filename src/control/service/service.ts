@@ -20,10 +20,9 @@ import { DropLog } from '../log/drop-log.ts';
 import type { Logger } from '../log/logger.ts';
 import { createMetrics } from '../metrics/metrics.ts';
 import { changedByTime, compilePolicy } from '../../policy/compile.ts';
-import type { CompiledPolicy, RulePlace } from '../../policy/compile.ts';
+import type { CompiledPolicy } from '../../policy/compile.ts';
 import { engineOptions } from '../../policy/engine-options.ts';
 import { formatProblem } from '../../policy/problem.ts';
-import { formatRule } from '../../policy/rule-notation.ts';
 import { ServerSlots } from '../../policy/server-slots.ts';
 import type { GatewayConfig, Problem } from '../../policy/types.ts';
 import { defaultGatewayConfig } from '../../policy/validate.ts';
@@ -37,6 +36,7 @@ import { DataPlane } from '../../dataplane/worker/data-plane.ts';
 import { listenOnSocket } from './control-socket.ts';
 import { LiveObserver } from './observer.ts';
 import { ReloadQueue } from './reload-queue.ts';
+import { reportTime } from './rule-ends.ts';
 import { SweepLog } from './sweep-log.ts';
 
 /** How often drop records are taken from the packet threads. */
@@ -377,22 +377,6 @@ export class Service {
     return true;
   }
 
-  /** Says which rules have expired, or begun again because the clock was set back. */
-  async #reportTime(places: readonly RulePlace[]): Promise<void> {
-    for (const { template, direction, position, rule, live } of places) {
-      const what = live ? 'rule has expired' : 'rule counts again: the clock was set back';
-      const text = formatRule(direction, rule);
-      this.#log.info({ template, direction, position, rule: text }, what);
-      await this.#store.audit.append({
-        actor: { name: 'clock', via: 'system' },
-        action: 'rule.expire',
-        result: 'ok',
-        target: [template],
-        summary: `${direction}[${position}] ${text}: ${what}`,
-      });
-    }
-  }
-
   #refused(reason: string): Applied {
     this.#reloadFailures++;
     this.#reloadError = reason;
@@ -420,7 +404,7 @@ export class Service {
     this.#observer?.onPolicy(next);
     this.#config = config;
     this.#reloads++;
-    await this.#reportTime(changed);
+    await reportTime(changed, this.#log, this.#store.audit);
     const ms = Math.round(performance.now() - startedMs);
     const { epoch, stats } = next;
     const counts = { templates: templates.length, servers: servers.length, rules: stats.rules };
