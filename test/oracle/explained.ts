@@ -80,7 +80,8 @@ function synAnew(outcome: Outcome): boolean {
     if (!isSyn(earlier)) return false;
     const behind = segments.slice(at + 1);
     const next = behind.findIndex(
-      ({ from, flags }) => flags.includes('S') && (from !== earlier.from || flags.includes('A')),
+      ({ from, flags, ack }) =>
+        from !== earlier.from && flags.includes('S') && ack >>> 0 === endOfSyn(earlier),
     );
     const unanswered = next < 0 ? behind : behind.slice(0, next);
     const later = unanswered.find((each) => isSyn(each) && endOfSyn(each) !== endOfSyn(earlier));
