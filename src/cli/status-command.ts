@@ -63,7 +63,7 @@ function printStatus(status: StatusView, target: string, output: Output): void {
   for (const [name, value] of rows) output.print(`  ${name.padEnd(14)}  ${value}`);
   if (status.reloadError !== null) {
     output.error(
-      line`${output.style('red', 'the last change was refused')}: ${status.reloadError}`,
+      line`${output.style('red', 'degraded')}: epoch ${status.epoch}, the last good policy, is in force; the configuration is refused: ${status.reloadError}`,
     );
   }
   if (status.watchError !== undefined) {

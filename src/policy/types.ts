@@ -129,6 +129,8 @@ export interface GatewayConfig {
     readonly liberal: boolean;
   };
   /** What a policy change does to flows that it forbids; `drain` in seconds. */
+  /** With errors in the configuration: start with the last good one, or not at all. */
+  readonly start: 'last-good' | 'strict';
   readonly reload: 'cut' | 'keep' | { readonly drain: number };
   readonly api: {
     readonly host: string;

@@ -283,6 +283,7 @@ export const defaultGatewayConfig: GatewayConfig = {
   fragments: { memory: 4 << 20 },
   timeouts: defaultTimeoutSeconds,
   tcp: { loose: false, liberal: false },
+  start: 'last-good',
   reload: 'cut',
   api: { host: '127.0.0.1', port: 8740, hosts: [], socket: '/run/tunwall/tunwall.sock' },
   log: { level: 'info', dropsPerSecond: 10 },
@@ -299,6 +300,10 @@ const reload: Field<GatewayConfig['reload']> = (place) => {
     value === 'cut' || value === 'keep' ? { value } : undefined,
   )(place);
 };
+
+const start: Field<GatewayConfig['start']> = scalar('last-good or strict', (value) =>
+  value === 'last-good' || value === 'strict' ? { value } : undefined,
+);
 
 interface Listen {
   readonly host: string;
@@ -380,6 +385,7 @@ export function validateGateway(fileName: string, content: string): Validated<Ga
         { loose: boolean, liberal: boolean },
         [],
       ),
+      start,
       reload,
       api: mapping<{ listen?: Listen; hosts?: string[]; socket?: string }>(
         'settings of the API',

@@ -23,5 +23,6 @@ export const metricsSource: MetricsSource = {
   reloadFailures: () => 5,
   apiConnectionsRefused: () => 8,
   apiRequestsAborted: () => 9,
+  configDegraded: () => false,
   tunTxDropped: () => 4,
 };

@@ -289,7 +289,7 @@ export const captureQuery = Type.Object(
 export const health = component(
   'Health',
   Type.Object({
-    status: Type.Enum(['ok', 'failed']),
+    status: Type.Enum(['ok', 'degraded', 'failed']),
     epoch: Type.Integer(),
     reloadError: Type.Union([Type.String(), Type.Null()]),
     watchError: Type.Optional(

@@ -37,6 +37,8 @@ export interface MetricsSource {
   policyTemplates(): number;
   reloads(): number;
   reloadFailures(): number;
+  /** The stored configuration is not in force, because it has errors. */
+  configDegraded(): boolean;
   /** Connections to the API that were closed at once because too many were open. */
   apiConnectionsRefused(): number;
   /** Requests to the API whose client was gone before they were answered. */
@@ -233,6 +235,12 @@ export function createMetrics(source: MetricsSource): Registry {
     'Changes of the configuration that were refused because of errors in it.',
     [],
     (add) => add({}, source.reloadFailures()),
+  );
+  gauge(
+    'tunwall_config_degraded',
+    '1 while the stored configuration has errors: the last good one is in force.',
+    [],
+    (add) => add({}, source.configDegraded() ? 1 : 0),
   );
   counter(
     'tunwall_api_connections_refused_total',

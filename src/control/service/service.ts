@@ -10,6 +10,7 @@
  * It holds two states: the snapshot, which is the newest state of the store without errors and is shown by the API; and
  * the configuration in force, which follows it.
  */
+import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { Api } from '../api/api.ts';
 import type { ApiContext, Applied, ControlPlane, Status } from '../api/context.ts';
@@ -103,16 +104,15 @@ export class Service {
     });
     // Root works in a directory of somebody else as that user, but for what only root can do.
     const rights = becomeOwnerOf([options.configDirectory, store.stateDirectory]);
-    const snapshot = await store.read();
-    const problems = errorsOf(snapshot);
-    if (problems.length > 0) {
-      throw new StartError(
-        [`${options.configDirectory} has errors:`, ...problems.map(formatProblem)].join('\n'),
-        'mend them; tunwall check tells whether all is well',
-      );
-    }
+    const read = await store.read();
+    const snapshot = await startable(store, read);
     const service = new Service(options, store, snapshot, rights);
     onWarning = (message) => service.#log.warn(message);
+    if (snapshot !== read) {
+      service.#log.error(
+        'the configuration has errors: started with the last good one, until they are corrected',
+      );
+    }
     try {
       await service.#start();
       rights.forget();
@@ -367,6 +367,7 @@ export class Service {
     }
     this.#config = config;
     this.#reloadError = null;
+    await this.#store.keepGood(snapshot);
     return { applied: true, epoch: this.#policy.epoch };
   }
 
@@ -429,7 +430,8 @@ export class Service {
   #warnOfRestart(gateway: GatewayConfig): void {
     const running = this.#config.gateway;
     const changed = (Object.keys(running) as (keyof GatewayConfig)[]).filter(
-      (key) => key !== 'reload' && !isDeepStrictEqual(running[key], gateway[key]),
+      (key) =>
+        key !== 'reload' && key !== 'start' && !isDeepStrictEqual(running[key], gateway[key]),
     );
     if (changed.length > 0) {
       this.#log.warn({ changed }, 'gateway.yaml has changed: this takes effect with a restart');
@@ -473,11 +475,31 @@ export class Service {
       policyTemplates: () => this.#config.templates.length,
       reloads: () => this.#reloads,
       reloadFailures: () => this.#reloadFailures,
+      configDegraded: () => this.#reloadError !== null,
       apiConnectionsRefused: () => this.#connectionCounts.refused,
       apiRequestsAborted: () => this.#connectionCounts.aborted,
       tunTxDropped: () => txDropped(device),
     };
   }
+}
+
+/**
+ * The state to start with: what was read, or the last good one if that has errors and `start` allows it.
+ *
+ * @throws StartError
+ */
+async function startable(store: FileStore, read: Snapshot): Promise<Snapshot> {
+  const problems = errorsOf(read);
+  if (problems.length === 0) return read;
+  const good = await store.lastGood();
+  const own = join(store.directory, 'gateway.yaml');
+  const isReadable = problems.every(({ file }) => file !== own && file !== store.directory);
+  const { start } = isReadable || good === undefined ? read.gateway : good.gateway;
+  if (good !== undefined && start === 'last-good') return good;
+  throw new StartError(
+    [`${store.directory} has errors:`, ...problems.map(formatProblem)].join('\n'),
+    'correct them; tunwall check tells whether all is well',
+  );
 }
 
 function errorsOf({ problems }: Snapshot): Problem[] {

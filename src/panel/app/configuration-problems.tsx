@@ -13,7 +13,7 @@ export function ConfigurationProblems({ status }: { readonly status: Status }): 
       mb="md"
       color="red"
       icon={<IconFileAlert aria-hidden />}
-      title="The configuration has errors"
+      title="Degraded: the configuration has errors"
     >
       <Text size="sm">
         Packets are judged by epoch {epoch}, the last good policy. Changes are refused until the

@@ -1,7 +1,7 @@
 /** `tunwall run` as a process: whose it is, how it ends, and what it says when it cannot start. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chown, cp, readFile, stat } from 'node:fs/promises';
+import { chown, cp, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FirewallLab, obstacle, openConfig, program, web } from '../support/firewall.ts';
@@ -138,6 +138,41 @@ describe.skipIf(obstacle !== undefined)('tunwall run', () => {
     child.kill('SIGTERM');
     expect(await once(child, 'exit')).toEqual([0, null]);
     await firewall.start();
+  });
+
+  it('starts with the last good policy while the configuration has errors', async () => {
+    const broken = join(firewall.configDirectory, 'templates/unused.yaml');
+    const degraded = async (): Promise<number | undefined> =>
+      (await firewall.metrics()).get('tunwall_config_degraded');
+    // The state directory is the firewall's own.
+    await mkdir(join(firewall.configDirectory, '.state'), { recursive: true });
+    await chown(join(firewall.configDirectory, '.state'), 65_534, 65_534);
+    await firewall.stop();
+    await firewall.start();
+    expect(await degraded()).toBe(0);
+    await firewall.stop();
+    await writeFile(broken, 'inbound: [');
+    await firewall.start('degraded');
+    expect(await degraded()).toBe(1);
+    expect((await firewall.healthz())?.['reloadError']).toContain('unused.yaml');
+    expect(await whatPasses(firewall, [ping('client', web)])).toHaveLength(1);
+    await firewall.stop();
+
+    const gateway = join(firewall.configDirectory, 'gateway.yaml');
+    const text = await readFile(gateway, 'utf8');
+    await writeFile(gateway, `${text}start: strict\n`);
+    const strict = await runAgain();
+    expect(strict.code).toBe(1);
+    expect(strict.stderr).toContain('has errors');
+    await writeFile(gateway, text);
+
+    await firewall.start('degraded');
+    await rm(broken);
+    await firewall.until(
+      'it is mended',
+      async () => (await firewall.healthz())?.['status'] === 'ok',
+    );
+    expect(await degraded()).toBe(0);
   });
 
   it('ends with 0 on SIGINT and SIGTERM', async () => {

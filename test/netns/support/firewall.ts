@@ -232,7 +232,7 @@ export class FirewallLab {
   }
 
   /** Starts the firewall and waits until it judges packets. */
-  async start(): Promise<void> {
+  async start(status: 'ok' | 'degraded' = 'ok'): Promise<void> {
     const { gateway } = await readConfigDirectory(this.configDirectory);
     this.#socket = gateway.api.socket;
     const log = openSync(this.logFile, 'a');
@@ -242,8 +242,8 @@ export class FirewallLab {
       log,
     );
     await this.until(
-      'the firewall is healthy',
-      async () => (await this.healthz())?.['status'] === 'ok',
+      `the firewall is up: ${status}`,
+      async () => (await this.healthz())?.['status'] === status,
     );
   }
 

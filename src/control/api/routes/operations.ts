@@ -23,7 +23,8 @@ export function monitoringRoutes(app: Api, { controlPlane, metrics }: ApiContext
     (_request, reply) => {
       const { healthy, ...rest } = controlPlane.health();
       if (!healthy) reply.code(503);
-      return { status: healthy ? ('ok' as const) : ('failed' as const), ...rest };
+      const running = rest.reloadError === null ? ('ok' as const) : ('degraded' as const);
+      return { status: healthy ? running : ('failed' as const), ...rest };
     },
   );
 

@@ -12,13 +12,14 @@ import { serverBody, templateBody } from '../../../policy/bodies.ts';
 import type { GatewayConfig, Problem, Server, Template } from '../../../policy/types.ts';
 import {
   defaultGatewayConfig,
+  nameWords,
   validateGateway,
   validateTemplate,
 } from '../../../policy/validate.ts';
 import { checkReferences } from '../../../policy/references.ts';
 import type { Validated } from '../../../policy/validate.ts';
 import type { Reference } from '../../../policy/yaml-fields.ts';
-import { filesOf, readFiles, reasonOf, revisionOf } from './config-files.ts';
+import { filesOf, readFiles, reasonOf, revisionOf, templateNameOf } from './config-files.ts';
 import type { RawDirectory, RawFile } from './config-files.ts';
 import { ServersFile } from '../servers-file.ts';
 import type { Snapshot } from '../store.ts';
@@ -50,6 +51,7 @@ export class ConfigReader {
   #known: Map<string, Known> = new Map<string, Known>();
   readonly #servers: ServersFile = new ServersFile();
   #last: Reading | undefined;
+  readonly #files: WeakMap<Snapshot, RawDirectory> = new WeakMap<Snapshot, RawDirectory>();
 
   constructor(directory: string) {
     this.directory = directory;
@@ -71,7 +73,13 @@ export class ConfigReader {
     const last = this.#last;
     const isSame = last?.raw !== undefined && hasSameFiles(last.raw, raw);
     this.#last = { snapshot: isSame ? last.snapshot : this.judge(raw), raw };
+    this.#files.set(this.#last.snapshot, raw);
     return this.#last;
+  }
+
+  /** The texts that a state was read from. */
+  filesOf(snapshot: Snapshot): RawDirectory | undefined {
+    return this.#files.get(snapshot);
   }
 
   /** The revision that reading the directory now would give. */
@@ -123,7 +131,7 @@ export class ConfigReader {
     for (const file of raw.templates ?? []) {
       const name = templateNameOf(file.name);
       if (name === undefined) {
-        fileProblem(file.name, misnamed(file.name));
+        fileProblem(file.name, misnamed(file.name), 'warning');
         continue;
       }
       names.add(name);
@@ -153,16 +161,11 @@ function hasSameFiles(a: RawDirectory, b: RawDirectory): boolean {
   return ours.length === theirs.length && ours.every((file, index) => file === theirs[index]);
 }
 
-/** `undefined`: not the name of a template's file. */
-export function templateNameOf(fileName: string): string | undefined {
-  return /^templates\/(.*)\.yaml$/s.exec(fileName)?.[1];
-}
-
 function misnamed(fileName: string): string {
   const base = fileName.slice('templates/'.length);
   return base.endsWith('.yml')
-    ? `expected a name that ends in .yaml: rename it to ${base.replace(/\.yml$/, '.yaml')}`
-    : 'expected template files named NAME.yaml';
+    ? `is no template: its name would have to end in .yaml (${base.replace(/\.yml$/, '.yaml')})`
+    : `is no template: a template's file is named NAME.yaml, and NAME is ${nameWords}`;
 }
 
 function broken(file: string, message: string): Snapshot {

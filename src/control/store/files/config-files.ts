@@ -9,6 +9,7 @@
 import { createHash } from 'node:crypto';
 import { lstatSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { namePattern } from '../../../policy/validate.ts';
 import { readRegularFile } from '../../../system/safe-file.ts';
 
 /** A file larger than this is a mistake. */
@@ -101,9 +102,16 @@ export function reasonOf(error: unknown): string {
   return known[code ?? ''] ?? message;
 }
 
+/** Files that package managers leave beside the one that they have not replaced, and what file systems make. */
+function isLeftover(name: string): boolean {
+  return /\.(dpkg-\w+|ucf-\w+|rpmsave|rpmnew|rpmorig|pacnew|pacsave|pacorig)$|^lost\+found$/.test(
+    name,
+  );
+}
+
 /** Backup files of editors, and hidden files. */
 function isEditorFile(name: string): boolean {
-  return /^[.#]|[~#]$|\.(swp|swx|tmp|bak|orig|new)$|^4913$/.test(name);
+  return /^[.#]|[~#]$|\.(sw[a-z]|tmp|bak|orig|new|save)$|^4913$/.test(name);
 }
 
 function templateFileNames(directory: string): string[] | undefined {
@@ -111,7 +119,8 @@ function templateFileNames(directory: string): string[] | undefined {
     const names = readdirSync(join(directory, 'templates'));
     // Sorted by the templates' names: web before web-2, although web.yaml would come after web-2.yaml.
     const key = (name: string): string => name.replace(/\.yaml$/, '');
-    return names.filter((name) => !isEditorFile(name)).sort((a, b) => (key(a) < key(b) ? -1 : 1));
+    const own = names.filter((name) => !isEditorFile(name) && !isLeftover(name));
+    return own.sort((a, b) => (key(a) < key(b) ? -1 : 1));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
@@ -151,7 +160,8 @@ function readRaw(directory: string, before: RawDirectory | undefined): RawDirect
   const read = (name: string): RawFile | undefined => {
     const last = known.get(name);
     if (last !== undefined && isUnchanged(before?.stamps.get(name), stamps.get(name))) return last;
-    const file = readText(directory, name);
+    const isStray = name.startsWith('templates/') && templateNameOf(name) === undefined;
+    const file = isStray ? stray(name) : readText(directory, name);
     return last?.text === file?.text && last?.problem === file?.problem ? last : file;
   };
   return {
@@ -166,6 +176,17 @@ function readRaw(directory: string, before: RawDirectory | undefined): RawDirect
 
 function isUnchanged(before: Stamp | undefined, now: Stamp | undefined): boolean {
   return before?.settled === true && before.key === now?.key;
+}
+
+/** `undefined`: not the name of a template's file, below the configuration directory. */
+export function templateNameOf(fileName: string): string | undefined {
+  const name = /^templates\/(.*)\.yaml$/s.exec(fileName)?.[1];
+  return name !== undefined && namePattern.test(name) ? name : undefined;
+}
+
+/** Something among the templates that is none. */
+function stray(name: string): RawFile {
+  return { name, text: undefined, problem: 'not a template' };
 }
 
 /** `undefined` when there is no such file. */

@@ -5,14 +5,15 @@
  * for half a second at most. Changes during a call are read afterwards; calls never overlap.
  *
  * Of changes within a few milliseconds chokidar reports only the first, and a change while a file is being read may
- * leave the file's times unchanged. So a reading is confirmed a moment later, by content. chokidar
- * sometimes misses that a folder is another one under the same name: that is looked at once a second.
+ * leave the file's times unchanged. So a reading is confirmed a moment later, by content.
+ *
+ * The events are those of one directory, and the path may come to lead to another one: a link is exchanged, a folder above is
+ * renamed, the directory is replaced. So the path is looked at once a second.
  */
-import { statSync } from 'node:fs';
-import { join } from 'node:path';
 import { watch } from 'chokidar';
 import type { FSWatcher } from 'chokidar';
 import { ConfigReader, unreadWords } from './config-directory.ts';
+import { identityOf } from './path-identity.ts';
 import type { Snapshot, WatchOptions, Watching } from '../store.ts';
 
 const quietMs = 50;
@@ -84,6 +85,7 @@ export class ConfigWatcher implements Watching {
 
   /** Reads the directory again, changed or not. */
   poke(): void {
+    void this.#lookAtFolders();
     this.#schedule(0);
   }
 
@@ -99,7 +101,7 @@ export class ConfigWatcher implements Watching {
 
   /** Resolves when changes are seen, or when watching has failed: then it is tried again. */
   async #watch(): Promise<void> {
-    this.#watched = foldersOf(this.#directory);
+    this.#watched = identityOf(this.#directory);
     const watcher = this.#create(this.#usePolling);
     this.#watcher = watcher;
     watcher.on('all', () => this.#changed());
@@ -192,19 +194,9 @@ export class ConfigWatcher implements Watching {
   async #lookAtFolders(): Promise<void> {
     // Without a watcher the next one is on its way.
     const watcher = this.#watcher;
-    if (watcher === undefined || foldersOf(this.#directory) === this.#watched) return;
+    if (watcher === undefined || identityOf(this.#directory) === this.#watched) return;
     this.#watcher = undefined;
     await watcher.close();
     await this.#watchAgain();
   }
-}
-
-/** Which folders these are: another one under the same name is told apart. */
-function foldersOf(directory: string): string {
-  return [directory, join(directory, 'templates')]
-    .map((path) => {
-      const found = statSync(path, { throwIfNoEntry: false });
-      return found === undefined ? 'none' : `${found.dev}:${found.ino}:${found.birthtimeMs}`;
-    })
-    .join(' ');
 }

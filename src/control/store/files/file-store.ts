@@ -17,14 +17,14 @@
  *   (`recorder.ts`).
  */
 import { lstat, realpath, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { serverBody } from '../../../policy/bodies.ts';
 import { withDirectoryLock } from '../../../system/lock.ts';
 import { AuditFile } from './audit-log.ts';
-import { ConfigReader, templateNameOf } from './config-directory.ts';
+import { ConfigReader } from './config-directory.ts';
 import type { Reading } from './config-directory.ts';
-import { filesOf, fingerprintOf, readText } from './config-files.ts';
+import { filesOf, fingerprintOf, readText, templateNameOf } from './config-files.ts';
 import type { RawDirectory, RawFile } from './config-files.ts';
 import { ConfigWatcher } from './config-watcher.ts';
 import { Draft } from '../draft.ts';
@@ -40,6 +40,8 @@ import {
 } from './durable-file.ts';
 import type { StagedFile } from './durable-file.ts';
 import { HistoryFiles, nowhere, unifiedDiff } from './history.ts';
+import { LastGood } from './last-good.ts';
+import { inodeOf } from './path-identity.ts';
 import { Recorder, templateTexts } from './recorder.ts';
 import { editServers } from '../servers-file.ts';
 import { makeDirectory, stateDirectoryOf } from './state-directory.ts';
@@ -97,11 +99,15 @@ export class FileStore implements Store {
   readonly #history: HistoryFiles;
   readonly #options: FileStoreOptions;
   readonly #patienceMs: number;
+  readonly #lastGood: LastGood;
+  /** The directory that is locked: its path without links, and what it is. */
+  #target = '';
+  #inode = '';
   /** Changes of this process, one after the other. */
   #queue: Promise<unknown> = Promise.resolve();
 
   static async open(directory: string, options: FileStoreOptions): Promise<FileStore> {
-    const path = await realpath(directory).catch(() => directory);
+    const path = resolve(directory);
     const state = options.stateDirectory ?? (await stateDirectoryOf(path));
     return new FileStore(path, state, options);
   }
@@ -113,6 +119,7 @@ export class FileStore implements Store {
     this.#patienceMs = options.lockPatienceMs ?? lockPatienceMs;
     this.#reader = new ConfigReader(directory);
     this.#history = new HistoryFiles(stateDirectory);
+    this.#lastGood = new LastGood(stateDirectory);
     this.audit = new AuditFile(stateDirectory, { onWarning: options.onWarning });
     this.#recorder = new Recorder(stateDirectory, this.#history, this.audit);
     this.users = new UsersFile(directory, this.audit, (work) => this.#locked(work));
@@ -124,6 +131,29 @@ export class FileStore implements Store {
 
   read(): Promise<Snapshot> {
     return Promise.resolve(this.#reader.read().snapshot);
+  }
+
+  /** Keeps a state that is in force, for a start that finds errors. Never throws. */
+  async keepGood(snapshot: Snapshot): Promise<void> {
+    const raw = this.#reader.filesOf(snapshot);
+    if (raw === undefined) return;
+    try {
+      await this.#lastGood.keep(snapshot.revision, raw);
+    } catch (error) {
+      const reason = (error as Error).message;
+      this.#options.onWarning(
+        `a restart could not use this configuration as the last good one: ${reason}`,
+      );
+    }
+  }
+
+  /** The state that was in force last; `undefined` when there is none without errors. */
+  async lastGood(): Promise<Snapshot | undefined> {
+    const raw = await this.#lastGood.files();
+    const snapshot = raw && this.#reader.judge(raw);
+    return snapshot?.problems.every(({ severity }) => severity !== 'error') === true
+      ? snapshot
+      : undefined;
   }
 
   async watch(options: WatchOptions): Promise<Watching> {
@@ -159,6 +189,7 @@ export class FileStore implements Store {
       return await this.#locked(async () => {
         guard?.((await this.users.list()).users);
         for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+          this.#requireSameDirectory();
           const reading = this.#reader.read();
           await this.#recorder.recordHandEdits(reading);
           operations = edit(reading.snapshot);
@@ -200,13 +231,40 @@ export class FileStore implements Store {
   async #locked<T>(work: () => Promise<T>): Promise<T> {
     const turn = this.#queue.then(async () => {
       try {
-        return await withDirectoryLock(this.directory, this.#patienceMs, work);
+        return await this.#lockedHere(work);
       } catch (error) {
         throw writeFailure(error);
       }
     });
     this.#queue = turn.catch(() => undefined);
     return await turn;
+  }
+
+  /** Locks the directory to which the path leads now; if it leads to another one afterwards, that one instead. */
+  async #lockedHere<T>(work: () => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      const target = await realpath(this.directory);
+      this.#target = target;
+      this.#inode = inodeOf(target);
+      try {
+        return await withDirectoryLock(
+          target,
+          this.#patienceMs,
+          async () => {
+            this.#requireSameDirectory();
+            return await work();
+          },
+          join(this.stateDirectory, 'history'),
+        );
+      } catch (error) {
+        if (!(error instanceof DirectoryReplaced) || attempt === maxAttempts) throw error;
+      }
+    }
+  }
+
+  /** @throws DirectoryReplaced when the path leads to another directory than the one that is locked */
+  #requireSameDirectory(): void {
+    if (inodeOf(this.directory) !== this.#inode) throw new DirectoryReplaced();
   }
 
   /** @returns `undefined` when the operations change nothing. @throws StoreError */
@@ -258,7 +316,7 @@ export class FileStore implements Store {
     let begun = false;
     try {
       for (const { name, text } of plan.writes) {
-        staged.push(await stageFile(join(this.directory, name), text!));
+        staged.push(await stageFile(join(this.#target, name), text!));
       }
       await this.#recorder.note(actor, plan);
       if (this.#isEdited(plan)) return false;
@@ -273,15 +331,15 @@ export class FileStore implements Store {
         staged.shift();
       }
       for (const name of plan.removals) {
-        await rm(join(this.directory, `templates/${name}.yaml`));
+        await rm(join(this.#target, `templates/${name}.yaml`));
       }
     } finally {
       for (const file of staged) await discardFile(file);
       if (!begun) await this.#recorder.forget();
     }
     const touched = [
-      ...plan.writes.map(({ name }) => dirname(join(this.directory, name))),
-      ...(plan.removals.length > 0 ? [join(this.directory, 'templates')] : []),
+      ...plan.writes.map(({ name }) => dirname(join(this.#target, name))),
+      ...(plan.removals.length > 0 ? [join(this.#target, 'templates')] : []),
     ];
     for (const path of new Set(touched)) await syncDirectory(path);
     await this.#recorder.record(actor, plan);
@@ -290,8 +348,8 @@ export class FileStore implements Store {
 
   /** Finds every foreseeable obstacle before anything is written. */
   async #makeReady({ writes, removals }: Plan): Promise<void> {
-    const templates = join(this.directory, 'templates');
-    await requireWritable(this.directory, 'the configuration directory');
+    const templates = join(this.#target, 'templates');
+    await requireWritable(this.#target, 'the configuration directory');
     if (writes.some(({ name }) => templateNameOf(name) !== undefined))
       await makeDirectory(templates);
     const paths = [
@@ -303,30 +361,40 @@ export class FileStore implements Store {
       paths.push('templates');
     }
     for (const name of paths) {
-      const found = await lstat(join(this.directory, name)).catch(() => undefined);
+      const found = await lstat(join(this.#target, name)).catch(() => undefined);
       if (found?.isSymbolicLink() !== true) continue;
-      const message = `${join(this.directory, name)} is a link: change what it leads to`;
+      const message = `${join(this.#target, name)} is a link: change what it leads to`;
       throw new StoreError([{ kind: 'read-only', message }]);
     }
     await this.#recorder.requireStateDirectory();
-    await removeLeftovers(this.directory);
+    await removeLeftovers(this.#target);
     await removeLeftovers(templates);
     await removeLeftovers(this.stateDirectory);
   }
 
   /** Whether any file changed on disk since this change was planned: by times, and by content. */
   #isEdited({ raw, writes, removals }: Plan): boolean {
+    this.#requireSameDirectory();
     const read = new Map(filesOf(raw).map((file) => [file.name, file]));
-    if (fingerprintOf(this.directory) !== raw.fingerprint) return true;
+    if (fingerprintOf(this.#target) !== raw.fingerprint) return true;
     const names = [
       ...writes.map(({ name }) => name),
       ...removals.map((name) => `templates/${name}.yaml`),
     ];
     for (const name of names) {
-      const now = readText(this.directory, name);
+      const now = readText(this.#target, name);
       if (now?.text !== read.get(name)?.text) return true;
     }
     return false;
+  }
+}
+
+/** Begun anew in the directory that is there now. */
+class DirectoryReplaced extends Error {
+  override name = 'DirectoryReplaced';
+
+  constructor() {
+    super('the configuration directory was replaced by another one again and again');
   }
 }
 

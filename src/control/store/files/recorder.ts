@@ -9,8 +9,8 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readOwnFile } from '../../../system/safe-file.ts';
-import { templateNameOf } from './config-directory.ts';
 import type { Reading } from './config-directory.ts';
+import { templateNameOf } from './config-files.ts';
 import type { RawDirectory, RawFile } from './config-files.ts';
 import type { Cause } from '../draft.ts';
 import { requireWritable, writeDurably } from './durable-file.ts';

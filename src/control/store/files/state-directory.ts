@@ -11,8 +11,11 @@ const systemStateDirectory = '/var/lib/tunwall';
 
 /** That of /etc/tunwall is /var/lib/tunwall; any other directory contains its own, which the reader skips. */
 export async function stateDirectoryOf(configDirectory: string): Promise<string> {
-  const path = await realpath(configDirectory).catch(() => resolve(configDirectory));
-  return path === systemConfigDirectory ? systemStateDirectory : join(path, '.state');
+  // As it was given: a link may lead to another directory tomorrow.
+  const path = resolve(configDirectory);
+  const real = await realpath(path).catch(() => path);
+  const isSystem = path === systemConfigDirectory || real === systemConfigDirectory;
+  return isSystem ? systemStateDirectory : join(path, '.state');
 }
 
 /** Makes a directory, as readable as the one that it is in. Root has become the owner of that one before. */

@@ -24,7 +24,11 @@ describe('/healthz', () => {
   it('is 200 while packets are judged, also when a reload was refused', async () => {
     const reply = await (await api({ reloadError: 'web.yaml:1:1: no' })).inject('/healthz');
     expect(reply.statusCode).toBe(200);
-    expect(reply.json()).toEqual({ status: 'ok', epoch: 7, reloadError: 'web.yaml:1:1: no' });
+    expect(reply.json()).toEqual({
+      status: 'degraded',
+      epoch: 7,
+      reloadError: 'web.yaml:1:1: no',
+    });
   });
 
   it('is 503 when they are not', async () => {

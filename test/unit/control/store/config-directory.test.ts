@@ -1,7 +1,8 @@
 /** A configuration directory on a real disk: what is read, what is overlooked, and what is refused. */
 import { chmod, mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { formatProblem } from '../../../../src/policy/problem.ts';
@@ -76,14 +77,31 @@ describe('a configuration directory', () => {
   });
 
   it('overlooks what editors leave, and nothing else', async () => {
-    const left = ['.web.yaml.swp', 'web.yaml~', '#web.yaml#', '4913', 'web.yaml.bak', 'x.tmp'];
+    const left = [
+      ...['.web.yaml.swp', 'web.yaml~', '#web.yaml#', '4913', 'web.yaml.bak', 'x.tmp'],
+      ...['web.yaml.save', 'web.yaml.dpkg-dist', 'web.yaml.dpkg-old', 'web.yaml.ucf-dist'],
+      ...['web.yaml.rpmsave', 'web.yaml.rpmnew', 'web.yaml.pacnew'],
+    ];
     await write({ ...good, ...Object.fromEntries(left.map((name) => [`templates/${name}`, '['])) });
     expect(await problems()).toEqual([]);
-    await write({ 'templates/ssh.yml': '', 'templates/README': '' });
-    expect(await problems()).toEqual([
-      'templates/README: expected template files named NAME.yaml',
-      'templates/ssh.yml: expected a name that ends in .yaml: rename it to ssh.yaml',
-    ]);
+    await mkdir(join(directory, 'templates/lost+found'));
+    expect(await problems()).toEqual([]);
+  });
+
+  it('warns of what is no template, and is valid all the same', async () => {
+    const strays = ['ssh.yml', 'README.md', 'web.json', 'Copy of web.yaml', 'web.yaml.disabled'];
+    await write({
+      ...good,
+      ...Object.fromEntries(strays.map((name) => [`templates/${name}`, '['])),
+    });
+    await mkdir(join(directory, 'templates/old'));
+    execFileSync('mkfifo', [join(directory, 'templates/README')]);
+    const { problems: found } = await readConfigDirectory(directory);
+    expect(new Set(found.map(({ severity }) => severity))).toEqual(new Set(['warning']));
+    expect(found.map(({ file }) => basename(file)).sort()).toEqual(
+      [...strays, 'README', 'old'].sort(),
+    );
+    expect(found.find(({ file }) => file.endsWith('.yml'))?.message).toContain('(ssh.yaml)');
   });
 
   it('refuses what is not text, too large, or cannot be read', async () => {

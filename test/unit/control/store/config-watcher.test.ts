@@ -1,5 +1,5 @@
 /** The watcher on a real directory: every way to save is seen, in few readings, and none is missed. */
-import { appendFile, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { appendFile, cp, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { mkdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -62,6 +62,71 @@ async function until(name: string, port: number | undefined): Promise<void> {
     { timeout: 10_000, interval: 20 },
   );
 }
+
+describe('the watcher follows its path', () => {
+  let place: string;
+  let following: ConfigWatcher;
+  const configure = async (name: string, port: number): Promise<void> => {
+    await mkdir(join(place, name, 'templates'), { recursive: true });
+    await writeFile(join(place, name, 'templates/web.yaml'), rule(port));
+  };
+  const follow = async (name: string): Promise<void> => {
+    following = await ConfigWatcher.start(join(place, name), {
+      onChange: (config) => void seen.push(config),
+      onWarning: (message) => warnings.push(message),
+    });
+  };
+  beforeEach(async () => {
+    place = await mkdtemp(join(tmpdir(), 'twt-watch-'));
+    await configure('one', 80);
+    await configure('two', 81);
+  });
+  afterEach(async () => {
+    await following.close();
+    await rm(place, { recursive: true });
+  });
+
+  /** The new directory is read, and so is an edit in it. */
+  async function expectFollowed(file: string): Promise<void> {
+    await until('web', 81);
+    await writeFile(join(place, file, 'templates/web.yaml'), rule(82));
+    await until('web', 82);
+  }
+
+  it('when a link is exchanged', async () => {
+    await symlink('one', join(place, 'current'));
+    await follow('current');
+    await symlink('two', join(place, 'next'));
+    await rename(join(place, 'next'), join(place, 'current'));
+    await expectFollowed('current');
+  });
+
+  it('when the directory is moved away and another one moved in', async () => {
+    await follow('one');
+    await rename(join(place, 'one'), join(place, 'old'));
+    await rename(join(place, 'two'), join(place, 'one'));
+    await expectFollowed('one');
+  });
+
+  it('when the directory is removed and copied anew', async () => {
+    await follow('one');
+    await rm(join(place, 'one'), { recursive: true });
+    await vi.waitFor(() => expect(seen.at(-1)?.problems[0]?.message).toContain('does not exist'), {
+      timeout: 10_000,
+    });
+    await cp(join(place, 'two'), join(place, 'one'), { recursive: true });
+    await expectFollowed('one');
+  });
+
+  it('when a folder above it is renamed', async () => {
+    await configure('a/config', 80);
+    await configure('b/config', 81);
+    await follow('a/config');
+    await rename(join(place, 'a'), join(place, 'c'));
+    await rename(join(place, 'b'), join(place, 'a'));
+    await expectFollowed('a/config');
+  });
+});
 
 describe('the watcher sees', () => {
   it('a save in place, a save by a temporary file, and a save as vim does it', async () => {
