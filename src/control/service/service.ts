@@ -88,6 +88,7 @@ export class Service {
   #observer: LiveObserver | undefined;
   #watching: Watching | undefined;
   #firstOwner: Promise<void> | undefined;
+  #kept: Promise<void> | undefined;
   #eventTimer: NodeJS.Timeout | undefined;
   #clockTimer: NodeJS.Timeout | undefined;
   #failed = false;
@@ -161,6 +162,7 @@ export class Service {
     await this.#watching?.close();
     await Promise.all(this.#apis.map((api) => api.close()));
     await this.#firstOwner;
+    await this.#kept;
     await this.#dataPlane?.stop();
     this.#takeEvents();
     this.#dropLog.close();
@@ -367,7 +369,8 @@ export class Service {
     }
     this.#config = config;
     this.#reloadError = null;
-    await this.#store.keepGood(snapshot);
+    // No answer waits for it.
+    this.#kept = this.#store.keepGood(snapshot);
     return { applied: true, epoch: this.#policy.epoch };
   }
 

@@ -100,6 +100,10 @@ export class FileStore implements Store {
   readonly #options: FileStoreOptions;
   readonly #patienceMs: number;
   readonly #lastGood: LastGood;
+  #goodToKeep: Snapshot | undefined;
+  #keeping: Promise<void> | undefined;
+  /** Why the last try failed. */
+  #cannotKeep: string | undefined;
   /** The directory that is locked: its path without links, and what it is. */
   #target = '';
   #inode = '';
@@ -133,17 +137,34 @@ export class FileStore implements Store {
     return Promise.resolve(this.#reader.read().snapshot);
   }
 
-  /** Keeps a state that is in force, for a start that finds errors. Never throws. */
-  async keepGood(snapshot: Snapshot): Promise<void> {
-    const raw = this.#reader.filesOf(snapshot);
-    if (raw === undefined) return;
-    try {
-      await this.#lastGood.keep(snapshot.revision, raw);
-    } catch (error) {
-      const reason = (error as Error).message;
-      this.#options.onWarning(
-        `a restart could not use this configuration as the last good one: ${reason}`,
-      );
+  /**
+   * Keeps a state that is in force, for a start that finds errors. Of states that come while one is being written, only the
+   * newest is. Never throws.
+   */
+  keepGood(snapshot: Snapshot): Promise<void> {
+    this.#goodToKeep = snapshot;
+    this.#keeping ??= this.#keepGoodOnes().finally(() => (this.#keeping = undefined));
+    return this.#keeping;
+  }
+
+  async #keepGoodOnes(): Promise<void> {
+    for (let next = this.#goodToKeep; next !== undefined; next = this.#goodToKeep) {
+      this.#goodToKeep = undefined;
+      const raw = this.#reader.filesOf(next);
+      if (raw === undefined) continue;
+      try {
+        await this.#lastGood.keep(next.revision, raw);
+        this.#cannotKeep = undefined;
+      } catch (error) {
+        const { message } = error as Error;
+        // Told once, not with every change.
+        if (this.#cannotKeep === undefined) {
+          this.#options.onWarning(
+            `the last good configuration cannot be kept for a restart: ${message}`,
+          );
+        }
+        this.#cannotKeep = message;
+      }
     }
   }
 
