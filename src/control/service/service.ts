@@ -10,7 +10,6 @@
  * It holds two states: the snapshot, which is the newest state of the store without errors and is shown by the API; and
  * the configuration in force, which follows it.
  */
-import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { Api } from '../api/api.ts';
 import type { ApiContext, Applied, ControlPlane, Status } from '../api/context.ts';
@@ -38,6 +37,7 @@ import { listenOnSocket } from './control-socket.ts';
 import { LiveObserver } from './observer.ts';
 import { ReloadQueue } from './reload-queue.ts';
 import { reportTime } from './rule-ends.ts';
+import { StartError, errorsOf, startable } from './start-state.ts';
 import { SweepLog } from './sweep-log.ts';
 
 /** How often drop records are taken from the packet threads. */
@@ -45,17 +45,6 @@ const eventPeriodMs = 200;
 
 /** How often the clock is compared with the ends of rules. */
 const clockPeriodMs = 1000;
-
-/** A reason not to start that the user can do something about. */
-export class StartError extends Error {
-  override name = 'StartError';
-  readonly hint: string;
-
-  constructor(message: string, hint: string) {
-    super(message);
-    this.hint = hint;
-  }
-}
 
 export interface ServiceOptions {
   readonly configDirectory: string;
@@ -484,27 +473,4 @@ export class Service {
       tunTxDropped: () => txDropped(device),
     };
   }
-}
-
-/**
- * The state to start with: what was read, or the last good one if that has errors and `start` allows it.
- *
- * @throws StartError
- */
-async function startable(store: FileStore, read: Snapshot): Promise<Snapshot> {
-  const problems = errorsOf(read);
-  if (problems.length === 0) return read;
-  const good = await store.lastGood();
-  const own = join(store.directory, 'gateway.yaml');
-  const isReadable = problems.every(({ file }) => file !== own && file !== store.directory);
-  const { start } = isReadable || good === undefined ? read.gateway : good.gateway;
-  if (good !== undefined && start === 'last-good') return good;
-  throw new StartError(
-    [`${store.directory} has errors:`, ...problems.map(formatProblem)].join('\n'),
-    'correct them; tunwall check tells whether all is well',
-  );
-}
-
-function errorsOf({ problems }: Snapshot): Problem[] {
-  return problems.filter(({ severity }) => severity === 'error');
 }
