@@ -59,7 +59,7 @@ test('another command is refused meanwhile, also one of another pid namespace', 
   const other = `unshare --pid --fork --mount-proc ${process.execPath} ${mainFile} gateway down`;
   const script = [
     '#!/bin/bash',
-    `if [ ! -e $TMPDIR/other ]; then ${other} 2>$TMPDIR/other; echo $? >>$TMPDIR/other; fi`,
+    `if mkdir $TMPDIR/once 2>/dev/null; then ${other} 2>$TMPDIR/other; echo $? >>$TMPDIR/other; fi`,
     'exec /usr/sbin/ip "$@"',
   ].join('\\n');
   const fake = `d=$(mktemp -d); printf '${script}' >$d/ip; chmod +x $d/ip; export PATH=$d:$PATH`;
