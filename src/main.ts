@@ -97,6 +97,15 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
       up: gatewayUp,
       down: gatewayDown,
       status: gatewayStatus,
+      watch: {
+        watch: async (options) => (await import('./host/watch.ts')).watchGateway(options),
+        createLogger: async (asJson) => {
+          const { createLogger } = await import('./control/log/logger.ts');
+          return createLogger('info', process.stdout.isTTY && !asJson);
+        },
+        interrupted,
+        notify: async (...said) => (await import('./host/notify.ts')).notifySystemd(...said),
+      },
       configured: configuredDevice,
     });
   },
@@ -104,7 +113,12 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
     const { runCommand } = await import('./cli/run-command.ts');
     return runCommand(async (options) => {
       const { run } = await import('./control/service/run.ts');
-      return run({ ...options, version: readVersion() });
+      const { GatewayObserver } = await import('./host/observer.ts');
+      return run({
+        ...options,
+        version: readVersion(),
+        observeGateway: (device, onChange) => new GatewayObserver(device, onChange),
+      });
     });
   },
   check: async () => {

@@ -29,6 +29,7 @@ debian_packages='
   sysctl     procps
   unshare    util-linux
   setpriv    util-linux
+  systemd-notify systemd
 '
 
 say() { printf '== %s\n' "$*"; }

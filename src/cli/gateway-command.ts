@@ -1,4 +1,4 @@
-/** `tunwall gateway up|down|status`: options, printing and exit codes; the work is src/host's. */
+/** `tunwall gateway up|down|status|watch`: options, printing and exit codes; the work is src/host's. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type {
   DownOptions,
@@ -9,6 +9,7 @@ import type {
 } from '../host/gateway.ts';
 import { ExitCode } from './errors.ts';
 import type { Output } from './output.ts';
+import { describeWatch, runWatch, type WatchFlags, type WatchParts } from './gateway-watch.ts';
 import { examples, type Verb } from './program.ts';
 import { line } from '../text/line.ts';
 import type { Line } from '../text/line.ts';
@@ -18,6 +19,7 @@ export interface GatewayActions {
   readonly up: (options: GatewayOptions) => Promise<GatewayReport>;
   readonly down: (options: DownOptions) => Promise<GatewayReport>;
   readonly status: (options: GatewayOptions) => Promise<GatewayStatus>;
+  readonly watch: WatchParts;
   /** The device settings in a directory's gateway.yaml. */
   readonly configured: (directory: string) => Promise<ConfiguredDevice>;
 }
@@ -50,6 +52,7 @@ export function gatewayCommand(actions: GatewayActions): Verb {
     addUp(gateway, actions, output, finish);
     addDown(gateway, actions, output, finish);
     addStatus(gateway, actions, output, finish);
+    addWatch(gateway, actions, finish);
   };
 }
 
@@ -163,6 +166,14 @@ function addStatus(
         }),
       ),
     );
+}
+
+function addWatch(gateway: Command, actions: GatewayActions, finish: Finish): void {
+  describeWatch(addCommon(gateway.command('watch'))).action((flags: Flags & WatchFlags) =>
+    finish(
+      gatewayOptions(flags, actions).then(({ device }) => runWatch(device, flags, actions.watch)),
+    ),
+  );
 }
 
 function queueLength(text: string): number {

@@ -18,7 +18,7 @@ export function statusCommand(connections: Connections): Verb {
       usage: 'status',
       description:
         'whether the firewall runs, and by what it judges.\n' +
-        'Exit code 0: it runs, and the configuration is in force; else 1.',
+        'Exit code 0: it runs, the configuration is in force, the gateway is not degraded; else 1.',
       examples: [
         ['tunwall status', 'of this machine'],
         ['tunwall status --url http://127.0.0.1:8740 --token-file token', 'over HTTP'],
@@ -30,7 +30,8 @@ export function statusCommand(connections: Connections): Verb {
         else printStatus(status, client.target, output);
         const broken = status.problems.some(({ severity }) => severity === 'error');
         const fine = status.reloadError === null && status.watchError === undefined;
-        return status.running && fine && !broken ? ExitCode.ok : ExitCode.failed;
+        const degraded = status.gateway?.state === 'degraded';
+        return status.running && fine && !broken && !degraded ? ExitCode.ok : ExitCode.failed;
       }),
     );
   });
@@ -60,7 +61,14 @@ function printStatus(status: StatusView, target: string, output: Output): void {
   if (status.reloads !== undefined) {
     rows.push(['policy changes', `${status.reloads}, ${status.reloadFailures ?? 0} refused`]);
   }
+  if (status.gateway !== undefined) rows.push(['gateway', gatewayText(status.gateway)]);
   for (const [name, value] of rows) output.print(`  ${name.padEnd(14)}  ${value}`);
+  for (const { what, wanted, found, hint } of status.gateway?.problems ?? []) {
+    const where = line`${output.style('red', 'the gateway is degraded')}: ${what}`;
+    output.error(
+      line`${where} is ${found}, not ${wanted}${hint === undefined ? '' : ` (${hint})`}`,
+    );
+  }
   if (status.reloadError !== null) {
     output.error(
       line`${output.style('red', 'degraded')}: epoch ${status.epoch}, the last good policy, is in force; the configuration is refused: ${status.reloadError}`,
@@ -70,6 +78,19 @@ function printStatus(status: StatusView, target: string, output: Output): void {
     output.error(line`${output.style('red', 'edits of files are not seen')}: ${status.watchError}`);
   }
   for (const problem of status.problems) output.error(formatProblem(problem));
+}
+
+function gatewayText({ state, watch }: NonNullable<StatusView['gateway']>): string {
+  switch (watch) {
+    case 'running':
+      return `${state}, watched`;
+    case 'report-only':
+      return `${state}, watched, but nothing is repaired (--report-only)`;
+    case 'stale':
+      return `${state}, the watch is silent`;
+    case 'absent':
+      return `${state}, not watched: the guard is not seen here, and nothing is repaired`;
+  }
 }
 
 interface AuditFlags extends ClientFlags {

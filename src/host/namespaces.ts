@@ -15,7 +15,7 @@ export function pruneRecords(stateDirectory: string): void {
   const alive = livingNamespaces();
   if (alive === undefined) return;
   for (const name of names) {
-    const inode = /^gateway-(\d+)\.json(\.lock|\.\d+\.tmp)?$/.exec(name)?.[1];
+    const inode = /^(?:gateway|watch)-(\d+)(-[\w.-]+)?\.json(\.lock|\.\w+\.tmp)?$/.exec(name)?.[1];
     if (inode === undefined || alive.has(inode)) continue;
     rmSync(join(stateDirectory, name), { force: true });
   }

@@ -9,7 +9,7 @@ export interface GatewayProblem {
   readonly what: string;
   readonly wanted: string;
   readonly found: string;
-  readonly kind: ItemKind;
+  readonly kind: ItemKind | 'record';
   /** Whether `gateway up` mends it. False: it is somebody else's; `hint` says what to do. */
   readonly repairable: boolean;
   readonly hint?: string;

@@ -13,21 +13,7 @@
  * process (its control socket): a record counts only if it is this user's or root's own file, and only with
  * values of the known shapes.
  */
-import { randomBytes } from 'node:crypto';
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  fsyncSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  readlinkSync,
-  renameSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { lstatSync, mkdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { GatewayError } from './error.ts';
 import { hasGuard } from './guard.ts';
@@ -40,6 +26,7 @@ import {
   type Wanted,
 } from './plan.ts';
 import { interfaceOf, type Link, type Snapshot } from './snapshot.ts';
+import { readStateFile, removeStateFile, writeStateFile } from './state-file.ts';
 
 export const defaultStateDirectory = '/run/tunwall';
 
@@ -110,6 +97,12 @@ export function makeRecord(snapshot: Snapshot, wanted: Wanted): GatewayRecord {
   };
 }
 
+/** What `up` was asked for. */
+export function wantedOf(record: GatewayRecord): Wanted {
+  const { device, ownerUid, txQueueLength, guard = true, integrate = false } = record;
+  return { device, ownerUid, txQueueLength, guard, integrate };
+}
+
 /** Whether we set this sysctl on the device alone. */
 export function isDeviceOnly(path: string): boolean {
   return /\/disable_(ipv6|xfrm|policy)$/.test(path);
@@ -170,40 +163,14 @@ export function readRecord(stateDirectory: string): GatewayRecord | undefined {
       `the gateway's record ${path} cannot be used: ${why}`,
       'look at it, remove it, and run `tunwall gateway down` (which then removes what is recognisably tunwall’s)',
     );
-  // The firewall's user may put something of this name there, to be in root's way.
-  if (isForeign(path)) return undefined;
-  let descriptor: number;
   try {
-    descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    const parsed = readStateFile(path);
+    const wrong = parsed === undefined ? undefined : whatIsWrong(parsed);
+    if (wrong !== undefined) throw new Error(wrong);
+    return parsed as GatewayRecord | undefined;
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') return undefined;
-    throw refuse(code ?? String(error));
+    throw refuse((error as Error).message);
   }
-  try {
-    const { uid } = fstatSync(descriptor);
-    if (uid !== 0 && uid !== process.geteuid?.())
-      throw refuse(`it belongs to user ${uid}, not to root`);
-    const parsed: unknown = JSON.parse(readFileSync(descriptor, 'utf8'));
-    const wrong = whatIsWrong(parsed);
-    if (wrong !== undefined) throw refuse(wrong);
-    return parsed as GatewayRecord;
-  } catch (error) {
-    throw error instanceof SyntaxError ? refuse(`it is not JSON (${error.message})`) : error;
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
-/** Whether something of this name is there that neither root nor this user has made. */
-function isForeign(path: string): boolean {
-  const found = lstatSync(path, { throwIfNoEntry: false });
-  return found !== undefined && found.uid !== 0 && found.uid !== process.geteuid?.();
-}
-
-/** Gives a name back to us that somebody else has taken. A directory may be full, so that nothing is removed. */
-function putForeignAside(path: string): void {
-  if (isForeign(path)) renameSync(path, `${path}.foreign-${randomBytes(6).toString('hex')}`);
 }
 
 /** Checks a record's shape; returns what is wrong, or undefined. */
@@ -265,19 +232,9 @@ export function isDeviceName(name: string): boolean {
  */
 export function writeRecord(stateDirectory: string, record: GatewayRecord): void {
   const path = recordPath(stateDirectory);
-  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
   try {
-    const descriptor = openSync(temporary, 'wx', 0o644);
-    try {
-      writeFileSync(descriptor, `${JSON.stringify(record, null, 2)}\n`);
-      fsyncSync(descriptor);
-    } finally {
-      closeSync(descriptor);
-    }
-    putForeignAside(path);
-    renameSync(temporary, path);
+    writeStateFile(path, record);
   } catch (error) {
-    unlinkIfThere(temporary);
     throw new GatewayError(
       `cannot write the gateway's record ${path}: ${(error as Error).message}`,
       'nothing was changed; make room or mend the permissions and try again',
@@ -287,17 +244,7 @@ export function writeRecord(stateDirectory: string, record: GatewayRecord): void
 }
 
 export function removeRecord(stateDirectory: string): void {
-  const path = recordPath(stateDirectory);
-  putForeignAside(path);
-  unlinkIfThere(path);
-}
-
-function unlinkIfThere(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  }
+  removeStateFile(recordPath(stateDirectory));
 }
 
 /**

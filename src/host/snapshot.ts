@@ -101,7 +101,7 @@ const perInterface = {
  * ip_forward rewrites `forwarding` of every interface and all.accept_redirects (inet_forward_change),
  * writing ipv6 all.forwarding rewrites it everywhere (addrconf_fixup_forwarding).
  */
-function readSysctls(): Map<string, string> {
+export function readSysctls(): Map<string, string> {
   const values = new Map<string, string>();
   const read = (path: string): void => {
     const value = readSysctl(path);

@@ -20,7 +20,7 @@ export function hasNetAdmin(): boolean {
 }
 
 /** On Debian the PATH of an ordinary user has no sbin directory. */
-function childEnvironment(): NodeJS.ProcessEnv {
+export function childEnvironment(): NodeJS.ProcessEnv {
   return { ...process.env, LC_ALL: 'C', PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` };
 }
 

@@ -36,7 +36,8 @@ trap '' INT TERM HUP
 cat > /dev/null
 for namespace in $(ip netns list | cut -d ' ' -f 1 | grep "^$1-"); do
   ip netns pids "$namespace" | xargs -r kill -9
-  inode=$(stat -Lc %i "/run/netns/$namespace") && rm -f "/run/tunwall/gateway-$inode.json"
+  inode=$(stat -Lc %i "/run/netns/$namespace") &&
+    rm -f "/run/tunwall/gateway-$inode.json"* "/run/tunwall/watch-$inode-"*
   ip netns del "$namespace"
 done
 rm -rf "$2"

@@ -84,13 +84,19 @@ function openTurnstile(path: string, open: (path: string) => number): number | u
  * Runs `work` while holding the lock of a file that is there only while somebody has it or waits for it. Its directory must
  * be one to which nobody else can write.
  *
- * @throws LockBusy at once, if another process has it; LockUnavailable
+ * @param patienceMs how long to wait for it; default: not at all
+ * @throws LockBusy if another process has it for longer; LockUnavailable
  */
-export async function withLockFile<T>(path: string, work: () => Promise<T>): Promise<T> {
+export async function withLockFile<T>(
+  path: string,
+  work: () => Promise<T>,
+  patienceMs = 0,
+): Promise<T> {
+  const deadlineMs = performance.now() + patienceMs;
   for (;;) {
     const { fd, inode } = openLockFile(path);
     try {
-      await take(fd, path, 0);
+      await take(fd, path, deadlineMs);
       // The holder before removes the file: then this one is nobody's any more, and there may be another.
       if (lstatSync(path, { throwIfNoEntry: false })?.ino !== inode) continue;
       try {

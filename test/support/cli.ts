@@ -1,4 +1,5 @@
 /** The command line as it is typed, without a process: verbs, arguments, and what is printed. */
+import type { WatchParts } from '../../src/cli/gateway-watch.ts';
 import { createOutput } from '../../src/cli/output.ts';
 import { runProgram } from '../../src/cli/program.ts';
 import type { Verb } from '../../src/cli/program.ts';
@@ -15,6 +16,14 @@ export interface RunOptions {
   /** Told of everything that is printed on standard output, as it comes. */
   readonly onOut?: (text: string) => void;
 }
+
+/** For commands of `gateway` that watch nothing. */
+export const unwatched: WatchParts = {
+  watch: () => Promise.reject(new Error('not asked')),
+  createLogger: () => Promise.reject(new Error('not asked')),
+  interrupted: () => AbortSignal.abort(),
+  notify: () => Promise.reject(new Error('not asked')),
+};
 
 export async function runCli(
   verbs: readonly Verb[],

@@ -24,5 +24,6 @@ export const metricsSource: MetricsSource = {
   apiConnectionsRefused: () => 8,
   apiRequestsAborted: () => 9,
   configDegraded: () => false,
+  gateway: () => ({ state: 'ok', bypassPackets: 8, repairs: 9 }),
   tunTxDropped: () => 4,
 };

@@ -39,6 +39,26 @@ export interface Health {
   readonly reloadError: string | null;
   /** Why edits of the configuration directory are not seen at present; absent when they are. */
   readonly watchError?: string;
+  /** Absent without a firewall, and before its first look. */
+  readonly gateway?: GatewayHealth;
+}
+
+/** Whether everything that leads packets to the firewall is as `gateway up` has set it. */
+export interface GatewayHealth {
+  /** `down`: `gateway up` was not run in the firewall's network namespace. */
+  readonly state: 'ok' | 'degraded' | 'down';
+  readonly problems: readonly GatewayProblem[];
+  /** `absent`: no `gateway watch` runs, so that nftables are not seen and nothing is repaired. `stale`: it hangs, or was killed. */
+  readonly watch: 'running' | 'report-only' | 'stale' | 'absent';
+}
+
+export interface GatewayProblem {
+  /** `rule 20`, `net.ipv4.conf.eth0.rp_filter`, ... */
+  readonly what: string;
+  readonly wanted: string;
+  readonly found: string;
+  /** What a human can do about it. */
+  readonly hint?: string;
 }
 
 /** Whether the stored policy is in force. */
@@ -68,6 +88,8 @@ export interface Status {
   readonly watchError?: string;
   /** Of the newest state of the store, warnings included. */
   readonly problems: readonly Problem[];
+  /** Absent without a firewall, and before its first look. */
+  readonly gateway?: GatewayHealth;
 }
 
 export interface ControlPlane {

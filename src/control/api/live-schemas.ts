@@ -229,6 +229,32 @@ export const explainBody = Type.Object(
   { additionalProperties: false },
 );
 
+const gateway = component(
+  'Gateway',
+  Type.Object(
+    {
+      state: Type.Enum(['ok', 'degraded', 'down']),
+      problems: Type.Array(
+        Type.Object({
+          what: Type.String({ examples: ['rule 20'] }),
+          wanted: Type.String(),
+          found: Type.String(),
+          hint: Type.Optional(Type.String({ description: 'What a human can do about it.' })),
+        }),
+      ),
+      watch: Type.Enum(['running', 'report-only', 'stale', 'absent'], {
+        description:
+          'Of `tunwall gateway watch`. Without it nftables are not seen, and nothing is repaired.',
+      }),
+    },
+    {
+      description:
+        'Whether rules, routes, guard, sysctls and device are as `gateway up` has set them. ' +
+        'Down: it was not run in this network namespace.',
+    },
+  ),
+);
+
 export const status = component(
   'Status',
   Type.Object({
@@ -271,6 +297,7 @@ export const status = component(
       }),
       { description: 'Of the configuration as it is now.' },
     ),
+    gateway: Type.Optional(gateway),
   }),
 );
 
@@ -297,5 +324,6 @@ export const health = component(
         description: 'Why edits of the configuration directory are not seen at present.',
       }),
     ),
+    gateway: Type.Optional(gateway),
   }),
 );

@@ -6,10 +6,14 @@ import { visible } from '../../text/controls.ts';
 
 export type { Logger } from 'pino';
 
-/** Makes the logger. Lines are written synchronously: the last ones before an exit matter most. */
-export function createLogger(level: string): Logger {
+/**
+ * Makes the logger. Lines are written synchronously: the last ones before an exit matter most.
+ *
+ * @param forPerson for a person; default: on a terminal
+ */
+export function createLogger(level: string, forPerson: boolean = process.stdout.isTTY): Logger {
   const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
-  if (process.stdout.isTTY) {
+  if (forPerson) {
     return pino(
       options,
       terminal(pretty({ sync: true, colorize: process.env.NO_COLOR === undefined })),

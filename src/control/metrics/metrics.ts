@@ -43,9 +43,19 @@ export interface MetricsSource {
   apiConnectionsRefused(): number;
   /** Requests to the API whose client was gone before they were answered. */
   apiRequestsAborted(): number;
+  /** Undefined before the first look; counts that only `gateway watch` knows, while none runs. */
+  gateway():
+    | {
+        readonly state: (typeof gatewayStates)[number];
+        readonly bypassPackets: number | undefined;
+        readonly repairs: number | undefined;
+      }
+    | undefined;
   /** Packets that the kernel dropped because the TUN's ring was full; undefined when it cannot be read. */
   tunTxDropped(): number | undefined;
 }
+
+const gatewayStates = ['ok', 'degraded', 'down'] as const;
 
 type Collect<T extends string> = (
   add: (labels: Partial<Record<T, string>>, value: number) => void,
@@ -69,6 +79,8 @@ export function createMetrics(source: MetricsSource): Registry {
       registers: [registry],
       collect() {
         metric.reset();
+        // What is not known is absent; a reset alone leaves a zero.
+        if (labelNames.length === 0) metric.remove();
         collect((labels, value) => metric.inc(labels as Record<T, string>, value));
       },
     });
@@ -253,6 +265,34 @@ export function createMetrics(source: MetricsSource): Registry {
     'Requests to the API whose client was gone before they were answered.',
     [],
     (add) => add({}, source.apiRequestsAborted()),
+  );
+  gauge(
+    'tunwall_gateway_state',
+    'Whether the gateway is as it should be: 1 for the state that it is in.',
+    ['state'],
+    (add) => {
+      const now = source.gateway()?.state;
+      if (now === undefined) return;
+      for (const state of gatewayStates) add({ state }, state === now ? 1 : 0);
+    },
+  );
+  counter(
+    'tunwall_gateway_bypass_packets_total',
+    'Packets that went around the firewall and that the guard has dropped; absent while nobody can see them.',
+    [],
+    (add) => {
+      const packets = source.gateway()?.bypassPackets;
+      if (packets !== undefined) add({}, packets);
+    },
+  );
+  counter(
+    'tunwall_gateway_repairs_total',
+    'Repairs of the gateway since `gateway watch` has started; absent while it does not run.',
+    [],
+    (add) => {
+      const repairs = source.gateway()?.repairs;
+      if (repairs !== undefined) add({}, repairs);
+    },
   );
   return registry;
 }

@@ -1,10 +1,12 @@
 /** The process around the service: signals, and the exit code. */
 import { createLogger } from '../log/logger.ts';
+import type { ObserveGateway } from './gateway-health.ts';
 import { Service } from './service.ts';
 
 export interface RunOptions {
   readonly configDirectory: string;
   readonly version: string;
+  readonly observeGateway: ObserveGateway;
 }
 
 /**
@@ -33,7 +35,7 @@ async function runUntilSignal(options: RunOptions): Promise<void> {
   process.on('SIGHUP', () => running.service?.reload());
   const service = await Service.start({
     ...options,
-    createLogger,
+    createLogger: (level) => createLogger(level),
     // No orderly stop: it would wait for threads, requests and files, and the failed part may block any of them.
     onFailure: () => process.exit(1),
   });

@@ -34,6 +34,8 @@ import type { PutAside } from '../../system/privileges.ts';
 import type { DataPlaneOptions } from '../../dataplane/worker/data-plane.ts';
 import { DataPlane } from '../../dataplane/worker/data-plane.ts';
 import { listenOnSocket } from './control-socket.ts';
+import { healthOf, logGateway } from './gateway-health.ts';
+import type { GatewayObservation, ObserveGateway } from './gateway-health.ts';
 import { LiveObserver } from './observer.ts';
 import { ReloadQueue } from './reload-queue.ts';
 import { reportTime } from './rule-ends.ts';
@@ -50,6 +52,7 @@ export interface ServiceOptions {
   readonly configDirectory: string;
   readonly version: string;
   readonly createLogger: (level: string) => Logger;
+  readonly observeGateway: ObserveGateway;
   /** The firewall has stopped forwarding and cannot go on, nor be stopped in order: the process is to end now. */
   readonly onFailure: (error: Error) => void;
 }
@@ -75,6 +78,7 @@ export class Service {
   readonly #slots: ServerSlots = new ServerSlots((slot) => this.#dataPlane?.flows.clearSlot(slot));
   #dataPlane: DataPlane | undefined;
   #observer: LiveObserver | undefined;
+  #gateway: GatewayObservation | undefined;
   #watching: Watching | undefined;
   #firstOwner: Promise<void> | undefined;
   #kept: Promise<void> | undefined;
@@ -149,6 +153,7 @@ export class Service {
     clearInterval(this.#eventTimer);
     clearInterval(this.#clockTimer);
     await this.#watching?.close();
+    await this.#gateway?.close();
     await Promise.all(this.#apis.map((api) => api.close()));
     await this.#firstOwner;
     await this.#kept;
@@ -197,8 +202,12 @@ export class Service {
         this.#watchError = problem;
       },
     });
+    this.#gateway = this.#options.observeGateway(gateway.device, (observed) =>
+      logGateway(this.#log, observed),
+    );
     // Catches changes made after the configuration was read and before it was watched.
     await this.#reloadQueue.run();
+    await this.#gateway.ready;
     // Last: a client that gets an answer can rely on a complete firewall.
     await this.#rights.asRoot(() => this.#listen());
     this.#eventTimer = setInterval(() => this.#takeEvents(), eventPeriodMs);
@@ -268,6 +277,7 @@ export class Service {
         epoch: this.#policy.epoch,
         reloadError: this.#reloadError,
         ...(this.#watchError !== null && { watchError: this.#watchError }),
+        ...healthOf(this.#gateway),
       }),
       status: () => Promise.resolve(this.#status()),
       snapshot: () => Promise.resolve(this.#snapshot),
@@ -304,6 +314,7 @@ export class Service {
       reloadError: this.#reloadError,
       ...(this.#watchError !== null && { watchError: this.#watchError }),
       problems: this.#problems,
+      ...healthOf(this.#gateway),
     };
   }
 
@@ -470,6 +481,7 @@ export class Service {
       configDegraded: () => this.#reloadError !== null,
       apiConnectionsRefused: () => this.#connectionCounts.refused,
       apiRequestsAborted: () => this.#connectionCounts.aborted,
+      gateway: () => this.#gateway?.current,
       tunTxDropped: () => txDropped(device),
     };
   }

@@ -10,6 +10,7 @@ import { useStatus } from '../data/queries.ts';
 import { useQueryClient } from '@tanstack/react-query';
 import { ConfigurationProblems } from './configuration-problems.tsx';
 import { Brand } from './brand.tsx';
+import { GatewayProblems } from './gateway-problems.tsx';
 import { Menu } from './menu.tsx';
 import { SchemeSwitch } from './scheme-switch.tsx';
 import { useSession } from './session.ts';
@@ -84,5 +85,11 @@ function Connection(): ReactNode {
       </Alert>
     );
   }
-  return data === undefined ? null : <ConfigurationProblems status={data} />;
+  if (data === undefined) return null;
+  return (
+    <>
+      <GatewayProblems status={data} />
+      <ConfigurationProblems status={data} />
+    </>
+  );
 }

@@ -50,7 +50,8 @@ export function useStatus(): UseQueryResult<api.Status> {
   return useQuery({
     queryKey: keys.status,
     queryFn: ({ signal }) => get<api.Status>('/v1/status', signal),
-    refetchInterval: 5000,
+    // A degraded gateway is to be seen at once.
+    refetchInterval: 1000,
   });
 }
 

@@ -231,16 +231,21 @@ export class FirewallLab {
     return ['sh', '-ec', asNobody, 'sh', repository, ...run];
   }
 
-  /** Starts the firewall and waits until it judges packets. */
-  async start(status: 'ok' | 'degraded' = 'ok'): Promise<void> {
-    const { gateway } = await readConfigDirectory(this.configDirectory);
-    this.#socket = gateway.api.socket;
+  /** Starts the firewall. */
+  spawn(): void {
     const log = openSync(this.logFile, 'a');
     this.process = this.lab.spawn(
       'gateway',
       this.runCommand('--config', this.configDirectory),
       log,
     );
+  }
+
+  /** Starts the firewall and waits until it judges packets. */
+  async start(status: 'ok' | 'degraded' = 'ok'): Promise<void> {
+    const { gateway } = await readConfigDirectory(this.configDirectory);
+    this.#socket = gateway.api.socket;
+    this.spawn();
     await this.until(
       `the firewall is up: ${status}`,
       async () => (await this.healthz())?.['status'] === status,

@@ -11,6 +11,7 @@ import { createOutput } from '../../../src/cli/output.ts';
 import { runProgram, type Verb } from '../../../src/cli/program.ts';
 import { runCommand } from '../../../src/cli/run-command.ts';
 import { GatewayError, type GatewayOptions } from '../../../src/host/gateway.ts';
+import { unwatched } from '../../support/cli.ts';
 
 interface Ran {
   readonly code: number;
@@ -248,6 +249,7 @@ describe('gateway', () => {
         items: [{ ...item, ok: device !== 'broken' }],
         ok: device !== 'broken',
       }),
+    watch: unwatched,
     configured: (directory) => Promise.resolve({ device: `of-${directory}`, txQueueLength: 500 }),
   };
   const gateway = (...args: string[]): Promise<Ran> =>

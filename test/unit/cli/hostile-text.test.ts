@@ -28,7 +28,7 @@ import { topCommand } from '../../../src/cli/top-command.ts';
 import type { Screen } from '../../../src/cli/top-command.ts';
 import type { Transport, TransportRequest, TransportResponse } from '../../../src/cli/transport.ts';
 import { userCommand } from '../../../src/cli/user-command.ts';
-import { runCli } from '../../support/cli.ts';
+import { runCli, unwatched } from '../../support/cli.ts';
 import { apiOn } from '../../support/control-plane.ts';
 import { hostileText } from '../../support/hostile-text.ts';
 import { LiveData, drop, flow } from '../../support/live-data.ts';
@@ -179,6 +179,7 @@ function verbsWith(evil: string, screen?: Screen): Verb[] {
           problems: [],
           items: [{ kind: 'rule', ok: false, item: evil, expected: evil, found: evil }],
         }),
+      watch: unwatched,
       configured: () => Promise.reject(new Error('not asked')),
     }),
   ];

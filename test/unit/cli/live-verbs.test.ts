@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
-import type { Drop } from '../../../src/control/api/context.ts';
+import type { Drop, Status } from '../../../src/control/api/context.ts';
 import { PcapngWriter } from '../../../src/interop/captures/pcapng-writer.ts';
 import { captureCommand } from '../../../src/cli/capture-command.ts';
 import { createConnections } from '../../../src/cli/connection.ts';
@@ -331,23 +331,23 @@ describe('capture', () => {
 });
 
 describe('status and explain of a running firewall', () => {
-  it('status ends with 0 if all is well', async () => {
+  async function restart(gateway: Status['gateway']): Promise<void> {
     await api.close();
-    api = await apiOn(directory.path, {
-      listener: 'socket',
-      observer,
-      controlPlane: {
-        status: () =>
-          Promise.resolve({
-            ...{ version: '1.2.3', running: true, configDirectory: '/etc/tunwall', epoch: 7 },
-            ...{ device: 'fw0', queues: 2, startedAt: '2030-01-31T12:00:00.000Z' },
-            ...{ uptimeSeconds: 7500, flows: { count: 12, capacity: 262_144 } },
-            ...{ reloads: 6, reloadFailures: 1, reloadError: null, problems: [] },
-            policy: { templates: 1, servers: 2, rules: 3 },
-          }),
-      },
-    });
+    const status: Status = {
+      ...{ version: '1.2.3', running: true, configDirectory: '/etc/tunwall', epoch: 7 },
+      ...{ device: 'fw0', queues: 2, startedAt: '2030-01-31T12:00:00.000Z' },
+      ...{ uptimeSeconds: 7500, flows: { count: 12, capacity: 262_144 } },
+      ...{ reloads: 6, reloadFailures: 1, reloadError: null, problems: [] },
+      policy: { templates: 1, servers: 2, rules: 3 },
+      ...(gateway !== undefined && { gateway }),
+    };
+    const controlPlane = { status: () => Promise.resolve(status) };
+    api = await apiOn(directory.path, { listener: 'socket', observer, controlPlane });
     await api.listen({ path: join(directory.path, 'sock') });
+  }
+
+  it('status ends with 0 if all is well', async () => {
+    await restart({ state: 'ok', problems: [], watch: 'running' });
     const { code, out } = await run('status');
     expect(code).toBe(0);
     expect(out).toMatch(/^tunwall 1\.2\.3 is running \(\S+sock\)\n/);
@@ -355,6 +355,35 @@ describe('status and explain of a running firewall', () => {
     expect(out).toMatch(/flows +12 of 262144/);
     expect(out).toMatch(/up +2 h 5 min, since 2030/);
     expect(out).toMatch(/policy changes +6, 1 refused/);
+    expect(out).toMatch(/gateway +ok, watched\n/);
+  });
+
+  it('status ends with 1 if the gateway is degraded, and says why', async () => {
+    const rule = { what: 'rule 20', wanted: 'from all lookup 100', found: 'missing' };
+    const guard = { what: 'guard', wanted: 'there', found: 'gone', hint: 'look' };
+    await restart({ state: 'degraded', problems: [rule, guard], watch: 'report-only' });
+    const { code, out, err } = await run('status');
+    expect(code).toBe(1);
+    expect(out).toMatch(/gateway +degraded, watched, but nothing is repaired \(--report-only\)\n/);
+    expect(err).toBe(
+      'the gateway is degraded: rule 20 is missing, not from all lookup 100\n' +
+        'the gateway is degraded: guard is gone, not there (look)\n',
+    );
+  });
+
+  it.each([
+    [
+      'absent',
+      'ok',
+      /gateway +ok, not watched: the guard is not seen here, and nothing is repaired/,
+    ],
+    ['absent', 'down', /gateway +down, not watched/],
+    ['stale', 'ok', /gateway +ok, the watch is silent\n/],
+  ] as const)('status says how the watch is: %s, %s', async (watch, state, said) => {
+    await restart({ state, problems: [], watch });
+    const { code, out } = await run('status');
+    expect(out).toMatch(said);
+    expect(code).toBe(0);
   });
 
   test('explain asks for the live flow, too', async () => {

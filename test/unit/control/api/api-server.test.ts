@@ -4,14 +4,17 @@ import type { Api } from '../../../../src/control/api/api.ts';
 import type { ControlPlane, Health } from '../../../../src/control/api/context.ts';
 import { buildApi } from '../../../../src/control/api/server.ts';
 import { Counter } from '../../../../src/dataplane/engine/counters.ts';
-import { createMetrics } from '../../../../src/control/metrics/metrics.ts';
+import { createMetrics, type MetricsSource } from '../../../../src/control/metrics/metrics.ts';
 import type { Store } from '../../../../src/control/store/store.ts';
 import { DropReason, dropReasonNames } from '../../../../src/dataplane/wire/drop-reason.ts';
 import { counters, metricsSource } from '../../../support/metrics-source.ts';
 
 /** These routes look at nothing but health and metrics, and are everybody's. */
-function api(health: Partial<Health> = {}): Promise<Api> {
-  const metrics = createMetrics(metricsSource);
+function api(
+  health: Partial<Health> = {},
+  gateway: ReturnType<MetricsSource['gateway']> = metricsSource.gateway(),
+): Promise<Api> {
+  const metrics = createMetrics({ ...metricsSource, gateway: () => gateway });
   const controlPlane = {
     health: () => ({ healthy: true, epoch: 7, reloadError: null, ...health }),
   } as unknown as ControlPlane;
@@ -36,6 +39,27 @@ describe('/healthz', () => {
     expect(reply.statusCode).toBe(503);
     expect(reply.json()).toEqual({ status: 'failed', epoch: 7, reloadError: null });
   });
+});
+
+it('says how the gateway is, in health and in metrics', async () => {
+  const gateway: Health['gateway'] = {
+    state: 'degraded',
+    problems: [{ what: 'rule 20', wanted: 'from all lookup 100', found: 'missing' }],
+    watch: 'absent',
+  };
+  // Counts that only `gateway watch` knows are absent, not zero.
+  const unknown = { state: 'degraded', bypassPackets: undefined, repairs: undefined } as const;
+  const server = await api({ gateway }, unknown);
+  const reply = await server.inject('/healthz');
+  expect(reply.statusCode).toBe(200);
+  expect(reply.json()).toEqual({ status: 'ok', epoch: 7, reloadError: null, gateway });
+  const { body } = await server.inject('/metrics');
+  const samples = body.split('\n').filter((line) => line.startsWith('tunwall_gateway_'));
+  expect(samples).toEqual([
+    'tunwall_gateway_state{state="ok"} 0',
+    'tunwall_gateway_state{state="degraded"} 1',
+    'tunwall_gateway_state{state="down"} 0',
+  ]);
 });
 
 describe('/metrics', () => {
@@ -64,6 +88,9 @@ describe('/metrics', () => {
       'tun_tx_dropped_total',
       'api_connections_refused_total',
       'api_requests_aborted_total',
+      'gateway_state',
+      'gateway_bypass_packets_total',
+      'gateway_repairs_total',
     ]) {
       expect(reply.body).toMatch(new RegExp(`^# HELP tunwall_${name} .+\\.$`, 'm'));
       expect(reply.body).toMatch(new RegExp(`^tunwall_${name}(\\{.+\\})? [\\d.]+$`, 'm'));

@@ -1,0 +1,57 @@
+/** How the gateway around the firewall is, for health, status, metrics and the log. Who looks is given (src/host). */
+import type { GatewayHealth } from '../api/context.ts';
+import type { Logger } from '../log/logger.ts';
+
+export interface GatewayObservation {
+  /** Undefined before the first look. */
+  readonly current: ObservedGateway | undefined;
+  /** The first look is done. */
+  readonly ready: Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface ObservedGateway extends GatewayHealth {
+  /** What the guard has dropped; undefined: not known here. */
+  readonly bypassPackets: number | undefined;
+  /** Repairs of the watch since it started; undefined: nobody watches. */
+  readonly repairs: number | undefined;
+}
+
+/** Looks from now on at the gateway of a device. */
+export type ObserveGateway = (
+  device: string,
+  onChange: (gateway: ObservedGateway) => void,
+) => GatewayObservation;
+
+/** Problems that one line of the log names; more are counted. */
+const namedAtOnce = 20;
+
+export function logGateway(log: Logger, observed: ObservedGateway): void {
+  const { state, problems, watch } = toHealth(observed);
+  if (state === 'ok') {
+    log.info({ watch }, 'the gateway is as it should be');
+  } else if (state === 'down') {
+    log.warn('the gateway is down: nothing leads packets here before `tunwall gateway up`');
+  } else {
+    const more = problems.length - namedAtOnce;
+    const named = problems.slice(0, namedAtOnce);
+    log.warn({ watch, problems: named, ...(more > 0 && { more }) }, 'the gateway is degraded');
+  }
+}
+
+/** What the API tells of it: nothing before the first look. */
+export function healthOf(observation: GatewayObservation | undefined): { gateway?: GatewayHealth } {
+  const current = observation?.current;
+  return current === undefined ? {} : { gateway: toHealth(current) };
+}
+
+function toHealth({ state, problems, watch }: ObservedGateway): GatewayHealth {
+  return {
+    state,
+    problems: problems.map(({ what, wanted, found, hint }) => ({
+      ...{ what, wanted, found },
+      ...(hint !== undefined && { hint }),
+    })),
+    watch,
+  };
+}
