@@ -106,9 +106,9 @@ describe.skipIf(obstacle !== undefined)('a running firewall', () => {
     expect(killed).toEqual({ killed: true });
     await expect(curl(`/flows/${found[0]!.id}`, '-X', 'DELETE')).rejects.toThrow('404');
     expect((await flows(query)).total).toBe(sessionCount - 1);
-    // What either end sends next belongs to no flow.
+    // What either end sends next belongs to no flow, and says why.
     await firewall.until('a segment of the killed flow was dropped', async () => {
-      const { drops } = await get<{ drops: Drop[] }>('/drops?reason=invalid-state&limit=1000');
+      const { drops } = await get<{ drops: Drop[] }>('/drops?reason=flow-killed&limit=1000');
       const ends = drops.flatMap(({ sourcePort, destinationPort }) => [
         sourcePort,
         destinationPort,

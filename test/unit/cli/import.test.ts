@@ -456,7 +456,7 @@ outbound:
     expect(await readdir(directory)).toEqual(['zones.rules']);
     const known = await command(rules, '--interface', 'eth0', '--dry-run');
     expect(known.code).toBe(0);
-    expect(known.out).toContain('- { protocol: tcp, ports: [ 22 ] }');
+    expect(known.out).toContain('- { protocol: tcp, ports: [22] }');
   });
 
   it('JSON has templates, remarks and files', async () => {
