@@ -20,7 +20,7 @@ import { TcpTracker, tcpReopen } from '../flow/tcp-track.ts';
 import { MatchResult } from '../match/matcher.ts';
 import type { Matcher } from '../match/matcher.ts';
 import { DropReason } from '../wire/drop-reason.ts';
-import { Icmp, IcmpType, Ipv4, Protocol, TcpFlag, VnetHeader } from '../wire/headers.ts';
+import { Icmp, IcmpType, Ipv4, Protocol, VnetHeader } from '../wire/headers.ts';
 import { Packet } from '../wire/packet.ts';
 import { parseQuoted } from '../wire/parse-quoted.ts';
 import { parseTransport } from '../wire/parse.ts';
@@ -38,8 +38,6 @@ export { ReloadMode } from './flow-review.ts';
 
 /** A fragment held until its datagram is complete: neither passed nor dropped yet. */
 const held = -1;
-
-const synAndAck = TcpFlag.syn | TcpFlag.ack;
 
 /** Room for a reassembled datagram: an IPv4 header without options, and 65,535 bytes after it. */
 const scratchLength = 20 + 65_536;
@@ -386,8 +384,9 @@ export class Engine {
     }
     let reason: number = DropReason.none;
     if (packet.protocol === Protocol.tcp) {
-      if ((packet.tcpFlags & synAndAck) === TcpFlag.syn) {
-        reason = this.#review.judgeSyn(flow, direction, packet, this.#tcp);
+      // Not of the word read above: the review may just have spared the flow.
+      if ((table.hot[record + Hot.state]! & StateBits.kept) !== 0) {
+        reason = this.#review.judgeKept(flow, direction, packet);
         if (reason !== DropReason.none) return reason;
       }
       reason = this.#tcp.track(flow, direction, packet, this.#bytes, this.#nowMs);

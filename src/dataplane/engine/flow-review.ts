@@ -8,7 +8,8 @@ import type { FlowIndex } from '../flow/flow-record.ts';
 import type { FlowTable } from '../flow/flow-table.ts';
 import { MatchResult } from '../match/matcher.ts';
 import type { Matcher } from '../match/matcher.ts';
-import type { TcpTracker } from '../flow/tcp-track.ts';
+import { isOfConversation, isOpeningSyn, isOpeningSynAck } from '../flow/tcp-conversation.ts';
+import { SegmentClass, classifySegment } from '../flow/tcp-state.ts';
 import { DropReason } from '../wire/drop-reason.ts';
 import type { DropReasonCode } from '../wire/drop-reason.ts';
 import type { Packet } from '../wire/packet.ts';
@@ -92,15 +93,33 @@ export class FlowReview {
   }
 
   /**
-   * A SYN on a flow that the policy forbids and spares begins a connection that is not spared: the policy decides. The SYN that
-   * opened the flow may come again.
+   * A TCP segment on a flow that the policy forbids and spares: it is that conversation which is spared, not the next one of the same
+   * ports. For a SYN the policy decides; the one that opened the flow may come again. What else belongs to a new connection
+   * does not pass. An RST opens nothing.
    *
-   * @returns a drop reason; `none` if the SYN is tracked like any other
+   * @returns a drop reason; `none` if the segment is tracked like any other
    */
-  judgeSyn(flow: FlowIndex, direction: number, packet: Packet, tcp: TcpTracker): DropReasonCode {
-    const state = this.#table.hot[(flow << hotShift) + Hot.state]!;
-    if ((state & StateBits.kept) === 0) return DropReason.none;
-    if (tcp.isOpeningSyn(flow, direction, packet)) return DropReason.none;
+  judgeKept(flow: FlowIndex, direction: number, packet: Packet): DropReasonCode {
+    const table = this.#table;
+    switch (classifySegment(packet.tcpFlags)) {
+      case SegmentClass.syn:
+        return isOpeningSyn(table, flow, direction, packet)
+          ? DropReason.none
+          : this.#judgeSyn(packet);
+      case SegmentClass.synAck:
+        return isOpeningSynAck(table, flow, direction, packet)
+          ? DropReason.none
+          : DropReason.invalidState;
+      case SegmentClass.rst:
+        return DropReason.none;
+      default:
+        return isOfConversation(table, flow, direction, packet)
+          ? DropReason.none
+          : DropReason.outOfWindow;
+    }
+  }
+
+  #judgeSyn(packet: Packet): DropReasonCode {
     const { protocol, srcAddr, dstAddr, dstPort } = packet;
     switch (this.#policy.match(protocol, srcAddr, dstAddr, dstPort)) {
       case MatchResult.noServer:

@@ -197,14 +197,6 @@ export class TcpTracker {
     return earlierSynEnd(this.#hot, this.#cold, flow) === ((sequence + 1) | 0);
   }
 
-  /** Whether a SYN is the one that opened the flow, once more. */
-  isOpeningSyn(flow: FlowIndex, direction: number, packet: Packet): boolean {
-    const record = flow << hotShift;
-    const state = this.#hot[record + Hot.state]! & StateBits.stateMask;
-    const opening = state === FlowState.synSent || state === FlowState.synRecv;
-    return opening && direction === 0 && segmentEnd(packet) === this.#hot[record + Hot.end];
-  }
-
   /** An RST of a flow; kept apart so that the path of all other segments stays short. */
   #trackReset(
     flow: FlowIndex,

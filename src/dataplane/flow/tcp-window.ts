@@ -29,7 +29,7 @@ import type { FlowTable } from './flow-table.ts';
 import { SegmentClass } from './tcp-state.ts';
 
 /** Lower bound of an acceptable ACK: at least this far behind (MAXACKWINCONST). */
-const minimumAckWindow = 66_000;
+export const minimumAckWindow = 66_000;
 
 /** What the check decides about a segment: believe it, pass it without believing it, drop it. */
 export const Window = { accept: 0, ignore: 1, invalid: 2 } as const;

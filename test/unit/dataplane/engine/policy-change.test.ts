@@ -37,6 +37,8 @@ const policy = (epoch = 1) =>
     epoch,
   );
 
+const bytesOf = (length: number): Uint8Array => new Uint8Array(length);
+
 const fixture = () => new EngineFixture({ policy: policy() });
 
 describe('a new policy', () => {
@@ -122,10 +124,10 @@ describe('a new policy', () => {
 });
 
 describe('a flow that is kept although the new policy forbids it', () => {
-  const segment = (flags: string, seq: number, ack = 0): Uint8Array =>
-    tcp(client, web, { srcPort: 700, dstPort: 443, flags, seq, ack });
-  const answer = (flags: string, seq: number, ack: number): Uint8Array =>
-    tcp(web, client, { srcPort: 443, dstPort: 700, flags, seq, ack });
+  const segment = (flags: string, seq: number, ack = 0, length = 0): Uint8Array =>
+    tcp(client, web, { srcPort: 700, dstPort: 443, flags, seq, ack, payload: bytesOf(length) });
+  const answer = (flags: string, seq: number, ack: number, length = 0): Uint8Array =>
+    tcp(web, client, { srcPort: 443, dstPort: 700, flags, seq, ack, payload: bytesOf(length) });
   const nothing = (epoch: number, outbound: PlainRule[] = []) =>
     policyOf(
       { web: { inbound: [{ protocol: 'tcp', ports: [1] }], outbound } },
@@ -155,12 +157,68 @@ describe('a flow that is kept although the new policy forbids it', () => {
     f.check();
   });
 
+  // Some newer and some older than the conversation, by less than a window or by more; the clock of the numbers wraps.
+  it.each([
+    [900_000_000, 50],
+    [2_000_000_000, 4_000_000_000],
+    [3_000_000_000, 3_000_000_000],
+    [77, 88],
+    [4_294_967_290, 4_294_967_290],
+    [200_000, 200_000],
+  ])('lets no segment of a new handshake pass, with the numbers %i and %i', (isn, peer) => {
+    const f = fixture();
+    connect(f, ReloadMode.keep);
+    f.forward(segment('PA', 101, 301, 10), answer('PA', 301, 111, 10));
+    const judged = [
+      f.judge(segment('S', isn)),
+      f.judge(answer('SA', peer, isn + 1)),
+      f.judge(segment('A', isn + 1, peer + 1)),
+      f.judge(segment('PA', isn + 1, peer + 1, 10)),
+      f.judge(answer('PA', peer + 1, isn + 11, 6)),
+      f.judge(segment('FA', isn + 11, peer + 7)),
+    ];
+    expect(judged).not.toContain('pass');
+    expect(judged.slice(0, 3)).toEqual(['no-inbound-rule', 'invalid-state', 'out-of-window']);
+    // The conversation that is spared has not noticed.
+    expect(f.judge(segment('A', 111, 311))).toBe('pass');
+    expect(f.judge(answer('PA', 311, 111, 6))).toBe('pass');
+  });
+
+  it.each<[string, (f: EngineFixture) => void, Uint8Array[]]>([
+    [
+      'the SYN+ACK again, if the ACK was lost behind the gateway, and the ACK again',
+      () => undefined,
+      [answer('SA', 300, 101), segment('A', 101, 301)],
+    ],
+    [
+      'data again whose acknowledgment was lost behind the gateway',
+      (f) => f.forward(segment('PA', 101, 301, 1000), answer('A', 301, 1101)),
+      [segment('PA', 101, 301, 1000), answer('A', 301, 1101)],
+    ],
+    [
+      'data that was lost before the gateway, after the last of its window',
+      (f) => f.forward(segment('A', 10_101, 301, 1000)),
+      [segment('A', 101, 301, 1000), segment('A', 5101, 301, 1000)],
+    ],
+    [
+      'a keepalive and its answer',
+      (f) => f.forward(segment('PA', 101, 301, 10), answer('A', 301, 111)),
+      [segment('A', 110, 301), answer('A', 301, 111)],
+    ],
+  ])('loses nothing of it: %s', (_, before, packets) => {
+    const f = fixture();
+    connect(f, ReloadMode.keep);
+    before(f);
+    for (const packet of packets) expect(f.judge(packet)).toBe('pass');
+  });
+
   it('may still be opened: its own SYN comes again, and is answered', () => {
     const f = fixture();
     f.forward(segment('S', 100));
     f.engine.setPolicy(nothing(2), ReloadMode.keep, 0);
     expect(f.judge(segment('S', 100))).toBe('pass');
     expect(f.judge(segment('S', 999))).toBe('no-inbound-rule');
+    expect(f.judge(answer('SA', 300, 1000))).not.toBe('pass');
     expect(f.judge(answer('SA', 300, 101))).toBe('pass');
     expect(f.judge(segment('A', 101, 301))).toBe('pass');
   });
