@@ -193,7 +193,7 @@ static uint32_t fill(struct ring_io *ring, const struct batch *batch, uint64_t *
 
 /*
  * The kernel gets more buffers when it has used up what it had, and less when it has left most of them. Of super-packets it
- * gets few: with room for a hundred each would come to lie in memory that nobody has touched for a while.
+ * gets few: with room for a hundred each would come to lie in memory that is no longer in the cache.
  */
 static void adapt(struct ring_io *ring, uint32_t count, uint64_t bytes) {
   uint64_t most = ring->buffers / 2;

@@ -1,7 +1,7 @@
 /*
  * Opening a queue of a TUN device, setting its offloads, and the eventfd that wakes the thread that waits on it.
  *
- * Descriptors travel as numbers, as in node:fs; who opened one closes it. Everything is close-on-exec.
+ * Descriptors travel as numbers, as in node:fs; the opener closes them. Everything is close-on-exec.
  */
 #include "tunwall.h"
 

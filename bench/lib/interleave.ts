@@ -1,5 +1,5 @@
 /**
- * Interleaved rounds: A B C, A B C, … so that a machine whose speed drifts, and neighbours who come and go, meet all subjects
+ * Interleaved rounds: A B C, A B C, … so that a machine whose speed drifts, and other programs that come and go, meet all subjects
  * alike. The ratios of statistics.ts are taken within a round.
  */
 import type { Context, Sample, Series } from './benchmark.ts';

@@ -26,7 +26,7 @@ export interface Machine {
   readonly kernel: string;
   readonly node: string;
   readonly commit: string;
-  /** One-minute load average before the run: above 0.5 somebody else was working. */
+  /** One-minute load average before the run: above 0.5 another program was busy. */
   readonly loadBefore: number;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Who runs where. The subject has a core of its own, the traffic tools share another one, alike for all subjects.
+ * The cores of the programs. Each subject has one core for itself. The traffic tools share the other one.
  *
  * What a packet costs lies on both: the sender's core carries it through the client's veth and the gateway's routing up to the
  * TUN's ring (softirq in the sender's context); the subject's core reads, judges and writes it, and the write carries it on into

@@ -1,4 +1,4 @@
-/** Who is compared: tunwall first, as figures want it. */
+/** The subjects that are compared. tunwall is first, as in the figures. */
 import { kernel } from './kernel.ts';
 import { nullRelay } from './null-relay.ts';
 import { openVswitch, openVswitchTso } from './open-vswitch.ts';

@@ -14,7 +14,7 @@ import { pinned, toolsCore } from './cores.ts';
 const name = 'bench';
 const password = 'only for this measurement';
 
-/** Lets somebody log in; before the firewall starts. */
+/** Creates a user. Call it before the firewall starts. */
 export async function writeUsers(config: string): Promise<void> {
   const passwordHash = await hashPassword(password);
   const users = JSON.stringify({ users: [{ name, role: 'member', passwordHash }] });

@@ -38,7 +38,7 @@ export function rulesOf(count: number = traffic.length, variant = 0): Rules {
   return [...others, ...traffic];
 }
 
-/** Rules a template file: tunwall refuses files above 4 MiB, and nobody keeps a hundred thousand rules in one. */
+/** Rules a template file: tunwall refuses files above 4 MiB, and a hundred thousand rules in one file are not realistic. */
 const rulesPerTemplate = 10_000;
 
 function asTemplate(rules: Rules): string {

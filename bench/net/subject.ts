@@ -12,7 +12,7 @@ export interface SubjectOptions {
   readonly discards?: boolean;
   /** Let it run on the core of the traffic tools as well. */
   readonly bothCores?: boolean;
-  /** Somebody can log in to the panel (live-page.ts). */
+  /** Whether a user for the panel exists (live-page.ts). */
   readonly logins?: boolean;
   /** Have the collector tell what it does. */
   readonly traceGc?: boolean;

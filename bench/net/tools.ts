@@ -52,7 +52,7 @@ async function startInBackground(
     child.on('exit', () => reject(new Error(`${command.join(' ')} has ended: ${output}`)));
   });
   if (saysReady) await ready;
-  // Nobody waits for it any more: how the program ends is what `stop` tells.
+  // Nothing waits for it any more: `stop` returns how the program ended.
   else ready.catch(() => undefined);
   return {
     async stop(): Promise<string> {

@@ -1,5 +1,5 @@
 /*
- * Sends TCP SYNs from random addresses of a /16 and random ports, at a given rate: connections that nobody means to complete.
+ * Sends TCP SYNs from random addresses of a /16 and random ports, at a given rate: connections that are never completed.
  * For the lab: both the rate and the time are bounded, and it sends to private addresses only.
  */
 #define _GNU_SOURCE

@@ -2,8 +2,8 @@
  * Counts the datagrams that arrive at a UDP port, until SIGTERM.
  *
  * It shares its core with the sender, so it disturbs as little as it can: it looks at the socket only every now and then,
- * copies no payload, and the socket's buffer is large enough for what comes in between. What the buffer did not hold is told
- * apart (`overflow`): it reached the host. With --gaps every datagram has the kernel's time stamp of its arrival.
+ * copies no payload, and the socket's buffer is large enough for what comes in between. What the buffer did not hold is counted
+ * separately (`overflow`): it reached the host. With --gaps every datagram has the kernel's time stamp of its arrival.
  */
 #define _GNU_SOURCE
 #include "tool.h"

@@ -1,5 +1,5 @@
 /**
- * What those who administer it wait for, in a large configuration: 1,000 servers, 200 templates with 50 rules each. Answers and
+ * What administrators wait for in a large configuration: 1,000 servers, 200 templates with 50 rules each. Answers and
  * edits come through the control socket of a running firewall; an edit is over when the packet threads have taken it.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';

@@ -4,7 +4,7 @@
  * The blocked time is what was lost of it, as time: lost packets ÷ offered rate. The longest gap is between two arrivals at the
  * receiver, by the kernel's time stamps; without a reload it is what the machine itself does to the flow, and is measured too.
  *
- * Here the subjects are not confined to their core: who has the compiler and the packets on one core measures the scheduler.
+ * Here the subjects are not confined to their core: with compiler and packets on one core, the scheduler would be measured.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Benchmark } from '../lib/benchmark.ts';

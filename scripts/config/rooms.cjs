@@ -18,7 +18,7 @@ const mayImport = {
   policy: [...ground, 'dataplane/wire', 'dataplane/flow', 'dataplane/match'],
   'interop/rules': [...ground, 'policy'],
   'interop/captures': [...ground, ...packetPath, 'policy'],
-  // The control plane: what is kept, logged and counted; then who may ask for it; then the running firewall.
+  // The control plane: store, log and metrics; then the API; then the running firewall.
   'control/store': [...ground, 'policy'],
   'control/log': [...ground, ...packetPath],
   'control/metrics': [...ground, ...packetPath],

@@ -30,7 +30,7 @@ const commands = [
 const twoQueues = 'test/netns/dataplane/queues.test.ts';
 
 // Vitest goes through projects by their names, and through the files of each from the largest on: gateway.test.ts, which
-// lasts longest, is begun first, and nobody waits for it alone at the end.
+// lasts longest, starts first, so the run does not wait for it alone at the end.
 export default defineConfig({
   root: new URL('../..', import.meta.url).pathname,
   test: {

@@ -375,7 +375,7 @@ function attachedQueues(snapshot: Snapshot, device: string): number {
   return snapshot.links.find(({ name }) => name === device)?.tun?.attachedQueues ?? 0;
 }
 
-/** Compares without changing anything; needs no privilege. Who lacks CAP_NET_ADMIN does not see nftables. */
+/** Compares without changing anything; needs no privilege. Without CAP_NET_ADMIN, nftables cannot be read. */
 export async function gatewayStatus(options: GatewayOptions): Promise<GatewayStatus> {
   const snapshot = await readSnapshot();
   const record = currentRecord(options.stateDirectory ?? defaultStateDirectory, snapshot);

@@ -151,8 +151,8 @@ export function guardFault(ruleset: Ruleset, device: string): string | undefined
 }
 
 /**
- * One line an object: rules in their order, chains and counters sorted. Handles and counts are nobody's
- * intention; of sets the name counts, because versions of nft print their flags differently.
+ * One line an object: rules in their order, chains and counters sorted. Handles and counts are not
+ * configuration; of sets only the name is compared, because versions of nft print their flags differently.
  */
 function canonical(objects: readonly Json[]): string[] {
   const rules: string[] = [];

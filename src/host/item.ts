@@ -18,7 +18,7 @@ export interface Item {
   readonly ok: boolean;
   /** The change that makes it right. Absent when only the operator may change it, because tunwall did not make it. */
   readonly change?: Change;
-  /** Somebody else's that the gateway does not live with: `up` refuses. */
+  /** Another program made it, and the gateway cannot work beside it: `up` refuses. */
   readonly refused?: boolean;
   /** What a human can do about it. */
   readonly hint?: string;

@@ -44,7 +44,7 @@ function rule(priority: number, selector: string): WantedRule {
   return { priority, text: `from all ${selector}`, args: selector.split(' ') };
 }
 
-/** The rule that diverts what is forwarded. Nobody else's may come before it. */
+/** The rule that diverts what is forwarded. No rule of another program may come before it. */
 const divertingPriority = 20;
 
 /**
@@ -124,7 +124,7 @@ export function isUpsBusiness({ ok, kind, change, refused }: Item): boolean {
   return !ok && (kind !== 'neighbour' || change !== undefined || refused === true);
 }
 
-/** Who may not read nftables cannot tell: what is there then counts as right, and says so. */
+/** Found without the right to read nftables. It counts as right, and the text says why. */
 export const unreadableGuard = 'not readable without root';
 
 function guardItems({ nft }: Snapshot, { device, guard }: Wanted): Item[] {

@@ -53,7 +53,7 @@ export function requireNft(nft: NftState, wantsGuard: boolean): void {
 }
 
 /**
- * The uid of `--user`; without it that of the user who called sudo, else our own.
+ * The uid of `--user`; without it that of the user behind sudo, else our own.
  *
  * @throws GatewayError when there is no such user.
  */

@@ -10,7 +10,7 @@ export interface GatewayProblem {
   readonly wanted: string;
   readonly found: string;
   readonly kind: ItemKind | 'record';
-  /** Whether `gateway up` mends it. False: it is somebody else's; `hint` says what to do. */
+  /** Whether `gateway up` mends it. False: another program made it; `hint` says what to do. */
   readonly repairable: boolean;
   readonly hint?: string;
 }

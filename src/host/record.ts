@@ -1,7 +1,7 @@
 /**
  * What `gateway up` found: one JSON file per network namespace, /run/tunwall/gateway-<inode>.json.
  *
- * Life-cycle: written atomically before the first change but the guard, never made anew while the gateway is up
+ * Life-cycle: written atomically before the first change but the guard, never rewritten while the gateway is up
  * (a second `up` would otherwise record its own work as the state to go back to), removed by `down` after the
  * last change. So whenever something of ours is in the namespace, there is a record of what was there before,
  * also after a crash in the middle of `up` or `down`. The guard alone needs none: it changes nothing else.

@@ -1,6 +1,6 @@
 /**
- * Peers: who a rule is about. An address, a block, a range or `any`, or a group by name: `server:NAME`, `template:NAME`
- * (every server that has it), `set:NAME`, `label:SELECTOR`.
+ * Peers: the sources or destinations of a rule. An address, a block, a range or `any`, or a group by name: `server:NAME`,
+ * `template:NAME` (every server that has it), `set:NAME`, `label:SELECTOR`.
  *
  * Here they are read. What they mean at one moment is found by `resolve.ts`, and nowhere else.
  */

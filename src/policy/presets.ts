@@ -4,7 +4,7 @@
  * A preset is data, never referred to: what is made from it is an ordinary template that its owner edits. Those of one
  * service are named after it and let its clients in; those named `allow-…` and `…-server` are whole roles. Services that
  * do not belong on the open Internet (databases, SNMP, NetBIOS, TFTP, DHCP and the like) come with private sources
- * (RFC 1918), because a preset that somebody applies without reading it must not publish a database.
+ * (RFC 1918), because a preset that is applied unread must not publish a database.
  */
 import type { InboundRuleBody, OutboundRuleBody, TemplateBody } from './template-body.ts';
 import type { RuleProtocol } from './types.ts';

@@ -1,7 +1,7 @@
 /**
  * Whether what files name is there: servers, templates and sets, known only when all files have been read.
  *
- * A group that does not exist would silently mean nobody, and an `except` of it would take nothing away. So it is an error.
+ * A group that does not exist would silently have no members, and an `except` of it would take nothing away. So it is an error.
  * A selector that matches no server is a warning: the first server with the label may come tomorrow.
  */
 import { didYouMean } from './problem.ts';

@@ -1,7 +1,7 @@
 /**
  * What a policy means at one moment: which templates each server has, and which addresses each rule is about.
  *
- * This is the only place that knows who is meant by `server:`, `template:`, `set:`, `label:` and `appliesTo`. The compiler,
+ * This is the only place that knows the members of `server:`, `template:`, `set:`, `label:` and `appliesTo`. The compiler,
  * the explanation, the review and the exports ask it. Invariants: a resolver belongs to one source and one moment, and
  * never changes; a group that does not exist has no members; a circle of sets ends where it closes.
  */

@@ -61,7 +61,7 @@ export function formatTraffic({ protocol, ports }: RuleTraffic): string {
   return `${name}: ${ports === undefined ? 'ALL' : ports.map(formatPortRange).join(',')}`;
 }
 
-/** Who a rule is about, for people: `10.0.0.0/8, label:role=web except server:web-9`, `any`. */
+/** The peers of a rule, for people: `10.0.0.0/8, label:role=web except server:web-9`, `any`. */
 export function formatPeers({ peers, except }: Pick<Rule, 'peers' | 'except'>): string {
   const list = (each: readonly Peer[]): string => each.map(({ text }) => text).join(', ');
   const named = peers === undefined ? 'any' : list(peers);

@@ -19,7 +19,7 @@ export interface Reference extends Omit<Problem, 'severity' | 'message'> {
   readonly group: GroupPeer;
 }
 
-/** Bounds of a report: who reads it mends the first problems first. */
+/** Bounds of a report: the first problems are enough to begin with. */
 const maxProblems = 100;
 const maxPath = 300;
 const maxMessage = 600;

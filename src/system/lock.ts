@@ -3,11 +3,11 @@
  *
  * The kernel keeps the lock with the open file and lets go when its holder ends, however that ends. So nothing is judged stale
  * by mistake, and the lock holds across network and pid namespaces; a gateway in a namespace and a command line outside
- * of it are the ordinary case here. Who can open the file can hold the lock: choose one that only those can open who may.
+ * of it are the ordinary case here. Whoever can open the file can hold the lock: choose a file with the right permissions.
  *
  * flock(2) alone is unfair: a process that takes its lock again and again comes before one that waits. A turnstile mends it:
  * a second file, which is locked while one waits for the first. Whoever has had the lock finds the turnstile closed until
- * the one who waits has passed.
+ * the waiting process has passed.
  */
 import { closeSync, constants, fstatSync, lstatSync, openSync, unlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,7 +17,7 @@ import { requireOwnFile } from './safe-file.ts';
 /** How often a lock that is taken is tried again. */
 const retryMs = 5;
 
-/** Somebody else had the lock for all the time that this one would wait. */
+/** Other processes held the lock for the whole patience of this one. */
 export class LockBusy extends Error {
   override name = 'LockBusy';
 }
@@ -43,7 +43,7 @@ async function take(fd: number, path: string, deadlineMs: number): Promise<void>
  * Runs `work` while holding the lock of a directory. There is no lock file that could be left behind or need write permission.
  *
  * @param patienceMs how long to wait for it
- * @param turnstile another directory, if there is one: for locks that somebody takes again and again
+ * @param turnstile another directory, if there is one: for locks that a process may take again and again
  * @throws LockBusy
  */
 export async function withDirectoryLock<T>(
@@ -81,8 +81,8 @@ function openTurnstile(path: string, open: (path: string) => number): number | u
 }
 
 /**
- * Runs `work` while holding the lock of a file that is there only while somebody has it or waits for it. Its directory must
- * be one to which nobody else can write.
+ * Runs `work` while holding the lock of a file that exists only while a process holds it or waits for it. No other user
+ * may be able to write to its directory.
  *
  * @param patienceMs how long to wait for it; default: not at all
  * @throws LockBusy if another process has it for longer; LockUnavailable
@@ -97,7 +97,7 @@ export async function withLockFile<T>(
     const { fd, inode } = openLockFile(path);
     try {
       await take(fd, path, deadlineMs);
-      // The holder before removes the file: then this one is nobody's any more, and there may be another.
+      // The holder before has removed the file. This lock then excludes nobody: there may be a new file.
       if (lstatSync(path, { throwIfNoEntry: false })?.ino !== inode) continue;
       try {
         return await work();

@@ -8,7 +8,7 @@ import { asOwnerOf, isOwnedByOther } from './privileges.ts';
 const { O_CREAT, O_NOFOLLOW, O_TRUNC, O_WRONLY } = constants;
 
 /**
- * Opens a file to be written anew. Where others than its owner may write to a directory, as to /tmp, links in it are not
+ * Opens a file and empties it. Where others than its owner may write to a directory, as to /tmp, links in it are not
  * followed: anybody could have put them there.
  *
  * @throws the system's error; ELOOP for such a link
@@ -22,6 +22,6 @@ export async function openOutputFile(path: string): Promise<Writable> {
     const fd = asOwnerOf([directory], () => openSync(path, flags, 0o666));
     return createWriteStream(path, { fd });
   }
-  // Not at once: a FIFO opens when somebody reads from it.
+  // Not at once: a FIFO opens when another process reads from it.
   return (await open(path, flags, 0o666)).createWriteStream();
 }

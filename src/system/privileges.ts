@@ -1,5 +1,5 @@
 /**
- * What root does in a directory of somebody else, it does as that user.
+ * In a directory of another user, root acts as that user.
  *
  * The firewall's directories belong to a user without privileges, who may put a link anywhere in them at any moment. Whatever
  * root read or wrote there by its own rights would be that user's choice. So root becomes the owner first, for one step or for
@@ -11,8 +11,8 @@ import { dirname } from 'node:path';
 import { loadAddon } from './addon.ts';
 
 /**
- * Who decides what is in a directory: its owner, or that of the link by which it was named; without one, the owner of the
- * nearest directory above it.
+ * The user that decides what is in a directory: its owner, or the owner of the link that names it. If the directory is
+ * missing, the owner of the nearest directory above it.
  */
 function ownerOf(directory: string): number {
   const link = lstatSync(directory, { throwIfNoEntry: false });
@@ -32,7 +32,7 @@ function actingUser(directories: readonly string[]): number | undefined {
   return directories.map(ownerOf).find((uid) => uid !== 0);
 }
 
-/** Whether {@link asOwnerOf} these directories would be somebody else than this process. */
+/** Whether {@link asOwnerOf} these directories would be another user than this process. */
 export function isOwnedByOther(directories: readonly string[]): boolean {
   return actingUser(directories) !== undefined;
 }
@@ -120,7 +120,7 @@ const nothingPutAside: PutAside = {
   forget: () => undefined,
 };
 
-/** This process becomes the owner of these directories, if it is root's and they are somebody else's. */
+/** This process becomes the owner of these directories, if it is root and they belong to another user. */
 export function becomeOwnerOf(directories: readonly string[]): PutAside {
   const uid = actingUser(directories);
   if (uid === undefined) return nothingPutAside;

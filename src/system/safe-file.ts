@@ -1,5 +1,5 @@
 /**
- * Opening files that somebody else may have exchanged for something else.
+ * Opening files that another user may have replaced.
  *
  * A name says nothing of what is behind it: a link to a secret, a FIFO that never answers, a device that never ends, a file of
  * another user under a second name. So every file is opened first, without following links where the file is our own

@@ -1,7 +1,7 @@
 /**
  * One line for a terminal. Text that goes into it is escaped (see controls.ts), a line break too: whatever a name or a comment
  * says, it can neither steer the terminal nor look like the next line. Only {@link Line.colour} adds bytes that a terminal obeys,
- * and only a `Line` can carry them, so nothing has to be told apart afterwards.
+ * and only a `Line` can carry them, so nothing has to be separated afterwards.
  */
 import { visible } from './controls.ts';
 

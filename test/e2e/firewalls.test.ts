@@ -59,7 +59,7 @@ describe.skipIf(obstacle !== undefined)('firewalls in the panel', () => {
     await review(of).waitFor({ state: 'hidden' });
   }
 
-  /** Goes there as people do who have no mouse: from one thing to the next. */
+  /** Moves the focus by keyboard, from one element to the next. */
   async function tabTo(wanted: Locator): Promise<void> {
     await wanted.waitFor();
     for (let presses = 0; presses < 100; presses++) {

@@ -1,5 +1,5 @@
 /**
- * The quick-start guide of the service's page, step by step, by somebody who has never seen the panel; afterwards the firewall
+ * The quick-start guide of the service's page, step by step, on a panel without any state; afterwards the firewall
  * does what was clicked. And what all of it weighs.
  */
 import { readFileSync, readdirSync } from 'node:fs';

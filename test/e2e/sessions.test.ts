@@ -1,4 +1,4 @@
-/** Who may do what, and sessions that end while somebody is typing. */
+/** Roles and their rights, and sessions that end while a user is typing. */
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { db, web } from '../netns/support/firewall.ts';

@@ -1,4 +1,4 @@
-/** What the firewall is doing, and who did what: drops and how to allow them, flows, explanations, the audit log, users. */
+/** What the firewall does, and what users did: drops and how to allow them, flows, explanations, the audit log, users. */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -165,7 +165,7 @@ describe.skipIf(obstacle !== undefined)('traffic and people', () => {
     await page.context().close();
   });
 
-  it('the audit log tells it, and is searched by who and when', async () => {
+  it('the audit log has it, and can be searched by actor and time', async () => {
     const page = await panel.openAs('owner', '/audit');
     const log = page.getByRole('table', { name: 'Audit log' });
     await log.getByText('user.destroy').waitFor();
@@ -211,7 +211,7 @@ describe.skipIf(obstacle !== undefined)('traffic and people', () => {
     await page.context().close();
   });
 
-  it('everybody changes his own password, with the one before', async () => {
+  it('every user can change their own password, with the old one', async () => {
     const page = await panel.openAs('billing-admin', '/');
     await page.getByRole('button', { name: /Billing Admin/ }).click();
     await page.getByRole('menuitem', { name: 'Password and tokens' }).click();

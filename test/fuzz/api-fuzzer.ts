@@ -1,5 +1,5 @@
 /**
- * Requests that nobody would send, made from the OpenAPI document: every route, with hostile values in path, query, headers and
+ * Hostile requests, made from the OpenAPI document: every route, with hostile values in path, query, headers and
  * body, by every role. What must not come of them: a server error, a stack, an answer that the document does not know, a request
  * that hangs.
  */
@@ -76,7 +76,7 @@ export class ApiFuzzer {
     // A request has revoked the token that it came with, or the user: the next ones need another store.
     if (statusCode === 401 && sender !== 'nobody') this.#inLab = requestsPerLab;
     if (warning !== undefined) return `it is warned: ${warning}`;
-    if (/^ +at .*:\d+:\d+/m.test(body)) return `a stack is told: ${body}`;
+    if (/^ +at .*:\d+:\d+/m.test(body)) return `a stack trace in the answer: ${body}`;
     const isJson = String(headers['content-type'] ?? '').includes('json');
     const json = isJson && body !== '' ? (JSON.parse(body) as { type?: string }) : undefined;
     const kind = json?.type?.replace('urn:tunwall:problem:', '') ?? '';

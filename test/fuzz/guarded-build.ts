@@ -71,7 +71,7 @@ function guardedFolder(): string {
   try {
     renameSync(temporary, folder);
   } catch (error) {
-    // Somebody else has built the same at the same time.
+    // Another process has built the same at the same time.
     rmSync(temporary, { recursive: true });
     if (!existsSync(folder)) throw error;
   }

@@ -1,6 +1,6 @@
 /**
- * What must be true of a batch that was judged, whatever was in it: told from the packets themselves, the naive parser and
- * the naive policy match, not from how the engine works.
+ * What must be true of a batch that was judged, whatever was in it: derived from the packets themselves, the naive parser and
+ * the naive policy match, not from the engine.
  */
 import {
   evictionClassOfList,

@@ -7,7 +7,7 @@
  * out when a conversation is played (packets.ts), so that it can be played again without meeting its own traces.
  */
 
-/** Who sends: the end that opens the conversation, or the other one. */
+/** The sender: the end that opens the conversation, or the other one. */
 export type End = 'opener' | 'responder';
 
 /** Where the opener is: outside (a client of the server) or inside (the protected server itself). */

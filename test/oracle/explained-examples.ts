@@ -65,7 +65,7 @@ export const examples: Readonly<Record<string, Conversation>> = {
   'syn-without-options': tcp(
     changed(syn, { options: synOptions({ sack: true }) }),
     changed(syn, { seq: 110 }),
-    // A SACK of what was never sent: who has not heard of SACK does not look at it.
+    // A SACK of what was never sent: an end without SACK ignores it.
     changed(synAck, { ack: 111, options: [1, 1, 5, 10, 0, 0, 1, 0, 0, 0, 2, 0] }),
   ),
   'syn-anew': tcp(changed(syn, { seq: 1_000_000 }), syn, synAck),

@@ -11,7 +11,7 @@ import { serverAddress } from './policy.ts';
 
 export const laneBits = 10;
 export const laneCount: number = 1 << laneBits;
-/** Steps that can be told apart by the rest of the identification: fragments of two steps must not mix. */
+/** Steps that the rest of the identification can distinguish: fragments of two steps must not mix. */
 export const maxSteps: number = 1 << (16 - laneBits);
 
 /** Addresses of one performance of a conversation. */
@@ -20,7 +20,7 @@ export interface Cast {
   readonly outside: string;
 }
 
-/** The first 256 hosts of a network are nobody's: the server is among them, in its own. */
+/** The first 256 hosts of a network are not used; the server is one of them in its own network. */
 const firstHost = 256;
 
 /** A new outside address for every performance: nothing that an earlier one left behind is met again. */
@@ -29,7 +29,7 @@ export function castFor(lane: number, performance: number): Cast {
   return { lane, outside: `20.${(host >> 16) & 255}.${(host >> 8) & 255}.${host & 255}` };
 }
 
-/** Stand for addresses that are nobody's, but this performance's alone, outside and inside: conversations must not meet. */
+/** Stand for unused addresses that belong to this performance alone, outside and inside: conversations must not meet. */
 export const sibling = 'sibling';
 export const neighbour = 'neighbour';
 

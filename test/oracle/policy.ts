@@ -1,5 +1,5 @@
 /**
- * The one policy of both filters, in their two languages: who may begin what. 10.0.0.2 is the protected server.
+ * The one policy of both filters, in their two languages. 10.0.0.2 is the protected server.
  *
  *     inbound   TCP 443, UDP 53, ICMP
  *     outbound  TCP 80, UDP 123, ICMP

@@ -148,7 +148,7 @@ export const operationTable: Record<string, Row> = {
     access: 'anyone',
     url: '/v1/users/SELF/password',
     body: { password: 'a new password', current: 'wrong' },
-    // Nobody here has a password to begin with: see api-session.test.ts for how it is done.
+    // No user here has a password at first: see api-session.test.ts for how it is done.
     status: 422,
     ownerStatus: 403,
     wrong: [

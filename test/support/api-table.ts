@@ -1,5 +1,5 @@
 /**
- * Every route: who may use it, a request that is right, and wrong ones with what they are told. `api-access.test.ts` sends
+ * Every route: its access level, a correct request, and wrong ones with their answers. `api-access.test.ts` sends
  * them, and fails for a route that has no row.
  */
 import { operationTable } from './api-table-operation.ts';

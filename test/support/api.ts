@@ -18,13 +18,13 @@ import { checkAnswer } from './api-answers.ts';
 import { FakeObserver } from './fake-observer.ts';
 import { TestDirectory, serversText, webText } from './stores.ts';
 
-/** Who sends a request; `nobody` has no credentials. */
+/** The sender of a request; `nobody` has no credentials. */
 export type Sender = Role | 'nobody';
 
 const secretOf = (role: Role): string => `tunwall_${role.padEnd(43, '0')}`;
 export const tokenOf = (role: Role): string => `Bearer ${secretOf(role)}`;
 
-/** users.yaml with a user for each role, who has a token and no password. */
+/** users.yaml with a user for each role, with a token and without a password. */
 export function usersText(): string {
   const users = roles.map((role) => {
     const hash = createHash('sha256').update(secretOf(role)).digest('hex');
@@ -174,7 +174,7 @@ export class ApiLab {
     });
   }
 
-  /** `GET /v1/templates`, as somebody. */
+  /** `GET /v1/templates`, with a role. */
   async send(sender: Sender, request: string, { body, ...sent }: Sent = {}): Promise<Answer> {
     const [method, url] = request.split(' ') as [InjectOptions['method'], string];
     const headers: Record<string, unknown> = { host: '127.0.0.1:8740', ...sent.headers };

@@ -13,7 +13,7 @@ export interface Ran {
 export interface RunOptions {
   readonly tty?: boolean;
   readonly environment?: Record<string, string>;
-  /** Told of everything that is printed on standard output, as it comes. */
+  /** Called with everything that is printed on standard output, as it comes. */
   readonly onOut?: (text: string) => void;
 }
 

@@ -5,8 +5,8 @@
  *     < SA seq=300 ack=101                pass syn_recv
  *     wait 10
  *
- * `>` goes from client to server, `<` back. `len=` is payload, `sack=l-r` a SACK block, `win=` the raw window (8192 unless
- * told), `partial` a checksum left to the kernel. Behind it the expected verdict (`pass` or a drop reason) and the flow's
+ * `>` goes from client to server, `<` back. `len=` is payload, `sack=l-r` a SACK block, `win=` the raw window (default
+ * 8192), `partial` a checksum left to the kernel. Behind it the expected verdict (`pass` or a drop reason) and the flow's
  * state; `-` means that no flow is left. `wait` lets seconds go by. Lines that start with # explain.
  */
 import { expect } from 'vitest';

@@ -5,7 +5,7 @@ import { Cold, Hot, StateBits, coldWords, hotShift } from '../../src/dataplane/f
 /** Packets and bytes that passed, then those that were dropped; of both the ones to the server first. */
 export type Totals = [number, number, number, number, ...number[]];
 
-/** By server slot; 0 is nobody and must have none. */
+/** By server slot; 0 is no server and must have none. */
 export function naiveServerTotals(memory: FlowMemory): Map<number, Totals> {
   const hot = new Int32Array(memory.hot);
   const cold = new Int32Array(memory.cold);

@@ -41,7 +41,7 @@ async function write(writer: number): Promise<void> {
 if (mode === 'many') {
   await Promise.all([0, 1, 2, 3, 4].map(write));
 } else {
-  // Who was killed in the middle of a change may have left its template without its server.
+  // A writer that was killed in the middle of a change may have left its template without its server.
   const { servers, templates: left } = await store.read();
   const last = [...servers, ...left.filter(({ name }) => name.startsWith('t-'))]
     .map(({ name }) => Number(name.slice(2)))

@@ -19,7 +19,7 @@ inbound:
     ports: [22]
     sources: [198.51.100.0/24]
 `;
-export const serversText = `# Who is protected.
+export const serversText = `# Protected servers.
 servers:
   - name: web-1 # the first
     addresses: [10.0.0.2]

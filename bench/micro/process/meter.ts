@@ -1,7 +1,7 @@
 /**
  * Time of a tight loop, as CPU time of the process.
  *
- * Not the clock's: when somebody else has the core, the clock goes on. The kernel counts run time in nanoseconds, so slices of
+ * Wall-clock time would go on while another process has the core. The kernel counts run time in nanoseconds, so slices of
  * some milliseconds are exact. What the collector and the compiler do on other threads counts, because it is part of the price.
  */
 

@@ -51,10 +51,10 @@ export class Thinning<T> {
     }
     this.#kinds.delete(kind);
     this.#kinds.set(kind, { value, sinceMs: nowMs, repeats: 0 });
-    const told = this.#tell(value, 1 + (known?.repeats ?? 0));
+    const reported = this.#tell(value, 1 + (known?.repeats ?? 0));
     const [oldest] = this.#kinds.keys();
     if (this.#kinds.size > maxKinds) await this.#forget(oldest!);
-    await told;
+    await reported;
   }
 
   /** Reports the counts of kinds whose minute is over. Call it once a minute. */

@@ -93,7 +93,7 @@ export class DropLog {
     }
   }
 
-  /** Sums up all that is still untold: the end of the log. */
+  /** Logs the counts that are not logged yet. Call it at the end. */
   close(): void {
     this.#kinds.clear();
     this.#reportSuppressed();

@@ -1,10 +1,10 @@
-/** Rules that end at a moment: what is said of them in the log and in the audit log. */
+/** Reports rules that have expired, in the log and in the audit log. */
 import type { Logger } from 'pino';
 import type { RulePlace } from '../../policy/compile.ts';
 import { formatRule } from '../../policy/rule-notation.ts';
 import type { AuditLog } from '../store/store.ts';
 
-/** @param places as they were before: rules that have expired, or begun again because the clock was set back */
+/** @param places as they were before: rules that have expired, or are live again because the clock was set back */
 export async function reportTime(
   places: readonly RulePlace[],
   log: Pick<Logger, 'info'>,

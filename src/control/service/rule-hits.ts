@@ -18,7 +18,7 @@ interface KnownIdentity {
 /** Keys of unchanged rules, which are nearly all after an edit. */
 const known = new WeakMap<Rule, KnownIdentity>();
 
-/** Addresses by what they mean, groups by their name: who is in a group may change. */
+/** Addresses by their values, groups by their names: the members of a group may change. */
 function identityOfPeers(peers: readonly Peer[] | undefined): string | undefined {
   return peers?.map((peer) => (isGroup(peer) ? peer.text : `${peer.from}-${peer.to}`)).join();
 }

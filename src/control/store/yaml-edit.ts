@@ -1,7 +1,7 @@
 /**
  * Edits a YAML text to have other values, changing only the lines that have to change.
  *
- * `yaml` can write a changed document itself and keep its comments, but writes all of it anew: `[80, 443]` becomes
+ * `yaml` can write a changed document itself and keep its comments, but rewrites all of it: `[80, 443]` becomes
  * `[ 80, 443 ]` on every line, aligned comments move, long lines are folded. That would be noise for a person who keeps
  * these files in git. So the document is only parsed here, and the text is edited at the positions of its nodes:
  *

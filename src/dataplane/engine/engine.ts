@@ -426,7 +426,7 @@ export class Engine {
     return reason === DropReason.none ? reason : DropReason.policyCut;
   }
 
-  /** A packet without a flow, and what is told of it if its flow was ended before its time. */
+  /** Judges a packet without a flow. If its flow was cut or killed, that can be the drop reason. */
   #judgeMiss(packet: Packet, kind: number, hash: number): number {
     const { ended } = this.table;
     const reason = this.#judgeNew(packet, kind);

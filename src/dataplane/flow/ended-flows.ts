@@ -28,7 +28,7 @@ export const endedFlowsLength: number = (entryCount << entryShift) * 4;
 
 export class EndedFlows {
   readonly #words: Int32Array;
-  /** Nobody has been ended yet: the usual state, in which a miss costs nothing more. */
+  /** At `#controlAt`, 0 while there are no entries: the usual state, in which a miss costs nothing more. */
   readonly #control: Int32Array;
   readonly #controlAt: number;
 
@@ -57,9 +57,9 @@ export class EndedFlows {
   }
 
   /**
-   * The reason to tell for a packet without a flow that is refused: that of its flow's end, or `refused`.
+   * The drop reason of a refused packet without a flow: why its flow ended, or `refused`.
    *
-   * A packet of the opener that could open a flow has been refused by the rules, and that is what is told.
+   * If the opener sends a packet that could open a flow, the rules have refused it: the reason is `refused`.
    */
   reasonFor(hash: number, srcAddr: number, refused: number, nowMs: number): number {
     if (this.#control[this.#controlAt] === 0) return refused;

@@ -141,7 +141,7 @@ const busyRetryMs = 20;
  * with a flow table of its own.
  *
  * The lock is the device. Only its owner can open a queue, and the kernel counts those that are open: there is no name that
- * somebody else could take first, and no file to go stale, and the queue of a process that is still being taken apart counts
+ * another process could take first, and no file that could become stale. The queue of a process that is still exiting counts
  * too. Of two that open it in the same moment both see more queues than their own, let go, and try again after a time that
  * chance decides.
  *

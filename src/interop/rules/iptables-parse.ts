@@ -4,7 +4,7 @@
  * The grammar is closed. A line that is none of `*table`, `:chain policy`, `-A chain rule`, `COMMIT` and comments is
  * refused, so is a text that could mean two things: a table or chain that is there twice, a table without its end, a
  * quotation that goes on in the next line. An option that is not known (iptables-vocabulary.ts) ends the reading of its
- * rule, because nobody knows how many words belong to it; what was read before still says which packets the rule can meet.
+ * rule, because the number of its words is not known; what was read before still says which packets the rule can meet.
  */
 import { ImportError } from './import-result.ts';
 import type { Remarks } from './import-result.ts';
@@ -287,7 +287,7 @@ class RuleParser {
 
   /**
    * The rest is not understood. Where it names one thing that can only be the target, that is the target: of a rule that
-   * is narrower in a way nobody knows.
+   * is narrower in an unknown way.
    */
   #giveUp(start: number): void {
     const rest = this.#words.slice(start);

@@ -28,7 +28,7 @@ export function translatedBoxes(
   const to = valueOf(target === 'DNAT' ? '--to-destination' : '--to') ?? '';
   const [address = '', ports] = to.split(':');
   const parsed = parsePeer(address);
-  // The host's own address may be meant, and nobody knows which that is.
+  // The host's own address may be meant, and it is not known.
   const isKnown = hook !== 'INPUT' && !('message' in parsed);
   const destinations = isKnown ? [{ from: parsed.value.from, to: parsed.value.to }] : allAddresses;
   return boxes.map((box) => onto(box, destinations, ports));

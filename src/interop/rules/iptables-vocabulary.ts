@@ -2,7 +2,7 @@
  * The options of iptables: how many words belong to each, by the match (-m) or target (-j) that brings it. As in
  * `iptables -m NAME --help` of iptables 1.8.
  *
- * What is not here ends the reading of a rule (iptables-parse.ts): nobody knows what the words behind it mean.
+ * What is not here ends the reading of a rule (iptables-parse.ts): the meaning of the words behind it is not known.
  */
 type Options = ReadonlyMap<string, number>;
 

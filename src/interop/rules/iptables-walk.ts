@@ -106,7 +106,7 @@ export class ChainWalk {
     }
   }
 
-  /** What is vague in a rule is so each time anew: two answers need not be the same. */
+  /** A vague part of a rule may differ each time: two answers need not be the same. */
   #matchOf(rule: IptablesRule): Match {
     let read = this.#matches.get(rule);
     if (read === undefined) {

@@ -131,7 +131,7 @@ function allowedBy(
   return { allowed, count: { name: hook, allowing, imported: allowed.length } };
 }
 
-/** Hosts that forward nothing have rules for ping all the same: nobody misses those. */
+/** Hosts that forward nothing often have rules for ping in FORWARD. These do not count. */
 function isCounted({ reading }: Settled<IptablesReading>, hook: Hook): boolean {
   return hook !== 'FORWARD' || reading.pieces.some(({ box }) => box.protocol !== 'icmp');
 }
@@ -209,11 +209,11 @@ function forwardTemplates(
     if (template === undefined) {
       const suffix = key === '' ? 'forward' : `forward-${key}`;
       const name = names.give(`${base}-${suffix}`);
-      const who =
+      const target =
         key === '' ? 'every server' : `the servers with addresses in ${key}, and no others`;
-      template = newTemplate(name, `Imported from iptables: FORWARD, for ${who}`);
+      template = newTemplate(name, `Imported from iptables: FORWARD, for ${target}`);
       byServers.set(key, template);
-      remarks.note(place, `servers are not invented: assign the template ${name} to ${who}`);
+      remarks.note(place, `servers are not invented: assign the template ${name} to ${target}`);
     }
     return template;
   };

@@ -1,10 +1,10 @@
 /**
  * What was read from another firewall, in one form for all of them, and the one place that subtracts.
  *
- * A {@link Reading} says of some packets that they are allowed, denied, or that nobody knows. Its pieces are boxes; a piece
+ * A {@link Reading} says of some packets that they are allowed, denied, or of unknown fate. Its pieces are boxes; a piece
  * may depend on *conditions* that templates do not have (an interface, a rate limit). Then it means some packets of its box,
  * or none. Readings are settled in order: what is denied is taken from every allow behind it. What is not known is a deny
- * that may happen: its condition is one more thing that nobody knows. So nothing is allowed that the source may have denied.
+ * that may happen: its condition is one more unknown. So nothing is allowed that the source may have denied.
  *
  * A condition and its opposite cancel: what is allowed under both is allowed. Only what then depends on no condition is
  * imported.

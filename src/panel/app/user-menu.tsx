@@ -1,4 +1,4 @@
-/** Who is logged in, as what, and out again. */
+/** The user and role of the session, and the way to log out. */
 import { Button, Menu, Text } from '@mantine/core';
 import { IconKey, IconLogout, IconUser } from '@tabler/icons-react';
 import type { ReactNode } from 'react';

@@ -10,7 +10,7 @@ export class ApiProblem extends Error {
   readonly title: string;
   readonly status: number;
   readonly errors: readonly FieldError[];
-  /** With `in-use`: who uses it. */
+  /** With `in-use`: the servers that use it. */
   readonly servers: readonly string[];
   /** With `precondition-failed`: the revision that it has now. */
   readonly revision: string | undefined;

@@ -1,8 +1,8 @@
 /**
  * Requests to the API, from the page that it has served. The session's cookie goes along by itself.
  *
- * A request resolves with what was answered, or rejects with an {@link ApiProblem}. An answer that says that nobody is logged
- * in is also reported to `onUnauthenticated`, once for each request, so that the login can come up over whatever is
+ * A request resolves with what was answered, or rejects with an {@link ApiProblem}. An answer without a valid
+ * session is also reported to `onUnauthenticated`, once for each request, so that the login can come up over whatever is
  * open.
  */
 import { ApiProblem, unreachable } from './api-problem.ts';

@@ -15,7 +15,7 @@ export interface ServerEvent {
   readonly data: unknown;
 }
 
-/** `paused`: nobody looks, or the page asked for it. `failed`: it is of no use to try again. */
+/** `paused`: the tab is hidden, or the page asked for it. `failed`: another attempt is useless. */
 export type StreamState = 'connecting' | 'open' | 'reconnecting' | 'paused' | 'failed';
 
 export interface StreamStatus {

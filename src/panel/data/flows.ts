@@ -23,7 +23,7 @@ export function useFlows(filter: FlowFilter): UseQueryResult<FlowPage> {
     queryKey: [...flowsKey, filter],
     queryFn: ({ signal }) =>
       get<FlowPage>(`/v1/flows${query({ ...filter, limit: flowsShown })}`, signal),
-    // A page in the middle would run away under the eyes of who reads it.
+    // A page in the middle would change while the user reads it.
     refetchInterval: isFirst ? refreshMs : false,
     placeholderData: keepPreviousData,
   });

@@ -52,7 +52,7 @@ export function extended({ latest, moments, servers }: StatsHistory, now: Stats)
     // What was an hour ago has nothing to do with what comes now.
     const isOld = stepMs > historyLength * 1000;
     const kept = isOld ? [gap] : appended(moments, gap, historyLength);
-    // The short history of the servers has no room for gaps: it begins anew.
+    // The short history of the servers has no room for gaps: it starts again.
     return { latest: now, moments: kept, servers: [] };
   }
   const perSecond = 1000 / stepMs;
@@ -101,7 +101,7 @@ function momentOf(before: Stats, now: Stats, perSecond: number): Moment {
   };
 }
 
-/** With no counts to compare with, the short history of the servers begins anew. */
+/** With no counts to compare with, the short history of the servers starts again. */
 function withServers(
   known: StatsHistory['servers'],
   before: Stats,

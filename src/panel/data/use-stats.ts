@@ -1,6 +1,6 @@
 /**
- * The firewall's counters, once a second, and the last minutes of them. The history is the tab's, not the page's: who comes
- * back to the charts finds them as they were, with a gap for the time in which nobody looked.
+ * The firewall's counters, once a second, and the last minutes of them. The history belongs to the tab, not to the page: after
+ * a visit to another page the charts are as before, with a gap for the time between.
  */
 import { useSyncExternalStore } from 'react';
 import { useEventStream } from './event-stream.ts';

@@ -1,4 +1,4 @@
-/** How long ago something was, with the exact time for who points at it. */
+/** How long ago something was, with the exact time as a tooltip. */
 import { useInterval } from '@mantine/hooks';
 import { useState } from 'react';
 import type { ReactNode } from 'react';

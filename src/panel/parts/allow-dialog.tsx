@@ -148,7 +148,7 @@ function Choices({ drop, sides, onReview, onClose }: ChoicesProps): ReactNode {
       ))}
       <TextInput
         label="Comment"
-        description="Why it is allowed, for who reads the rules later."
+        description="Why it is allowed, for later readers of the rules."
         value={comment}
         onChange={({ currentTarget }) => setComment(currentTarget.value)}
       />

@@ -1,4 +1,4 @@
-/** The smallest rule that lets a dropped packet open its flow: its protocol, its port, and nobody else's address. */
+/** The smallest rule that lets a dropped packet open its flow: its protocol, its port, and its address alone. */
 import type { Static } from 'typebox';
 import type * as live from '../../control/api/live-schemas.ts';
 import type * as schemas from '../../control/api/schemas.ts';

@@ -37,7 +37,7 @@ export class PanelLab {
   readonly complaints: string[] = [];
   readonly #sessions: Map<Role, StorageState> = new Map<Role, StorageState>();
 
-  /** The firewall runs, with a user of each role who is named like it. */
+  /** The firewall runs, with a user for each role, named like the role. */
   static async create(config: Config): Promise<PanelLab> {
     const firewall = await FirewallLab.create(config);
     try {
@@ -67,7 +67,7 @@ export class PanelLab {
     this.browser = browser;
   }
 
-  /** A browser window of somebody who has not logged in. */
+  /** A browser window without a session. */
   async open(path = '/', options: BrowserContextOptions = {}): Promise<Page> {
     const context = await this.browser.newContext({
       ...{ baseURL: panelAddress, viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce' },
@@ -86,7 +86,7 @@ export class PanelLab {
     return page;
   }
 
-  /** A window of somebody who is logged in: by the session of the one before, as long as that is good. */
+  /** A window with a session. It reuses the session of the window before while that is valid. */
   async openAs(role: Role, path = '/', options: BrowserContextOptions = {}): Promise<Page> {
     const storageState = this.#sessions.get(role);
     const page = await this.open(path, { ...options, ...(storageState && { storageState }) });

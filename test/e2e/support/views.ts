@@ -2,7 +2,7 @@
  * Everything that there is to see in the panel: pages, dialogs, what roles see, what is wrong. For those who look at all of
  * it, with an axe or with their eyes.
  *
- * The firewall is one that somebody has worked with, and traffic passes and is dropped while one looks.
+ * The firewall has a history of changes, and traffic passes and is dropped meanwhile.
  */
 import type { BrowserContextOptions, Page } from 'playwright-core';
 import type { Role } from '../../../src/policy/users.ts';
@@ -12,7 +12,7 @@ import { PanelLab } from './panel-lab.ts';
 export interface View {
   readonly name: string;
   readonly path: string;
-  /** Who looks; the owner if nothing is said, nobody for what one sees before logging in. */
+  /** The role of the session. Default: owner. `nobody`: before the login. */
   readonly as?: Role | 'nobody';
   /** Brings the page into the state that is shown. */
   readonly prepare?: (page: Page) => Promise<void>;
@@ -92,7 +92,7 @@ export const views: readonly View[] = [
   { name: 'not-found', path: '/nowhere' },
 ];
 
-/** A firewall that somebody has worked with, and traffic that is allowed and that is not. */
+/** A firewall with a history of changes, and traffic that is allowed and that is not. */
 export async function createBusyPanel(): Promise<PanelLab> {
   const panel = await PanelLab.create({
     templates: {
@@ -154,7 +154,7 @@ async function startTraffic({ firewall }: PanelLab): Promise<void> {
   }
 }
 
-/** A window of the one who looks at it, with the view in its state. */
+/** A window with the session of the view, and the view in its state. */
 export async function openView(
   panel: PanelLab,
   { path, as = 'owner', prepare }: View,

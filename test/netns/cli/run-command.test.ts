@@ -58,7 +58,7 @@ describe.skipIf(obstacle !== undefined)('tunwall run', () => {
     expect(stderr).not.toContain('    at ');
   });
 
-  it('is not kept from its device by who has taken a name before', async () => {
+  it('gets its device, although another process has taken a name', async () => {
     await firewall.stop();
     const take =
       "require('net').createServer().listen('\\0tunwall/fw0', () => console.log('taken'))";
@@ -189,7 +189,7 @@ describe.skipIf(obstacle !== undefined)('tunwall run', () => {
     expect(stderr).toContain('cannot listen on 127.0.0.1:8740 (EADDRINUSE)');
   });
 
-  it('says when the device belongs to somebody else, or is missing', async () => {
+  it('says when the device belongs to another user, or is missing', async () => {
     await firewall.gateway('down');
     await firewall.gateway('up', '--user', 'root');
     const forbidden = await runAgain();

@@ -59,7 +59,7 @@ describe.skipIf(obstacle !== undefined)('the API of a running firewall', () => {
     return { status: Number(stdout.slice(at + 1)), json };
   }
 
-  it('lets nobody in before the first owner has logged in with what the log says', async () => {
+  it('lets nobody in before the first owner logs in with the logged password', async () => {
     expect((await curl('GET', '/v1/templates')).status).toBe(401);
     let reported: Record<string, unknown> | undefined;
     await firewall.until('the log tells of an owner', async () => {
@@ -110,7 +110,7 @@ describe.skipIf(obstacle !== undefined)('the API of a running firewall', () => {
     });
   });
 
-  it('hears of hand edits as of its own, and tells of what is wrong with them', async () => {
+  it('sees hand edits like its own, and reports their errors', async () => {
     const path = join(firewall.configDirectory, 'templates/iperf.yaml');
     await firewall.lab.mustExec('gateway', ['sed', '-i', 's/5201/5201x/', path]);
     await firewall.until('the error is reported', async () => {
@@ -122,7 +122,7 @@ describe.skipIf(obstacle !== undefined)('the API of a running firewall', () => {
       status: 409,
       json: { errors: [{ path: 'inbound[0].ports[0]' }] },
     });
-    // What is in force is what is shown, and who mends the file makes it new.
+    // The policy in force is shown. A correction of the file makes a new one.
     expect((await curl('GET', '/v1/templates/iperf')).status).toBe(200);
     const mended = { inbound: [{ protocol: 'tcp', ports: [5202] }] };
     const put = await curl('PUT', '/v1/templates/iperf', mended);

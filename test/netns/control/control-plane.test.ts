@@ -39,7 +39,7 @@ describe.skipIf(obstacle !== undefined)('the control plane', () => {
     await mkdir(runtime);
     socket = join(runtime, 'tunwall.sock');
     await firewall.write({ ...config, gateway: { api: { socket } } });
-    // The firewall is nobody, and writes what it is told.
+    // The firewall runs as nobody, and writes these files.
     for (const path of ['', 'templates', 'gateway.yaml', 'servers.yaml']) {
       await chown(join(firewall.configDirectory, path), nobody, nobody);
     }
@@ -91,7 +91,7 @@ describe.skipIf(obstacle !== undefined)('the control plane', () => {
     const site = { name: 'site', inbound: [{ protocol: 'tcp', ports: [80] }] };
     const created = await request('POST', '/v1/templates', site);
     expect(created).toMatchObject({ status: 201, body: applied });
-    // Nobody has it yet.
+    // No server has it yet.
     expect(await reaches(80)).toBe(false);
     const server = { name: 'web', addresses: [web], templates: ['site'] };
     expect(await request('POST', '/v1/servers', server)).toMatchObject({

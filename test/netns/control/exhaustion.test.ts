@@ -1,4 +1,4 @@
-/** A firewall with few descriptors, while a stranger opens as many requests as he can and ends none of them. */
+/** A firewall with few descriptors, while a stranger opens as many requests as possible and ends none of them. */
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { FirewallLab, db, obstacle } from '../support/firewall.ts';

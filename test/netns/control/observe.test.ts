@@ -55,7 +55,7 @@ describe.skipIf(obstacle !== undefined)('a running firewall', () => {
     await mkdir(runtime);
     inForce = { ...config, gateway: { api: { socket } } };
     await firewall.write(inForce);
-    // The firewall is nobody: its socket, and an audit log of who has killed what.
+    // The firewall runs as nobody: its socket, and an audit log that says which user has ended a flow.
     await chown(runtime, nobody, nobody);
     await chown(firewall.configDirectory, nobody, nobody);
     await firewall.serve('web', 'tcp:80', 'tcp:443');
@@ -201,7 +201,7 @@ describe.skipIf(obstacle !== undefined)('a running firewall', () => {
     expect(comments).toHaveLength(8);
     expect(words).toContain('tunwall: pass, inbound icmp');
     expect(words).toContain('tunwall: drop no-inbound-rule, inbound tcp');
-    // Nobody captures any more.
+    // No capture runs any more.
     expect((await get<{ reloadError: string | null }>('/status')).reloadError).toBeNull();
   });
 

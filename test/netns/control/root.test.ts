@@ -1,5 +1,5 @@
 /**
- * Root in a directory that belongs to the firewall's user, who may put there what it likes: root's command line reads and
+ * Root in a directory that belongs to the firewall's user, who can put anything there: root's command line reads and
  * writes nothing that this user could not.
  */
 import { spawnSync } from 'node:child_process';

@@ -2,8 +2,8 @@
  * Whatever fails inside of the firewall, and in whichever thread: it ends or it goes on, it never hangs, and nothing passes
  * that may not. A supervisor starts it again as the systemd unit would.
  *
- * Every named function of the data plane and of the service can be told to throw once (fault-build.ts). Here it is those in
- * which an error would be worst, and some at random; TUNWALL_FAULTS=all takes every one that is reached.
+ * Every named function of the data plane and of the service can be made to throw once (fault-build.ts). Here these are the functions
+ * in which an error would be worst, and some at random; TUNWALL_FAULTS=all takes every one that is reached.
  */
 import { chmod, chown, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { openSync } from 'node:fs';
@@ -171,7 +171,7 @@ describe.skipIf(obstacle !== undefined)(`a fault, with ${queues} queue(s)`, () =
       });
     }
     const reached = await wasReached();
-    if (worst.includes(point)) expect(reached, 'nobody has come there').toBe(true);
+    if (worst.includes(point)) expect(reached, 'the function was not reached').toBe(true);
     await writeFile(join(faults, 'armed'), '0');
     // It ends, and comes again, or it goes on: either way it does all that it should.
     await firewall.until('it does what it should', async () => {

@@ -1,5 +1,5 @@
 /**
- * Floods of ten times what the firewall can remember, on allowed ports and from random sources: who was there before stays,
+ * Floods of ten times what the firewall can remember, on allowed ports and from random sources: established flows stay,
  * other servers stay reachable, memory stays bounded, and the metrics tell.
  */
 import { once } from 'node:events';

@@ -18,7 +18,7 @@ const bulkPort = 8081;
 const closedPort = 9999;
 const transferBytes = 50_000_000;
 
-/** An address behind the client's routers that nobody has: a router's, as far as the firewall can know. */
+/** An address behind the client's routers that no host has: a router's, as far as the firewall can know. */
 const router = '172.16.0.33';
 const far = '172.16.1.2';
 
@@ -36,7 +36,7 @@ const config: Config = {
   servers: [{ name: 'web', addresses: [web], templates: ['bulk'] }],
 };
 
-/** Router in front of the small cable, what it sees, and who has to learn of it. */
+/** Router in front of the small cable, what it sees, and the host that has to learn of it. */
 interface Direction {
   name: string;
   router: string;
@@ -112,9 +112,9 @@ describe.skipIf(obstacle !== undefined)('errors from the network', () => {
   async function curl(direction: Direction, patienceS: number): Promise<[string, number]> {
     const args = direction.curl.map((each) => (each === 'upload.bin' ? uploadFile() : each));
     const url = `http://${web}:${bulkPort}/${transferBytes}`;
-    const told = '%{http_code} %{size_upload} %{size_download} %{errormsg}\n';
+    const format = '%{http_code} %{size_upload} %{size_download} %{errormsg}\n';
     const patience = ['--max-time', String(patienceS)];
-    const command = ['curl', '-s', ...patience, ...args, '-w', `\n${told}`, url];
+    const command = ['curl', '-s', ...patience, ...args, '-w', `\n${format}`, url];
     const { code, stdout } = await firewall.lab.exec('client', command);
     const [status, up, down] = stdout.trim().split('\n').at(-1)!.split(' ');
     return [`${code} ${status!}`, Math.max(Number(up), Number(down))];
@@ -123,7 +123,7 @@ describe.skipIf(obstacle !== undefined)('errors from the network', () => {
   const passed = (metrics: Metrics, direction: string): number =>
     metrics.get(`tunwall_packets_total{direction="${direction}",protocol="icmp",verdict="pass"}`)!;
 
-  /** The MTU that a host believes in for a destination, if it was told one. */
+  /** The MTU that a host believes in for a destination, if it has learnt one. */
   async function learnt(host: string, to: string): Promise<number | undefined> {
     const route = await firewall.lab.ip(host, 'route', 'get', to);
     const mtu = /\bmtu (\d+)/.exec(route)?.[1];
@@ -185,7 +185,7 @@ describe.skipIf(obstacle !== undefined)('errors from the network', () => {
     });
   });
 
-  it('port unreachable tells a UDP client that nobody listens', async () => {
+  it('port unreachable tells a UDP client that the port is closed', async () => {
     const before = passed(await firewall.metrics(), 'outbound');
     const { stderr, code } = await firewall.lab.exec('client', connectedUdp(closedPort));
     expect(stderr).toContain('ECONNREFUSED');

@@ -131,7 +131,7 @@ describe.skipIf(obstacle !== undefined)('real stacks, 1 % lost and 1 % reordered
 
   async function curl(...args: string[]): Promise<string> {
     const url = `http://${web}:${bulkPort}/${gigabyte}`;
-    const told = '%{http_code} %{size_upload} %{size_download}';
+    const format = '%{http_code} %{size_upload} %{size_download}';
     const command = [
       'curl',
       '-s',
@@ -139,7 +139,7 @@ describe.skipIf(obstacle !== undefined)('real stacks, 1 % lost and 1 % reordered
       String(patienceS),
       ...args,
       '-w',
-      `\n${told}`,
+      `\n${format}`,
       url,
     ];
     const { stdout } = await firewall.lab.exec('client', command, {
@@ -187,7 +187,7 @@ describe.skipIf(obstacle !== undefined)('real stacks, 1 % lost and 1 % reordered
       await lab.mustExec('client', ['sysctl', '-qw', `net.ipv4.${setting}`]);
     }
     const to = `${web}:${shortPort}`;
-    const told = await runScript(
+    const output = await runScript(
       firewall,
       'client',
       'shortConnections',
@@ -196,7 +196,7 @@ describe.skipIf(obstacle !== undefined)('real stacks, 1 % lost and 1 % reordered
       connections,
       64,
     ).result();
-    const report = JSON.parse(told) as ShortConnectionsReport;
+    const report = JSON.parse(output) as ShortConnectionsReport;
     expect(report.failures).toEqual({});
     expect(report.completed).toBe(connections);
     // So a port was used six times on average.

@@ -14,8 +14,8 @@ interface Status {
   }[];
 }
 
-/** Who drops, the command that makes it so, and what status calls it. */
-const droppers: [who: string, command: string, chain: string][] = [
+/** The program that drops, the command that sets it up, and its chain in status. */
+const droppers: [program: string, command: string, chain: string][] = [
   ['Docker', 'iptables -P FORWARD DROP', 'chain ip filter FORWARD'],
   [
     'a default drop by interface',

@@ -76,7 +76,7 @@ describe.skipIf(obstacle !== undefined)('beside routing of the host', () => {
     expect(expired.stdout).toContain('From 198.51.100.1 icmp_seq=1 Time to live exceeded');
   });
 
-  it('jumbo frames keep their size, and a narrower cable is still told of', async () => {
+  it('jumbo frames keep their size, and a smaller path MTU is still reported', async () => {
     for (const [host, device] of [
       ['client', 'eth0'],
       ['web', 'eth0'],

@@ -64,8 +64,8 @@ test('another command is refused meanwhile, also one of another pid namespace', 
   ].join('\\n');
   const fake = `d=$(mktemp -d); printf '${script}' >$d/ip; chmod +x $d/ip; export PATH=$d:$PATH`;
   expect(net.gatewayAfter(fake, 'up')).toMatchObject({ code: 0 });
-  const told = readFileSync(join(net.scratch, 'other'), 'utf8');
-  expect(told).toMatch(/another 'tunwall gateway' command is at work .*\n.*\n1\n$/);
+  const output = readFileSync(join(net.scratch, 'other'), 'utf8');
+  expect(output).toMatch(/another 'tunwall gateway' command is at work .*\n.*\n1\n$/);
   expect(net.gateway('status', '--json')).toMatchObject({ code: 0 });
   net.down();
 });

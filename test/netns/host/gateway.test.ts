@@ -328,7 +328,7 @@ describe('up refuses, and changes nothing', () => {
   });
 });
 
-test('up tells when its user cannot open /dev/net/tun, and only then', () => {
+test('up warns if its user cannot open /dev/net/tun, and only then', () => {
   const node = (mode: string): string =>
     `d=$(mktemp -d); mknod -m ${mode} $d/tun c 10 200; mount --bind $d/tun /dev/net/tun; rm -r $d`;
   const closed = net.gatewayAfter(node('0600'), 'up', '--user', 'nobody');

@@ -1,5 +1,5 @@
 /**
- * Every way to open the gate that is known: whatever somebody does to rules, routes, links or tables, nothing that is
+ * Every known way around the firewall: whatever root does to rules, routes, links or tables, nothing that is
  * forbidden passes, in either direction. Counted where it would arrive.
  */
 import { writeFile } from 'node:fs/promises';

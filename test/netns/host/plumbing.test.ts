@@ -69,7 +69,7 @@ describe.skipIf(obstacle !== undefined)(`the plumbing (TUNWALL_SEED=${seed})`, (
   const sh = (command: string): ReturnType<typeof firewall.lab.exec> =>
     firewall.lab.exec('gateway', ['bash', '-c', command]);
 
-  /** What somebody else put into the place of ours: `up` refuses to decide about it. */
+  /** What another program put into the place of ours: `up` refuses. */
   const clear = 'ip rule del pref 2; ip rule del pref 9; ip route del 10.0.0.0/24 table 100; true';
 
   async function run(sequence: readonly Step[]): Promise<void> {

@@ -33,11 +33,11 @@ describe.skipIf(obstacle !== undefined)('the kernel as oracle of the importer', 
     const run = spawnSync(`${repository}/scripts/import-oracle`, args, { encoding: 'utf8' });
     expect(run.stdout, run.stderr).not.toBe('');
     const result = JSON.parse(run.stdout) as Result;
-    const told = result.findings.map(
+    const findings = result.findings.map(
       ({ caseNumber, wider }) =>
         `scripts/import-oracle --seed ${seed} --case ${caseNumber}: ${wider.join('; ')}`,
     );
-    expect(told).toEqual([]);
+    expect(findings).toEqual([]);
     expect(result.refusals).toEqual({});
     expect(result.sets - result.refusedByKernel).toBeGreaterThanOrEqual(sets * 0.7);
     const { plain, all } = result.probes;

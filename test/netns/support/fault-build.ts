@@ -1,5 +1,5 @@
 /**
- * The built firewall, changed so that it can be told to fail: at the beginning of every function of the folders below stands
+ * The built firewall, changed so that it can be made to fail: at the beginning of every function of the folders below stands
  * `$fault(n)`, which throws once when function n is armed (fault-runtime.js). The product has none of it.
  *
  * The build lies in a cache folder of the repository, where its imports find the same packages and the same addon.
@@ -38,7 +38,7 @@ const folders = [
 export interface FaultBuild {
   /** Its main.js, from the repository. */
   readonly program: string;
-  /** All functions that can be told to fail: `dataplane/engine/engine.js judge`. */
+  /** All functions that can be made to fail: `dataplane/engine/engine.js judge`. */
   readonly points: readonly string[];
 }
 

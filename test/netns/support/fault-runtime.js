@@ -2,7 +2,7 @@
  * What the fault build (fault-build.ts) calls at the beginning of every function.
  *
  * TUNWALL_FAULT names a directory. The number in its file `armed` is the function that is to fail, once, in whichever thread
- * gets there first; that is noted in the file `fired`. All threads share the word in which the number stands.
+ * gets there first; that is written to the file `fired`. All threads share the word in which the number stands.
  */
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -7,7 +7,7 @@
  * A test may put routers between the gateway and a host (network.ts).
  *
  * The firewall runs as the user nobody, without any capability. /dev/net/tun is made accessible for it alone, and the
- * repository is mounted where that user can reach it, because the clone may lie in somebody's private directory.
+ * repository is mounted where that user can reach it, because the clone may lie in a private directory.
  */
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';

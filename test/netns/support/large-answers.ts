@@ -3,7 +3,7 @@
  *
  *     large-answers.ts serve PORT                  answers every datagram with 5,000 bytes; prints `ready`
  *     large-answers.ts ask ADDRESS:PORT COUNT [MS] asks from COUNT sockets; prints, as JSON, how many got their answer, and how
- *                                                  many the error that says that nobody listens
+ *                                                  many the error "connection refused"
  *
  * A socket that hears nothing for half a second, or MS, asks again, for five seconds in all: datagrams may be lost on a busy
  * machine.
@@ -19,7 +19,7 @@ type Outcome = 'answered' | 'refused' | 'silence';
 async function serve(port: number): Promise<void> {
   const socket = createSocket('udp4');
   socket.on('message', (_question, sender) => {
-    // To somebody who has gone away, which the next datagram would tell.
+    // The client may be gone: the next datagram would report that.
     socket.send(answer, sender.port, sender.address, () => undefined);
   });
   socket.bind(port, '0.0.0.0');

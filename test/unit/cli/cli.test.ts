@@ -326,7 +326,7 @@ describe('the real program', () => {
     expect(shell('"$@" gateway up --help').stdout).toContain('Examples:');
   });
 
-  test('ends quietly when nobody reads on', () => {
+  test('ends quietly when the reader has gone', () => {
     const { stdout, stderr, status } = shell(
       'set -o pipefail; for i in 1 2 3; do "$@" --help | true || exit 9; done',
     );

@@ -357,7 +357,7 @@ describe('status and audit', () => {
     ]);
   });
 
-  it('audit tells who did what, page by page', async () => {
+  it('audit prints actors and actions, page by page', async () => {
     await ok('template', 'create', 'a');
     await ok('template', 'create', 'b');
     await run(['template', 'create', 'b']);

@@ -83,7 +83,7 @@ async function ask(flags: ConnectionFlags, environment?: Record<string, string>)
 describe('whom to ask', () => {
   const socket = (): string => join(directory, 'sock');
 
-  it('the firewall that listens, as the user who calls', async () => {
+  it('the firewall that listens, as the calling user', async () => {
     await listen({ path: socket() });
     expect(await ask({})).toBe('firewall');
     expect(requests[0]!.url).toBe('/v1/status');
@@ -131,10 +131,10 @@ describe('whom to ask', () => {
     expect(warnings).toEqual(['the token goes to 192.0.2.1:8740 unencrypted: prefer https']);
   });
 
-  it('says what a socket of somebody else needs', async () => {
+  it('says what the socket of another user needs', async () => {
     await listen({ path: socket() });
     await chmod(socket(), 0);
-    // Root may open everything: for once it is somebody else.
+    // Root may open everything, so this runs as another user.
     const isRoot = process.getuid?.() === 0;
     if (isRoot) process.seteuid?.(65_534);
     try {
@@ -238,7 +238,7 @@ describe('answers', () => {
 });
 
 describe('the process', () => {
-  test('the caller is who has called sudo, if his name is one', () => {
+  test('the caller is the user behind sudo, if the name is valid', () => {
     expect(callerName({ SUDO_USER: 'alice' }, 0)).toBe('alice');
     expect(callerName({ SUDO_USER: 'a\nb' }, 7)).toBe('uid-7');
     expect(callerName({}, 0)).toMatch(/^[\w.@-]+$/);

@@ -115,7 +115,7 @@ describe('a packet that opens a flow', () => {
     });
   });
 
-  it('between servers tells both sides, also the one that the match does not come to', () => {
+  it('between servers both sides are reported, also one that the match does not reach', () => {
     const passing = ask('tcp', web, db, 5432);
     expect(passing.verdict).toBe('pass');
     expect(passing.sides.map(({ direction, rule }) => [direction, rule?.text])).toEqual([
@@ -239,7 +239,7 @@ describe('the nearest rule', () => {
 });
 
 describe('random policies', () => {
-  it('the told rule allows the packet, and where one is missing no rule of that server does', () => {
+  it('a named rule allows the packet; where a rule is missing, none of that server allows it', () => {
     const addresses = Array.from({ length: 12 }, (_, i) => 0x0a000000 + i * 5);
     const maker = new PolicyMaker(seededRandom(), [...addresses, 0xc0000201]);
     const seen = new Map<string, number>();

@@ -2,7 +2,7 @@
  * Whatever stands in the data that it is given, the command line prints no control character but its own colours and line
  * breaks, and no line more than for harmless data.
  *
- * Between the verbs and a real API stands somebody who puts hostile text into every string of every answer.
+ * Between the verbs and a real API, a proxy puts hostile text into every string of every answer.
  */
 import { Readable } from 'node:stream';
 import { stripVTControlCharacters } from 'node:util';

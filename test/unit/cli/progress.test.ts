@@ -37,7 +37,7 @@ describe('the progress bar', () => {
     expect(drawn.slice(2)).toEqual(['\r\u001b[K']);
   });
 
-  it('is not there where nobody looks, nor after quick work', () => {
+  it('is not printed without a terminal, nor after quick work', () => {
     const piped = draw(false);
     piped.at(5000, 100);
     piped.end();

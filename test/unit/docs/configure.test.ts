@@ -78,8 +78,8 @@ describe.each(tableRows(page, '## gateway.yaml'))('%s', (cell, written, range) =
       }
     }
     if (words.length > 0) {
-      const told = set('zzz').problems[0]!.message;
-      for (const word of words) expect(told).toContain(word);
+      const message = set('zzz').problems[0]!.message;
+      for (const word of words) expect(message).toContain(word);
     }
     expect(bounds !== undefined || words.length > 0 || /[a-z]{4}/.test(range)).toBe(true);
   });

@@ -29,7 +29,7 @@ describe('the list of dropped packets', () => {
     expect(ids(merged(merged([], packets(1, 4)), packets(4, 6)))).toEqual([5, 4, 3, 2, 1]);
   });
 
-  it('tells no packet twice when a stream begins again with what is known', () => {
+  it('shows no packet twice when a stream starts again with known ones', () => {
     const known = merged([], packets(1, 5));
     expect(ids(merged(known, packets(3, 7)))).toEqual([6, 5, 4, 3, 2, 1]);
   });

@@ -1,4 +1,4 @@
-/** What configuration files may say, and what the user is told where they say something else: every message, in its place. */
+/** What configuration files may say, and every error message with its place. */
 import { describe, expect, it } from 'vitest';
 import { defaultTimeoutSeconds } from '../../../src/dataplane/flow/timeouts.ts';
 import type { Problem, Rule } from '../../../src/policy/types.ts';
@@ -228,7 +228,7 @@ describe('a template', () => {
     ]);
   });
 
-  it('tells all mistakes at once, in order', () => {
+  it('reports all errors at once, in order', () => {
     const text = 'inbound:\n  - { protocol: tcp, ports: [0, 70000] }\noutbound:\n  - { port: 1 }\n';
     expect(template(text).map((line) => line.split(' ')[0])).toEqual([
       '2:30',

@@ -1,6 +1,6 @@
 /**
  * What groups mean: random servers, labels, templates, sets and rules, compiled and matched, against a naive evaluator that
- * asks for each packet who is meant.
+ * looks up the members of each group for each packet.
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -37,7 +37,7 @@ function selectorOf(text: string): Selector {
   return parsed.value;
 }
 
-// A small world: every server and set is named by somebody, and addresses meet.
+// A small world: some rule names every server and set, and addresses meet.
 const base = 0x0a000000;
 const serverNames = ['s0', 's1', 's2', 's3'];
 const templateNames = ['t0', 't1', 't2'];
@@ -128,7 +128,7 @@ const sets = fc.tuple(
   ),
 );
 
-/** Asks for one address who is meant, from scratch each time. */
+/** Computes memberships from scratch for each address. */
 class Naive {
   readonly source: Required<PolicySource>;
 

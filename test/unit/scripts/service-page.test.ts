@@ -37,7 +37,7 @@ describe('a proof', () => {
       '\n',
     );
   const ran = (status: string, ...titles: string[]) => ({ file: 'a.test.ts', titles, status });
-  const told = (proof: string, ...tests: ReturnType<typeof ran>[]): string[] =>
+  const problemsOf = (proof: string, ...tests: ReturnType<typeof ran>[]): string[] =>
     unproved(rows(proof), tests, (file) => file.startsWith('absent/'));
 
   it.each([
@@ -50,7 +50,7 @@ describe('a proof', () => {
     ['a title with a value', '`a.test.ts` as %s (x)', [ran('passed', 'as owner (x)')]],
     ['in a file that cannot run here', '`absent/b.test.ts` works', []],
   ])('is %s that has passed', (_, proof, tests) => {
-    expect(told(proof, ...tests)).toEqual([]);
+    expect(problemsOf(proof, ...tests)).toEqual([]);
   });
 
   it.each([
@@ -70,7 +70,7 @@ describe('a proof', () => {
     ],
   ])('is none that %s', (_, proof, tests, why) => {
     const [file, title] = [proof.slice(1, 10), 'works'];
-    expect(told(proof, ...tests)).toEqual([`"It works.": ${file}: ${title}: ${why}`]);
+    expect(problemsOf(proof, ...tests)).toEqual([`"It works.": ${file}: ${title}: ${why}`]);
   });
 });
 

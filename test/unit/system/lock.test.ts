@@ -1,4 +1,4 @@
-/** Locks among processes: who has one, who waits, and what is left. */
+/** Locks among processes: holders, waiting processes, and what is left behind. */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';

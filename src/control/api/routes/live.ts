@@ -179,7 +179,7 @@ function captureRoute(app: Api, context: ApiContext, { captures }: Streams): voi
         tags,
         summary: 'Packets as they are judged, as a pcapng file that grows',
         description:
-          'With the verdict and the drop reason as packet comments. Ends after `limit` packets, when the client goes, and when he may not read it any more.',
+          'With the verdict and the drop reason as packet comments. Ends after `limit` packets, when the client disconnects, and when the user loses the right to read it.',
         produces: ['application/x-pcapng'],
         querystring: live.captureQuery,
         response: { 200: Type.Unsafe<Uint8Array>({}), ...schemas.problems },

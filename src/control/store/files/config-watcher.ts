@@ -116,7 +116,7 @@ export class ConfigWatcher implements Watching {
     });
   }
 
-  /** After any error some part of the directory may be unwatched: it is watched anew, and read again. */
+  /** After any error some part of the directory may be unwatched: it is watched and read again. */
   async #onError(error: NodeJS.ErrnoException, watcher: FSWatcher): Promise<void> {
     if (this.#closed || watcher !== this.#watcher) return;
     this.#watcher = undefined;

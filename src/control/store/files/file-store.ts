@@ -69,7 +69,7 @@ const lockPatienceMs = 10_000;
 const maxAttempts = 20;
 
 /** What the audit log says of an attempt that was logged, but not made. */
-export const begunAnew = 'not made: the files were edited by hand in this moment; begun anew';
+export const notMade = 'not made: the files were edited by hand in this moment; begun anew';
 
 export interface FileStoreOptions {
   readonly onWarning: (message: string) => void;
@@ -343,7 +343,7 @@ export class FileStore implements Store {
       if (this.#isEdited(plan)) return false;
       await this.#recorder.intend(actor, operations, plan.changed);
       if (this.#isEdited(plan)) {
-        await this.#recorder.audit(actor, operations, 'refused', [], begunAnew);
+        await this.#recorder.audit(actor, operations, 'refused', [], notMade);
         return false;
       }
       begun = true;

@@ -93,7 +93,7 @@ export class HistoryFiles implements TemplateHistory {
   /**
    * The last version; `undefined` without any. Only for the holder of the lock.
    *
-   * @param digest digest of the present template: if it equals the cached version's, the index is not read again
+   * @param digest of the present template: if it equals the cached version's, the index is not read again
    */
   async newest(name: string, digest: string | undefined): Promise<TemplateVersion | undefined> {
     const known = this.#newest.get(name);

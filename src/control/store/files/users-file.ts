@@ -258,7 +258,7 @@ export class UsersFile implements Users {
     }
   }
 
-  /** @param log is told of the change before it is made */
+  /** @param log is called before the change is made */
   async #apply(
     edit: UsersEdit,
     guard: Guard | undefined,

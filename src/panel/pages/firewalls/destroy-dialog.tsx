@@ -1,4 +1,4 @@
-/** Before a firewall is destroyed: who has it, and whom that leaves without any, which means that everything is dropped. */
+/** Before a firewall is destroyed: its servers, and those that would have no firewall left and drop everything. */
 import { Alert, List, Text } from '@mantine/core';
 import { IconShieldOff } from '@tabler/icons-react';
 import { useMemo } from 'react';

@@ -1,4 +1,4 @@
-/** Every version of a firewall: who, when, what differs; and back to one. Also of one that was destroyed. */
+/** Every version of a firewall with author, time and difference, and the way back to one. Also for a destroyed firewall. */
 import { Anchor, Badge, Button, Group, Paper, Stack, Text } from '@mantine/core';
 import {
   IconArrowBackUp,

@@ -1,4 +1,4 @@
-/** All firewalls, which the API calls templates: how many servers and rules each has, what it has let through, who changed it. */
+/** All firewalls, which the API calls templates: how many servers and rules each has, its hits, its last author. */
 import { ActionIcon, Anchor, Button, Menu, Paper, Table, Text, TextInput } from '@mantine/core';
 import {
   IconCopy,

@@ -1,4 +1,4 @@
-/** A firewall for who may look and not change: its rules and its servers. */
+/** A firewall for viewers: its rules and its servers, without controls. */
 import { Anchor, Group, Paper, Stack, Table, Text, Title } from '@mantine/core';
 import type { ReactNode } from 'react';
 import { Link } from 'wouter';

@@ -60,7 +60,7 @@ export function useDraft(template: Template): DraftHandle {
   };
 }
 
-/** Before the tab is closed or loaded anew. */
+/** Before the tab is closed or reloaded. */
 export function useWarningOnClose(enabled: boolean): void {
   useEffect(() => {
     if (!enabled) return;

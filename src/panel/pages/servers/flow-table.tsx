@@ -1,4 +1,4 @@
-/** Flows in a table: who opened it to whom, its state, and how much has gone each way. */
+/** Flows in a table: both ends with the opener first, the state, and the traffic each way. */
 import { Button, Table, Text, VisuallyHidden } from '@mantine/core';
 import { IconPlugX } from '@tabler/icons-react';
 import type { ReactNode } from 'react';

@@ -1,4 +1,4 @@
-/** Who may log in, as what, and with which tokens: an owner's page. */
+/** Users with their roles and tokens: a page for owners. */
 import { Button, Group, Modal, Select, Table, Text } from '@mantine/core';
 import { IconPlus } from '@tabler/icons-react';
 import { useState } from 'react';

@@ -1,6 +1,6 @@
 /**
  * Every route, with every role: a table that has to have a row for each route there is, so that a new one cannot be
- * forgotten. A row says who may use it, a request that is right, and what a wrong one is told.
+ * forgotten. A row has its access level, a correct request, and the answers to wrong ones.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { roles } from '../../../../src/policy/users.ts';
@@ -146,7 +146,7 @@ it('a URL that cannot be read is a problem as well', async () => {
   expect((await shared.send('owner', 'GET /v1/templates/%zz')).problem).toBe('bad-request');
 });
 
-it('a token that is not right, or not one, is nobody’s', async () => {
+it('a wrong or malformed token gives no access', async () => {
   for (const authorization of [`${tokenOf('owner')}x`, 'Bearer', 'Basic b3duZXI6eA==', '']) {
     const { status, headers } = await shared.send('nobody', 'GET /v1/status', {
       headers: { authorization },

@@ -118,7 +118,7 @@ describe('a request', () => {
   });
 });
 
-it('errors that nobody thought of are told once a minute each, with their number', async () => {
+it('unexpected errors are logged once a minute each, with their count', async () => {
   lab.store.users.list = () => Promise.reject(new Error('nobody thought of this'));
   const get = async (): Promise<void> => {
     const { problem, body } = await lab.send('owner', 'GET /v1/users');

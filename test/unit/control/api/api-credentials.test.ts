@@ -1,4 +1,4 @@
-/** Who loses what when a password, a role or a token changes, also who waits in between; and what a token is not good for. */
+/** What ends when a password, a role or a token changes, also for waiting requests; and what a token may not do. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { hashPassword } from '../../../../src/control/store/secrets.ts';
 import { withDirectoryLock } from '../../../../src/system/lock.ts';
@@ -23,7 +23,7 @@ const login = (name: string, headers: Record<string, string> = {}): Promise<Answ
   send('POST /v1/session', { body: { name, password }, headers });
 const cookieOf = ({ headers }: Answer): string => (headers['set-cookie'] as string).split(';')[0]!;
 
-/** A user who can log in, and the cookie of a session of his. */
+/** A user with a password, and the cookie of a session. */
 async function session(role = 'owner', name = 'bob'): Promise<string> {
   await lab.store.users.create(alice, { name, role, password });
   return cookieOf(await login(name));
@@ -32,7 +32,7 @@ const status = async (cookie: string): Promise<number> =>
   (await send('GET /v1/session', { headers: { ...own, cookie } })).status;
 
 /**
- * Requests that are admitted while somebody holds the store, for which a change waits that takes away what they came with.
+ * Requests that are admitted while the store is locked and a change waits that takes away their credentials.
  *
  * @param change is first in the row
  */
@@ -159,7 +159,7 @@ describe('a token', () => {
       expect([request, problem]).toEqual([request, 'forbidden']);
     }
     expect(await lab.directory.contents()).toEqual(before);
-    // What is his own, and who is no owner, is his business.
+    // Its own user, and users who are no owners, it may change.
     const body = { name: 'next' };
     expect((await lab.send('owner', 'POST /v1/users/owner/tokens', { body })).status).toBe(201);
     const set = { body: { password: 'another horse' } };
@@ -205,11 +205,14 @@ describe('the cookie', () => {
   it('that a neighbour has set is not preferred to the one of this host', async () => {
     await lab.store.users.create(alice, { name: 'bob', role: 'owner', password });
     await lab.store.users.create(alice, { name: 'mallory', role: 'member', password });
-    const [his, hers] = [cookieOf(await login('bob', secure)), cookieOf(await login('mallory'))];
-    const headers = { ...secure, cookie: `${hers}; ${his}` };
+    const [bobs, mallorys] = [
+      cookieOf(await login('bob', secure)),
+      cookieOf(await login('mallory')),
+    ];
+    const headers = { ...secure, cookie: `${mallorys}; ${bobs}` };
     expect((await send('GET /v1/session', { headers })).json).toMatchObject({ name: 'bob' });
     // Any of them makes a request one of a browser.
-    const foreign = { body: { name: 'new' }, headers: { host: secure.host, cookie: hers } };
+    const foreign = { body: { name: 'new' }, headers: { host: secure.host, cookie: mallorys } };
     expect((await send('POST /v1/templates', foreign)).problem).toBe('foreign-origin');
   });
 });

@@ -81,12 +81,12 @@ describe('drops', () => {
     expect(stream.ids).toEqual([2, 3, 4]);
     expect(stream.events.at(-1)).toEqual({ event: 'drop', data: drop(4) });
     expect(lab.observer.drops.queries).toEqual([{ server: 'web-1' }]);
-    // When the reader goes, nobody sends to him any more.
+    // When the reader disconnects, nothing is sent to it any more.
     stream.answer.destroy();
     await vi.waitUntil(() => lab.observer.drops.listeners.size === 0, { timeout: 10_000 });
   });
 
-  it('are told as one answer to who wants JSON', async () => {
+  it('are one answer if the client accepts JSON', async () => {
     const json = { headers: { accept: 'application/json' } };
     const { json: found } = await lab.send('member', 'GET /v1/drops?reason=martian-source', json);
     expect(found).toEqual({ drops: [drop(2, 'martian-source')] });
@@ -131,7 +131,7 @@ describe('drops', () => {
   });
 });
 
-describe('who may not read any more reads nothing a second later', () => {
+describe('a stream ends within a second when the right to read it ends', () => {
   const paths = ['/v1/drops?limit=0', '/v1/stats', '/v1/capture'];
   const lookMs = 500;
 
@@ -168,7 +168,7 @@ describe('who may not read any more reads nothing a second later', () => {
     await endsAll(token, () => lab.store.users.setRole(alice, 'owner', 'billing-admin'));
   });
 
-  it('when the user is gone, or nobody can be told to be there', async () => {
+  it('when the user is gone', async () => {
     await endsAll(token, () => lab.directory.write({ 'users.yaml': 'users: []\n' }));
   });
 
@@ -188,7 +188,7 @@ describe('who may not read any more reads nothing a second later', () => {
 
 describe('so many streams at once', () => {
   const events = { headers: { accept: 'text/event-stream' } };
-  /** @returns the ends of what was opened, and what one more is told */
+  /** @returns the ends of what was opened, and the answer to one more */
   const fill = async (
     count: number,
     path: string,
@@ -282,7 +282,7 @@ it('statistics are made once a second, however many read them, and of what they 
     return ['rules', 'servers'].filter((key) => key in data);
   });
   expect(keys).toEqual([['rules', 'servers'], ['rules', 'servers'], [], ['rules']]);
-  // Nobody wants rules any more: nobody walks over them.
+  // No stream wants rules any more: they are not walked.
   for (const at of [0, 1, 3]) streams[at]!.answer.destroy();
   const { hits } = made;
   await vi.waitUntil(
@@ -317,7 +317,7 @@ it('statistics come once a second', async () => {
   stream.answer.destroy();
 });
 
-it('statistics leave out the servers that nobody asks for', async () => {
+it('statistics leave out servers that no client asks for', async () => {
   const { json } = await lab.send('member', 'GET /v1/stats?servers=false');
   expect(json).toMatchObject({ epoch: 1, drops: { 'no-inbound-rule': 0 } });
   expect(json).not.toHaveProperty('servers');

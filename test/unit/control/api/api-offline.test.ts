@@ -25,7 +25,7 @@ afterEach(async () => {
   await directory.remove();
 });
 
-it('needs no user, and stores what is changed in the name of who runs it', async () => {
+it('needs no user, and records changes under the name of the caller', async () => {
   const made = await api.inject({
     method: 'POST',
     url: '/v1/templates',

@@ -22,7 +22,7 @@ const login = (name: string, headers: Record<string, string> = {}): Promise<Answ
   send('POST /v1/session', { body: { name, password }, headers });
 const cookieOf = ({ headers }: Answer): string => (headers['set-cookie'] as string).split(';')[0]!;
 
-/** A user who can log in, and the cookie of a session of his. */
+/** A user with a password, and the cookie of a session. */
 async function session(role = 'owner', name = 'bob'): Promise<string> {
   await lab.store.users.create(alice, { name, role, password });
   return cookieOf(await login(name));
@@ -127,7 +127,7 @@ describe('a session', () => {
     expect((await set('a wrong one')).problem).toBe('invalid');
     expect((await set(password)).status).toBe(200);
     expect([await status(mine), await status(other)]).toEqual([200, 401]);
-    // So it is with a token of his own; and what the token is, only the answer says.
+    // The same with an own token. Only the answer has the token itself.
     const made = await send('POST /v1/users/bob/tokens', {
       body: { name: 'deploy' },
       headers: { ...own, cookie: mine },
@@ -143,7 +143,7 @@ describe('a session', () => {
   });
 });
 
-it('nobody sees or changes what is others’, but an owner', async () => {
+it('only an owner sees or changes what belongs to others', async () => {
   const cookie = await session('member');
   const headers = { ...own, cookie };
   const body = { password: 'another horse', current: password };
@@ -297,7 +297,7 @@ it('strangers do not fill the audit log', async () => {
 });
 
 describe('the control socket', () => {
-  it('serves an owner, by the name that he tells', async () => {
+  it('serves an owner, under the name in the header', async () => {
     await lab.api.close();
     lab.api = await lab.build('socket');
     const carol = { headers: { 'tunwall-actor': 'carol', host: 'anything' } };
@@ -307,7 +307,7 @@ describe('the control socket', () => {
     await send('POST /v1/templates', { body: { name: 'new' }, ...carol });
     const { records } = await lab.store.audit.query({ action: 'template.create' });
     expect(records[0]!.actor).toEqual({ name: 'carol', via: 'socket' });
-    // Without a name he is root; and no user, so that no password is asked for.
+    // Without a name the actor is root. It is no user, so no password is required.
     expect((await send('GET /v1/session')).json).toMatchObject({ name: 'root' });
     const set = await send('PUT /v1/users/member/password', {
       body: { password: 'another horse' },

@@ -194,7 +194,7 @@ describe('servers and templates', () => {
       'precondition-failed',
     );
     expect((await send('DELETE /v1/servers/web-1', ifMatch(put))).status).toBe(200);
-    expect(await lab.directory.text('servers.yaml')).toContain('# Who is protected.');
+    expect(await lab.directory.text('servers.yaml')).toContain('# Protected servers.');
   });
 });
 
@@ -249,7 +249,7 @@ describe('by hand, beside it,', () => {
     const [error] = listOf(refused, 'errors');
     expect(error).toMatchObject({ path: 'inbound[0].protocol', line: 2 });
     expect(error!['file']).toMatch(/spare\.yaml$/);
-    // Reading goes on with what is in force, and who mends it may.
+    // The policy in force can still be read, and a change that mends the error is accepted.
     expect(listOf(await send('GET /v1/templates/spare'), 'inbound')).toHaveLength(1);
     const mended = await send('PUT /v1/templates/spare', { body: { inbound: [] } });
     expect(mended.json).toMatchObject({ applied: { applied: true } });
@@ -270,7 +270,7 @@ describe('by hand, beside it,', () => {
   it('reading does not look at the directory', async () => {
     await rename(lab.directory.path, `${lab.directory.path}-away`);
     try {
-      // What is read for each request is who asks.
+      // Each request reads only its user.
       await lab.api.close();
       lab.api = await lab.build('socket');
       expect((await lab.send('nobody', 'GET /v1/templates')).status).toBe(200);

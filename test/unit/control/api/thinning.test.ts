@@ -7,63 +7,63 @@ import { seed } from '../../../support/seed.ts';
 
 function thinning(bounds: { burst: number; perSecond: number }): {
   clock: { ms: number };
-  told: [string, number][];
+  reports: [string, number][];
   thin: Thinning<string>;
 } {
   const clock = { ms: 0 };
-  const told: [string, number][] = [];
+  const reports: [string, number][] = [];
   const thin = new Thinning<string>({
     ...bounds,
     now: () => clock.ms,
-    tell: (value, count) => void told.push([value, count]),
-    tellLeftOut: (count) => void told.push(['left out', count]),
+    tell: (value, count) => void reports.push([value, count]),
+    tellLeftOut: (count) => void reports.push(['left out', count]),
   });
-  return { clock, told, thin };
+  return { clock, reports, thin };
 }
 
 describe('of one kind', () => {
-  it('the first is told at once, the others with the next one', async () => {
-    const { clock, told, thin } = thinning({ burst: 100, perSecond: 1 });
+  it('the first is reported at once, the others with the next one', async () => {
+    const { clock, reports, thin } = thinning({ burst: 100, perSecond: 1 });
     for (const value of ['a1', 'a2', 'b1', 'a3']) await thin.add(value[0]!, value);
-    expect(told).toEqual([
+    expect(reports).toEqual([
       ['a1', 1],
       ['b1', 1],
     ]);
     clock.ms = 60_000;
     await thin.add('a', 'a4');
-    expect(told.slice(2)).toEqual([['a4', 3]]);
+    expect(reports.slice(2)).toEqual([['a4', 3]]);
   });
 
-  it('the others are told by themselves, when nothing comes any more', async () => {
-    const { clock, told, thin } = thinning({ burst: 100, perSecond: 1 });
+  it('the others are reported on their own, when no event follows', async () => {
+    const { clock, reports, thin } = thinning({ burst: 100, perSecond: 1 });
     for (const value of ['a1', 'a2', 'b1', 'a3']) await thin.add(value[0]!, value);
     await thin.sweep();
-    expect(told).toHaveLength(2);
+    expect(reports).toHaveLength(2);
     clock.ms = 60_000;
     await thin.sweep();
-    expect(told.slice(2)).toEqual([['a3', 2]]);
+    expect(reports.slice(2)).toEqual([['a3', 2]]);
     await thin.sweep();
-    expect(told).toHaveLength(3);
+    expect(reports).toHaveLength(3);
   });
 });
 
-it('many kinds are a number, and told again as time goes on', async () => {
-  const { clock, told, thin } = thinning({ burst: 3, perSecond: 1 });
+it('too many kinds are a count, and reports resume as time goes on', async () => {
+  const { clock, reports, thin } = thinning({ burst: 3, perSecond: 1 });
   for (let kind = 0; kind < 10; kind++) await thin.add(`${kind}`, `${kind}`);
-  expect(told.map(([value]) => value)).toEqual(['0', '1', '2']);
+  expect(reports.map(([value]) => value)).toEqual(['0', '1', '2']);
   clock.ms = 1000;
   await thin.sweep();
-  expect(told.at(-1)).toEqual(['left out', 7]);
+  expect(reports.at(-1)).toEqual(['left out', 7]);
   clock.ms = 2000;
   await thin.add('new', 'new');
-  expect(told.at(-1)).toEqual(['new', 1]);
+  expect(reports.at(-1)).toEqual(['new', 1]);
 });
 
 it('all are counted, whatever comes when', async () => {
   const step = fc.record({ kind: fc.nat(20), afterMs: fc.nat(20_000), sweep: fc.boolean() });
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 200 }), fc.nat(5), async (steps, burst) => {
-      const { clock, told, thin } = thinning({ burst, perSecond: 0.1 });
+      const { clock, reports, thin } = thinning({ burst, perSecond: 0.1 });
       for (const { kind, afterMs, sweep } of steps) {
         clock.ms += afterMs;
         if (sweep) await thin.sweep();
@@ -72,9 +72,9 @@ it('all are counted, whatever comes when', async () => {
       await thin.flush();
       clock.ms += 1e9;
       if (burst > 0) await thin.sweep();
-      const sum = told.reduce((count, [, each]) => count + each, 0);
+      const sum = reports.reduce((count, [, each]) => count + each, 0);
       if (burst > 0) expect(sum).toBe(steps.length);
-      else expect(told).toEqual([]);
+      else expect(reports).toEqual([]);
     }),
     { seed, numRuns: 100 },
   );
@@ -93,7 +93,7 @@ describe('the audit log', () => {
       ({ actor, target, count = 1 }) => [actor.name, actor.address, target![0], count],
     );
 
-  it('tells of a member who tries again and again by route and address, with counts', async () => {
+  it('reports repeated attempts of a member by route and address, with counts', async () => {
     for (let times = 0; times < 50; times++) {
       await lab.send('member', `GET /v1/audit?limit=${times + 1}`);
       await lab.send('member', `DELETE /v1/templates/web-${times}`, { remoteAddress: '192.0.2.1' });
@@ -109,11 +109,11 @@ describe('the audit log', () => {
     ]);
   });
 
-  it('tells of strangers from many addresses with a number, and of members all the same', async () => {
+  it('reports strangers from many addresses as a count, and members as before', async () => {
     const path = 'x'.repeat(4000);
     for (let host = 0; host < 1000; host++) {
       const remoteAddress = `192.0.${host >> 8}.${host & 255}`;
-      // What is not there is nobody's business, but a name of another server is.
+      // A missing path is not audited, but a foreign host is.
       const headers = { host: 'evil.example' };
       await lab.send('nobody', `GET /${path}`, { remoteAddress, headers });
     }

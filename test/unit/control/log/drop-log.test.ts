@@ -1,4 +1,4 @@
-/** From drop records to log lines: each kind once, then counted; never more lines than allowed; nothing left untold. */
+/** From drop records to log lines: each kind once, then counted; never more lines than allowed; every drop is logged or counted. */
 import { describe, expect, it } from 'vitest';
 import { EventWord } from '../../../../src/dataplane/engine/event-ring.ts';
 import { DropLog, describeDrop } from '../../../../src/control/log/drop-log.ts';

@@ -1,4 +1,4 @@
-/** The control socket: who can open it, what a killed firewall leaves behind, and what is not ours. */
+/** The control socket: its permissions, what a killed firewall leaves behind, and what is not ours. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { stat, writeFile } from 'node:fs/promises';

@@ -139,7 +139,7 @@ describe('the hub', () => {
     expect([all.length, all[0]!.id, all.at(-1)!.id]).toEqual([keptDrops, 2, 1001]);
   });
 
-  it('tells everybody what they want to hear, and nothing after that', () => {
+  it('sends every listener the drops of its filter, and nothing after it has left', () => {
     const { hub, drop } = fixture();
     const heard: Record<string, Drop[]> = { all: [], db: [], udp: [] };
     const stops = [

@@ -102,7 +102,7 @@ describe('a page', () => {
   it.each<[string, Partial<FlowQuery>, number]>([
     ['a server', { server: 'web' }, 3],
     ['the other one', { server: 'db' }, 2],
-    ['a server that nobody knows', { server: 'mail' }, 0],
+    ['an unknown server', { server: 'mail' }, 0],
     ['an address', { address: client }, 2],
     ['an address that is a server', { address: db }, 2],
     ['an address without flows', { address: '192.0.2.1' }, 0],

@@ -123,7 +123,7 @@ describe('totals', () => {
     expect(flows).toEqual({ count: 1, capacity: 64, opened: 1, cut: 0 });
   });
 
-  it('of servers stay with a name that is gone, and begin anew for a new one at its address', async () => {
+  it('of servers stay with a name that is gone, and start at zero for a new one at its address', async () => {
     const gateway = new Gateway([dns]);
     const { engine, observer } = gateway;
     engine.forward(udp(client, web, 1, 53), udp(client, db, 1, 54));

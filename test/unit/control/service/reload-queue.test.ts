@@ -27,7 +27,7 @@ function slowReloads(): {
 
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-it('who asks while one is at work gets one that begins afterwards, and shares it', async () => {
+it('a request during a reload gets the next reload, and shares it', async () => {
   const { queue, store, begun, finish } = slowReloads();
   const first = queue.run();
   await settled();

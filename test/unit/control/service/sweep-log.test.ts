@@ -14,7 +14,7 @@ function makeLog(): { log: SweepLog; reported: Swept[] } {
   return { log: new SweepLog((swept) => reported.push(swept)), reported };
 }
 
-it('tells nothing before the sweep is through, and then once', () => {
+it('logs nothing before the sweep has finished, and then once', () => {
   const { log, reported } = makeLog();
   const source = { sweepRemaining: 0, flowsCut: 0, counter: () => source.flowsCut };
   log.look(source);
@@ -39,7 +39,7 @@ it('tells nothing before the sweep is through, and then once', () => {
   ]);
 });
 
-it('tells what an engine has cut in a table that takes several ticks', () => {
+it('logs what an engine has cut in a table that takes several ticks', () => {
   const { log, reported } = makeLog();
   const f = new EngineFixture({ policy: inboundPolicy(), capacity: 16_384 });
   for (let port = 1; port <= 10_000; port += 50) {

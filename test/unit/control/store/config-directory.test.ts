@@ -56,7 +56,7 @@ describe('a configuration directory', () => {
     expect(await problems()).toEqual([noServers]);
   });
 
-  it('tells the mistakes of all files at once', async () => {
+  it('reports the errors of all files at once', async () => {
     await write({
       'gateway.yaml': 'queues: 0',
       'servers.yaml': 'servers: [{ name: a, addresses: [10.0.0.1], templates: [wbe] }]',
@@ -120,7 +120,7 @@ describe('a configuration directory', () => {
     await write(good);
     await chmod(join(directory, 'servers.yaml'), 0);
     await chmod(directory, 0o755);
-    // Root may read everything, so that the reading is done as nobody.
+    // Root may read everything, so the test reads as the user nobody.
     const { seteuid, geteuid } = process;
     const root = geteuid!() === 0;
     if (root) seteuid!(65_534);

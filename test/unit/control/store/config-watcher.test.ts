@@ -145,7 +145,7 @@ describe('the watcher sees', () => {
     await until('web', 82);
   });
 
-  it('a renamed file, a removed file, and a folder that is made anew', async () => {
+  it('a renamed file, a removed file, and a folder that is replaced', async () => {
     await writeFile(web(), rule(80));
     await until('web', 80);
     await rename(web(), path('templates/other.yaml'));

@@ -124,7 +124,7 @@ describe('is refused, and nothing is written:', () => {
     },
   );
 
-  it('what was changed by somebody else meanwhile', async () => {
+  it('what another change has changed meanwhile', async () => {
     const { revisions } = await store.read();
     const old = revisions.templates.get('web')!;
     expect(
@@ -199,7 +199,7 @@ describe('is refused, and nothing is written:', () => {
     ]);
   });
 
-  it('a directory that somebody else has kept for too long', async () => {
+  it('a directory that another process has locked for too long', async () => {
     const hasty = await directory.store({ lockPatienceMs: 50 });
     await withDirectoryLock(directory.path, 1000, async () => {
       const [failure] = await failuresOf(hasty.change(alice, () => [assign(['db-1'], ['web'])]));

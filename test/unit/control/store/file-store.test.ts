@@ -268,7 +268,7 @@ describe('a hand edit', () => {
 });
 
 describe('watching', () => {
-  it('tells of changes, made here and by hand, and puts the latter into the history', async () => {
+  it('reports changes, made here and by hand, and puts the latter into the history', async () => {
     const seen: Snapshot[] = [];
     const watching = await store.watch({
       onChange: (snapshot) => void seen.push(snapshot),

@@ -41,7 +41,7 @@ const reported = (versions: readonly TemplateVersion[]): string[] =>
   );
 
 describe('the history', () => {
-  it('tells who did what, by hand too, with a diff', async () => {
+  it('has actor and action of each change, by hand too, with a diff', async () => {
     await change(addPing);
     await directory.write({ 'templates/web.yaml': `${webText}# By hand.\n` });
     await change({ kind: 'clone-template', name: 'web', to: 'copy' });
@@ -87,7 +87,7 @@ describe('the history', () => {
     expect(await store.history.names()).toEqual(['web']);
   });
 
-  it('of what a dead process wrote names the one who asked for it', async () => {
+  it('of what a dead process wrote names the actor of the change', async () => {
     await store.recordHandEdits();
     const text = `${webText}# new\n`;
     const digest = sha256(text);

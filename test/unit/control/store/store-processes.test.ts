@@ -11,7 +11,7 @@ import {
   ConfigReader,
   readConfigDirectory,
 } from '../../../../src/control/store/files/config-directory.ts';
-import { begunAnew } from '../../../../src/control/store/files/file-store.ts';
+import { notMade } from '../../../../src/control/store/files/file-store.ts';
 import type { Snapshot } from '../../../../src/control/store/store.ts';
 import { seed, seededRandom } from '../../../support/seed.ts';
 import { TestDirectory, alice, assign } from '../../../support/stores.ts';
@@ -82,17 +82,17 @@ it('twenty writers in four processes and hand edits in between lose nothing', as
   );
   expect(versions.filter(({ actor }) => actor.via === 'file')).toHaveLength(1);
   const { records } = await store.audit.query({ actor: 'writer-1', limit: 1000 });
-  // An attempt is logged before it is made: a hand edit in that moment begins it anew.
-  const anew = records.filter(({ summary }) => summary === begunAnew);
+  // An attempt is logged before it is made: a hand edit in that moment makes it start again.
+  const repeated = records.filter(({ summary }) => summary === notMade);
   const made = records.filter(({ result }) => result === 'ok');
-  expect(made.length + anew.length).toBe(records.length);
-  expect(made.length - anew.length).toBe(10);
+  expect(made.length + repeated.length).toBe(records.length);
+  expect(made.length - repeated.length).toBe(10);
 }, 300_000);
 
 /** Each change writes four files or more: in the end, a thousand writes. */
 const changesUnderFire = 250;
 
-it('a process that is killed anywhere leaves a directory that loads, with all that it had told', async () => {
+it('a process that is killed anywhere leaves a directory that loads, with every change that it had confirmed', async () => {
   const random = seededRandom();
   let last = 0;
   for (let round = 0; round < 6 || last < changesUnderFire; round++) {
@@ -114,7 +114,7 @@ it('a process that is killed anywhere leaves a directory that loads, with all th
     expect(done.at(-1)).toBeGreaterThan(last);
     last = done.at(-1)!;
   }
-  // And somebody else goes on, and knows who it was.
+  // Another process goes on, and the history names the actor.
   const store = await directory.store();
   const { snapshot } = await store.change(alice, () => [assign(['s-1'], ['shared'])]);
   expect(errors(snapshot)).toEqual([]);

@@ -30,7 +30,7 @@ const problems = async (): Promise<string[]> =>
 const password = 'correct horse';
 
 describe('the first start', () => {
-  it('makes one owner, who can log in', async () => {
+  it('makes one owner with a login', async () => {
     const other = await directory.store();
     const made = await Promise.all([
       users.createFirstOwner(),
@@ -63,7 +63,7 @@ describe('a user', () => {
     expect((await users.list()).users).toEqual([]);
   });
 
-  it('without a password has no login, and neither has who does not exist', async () => {
+  it('without a password cannot log in, and neither can an unknown name', async () => {
     await users.create(alice, { name: 'ci', role: 'member' });
     expect(await users.verifyPassword('ci', '')).toBeUndefined();
     expect(await users.verifyPassword('nobody', password)).toBeUndefined();
@@ -104,7 +104,7 @@ describe('a user', () => {
     for (const [work, reason] of works) expect(await refused(work())).toEqual([reason]);
   });
 
-  it('who is the last owner stays one', async () => {
+  it('the last owner stays one', async () => {
     await users.create(alice, { name: 'bob', role: 'owner' });
     await users.create(alice, { name: 'eve', role: 'member' });
     const last = ['"bob" is the last owner: make somebody else an owner first'];

@@ -122,7 +122,7 @@ describe('template edit', () => {
     expect(await directory.text('templates/web.yaml')).toBe(webText);
   });
 
-  it('does not overwrite what somebody else has saved meanwhile', async () => {
+  it('does not overwrite what another user has saved meanwhile', async () => {
     const other = webText.replace('HTTP', 'other');
     await useEditor(
       `cat > '${directory.path}/templates/web.yaml' <<'END'\n${other}END\nsed -i 's/- 443/- 8443/' "$1"`,

@@ -206,7 +206,7 @@ describe('live captures', () => {
     ]);
   });
 
-  it('are told of what was lost, and begin with nothing of the one before', () => {
+  it('count what was lost, and begin with nothing of the one before', () => {
     const { engines, start } = fixture(4096);
     const one = start();
     for (let i = 0; i < 100; i++) engines[0].forward(query);

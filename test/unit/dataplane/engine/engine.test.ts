@@ -284,7 +284,7 @@ describe('the share of a server', () => {
   });
 });
 
-it('gives up connections picked up in mid-stream that nobody answers, like half-open ones', () => {
+it('gives up unanswered connections picked up in mid-stream, like half-open ones', () => {
   const f = new EngineFixture({ policy: policy(), capacity: 8, loose: true });
   const ack = (srcPort: number): Uint8Array =>
     tcp(client, web, { srcPort, dstPort: 443, flags: 'A', seq: 1000, ack: 500 });

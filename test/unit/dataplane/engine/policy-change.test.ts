@@ -1,4 +1,4 @@
-/** What a policy change does to flows: it cuts, keeps or drains them; and how their ends are told. */
+/** What a policy change does to flows: it cuts, keeps or drains them; and the drop reasons after their end. */
 import { describe, expect, it } from 'vitest';
 import { Counter } from '../../../../src/dataplane/engine/counters.ts';
 import { ReloadMode } from '../../../../src/dataplane/engine/engine.ts';
@@ -268,7 +268,7 @@ describe('a flow that is cut', () => {
     payload: icmpMessage(3, 1, 0, query.slice(0, 28)),
   });
 
-  it('is named by what its ends still send; what may open a flow is told by the rules', () => {
+  it('is the reason for what its ends still send; a packet that may open a flow gets that of the rules', () => {
     const f = new EngineFixture({ policy: withRules(1, open, []) });
     f.forward(tcpSyn, tcpAnswer, tcpAck, query, reply, ping, pong);
     f.engine.setPolicy(withRules(2, [], []), ReloadMode.cut, 0);
@@ -282,7 +282,7 @@ describe('a flow that is cut', () => {
     expect(f.judge(tcpAck)).toBe('invalid-state');
   });
 
-  it('by hand is told as killed, until the tuple has a flow again', () => {
+  it('by hand gives flow-killed, until the tuple has a flow again', () => {
     const f = new EngineFixture({ policy: withRules(1, open, []) });
     f.forward(tcpSyn, tcpAnswer, tcpAck, query, reply);
     const { flows } = observe(f);

@@ -268,7 +268,7 @@ it('an incomplete datagram is given up after 30 s', () => {
   f.nowMs += 30_000;
   f.engine.tick(f.nowMs);
   expect(f.counter(Counter.drops + DropReason.fragmentTimeout)).toBe(2);
-  // Nobody knows their direction: it is not that of the packet that was judged last.
+  // Their direction is not known: it is not that of the packet that was judged last.
   const undirected = trafficIndex(Direction.none, Protocol.udp, 0);
   expect(f.counter(Counter.packets + undirected)).toBe(2);
   expect(fragmentBytesHeld(f.memory.fragments)).toBe(0);

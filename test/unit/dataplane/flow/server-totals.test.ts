@@ -47,7 +47,7 @@ function fixture(capacity = 64) {
   const engine = new EngineFixture({ policy: open(), capacity });
   const { flows, lock } = observe(engine);
   const totals = async (): Promise<number[][]> => {
-    // Older than what is told twice.
+    // Older than the totals that are served twice.
     engine.nowMs += 1000;
     const traffic = await flows.serverTraffic(3);
     return [1, 2].map((slot) => words(traffic.get(slot)));
@@ -168,7 +168,7 @@ describe('the totals of servers', () => {
   });
 });
 
-it('a walk tells what was true while it went on, whatever flows do in between', async () => {
+it('a walk returns what was true while it ran, whatever flows do meanwhile', async () => {
   const { engine, flows, lock, totals, naive } = fixture(8192);
   let state = seed;
   const random = (below: number): number => {
@@ -202,9 +202,9 @@ it('a walk tells what was true while it went on, whatever flows do in between', 
   let last = naive();
   for (let walk = 0; walk < 12; walk++) {
     const before = naive();
-    const told = await totals();
+    const walked = await totals();
     const after = naive();
-    told.forEach((server, slot) => {
+    walked.forEach((server, slot) => {
       server.forEach((value, word) => {
         const range = [before[slot]![word]!, after[slot]![word]!];
         expect(value, `walk ${walk}, slot ${slot}, word ${word}`).toBeGreaterThanOrEqual(range[0]!);
@@ -212,7 +212,7 @@ it('a walk tells what was true while it went on, whatever flows do in between', 
         expect(value).toBeGreaterThanOrEqual(last[slot]![word]!);
       });
     });
-    last = told;
+    last = walked;
   }
   lock.meddle = () => undefined;
   expect(await totals()).toEqual(naive());

@@ -324,7 +324,7 @@ describe('RST', () => {
 
 describe('a SYN that is not answered, and then another one', () => {
   conversation(
-    'with a lower number begins the connection anew',
+    'with a lower number starts the connection again',
     `> S  seq=1000000000 ws=7 sackok   pass syn_sent
     > S  seq=1000                     pass syn_sent
     < SA seq=500 ack=1001 ws=3        pass syn_recv
@@ -358,7 +358,7 @@ describe('a SYN that is not answered, and then another one', () => {
     > A  seq=1000000001 ack=501 pass established`,
   );
   conversation(
-    'after the answer a lower number does not begin it anew',
+    'after the answer a lower number does not start it again',
     `${handshake}
     > S  seq=7                  pass established
     > A  seq=101 ack=301        pass established`,

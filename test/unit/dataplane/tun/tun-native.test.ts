@@ -168,7 +168,7 @@ describe.each([
     expect(thrown(() => queue.exchange(0, 0)).message).toBe('the queue is closed');
   });
 
-  it('is woken up, and waits no longer than it is told', () => {
+  it('is woken up, and waits no longer than its timeout', () => {
     const batch = newBatch();
     const values = argumentsFor(fifo, batch, ring);
     const queue = addon.bindQueue(...values);

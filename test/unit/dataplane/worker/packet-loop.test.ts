@@ -141,7 +141,7 @@ const policy = (version: number, port: number, mode: number = ReloadMode.cut): P
 });
 
 describe('the packet loop', () => {
-  it('writes what passes and nothing else, until it is told to stop', () => {
+  it('writes what passes and nothing else, until it is stopped', () => {
     const { queue, sent } = runLoop([() => [probe(1), probe(2)], () => [], () => [probe(1)]]);
     expect(queue.written).toEqual([probe(1), probe(1)]);
     expect(sent).toEqual([{ kind: 'ready', usesRing: false }]);
@@ -190,7 +190,7 @@ describe('the packet loop', () => {
     expect(counters[Counter.flowsCut]).toBe(1);
   });
 
-  it('ends with what is thrown in it, writes nothing of that batch, and leaves the table to nobody', () => {
+  it('ends with what is thrown in it, writes nothing of that batch, and leaves the lock lost', () => {
     let queue: ScriptedQueue | undefined;
     const fail = (): Run =>
       runLoop([

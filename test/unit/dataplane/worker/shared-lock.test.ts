@@ -1,4 +1,4 @@
-/** The lock that packet threads share: it lets one in, and whoever ends while he holds it stops nobody for good. */
+/** The lock that packet threads share: it lets one in, and a holder that ends blocks no other thread for good. */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
@@ -42,7 +42,7 @@ it('lets one thread in at a time, and no wake-up is lost', async () => {
   expect(words[0]).toBe(0);
 });
 
-it('is nobody’s after work that has thrown', () => {
+it('is lost after work that has thrown', () => {
   const words = wordsFor(0);
   const lock = new SharedLock(words, 0);
   const fail = (): never => {
@@ -52,21 +52,21 @@ it('is nobody’s after work that has thrown', () => {
   expect(() => new SharedLock(words, 0).hold(() => undefined)).toThrow(LockLostError);
 });
 
-describe('who waits for it while its holder ends', () => {
+describe('a thread that waits while the holder ends', () => {
   const saysAt = lockWords;
-  const toldAt = lockWords + 1;
+  const throwAt = lockWords + 1;
   it.each<[string, (worker: Worker, words: Int32Array) => void]>([
     [
       'by throwing',
       (_, words) => {
-        Atomics.store(words, toldAt, 1);
-        Atomics.notify(words, toldAt);
+        Atomics.store(words, throwAt, 1);
+        Atomics.notify(words, throwAt);
       },
     ],
     ['without a chance to throw', (worker) => void worker.terminate()],
   ])('%s is reported, and does not wait for ever', async (_how, end) => {
     const words = wordsFor(2);
-    const worker = startThread(holdLock, { words, saysAt, toldAt });
+    const worker = startThread(holdLock, { words, saysAt, throwAt });
     worker.on('error', () => undefined);
     const exit = new Promise((resolve) => worker.on('exit', resolve));
     while (Atomics.load(words, saysAt) === 0) Atomics.wait(words, saysAt, 0, 10);

@@ -311,7 +311,7 @@ it('memory stays bounded: 300 MB with one packet at the end', async () => {
   let at = 0;
   try {
     at = (await file.stat()).size;
-    // Blocks that nobody knows, with holes in the file for bodies.
+    // Unknown blocks, with holes in the file for bodies.
     for (let i = 0; i < 3; i++) {
       await file.write(blocks.u32(0x0bad, hole), 0, 8, at);
       await file.write(blocks.u32(hole), 0, 4, at + hole - 4);

@@ -246,7 +246,7 @@ describe('captures that are not what a TUN device delivers', () => {
     return copy;
   };
 
-  it('checksums that the card would complete: told, and --ignore-checksums takes them', async () => {
+  it('checksums that the card would complete: reported, and --ignore-checksums accepts them', async () => {
     // What Linux leaves there: the pseudo-header's sum, not complemented.
     const partial = handshake.map(({ bytes, ...time }) => {
       const header = [...bytes.slice(12, 20), 0, 6, 0, bytes.length - 20];

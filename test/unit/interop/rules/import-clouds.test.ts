@@ -54,7 +54,7 @@ describe('DigitalOcean: actions', () => {
     ]);
   });
 
-  it('a deny cuts ports, too; an allow that is denied whole is told', () => {
+  it('a deny cuts ports, too; an allow that is denied whole is reported', () => {
     const result = run(firewall('f', [rule('80-90'), rule('85'), rule('85', deny)]));
     expect(result.templates[0]!.inbound).toEqual([{ protocol: 'tcp', ports: ['80-84', '86-90'] }]);
     expect(reported(result)).toEqual([

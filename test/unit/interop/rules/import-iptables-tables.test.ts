@@ -34,7 +34,7 @@ describe('the grammar is closed', () => {
   it.each([
     ['two tables of one name', filter(ssh) + filter(), 'line 8: the table filter is there twice'],
     [
-      'a table of which nobody has heard',
+      'an unknown table',
       table('broute', { BROUTING: 'ACCEPT' }),
       'line 1: expected a line of iptables-save, found "*broute"',
     ],
@@ -211,7 +211,7 @@ describe('other tables', () => {
       expect(lost(result)[0]).toMatch(/^lost line 3: (REDIRECT|DNAT) sends packets elsewhere/);
     });
 
-    it('a port that stays as it is, or that nobody knows', () => {
+    it('a port that stays as it is, or that is unknown', () => {
       const same = nat('-A PREROUTING -p tcp -m tcp --dport 80 -j REDIRECT');
       expect(run(same + both).templates[0]!.inbound[1]).toEqual({ protocol: 'tcp', ports: [8080] });
       const odd = nat('-A PREROUTING -p tcp -m tcp --dport 80 -j DNAT --to-destination :x');

@@ -244,7 +244,7 @@ describe('order', () => {
     ]);
   });
 
-  it('what takes replies away is told', () => {
+  it('what drops replies is reported', () => {
     const text = (...rules: string[]): string =>
       ['*filter', ':INPUT DROP [0:0]', ':OUTPUT ACCEPT [0:0]', ...rules, 'COMMIT'].join('\n');
     const tcp = '-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT';

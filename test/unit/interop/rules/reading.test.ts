@@ -106,7 +106,7 @@ it('nothing is allowed that may be denied, and what surely is allowed is', () =>
           seen[isAllowed ? 'allowed' : verdicts.some(Boolean) ? 'doubtful' : 'denied']++;
         }
       }
-      // Where nothing is told to be lost, all of it is taken, or allowed by somebody.
+      // Where nothing is reported as lost, all of it is imported, or allowed by another reading.
       for (const { reading, lost, takenBy } of settled) {
         if (lost.length > 0 || takenBy !== undefined) continue;
         const denied = readings.slice(0, readings.indexOf(reading)).flatMap(deniedBoxes);
