@@ -132,7 +132,7 @@ function verbsWith(evil: string, screen?: Screen): Verb[] {
   const interrupted = (): AbortSignal => new AbortController().signal;
   const readText = (): Promise<string> =>
     Promise.resolve(
-      `*filter\n:INPUT DROP [0:0]\n-A INPUT -p tcp --dport 22 -m comment --comment "a${evil.replaceAll(/["\\\n]/g, '')}" -j ACCEPT\n-A INPUT -m ${evil.replaceAll(/\s/g, '')}x -j ACCEPT\nCOMMIT\n`,
+      `*filter\n:INPUT DROP [0:0]\n-A INPUT -p tcp --dport 22 -m comment --comment "a${evil.replaceAll(/["\\\n]/g, '')}" -j ACCEPT\n-A INPUT -m ${evil.replaceAll(/[\s"'\\]/g, '')}x -j ACCEPT\nCOMMIT\n`,
     );
   return [
     templateCommand({ connections, readText, editor: createTextEditor({ EDITOR: 'false' }) }),
