@@ -8,6 +8,10 @@
 #include "tunwall.h"
 
 #include <errno.h>
+#include <linux/virtio_net.h>
+
+/* VIRTIO_NET_HDR_GSO_UDP_L4, which the headers of kernels before 6.2 do not have. */
+#define GSO_UDP_L4 5
 
 /* A batch in memory (tunwall.h), and how large it is. */
 struct batch {
@@ -49,8 +53,10 @@ static inline bool io_is_gone(int error) { return error == EBADF || error == EBA
 static inline void io_note_failure(const struct batch *batch, uint32_t offset, int error) {
   batch->control[CONTROL_WRITE_FAILURES]++;
   batch->control[CONTROL_LAST_ERRNO] = (uint32_t)error;
-  /* The second byte of the virtio header is the GSO type. */
-  if (error == EINVAL && batch->bytes[offset + 1] != 0) batch->control[CONTROL_GSO_REFUSED]++;
+  /* The second byte of the virtio header is the GSO type, with a bit for ECN. */
+  const uint8_t type = batch->bytes[offset + 1] & (uint8_t)~VIRTIO_NET_HDR_GSO_ECN;
+  if (error != EINVAL || type == VIRTIO_NET_HDR_GSO_NONE) return;
+  batch->control[type == GSO_UDP_L4 ? CONTROL_UDP_REFUSED : CONTROL_TCP_REFUSED]++;
 }
 
 #endif

@@ -30,7 +30,8 @@ enum control_word {
   CONTROL_WOKEN,          /* 1 if the wake-up was signalled since the read before */
   CONTROL_WRITTEN,        /* packets written since the queue was made, modulo 2^32 */
   CONTROL_WRITE_FAILURES, /* packets that the device did not take */
-  CONTROL_GSO_REFUSED,    /* of those, super-packets refused with EINVAL */
+  CONTROL_TCP_REFUSED,    /* of those, super-packets of TCP refused with EINVAL */
+  CONTROL_UDP_REFUSED,    /* the same of UDP */
   CONTROL_LAST_ERRNO,     /* of the last write that failed */
   CONTROL_WORDS = 32,
 };

@@ -10,6 +10,7 @@
  * It holds two states: the snapshot, which is the newest state of the store without errors and is shown by the API; and
  * the configuration in force, which follows it.
  */
+import { release } from 'node:os';
 import { isDeepStrictEqual } from 'node:util';
 import type { Api } from '../api/api.ts';
 import type { ApiContext, Applied, ControlPlane, Status } from '../api/context.ts';
@@ -180,8 +181,11 @@ export class Service {
         this.#log.fatal({ err: error }, 'a packet thread has failed: nothing is forwarded');
         this.#options.onFailure(error);
       },
-      onOffloadDisabled: () =>
-        this.#log.warn('the kernel refuses super-packets: segmentation offload is off from now on'),
+      onSuperPacketsRefused: (kind, retryMs) =>
+        this.#log.warn(
+          { kernel: release(), protocol: kind, retrySeconds: retryMs / 1000 },
+          'the kernel refuses super-packets: segmentation offload is off for this protocol, and is tried again',
+        ),
     };
     this.#dataPlane = await this.#rights.asRoot(() => DataPlane.start(options));
     this.#observer = new LiveObserver({

@@ -7,8 +7,9 @@ export const ControlWord = {
   woken: 1,
   written: 2,
   writeFailures: 3,
-  gsoRefused: 4,
-  lastErrno: 5,
+  tcpRefused: 4,
+  udpRefused: 5,
+  lastErrno: 6,
 } as const;
 
 export const controlWords = 32;

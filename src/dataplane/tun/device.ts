@@ -48,10 +48,9 @@ export interface TunQueue {
   readonly nowMs: number;
   /** Packets that the device refused, as far as known. */
   readonly writeFailures: number;
-  /** Of these, super-packets that the kernel refused. */
-  readonly gsoRefused: number;
-  /** Asks the kernel for plain packets from now on. */
-  disableOffload(): void;
+  /** Of these, super-packets that the kernel refused, by kind. */
+  readonly tcpRefused: number;
+  readonly udpRefused: number;
   /** Whether packets travel by io_uring: one system call a batch, not two a packet. */
   readonly usesRing: boolean;
   /** Writes what was handed over, and closes the device. */

@@ -188,7 +188,8 @@ function setBestOffload(fd: number): number {
   return setOffload(fd, 0);
 }
 
-function setOffload(fd: number, bits: number): number {
+/** Sets the offloads of the device, for all of its queues; returns the bits. Throws EINVAL for bits that the kernel does not know. */
+export function setOffload(fd: number, bits: number): number {
   loadAddon().setOffload(fd, bits);
   return bits;
 }
@@ -238,7 +239,7 @@ export function bindQueue(
     const { buffer, totalSlots, readSlots, readBytes } = batch;
     const addon = loadAddon();
     const native = addon.bindQueue(tunFd, wakeFd, buffer, totalSlots, readSlots, readBytes, ring);
-    return new LinuxTunQueue(tunFd, batch, native, ring);
+    return new LinuxTunQueue(batch, native, ring);
   };
   if (ioUring === 'auto') {
     try {
@@ -253,11 +254,9 @@ export function bindQueue(
 class LinuxTunQueue implements TunQueue {
   readonly batch: Batch;
   readonly usesRing: boolean;
-  readonly #fd: number;
   readonly #native: NativeQueue;
 
-  constructor(fd: number, batch: Batch, native: NativeQueue, usesRing: boolean) {
-    this.#fd = fd;
+  constructor(batch: Batch, native: NativeQueue, usesRing: boolean) {
     this.batch = batch;
     this.#native = native;
     this.usesRing = usesRing;
@@ -287,11 +286,11 @@ class LinuxTunQueue implements TunQueue {
     return this.batch.control[ControlWord.writeFailures]!;
   }
 
-  get gsoRefused(): number {
-    return this.batch.control[ControlWord.gsoRefused]!;
+  get tcpRefused(): number {
+    return this.batch.control[ControlWord.tcpRefused]!;
   }
 
-  disableOffload(): void {
-    setOffload(this.#fd, 0);
+  get udpRefused(): number {
+    return this.batch.control[ControlWord.udpRefused]!;
   }
 }

@@ -24,7 +24,9 @@ import { TimeoutList } from '../flow/timeouts.ts';
 import { Header } from '../match/matcher.ts';
 import { defaultBatchSize } from '../tun/batch.ts';
 import type { BatchSize } from '../tun/batch.ts';
-import { closeFd, createWake, openQueues, signalWake } from '../tun/linux-tun.ts';
+import { closeFd, createWake, openQueues, setOffload, signalWake } from '../tun/linux-tun.ts';
+import { OffloadControl } from '../tun/offload.ts';
+import type { SuperPacket } from '../tun/offload.ts';
 import { monotonicMs } from './clock.ts';
 import { FlowInspector } from './flow-inspector.ts';
 import { LiveCapture } from './live-capture.ts';
@@ -51,8 +53,8 @@ export interface DataPlaneOptions {
   readonly policyWords: Int32Array;
   /** A running packet thread has ended unexpectedly: nothing is forwarded any more. */
   readonly onFailure: (error: Error) => void;
-  /** The kernel refuses super-packets: offloads were turned off on a queue. */
-  readonly onOffloadDisabled: () => void;
+  /** The kernel refuses super-packets of this kind: their offload is off, and is tried again after so long. */
+  readonly onSuperPacketsRefused: (kind: SuperPacket, retryMs: number) => void;
 }
 
 interface PacketThread {
@@ -95,6 +97,7 @@ export class DataPlane {
   #policyVersion = 0;
   #stopping = false;
   #usesRing = false;
+  #offload: OffloadControl | undefined;
 
   /** Opens the device and starts the threads; resolves when all of them forward packets. Throws a `TunError`. */
   static async start(options: DataPlaneOptions): Promise<DataPlane> {
@@ -223,6 +226,7 @@ export class DataPlane {
   async stop(): Promise<void> {
     this.#stopping = true;
     this.capture.stop();
+    this.#offload?.stop();
     Atomics.store(this.#state, StateWord.stop, 1);
     this.#wakeAll();
     await Promise.all(
@@ -243,6 +247,11 @@ export class DataPlane {
   async #startThreads(): Promise<void> {
     const { device, queues, offload } = this.#options;
     const opened = await openQueues(device, offload, queues);
+    this.#offload = new OffloadControl({
+      accepted: opened[0]!.offload,
+      set: (bits) => setOffload(opened[0]!.fd, bits),
+      onRefused: this.#options.onSuperPacketsRefused,
+    });
     await Promise.all(opened.map(({ fd }, queue) => this.#startThread(queue, fd)));
   }
 
@@ -291,7 +300,7 @@ export class DataPlane {
           thread.ready = true;
           resolve();
         } else if (message.kind === 'applied') this.#onApplied(thread, message.version);
-        else this.#options.onOffloadDisabled();
+        else if (!this.#stopping) this.#offload?.refused(message.superPacket);
       });
       worker.on('error', (cause: Error) => (error = cause));
       worker.on('exit', () => {

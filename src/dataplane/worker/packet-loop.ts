@@ -8,6 +8,7 @@ import { Counter } from '../engine/counters.ts';
 import { Engine } from '../engine/engine.ts';
 import { Matcher } from '../match/matcher.ts';
 import type { TunQueue } from '../tun/device.ts';
+import type { SuperPacket } from '../tun/offload.ts';
 import { wallClockUs } from './clock.ts';
 import { SharedLock } from './shared-lock.ts';
 import { StateWord } from './shared-state.ts';
@@ -15,6 +16,9 @@ import type { PacketThreadData, PolicyMessage, ThreadMessage } from './shared-st
 
 /** How long a thread sleeps in poll when no packet comes: the period of housekeeping. */
 const idleWaitMs = 100;
+
+/** How often a thread tells at most that super-packets of a kind are refused. */
+const tellAgainMs = 1000;
 
 export interface LoopPort {
   /** The next waiting message, or undefined. */
@@ -25,6 +29,7 @@ export interface LoopPort {
 export function runPacketLoop(data: PacketThreadData, queue: TunQueue, port: LoopPort): void {
   const state = new Int32Array(data.state);
   const counters = new Float64Array(data.counters);
+  const failures = new WriteFailures(queue, counters, port);
   const lock = new SharedLock(state, StateWord.lock);
   const engine = new Engine(
     queue.batch,
@@ -55,9 +60,7 @@ export function runPacketLoop(data: PacketThreadData, queue: TunQueue, port: Loo
   };
   while (Atomics.load(state, StateWord.stop) === 0) {
     count = queue.exchange(slots, idleWaitMs);
-    if (queue.writeFailures !== counters[Counter.writeFailures]) {
-      noteWriteFailures(queue, counters, port);
-    }
+    failures.note();
     lock.hold(judgeBatch);
   }
   queue.write(slots);
@@ -65,15 +68,42 @@ export function runPacketLoop(data: PacketThreadData, queue: TunQueue, port: Loo
 }
 
 /** Counts packets of earlier batches that the device refused. */
-function noteWriteFailures(queue: TunQueue, counters: Float64Array, port: LoopPort): void {
-  counters[Counter.writeFailures] = queue.writeFailures;
-  if (queue.gsoRefused === counters[Counter.gsoRefused]) return;
-  // Some kernels refuse to take super-packets back (EINVAL): do without them.
-  if (counters[Counter.gsoRefused] === 0) {
-    queue.disableOffload();
-    port.send({ kind: 'offload-disabled' });
+class WriteFailures {
+  readonly #queue: TunQueue;
+  readonly #counters: Float64Array;
+  readonly #port: LoopPort;
+  #tcpRefused = 0;
+  #udpRefused = 0;
+  readonly #toldAtMs: Partial<Record<SuperPacket, number>> = {};
+
+  constructor(queue: TunQueue, counters: Float64Array, port: LoopPort) {
+    this.#queue = queue;
+    this.#counters = counters;
+    this.#port = port;
   }
-  counters[Counter.gsoRefused] = queue.gsoRefused;
+
+  /** To be called after each exchange. */
+  note(): void {
+    const queue = this.#queue;
+    const counters = this.#counters;
+    if (queue.writeFailures === counters[Counter.writeFailures]) return;
+    counters[Counter.writeFailures] = queue.writeFailures;
+    const { tcpRefused, udpRefused } = queue;
+    if (tcpRefused !== this.#tcpRefused) this.#tell('tcp');
+    if (udpRefused !== this.#udpRefused) this.#tell('udp');
+    this.#tcpRefused = tcpRefused;
+    this.#udpRefused = udpRefused;
+    counters[Counter.gsoRefused] = tcpRefused + udpRefused;
+  }
+
+  /** The main thread, which has the device, turns the offload off; until then each batch may be refused. */
+  #tell(superPacket: SuperPacket): void {
+    const { nowMs } = this.#queue;
+    const toldAtMs = this.#toldAtMs[superPacket];
+    if (toldAtMs !== undefined && ((nowMs - toldAtMs) | 0) < tellAgainMs) return;
+    this.#toldAtMs[superPacket] = nowMs;
+    this.#port.send({ kind: 'refused', superPacket });
+  }
 }
 
 /** Applies every waiting policy in order; returns the version reached. */

@@ -5,6 +5,7 @@
  * tells a packet thread, with one memory read a batch, that a message is waiting.
  */
 import type { BatchSize } from '../tun/batch.ts';
+import type { SuperPacket } from '../tun/offload.ts';
 import type { EngineMemory, EngineOptions } from '../engine/engine.ts';
 
 /** Words of the state array. */
@@ -35,7 +36,7 @@ export interface PolicyMessage {
 export type ThreadMessage =
   | { readonly kind: 'ready'; readonly usesRing: boolean }
   | { readonly kind: 'applied'; readonly version: number }
-  | { readonly kind: 'offload-disabled' };
+  | { readonly kind: 'refused'; readonly superPacket: SuperPacket };
 
 /** How a packet thread starts. */
 export interface PacketThreadData {

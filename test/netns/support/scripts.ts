@@ -5,12 +5,19 @@ import { fileURLToPath } from 'node:url';
 import type { FirewallLab } from './firewall.ts';
 
 export type ScriptName =
-  'bulkServer' | 'flood' | 'largeAnswers' | 'lossy' | 'sessions' | 'shortConnections';
+  | 'bulkServer'
+  | 'flood'
+  | 'largeAnswers'
+  | 'lossy'
+  | 'refusedSuperPackets'
+  | 'sessions'
+  | 'shortConnections';
 
 const files: Readonly<Record<ScriptName, URL>> = {
   bulkServer: new URL('./bulk-server.ts', import.meta.url),
   flood: new URL('./flood.ts', import.meta.url),
   largeAnswers: new URL('./large-answers.ts', import.meta.url),
+  refusedSuperPackets: new URL('./refused-super-packets.ts', import.meta.url),
   sessions: new URL('./sessions.ts', import.meta.url),
   lossy: new URL('./lossy.ts', import.meta.url),
   shortConnections: new URL('./short-connections.ts', import.meta.url),

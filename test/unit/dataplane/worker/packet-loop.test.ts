@@ -44,8 +44,8 @@ class ScriptedQueue implements TunQueue {
   readonly state: Int32Array = new Int32Array(new SharedArrayBuffer(stateWords * 4));
   nowMs = 0;
   writeFailures = 0;
-  gsoRefused = 0;
-  offloadsDisabled = 0;
+  tcpRefused = 0;
+  udpRefused = 0;
   closed = false;
   readonly #steps: (() => Uint8Array[])[];
 
@@ -78,10 +78,6 @@ class ScriptedQueue implements TunQueue {
 
   close(): void {
     this.closed = true;
-  }
-
-  disableOffload(): void {
-    this.offloadsDisabled++;
   }
 }
 
@@ -207,17 +203,29 @@ describe('the packet loop', () => {
     expect(() => lock.hold(() => undefined)).toThrow(LockLostError);
   });
 
-  it('turns the offload off, once, when the kernel refuses super-packets', () => {
+  it('tells which super-packets the kernel refuses, at most once a second', () => {
     const refuse =
-      (count: number) =>
+      (tcpRefused: number, udpRefused: number, passedMs = 0) =>
       (_: unknown, queue: ScriptedQueue): Uint8Array[] => {
-        queue.gsoRefused = count;
-        queue.writeFailures = count;
+        Object.assign(queue, {
+          tcpRefused,
+          udpRefused,
+          writeFailures: tcpRefused + udpRefused + 1,
+        });
+        queue.nowMs += passedMs;
         return [probe(1)];
       };
-    const { queue, sent, counters } = runLoop([refuse(0), refuse(1), refuse(2)]);
-    expect(queue.offloadsDisabled).toBe(1);
-    expect(sent.filter(({ kind }) => kind === 'offload-disabled')).toHaveLength(1);
-    expect([counters[Counter.gsoRefused], counters[Counter.writeFailures]]).toEqual([2, 2]);
+    const run = (...steps: ReturnType<typeof refuse>[]): Run & { told: string[] } => {
+      const done = runLoop(steps);
+      const told = done.sent.flatMap((each) => (each.kind === 'refused' ? [each.superPacket] : []));
+      return { ...done, told };
+    };
+    expect(run(refuse(0, 0)).told).toEqual([]);
+    const often = run(refuse(1, 0), refuse(2, 0), refuse(3, 7), refuse(4, 8));
+    expect(often.told).toEqual(['tcp', 'udp']);
+    expect(often.counters[Counter.gsoRefused]).toBe(12);
+    expect(often.counters[Counter.writeFailures]).toBe(13);
+    const again = run(refuse(1, 0), refuse(2, 0, 1000), refuse(2, 0, 1000), refuse(2, 1, 1000));
+    expect(again.told).toEqual(['tcp', 'tcp', 'udp']);
   });
 });
