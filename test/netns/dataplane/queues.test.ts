@@ -150,10 +150,9 @@ describe.skipIf(obstacle !== undefined)('two queues', () => {
         }
       }`;
     await firewall.lab.mustExec('web', ['nft', '-f', '-'], { input: redirect });
-    const cuts = async (): Promise<number[]> => [
-      (await firewall.metrics()).get('tunwall_flows_cut_total')!,
-      await firewall.drops('policy-cut'),
-    ];
+    // Not the drops by reason: what the sessions that were cut before still send is dropped as cut, too.
+    const cuts = async (): Promise<number> =>
+      (await firewall.metrics()).get('tunwall_flows_cut_total')!;
     const cutBefore = await cuts();
     for (const port of opened) {
       // They ask all the time, and are answered as soon as one of the threads has the policy that opens the port.
@@ -167,6 +166,6 @@ describe.skipIf(obstacle !== undefined)('two queues', () => {
       await firewall.write(allowing(answerPort, closedPort, sessionPort, ...ports));
       expect(JSON.parse(await asking.result())).toEqual({ answered: flowCount, refused: 0 });
     }
-    expect(await cuts()).toEqual(cutBefore);
+    expect(await cuts()).toBe(cutBefore);
   });
 });
