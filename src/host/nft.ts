@@ -17,13 +17,25 @@ export type NftState =
 export async function readNft(): Promise<NftState> {
   if (!hasNetAdmin()) return { state: 'forbidden' };
   try {
-    const text = await runProgram('nft', ['-j', '-t', 'list', 'ruleset']);
+    const text = await listRuleset();
     const { nftables } = JSON.parse(text) as { nftables: Json[] };
     return { state: 'read', ruleset: nftables.filter((object) => !('metainfo' in object)) };
   } catch (error) {
     if (error instanceof GatewayError) return { state: 'missing', why: error.message };
     throw error;
   }
+}
+
+/** nft ends well and prints nothing when the ruleset changes again and again while it reads: it is asked again. */
+async function listRuleset(): Promise<string> {
+  for (let attempt = 1; attempt <= 5; attempt++) {
+    const text = await runProgram('nft', ['-j', '-t', 'list', 'ruleset']);
+    if (text.trim() !== '') return text;
+  }
+  throw new GatewayError(
+    'nft prints no ruleset: another program changes it all the time',
+    'try again when the other program has finished',
+  );
 }
 
 /** Runs all commands in one transaction. As an argument: nft cannot open a socket, which a child's stdin is. */
