@@ -11,7 +11,8 @@
  */
 import { GatewayError } from './error.ts';
 import { bypassOf, type Bypass } from './guard.ts';
-import { neighbourWarnings } from './neighbours.ts';
+import { filterWarnings } from './filters.ts';
+import { bridgeWarnings, neighbourWarnings } from './neighbours.ts';
 import { nft } from './nft.ts';
 import { withGatewayLock } from './gateway-lock.ts';
 import { pruneRecords } from './namespaces.ts';
@@ -390,11 +391,21 @@ export async function gatewayStatus(options: GatewayOptions): Promise<GatewaySta
     attachedQueues: attachedQueues(snapshot, wanted.device),
     items,
     bypass: snapshot.nft.state === 'read' ? bypassOf(snapshot.nft.ruleset) : undefined,
-    warnings: [...standingWarnings(wanted), ...neighbourWarnings(snapshot, wanted.device)],
+    warnings: [
+      ...standingWarnings(wanted),
+      ...neighbourWarnings(snapshot, wanted.device),
+      ...(wanted.guard ? bridgeWarnings(snapshot, readSysctl) : []),
+    ],
     state,
     problems: recorded ? problemsOf(items) : [],
     ok: state === 'ok',
   };
+}
+
+/** The same with warnings about filters of `tc`: more programs than an observer should run for each look. */
+export async function gatewayStatusWithFilters(options: GatewayOptions): Promise<GatewayStatus> {
+  const [status, warnings] = await Promise.all([gatewayStatus(options), filterWarnings()]);
+  return { ...status, warnings: [...status.warnings, ...warnings] };
 }
 
 /** One thing that {@link lookAndRepair} has repaired, or why it could not. */

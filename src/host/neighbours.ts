@@ -7,6 +7,7 @@ import { droppingChains, type DroppingChain } from './chains.ts';
 import type { NftCommand, Ruleset } from './nft.ts';
 import type { Item } from './item.ts';
 import type { Link, Snapshot } from './snapshot.ts';
+import { sysctlName } from './system.ts';
 
 /** Beyond these, an interface is one of many alike (containers). */
 const maxCables = 64;
@@ -152,6 +153,26 @@ export function neighbourWarnings({ links, nft }: Snapshot, device: string): str
     );
   }
   return warnings;
+}
+
+const bridgeSysctls = ['bridge/bridge-nf-call-iptables', 'bridge/bridge-nf-call-ip6tables'];
+
+/**
+ * With these sysctls, what a bridge forwards between its own ports passes the guard, which drops it.
+ *
+ * @param read value of a sysctl, by its path below /proc/sys/net
+ */
+export function bridgeWarnings(
+  { links }: Snapshot,
+  read: (path: string) => string | undefined,
+): string[] {
+  const bridges = links.filter(({ kind }) => kind === 'bridge').map(({ name }) => name);
+  const set = bridgeSysctls.filter((path) => read(path) === '1').map(sysctlName);
+  if (bridges.length === 0 || set.length === 0) return [];
+  return [
+    `the guard drops what ${bridges.join(', ')} forwards between its own ports; let it through: ` +
+      `sysctl -w ${set.map((name) => `${name}=0`).join(' ')}`,
+  ];
 }
 
 function isIngressChain({ chain }: Ruleset[number]): boolean {

@@ -7,6 +7,7 @@ const probes = [ping('client', web), tcp('client', web, 80), tcp('web', client, 
 
 interface Status {
   readonly state: string;
+  readonly warnings: readonly string[];
   readonly problems: readonly {
     readonly what: string;
     readonly found: string;
@@ -118,6 +119,46 @@ describe.skipIf(obstacle !== undefined)('beside netfilter of others', () => {
     await sh(command);
     expect(await whatPasses(firewall, probes)).toHaveLength(probes.length);
     expect(await status()).toMatchObject({ state: 'ok', problems: [] });
+  });
+
+  it('status warns of a filter of tc that redirects', async ({ skip }) => {
+    const redirect =
+      'tc qdisc add dev client clsact; tc filter add dev client ingress protocol ip u32 match u32 0 0 action mirred egress redirect dev web';
+    const { code, stderr } = await firewall.lab.exec('gateway', ['bash', '-ec', redirect]);
+    try {
+      if (code !== 0) {
+        console.log(`the kernel has no u32 and mirred for tc: ${stderr}`);
+        skip();
+      }
+      const { state, warnings } = await status();
+      expect(state).toBe('ok');
+      expect(warnings).toEqual([expect.stringContaining('client ingress (redirect to web);')]);
+      await sh('tc filter del dev client ingress');
+      expect((await status()).warnings).toEqual([]);
+    } finally {
+      await sh('tc qdisc del dev client clsact || true');
+    }
+  });
+
+  it('status warns of a bridge whose frames the guard drops', async ({ skip }) => {
+    const { code, stderr } = await firewall.lab.exec('gateway', [
+      'bash',
+      '-ec',
+      'ip link add br0 type bridge; sysctl -w net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1',
+    ]);
+    try {
+      if (code !== 0) {
+        console.log(`the kernel has no br_netfilter: ${stderr}`);
+        skip();
+      }
+      const { warnings } = await status();
+      expect(warnings).toEqual([expect.stringContaining('br0')]);
+      // The warning ends with the command that helps.
+      await sh(warnings[0]!.replace(/^.*: sysctl/, 'sysctl'));
+      expect((await status()).warnings).toEqual([]);
+    } finally {
+      await sh('ip link del br0 || true');
+    }
   });
 
   it('--integrate keeps the lines in DOCKER-USER, and down takes them out', async () => {

@@ -1,7 +1,7 @@
 /** What is recognised of others on the host, from what nft and ip print. */
 import { describe, expect, test } from 'vitest';
 import { droppingChains } from '../../../src/host/chains.ts';
-import { neighbourItems, neighbourWarnings } from '../../../src/host/neighbours.ts';
+import { bridgeWarnings, neighbourItems, neighbourWarnings } from '../../../src/host/neighbours.ts';
 import type { Json } from '../../../src/host/nft.ts';
 import type { Link, Snapshot } from '../../../src/host/snapshot.ts';
 
@@ -174,5 +174,20 @@ describe('what forwards by itself', () => {
       expect.stringContaining('ingress'),
     ]);
     expect(neighbourWarnings(snapshot([link('eth0', '')]), 'fw0')).toEqual([]);
+  });
+
+  test('is dropped by the guard: frames of a bridge that pass nftables', () => {
+    const bridged = snapshot([link('br0', 'bridge'), link('eth0', '')]);
+    const warnings = bridgeWarnings(bridged, () => '1');
+    expect(warnings).toEqual([expect.stringContaining('what br0 forwards between its own ports')]);
+    expect(warnings[0]).toMatch(
+      /sysctl -w net\.bridge\.bridge-nf-call-iptables=0 net\.bridge\.bridge-nf-call-ip6tables=0$/,
+    );
+    const onlyIpv4 = bridgeWarnings(bridged, (path) => (path.endsWith('ip6tables') ? '0' : '1'));
+    expect(onlyIpv4[0]).toMatch(/sysctl -w net\.bridge\.bridge-nf-call-iptables=0$/);
+    expect(bridgeWarnings(bridged, () => '0')).toEqual([]);
+    // The kernel has no br_netfilter; the host has no bridge.
+    expect(bridgeWarnings(bridged, () => undefined)).toEqual([]);
+    expect(bridgeWarnings(snapshot([link('eth0', '')]), () => '1')).toEqual([]);
   });
 });
