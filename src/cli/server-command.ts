@@ -8,7 +8,8 @@ import type { Connections } from './connection.ts';
 import { UserError } from './errors.ts';
 import type { Output } from './output.ts';
 import type { Verb } from './program.ts';
-import { printRules } from './rule-text.ts';
+import { printRules } from './rules.ts';
+import { directions } from '../text/rule-text.ts';
 import { line } from '../text/line.ts';
 import type { Text } from '../text/line.ts';
 import { formatTable } from '../text/table.ts';
@@ -71,7 +72,7 @@ function addReadCommands(family: Command, { output, run }: ClientParts): void {
       if (flags.json === true) output.json(rules);
       else {
         output.print(line`server ${output.style('bold', name)}`);
-        for (const direction of ['inbound', 'outbound'] as const) {
+        for (const direction of directions) {
           printRules(output, direction, rules[direction], [
             ['template', ({ template }) => template],
             ['#', ({ index }) => String(index)],

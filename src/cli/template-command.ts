@@ -12,7 +12,7 @@ import type {
 import { clientCommand, clientVerb, collect, plural, printChange } from './client-verb.ts';
 import type { ClientFlags, ClientParts } from './client-verb.ts';
 import type { Connections } from './connection.ts';
-import { printRules } from './rule-text.ts';
+import { printRules } from './rules.ts';
 import type { Output } from './output.ts';
 import type { Verb } from './program.ts';
 import { line } from '../text/line.ts';

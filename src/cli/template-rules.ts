@@ -6,8 +6,10 @@ import { route } from './api-client.ts';
 import type { Changed, TemplateView } from './api-types.ts';
 import { clientCommand, collect, parseNumber, printChange } from './client-verb.ts';
 import type { ClientFlags, ClientParts } from './client-verb.ts';
-import { directions, parseNotation, ruleBody, ruleText } from './rule-text.ts';
-import type { Direction, RuleFlags } from './rule-text.ts';
+import { directions, ruleText } from '../text/rule-text.ts';
+import type { RuleDirection } from '../text/rule-text.ts';
+import { parseNotation, writtenRule } from './rules.ts';
+import type { RuleFlags } from './rules.ts';
 
 interface Flags extends ClientFlags, RuleFlags {
   readonly at?: number;
@@ -43,7 +45,7 @@ function withRuleOptions(command: Command): Command {
 }
 
 /** Sources belong to inbound rules, destinations to outbound ones. */
-function checkPeers(direction: Direction, flags: RuleFlags, command: Command): void {
+function checkPeers(direction: RuleDirection, flags: RuleFlags, command: Command): void {
   if (direction === 'inbound' && flags.to !== undefined) {
     command.error('error: an inbound rule has sources: use --from');
   }
@@ -78,13 +80,13 @@ function addWritingCommands(family: Command, { output, run }: ClientParts): void
     .action(
       (
         name: string,
-        direction: Direction,
+        direction: RuleDirection,
         traffic: RuleTraffic,
         flags: Flags,
         command: Command,
       ) => {
         checkPeers(direction, flags, command);
-        const rule = ruleBody(direction, traffic, flags);
+        const rule = writtenRule(direction, traffic, flags);
         return run(flags, async (client) => {
           const path = route`/templates/${name}/rules/${direction}`;
           const { at, revision } = flags;
@@ -117,14 +119,14 @@ function addWritingCommands(family: Command, { output, run }: ClientParts): void
     .action(
       (
         name: string,
-        direction: Direction,
+        direction: RuleDirection,
         index: number,
         traffic: RuleTraffic,
         flags: Flags,
         command: Command,
       ) => {
         checkPeers(direction, flags, command);
-        const rule = ruleBody(direction, traffic, flags);
+        const rule = writtenRule(direction, traffic, flags);
         return run(flags, async (client) => {
           const path = route`/templates/${name}/rules/${direction}/${index}`;
           const { revision } = flags;
@@ -154,7 +156,7 @@ function addPlaceCommands(family: Command, { output, run }: ClientParts): void {
     .addArgument(directionArgument())
     .addArgument(indexArgument('<number>', 'number of the rule'))
     .option('--revision <revision>', 'only if the template still has this revision')
-    .action((name: string, direction: Direction, index: number, flags: Flags) =>
+    .action((name: string, direction: RuleDirection, index: number, flags: Flags) =>
       run(flags, async (client) => {
         const path = route`/templates/${name}/rules/${direction}/${index}`;
         const answer = await client.change<Answer>('DELETE', path, { revision: flags.revision });
@@ -172,7 +174,7 @@ function addPlaceCommands(family: Command, { output, run }: ClientParts): void {
     .addArgument(indexArgument('<number>', 'number of the rule'))
     .addArgument(indexArgument('<to>', 'its number afterwards'))
     .option('--revision <revision>', 'only if the template still has this revision')
-    .action((name: string, direction: Direction, index: number, to: number, flags: Flags) =>
+    .action((name: string, direction: RuleDirection, index: number, to: number, flags: Flags) =>
       run(flags, async (client) => {
         const path = route`/templates/${name}/rules/${direction}/${index}/move`;
         const { revision } = flags;

@@ -6,13 +6,12 @@
  */
 import { stringify } from 'yaml';
 import { formatAddressNumber } from './addresses.ts';
-import { toInboundBody, toOutboundBody, toTemplateBody } from './template-body.ts';
-import type { InboundRuleBody, OutboundRuleBody, TemplateBody } from './template-body.ts';
+import type { RuleDirection } from '../text/rule-text.ts';
+import { toTemplateBody } from './template-body.ts';
+import type { TemplateBody } from './template-body.ts';
 import { shortened } from './problem.ts';
 import type { Rule, Server, Template } from './types.ts';
 import { namePattern, nameWords, validateServers, validateTemplate } from './validate.ts';
-
-export type RuleBody = InboundRuleBody & OutboundRuleBody;
 
 /** As `TemplateBody`, and with its name. */
 export interface NamedTemplateBody extends TemplateBody {
@@ -25,10 +24,6 @@ export interface ServerBody {
   readonly templates: readonly string[];
   readonly region?: string;
   readonly labels?: Readonly<Record<string, string>>;
-}
-
-export function ruleBody(rule: Rule, direction: 'inbound' | 'outbound'): RuleBody {
-  return direction === 'inbound' ? toInboundBody(rule) : toOutboundBody(rule);
 }
 
 export function templateBody(template: Template): NamedTemplateBody {
@@ -64,7 +59,7 @@ export function judgeTemplate(name: string, body: unknown): Judged<Template> {
   });
 }
 
-export function judgeRule(direction: 'inbound' | 'outbound', body: unknown): Judged<Rule> {
+export function judgeRule(direction: RuleDirection, body: unknown): Judged<Rule> {
   const prefix = `${direction}[0]`;
   return judge({ [direction]: [body] }, [], prefix, (text) => {
     const { value, problems } = validateTemplate('rule', '', text);

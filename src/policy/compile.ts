@@ -12,6 +12,8 @@ import {
   policyMagic,
   serverSlot,
 } from '../dataplane/match/matcher.ts';
+import { directions } from '../text/rule-text.ts';
+import type { RuleDirection } from '../text/rule-text.ts';
 import { unionOf } from './interval-union.ts';
 import type { IntervalSet, RuleRange } from './interval-union.ts';
 import { allAddresses } from './ranges.ts';
@@ -22,7 +24,7 @@ import type { PolicySource, Rule, RuleProtocol } from './types.ts';
 /** A rule in its place, by its index in the program. */
 export interface RulePlace {
   readonly template: string;
-  readonly direction: 'inbound' | 'outbound';
+  readonly direction: RuleDirection;
   /** Position in the template's list of that direction, from 0. */
   readonly position: number;
   readonly rule: Rule;
@@ -75,7 +77,7 @@ export function compilePolicy(
   const resolver = new Resolver(source, nowMs);
   const rules: RulePlace[] = [];
   for (const template of source.templates) {
-    for (const direction of ['inbound', 'outbound'] as const) {
+    for (const direction of directions) {
       template[direction].forEach((rule, position) => {
         const ranges = resolver.rangesOf(rule);
         const live = resolver.isLive(rule);
@@ -208,7 +210,7 @@ interface FlatRule {
 
 function writeProgram(writer: WordWriter, rules: readonly NumberedRule[]): number {
   const classifiers: number[] = [];
-  for (const direction of ['inbound', 'outbound'] as const) {
+  for (const direction of directions) {
     for (const protocol of protocols) {
       const flat = rules.flatMap((each) =>
         each.place.direction === direction ? flatten(each, protocol) : [],

@@ -26,7 +26,7 @@ import type { FailedField, RuleSubject } from './nearest-rule.ts';
 import { openingPacket } from './opening-packet.ts';
 import type { FlowQuestion } from './opening-packet.ts';
 import { formatRule } from './rule-notation.ts';
-import type { RuleDirection } from './rule-notation.ts';
+import type { RuleDirection } from '../text/rule-text.ts';
 import type { Server, Template } from './types.ts';
 
 /** The policy, with the configuration that it was compiled from. */

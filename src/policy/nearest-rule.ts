@@ -9,8 +9,9 @@
  * also a second opinion on what the classifier says.
  */
 import { formatAddressNumber } from './addresses.ts';
-import { formatPeers, formatPortRange } from './rule-notation.ts';
-import type { RuleDirection } from './rule-notation.ts';
+import type { RuleDirection } from '../text/rule-text.ts';
+import { formatPeers } from './rule-notation.ts';
+import { portBody } from './template-body.ts';
 import { distanceToRanges } from './ranges.ts';
 import type { Ranges } from './ranges.ts';
 import type { Rule } from './types.ts';
@@ -99,7 +100,7 @@ export function failedFields(
     failed.push({ field: 'protocol', expected: rule.protocol, found: subject.protocol });
   }
   if (ports !== 0) {
-    const expected = rule.ports!.map(formatPortRange).join(',');
+    const expected = rule.ports!.map(portBody).join(',');
     failed.push({ field: 'ports', expected, found: String(subject.port) });
   }
   if (peers !== 0) {

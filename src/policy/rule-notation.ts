@@ -1,13 +1,15 @@
 /**
- * Rules as the service's page writes them: `ALL`, `TCP: ALL`, `TCP: 443`, `TCP: 20-22`, `UDP: 53,8000-8100`, `ICMP`.
+ * Reads rules as the service's page writes them: `ALL`, `TCP: ALL`, `TCP: 443`, `TCP: 20-22`, `UDP: 53,8000-8100`, `ICMP`.
  *
- * The command line reads and prints this, the panel prints it. Case and blanks do not matter, and a protocol by itself
- * means all of its ports. What is printed is read back as the same protocol and ports. Addresses have no place in the
- * notation; {@link formatRule} adds them in words, for people.
+ * Case and blanks do not matter, and a protocol by itself means all of its ports. Addresses have no place in the notation.
+ * `text/rule-text.ts` prints it, and adds them in words; here is the way from a validated rule to there.
  */
+import { peersText, ruleText } from '../text/rule-text.ts';
+import type { RuleDirection } from '../text/rule-text.ts';
 import { parsePorts } from './addresses.ts';
 import type { Parsed } from './addresses.ts';
-import type { Peer, PortRange, Rule, RuleProtocol } from './types.ts';
+import { ruleBody } from './template-body.ts';
+import type { PortRange, Rule, RuleProtocol } from './types.ts';
 
 /** What the notation says: a rule without its addresses. */
 export interface RuleTraffic {
@@ -15,8 +17,6 @@ export interface RuleTraffic {
   /** Absent: all of them. */
   readonly ports?: readonly PortRange[];
 }
-
-export type RuleDirection = 'inbound' | 'outbound';
 
 const expected =
   'expected ALL, ICMP, TCP or UDP, and for TCP and UDP ports behind a colon: ALL, 443, 20-22 or a list like 22,80,8000-8100';
@@ -49,31 +49,13 @@ export function parseRuleNotation(text: string): Parsed<RuleTraffic> {
   return { value: { protocol, ports } };
 }
 
-/** `443` or `20-22`. */
-export function formatPortRange({ from, to }: PortRange): string {
-  return from === to ? String(from) : `${from}-${to}`;
-}
-
-/** Protocol and ports in the notation: `TCP: 22,8000-8100`. */
-export function formatTraffic({ protocol, ports }: RuleTraffic): string {
-  const name = protocol.toUpperCase();
-  if (protocol !== 'tcp' && protocol !== 'udp') return name;
-  return `${name}: ${ports === undefined ? 'ALL' : ports.map(formatPortRange).join(',')}`;
-}
-
 /** The peers of a rule, for people: `10.0.0.0/8, label:role=web except server:web-9`, `any`. */
-export function formatPeers({ peers, except }: Pick<Rule, 'peers' | 'except'>): string {
-  const list = (each: readonly Peer[]): string => each.map(({ text }) => text).join(', ');
-  const named = peers === undefined ? 'any' : list(peers);
-  return except === undefined ? named : `${named} except ${list(except)}`;
+export function formatPeers(rule: Rule): string {
+  // The words are the same in both directions.
+  return peersText(ruleBody(rule, 'inbound'));
 }
 
 /** A whole rule for people: `TCP: 443 from 10.0.0.0/8, 192.0.2.7`, `ICMP to any`, `TCP: 22 from any (off)`. */
 export function formatRule(direction: RuleDirection, rule: Rule): string {
-  const life = [
-    ...(rule.enabled === false ? ['off'] : []),
-    ...(rule.expires === undefined ? [] : [`until ${rule.expires}`]),
-  ];
-  const rest = life.length === 0 ? '' : ` (${life.join(', ')})`;
-  return `${formatTraffic(rule)} ${direction === 'inbound' ? 'from' : 'to'} ${formatPeers(rule)}${rest}`;
+  return ruleText(direction, ruleBody(rule, direction));
 }

@@ -2,9 +2,10 @@
  * A template as it is written: the keys and values of a template file, which JSON (API, presets, history, import) has
  * too. What may stand in it is validate.ts's business; here are its types, and the way back from a validated template.
  */
+import type { RuleDirection } from '../text/rule-text.ts';
 import type { PortRange, Rule, RuleProtocol, Template } from './types.ts';
 
-interface RuleBody {
+interface AnyRuleBody {
   readonly protocol: RuleProtocol;
   /** Ports as numbers, ranges as text. */
   readonly ports?: readonly (number | string)[];
@@ -14,13 +15,15 @@ interface RuleBody {
   readonly comment?: string;
 }
 
-export interface InboundRuleBody extends RuleBody {
+export interface InboundRuleBody extends AnyRuleBody {
   readonly sources?: readonly string[];
 }
 
-export interface OutboundRuleBody extends RuleBody {
+export interface OutboundRuleBody extends AnyRuleBody {
   readonly destinations?: readonly string[];
 }
+
+export type RuleBody = InboundRuleBody & OutboundRuleBody;
 
 export interface TemplateBody {
   readonly description?: string;
@@ -30,30 +33,24 @@ export interface TemplateBody {
   readonly outbound: readonly OutboundRuleBody[];
 }
 
-function toPort({ from, to }: PortRange): number | string {
+/** A port as a number, a range as text: `443`, `20-22`. */
+export function portBody({ from, to }: PortRange): number | string {
   return from === to ? from : `${from}-${to}`;
 }
 
-/** The keys of a rule in the order in which people write them. @param key of its peers */
-function toRuleBody(rule: Rule, key: 'sources' | 'destinations'): RuleBody {
+/** The keys of a rule in the order in which people write them. */
+export function ruleBody(rule: Rule, direction: RuleDirection): RuleBody {
   const { protocol, ports, peers, except, enabled, expires, comment } = rule;
+  const key = direction === 'inbound' ? 'sources' : 'destinations';
   return {
     protocol,
-    ...(ports !== undefined && { ports: ports.map(toPort) }),
+    ...(ports !== undefined && { ports: ports.map(portBody) }),
     ...(peers !== undefined && { [key]: peers.map(({ text }) => text) }),
     ...(except !== undefined && { except: except.map(({ text }) => text) }),
     ...(enabled !== undefined && { enabled }),
     ...(expires !== undefined && { expires }),
     ...(comment !== undefined && { comment }),
   };
-}
-
-export function toInboundBody(rule: Rule): InboundRuleBody {
-  return toRuleBody(rule, 'sources');
-}
-
-export function toOutboundBody(rule: Rule): OutboundRuleBody {
-  return toRuleBody(rule, 'destinations');
 }
 
 /** The written form of a validated template; validating it again gives the same rules. */
@@ -63,7 +60,7 @@ export function toTemplateBody(template: Template): TemplateBody {
     ...(template.appliesTo !== undefined && {
       appliesTo: template.appliesTo.map(({ text }) => text),
     }),
-    inbound: template.inbound.map(toInboundBody),
-    outbound: template.outbound.map(toOutboundBody),
+    inbound: template.inbound.map((rule) => ruleBody(rule, 'inbound')),
+    outbound: template.outbound.map((rule) => ruleBody(rule, 'outbound')),
   };
 }

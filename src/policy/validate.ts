@@ -2,6 +2,7 @@
 import { defaultTimeoutSeconds, maxTimeoutSeconds } from '../dataplane/flow/timeouts.ts';
 import type { TimeoutName } from '../dataplane/flow/timeouts.ts';
 import { controlIn } from '../text/controls.ts';
+import type { RuleDirection } from '../text/rule-text.ts';
 import { parsePeer as parseRange, parsePorts, parseServerAddress } from './addresses.ts';
 import type { Parsed } from './addresses.ts';
 import { isGroup, parsePeer } from './peers.ts';
@@ -110,7 +111,7 @@ const ruleFields = mapping<RuleFields>(
   ['protocol'],
 );
 
-function rule(direction: 'inbound' | 'outbound'): Field<Rule> {
+function rule(direction: RuleDirection): Field<Rule> {
   const [own, other] =
     direction === 'inbound'
       ? (['sources', 'destinations'] as const)

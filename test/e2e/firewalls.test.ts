@@ -255,7 +255,7 @@ describe.skipIf(obstacle !== undefined)('firewalls in the panel', () => {
     // It is reported at the next look, or at the latest by what saving is answered.
     await second.getByText('shared was changed meanwhile').waitFor();
     await second.getByText('owner has changed it').waitFor();
-    await second.getByText('inbound TCP: 5432, 5433 from any', { exact: true }).waitFor();
+    await second.getByText('inbound TCP: 5432,5433 from any', { exact: true }).waitFor();
     await second.getByText('inbound TCP: 5432 from any (from the second)').waitFor();
     expect(await inbound(1, second).getByLabel('Comment').inputValue()).toBe('from the second');
     expect((await stored('shared')).inbound).toMatchObject([{ ports: [5432, 5433] }]);

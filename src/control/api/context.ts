@@ -12,7 +12,8 @@ import type { Readable } from 'node:stream';
 import type { Registry } from 'prom-client';
 import type { ExplainSource } from '../../policy/explain.ts';
 import type { Problem, Rule } from '../../policy/types.ts';
-import type { Direction, Snapshot, Store } from '../store/store.ts';
+import type { RuleDirection } from '../../text/rule-text.ts';
+import type { Snapshot, Store } from '../store/store.ts';
 import type { ConnectionCounts } from './connections.ts';
 
 export interface ApiContext {
@@ -135,7 +136,7 @@ export interface RuleHits {
    *
    * @param rule as it stands in the template of the newest snapshot
    */
-  of(template: string, direction: Direction, rule: Rule): number | undefined;
+  of(template: string, direction: RuleDirection, rule: Rule): number | undefined;
 }
 
 export interface Traffic {

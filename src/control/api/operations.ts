@@ -11,7 +11,8 @@ import { HttpProblem, invalid, problemOf } from './http-problem.ts';
 import type { FieldError } from './http-problem.ts';
 import * as schemas from './schemas.ts';
 import { checker } from './validation.ts';
-import { directions, withoutHits, withoutReadOnly } from './views.ts';
+import { directions } from '../../text/rule-text.ts';
+import { withoutHits, withoutReadOnly } from './views.ts';
 
 export type { Operation };
 

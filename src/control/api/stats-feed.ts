@@ -3,8 +3,9 @@
  * With rules it is a walk over all of them.
  */
 import { formatRule } from '../../policy/rule-notation.ts';
+import { directions } from '../../text/rule-text.ts';
+import type { RuleDirection } from '../../text/rule-text.ts';
 import type { ApiContext, Observer, RuleHits } from './context.ts';
-import { directions } from './views.ts';
 
 const periodMs = 1000;
 
@@ -15,7 +16,7 @@ export interface StatsWanted {
 
 interface RuleCount {
   readonly template: string;
-  readonly direction: (typeof directions)[number];
+  readonly direction: RuleDirection;
   readonly index: number;
   readonly text: string;
   readonly hits: number;

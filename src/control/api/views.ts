@@ -1,12 +1,14 @@
 /** Templates and servers in answers: their bodies, with computed fields. */
-import { ruleBody, serverBody, templateBody } from '../../policy/bodies.ts';
-import type { RuleBody, ServerBody } from '../../policy/bodies.ts';
+import { serverBody, templateBody } from '../../policy/bodies.ts';
+import type { ServerBody } from '../../policy/bodies.ts';
+import { ruleBody } from '../../policy/template-body.ts';
+import type { RuleBody } from '../../policy/template-body.ts';
 import type { Rule, Server, Template } from '../../policy/types.ts';
-import type { Direction, Snapshot, TemplateVersion } from '../store/store.ts';
+import { directions } from '../../text/rule-text.ts';
+import type { RuleDirection } from '../../text/rule-text.ts';
+import type { Snapshot, TemplateVersion } from '../store/store.ts';
 import type { RuleHits } from './context.ts';
 import { HttpProblem } from './http-problem.ts';
-
-export const directions = ['inbound', 'outbound'] as const;
 
 export type RuleView = RuleBody & { readonly hits?: number };
 
@@ -33,7 +35,7 @@ export function serversByTemplate(snapshot: Snapshot): ReadonlyMap<string, reado
 
 export function ruleView(
   template: string,
-  direction: Direction,
+  direction: RuleDirection,
   rule: Rule,
   hits: RuleHits | undefined,
 ): RuleView {
@@ -56,7 +58,7 @@ export function templateView(
   hits: RuleHits | undefined,
 ): TemplateView {
   const { name } = template;
-  const rules = (direction: Direction): RuleView[] =>
+  const rules = (direction: RuleDirection): RuleView[] =>
     template[direction].map((rule) => ruleView(name, direction, rule, hits));
   return {
     ...templateBody(template),
@@ -82,7 +84,7 @@ export function templateSummary(
   hits: RuleHits | undefined,
 ): TemplateSummary {
   const { name, description, inbound, outbound } = template;
-  const sum = (direction: Direction): number =>
+  const sum = (direction: RuleDirection): number =>
     template[direction].reduce((all, rule) => all + (hits!.of(name, direction, rule) ?? 0), 0);
   return {
     name,

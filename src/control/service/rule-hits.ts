@@ -8,6 +8,7 @@
 import type { CompiledPolicy, RulePlace } from '../../policy/compile.ts';
 import { isGroup } from '../../policy/peers.ts';
 import type { Peer, Rule } from '../../policy/types.ts';
+import type { RuleDirection } from '../../text/rule-text.ts';
 
 interface KnownIdentity {
   readonly template: string;
@@ -56,7 +57,7 @@ export class RuleHitLedger {
   }
 
   /** Undefined: the policy in force has no such rule. */
-  of(template: string, direction: 'inbound' | 'outbound', rule: Rule): number | undefined {
+  of(template: string, direction: RuleDirection, rule: Rule): number | undefined {
     return this.#countOf(identityOf(template, direction, rule));
   }
 

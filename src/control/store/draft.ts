@@ -6,27 +6,16 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { yamlValue } from '../../policy/parse-yaml.ts';
-import {
-  judgeRule,
-  judgeServer,
-  judgeTemplate,
-  ruleBody,
-  serverBody,
-} from '../../policy/bodies.ts';
+import { judgeRule, judgeServer, judgeTemplate, serverBody } from '../../policy/bodies.ts';
 import type { Judged, ServerBody } from '../../policy/bodies.ts';
 import type { Problem, Rule, Template } from '../../policy/types.ts';
 import { namePattern, nameWords, validateTemplate } from '../../policy/validate.ts';
+import { ruleBody } from '../../policy/template-body.ts';
+import type { RuleDirection } from '../../text/rule-text.ts';
 import { LayoutError, editYaml } from './yaml-edit.ts';
 import { documentText } from './yaml-text.ts';
 import { StoreError } from './store.ts';
-import type {
-  BodyProblem,
-  Direction,
-  Failure,
-  Operation,
-  Snapshot,
-  TemplateVersion,
-} from './store.ts';
+import type { BodyProblem, Failure, Operation, Snapshot, TemplateVersion } from './store.ts';
 
 /** The content of a template's file, as plain values. */
 interface TemplateContent {
@@ -365,7 +354,7 @@ function read(text: string): TemplateContent {
 /** A body as written to a file: without its name, and without empty lists that the file does not have already. */
 function contentOf(body: unknown, before: TemplateContent): TemplateContent {
   const { description, appliesTo, inbound, outbound } = body as TemplateContent;
-  const list = (direction: Direction, rules: unknown[] | undefined): TemplateContent =>
+  const list = (direction: RuleDirection, rules: unknown[] | undefined): TemplateContent =>
     rules === undefined || (rules.length === 0 && before[direction] === undefined)
       ? {}
       : { [direction]: rules };
@@ -384,7 +373,7 @@ function keepSpelling(
   before: TemplateContent,
   template: Template,
 ): TemplateContent {
-  const respell = (direction: Direction): TemplateContent => {
+  const respell = (direction: RuleDirection): TemplateContent => {
     if (content[direction] === undefined) return {};
     const old = template[direction].map((rule: Rule) => ruleBody(rule, direction));
     const rules = wanted[direction].map((rule, index) => {

@@ -1,4 +1,5 @@
 /** Operations as text for the audit log, with the requested values, valid or not. */
+import { directions } from '../../text/rule-text.ts';
 import type { Operation } from './store.ts';
 
 export function operationWords(operation: Operation): string {
@@ -47,7 +48,7 @@ const list = (names: readonly string[]): string => names.join(', ');
 /** A template's rules. A body is unvalidated input: it may be anything. */
 function withRules(body: unknown): string {
   if (typeof body !== 'object' || body === null) return `: ${valueWords(body)}`;
-  const rules = (['inbound', 'outbound'] as const).flatMap((direction) => {
+  const rules = directions.flatMap((direction) => {
     const written = (body as Record<string, unknown>)[direction];
     return Array.isArray(written) ? written.map((rule) => `${direction} ${fields(rule)}`) : [];
   });

@@ -17,6 +17,7 @@
  */
 import type { GatewayConfig, Problem, Server, Template } from '../../policy/types.ts';
 import type { Role } from '../../policy/users.ts';
+import type { RuleDirection } from '../../text/rule-text.ts';
 
 /** The whole policy at one moment. With errors among the problems, the rest is incomplete. */
 export interface Snapshot {
@@ -44,8 +45,6 @@ export interface Actor {
   readonly address?: string;
   readonly token?: string;
 }
-
-export type Direction = 'inbound' | 'outbound';
 
 /**
  * Template bodies, rules and server bodies are unvalidated input, with the same keys as in the files. One validator
@@ -91,7 +90,7 @@ export type Operation =
   | {
       readonly kind: 'add-rule';
       readonly template: string;
-      readonly direction: Direction;
+      readonly direction: RuleDirection;
       readonly rule: unknown;
       readonly index?: number;
       readonly ifRevision?: string;
@@ -99,7 +98,7 @@ export type Operation =
   | {
       readonly kind: 'replace-rule';
       readonly template: string;
-      readonly direction: Direction;
+      readonly direction: RuleDirection;
       readonly index: number;
       readonly rule: unknown;
       readonly ifRevision?: string;
@@ -107,7 +106,7 @@ export type Operation =
   | {
       readonly kind: 'remove-rule';
       readonly template: string;
-      readonly direction: Direction;
+      readonly direction: RuleDirection;
       readonly index: number;
       readonly ifRevision?: string;
     }
@@ -115,7 +114,7 @@ export type Operation =
   | {
       readonly kind: 'move-rule';
       readonly template: string;
-      readonly direction: Direction;
+      readonly direction: RuleDirection;
       readonly index: number;
       readonly to: number;
       readonly ifRevision?: string;

@@ -12,8 +12,9 @@
  * The ruleset replaces a table of the same name in one transaction, so it can be loaded again and again.
  */
 import { formatAddressNumber } from '../../policy/addresses.ts';
-import { formatPeers, formatPortRange } from '../../policy/rule-notation.ts';
-import type { RuleDirection } from '../../policy/rule-notation.ts';
+import { formatPeers } from '../../policy/rule-notation.ts';
+import { portBody } from '../../policy/template-body.ts';
+import type { RuleDirection } from '../../text/rule-text.ts';
 import { isGroup } from '../../policy/peers.ts';
 import type { Ranges } from '../../policy/ranges.ts';
 import { Resolver } from '../../policy/resolve.ts';
@@ -220,7 +221,7 @@ function asSet(items: readonly string[]): string {
 
 /** nft refuses sets whose elements overlap, so ranges are merged. */
 function formatPorts(ports: readonly PortRange[]): string {
-  return asSet(mergeRanges(ports).map(formatPortRange));
+  return asSet(mergeRanges(ports).map((range) => String(portBody(range))));
 }
 
 function formatRanges(ranges: Ranges): string[] {

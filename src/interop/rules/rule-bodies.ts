@@ -1,6 +1,6 @@
 /** Boxes as rules of templates. */
 import { formatAddressNumber } from '../../policy/addresses.ts';
-import { formatPortRange } from '../../policy/rule-notation.ts';
+import { portBody } from '../../policy/template-body.ts';
 import type { InboundRuleBody, OutboundRuleBody } from '../../policy/template-body.ts';
 import type { RuleProtocol } from '../../policy/types.ts';
 import { allOf, allPorts, boxProtocols, isAnyAddress, keyOf } from './box.ts';
@@ -60,9 +60,7 @@ function isAlike(a: Box, b: Box): boolean {
 function portsOf({ protocol, ports }: Box): { ports?: (number | string)[] } {
   if (rangesCover(ports, allOf(protocol))) return {};
   const sayable = subtractRanges(ports, [{ from: 0, to: 0 }]);
-  return {
-    ports: sayable.map((range) => (range.from === range.to ? range.from : formatPortRange(range))),
-  };
+  return { ports: sayable.map(portBody) };
 }
 
 /** As templates write them: an address, a block where it is one, else a range. Undefined for all addresses. */

@@ -41,7 +41,8 @@ export function query(values: Readonly<Record<string, string | number | boolean 
       entry[1] !== undefined && entry[1] !== '',
   );
   if (given.length === 0) return '';
-  return `?${new URLSearchParams(given.map(([key, value]) => [key, String(value)])).toString()}`;
+  const texts = given.map(([key, value]): [string, string] => [key, String(value)]);
+  return `?${new URLSearchParams(texts).toString()}`;
 }
 
 function headersOf({ body, ifMatch, mustBeNew = false }: RequestOptions): Record<string, string> {

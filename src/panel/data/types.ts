@@ -31,7 +31,5 @@ export type Drop = Static<typeof live.drop>;
 export type DropReasonList = Static<typeof live.dropReasonList>;
 export type Explanation = Static<typeof live.explanation>;
 
-export type Direction = 'inbound' | 'outbound';
-
 /** One thing that is wrong, where it is: `inbound[2].ports[0]`. */
 export type FieldError = NonNullable<Problem['errors']>[number];

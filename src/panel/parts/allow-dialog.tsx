@@ -15,7 +15,8 @@ import { allowingRule, questionOf } from './allowing-rule.ts';
 import type { Side } from './allowing-rule.ts';
 import { destinationWords, protocolWords, sourceWords } from './packet-words.ts';
 import { ReviewDialog } from './review-dialog.tsx';
-import { directionWords, peerWords, trafficWords } from './rule-words.ts';
+import { ruleText } from '../../text/rule-text.ts';
+import { directionWords } from './rule-words.ts';
 import { Failed, Loading } from './states.tsx';
 
 export interface AllowDialogProps {
@@ -172,7 +173,6 @@ interface SideChoiceProps {
 function SideChoice({ drop, side, choice, onChange }: SideChoiceProps): ReactNode {
   const { direction, server, templates } = side;
   const rule = allowingRule(direction, drop);
-  const preposition = direction === 'inbound' ? 'from' : 'to';
   return (
     <Paper withBorder p="md">
       <Stack gap="sm">
@@ -180,9 +180,7 @@ function SideChoice({ drop, side, choice, onChange }: SideChoiceProps): ReactNod
           <Text size="sm" c="dimmed">
             New {directionWords[direction].title.toLowerCase()} rule for {server}
           </Text>
-          <Text fw={600}>
-            {trafficWords(rule)} {preposition} {peerWords(direction, rule)}
-          </Text>
+          <Text fw={600}>{ruleText(direction, rule)}</Text>
         </div>
         <Select
           label="Add it to"

@@ -2,7 +2,8 @@
 import type { Static } from 'typebox';
 import type * as live from '../../control/api/live-schemas.ts';
 import type * as schemas from '../../control/api/schemas.ts';
-import type { Direction, Drop, Explanation } from '../data/types.ts';
+import type { Drop, Explanation } from '../data/types.ts';
+import type { RuleDirection } from '../../text/rule-text.ts';
 
 export type Question = Static<typeof live.explainBody>;
 type RuleBody = Static<typeof schemas.ruleBody>;
@@ -34,7 +35,7 @@ export function questionOf(drop: Drop): Question | undefined {
 }
 
 export function allowingRule(
-  direction: Direction,
+  direction: RuleDirection,
   { protocol, source, destination, destinationPort }: Drop,
 ): RuleBody {
   return {

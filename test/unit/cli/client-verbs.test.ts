@@ -217,6 +217,23 @@ describe('what is there is printed', () => {
     expect(JSON.parse(await ok(...words(line), '--json'))).toMatchObject(json);
   });
 
+  test('rules with exceptions, and rules that are off or end', async () => {
+    const temporary = await OfflineCli.create({
+      'templates/web.yaml': `inbound:
+  - { protocol: tcp, ports: [22], sources: [10.0.0.0/8], except: [10.0.0.7, "server:web-1"] }
+  - { protocol: icmp, enabled: false, expires: 2030-01-31T18:00:00Z }
+`,
+      'servers.yaml': 'servers:\n  - { name: web-1, addresses: [10.0.0.2], templates: [web] }\n',
+    });
+    for (const line of ['template show web', 'server rules web-1']) {
+      const out = await temporary.ok(...words(line));
+      expect(out).toMatch(/# +rule +from +in force\n/);
+      expect(out).toMatch(/ 0 +TCP: 22 +10\.0\.0\.0\/8 except 10\.0\.0\.7, server:web-1\n/);
+      expect(out).toMatch(/ 1 +ICMP +any +off, until 2030-01-31T18:00:00Z\n/);
+    }
+    await temporary.remove();
+  });
+
   test('a directory without templates says how to begin', async () => {
     const empty = await OfflineCli.create({});
     expect(await empty.ok('template', 'list')).toContain('tunwall template create');

@@ -1,9 +1,11 @@
 /** The seed's notation: every form, every message, and what is printed is read back. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { formatRule, formatTraffic, parseRuleNotation } from '../../../src/policy/rule-notation.ts';
+import { formatRule, parseRuleNotation } from '../../../src/policy/rule-notation.ts';
 import type { RuleTraffic } from '../../../src/policy/rule-notation.ts';
+import { ruleBody } from '../../../src/policy/template-body.ts';
 import { validateTemplate } from '../../../src/policy/validate.ts';
+import { trafficText } from '../../../src/text/rule-text.ts';
 import { seed } from '../../support/seed.ts';
 
 const range = (from: number, to = from): { from: number; to: number } => ({ from, to });
@@ -70,7 +72,7 @@ describe('printing', () => {
   it('is read back as the same, whatever case and blanks', () => {
     fc.assert(
       fc.property(traffic, fc.boolean(), fc.boolean(), (value, lower, tight) => {
-        let text = formatTraffic(value);
+        let text = trafficText(ruleBody(value, 'inbound'));
         if (lower) text = text.toLowerCase();
         text = tight ? text.replaceAll(' ', '') : text.replaceAll(/[,:-]/g, ' $& ');
         expect(parseRuleNotation(text)).toEqual({ value });
@@ -85,14 +87,14 @@ describe('printing', () => {
       'web.yaml',
       `inbound:
   - { protocol: tcp, ports: [443, "8000-8100"], sources: [10.0.0.0/8, 192.0.2.1-192.0.2.9] }
-  - { protocol: icmp }
+  - { protocol: icmp, except: ["server:db"], enabled: false }
 outbound:
   - { protocol: all, destinations: [any] }
   - { protocol: udp, destinations: [192.0.2.7] }`,
     );
     expect(value!.inbound.map((rule) => formatRule('inbound', rule))).toEqual([
       'TCP: 443,8000-8100 from 10.0.0.0/8, 192.0.2.1-192.0.2.9',
-      'ICMP from any',
+      'ICMP from any except server:db (off)',
     ]);
     expect(value!.outbound.map((rule) => formatRule('outbound', rule))).toEqual([
       'ALL to any',

@@ -2,7 +2,8 @@
 import { Type } from 'typebox';
 import { judgeServer } from '../../../policy/bodies.ts';
 import { StoreError } from '../../store/store.ts';
-import type { Direction, Snapshot } from '../../store/store.ts';
+import type { Snapshot } from '../../store/store.ts';
+import type { RuleDirection } from '../../../text/rule-text.ts';
 import type { Api, Reply } from '../api.ts';
 import { locateNames, makeChange, makeOperations } from '../changes.ts';
 import type { AppliedChange } from '../changes.ts';
@@ -89,7 +90,7 @@ function readingRoutes(app: Api, context: ApiContext): void {
       const snapshot = await controlPlane.snapshot();
       const { templates } = requireServer(snapshot, request.params.name);
       const hits = observer?.ruleHits();
-      const rules = (direction: Direction): EffectiveRule[] =>
+      const rules = (direction: RuleDirection): EffectiveRule[] =>
         snapshot.templates
           .filter(({ name }) => templates.includes(name))
           .flatMap((template) =>

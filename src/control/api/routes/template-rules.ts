@@ -7,7 +7,8 @@ import type { ApiContext } from '../context.ts';
 import { requirementOf } from '../etag.ts';
 import * as schemas from '../schemas.ts';
 import { checkedBy } from '../validation.ts';
-import { directions, withoutHits } from '../views.ts';
+import { directions } from '../../../text/rule-text.ts';
+import { withoutHits } from '../views.ts';
 import { changedView, revisionOf } from './templates.ts';
 
 const index = Type.Integer({ minimum: 0, title: 'the index of a rule, from 0' });

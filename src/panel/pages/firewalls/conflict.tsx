@@ -7,8 +7,8 @@ import { IconUsers } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
 import type { Template } from '../../data/types.ts';
 import { Ago } from '../../parts/ago.tsx';
-import { peerWords, trafficWords } from '../../parts/rule-words.ts';
-import { directions, ruleOf } from './draft.ts';
+import { directions, ruleText } from '../../../text/rule-text.ts';
+import { ruleOf } from './draft.ts';
 import type { Draft } from './draft.ts';
 
 export interface ConflictProps {
@@ -92,8 +92,7 @@ function linesOf(firewall: Draft | Template): readonly string[] {
     firewall[direction].map((each) => {
       const rule = 'key' in each ? ruleOf(direction, each) : each;
       const comment = rule.comment === undefined ? '' : ` (${rule.comment})`;
-      const way = direction === 'inbound' ? 'from' : 'to';
-      return `${direction} ${trafficWords(rule)} ${way} ${peerWords(direction, rule)}${comment}`;
+      return `${direction} ${ruleText(direction, rule)}${comment}`;
     }),
   );
   return [

@@ -4,7 +4,8 @@
  */
 import type { ApiProblem } from '../../data/api-problem.ts';
 import { locate } from '../../data/changes.ts';
-import type { Direction, FieldError } from '../../data/types.ts';
+import type { FieldError } from '../../data/types.ts';
+import type { RuleDirection } from '../../../text/rule-text.ts';
 import type { Draft } from './draft.ts';
 
 export type RuleField = 'protocol' | 'ports' | 'peers' | 'comment' | 'rule';
@@ -55,6 +56,6 @@ export function errorsOf(problem: ApiProblem, sent: Draft): DraftErrors {
 function ruleFieldOf(path: string, sent: Draft): string | undefined {
   const found = /^(inbound|outbound)\[(\d+)\](?:\.(\w+))?/.exec(path);
   if (found === null) return undefined;
-  const rule = sent[found[1] as Direction][Number(found[2])];
+  const rule = sent[found[1] as RuleDirection][Number(found[2])];
   return rule === undefined ? undefined : fieldKey(rule.key, fields[found[3] ?? ''] ?? 'rule');
 }

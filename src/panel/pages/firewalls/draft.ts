@@ -4,10 +4,9 @@
  * says what is wrong.
  */
 import type { Operation, RuleBody, TemplateBody } from '../../data/changes.ts';
-import type { Direction, Rule, Template } from '../../data/types.ts';
-import { peersOf } from '../../parts/rule-words.ts';
-
-export const directions: readonly Direction[] = ['inbound', 'outbound'];
+import type { Rule, Template } from '../../data/types.ts';
+import { lifeText } from '../../../text/rule-text.ts';
+import type { RuleDirection } from '../../../text/rule-text.ts';
 
 export interface RuleDraft {
   readonly key: number;
@@ -17,7 +16,7 @@ export interface RuleDraft {
   /** As typed; empty: any. */
   readonly peers: string;
   readonly comment: string;
-  /** What the editor does not show stays as it is. */
+  /** The editor shows it and does not change it. */
   readonly rest: Pick<RuleBody, 'except' | 'enabled' | 'expires'>;
 }
 
@@ -34,12 +33,12 @@ export interface Draft {
 const counter = { last: 0 };
 const nextKey = (): number => ++counter.last;
 
-function ruleDraft(direction: Direction, rule: Rule): RuleDraft {
+function ruleDraft(rule: Rule): RuleDraft {
   return {
     key: nextKey(),
     protocol: rule.protocol,
     ports: (rule.ports ?? []).join(', '),
-    peers: peersOf(direction, rule).join(', '),
+    peers: (rule.sources ?? rule.destinations ?? []).join(', '),
     comment: rule.comment ?? '',
     rest: {
       ...(rule.except && { except: [...rule.except] }),
@@ -49,20 +48,26 @@ function ruleDraft(direction: Direction, rule: Rule): RuleDraft {
   };
 }
 
+/** `except 10.0.0.7; until 2030-01-31T18:00:00Z`; empty: a rule without any of it. */
+export function restText({ except, ...life }: RuleDraft['rest']): string {
+  const taken = except === undefined ? '' : `except ${except.join(', ')}`;
+  return [taken, lifeText(life)].filter((part) => part !== '').join('; ');
+}
+
 export const emptyDraft: Draft = {
   ...{ name: '', description: '', inbound: [], outbound: [], servers: [] },
 };
 
 export function draftOf(
-  template: Pick<Template, 'name' | 'description' | 'appliesTo' | Direction> &
+  template: Pick<Template, 'name' | 'description' | 'appliesTo' | RuleDirection> &
     Partial<Pick<Template, 'servers'>>,
 ): Draft {
   return {
     name: template.name,
     description: template.description ?? '',
     ...(template.appliesTo && { appliesTo: [...template.appliesTo] }),
-    inbound: template.inbound.map((rule) => ruleDraft('inbound', rule)),
-    outbound: template.outbound.map((rule) => ruleDraft('outbound', rule)),
+    inbound: template.inbound.map(ruleDraft),
+    outbound: template.outbound.map(ruleDraft),
     servers: template.servers ?? [],
   };
 }
@@ -88,7 +93,7 @@ function isAll(parts: readonly string[], word: string): boolean {
 export const hasPorts = (protocol: Rule['protocol']): boolean =>
   protocol === 'tcp' || protocol === 'udp';
 
-export function ruleOf(direction: Direction, draft: RuleDraft): RuleBody {
+export function ruleOf(direction: RuleDirection, draft: RuleDraft): RuleBody {
   const ports = listed(draft.ports);
   const peers = listedPeers(draft.peers);
   const comment = draft.comment.trim();
@@ -152,18 +157,18 @@ function assignment(
 }
 
 export type Action =
-  | { readonly kind: 'set'; readonly values: Partial<Omit<Draft, Direction>> }
-  | { readonly kind: 'add'; readonly direction: Direction }
-  | { readonly kind: 'remove'; readonly direction: Direction; readonly key: number }
+  | { readonly kind: 'set'; readonly values: Partial<Omit<Draft, RuleDirection>> }
+  | { readonly kind: 'add'; readonly direction: RuleDirection }
+  | { readonly kind: 'remove'; readonly direction: RuleDirection; readonly key: number }
   | {
       readonly kind: 'move';
-      readonly direction: Direction;
+      readonly direction: RuleDirection;
       readonly key: number;
       readonly by: -1 | 1;
     }
   | {
       readonly kind: 'change';
-      readonly direction: Direction;
+      readonly direction: RuleDirection;
       readonly key: number;
       readonly values: Partial<RuleDraft>;
     }
@@ -178,7 +183,7 @@ export function reduce(draft: Draft, action: Action): Draft {
 
 function changedRules(
   rules: readonly RuleDraft[],
-  action: Extract<Action, { readonly direction: Direction }>,
+  action: Extract<Action, { readonly direction: RuleDirection }>,
 ): readonly RuleDraft[] {
   switch (action.kind) {
     case 'add':

@@ -6,12 +6,14 @@ import type { ReactNode } from 'react';
 import type { ApiProblem } from '../../data/api-problem.ts';
 import type { Operation } from '../../data/changes.ts';
 import { keys } from '../../data/queries.ts';
-import type { Direction, Template } from '../../data/types.ts';
+import type { Template } from '../../data/types.ts';
+import { directions } from '../../../text/rule-text.ts';
+import type { RuleDirection } from '../../../text/rule-text.ts';
 import { ProblemSummary } from '../../parts/problem-summary.tsx';
 import { ReviewDialog } from '../../parts/review-dialog.tsx';
 import { Conflict } from './conflict.tsx';
 import { DescriptionField } from './description-field.tsx';
-import { directions, edit, ruleOf } from './draft.ts';
+import { edit, ruleOf } from './draft.ts';
 import type { RuleDraft } from './draft.ts';
 import { errorsOf, hasErrors } from './draft-errors.ts';
 import type { DraftErrors } from './draft-errors.ts';
@@ -23,7 +25,7 @@ import { useDraft } from './use-draft.ts';
 import type { DraftHandle } from './use-draft.ts';
 
 /** Hits by what a rule says: a rule that is being changed has none yet. */
-function hitCounter(template: Template, direction: Direction) {
+function hitCounter(template: Template, direction: RuleDirection) {
   const known = new Map(
     template[direction].map(({ hits, ...rule }) => [identityOf(rule), hits] as const),
   );

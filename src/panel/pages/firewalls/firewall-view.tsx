@@ -2,10 +2,12 @@
 import { Anchor, Group, Paper, Stack, Table, Text, Title } from '@mantine/core';
 import type { ReactNode } from 'react';
 import { Link } from 'wouter';
-import type { Direction, Template } from '../../data/types.ts';
+import type { Template } from '../../data/types.ts';
 import { formatNumber } from '../../parts/format.ts';
-import { directionWords, peerWords, trafficWords } from '../../parts/rule-words.ts';
-import { directions } from './draft.ts';
+import { directions, peersText } from '../../../text/rule-text.ts';
+import type { RuleDirection } from '../../../text/rule-text.ts';
+import { directionWords } from '../../parts/rule-words.ts';
+import { RuleTraffic } from '../../parts/rule-traffic.tsx';
 import '../../parts/live.css';
 import './rules.css';
 
@@ -39,7 +41,7 @@ export function FirewallView({ template }: { readonly template: Template }): Rea
 }
 
 interface RulesProps {
-  readonly direction: Direction;
+  readonly direction: RuleDirection;
   readonly template: Template;
 }
 
@@ -69,10 +71,10 @@ function Rules({ direction, template }: RulesProps): ReactNode {
             {rules.map((rule, index) => (
               <Table.Tr key={index}>
                 <Table.Td data-label="Traffic" className="mono">
-                  {trafficWords(rule)}
+                  <RuleTraffic rule={rule} />
                 </Table.Td>
                 <Table.Td data-label={peers} className="mono">
-                  {peerWords(direction, rule)}
+                  {peersText(rule)}
                 </Table.Td>
                 <Table.Td data-label="Comment">{rule.comment}</Table.Td>
                 <Table.Td data-label="Hits" className="number">

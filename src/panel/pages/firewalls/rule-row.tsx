@@ -2,16 +2,17 @@
 import { ActionIcon, NativeSelect, Text, TextInput } from '@mantine/core';
 import { IconArrowDown, IconArrowUp, IconTrash } from '@tabler/icons-react';
 import type { Dispatch, KeyboardEvent, ReactNode } from 'react';
-import type { Direction, Rule } from '../../data/types.ts';
+import type { Rule } from '../../data/types.ts';
+import type { RuleDirection } from '../../../text/rule-text.ts';
 import { formatNumber } from '../../parts/format.ts';
 import { directionWords } from '../../parts/rule-words.ts';
 import type { Action, RuleDraft } from './draft.ts';
-import { hasPorts } from './draft.ts';
+import { hasPorts, restText } from './draft.ts';
 import { fieldKey } from './draft-errors.ts';
 import type { DraftErrors, RuleField } from './draft-errors.ts';
 
 export interface RuleRowProps {
-  readonly direction: Direction;
+  readonly direction: RuleDirection;
   readonly rule: RuleDraft;
   /** From 0. */
   readonly index: number;
@@ -95,12 +96,25 @@ export function RuleRow(props: RuleRowProps): ReactNode {
       />
       <Hits hits={hits} />
       <RowButtons {...props} />
+      <Rest rest={rule.rest} />
       {ofAll !== undefined && (
-        <Text className="rule-error" size="xs" c="var(--mantine-color-error)" role="alert">
+        <Text className="rule-note" size="xs" c="var(--mantine-color-error)" role="alert">
           {ofAll}
         </Text>
       )}
     </div>
+  );
+}
+
+/** What has no field here. */
+function Rest({ rest }: Pick<RuleDraft, 'rest'>): ReactNode {
+  const text = restText(rest);
+  return (
+    text !== '' && (
+      <Text className="rule-note" size="xs" c="dimmed">
+        {text}
+      </Text>
+    )
   );
 }
 

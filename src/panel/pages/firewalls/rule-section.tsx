@@ -3,8 +3,8 @@ import { Button, Group, Paper, Stack, Text, Title, VisuallyHidden } from '@manti
 import { IconPlus } from '@tabler/icons-react';
 import { useState } from 'react';
 import type { Dispatch, ReactNode } from 'react';
+import type { RuleDirection } from '../../../text/rule-text.ts';
 import { flushSync } from 'react-dom';
-import type { Direction } from '../../data/types.ts';
 import { directionWords } from '../../parts/rule-words.ts';
 import type { Action, RuleDraft } from './draft.ts';
 import type { DraftErrors } from './draft-errors.ts';
@@ -12,7 +12,7 @@ import { RuleRow } from './rule-row.tsx';
 import './rules.css';
 
 export interface RuleSectionProps {
-  readonly direction: Direction;
+  readonly direction: RuleDirection;
   readonly rules: readonly RuleDraft[];
   readonly errors: DraftErrors;
   /** Flows that a rule as it was saved has opened. */
@@ -20,7 +20,7 @@ export interface RuleSectionProps {
   readonly dispatch: Dispatch<Action>;
 }
 
-const intros: Readonly<Record<Direction, string>> = {
+const intros: Readonly<Record<RuleDirection, string>> = {
   inbound: 'What may open connections to the servers. Without a rule, everything is dropped.',
   outbound: 'What the servers may open connections to. Replies need no rule.',
 };

@@ -2,13 +2,14 @@
 import { Stack, Table, Text, Title } from '@mantine/core';
 import type { ReactNode } from 'react';
 import { useServerRules } from '../../data/queries.ts';
-import type { Direction, EffectiveRules as Rules } from '../../data/types.ts';
+import type { EffectiveRules as Rules } from '../../data/types.ts';
 import { count, formatNumber } from '../../parts/format.ts';
-import { directionWords, peerWords, trafficWords } from '../../parts/rule-words.ts';
+import { directions, peersText } from '../../../text/rule-text.ts';
+import type { RuleDirection } from '../../../text/rule-text.ts';
+import { directionWords } from '../../parts/rule-words.ts';
+import { RuleTraffic } from '../../parts/rule-traffic.tsx';
 import { FirewallLink } from '../../parts/server-link.tsx';
 import { Empty, Loaded } from '../../parts/states.tsx';
-
-const directions: readonly Direction[] = ['inbound', 'outbound'];
 
 export interface EffectiveRulesProps {
   readonly server: string;
@@ -39,8 +40,8 @@ export function EffectiveRules({ server, templates }: EffectiveRulesProps): Reac
 }
 
 interface SectionProps {
-  readonly direction: Direction;
-  readonly rules: Rules[Direction];
+  readonly direction: RuleDirection;
+  readonly rules: Rules[RuleDirection];
 }
 
 function Section({ direction, rules }: SectionProps): ReactNode {
@@ -82,10 +83,10 @@ function RuleTable({ direction, rules }: SectionProps): ReactNode {
         {rules.map((rule) => (
           <Table.Tr key={`${rule.template} ${rule.index}`}>
             <Table.Td data-label="Allowed" fw={600}>
-              {trafficWords(rule)}
+              <RuleTraffic rule={rule} />
             </Table.Td>
             <Table.Td data-label={peers} className="mono address">
-              {peerWords(direction, rule)}
+              {peersText(rule)}
             </Table.Td>
             <Table.Td data-label="Firewall">
               <FirewallLink name={rule.template} />

@@ -2,15 +2,13 @@
 import { InvalidArgumentError } from 'commander';
 import { parseRuleNotation } from '../policy/rule-notation.ts';
 import type { RuleTraffic } from '../policy/rule-notation.ts';
-import { toInboundBody } from '../policy/template-body.ts';
+import { ruleBody } from '../policy/template-body.ts';
 import type { RuleView } from './api-types.ts';
 import type { Output } from './output.ts';
 import { line } from '../text/line.ts';
+import { lifeText, peersText, trafficText } from '../text/rule-text.ts';
+import type { RuleDirection } from '../text/rule-text.ts';
 import { formatTable } from '../text/table.ts';
-
-export type Direction = 'inbound' | 'outbound';
-
-export const directions: readonly Direction[] = ['inbound', 'outbound'];
 
 export interface RuleFlags {
   readonly from?: readonly string[];
@@ -26,35 +24,23 @@ export function parseNotation(text: string): RuleTraffic {
 }
 
 /** Addresses are checked by the API with the rest of the rule, so that all errors are reported at once. */
-export function ruleBody(direction: Direction, traffic: RuleTraffic, flags: RuleFlags): RuleView {
+export function writtenRule(
+  direction: RuleDirection,
+  traffic: RuleTraffic,
+  flags: RuleFlags,
+): RuleView {
   const peers = direction === 'inbound' ? flags.from : flags.to;
   return {
-    ...toInboundBody(traffic),
+    ...ruleBody(traffic, direction),
     ...(peers && { [direction === 'inbound' ? 'sources' : 'destinations']: peers }),
     ...(flags.comment !== undefined && { comment: flags.comment }),
   };
 }
 
-/** `TCP: 22,8000-8100`. */
-export function trafficText({ protocol, ports }: RuleView): string {
-  const name = protocol.toUpperCase();
-  if (protocol !== 'tcp' && protocol !== 'udp') return name;
-  return `${name}: ${ports === undefined ? 'ALL' : ports.join(',')}`;
-}
-
-function peersText({ sources, destinations }: RuleView): string {
-  return (sources ?? destinations ?? ['any']).join(', ');
-}
-
-/** `TCP: 443 from 10.0.0.0/8`. */
-export function ruleText(direction: Direction, rule: RuleView): string {
-  return `${trafficText(rule)} ${direction === 'inbound' ? 'from' : 'to'} ${peersText(rule)}`;
-}
-
 /** Rules under a heading, numbered as the verbs expect. */
 export function printRules<R extends RuleView>(
   output: Output,
-  direction: Direction,
+  direction: RuleDirection,
   rules: readonly R[],
   columns: readonly (readonly [heading: string, cell: (rule: R, index: number) => string])[] = [
     ['#', (_, index) => String(index)],
@@ -67,11 +53,13 @@ export function printRules<R extends RuleView>(
   }
   output.print(output.style('bold', direction));
   const counted = rules.some(({ hits }) => hits !== undefined);
+  const temporary = rules.some((rule) => lifeText(rule) !== '');
   const commented = rules.some(({ comment }) => comment !== undefined);
   const all = [
     ...columns,
     ['rule', trafficText] as const,
     [direction === 'inbound' ? 'from' : 'to', peersText] as const,
+    ...(temporary ? [['in force', lifeText] as const] : []),
     ...(counted ? [['hits', ({ hits }: R) => String(hits ?? '-')] as const] : []),
     ...(commented ? [['comment', ({ comment = '' }: R) => comment] as const] : []),
   ];
