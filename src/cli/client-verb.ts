@@ -91,9 +91,9 @@ export function printChange(
 
 /** For options that may be repeated, or given as a comma-separated list. */
 export function collect(text: string, before: readonly string[] | undefined): string[] {
-  return [...(before ?? []), ...text.split(',').map((part) => part.trim())].filter(
-    (part) => part !== '',
-  );
+  // The commas of a selector are its own.
+  const parts = /^\s*label:/i.test(text) ? [text] : text.split(',');
+  return [...(before ?? []), ...parts.map((part) => part.trim())].filter((part) => part !== '');
 }
 
 /** A whole number from 0 (or `least`) up. */

@@ -13,6 +13,9 @@ import { formatTable } from '../text/table.ts';
 export interface RuleFlags {
   readonly from?: readonly string[];
   readonly to?: readonly string[];
+  readonly except?: readonly string[];
+  readonly until?: string;
+  readonly off?: boolean;
   readonly comment?: string;
 }
 
@@ -33,6 +36,9 @@ export function writtenRule(
   return {
     ...ruleBody(traffic, direction),
     ...(peers && { [direction === 'inbound' ? 'sources' : 'destinations']: peers }),
+    ...(flags.except && { except: flags.except }),
+    ...(flags.off === true && { enabled: false }),
+    ...(flags.until !== undefined && { expires: flags.until }),
     ...(flags.comment !== undefined && { comment: flags.comment }),
   };
 }

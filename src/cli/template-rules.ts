@@ -41,6 +41,9 @@ function withRuleOptions(command: Command): Command {
       collect,
     )
     .option('--to <addresses>', 'destinations of an outbound rule, likewise', collect)
+    .option('--except <addresses>', 'taken away from the sources or destinations', collect)
+    .option('--until <time>', 'when the rule ends: 2030-01-31T18:00:00Z')
+    .option('--off', 'write the rule, but let it allow nothing yet')
     .option('--comment <text>', 'what it is for');
 }
 

@@ -231,6 +231,21 @@ describe('what is there is printed', () => {
       expect(out).toMatch(/ 0 +TCP: 22 +10\.0\.0\.0\/8 except 10\.0\.0\.7, server:web-1\n/);
       expect(out).toMatch(/ 1 +ICMP +any +off, until 2030-01-31T18:00:00Z\n/);
     }
+    await temporary.ok(
+      ...['template', 'replace-rule', 'web', 'inbound', '0', 'TCP: 22', '--off'],
+      ...['--from', 'label:role=web,env!=test', '--except', '10.0.0.9,10.0.0.7'],
+      ...['--until', '2031-01-31T18:00:00Z'],
+    );
+    const shown = await temporary.ok('template', 'show', 'web', '--json');
+    const { inbound } = JSON.parse(shown) as { inbound: object[] };
+    expect(inbound[0]).toEqual({
+      protocol: 'tcp',
+      ports: [22],
+      sources: ['label:role=web,env!=test'],
+      except: ['10.0.0.9', '10.0.0.7'],
+      enabled: false,
+      expires: '2031-01-31T18:00:00Z',
+    });
     await temporary.remove();
   });
 
