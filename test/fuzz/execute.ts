@@ -68,8 +68,8 @@ class Thread {
   readonly batch: MemoryBatch;
   readonly counters: Float64Array;
   readonly events: EventRingReader;
-  /** Number of the policy that it judges by. */
-  policy = 0;
+  /** Of the policy that it judges by. */
+  epoch = 1;
   /** What the rules of all its policies have counted. */
   readonly ruleHits: Float64Array[] = [];
 
@@ -161,8 +161,9 @@ class CaseRun {
   /** Policies that an engine will learn of late. */
   #late: { thread: Thread; change: PolicyChange; epoch: number; atStep: number }[] = [];
   /** Policies that may have admitted a flow that is still there. */
-  readonly #policies: Set<number> = new Set([0]);
-  /** No change has kept or drained anything: then what passes is allowed by the engine's own policy. */
+  /** By epoch, from 1; none has epoch 0. */
+  readonly #policies: number[] = [0, 0];
+  /** No change has kept or drained anything: then what passes is allowed by the engine's own policy, or by a newer one. */
   #strict = true;
   /** Fragments that were given to an engine, as bytes in hexadecimal: only these may come out. */
   readonly #fragmentsGiven: Set<string> = new Set();
@@ -249,7 +250,7 @@ class CaseRun {
   #change(change: PolicyChange, engine: 0 | 1, step: number): void {
     this.#epoch++;
     if (change.mode !== ReloadMode.cut) this.#strict = false;
-    this.#policies.add(change.policy);
+    this.#policies.push(change.policy);
     this.#setPolicy(this.#threads[engine], change, this.#epoch);
     const thread = this.#threads[engine === 0 ? 1 : 0];
     const atStep = change.late ? step + 3 : step;
@@ -268,7 +269,7 @@ class CaseRun {
   #setPolicy(thread: Thread, change: PolicyChange, epoch: number): void {
     const policy = new this.#build.matcher.Matcher(policyWords(change.policy, epoch));
     thread.engine.setPolicy(policy, change.mode, (this.#nowMs + change.drainMs) | 0);
-    thread.policy = change.policy;
+    thread.epoch = epoch;
     thread.ruleHits.push(policy.hits);
   }
 
@@ -412,7 +413,8 @@ class CaseRun {
 
   /** What passed was right on the wire, is allowed, and belongs to a flow that was there or is there. */
   #checkVerdicts(thread: Thread, step: FuzzStep, after: FlowSnapshot): void {
-    const acceptable = this.#strict ? [thread.policy] : this.#policies;
+    // A flow that the other engine has admitted by a newer policy is not judged again by the older one.
+    const acceptable = this.#strict ? this.#policies.slice(thread.epoch) : this.#policies;
     /** Conversations that were there before the batch or became so within it. */
     const known = (tuple: Tuple, packets: readonly PassedPacket[]): boolean =>
       this.#snapshot.has(tuple) || packets.some((each) => sameConversation(each.tuple, tuple));
