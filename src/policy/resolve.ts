@@ -6,14 +6,7 @@
  * never changes; a group that does not exist has no members; a circle of sets ends where it closes.
  */
 import { isGroup } from './peers.ts';
-import {
-  allAddresses,
-  hasAddress,
-  noRanges,
-  rangesOf,
-  subtractRanges,
-  unionRanges,
-} from './ranges.ts';
+import { allAddresses, noRanges, rangesOf, subtractRanges, unionRanges } from './ranges.ts';
 import type { Ranges } from './ranges.ts';
 import { selects } from './selector.ts';
 import type { Labels } from './selector.ts';
@@ -32,13 +25,6 @@ import type {
 export interface Assignment {
   readonly template: string;
   readonly selector?: Selector;
-}
-
-/** A part of what a peer means, and the server or set that it comes from. */
-export interface Member {
-  readonly ranges: Ranges;
-  readonly server?: string;
-  readonly set?: string;
 }
 
 /** Labels of a server; its region is one of them. */
@@ -102,34 +88,6 @@ export class Resolver {
     return subtractRanges(from, this.#union(except));
   }
 
-  /** The first of the peers that has the address, and the server or set that it has it from. */
-  memberAt(
-    peers: readonly Peer[],
-    address: number,
-  ): { readonly peer: Peer; readonly member: Member } | undefined {
-    for (const peer of peers) {
-      for (const member of this.membersOf(peer)) {
-        if (hasAddress(member.ranges, address)) return { peer, member };
-      }
-    }
-    return undefined;
-  }
-
-  /** What a peer means, part by part. */
-  membersOf(peer: Peer): readonly Member[] {
-    if (!isGroup(peer)) return [{ ranges: rangesOf([peer]) }];
-    if (peer.kind === 'set') return [{ ranges: this.#rangesOfGroup(peer), set: peer.name }];
-    return this.#serversOf(peer).map((server) => ({
-      ranges: addressesOf(server),
-      server: server.name,
-    }));
-  }
-
-  /** Addresses of a set by name; none if there is no such set. */
-  rangesOfSet(name: string): Ranges {
-    return this.#rangesOfSet(name);
-  }
-
   #union(peers: readonly Peer[]): Ranges {
     const plain = peers.filter((peer): peer is AddressRange => !isGroup(peer));
     const groups = peers.filter(isGroup).map((group) => this.#rangesOfGroup(group));
@@ -184,8 +142,4 @@ export class Resolver {
 
 function addressRanges({ addresses }: Server): { from: number; to: number }[] {
   return addresses.map((address) => ({ from: address, to: address }));
-}
-
-function addressesOf(server: Server): Ranges {
-  return rangesOf(addressRanges(server));
 }
