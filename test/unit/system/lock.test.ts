@@ -53,8 +53,8 @@ describe.each([
     await expect(withLockFile(path, () => Promise.resolve())).rejects.toBeInstanceOf(LockBusy);
     expect(existsSync(path)).toBe(true);
     await end(child);
-    // Nothing is judged stale: the kernel has let go.
-    expect(await withLockFile(path, () => Promise.resolve(7))).toBe(7);
+    // Nothing is judged stale: the kernel lets go with the last process that has the file open, and those end in any order.
+    expect(await withLockFile(path, () => Promise.resolve(7), 60_000)).toBe(7);
     expect(existsSync(path)).toBe(false);
   });
 });
