@@ -216,18 +216,19 @@ export function oneOf<const T extends string>(words: readonly T[]): Field<T> {
   });
 }
 
-/** A list, each item read by `item`. @param whenEmpty message for an empty list, if it may not be empty */
+/**
+ * A list, each item read by `item`. A scalar stands for a list of one, where items are scalars.
+ *
+ * @param whenEmpty message for an empty list, if it may not be empty
+ */
 export function list<T>(what: string, item: Field<T>, whenEmpty?: string): Field<T[]> {
   return (place) => {
+    if (isScalar(place.node) && place.node.value !== null) {
+      const value = item(place);
+      return value === undefined ? undefined : [value];
+    }
     if (!isSeq(place.node)) {
-      const hint =
-        isScalar(place.node) && place.node.value !== null ? `: write [${String(place.node)}]` : '';
-      const found = describe(place.node);
-      place.file.report(
-        place.node,
-        place.path,
-        `expected a list of ${what}, found ${found}${hint}`,
-      );
+      reportExpected(place, `a list of ${what}`);
       return undefined;
     }
     if (place.node.items.length === 0 && whenEmpty !== undefined) {

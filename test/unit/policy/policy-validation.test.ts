@@ -50,6 +50,9 @@ describe('a rule', () => {
       },
     ],
     ['{ protocol: all, sources: [any] }', { protocol: 'all', peers: [any] }],
+    ['{ protocol: all, sources: any }', { protocol: 'all', peers: [any] }],
+    ['{ protocol: tcp, ports: 443 }', { protocol: 'tcp', ports: [{ from: 443, to: 443 }] }],
+    ['{ protocol: tcp, ports: 20-22 }', { protocol: 'tcp', ports: [{ from: 20, to: 22 }] }],
     [
       '{ protocol: all, sources: [192.0.2.7, 10.0.0.0/8, 0.0.0.0/0, 198.51.100.10-198.51.100.20] }',
       {
@@ -93,9 +96,10 @@ describe('a rule', () => {
       '2:29 inbound[0].ports expected at least one port: leave the key out to mean all ports',
     ],
     [
-      '{ protocol: tcp, ports: 80 }',
-      '2:29 inbound[0].ports expected a list of ports, found 80: write [80]',
+      '{ protocol: tcp, ports: {} }',
+      '2:29 inbound[0].ports expected a list of ports, found a mapping',
     ],
+    ['{ protocol: tcp, ports: 0 }', `2:29 inbound[0].ports ${portWords}, found "0"`],
     ['{ protocol: tcp, ports: [0] }', `2:30 inbound[0].ports[0] ${portWords}, found "0"`],
     ['{ protocol: tcp, ports: [65536] }', `2:30 inbound[0].ports[0] ${portWords}, found "65536"`],
     ['{ protocol: tcp, ports: ["20-"] }', `2:30 inbound[0].ports[0] ${portWords}, found "20-"`],
@@ -146,8 +150,8 @@ describe('a rule', () => {
       '2:32 inbound[0].sources[0] "2001:db8::/32" is an IPv6 address: the firewall is IPv4 only',
     ],
     [
-      '{ protocol: tcp, sources: any }',
-      '2:31 inbound[0].sources expected a list of addresses, found "any": write [any]',
+      '{ protocol: tcp, sources: 10.0.0.1-20 }',
+      '2:31 inbound[0].sources "20" is not an IPv4 address in four decimal parts',
     ],
     [
       '{ protocol: tcp, destinations: [any] }',

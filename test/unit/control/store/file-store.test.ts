@@ -98,6 +98,19 @@ outbound:
 `);
   });
 
+  it('keep one value that stands for a list where nothing is changed', async () => {
+    const short = 'inbound:\n  - { protocol: tcp, ports: 443, sources: any }\n';
+    const one = 'servers:\n  - { name: web-1, addresses: 10.0.0.2, templates: web }\n';
+    await writeFile(join(directory.path, 'templates/web.yaml'), short);
+    await writeFile(join(directory.path, 'servers.yaml'), one);
+    await change({ kind: 'add-rule', template: 'web', direction: 'inbound', rule: ping });
+    expect(await directory.text('templates/web.yaml')).toBe(`${short}  - { protocol: icmp }\n`);
+    await change({ kind: 'clone-template', name: 'web', to: 'ssh' }, assign(['web-1'], ['ssh']));
+    expect(await directory.text('servers.yaml')).toBe(
+      'servers:\n  - { name: web-1, addresses: [10.0.0.2], templates: [web, ssh] }\n',
+    );
+  });
+
   it('are cloned and renamed with their comments, and servers follow the name', async () => {
     await change({ kind: 'clone-template', name: 'web', to: 'copy' });
     expect(await directory.text('templates/copy.yaml')).toBe(web);
