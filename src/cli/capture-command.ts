@@ -55,7 +55,10 @@ export function captureCommand(actions: CaptureActions): Verb {
         const query = { verdict, server, snaplen, limit: count };
         const stream = await client.stream('/capture', query, 'application/x-pcapng', signal);
         // Opened only now, so that a refused capture does not overwrite an existing file.
-        const file = await actions.openFile(flags.write);
+        const file = await actions.openFile(flags.write).catch((error: unknown) => {
+          stream.destroy();
+          throw error;
+        });
         const end = flags.write === '-' ? flush : close;
         const packets = await copyBlocks(stream, file, end, signal);
         output.error(`${plural(packets, 'packet')} captured`);

@@ -68,6 +68,8 @@ export class LiveData implements Observer {
   /** What a capture begins with; it goes on until it is destroyed, unless `captureEnds`. */
   captureBytes: Uint8Array = new Uint8Array();
   captureEnds = true;
+  /** Captures that have been ended, by either side. */
+  capturesOver = 0;
   live: LiveVerdict | undefined;
   /** Seconds that have passed, so to speak: every look at the totals counts one. */
   looks = 0;
@@ -148,6 +150,7 @@ export class LiveData implements Observer {
   capture(options: CaptureOptions): Readable {
     this.captures.push(options);
     const stream = new PassThrough();
+    stream.once('close', () => this.capturesOver++);
     stream.write(this.captureBytes);
     if (this.captureEnds) stream.end();
     return stream;

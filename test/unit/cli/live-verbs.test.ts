@@ -307,14 +307,16 @@ describe('capture', () => {
     }
   });
 
-  it.each<[string, RegExp]>([
-    ['capture -w /nowhere/x', /^tunwall: \/nowhere\/x cannot be written: ENOENT/],
-    ['capture -w /dev/full --passed', /^tunwall: the capture cannot be written: ENOSPC/],
-    ['capture -w - --server nope', /there is no server "nope"/],
-  ])('%s fails', async (line, message) => {
+  it.each<[string, RegExp, number]>([
+    ['capture -w /nowhere/x', /^tunwall: \/nowhere\/x cannot be written: ENOENT/, 1],
+    ['capture -w /dev/full --passed', /^tunwall: the capture cannot be written: ENOSPC/, 1],
+    ['capture -w - --server nope', /there is no server "nope"/, 0],
+  ])('%s fails, and nothing is left running', async (line, message, captures) => {
     observer.captureBytes = await pcapng();
+    observer.captureEnds = false;
     const { code, err } = await run(line);
     expect([code, err]).toEqual([1, expect.stringMatching(message)]);
+    await expect.poll(() => observer.capturesOver).toBe(captures);
   });
 
   it('a refusal leaves a file of that name alone', async () => {
