@@ -1,6 +1,6 @@
 /** A configuration to replay through, and packets at their times. */
 import type { ReplayConfig } from '../../src/interop/captures/replay.ts';
-import { defaultGatewayConfig } from '../../src/policy/validate.ts';
+import { defaultGatewayConfig } from '../../src/policy/validate-gateway.ts';
 import type { Recorded } from './captures.ts';
 import { tcp } from './packets.ts';
 import { toServers, toTemplates } from './policies.ts';

@@ -26,7 +26,7 @@ import { engineOptions } from '../../policy/engine-options.ts';
 import { formatProblem } from '../../policy/problem.ts';
 import { ServerSlots } from '../../policy/server-slots.ts';
 import type { GatewayConfig, Problem } from '../../policy/types.ts';
-import { defaultGatewayConfig } from '../../policy/validate.ts';
+import { defaultGatewayConfig } from '../../policy/validate-gateway.ts';
 import { FileStore } from '../store/files/file-store.ts';
 import type { Snapshot, Watching } from '../store/store.ts';
 import { becomeOwnerOf } from '../../system/privileges.ts';

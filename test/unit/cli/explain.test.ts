@@ -9,7 +9,8 @@ import type { Explanation, ExplainSource } from '../../../src/policy/explain.ts'
 import { failedFields, nearestRule } from '../../../src/policy/nearest-rule.ts';
 import type { FlowQuestion } from '../../../src/policy/opening-packet.ts';
 import { openingPacket } from '../../../src/policy/opening-packet.ts';
-import { defaultGatewayConfig, validateTemplate } from '../../../src/policy/validate.ts';
+import { defaultGatewayConfig } from '../../../src/policy/validate-gateway.ts';
+import { validateTemplate } from '../../../src/policy/validate.ts';
 import { MatchResult, Matcher } from '../../../src/dataplane/match/matcher.ts';
 import { addressToInt, icmpMessage, icmpQuery, ipv4, tcp, udp } from '../../support/packets.ts';
 import { naiveMatch, ruleAllows, toServers } from '../../support/policies.ts';

@@ -2,12 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { validateUsers } from '../../../src/policy/users.ts';
-import {
-  defaultGatewayConfig,
-  validateGateway,
-  validateServers,
-  validateTemplate,
-} from '../../../src/policy/validate.ts';
+import { defaultGatewayConfig, validateGateway } from '../../../src/policy/validate-gateway.ts';
+import { validateServers, validateTemplate } from '../../../src/policy/validate.ts';
 import type { Validated } from '../../../src/policy/validate.ts';
 import { codeIn, readText, tableRows } from '../../support/documents.ts';
 

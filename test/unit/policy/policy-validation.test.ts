@@ -2,12 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { defaultTimeoutSeconds } from '../../../src/dataplane/flow/timeouts.ts';
 import type { Problem, Rule } from '../../../src/policy/types.ts';
-import {
-  defaultGatewayConfig,
-  validateGateway,
-  validateServers,
-  validateTemplate,
-} from '../../../src/policy/validate.ts';
+import { defaultGatewayConfig, validateGateway } from '../../../src/policy/validate-gateway.ts';
+import { validateServers, validateTemplate } from '../../../src/policy/validate.ts';
 
 /** `line:column path: message`, as the user reads it. */
 const reported = (problems: readonly Problem[]): string[] =>

@@ -10,12 +10,8 @@ import { join } from 'node:path';
 import { asOwnerOf } from '../../../system/privileges.ts';
 import { serverBody, templateBody } from '../../../policy/bodies.ts';
 import type { GatewayConfig, Problem, Server, Template } from '../../../policy/types.ts';
-import {
-  defaultGatewayConfig,
-  nameWords,
-  validateGateway,
-  validateTemplate,
-} from '../../../policy/validate.ts';
+import { defaultGatewayConfig, validateGateway } from '../../../policy/validate-gateway.ts';
+import { nameWords, validateTemplate } from '../../../policy/validate.ts';
 import { checkReferences } from '../../../policy/references.ts';
 import type { Validated } from '../../../policy/validate.ts';
 import type { Reference } from '../../../policy/yaml-fields.ts';

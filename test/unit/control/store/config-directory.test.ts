@@ -6,7 +6,7 @@ import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { formatProblem } from '../../../../src/policy/problem.ts';
-import { defaultGatewayConfig } from '../../../../src/policy/validate.ts';
+import { defaultGatewayConfig } from '../../../../src/policy/validate-gateway.ts';
 import {
   ConfigReader,
   readConfigDirectory,

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { defaultGatewayConfig } from '../../../../src/policy/validate.ts';
+import { defaultGatewayConfig } from '../../../../src/policy/validate-gateway.ts';
 import { readConfigDirectory } from '../../../../src/control/store/files/config-directory.ts';
 
 const directory = new URL('../../../../scripts/example-config', import.meta.url).pathname;

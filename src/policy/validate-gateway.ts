@@ -1,0 +1,172 @@
+/** The format of gateway.yaml, field by field. */
+import { defaultTimeoutSeconds, maxTimeoutSeconds } from '../dataplane/flow/timeouts.ts';
+import type { TimeoutName } from '../dataplane/flow/timeouts.ts';
+import { parsePeer as parseRange } from './addresses.ts';
+import type { GatewayConfig } from './types.ts';
+import { parsed, read } from './validate.ts';
+import type { Validated } from './validate.ts';
+import {
+  YamlFile,
+  boolean,
+  integer,
+  list,
+  mapping,
+  number,
+  oneOf,
+  scalar,
+  text,
+} from './yaml-fields.ts';
+import type { Field } from './yaml-fields.ts';
+
+export const defaultGatewayConfig: GatewayConfig = {
+  device: 'fw0',
+  queues: 1,
+  offload: 'auto',
+  ioUring: 'auto',
+  txQueueLength: 2000,
+  flows: { capacity: 262_144, perServerShare: 0.5 },
+  fragments: { memory: 4 << 20 },
+  timeouts: defaultTimeoutSeconds,
+  tcp: { loose: false, liberal: false },
+  start: 'last-good',
+  reload: 'cut',
+  api: { host: '127.0.0.1', port: 8740, hosts: [], socket: '/run/tunwall/tunwall.sock' },
+  log: { level: 'info', dropsPerSecond: 10 },
+};
+
+const reload: Field<GatewayConfig['reload']> = (place) => {
+  const drain = mapping<{ drain: number }>(
+    'a mapping',
+    { drain: integer(1, 86_400, ' of seconds') },
+    ['drain'],
+  );
+  if ('items' in place.node) return drain(place);
+  return scalar<'cut' | 'keep'>('cut, keep or { drain: SECONDS }', (value) =>
+    value === 'cut' || value === 'keep' ? { value } : undefined,
+  )(place);
+};
+
+const start: Field<GatewayConfig['start']> = scalar('last-good or strict', (value) =>
+  value === 'last-good' || value === 'strict' ? { value } : undefined,
+);
+
+interface Listen {
+  readonly host: string;
+  readonly port: number;
+}
+
+const listen: Field<Listen> = parsed('an IPv4 address and a port like 127.0.0.1:8740', (value) => {
+  const match = /^([\d.]+):(\d{1,5})$/.exec(value);
+  const port = Number(match?.[2]);
+  const address = match === null ? undefined : parseRange(match[1]!);
+  if (
+    match === null ||
+    address === undefined ||
+    'message' in address ||
+    port < 1 ||
+    port > 65_535
+  ) {
+    return {
+      message: `expected an IPv4 address and a port like 127.0.0.1:8740, found "${value}"`,
+    };
+  }
+  return { value: { host: match[1]!, port } };
+});
+
+const hostName: Field<string> = scalar('a host name like fw.example.com', (value) => {
+  const valid =
+    typeof value === 'string' &&
+    /^(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/i.test(value);
+  return valid ? { value: value.toLowerCase() } : undefined;
+});
+
+/** The kernel's limit is 107 bytes. */
+const socketPath = text(
+  'an absolute path of at most 107 bytes',
+  /^\/(?!.*(^|\/)\.\.(\/|$))[\x21-\x7e]{1,106}$/,
+);
+
+const timeout = integer(1, maxTimeoutSeconds, ' of seconds');
+const timeoutNames = Object.keys(defaultTimeoutSeconds) as TimeoutName[];
+const timeouts = mapping<Partial<Record<TimeoutName, number>>>(
+  'timeouts',
+  Object.fromEntries(timeoutNames.map((each) => [each, timeout])) as Record<
+    TimeoutName,
+    Field<number>
+  >,
+  [],
+);
+
+type GatewayFields = {
+  [K in keyof GatewayConfig]?: GatewayConfig[K] extends object ? object : GatewayConfig[K];
+};
+
+export function validateGateway(fileName: string, content: string): Validated<GatewayConfig> {
+  const file = new YamlFile(fileName, content);
+  const fields = mapping<Required<GatewayFields>>(
+    'the settings of the gateway',
+    {
+      device: text(
+        'the name of an interface, at most 15 characters',
+        /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$/,
+      ),
+      queues: integer(1, 16),
+      offload: oneOf(['auto', 'off']),
+      ioUring: oneOf(['auto', 'off']),
+      txQueueLength: integer(100, 100_000, ' of packets'),
+      flows: mapping<{ capacity?: number; perServerShare?: number }>(
+        'limits of the flow table',
+        { capacity: integer(1024, 4_194_304, ' of flows'), perServerShare: number(0.01, 1) },
+        [],
+      ),
+      fragments: mapping<{ memory?: number }>(
+        'limits of fragments',
+        { memory: integer(131_072, 268_435_456, ' of bytes') },
+        [],
+      ),
+      timeouts,
+      tcp: mapping<{ loose?: boolean; liberal?: boolean }>(
+        'switches of TCP tracking',
+        { loose: boolean, liberal: boolean },
+        [],
+      ),
+      start,
+      reload,
+      api: mapping<{ listen?: Listen; hosts?: string[]; socket?: string }>(
+        'settings of the API',
+        { listen, hosts: list('host names', hostName), socket: socketPath },
+        [],
+      ),
+      log: mapping<{ level?: string; dropsPerSecond?: number }>(
+        'settings of the log',
+        {
+          level: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
+          dropsPerSecond: number(0, 10_000),
+        },
+        [],
+      ),
+    },
+    [],
+  );
+  const config: Field<GatewayConfig> = (place) => {
+    const value = fields(place) as
+      | (Omit<Partial<GatewayConfig>, 'api'> & {
+          api?: { listen?: Listen; hosts?: string[]; socket?: string };
+        })
+      | undefined;
+    if (value === undefined) return undefined;
+    const defaults = defaultGatewayConfig;
+    const { listen: own, ...api } = value.api ?? {};
+    return {
+      ...defaults,
+      ...value,
+      flows: { ...defaults.flows, ...value.flows },
+      fragments: { ...defaults.fragments, ...value.fragments },
+      timeouts: { ...defaults.timeouts, ...value.timeouts },
+      tcp: { ...defaults.tcp, ...value.tcp },
+      log: { ...defaults.log, ...value.log },
+      api: { ...defaults.api, ...own, ...api },
+    };
+  };
+  return read(file, config, defaultGatewayConfig);
+}
