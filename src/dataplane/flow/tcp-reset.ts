@@ -74,10 +74,11 @@ export function judgeReset(
   }
   const other = direction ^ 1;
   const maxAckSet = (tcp & (TcpBits.maxAckSet << other)) !== 0;
+  const word = hot[record + Hot.state]!;
   let result: number = Reset.inWindow;
   if (maxAckSet && last !== SegmentClass.syn) {
     const maxAck = cold[coldRecord + Cold.maxAck + other]!;
-    const established = oldState === FlowState.established;
+    const established = oldState === FlowState.established && (word & StateBits.assured) !== 0;
     // Sequence 0 outside ESTABLISHED most likely answers a SYN that was passed.
     if (packet.sequence === 0 && !established) return Reset.inWindow;
     if (isBefore(packet.sequence, maxAck)) return Reset.invalid;
@@ -89,7 +90,6 @@ export function judgeReset(
     if (endsTrain) return Reset.inWindow;
     result = Reset.keepsState;
   }
-  const word = hot[record + Hot.state]!;
   const answersIgnored =
     ((word & StateBits.seenReply) !== 0 && followsSyn(tcp, direction)) ||
     ((word & StateBits.assured) === 0 && last === SegmentClass.ack);

@@ -176,10 +176,12 @@ export class TcpTracker {
   /**
    * Whether `direction` may have a segment with this sequence number under way (RFC 5927 section 4.1): not beyond what it has
    * sent, and at most two windows behind (one may be overrun by as much again); or exactly that of the last segment,
-   * which may have been passed without being believed.
+   * which may have been passed without being believed. Of a connection that was picked up in mid-stream any: with windows of
+   * unknown scale most of what it sends is beyond what can be believed, and its path MTU must still be found.
    */
   isUnderWay(flow: FlowIndex, direction: number, sequence: number): boolean {
     const record = flow << hotShift;
+    if ((this.#hot[record + Hot.tcp]! & (TcpBits.liberal << direction)) !== 0) return true;
     const window = this.#hot[record + Hot.maxWindow + (direction ^ 1)]! >>> 0;
     const behind = (this.#hot[record + Hot.end + direction]! - sequence) | 0;
     if (behind >= 0 && behind <= 2 * Math.max(window, minimumQuoteWindow)) return true;
@@ -279,7 +281,8 @@ export class TcpTracker {
     ) {
       hot[record + Hot.state]! |= StateBits.assured;
     }
-    this.#table.refresh(flow, newState, this.#listFor(flow, segment, newState, seenReply), nowMs);
+    const list = this.#listFor(flow, direction, segment, newState, seenReply);
+    this.#table.refresh(flow, newState, list, nowMs);
     this.#markSeen(record, direction);
     return DropReason.none;
   }
@@ -289,10 +292,17 @@ export class TcpTracker {
    * unacknowledged data: on them it is protected from eviction, and with a SYN_RECV timeout longer than theirs every half-open
    * flow of a flood would be.
    */
-  #listFor(flow: FlowIndex, segment: number, newState: number, seenReply: boolean): number {
+  #listFor(
+    flow: FlowIndex,
+    direction: number,
+    segment: number,
+    newState: number,
+    seenReply: boolean,
+  ): number {
     // Picked up in mid-stream and not answered yet: no more a conversation than a SYN is. Linux gives it the timeout
     // of unacknowledged data; here that would protect a flood of ACKs from eviction.
-    if (!seenReply && newState === FlowState.established) return FlowList.tcpSynSent;
+    const unanswered = !seenReply && direction === 0;
+    if (unanswered && newState === FlowState.established) return FlowList.tcpSynSent;
     const tcp = this.#hot[(flow << hotShift) + Hot.tcp]!;
     const timeouts = this.#table.configuredMs;
     const list = listOfState[newState]!;
@@ -306,7 +316,10 @@ export class TcpTracker {
     if (shorterRetransmit && retransmits >= maxRetransmits) return FlowList.tcpRetransmitted;
     if (segment === SegmentClass.rst) return FlowList.tcpClose;
     const unacknowledged = TcpBits.unacknowledged | (TcpBits.unacknowledged << 1);
-    if (shorterUnacknowledged && (tcp & unacknowledged) !== 0) return FlowList.tcpUnacknowledged;
+    // The first answer to what was picked up counts like data that nobody has acknowledged.
+    if (shorterUnacknowledged && ((tcp & unacknowledged) !== 0 || !seenReply)) {
+      return FlowList.tcpUnacknowledged;
+    }
     // The receiver has closed its window.
     if (shorterRetransmit && lastWindow(this.#cold, flow * coldWords) === 0) {
       return FlowList.tcpRetransmitted;

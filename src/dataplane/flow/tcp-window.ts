@@ -197,9 +197,9 @@ export class TcpWindow {
 
     const outside = this.#outside(record, direction, sequence, end, sack);
     if (outside !== Window.accept) {
-      const liberal =
-        this.#liberal || (hot[record + Hot.tcp]! & (TcpBits.liberal << direction)) !== 0;
-      return liberal && (flags & TcpFlag.rst) === 0 ? Window.accept : outside;
+      // Picked up in mid-stream: how the windows are scaled is not known, so that not even an RST can be held against them.
+      if ((hot[record + Hot.tcp]! & (TcpBits.liberal << direction)) !== 0) return Window.accept;
+      return this.#liberal && (flags & TcpFlag.rst) === 0 ? Window.accept : outside;
     }
     this.#learn(flow, direction, segment, packet, sequence, end, ack, sack);
     return Window.accept;

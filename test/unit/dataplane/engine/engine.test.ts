@@ -207,6 +207,15 @@ describe('ICMP errors', () => {
     expect(f.judge(error(router, web, 3, 4, data(301 - 140_000)))).toBe('icmp-error');
   });
 
+  it('may quote any sequence number of a connection that was picked up: its scaled windows are not known', () => {
+    const f = new EngineFixture({ policy: policy(), loose: true });
+    const ack = (seq: number): Uint8Array =>
+      tcp(client, web, { srcPort: 4000, dstPort: 443, flags: 'A', seq, ack: 301 });
+    f.forward(ack(101), data(301), ack(101));
+    expect(f.judge(data(1_000_301))).toBe('pass');
+    expect(f.judge(error(router, web, 3, 4, data(1_000_301)))).toBe('pass');
+  });
+
   it.each<[string, Uint8Array]>([
     ['nothing', new Uint8Array()],
     ['27 bytes', syn.slice(0, 27)],

@@ -120,6 +120,56 @@ describe('what opens no flow', () => {
     { loose: true },
   );
   conversation(
+    'unanswered, what was picked up is kept as long as a SYN',
+    `> A  seq=101 ack=301  pass established
+    wait 119              established
+    wait 1                -`,
+    { loose: true },
+  );
+  conversation(
+    'answered once, what was picked up is kept like unacknowledged data',
+    `> A  seq=101 ack=301  pass established
+    < A  seq=301 ack=101  pass established
+    wait 299              established
+    wait 1                -`,
+    { loose: true },
+  );
+  conversation(
+    'answered in both directions, what was picked up is a connection',
+    `> A  seq=101 ack=301  pass established
+    < A  seq=301 ack=101  pass established
+    > A  seq=101 ack=301  pass established
+    wait 300              established`,
+    { loose: true },
+  );
+  for (const flags of ['R seq=101', 'RA seq=101 ack=301', 'RA seq=5000000 ack=301']) {
+    conversation(
+      `the opener gives up what was picked up and never answered: ${flags}`,
+      `> A  seq=101 ack=301  pass established
+      > ${flags}  pass -`,
+      { loose: true },
+    );
+  }
+  conversation(
+    'of scaled windows that nobody has seen, an RST is not held against its sender',
+    `> A  seq=101 ack=301      pass established
+    < A  seq=301 ack=101      pass established
+    > A  seq=101 ack=301      pass established
+    > A  seq=900101 ack=301   pass established
+    > R  seq=900101           pass established
+    wait 10                   -`,
+    { loose: true },
+  );
+  conversation(
+    'the ends of what was picked up begin again: then the window counts',
+    `> A  seq=101 ack=301      pass established
+    > S  seq=5000             pass established
+    < SA seq=9000 ack=5001    pass syn_recv
+    < A  seq=2000000 ack=5001 out-of-window syn_recv
+    > A  seq=5001 ack=9001    pass established`,
+    { loose: true },
+  );
+  conversation(
     'loose tracking does not take FIN or RST',
     `> FA seq=1 ack=1 invalid-state -
     > R seq=1 invalid-state -`,
