@@ -50,7 +50,7 @@ const mostTries = 10;
 const flushAfter = 256;
 
 /** Remaining times may differ by so much: the kernel tells whole seconds, and is asked later. */
-const timeTolerance = 4;
+export const timeTolerance = 4;
 
 interface Lane {
   readonly conversation: Conversation;
@@ -73,7 +73,7 @@ export class Comparison {
     this.#kernel = kernel;
   }
 
-  /** Plays conversations side by side, `laneCount` at most. */
+  /** Plays conversations side by side, `laneCount` at most; all have the settings of the first. */
   play(conversations: readonly Conversation[]): Outcome[] {
     for (let tries = 0; tries < mostTries; tries++) {
       const started = performance.now();
@@ -93,7 +93,9 @@ export class Comparison {
 
   #playOnce(lanes: readonly Lane[]): void {
     const kernel = this.#kernel;
-    const engine = createEngine();
+    const { settings } = lanes[0]!.conversation;
+    kernel.configure(settings);
+    const engine = createEngine(settings);
     engine.nowMs = Math.floor(performance.now());
     const rounds = Math.max(...lanes.map((lane) => lane.conversation.steps.length));
     for (let round = 0; round < rounds; round++) {

@@ -71,7 +71,18 @@ export interface Step {
   readonly changes: Changes;
 }
 
+/** What both filters are told before a conversation. */
+export interface Settings {
+  /** `nf_conntrack_tcp_loose`: pick up connections in mid-stream. */
+  readonly loose: boolean;
+  /** The kernel's `ipfrag_max_dist`; 0: no limit. */
+  readonly fragmentDistance: number;
+}
+
+export const usualSettings: Settings = { loose: false, fragmentDistance: 64 };
+
 export interface Conversation {
+  readonly settings: Settings;
   readonly place: Place;
   /** The port that the responder listens on; the rules allow only some. */
   readonly port: number;

@@ -2,6 +2,7 @@
 import { EventWord } from '../../src/dataplane/engine/event-ring.ts';
 import { dropReasonNames } from '../../src/dataplane/wire/drop-reason.ts';
 import { EngineFixture } from '../support/engine-fixture.ts';
+import type { Settings } from './conversation.ts';
 import { enginePolicy } from './policy.ts';
 
 export interface EngineVerdict {
@@ -14,8 +15,8 @@ export interface EngineVerdict {
 const policy = enginePolicy();
 
 /** An engine without flows. */
-export function createEngine(): EngineFixture {
-  return new EngineFixture({ policy, capacity: 8192, fragmentBytes: 16 << 20 });
+export function createEngine({ loose }: Settings): EngineFixture {
+  return new EngineFixture({ policy, capacity: 8192, fragmentBytes: 16 << 20, loose });
 }
 
 export function judge(engine: EngineFixture, packet: Uint8Array): EngineVerdict {

@@ -1,6 +1,6 @@
 /** For every entry of explained.ts a conversation that shows the difference, as small as it can be. */
 import type { Changes, Conversation, Step } from './conversation.ts';
-import { allowedPorts, stepOf } from './conversation.ts';
+import { allowedPorts, stepOf, usualSettings } from './conversation.ts';
 import { synOptions } from './tcp-talk.ts';
 
 const syn = stepOf('opener', 'tcp', { flags: 'S', seq: 100 });
@@ -8,11 +8,15 @@ const synAck = stepOf('responder', 'tcp', { flags: 'SA', seq: 300, ack: 101 });
 const ack = stepOf('opener', 'tcp', { flags: 'A', seq: 101, ack: 301 });
 
 function tcp(...steps: Step[]): Conversation {
-  return { place: 'outside', port: allowedPorts.outside.tcp, steps };
+  return { settings: usualSettings, place: 'outside', port: allowedPorts.outside.tcp, steps };
+}
+
+function pickedUp(...steps: Step[]): Conversation {
+  return { ...tcp(...steps), settings: { ...usualSettings, loose: true } };
 }
 
 function udp(...steps: Step[]): Conversation {
-  return { place: 'outside', port: allowedPorts.outside.udp, steps };
+  return { settings: usualSettings, place: 'outside', port: allowedPorts.outside.udp, steps };
 }
 
 /** An error about the opener's SYN. */
@@ -76,6 +80,13 @@ export const examples: Readonly<Record<string, Conversation>> = {
     stepOf('opener', 'tcp', { flags: 'RA', seq: 101, ack: 301 }),
     ack,
     changed(syn, { seq: 5000 }),
+  ),
+  'picked-up-unanswered': pickedUp(ack),
+  'picked-up-begun-again': pickedUp(
+    ack,
+    changed(syn, { seq: 5000 }),
+    changed(synAck, { seq: 9000, ack: 5001 }),
+    stepOf('responder', 'tcp', { flags: 'A', seq: 2_000_000, ack: 5001 }),
   ),
   land: tcp(changed(syn, { src: '10.0.0.2' })),
   martian: tcp(changed(syn, { src: '240.0.0.1' })),

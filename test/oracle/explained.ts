@@ -6,6 +6,7 @@
  * shows it on both sides (explained-examples.ts); test/oracle/differences.md has this table for people, and a unit test says that they agree.
  */
 import type { Outcome } from './compare.ts';
+import { timeTolerance } from './compare.ts';
 import type { End, Fields } from './conversation.ts';
 import { otherEnd, sent } from './conversation.ts';
 
@@ -145,6 +146,44 @@ function synAfterReset(outcome: Outcome): boolean {
   );
 }
 
+/** A connection that was picked up begins again: a SYN in it was answered. */
+function pickedUpBegunAgain(outcome: Outcome): boolean {
+  const { conversation, difference } = outcome;
+  if (!conversation.settings.loose) return false;
+  const segments = [...passedSegments(outcome, difference!.step), differing(outcome)];
+  return segments.some(
+    (syn, at) =>
+      isSyn(syn) &&
+      segments.slice(0, at).some(({ flags }) => !flags.includes('S')) &&
+      segments
+        .slice(at + 1)
+        .some(
+          ({ from, flags, ack }) =>
+            from !== syn.from && flags.includes('S') && ack >>> 0 === endOfSyn(syn),
+        ),
+  );
+}
+
+/** What a difference tells of flows. */
+function toldFlows(text: string): { flow: string; left: number }[] {
+  return text.split('; ').map((told) => {
+    const [, flow = told, left = '0'] = /^(.*), (\d+) s$/.exec(told) ?? [];
+    return { flow, left: Number(left) };
+  });
+}
+
+/** Both track the same flows, and which of them differ was picked up and not answered in the window. */
+function pickedUpUnanswered({ difference }: Outcome): boolean {
+  const { kind, kernel, engine } = difference!;
+  const [theirs, ours] = [toldFlows(kernel), toldFlows(engine)];
+  if (kind !== 'flows' || theirs.length !== ours.length) return false;
+  return theirs.every(({ flow, left }, at) => {
+    const own = ours[at]!;
+    const unanswered = / established(?: replied)?$/.test(flow) && left > 120 && own.left <= 120;
+    return flow === own.flow && (unanswered || Math.abs(left - own.left) <= timeTolerance);
+  });
+}
+
 const protocols: Readonly<Record<Fields['kind'], number>> = {
   tcp: 6,
   udp: 17,
@@ -155,6 +194,13 @@ const protocols: Readonly<Record<Fields['kind'], number>> = {
 
 function quoteHeaderLength(quote: Fields): number {
   return (quote.headerWords ?? 5 + (quote.ipOptions?.length ?? 0) / 4) * 4;
+}
+
+/** Whether two datagrams have the ports and addresses of one flow; those that are not told are the conversation's. */
+function sameEnds(a: Fields, b: Fields): boolean {
+  const ends = ({ srcPort, dstPort, src, dst }: Fields, turned: boolean): string =>
+    (turned ? [dstPort, srcPort, dst, src] : [srcPort, dstPort, src, dst]).join();
+  return ends(a, false) === ends(b, a.from !== b.from);
 }
 
 /** Not after `next`, and not further behind than the smallest window that counts. */
@@ -174,9 +220,10 @@ function wasInOrder(outcome: Outcome, quote: Fields): boolean {
   let found = false;
   let closing = false;
   for (let at = 0; at < difference!.step; at++) {
-    const { kind, from, flags, seq, ack, length } = sent(conversation.steps[at]!);
+    const segment = sent(conversation.steps[at]!);
+    const { kind, from, flags, seq, ack, length } = segment;
     const { kernel, engine } = verdicts[at]!;
-    if (kind !== 'tcp') continue;
+    if (kind !== 'tcp' || !sameEnds(segment, quote)) continue;
     const passed = kernel === 'pass' && engine === 'pass';
     const own = next[from];
     const other = next[otherEnd(from)];
@@ -349,6 +396,24 @@ export const explanations: readonly Explanation[] = [
     why: 'A segment that was overtaken by the RST says nothing about the next connection, and what the other end sends meanwhile must not take its SYN away.',
     source: 'RFC 9293 section 3.10.7; nf_conntrack_proto_tcp.c, nf_conntrack_tcp_packet',
     explains: synAfterReset,
+  },
+  {
+    id: 'picked-up-unanswered',
+    stricter: 'tunwall',
+    difference:
+      'A connection that was picked up in mid-stream and has no valid answer is forgotten by Linux after 300 s; here after 120 s, like a SYN.',
+    why: 'It is no more a conversation than a SYN is: with the timeout of unacknowledged data a flood of ACKs would be protected from eviction.',
+    source: 'nf_conntrack_proto_tcp.c, nf_conntrack_tcp_packet; docs/decisions/0003-pressure.md',
+    explains: pickedUpUnanswered,
+  },
+  {
+    id: 'picked-up-begun-again',
+    stricter: 'tunwall',
+    difference:
+      'When the ends of a connection that was picked up in mid-stream begin again, with SYN and SYN+ACK, Linux goes on believing any number of the end that answers; here the window check holds for both.',
+    why: 'The handshake was seen: nothing is unknown any more.',
+    source: 'RFC 9293 section 3.10.7.4; nf_conntrack_proto_tcp.c, nf_ct_tcp_state_reset',
+    explains: pickedUpBegunAgain,
   },
   {
     id: 'land',

@@ -14,7 +14,7 @@ import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { bindQueue, closeFd, createWake, openTun } from '../../src/dataplane/tun/linux-tun.ts';
 import type { TunQueue } from '../../src/dataplane/tun/device.ts';
 import { udp } from '../support/packets.ts';
-import type { Place } from './conversation.ts';
+import type { Place, Settings } from './conversation.ts';
 import { nftRules, sentinelDestination, sentinelSource } from './policy.ts';
 
 const devices: Readonly<Record<Place, string>> = { outside: 'outside0', inside: 'inside0' };
@@ -36,9 +36,6 @@ const settings: readonly (readonly [string, string])[] = [
   ['ipv4/conf/default/send_redirects', '0'],
   ['ipv4/conf/all/log_martians', '0'],
   ['ipv4/ipfrag_high_thresh', String(256 << 20)],
-  // Its default; a host may have another one.
-  ['ipv4/ipfrag_max_dist', '64'],
-  ['netfilter/nf_conntrack_tcp_loose', '0'],
   // The only timeout whose default is not the kernel's.
   ['netfilter/nf_conntrack_tcp_timeout_close_wait', '240'],
 ];
@@ -94,6 +91,12 @@ export class KernelFilter {
       run('ip', ['route', 'add', 'default', 'dev', other, 'table', table]);
     });
     run('nft', ['-f', '-'], nftRules);
+  }
+
+  /** Also of what is there already: flush first. */
+  configure({ loose, fragmentDistance }: Settings): void {
+    set('netfilter/nf_conntrack_tcp_loose', loose ? '1' : '0');
+    set('ipv4/ipfrag_max_dist', String(fragmentDistance));
   }
 
   /** Sends packets into one side; returns what came out of the other, in order. */

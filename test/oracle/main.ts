@@ -4,7 +4,8 @@ import { parseArgs } from 'node:util';
 const usage = `Usage: scripts/oracle [--packets N] [--seed S] [--case K] [--json]
 
 Plays generated conversations, valid and mutated ones, to a filter made of nft "ct state" rules between two
-TUN devices and to tunwall's engine, and compares every verdict, and the flows that both track in the end.
+TUN devices and to tunwall's engine, and compares every verdict, and the flows that both track in the end. Half of
+them are played with nf_conntrack_tcp_loose 1, and half of each with ipfrag_max_dist 0.
 
   --packets N  at least so many packets (default 200000)
   --seed S     the same conversations again (default: random; it is printed)
@@ -15,8 +16,6 @@ TUN devices and to tunwall's engine, and compares every verdict, and the flows t
 Differences that are meant are explained in test/oracle/differences.md. Any other is made as small as it gets and
 printed. Exit code 0: none; 1: at least one, or the kernel filter cannot be made; 2: wrong usage.`;
 
-/** Conversations side by side. */
-const lanes = 128;
 /** So many unexplained differences are looked into, then it ends. */
 const mostFindings = 5;
 const progressPeriodMs = 1000;
@@ -74,7 +73,7 @@ const { seed } = await import('../support/seed.ts');
 const { Comparison } = await import('./compare.ts');
 const { explain } = await import('./explained.ts');
 const { examples } = await import('./explained-examples.ts');
-const { generate } = await import('./generator.ts');
+const { generate, lanes } = await import('./generator.ts');
 const { KernelFilter } = await import('./kernel-filter.ts');
 const { printOutcome } = await import('./print.ts');
 const { Shrinker } = await import('./shrink.ts');
@@ -101,9 +100,8 @@ function progress(end: boolean): void {
 /** Examples that do not show what they are for, by id. */
 function playExamples(): string[] {
   const ids = Object.keys(examples);
-  const outcomes = comparison.play(Object.values(examples));
-  return ids.filter((id, at) => {
-    const outcome = outcomes[at]!;
+  return ids.filter((id) => {
+    const outcome = comparison.play([examples[id]!])[0]!;
     return outcome.difference === undefined || explain(outcome)?.id !== id;
   });
 }

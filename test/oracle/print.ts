@@ -100,8 +100,10 @@ function printLine(step: Step, verdict: StepVerdict | undefined): string {
   return verdict === undefined ? line : `${line.padEnd(72)}  ${printVerdict(verdict)}`;
 }
 
-export function printConversation({ place, port }: Conversation): string {
-  return `from ${place} port ${openerPort} to port ${port} (> opener, < responder)`;
+export function printConversation({ settings, place, port }: Conversation): string {
+  const { loose, fragmentDistance } = settings;
+  const told = `${loose ? ', loose' : ''}${fragmentDistance === 0 ? ', fragments at any distance' : ''}`;
+  return `from ${place} port ${openerPort} to port ${port} (> opener, < responder)${told}`;
 }
 
 /** A conversation with both verdicts on each step. */

@@ -1,6 +1,6 @@
 /**
- * The flow tracker beside Linux: 200,000 packets of generated conversations, verdict by verdict, in the namespace that
- * scripts/oracle makes for itself. What differs is explained (test/oracle/differences.md), or a bug.
+ * The flow tracker beside Linux: 200,000 packets of generated conversations, verdict by verdict, with and without mid-stream
+ * pick-up and a limit on the distance of fragments, in the namespace that scripts/oracle makes for itself. What differs is explained (test/oracle/differences.md), or a bug.
  */
 import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
