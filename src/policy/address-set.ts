@@ -30,29 +30,40 @@ function parseSetName(value: unknown): Parsed<string> | undefined {
   return match === null ? undefined : { value: match[1]! };
 }
 
+/** The name of a list, beside its set: not a path. */
+export const listPattern: RegExp = /^[a-z0-9][a-z0-9._-]{0,62}\.txt$/;
+
+export type SetPlace = Omit<Problem, 'severity' | 'message'>;
+
+/** A set without its list, and where it names that. */
+export interface ValidatedSet extends Validated<AddressSet> {
+  readonly listPlace?: SetPlace;
+}
+
 /**
  * Reads `sets/NAME.yaml`. The list that it names as `file` is read by its owner (`parseAddressList`).
  *
  * @param setName from the file's name, @param fileName as the user knows it
  */
-export function validateSet(
-  setName: string,
-  fileName: string,
-  content: string,
-): Validated<AddressSet> {
+export function validateSet(setName: string, fileName: string, content: string): ValidatedSet {
   const file = new YamlFile(fileName, content);
   if (!namePattern.test(setName)) {
     file.report(null, '', `"${setName}" cannot be a set's name: expected ${nameWords}`);
   }
   const empty = { name: setName, addresses: [], except: [], include: [] };
-  const fields = mapping<Partial<Omit<AddressSet, 'name' | 'list'>>>(
+  let listPlace: SetPlace | undefined;
+  const listName: Field<string> = (place) => {
+    listPlace = { ...place.file.placeOf(place.node), path: place.path };
+    return text('the name of a .txt file beside it', listPattern)(place);
+  };
+  const fields = mapping<Partial<Omit<AddressSet, 'name' | 'list' | 'listEntries'>>>(
     'a set with the key addresses',
     {
       description: prose,
       addresses: list('addresses', address),
       except: list('addresses', address),
       include: list('sets', include),
-      file: text('the name of a .txt file beside it', /^[a-z0-9][a-z0-9._-]{0,62}\.txt$/),
+      file: listName,
     },
     [],
   );
@@ -60,7 +71,8 @@ export function validateSet(
     const value = fields(place);
     return value && { ...empty, ...value };
   };
-  return read(file, set, empty);
+  const result = read(file, set, empty);
+  return listPlace === undefined ? result : { ...result, listPlace };
 }
 
 /** Bad lines that are reported one by one; the rest is a number. */
@@ -81,6 +93,7 @@ export interface AddressList {
  */
 export function parseAddressList(file: string, bytes: Uint8Array): AddressList {
   const problems: Problem[] = [];
+  const cursor = { at: 0 };
   let pairs = new Uint32Array(1024);
   let [entries, bad, line] = [0, 0, 0];
   const report = (message: string): void => {
@@ -95,7 +108,8 @@ export function parseAddressList(file: string, bytes: Uint8Array): AddressList {
       grown.set(pairs);
       pairs = grown;
     }
-    if (readBlock(bytes, start, end, pairs, entries * 2)) {
+    cursor.at = start;
+    if (readEntry(bytes, cursor, end, pairs, entries * 2)) {
       entries++;
     } else {
       const text = textOf(bytes, start, end);
@@ -122,45 +136,84 @@ export function parseAddressList(file: string, bytes: Uint8Array): AddressList {
 }
 
 const newline = 10;
-const [zero, nine, dot, slash, carriageReturn] = [48, 57, 46, 47, 13];
+const [zero, nine, dot, slash, dash] = [48, 57, 46, 47, 45];
+const [tab, carriageReturn, space, hash, semicolon] = [9, 13, 32, 35, 59];
 
-/** Reads a plain `a.b.c.d` or `a.b.c.d/n` that fills the line. Everything else is left to the slow reader. */
-function readBlock(
+/** A place in the bytes. Returned numbers would need an object for each. */
+interface Cursor {
+  at: number;
+}
+
+/**
+ * Reads an address, a block or a range with blanks and a comment around it, in the usual notation. Everything else, and all
+ * that is wrong, is left to the slow reader.
+ */
+function readEntry(
   bytes: Uint8Array,
-  start: number,
-  lineEnd: number,
+  cursor: Cursor,
+  end: number,
   pairs: Uint32Array,
   at: number,
 ): boolean {
-  const end = bytes[lineEnd - 1] === carriageReturn ? lineEnd - 1 : lineEnd;
-  let address = 0;
-  let position = start;
-  let bits = 32;
-  for (let part = 0; part < 5; part++) {
-    const first = position;
-    let value = 0;
-    while (position < end && bytes[position]! >= zero && bytes[position]! <= nine) {
-      value = value * 10 + bytes[position]! - zero;
-      position++;
+  skipBlanks(bytes, cursor, end);
+  const from = readAddress(bytes, cursor, end);
+  if (from < 0) return false;
+  let to = from;
+  if (cursor.at < end && bytes[cursor.at] === slash) {
+    cursor.at++;
+    const bits = readNumber(bytes, cursor, end);
+    if (bits < 0 || bits > 32) return false;
+    const size = 2 ** (32 - bits);
+    if (from % size !== 0) return false;
+    to = from + size - 1;
+    skipBlanks(bytes, cursor, end);
+  } else {
+    skipBlanks(bytes, cursor, end);
+    if (cursor.at < end && bytes[cursor.at] === dash) {
+      cursor.at++;
+      skipBlanks(bytes, cursor, end);
+      to = readAddress(bytes, cursor, end);
+      if (to < from) return false;
+      skipBlanks(bytes, cursor, end);
     }
-    const digits = position - first;
-    if (digits === 0 || digits > 3 || (digits > 1 && bytes[first] === zero)) return false;
-    if (part === 4) {
-      bits = value;
-    } else {
-      if (value > 255) return false;
-      address = address * 256 + value;
-    }
-    if (part >= 3 && position === end) break;
-    if (part === 4 || bytes[position] !== (part < 3 ? dot : slash)) return false;
-    position++;
   }
-  if (bits > 32) return false;
-  const size = 2 ** (32 - bits);
-  if (address % size !== 0) return false;
-  pairs[at] = address;
-  pairs[at + 1] = address + size - 1;
+  const next = bytes[cursor.at]!;
+  if (cursor.at < end && next !== hash && next !== semicolon) return false;
+  pairs[at] = from;
+  pairs[at + 1] = to;
   return true;
+}
+
+function skipBlanks(bytes: Uint8Array, cursor: Cursor, end: number): void {
+  for (; cursor.at < end; cursor.at++) {
+    const byte = bytes[cursor.at]!;
+    if (byte !== space && byte !== tab && byte !== carriageReturn) return;
+  }
+}
+
+/** -1: no address in four decimal parts. */
+function readAddress(bytes: Uint8Array, cursor: Cursor, end: number): number {
+  let address = 0;
+  for (let part = 0; part < 4; part++) {
+    if (part > 0 && (cursor.at >= end || bytes[cursor.at++] !== dot)) return -1;
+    const value = readNumber(bytes, cursor, end);
+    if (value < 0 || value > 255) return -1;
+    address = address * 256 + value;
+  }
+  return address;
+}
+
+/** -1: no number of one to three digits without a leading zero. */
+function readNumber(bytes: Uint8Array, cursor: Cursor, end: number): number {
+  const first = cursor.at;
+  let value = 0;
+  for (; cursor.at < end; cursor.at++) {
+    const byte = bytes[cursor.at]!;
+    if (byte < zero || byte > nine) break;
+    value = value * 10 + byte - zero;
+  }
+  const digits = cursor.at - first;
+  return digits === 0 || digits > 3 || (digits > 1 && bytes[first] === zero) ? -1 : value;
 }
 
 const decoder = new TextDecoder();

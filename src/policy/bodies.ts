@@ -10,7 +10,7 @@ import type { RuleDirection } from '../text/rule-text.ts';
 import { toTemplateBody } from './template-body.ts';
 import type { TemplateBody } from './template-body.ts';
 import { shortened } from './problem.ts';
-import type { Rule, Server, Template } from './types.ts';
+import type { AddressSet, Rule, Server, Template } from './types.ts';
 import { namePattern, nameWords, validateServers, validateTemplate } from './validate.ts';
 
 /** As `TemplateBody`, and with its name. */
@@ -37,6 +37,28 @@ export function serverBody(server: Server): ServerBody {
     templates: server.templates,
     ...(server.region !== undefined && { region: server.region }),
     ...(server.labels !== undefined && { labels: server.labels }),
+  };
+}
+
+/** A set without the content of its list. */
+export interface SetBody {
+  readonly name: string;
+  readonly description?: string;
+  readonly addresses: readonly string[];
+  readonly except: readonly string[];
+  /** `set:NAME` */
+  readonly include: readonly string[];
+  readonly file?: string;
+}
+
+export function setBody(set: AddressSet): SetBody {
+  return {
+    name: set.name,
+    ...(set.description !== undefined && { description: set.description }),
+    addresses: set.addresses.map(({ text }) => text),
+    except: set.except.map(({ text }) => text),
+    include: set.include.map((name) => `set:${name}`),
+    ...(set.file !== undefined && { file: set.file }),
   };
 }
 

@@ -84,6 +84,8 @@ export interface AddressSet {
   /** The name of a list of addresses beside the set's file, and what it says. */
   readonly file?: string;
   readonly list?: Ranges;
+  /** Addresses, blocks and ranges in that list, as written. */
+  readonly listEntries?: number;
 }
 
 /** What a policy is compiled from. */

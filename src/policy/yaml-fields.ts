@@ -91,7 +91,11 @@ export class YamlFile {
 
   /** Remembers a group that the file names: whether it is there is known only with all files. */
   refer(node: Node, path: string, group: GroupPeer): void {
-    this.references.push({ ...this.#place(node.range?.[0] ?? 0), path, group });
+    this.references.push({ ...this.placeOf(node), path, group });
+  }
+
+  placeOf(node: Node): Pick<Problem, 'file' | 'line' | 'column'> {
+    return this.#place(node.range?.[0] ?? 0);
   }
 
   #place(offset: number): Pick<Problem, 'file' | 'line' | 'column'> {

@@ -116,18 +116,31 @@ export async function readOwnFile(path: string, maxBytes: number): Promise<Read 
 }
 
 /**
- * Reads a file that a person has named or written, through links if there are any.
+ * Reads a file that a person has named or written, through links if there are any and they are allowed.
  *
  * @throws UnsafeFile if it is not regular or larger than `maxBytes`, or the system's error
  */
-export function readRegularFile(path: string, maxBytes: number): Read {
-  const fd = openSync(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+export function readRegularFile(
+  path: string,
+  maxBytes: number,
+  { links = true }: { readonly links?: boolean } = {},
+): Read {
+  const fd = openRegular(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, links);
   try {
     const stats = fstatSync(fd);
     requireRegular(stats);
     return { bytes: readBounded(fd, maxBytes), stats };
   } finally {
     closeSync(fd);
+  }
+}
+
+function openRegular(path: string, flags: number, links: boolean): number {
+  try {
+    return openSync(path, links ? flags : flags | O_NOFOLLOW);
+  } catch (error) {
+    const isLink = !links && (error as NodeJS.ErrnoException).code === 'ELOOP';
+    throw isLink ? new UnsafeFile('it is a link', { cause: error }) : error;
   }
 }
 

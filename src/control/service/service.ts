@@ -353,10 +353,11 @@ export class Service {
       return this.#refused(errors.map(formatProblem).join('\n'));
     }
     this.#warnOfRestart(snapshot.gateway);
-    const { templates, servers } = this.#config;
+    const { templates, servers, sets } = this.#config;
     const unchanged =
       isDeepStrictEqual(templates, snapshot.templates) &&
-      isDeepStrictEqual(servers, snapshot.servers);
+      isDeepStrictEqual(servers, snapshot.servers) &&
+      isDeepStrictEqual(sets, snapshot.sets);
     this.#snapshot = snapshot;
     const config = {
       ...snapshot,

@@ -15,7 +15,7 @@
  * The interface does not mention files, so that a store shared by many gateways can implement it. `FileStore` is the
  * one on the configuration directory.
  */
-import type { GatewayConfig, Problem, Server, Template } from '../../policy/types.ts';
+import type { AddressSet, GatewayConfig, Problem, Server, Template } from '../../policy/types.ts';
 import type { Role } from '../../policy/users.ts';
 import type { RuleDirection } from '../../text/rule-text.ts';
 
@@ -26,13 +26,16 @@ export interface Snapshot {
   readonly templates: readonly Template[];
   /** In the order of the file. */
   readonly servers: readonly Server[];
+  /** By name, ascending, with their lists. */
+  readonly sets: readonly AddressSet[];
   readonly problems: readonly Problem[];
   /** Of everything, comments included. */
   readonly revision: string;
-  /** Of each template and server by name: a hash of its values, so a changed comment does not change it. */
+  /** Of each template, server and set by name: a hash of its values, so a changed comment does not change it. */
   readonly revisions: {
     readonly templates: ReadonlyMap<string, string>;
     readonly servers: ReadonlyMap<string, string>;
+    readonly sets: ReadonlyMap<string, string>;
   };
 }
 

@@ -15,17 +15,17 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(directory, { recursive: true }));
 
-/** Blocks with a tag, by their documents. */
-function withBlocks(tag: string): [string, Block[]][] {
+/** Blocks with one of these tags, by their documents. */
+function withBlocks(...tags: string[]): [string, Block[]][] {
   return documents
     .map((document): [string, Block[]] => [
       document,
-      blocksOf(readText(document)).blocks.filter((block) => block.tag === tag),
+      blocksOf(readText(document)).blocks.filter((block) => tags.includes(block.tag)),
     ])
     .filter(([, blocks]) => blocks.length > 0);
 }
 
-const configurations = withBlocks('yaml');
+const configurations = withBlocks('yaml', 'txt');
 
 it('there are some', () => {
   expect(configurations.length).toBeGreaterThan(1);
@@ -35,7 +35,7 @@ it('there are some', () => {
 it.each(configurations)('the configuration in %s is valid', async (document, blocks) => {
   const folder = join(directory, document);
   for (const { text, line } of blocks) {
-    const [, file] = /^# ([\w./-]+\.yaml)\b/.exec(text) ?? [];
+    const [, file] = /^# ([\w./-]+\.(?:yaml|txt))\b/.exec(text) ?? [];
     expect(file, `${document}:${line}: begins with "# FILE.yaml"`).toBeDefined();
     const path = join(folder, file!);
     mkdirSync(dirname(path), { recursive: true });

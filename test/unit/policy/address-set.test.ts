@@ -97,17 +97,23 @@ describe('a list of addresses', () => {
     const block = fc
       .tuple(fc.nat(0xffff), fc.integer({ min: 16, max: 32 }))
       .map(([high, bits]) => `${high >> 8}.${high & 255}.0.0/${bits}`);
-    const line = fc.oneof(
+    const blanks = fc.constantFrom('', '', ' ', '\t ');
+    const comment = fc.constantFrom('', '', '# x', '; SBL1 ; 10.0.0.1', '\r');
+    const ends = fc.tuple(address, fc.constantFrom('-', ' - ', ' -', '- \t', '--'), address);
+    const entry = fc.oneof(
       block,
+      ends.map((parts) => parts.join('')),
       fc.tuple(address, rest).map((parts) => parts.join('')),
     );
+    const line = fc.tuple(blanks, entry, blanks, comment).map((parts) => parts.join(''));
     fc.assert(
       fc.property(fc.array(line, { maxLength: 10 }), (lines) => {
-        const parsed = lines.map((each) => parsePeer(each.trim()));
+        const texts = lines.map((each) => each.replace(/[#;].*/, '').trim());
+        const parsed = texts.map((each) => parsePeer(each));
         const wanted = parsed.flatMap((each) => ('value' in each ? [each.value] : []));
         const found = read(lines.join('\n'));
         expect(found.ranges).toEqual(rangesOf(wanted));
-        const blank = lines.filter((each) => each.trim() === '').length;
+        const blank = texts.filter((each) => each === '').length;
         expect(found.problems).toHaveLength(lines.length - blank - wanted.length);
       }),
       { seed, numRuns: 1000 },

@@ -8,8 +8,8 @@ import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { asOwnerOf } from '../../../system/privileges.ts';
-import { serverBody, templateBody } from '../../../policy/bodies.ts';
-import type { GatewayConfig, Problem, Server, Template } from '../../../policy/types.ts';
+import { serverBody, setBody, templateBody } from '../../../policy/bodies.ts';
+import type { AddressSet, Problem, Server, Template } from '../../../policy/types.ts';
 import { defaultGatewayConfig, validateGateway } from '../../../policy/validate-gateway.ts';
 import { nameWords, validateTemplate } from '../../../policy/validate.ts';
 import { checkReferences } from '../../../policy/references.ts';
@@ -17,6 +17,7 @@ import type { Validated } from '../../../policy/validate.ts';
 import type { Reference } from '../../../policy/yaml-fields.ts';
 import { filesOf, readFiles, reasonOf, revisionOf, templateNameOf } from './config-files.ts';
 import type { RawDirectory, RawFile } from './config-files.ts';
+import { ConfigSets } from './config-sets.ts';
 import { ServersFile } from '../servers-file.ts';
 import type { Snapshot } from '../store.ts';
 
@@ -46,6 +47,7 @@ export class ConfigReader {
   /** By file name: the result of its last text. */
   #known: Map<string, Known> = new Map<string, Known>();
   readonly #servers: ServersFile = new ServersFile();
+  readonly #sets: ConfigSets = new ConfigSets();
   #last: Reading | undefined;
   readonly #files: WeakMap<Snapshot, RawDirectory> = new WeakMap<Snapshot, RawDirectory>();
 
@@ -101,11 +103,11 @@ export class ConfigReader {
       const file = join(this.directory, name);
       problems.push({ severity, file, line: 0, column: 0, path: '', message });
     };
-    const take = <T>(
+    const examine = <V extends Validated<unknown>>(
       file: RawFile,
-      check: (name: string, text: string) => Validated<T>,
+      check: (name: string, text: string) => V,
       remember = true,
-    ): T | undefined => {
+    ): V | undefined => {
       if (file.text === undefined) {
         fileProblem(file.name, `${unreadWords}: ${file.problem ?? 'unknown reason'}`);
         return undefined;
@@ -113,13 +115,15 @@ export class ConfigReader {
       const last = remember ? this.#known.get(file.name) : undefined;
       const result =
         last?.text === file.text
-          ? (last.result as Validated<T>)
+          ? (last.result as V)
           : check(join(this.directory, file.name), file.text);
       if (remember) known.set(file.name, { text: file.text, result });
       problems.push(...result.problems);
       references.push(...(result.references ?? []));
-      return result.value;
+      return result;
     };
+    const take = <T>(...from: Parameters<typeof examine<Validated<T>>>): T | undefined =>
+      examine(...from)?.value;
 
     const gateway = (raw.gateway && take(raw.gateway, validateGateway)) ?? defaultGatewayConfig;
     const templates: Template[] = [];
@@ -142,12 +146,18 @@ export class ConfigReader {
       const message = 'does not exist: no server is protected, and everything forwarded is dropped';
       fileProblem('servers.yaml', message, 'warning');
     }
+    const sets = this.#sets.judge(raw.sets ?? [], {
+      examine,
+      fileProblem,
+      report: (problem) => problems.push(problem),
+    });
     this.#known = known;
-    // With errors some servers or templates are missing here: what names them is not wrong for that.
+    const read = { gateway, templates, servers: servers ?? [], sets };
+    // With errors some servers, templates or sets are missing here: what names them is not wrong for that.
     if (!problems.some(({ severity }) => severity === 'error')) {
-      problems.push(...checkReferences({ templates, servers: servers ?? [] }, references));
+      problems.push(...checkReferences(read, references));
     }
-    return snapshot(gateway, templates, servers ?? [], problems, revisionOf(raw));
+    return snapshot(read, problems, revisionOf(raw));
   }
 }
 
@@ -166,31 +176,37 @@ function misnamed(fileName: string): string {
 
 function broken(file: string, message: string): Snapshot {
   const problem: Problem = { severity: 'error', file, line: 0, column: 0, path: '', message };
-  return snapshot(defaultGatewayConfig, [], [], [problem], '');
+  const nothing = { gateway: defaultGatewayConfig, templates: [], servers: [], sets: [] };
+  return snapshot(nothing, [problem], '');
 }
 
 function snapshot(
-  gateway: GatewayConfig,
-  templates: readonly Template[],
-  servers: readonly Server[],
+  content: Pick<Snapshot, 'gateway' | 'templates' | 'servers' | 'sets'>,
   problems: readonly Problem[],
   revision: string,
 ): Snapshot {
+  const { templates, servers, sets } = content;
   const revisions = {
     templates: new Map(templates.map((each) => [each.name, templateRevision(each)])),
     servers: new Map(servers.map((each) => [each.name, serverRevision(each)])),
+    sets: new Map(sets.map((each) => [each.name, setRevision(each)])),
   };
-  return { gateway, templates, servers, problems, revision, revisions };
+  return { ...content, problems, revision, revisions };
 }
 
 /** Cached results of values that have not changed. */
-const knownRevisions = new WeakMap<Template | Server, string>();
+const knownRevisions = new WeakMap<Template | Server | AddressSet, string>();
 
-function revisionOfValue(value: Template | Server, body: () => object): string {
+function revisionOfValue(
+  value: Template | Server | AddressSet,
+  body: () => object,
+  more?: Uint32Array,
+): string {
   let revision = knownRevisions.get(value);
   if (revision === undefined) {
-    const text = JSON.stringify(body());
-    revision = createHash('sha256').update(text).digest('hex').slice(0, 16);
+    const hash = createHash('sha256').update(JSON.stringify(body()));
+    if (more !== undefined) hash.update(more);
+    revision = hash.digest('hex').slice(0, 16);
     knownRevisions.set(value, revision);
   }
   return revision;
@@ -202,4 +218,8 @@ function templateRevision(template: Template): string {
 
 function serverRevision(server: Server): string {
   return revisionOfValue(server, () => serverBody(server));
+}
+
+function setRevision(set: AddressSet): string {
+  return revisionOfValue(set, () => setBody(set), set.list);
 }

@@ -15,6 +15,9 @@ import { readRegularFile } from '../../../system/safe-file.ts';
 /** A file larger than this is a mistake. */
 const maxFileBytes = 4 << 20;
 
+/** A list of addresses may have a million lines. */
+export const maxListBytes: number = 64 << 20;
+
 /** After this time without a change, the next change is visible in the timestamps: file systems' steps are shorter. */
 const settledNs = 1_000_000_000n;
 
@@ -33,6 +36,8 @@ export interface RawDirectory {
   readonly servers: RawFile | undefined;
   /** `undefined` when there is no folder of templates. */
   readonly templates: readonly RawFile[] | undefined;
+  /** Sets and their lists; `undefined` when there is no folder of them. */
+  readonly sets: readonly RawFile[] | undefined;
   /** Names, times and sizes of everything read: equal values before and after reading mean one consistent state. */
   readonly fingerprint: string;
   readonly stamps: Stamps;
@@ -62,11 +67,10 @@ export function readFiles(directory: string, before?: RawDirectory): RawDirector
   return raw;
 }
 
-/** All template files that exist. */
+/** All files that exist. */
 export function filesOf(raw: RawDirectory | undefined): RawFile[] {
-  return [raw?.gateway, raw?.servers, ...(raw?.templates ?? [])].filter(
-    (file) => file !== undefined,
-  );
+  const single = [raw?.gateway, raw?.servers].filter((file) => file !== undefined);
+  return [...single, ...(raw?.templates ?? []), ...(raw?.sets ?? [])];
 }
 
 const digests = new WeakMap<RawFile, string>();
@@ -76,7 +80,8 @@ function digestOf(file: RawFile): string {
   if (digest === undefined) {
     const { name, text, problem } = file;
     digest = createHash('sha256')
-      .update(JSON.stringify([name, text, problem]))
+      .update(JSON.stringify([name, text?.length, problem]))
+      .update(text ?? '')
       .digest('hex');
     digests.set(file, digest);
   }
@@ -114,31 +119,45 @@ function isEditorFile(name: string): boolean {
   return /^[.#]|[~#]$|\.(sw[a-z]|tmp|bak|orig|new|save)$|^4913$/.test(name);
 }
 
-function templateFileNames(directory: string): string[] | undefined {
+/** The folders of a configuration directory. */
+const folders = ['templates', 'sets'] as const;
+type Folder = (typeof folders)[number];
+
+/** Names of the files in a folder, with the folder; `undefined` when there is no such folder. */
+function fileNames(directory: string, folder: Folder): string[] | undefined {
   try {
-    const names = readdirSync(join(directory, 'templates'));
-    // Sorted by the templates' names: web before web-2, although web.yaml would come after web-2.yaml.
-    const key = (name: string): string => name.replace(/\.yaml$/, '');
+    const names = readdirSync(join(directory, folder));
+    // Sorted by what the files are about: web before web-2, although web.yaml would come after web-2.yaml.
+    const key = (name: string): string => name.replace(/\.(yaml|txt)$/, '');
+    const order = (a: string, b: string): number =>
+      key(a) === key(b) ? Number(a > b) - Number(a < b) : key(a) < key(b) ? -1 : 1;
     const own = names.filter((name) => !isEditorFile(name) && !isLeftover(name));
-    return own.sort((a, b) => (key(a) < key(b) ? -1 : 1));
+    return own.sort(order).map((name) => `${folder}/${name}`);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
 }
 
+type FolderNames = Readonly<Record<Folder, readonly string[] | undefined>>;
+
+function folderNames(directory: string): FolderNames {
+  return { templates: fileNames(directory, 'templates'), sets: fileNames(directory, 'sets') };
+}
+
 /** Times and sizes of everything that `readFiles` reads. */
 export function fingerprintOf(directory: string): string {
-  return fingerprint(stampsOf(directory, templateFileNames(directory)));
+  return fingerprint(stampsOf(directory, folderNames(directory)));
 }
 
 function fingerprint(stamps: Stamps): string {
   return [...stamps].map(([name, stamp]) => `${name} ${stamp?.key}`).join('\n');
 }
 
-function stampsOf(directory: string, templateNames: readonly string[] = []): Stamps {
+function stampsOf(directory: string, inFolders: FolderNames): Stamps {
   const nowNs = BigInt(Date.now()) * 1_000_000n;
-  const names = ['gateway.yaml', 'servers.yaml', ...templateNames.map((name) => inFolder(name))];
+  const names = ['gateway.yaml', 'servers.yaml'];
+  for (const folder of folders) names.push(...(inFolders[folder] ?? []));
   return new Map(
     names.map((name) => {
       try {
@@ -151,24 +170,25 @@ function stampsOf(directory: string, templateNames: readonly string[] = []): Sta
   );
 }
 
-const inFolder = (name: string): string => `templates/${name}`;
-
 function readRaw(directory: string, before: RawDirectory | undefined): RawDirectory {
-  const templateNames = templateFileNames(directory);
-  const stamps = stampsOf(directory, templateNames);
+  const inFolders = folderNames(directory);
+  const stamps = stampsOf(directory, inFolders);
   const known = new Map(filesOf(before).map((file) => [file.name, file]));
   const read = (name: string): RawFile | undefined => {
     const last = known.get(name);
     if (last !== undefined && isUnchanged(before?.stamps.get(name), stamps.get(name))) return last;
-    const isStray = name.startsWith('templates/') && templateNameOf(name) === undefined;
+    const isStray = name.includes('/') && placeOf(name) === undefined;
     const file = isStray ? stray(name) : readText(directory, name);
     return last?.text === file?.text && last?.problem === file?.problem ? last : file;
   };
+  // A file that vanished in between does not exist.
+  const readAll = (names: readonly string[] | undefined): RawFile[] | undefined =>
+    names?.flatMap((name) => read(name) ?? []);
   return {
     gateway: read('gateway.yaml'),
     servers: read('servers.yaml'),
-    // A file that vanished in between does not exist.
-    templates: templateNames?.flatMap((name) => read(inFolder(name)) ?? []),
+    templates: readAll(inFolders.templates),
+    sets: readAll(inFolders.sets),
     fingerprint: fingerprint(stamps),
     stamps,
   };
@@ -178,21 +198,47 @@ function isUnchanged(before: Stamp | undefined, now: Stamp | undefined): boolean
   return before?.settled === true && before.key === now?.key;
 }
 
-/** `undefined`: not the name of a template's file, below the configuration directory. */
+/** What a file in a folder is. */
+export interface FilePlace {
+  /** `list`: the addresses of a set, beside it. */
+  readonly kind: 'template' | 'set' | 'list';
+  readonly name: string;
+}
+
+const forms: readonly (readonly [RegExp, FilePlace['kind']])[] = [
+  [/^templates\/(.*)\.yaml$/s, 'template'],
+  [/^sets\/(.*)\.yaml$/s, 'set'],
+  [/^sets\/(.*)\.txt$/s, 'list'],
+];
+
+/** @param fileName below the configuration directory @returns `undefined` for a stray file */
+export function placeOf(fileName: string): FilePlace | undefined {
+  for (const [form, kind] of forms) {
+    const name = form.exec(fileName)?.[1];
+    if (name !== undefined && namePattern.test(name)) return { kind, name };
+  }
+  return undefined;
+}
+
+/** `undefined`: not the name of a template's file. */
 export function templateNameOf(fileName: string): string | undefined {
-  const name = /^templates\/(.*)\.yaml$/s.exec(fileName)?.[1];
-  return name !== undefined && namePattern.test(name) ? name : undefined;
+  const place = placeOf(fileName);
+  return place?.kind === 'template' ? place.name : undefined;
 }
 
-/** Something among the templates that is none. */
+/** Something in a folder that does not belong there. */
 function stray(name: string): RawFile {
-  return { name, text: undefined, problem: 'not a template' };
+  return { name, text: undefined, problem: 'does not belong here' };
 }
 
-/** `undefined` when there is no such file. */
+/** `undefined` when there is no such file. A list comes from elsewhere, so it may be no link. */
 export function readText(directory: string, name: string): RawFile | undefined {
+  const isList = placeOf(name)?.kind === 'list';
   try {
-    const { bytes } = readRegularFile(join(directory, name), maxFileBytes);
+    const path = join(directory, name);
+    const { bytes } = isList
+      ? readRegularFile(path, maxListBytes, { links: false })
+      : readRegularFile(path, maxFileBytes);
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
     return { name, text, problem: undefined };
   } catch (error) {

@@ -1,29 +1,40 @@
 /**
- * The configuration that was in force last, in the state directory: `last-good.json`, the texts of all its files.
+ * The configuration that was in force last, in the state directory: `last-good.json`, the texts of all its files. Lists of
+ * addresses, which may be large and rarely change, are files of their own in `last-good`, named by their digest.
  *
  * A firewall that starts while the configuration has errors starts with this one. Otherwise one bad file that the running
  * firewall has refused would stop everything at the next restart.
  */
+import { createHash } from 'node:crypto';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readOwnFile } from '../../../system/safe-file.ts';
-import { filesOf } from './config-files.ts';
+import { filesOf, maxListBytes, placeOf } from './config-files.ts';
 import type { RawDirectory, RawFile } from './config-files.ts';
-import { writeDurably } from './durable-file.ts';
+import { removeLeftovers, writeDurably } from './durable-file.ts';
 import { makeStateDirectory } from './state-directory.ts';
 
 const mode = 0o640;
 const maxBytes = 256 << 20;
 
+interface StoredFile {
+  readonly name: string;
+  readonly text?: string;
+  /** Of a list's text. */
+  readonly sha256?: string;
+}
+
 interface Stored {
   readonly version: 1;
   readonly revision: string;
   /** In the order of `filesOf`. */
-  readonly files: readonly { readonly name: string; readonly text: string }[];
+  readonly files: readonly StoredFile[];
 }
 
 export class LastGood {
   readonly #stateDirectory: string;
   #revision: string | undefined;
+  readonly #digests: WeakMap<RawFile, string> = new WeakMap<RawFile, string>();
 
   constructor(stateDirectory: string) {
     this.#stateDirectory = stateDirectory;
@@ -33,29 +44,60 @@ export class LastGood {
   async keep(revision: string, raw: RawDirectory): Promise<void> {
     this.#revision ??= (await this.#read())?.revision;
     if (this.#revision === revision) return;
-    const files = filesOf(raw).flatMap(({ name, text }) =>
-      text === undefined ? [] : { name, text },
-    );
-    const stored: Stored = { version: 1, revision, files };
     await makeStateDirectory(this.#stateDirectory);
+    const files: StoredFile[] = [];
+    for (const file of filesOf(raw)) {
+      const { name, text } = file;
+      if (text === undefined) continue;
+      const isList = placeOf(name)?.kind === 'list';
+      files.push(isList ? { name, sha256: await this.#keepList(file, text) } : { name, text });
+    }
+    const stored: Stored = { version: 1, revision, files };
     await writeDurably(this.#path, JSON.stringify(stored), mode);
     this.#revision = revision;
+    await this.#forgetLists(files);
+  }
+
+  async #keepList(file: RawFile, text: string): Promise<string> {
+    let sha256 = this.#digests.get(file);
+    if (sha256 !== undefined) return sha256;
+    sha256 = createHash('sha256').update(text).digest('hex');
+    await makeStateDirectory(this.#lists);
+    if (!(await readdir(this.#lists)).includes(sha256)) {
+      await writeDurably(join(this.#lists, sha256), text, mode);
+    }
+    this.#digests.set(file, sha256);
+    return sha256;
+  }
+
+  async #forgetLists(files: readonly StoredFile[]): Promise<void> {
+    const kept = new Set(files.map(({ sha256 }) => sha256));
+    const names = await readdir(this.#lists).catch(() => []);
+    for (const name of names.filter((each) => /^[0-9a-f]{64}$/.test(each) && !kept.has(each))) {
+      await rm(join(this.#lists, name), { force: true });
+    }
+    await removeLeftovers(this.#lists);
   }
 
   /** `undefined` when there are none, or they cannot be read. */
   async files(): Promise<RawDirectory | undefined> {
     const stored = await this.#read();
     if (stored === undefined) return undefined;
-    const files = stored.files.map(({ name, text }): RawFile => ({
-      name,
-      text,
-      problem: undefined,
-    }));
-    const templates = files.filter(({ name }) => name.startsWith('templates/'));
+    const files: RawFile[] = [];
+    for (const { name, text, sha256 } of stored.files) {
+      const found = sha256 === undefined ? text : await this.#list(sha256);
+      const problem = found === undefined ? 'it is not among what was kept' : undefined;
+      files.push({ name, text: found, problem });
+    }
+    const inFolder = (folder: string): RawFile[] | undefined => {
+      const found = files.filter(({ name }) => name.startsWith(folder));
+      return found.length === 0 ? undefined : found;
+    };
     return {
       gateway: files.find(({ name }) => name === 'gateway.yaml'),
       servers: files.find(({ name }) => name === 'servers.yaml'),
-      templates: templates.length === 0 ? undefined : templates,
+      templates: inFolder('templates/'),
+      sets: inFolder('sets/'),
       fingerprint: '',
       stamps: new Map(),
     };
@@ -63,6 +105,20 @@ export class LastGood {
 
   get #path(): string {
     return join(this.#stateDirectory, 'last-good.json');
+  }
+
+  get #lists(): string {
+    return join(this.#stateDirectory, 'last-good');
+  }
+
+  async #list(sha256: string): Promise<string | undefined> {
+    if (!/^[0-9a-f]{64}$/.test(sha256)) return undefined;
+    try {
+      const read = await readOwnFile(join(this.#lists, sha256), maxListBytes);
+      return read?.bytes.toString('utf8');
+    } catch {
+      return undefined;
+    }
   }
 
   async #read(): Promise<Stored | undefined> {

@@ -5,9 +5,10 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Equal for the same directory with the same folder of templates; empty when it leads nowhere. */
+/** Equal for the same directory with the same folders; empty when it leads nowhere. */
 export function identityOf(directory: string): string {
-  return [directory, join(directory, 'templates')].map(inodeOf).join(' ');
+  const folders = [join(directory, 'templates'), join(directory, 'sets')];
+  return [directory, ...folders].map(inodeOf).join(' ');
 }
 
 /** Equal for the same directory. */
