@@ -29,7 +29,8 @@ export function statusCommand(connections: Connections): Verb {
         if (flags.json === true) output.json(status);
         else printStatus(status, client.target, output);
         const broken = status.problems.some(({ severity }) => severity === 'error');
-        const fine = status.reloadError === null && status.watchError === undefined;
+        const { reloadError, watchError, listenError } = status;
+        const fine = reloadError === null && (watchError ?? listenError) === undefined;
         const degraded = status.gateway?.state === 'degraded';
         return status.running && fine && !broken && !degraded ? ExitCode.ok : ExitCode.failed;
       }),
@@ -76,6 +77,9 @@ function printStatus(status: StatusView, target: string, output: Output): void {
   }
   if (status.watchError !== undefined) {
     output.error(line`${output.style('red', 'edits of files are not seen')}: ${status.watchError}`);
+  }
+  if (status.listenError !== undefined) {
+    output.error(line`${output.style('red', 'not reachable everywhere')}: ${status.listenError}`);
   }
   for (const problem of status.problems) output.error(formatProblem(problem));
 }

@@ -22,6 +22,7 @@ export const metricsSource: MetricsSource = {
   reloads: () => 6,
   reloadFailures: () => 5,
   apiConnectionsRefused: () => 8,
+  apiListenFailures: () => 9,
   apiRequestsAborted: () => 9,
   configDegraded: () => false,
   gateway: () => ({ state: 'ok', bypassPackets: 8, repairs: 9 }),

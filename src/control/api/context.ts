@@ -40,6 +40,8 @@ export interface Health {
   readonly reloadError: string | null;
   /** Why edits of the configuration directory are not seen at present; absent when they are. */
   readonly watchError?: string;
+  /** Why clients cannot reach it everywhere that they should; absent when they can. */
+  readonly listenError?: string;
   /** Absent without a firewall, and before its first look. */
   readonly gateway?: GatewayHealth;
 }
@@ -87,6 +89,7 @@ export interface Status {
   readonly reloadFailures?: number;
   readonly reloadError: string | null;
   readonly watchError?: string;
+  readonly listenError?: string;
   /** Of the newest state of the store, warnings included. */
   readonly problems: readonly Problem[];
   /** Absent without a firewall, and before its first look. */

@@ -255,6 +255,20 @@ const gateway = component(
   ),
 );
 
+/** What does not reach the firewall. */
+const deafness = {
+  watchError: Type.Optional(
+    Type.String({
+      description: 'Why edits of the configuration directory are not seen at present.',
+    }),
+  ),
+  listenError: Type.Optional(
+    Type.String({
+      description: 'Why the API or the control socket is not open; it is tried again.',
+    }),
+  ),
+};
+
 export const status = component(
   'Status',
   Type.Object({
@@ -281,11 +295,7 @@ export const status = component(
     reloads: Type.Optional(Type.Integer()),
     reloadFailures: Type.Optional(Type.Integer()),
     reloadError: Type.Union([Type.String(), Type.Null()]),
-    watchError: Type.Optional(
-      Type.String({
-        description: 'Why edits of the configuration directory are not seen at present.',
-      }),
-    ),
+    ...deafness,
     problems: Type.Array(
       Type.Object({
         severity: Type.Enum(['error', 'warning']),
@@ -319,11 +329,7 @@ export const health = component(
     status: Type.Enum(['ok', 'degraded', 'failed']),
     epoch: Type.Integer(),
     reloadError: Type.Union([Type.String(), Type.Null()]),
-    watchError: Type.Optional(
-      Type.String({
-        description: 'Why edits of the configuration directory are not seen at present.',
-      }),
-    ),
+    ...deafness,
     gateway: Type.Optional(gateway),
   }),
 );

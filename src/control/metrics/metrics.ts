@@ -41,6 +41,7 @@ export interface MetricsSource {
   configDegraded(): boolean;
   /** Connections to the API that were closed at once because too many were open. */
   apiConnectionsRefused(): number;
+  apiListenFailures(): number;
   /** Requests to the API whose client was gone before they were answered. */
   apiRequestsAborted(): number;
   /** Undefined before the first look; counts that only `gateway watch` knows, while none runs. */
@@ -259,6 +260,12 @@ export function createMetrics(source: MetricsSource): Registry {
     'Connections to the API that were closed at once because too many were open.',
     [],
     (add) => add({}, source.apiConnectionsRefused()),
+  );
+  counter(
+    'tunwall_api_listen_failures_total',
+    'Tries to open the API or the control socket that have failed.',
+    [],
+    (add) => add({}, source.apiListenFailures()),
   );
   counter(
     'tunwall_api_requests_aborted_total',

@@ -1,5 +1,7 @@
 /**
- * The control socket: a file that only its owner and group can open. Its clients may do everything, so it is never
+ * Where the API listens: an address, and the control socket.
+ *
+ * The control socket is a file that only its owner and group can open. Its clients may do everything, so it is never
  * accessible to others, not even while it is made.
  *
  * A firewall that was killed leaves its file behind. It is removed if no process answers on it; otherwise it belongs to
@@ -26,6 +28,19 @@ export async function listenOnSocket(api: Api, path: string): Promise<void> {
     throw new Error(`${path}: ${reasonOf(error)}`, { cause: error });
   } finally {
     process.umask(before);
+  }
+}
+
+/** @throws Error in words */
+export async function listenOnTcp(api: Api, host: string, port: number): Promise<void> {
+  try {
+    await api.listen({ host, port });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const hint = code === 'EADDRINUSE' ? 'is another tunwall running?' : 'see api.listen';
+    throw new Error(`cannot listen on ${host}:${port} (${code ?? String(error)}): ${hint}`, {
+      cause: error,
+    });
   }
 }
 

@@ -26,7 +26,6 @@ import { engineOptions } from '../../policy/engine-options.ts';
 import { formatProblem } from '../../policy/problem.ts';
 import { ServerSlots } from '../../policy/server-slots.ts';
 import type { GatewayConfig, Problem } from '../../policy/types.ts';
-import { defaultGatewayConfig } from '../../policy/validate-gateway.ts';
 import { FileStore } from '../store/files/file-store.ts';
 import type { Snapshot, Watching } from '../store/store.ts';
 import { becomeOwnerOf } from '../../system/privileges.ts';
@@ -34,13 +33,14 @@ import { txDropped } from '../../dataplane/tun/linux-tun.ts';
 import type { PutAside } from '../../system/privileges.ts';
 import type { DataPlaneOptions } from '../../dataplane/worker/data-plane.ts';
 import { DataPlane } from '../../dataplane/worker/data-plane.ts';
-import { listenOnSocket } from './control-socket.ts';
+import { listenOnSocket, listenOnTcp } from './control-socket.ts';
 import { healthOf, logGateway } from './gateway-health.ts';
 import type { GatewayObservation, ObserveGateway } from './gateway-health.ts';
 import { LiveObserver } from './observer.ts';
+import { Listeners } from './listeners.ts';
 import { ReloadQueue } from './reload-queue.ts';
 import { reportTime } from './rule-ends.ts';
-import { StartError, errorsOf, startable } from './start-state.ts';
+import { errorsOf, startable } from './start-state.ts';
 import { SweepLog } from './sweep-log.ts';
 
 /** How often drop records are taken from the packet threads. */
@@ -68,6 +68,10 @@ export class Service {
   readonly #reloadQueue: ReloadQueue<Applied>;
   readonly #apis: Api[] = [];
   readonly #connectionCounts: ConnectionCounts = new ConnectionCounts();
+  readonly #listeners: Listeners = new Listeners({
+    warn: (message) => this.#log.warn(message),
+    info: (message) => this.#log.info(message),
+  });
   readonly #startedMs: number = Date.now();
   /** In force. */
   #config: Snapshot;
@@ -153,6 +157,7 @@ export class Service {
   async stop(): Promise<void> {
     clearInterval(this.#eventTimer);
     clearInterval(this.#clockTimer);
+    this.#listeners.close();
     await this.#watching?.close();
     await this.#gateway?.close();
     await Promise.all(this.#apis.map((api) => api.close()));
@@ -239,27 +244,8 @@ export class Service {
     this.#apis.push(control);
     const tcp = await buildApi(context, { listener: 'tcp' });
     this.#apis.push(tcp);
-    try {
-      await listenOnSocket(control, socket);
-    } catch (error) {
-      const { message } = error as Error;
-      // Several firewalls on one machine, each in its namespace, or one started by hand: they need no socket.
-      const asked = socket !== defaultGatewayConfig.api.socket;
-      if (asked) throw new StartError(message, 'change api.socket in gateway.yaml');
-      this.#log.warn(
-        `no control socket: ${message}; api.socket in gateway.yaml names another path`,
-      );
-    }
-    try {
-      await tcp.listen({ host, port });
-    } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code ?? String(error);
-      const hint =
-        code === 'EADDRINUSE'
-          ? 'is another tunwall running? Change api.listen in gateway.yaml otherwise'
-          : 'change api.listen in gateway.yaml';
-      throw new StartError(`cannot listen on ${host}:${port} (${code})`, hint);
-    }
+    await this.#listeners.open('control socket', () => listenOnSocket(control, socket));
+    await this.#listeners.open('API', () => listenOnTcp(tcp, host, port));
   }
 
   #apiContext(): ApiContext {
@@ -280,7 +266,7 @@ export class Service {
         healthy: !this.#failed,
         epoch: this.#policy.epoch,
         reloadError: this.#reloadError,
-        ...(this.#watchError !== null && { watchError: this.#watchError }),
+        ...this.#deafness(),
         ...healthOf(this.#gateway),
       }),
       status: () => Promise.resolve(this.#status()),
@@ -291,6 +277,15 @@ export class Service {
         return Promise.resolve({ templates, servers, compiled, loose: gateway.tcp.loose });
       },
       apply: () => this.#reloadQueue.run(),
+    };
+  }
+
+  /** What does not reach the firewall at present. */
+  #deafness(): Pick<Status, 'watchError' | 'listenError'> {
+    const { error } = this.#listeners;
+    return {
+      ...(this.#watchError !== null && { watchError: this.#watchError }),
+      ...(error !== undefined && { listenError: error }),
     };
   }
 
@@ -316,7 +311,7 @@ export class Service {
       reloads: this.#reloads,
       reloadFailures: this.#reloadFailures,
       reloadError: this.#reloadError,
-      ...(this.#watchError !== null && { watchError: this.#watchError }),
+      ...this.#deafness(),
       problems: this.#problems,
       ...healthOf(this.#gateway),
     };
@@ -485,6 +480,7 @@ export class Service {
       reloadFailures: () => this.#reloadFailures,
       configDegraded: () => this.#reloadError !== null,
       apiConnectionsRefused: () => this.#connectionCounts.refused,
+      apiListenFailures: () => this.#listeners.failures,
       apiRequestsAborted: () => this.#connectionCounts.aborted,
       gateway: () => this.#gateway?.current,
       tunTxDropped: () => txDropped(device),

@@ -182,11 +182,27 @@ describe.skipIf(obstacle !== undefined)('tunwall run', () => {
     expect((await firewall.log()).at(-1)?.['msg']).toBe('firewall has stopped');
   });
 
-  it('says when its port is taken', async () => {
-    await firewall.serve('gateway', 'tcp:8740');
-    const { code, stderr } = await runAgain();
-    expect(code).toBe(1);
-    expect(stderr).toContain('cannot listen on 127.0.0.1:8740 (EADDRINUSE)');
+  it('forwards while its port is taken, and takes it as soon as it is free', async () => {
+    const take = "require('net').createServer().listen(8740, () => console.log('taken'))";
+    const other = firewall.lab.spawn('gateway', [process.execPath, '-e', take], 'pipe');
+    await once(other.stdout!, 'data');
+    const command = firewall.runCommand('--config', firewall.configDirectory);
+    const child = firewall.lab.spawn('gateway', command, 'pipe');
+    let log = '';
+    child.stdout!.on('data', (text: Buffer) => (log += text.toString()));
+    const tried = /no API: cannot listen on 127\.0\.0\.1:8740 \(EADDRINUSE\)/;
+    await firewall.until('it has tried', () => Promise.resolve(tried.test(log)));
+    expect(await whatPasses(firewall, [ping('client', web)])).toHaveLength(1);
+    other.kill();
+    await firewall.until(
+      'the API is open',
+      async () => (await firewall.healthz())?.['status'] === 'ok',
+    );
+    expect(await firewall.healthz()).not.toHaveProperty('listenError');
+    const failures = (await firewall.metrics()).get('tunwall_api_listen_failures_total');
+    expect(failures).toBeGreaterThanOrEqual(1);
+    child.kill('SIGTERM');
+    expect(await once(child, 'exit')).toEqual([0, null]);
   });
 
   it('says when the device belongs to another user, or is missing', async () => {

@@ -87,6 +87,7 @@ describe('/metrics', () => {
       'policy_reload_failures_total',
       'tun_tx_dropped_total',
       'api_connections_refused_total',
+      'api_listen_failures_total',
       'api_requests_aborted_total',
       'gateway_state',
       'gateway_bypass_packets_total',
