@@ -94,7 +94,7 @@ export class ApiClient {
 
   /** Makes a change; returns the API's answer, which may be empty. */
   async change<T>(
-    method: 'POST' | 'PUT' | 'DELETE',
+    method: 'POST' | 'PUT' | 'PATCH' | 'DELETE',
     path: string,
     change: Change = {},
   ): Promise<T> {

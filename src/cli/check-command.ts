@@ -1,4 +1,6 @@
 /** `tunwall check`: prints the errors of a configuration directory, or a summary of it. */
+import { Resolver } from '../policy/resolve.ts';
+import type { Server, Template } from '../policy/types.ts';
 import { ExitCode } from './errors.ts';
 import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
@@ -21,16 +23,8 @@ export interface ConfigProblem {
 export interface CheckedConfig {
   /** A digest of the files. */
   readonly revision: string;
-  readonly templates: readonly {
-    readonly name: string;
-    readonly inbound: readonly unknown[];
-    readonly outbound: readonly unknown[];
-  }[];
-  readonly servers: readonly {
-    readonly name: string;
-    readonly addresses: readonly unknown[];
-    readonly templates: readonly string[];
-  }[];
+  readonly templates: readonly Template[];
+  readonly servers: readonly Server[];
   readonly problems: readonly ConfigProblem[];
 }
 
@@ -90,12 +84,27 @@ function formatProblem(problem: ConfigProblem, output: Output): Line {
   );
 }
 
-function summary({ templates, servers }: CheckedConfig): {
-  templates: { name: string; inbound: number; outbound: number; servers: number }[];
-  servers: { name: string; addresses: number; templates: readonly string[] }[];
-} {
+interface Summary {
+  readonly templates: readonly {
+    readonly name: string;
+    readonly inbound: number;
+    readonly outbound: number;
+    readonly servers: number;
+  }[];
+  readonly servers: readonly {
+    readonly name: string;
+    readonly addresses: number;
+    /** Those that it names. */
+    readonly templates: readonly string[];
+    readonly appliedTemplates: readonly { readonly template: string; readonly selector: string }[];
+  }[];
+}
+
+function summary({ templates, servers }: CheckedConfig): Summary {
+  const resolver = new Resolver({ templates, servers }, 0);
+  const assignments = servers.map((_, index) => resolver.assignmentsOf(index));
   const usersOf = (name: string): number =>
-    servers.filter((server) => server.templates.includes(name)).length;
+    assignments.filter((own) => own.some(({ template }) => template === name)).length;
   return {
     templates: templates.map(({ name, inbound, outbound }) => ({
       name,
@@ -103,10 +112,13 @@ function summary({ templates, servers }: CheckedConfig): {
       outbound: outbound.length,
       servers: usersOf(name),
     })),
-    servers: servers.map(({ name, addresses, templates: assigned }) => ({
+    servers: servers.map(({ name, addresses, templates: named }, index) => ({
       name,
       addresses: addresses.length,
-      templates: assigned,
+      templates: named,
+      appliedTemplates: assignments[index]!.flatMap(({ template, selector }) =>
+        selector === undefined ? [] : { template, selector: selector.text },
+      ),
     })),
   };
 }
@@ -123,7 +135,9 @@ function printSummary(config: CheckedConfig, directory: string, output: Output):
     output.print(formatTable(['template', 'inbound rules', 'outbound rules', 'servers'], rows));
   }
   const rules = templates.reduce((sum, { inbound, outbound }) => sum + inbound + outbound, 0);
-  const bare = servers.filter(({ templates: assigned }) => assigned.length === 0);
+  const bare = servers.filter(
+    ({ templates: named, appliedTemplates }) => named.length + appliedTemplates.length === 0,
+  );
   output.print(
     line`${output.style('green', `${directory} is valid`)}: ${count(templates.length, 'template')} with ${count(rules, 'rule')}, ${count(servers.length, 'server')}`,
   );

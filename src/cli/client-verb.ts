@@ -54,6 +54,7 @@ export interface CommandText {
 
 const argumentTexts: Readonly<Record<string, string>> = {
   template: 'name of a template',
+  templates: 'names of templates',
   server: 'name of a server',
   servers: 'names of servers',
   user: 'name of a user',
@@ -80,13 +81,16 @@ export function clientCommand(parent: Command, text: CommandText): Command {
 export function printChange(
   output: Output,
   what: string,
-  { applied, epoch, pending }: AppliedView,
+  { applied, epoch, pending, warnings = [] }: AppliedView,
 ): void {
   output.print(
     applied
       ? `${what}; in force with epoch ${epoch}`
       : line`${what}; ${output.style('yellow', 'not in force')}: ${pending ?? `epoch ${epoch} is`}`,
   );
+  for (const warning of warnings) {
+    output.error(line`${output.style('yellow', 'warning:')} ${warning}`);
+  }
 }
 
 /** For options that may be repeated, or given as a comma-separated list. */

@@ -5,6 +5,7 @@ import type { RuleTraffic } from '../policy/rule-notation.ts';
 import { ruleBody } from '../policy/template-body.ts';
 import type { RuleView } from './api-types.ts';
 import type { Output } from './output.ts';
+import { durationWords, parseDuration } from '../text/duration.ts';
 import { line } from '../text/line.ts';
 import { lifeText, peersText, trafficText } from '../text/rule-text.ts';
 import type { RuleDirection } from '../text/rule-text.ts';
@@ -15,6 +16,8 @@ export interface RuleFlags {
   readonly to?: readonly string[];
   readonly except?: readonly string[];
   readonly until?: string;
+  /** Seconds. */
+  readonly for?: number;
   readonly off?: boolean;
   readonly comment?: string;
 }
@@ -33,14 +36,28 @@ export function writtenRule(
   flags: RuleFlags,
 ): RuleView {
   const peers = direction === 'inbound' ? flags.from : flags.to;
+  const expires = flags.for === undefined ? flags.until : momentIn(flags.for);
   return {
     ...ruleBody(traffic, direction),
     ...(peers && { [direction === 'inbound' ? 'sources' : 'destinations']: peers }),
     ...(flags.except && { except: flags.except }),
     ...(flags.off === true && { enabled: false }),
-    ...(flags.until !== undefined && { expires: flags.until }),
+    ...(expires !== undefined && { expires }),
     ...(flags.comment !== undefined && { comment: flags.comment }),
   };
+}
+
+/** For commander: `2h`, as seconds. */
+export function parseLength(text: string): number {
+  const seconds = parseDuration(text);
+  if (seconds === undefined) throw new InvalidArgumentError(`expected ${durationWords}.`);
+  return seconds;
+}
+
+/** As files write it, in whole seconds. */
+function momentIn(seconds: number): string {
+  const moment = new Date(Math.ceil(Date.now() / 1000 + seconds) * 1000);
+  return moment.toISOString().replace('.000Z', 'Z');
 }
 
 /** Rules under a heading, numbered as the verbs expect. */

@@ -1,7 +1,13 @@
 /** `tunwall server`: the protected machines, and their templates. */
 import type { Command } from 'commander';
 import { route } from './api-client.ts';
-import type { Changed, EffectiveRulesView, ServerListView, ServerView } from './api-types.ts';
+import type {
+  AssignedView,
+  Changed,
+  EffectiveRulesView,
+  ServerListView,
+  ServerView,
+} from './api-types.ts';
 import { clientCommand, clientVerb, collect, plural, printChange } from './client-verb.ts';
 import type { ClientFlags, ClientParts } from './client-verb.ts';
 import type { Connections } from './connection.ts';
@@ -28,23 +34,26 @@ export function serverCommand(connections: Connections): Verb {
 interface ListFlags extends ClientFlags {
   readonly template?: string;
   readonly region?: string;
+  readonly label?: string;
 }
 
 function addReadCommands(family: Command, { output, run }: ClientParts): void {
   clientCommand(family, {
     usage: 'list',
     description: 'all servers: addresses and templates',
-    examples: [['tunwall server list --template web', 'those that have a template']],
+    examples: [
+      ['tunwall server list --template web', 'those that have a template'],
+      ['tunwall server list --label "role=web,env!=test"', 'those that a selector matches'],
+    ],
   })
     .option('--template <template>', 'those that have it')
     .option('--region <region>', 'those that are in it')
+    .option('--label <selector>', 'those that it matches')
     .action((flags: ListFlags) =>
       run(flags, async (client) => {
-        const { template, region } = flags;
-        const list = await client.get<ServerListView>('/servers', {
-          template,
-          region,
-        });
+        const { template, region, label: selector } = flags;
+        const query = { template, region, selector };
+        const list = await client.get<ServerListView>('/servers', query);
         if (flags.json === true) output.json(list);
         else printList(list.servers, output);
       }),
@@ -76,6 +85,9 @@ function addReadCommands(family: Command, { output, run }: ClientParts): void {
           printRules(output, direction, rules[direction], [
             ['template', ({ template }) => template],
             ['#', ({ index }) => String(index)],
+            ...(rules[direction].some(({ selector }) => selector !== undefined)
+              ? [['by label', ({ selector = '' }: { selector?: string }) => selector] as const]
+              : []),
           ]);
         }
       }
@@ -94,6 +106,7 @@ interface ChangeFlags extends ClientFlags {
   readonly address?: readonly string[];
   readonly region?: string;
   readonly label?: readonly string[];
+  readonly unlabel?: readonly string[];
   readonly revision?: string;
 }
 
@@ -137,31 +150,39 @@ function addChangeCommands(family: Command, { output, run }: ClientParts): void 
   clientCommand(family, {
     usage: 'change <server>',
     description: 'give a server other addresses, another region or other labels',
-    examples: [['tunwall server change web-3 --address 10.0.0.4,10.0.0.5', 'these, and no others']],
+    examples: [
+      ['tunwall server change web-3 --address 10.0.0.4,10.0.0.5', 'these, and no others'],
+      ['tunwall server change web-3 --label role=web --unlabel env', 'the other labels stay'],
+    ],
   })
+    .alias('edit')
     .option('--address <address>', 'its addresses from now on; as for create', collect)
     .option('--region <region>', 'where it is; "" for none')
-    .option('--label <key=value>', 'its labels from now on; "" for none', collect)
+    .option('--label <key=value>', 'give it a label; again for more', collect)
+    .option('--unlabel <key>', 'take a label away; again for more', collect)
     .option('--revision <revision>', 'only if it still has this revision')
     .action((name: string, flags: ChangeFlags) =>
       run(flags, async (client) => {
-        const { address, region, label } = flags;
-        if (address === undefined && region === undefined && label === undefined) {
-          throw new UserError('nothing to change', 'give --address, --region or --label');
+        const { address, region, label = [], unlabel = [], revision } = flags;
+        const labels = {
+          ...labelsOf(label),
+          ...Object.fromEntries(unlabel.map((key) => [key, null])),
+        };
+        const body = {
+          ...(address !== undefined && { addresses: address }),
+          ...(region !== undefined && { region: region === '' ? null : region }),
+          ...(Object.keys(labels).length > 0 && { labels }),
+        };
+        if (Object.keys(body).length === 0) {
+          throw new UserError(
+            'nothing to change',
+            'give --address, --region, --label or --unlabel',
+          );
         }
-        const server = await client.get<ServerView>(route`/servers/${name}`);
-        const newRegion = region ?? server.region ?? '';
-        const newLabels = label === undefined ? server.labels : labelsOf(label.filter(Boolean));
-        const changed = await client.change<ServerView & Changed>('PUT', route`/servers/${name}`, {
-          body: {
-            name,
-            addresses: address ?? server.addresses,
-            templates: server.templates,
-            ...(newRegion !== '' && { region: newRegion }),
-            ...(newLabels !== undefined && { labels: newLabels }),
-          },
-          // Changes exactly the revision that was read.
-          revision: flags.revision ?? server.revision,
+        const path = route`/servers/${name}`;
+        const changed = await client.change<ServerView & Changed>('PATCH', path, {
+          body,
+          revision,
         });
         if (flags.json === true) output.json(changed);
         else printChange(output, `server "${name}" changed`, changed.applied);
@@ -186,33 +207,41 @@ function addChangeCommands(family: Command, { output, run }: ClientParts): void 
 }
 
 interface AssignFlags extends ClientFlags {
-  readonly template: readonly string[];
+  readonly template?: readonly string[];
+  readonly to?: string;
+  readonly from?: string;
 }
 
 function addAssignCommands(family: Command, { output, run }: ClientParts): void {
-  for (const [verb, path, description, done] of [
-    ['assign', '/assignments', 'give templates to servers, all of them at once', 'given to'],
-    ['remove', '/assignments/remove', 'take templates from servers', 'taken from'],
+  for (const [verb, path, description, done, whom] of [
+    ['assign', '/assignments', 'give templates to servers, all of them at once', 'given to', 'to'],
+    ['remove', '/assignments/remove', 'take templates from servers', 'taken from', 'from'],
   ] as const) {
     clientCommand(family, {
-      usage: `${verb} <servers...>`,
-      description: `${description}; what is so already stays so`,
+      usage: `${verb} [servers...]`,
+      description: `${description}; what is so already stays so.\nWith --${whom} the names are those of templates`,
       examples: [
         [`tunwall server ${verb} web-1 web-2 --template web,ssh`, 'two servers, two templates'],
+        [`tunwall server ${verb} --${whom} "role=web" web ssh`, 'servers that a selector matches'],
       ],
     })
-      .requiredOption(
-        '--template <template>',
-        'a template; again, or with commas, for more',
-        collect,
-      )
-      .action((servers: string[], flags: AssignFlags) =>
+      .option('--template <template>', 'a template; again, or with commas, for more', collect)
+      .option(`--${whom} <selector>`, 'the servers whose labels match now')
+      .action((names: string[], flags: AssignFlags, command: Command) =>
         run(flags, async (client) => {
-          const body = { servers, templates: flags.template };
-          const answer = await client.change<Changed>('POST', path, { body });
+          const { template = [], [whom]: selector } = flags;
+          const templates = selector === undefined ? template : [...names, ...template];
+          if (templates.length === 0) command.error('error: which templates? Use --template');
+          if (selector === undefined && names.length === 0) {
+            command.error(`error: which servers? Name them, or use --${whom}`);
+          }
+          const body =
+            selector === undefined ? { servers: names, templates } : { selector, templates };
+          const answer = await client.change<AssignedView>('POST', path, { body });
           if (flags.json === true) output.json(answer);
           else {
-            const what = `${plural(flags.template.length, 'template')} ${done} ${plural(servers.length, 'server')}`;
+            const servers = plural(answer.servers.length, 'server');
+            const what = `${plural(templates.length, 'template')} ${done} ${servers}`;
             printChange(output, what, answer.applied);
           }
         }),
@@ -237,28 +266,42 @@ function printList(servers: readonly ServerView[], output: Output): void {
     output.print('there are no servers');
     return;
   }
+  const labelled = servers.some(({ labels }) => labels !== undefined);
   const rows = servers.map((each) => [
     each.name,
     each.addresses.join(', '),
     templatesText(each, output),
     each.region ?? '',
+    ...(labelled ? [labelsText(each)] : []),
   ]);
-  const headings = ['server', 'addresses', 'templates', 'region'];
+  const headings = ['server', 'addresses', 'templates', 'region', ...(labelled ? ['labels'] : [])];
   output.print(formatTable(headings, rows));
 }
 
-/** A server without templates is highlighted. */
-function templatesText({ templates }: ServerView, output: Output): Text {
-  return templates.length === 0
+/** Those that it names, and those that apply with their reason; a server without any is highlighted. */
+function templatesText({ templates, appliedTemplates }: ServerView, output: Output): Text {
+  const applied = appliedTemplates.map(({ template, selector }) => `${template} (${selector})`);
+  return templates.length + applied.length === 0
     ? output.style('yellow', 'none: everything is dropped')
-    : templates.join(', ');
+    : [...templates, ...applied].join(', ');
+}
+
+function labelsText({ labels = {} }: ServerView): string {
+  return Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(', ');
 }
 
 function printServer(server: ServerView, output: Output): void {
-  output.print(line`server ${output.style('bold', server.name)}, revision ${server.revision}`);
-  output.print(`  addresses: ${server.addresses.join(', ')}`);
-  output.print(line`  templates: ${templatesText(server, output)}`);
-  if (server.region !== undefined) output.print(`  region: ${server.region}`);
-  const labels = Object.entries(server.labels ?? {}).map(([key, value]) => `${key}=${value}`);
-  if (labels.length > 0) output.print(`  labels: ${labels.join(', ')}`);
+  const { name, revision, addresses, templates, appliedTemplates, region, labels } = server;
+  output.print(line`server ${output.style('bold', name)}, revision ${revision}`);
+  output.print(`  addresses: ${addresses.join(', ')}`);
+  if (templates.length > 0 || appliedTemplates.length === 0) {
+    output.print(line`  templates: ${templatesText({ ...server, appliedTemplates: [] }, output)}`);
+  }
+  if (appliedTemplates.length > 0) {
+    output.print(line`  applied: ${templatesText({ ...server, templates: [] }, output)}`);
+  }
+  if (region !== undefined) output.print(`  region: ${region}`);
+  if (labels !== undefined) output.print(`  labels: ${labelsText(server)}`);
 }

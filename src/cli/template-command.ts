@@ -208,7 +208,7 @@ function printList({ templates }: TemplateListView, output: Output): void {
   const rows = templates.map((each) => [
     each.name,
     String(each.ruleCount),
-    String(each.servers.length),
+    String(each.servers.length + each.appliedServers.length),
     ...(counted ? [String(each.hits ?? '-')] : []),
     each.changed === undefined ? '-' : `${each.changed.at.slice(0, 19)}Z by ${each.changed.actor}`,
     inOneLine(each.description ?? ''),
@@ -225,7 +225,7 @@ function printList({ templates }: TemplateListView, output: Output): void {
 }
 
 function printTemplate(template: TemplateView, output: Output): void {
-  const { name, description, servers, revision, changed } = template;
+  const { name, description, appliesTo, servers, appliedServers, revision, changed } = template;
   output.print(line`template ${output.style('bold', name)}, revision ${revision}`);
   if (description !== undefined) output.print(`  ${inOneLine(description)}`);
   if (changed !== undefined) {
@@ -233,7 +233,12 @@ function printTemplate(template: TemplateView, output: Output): void {
       `  last change: ${changed.action} by ${changed.actor} (${changed.via}) at ${changed.at}`,
     );
   }
+  if (appliesTo !== undefined) output.print(`  applies to: ${appliesTo.join(' or ')}`);
   output.print(`  servers: ${servers.length === 0 ? 'none' : servers.join(', ')}`);
+  if (appliedServers.length > 0) {
+    const applied = appliedServers.map(({ server, selector }) => `${server} (${selector})`);
+    output.print(`  servers by label: ${applied.join(', ')}`);
+  }
   printRules(output, 'inbound', template.inbound);
   printRules(output, 'outbound', template.outbound);
 }

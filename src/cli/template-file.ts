@@ -28,15 +28,16 @@ export function parseTemplateText(name: string, text: string): Record<string, un
 }
 
 /** The template as a file: only the editable fields. */
-export function templateText({ description, inbound, outbound }: TemplateView): string {
-  const withoutHits = (rule: RuleView): RuleView => {
-    const { hits, ...rest } = rule;
-    return hits === undefined ? rule : rest;
-  };
+export function templateText({ description, appliesTo, inbound, outbound }: TemplateView): string {
+  const written = (rule: RuleView): RuleView =>
+    Object.fromEntries(
+      Object.entries(rule).filter(([key]) => key !== 'hits' && key !== 'expired'),
+    ) as RuleView;
   const body = {
     ...(description !== undefined && { description }),
-    inbound: inbound.map(withoutHits),
-    outbound: outbound.map(withoutHits),
+    ...(appliesTo !== undefined && { appliesTo }),
+    inbound: inbound.map(written),
+    outbound: outbound.map(written),
   };
   return stringify(body, { lineWidth: 0 });
 }

@@ -1,14 +1,15 @@
 /** `tunwall template add-rule` and the like: templates rule by rule. */
-import { Argument } from 'commander';
+import { Argument, Option } from 'commander';
 import type { Command } from 'commander';
 import type { RuleTraffic } from '../policy/rule-notation.ts';
 import { route } from './api-client.ts';
-import type { Changed, TemplateView } from './api-types.ts';
-import { clientCommand, collect, parseNumber, printChange } from './client-verb.ts';
+import type { Changed, PrunedView, TemplateView } from './api-types.ts';
+import { clientCommand, collect, parseNumber, plural, printChange } from './client-verb.ts';
 import type { ClientFlags, ClientParts } from './client-verb.ts';
+import { line } from '../text/line.ts';
 import { directions, ruleText } from '../text/rule-text.ts';
 import type { RuleDirection } from '../text/rule-text.ts';
-import { parseNotation, writtenRule } from './rules.ts';
+import { parseLength, parseNotation, writtenRule } from './rules.ts';
 import type { RuleFlags } from './rules.ts';
 
 interface Flags extends ClientFlags, RuleFlags {
@@ -43,6 +44,11 @@ function withRuleOptions(command: Command): Command {
     .option('--to <addresses>', 'destinations of an outbound rule, likewise', collect)
     .option('--except <addresses>', 'taken away from the sources or destinations', collect)
     .option('--until <time>', 'when the rule ends: 2030-01-31T18:00:00Z')
+    .addOption(
+      new Option('--for <duration>', 'how long it counts from now on: 30m, 2h, 7d, 1w')
+        .argParser(parseLength)
+        .conflicts('until'),
+    )
     .option('--off', 'write the rule, but let it allow nothing yet')
     .option('--comment <text>', 'what it is for');
 }
@@ -62,6 +68,44 @@ type Answer = TemplateView & Changed;
 export function addRuleCommands(family: Command, parts: ClientParts): void {
   addWritingCommands(family, parts);
   addPlaceCommands(family, parts);
+  addPruneCommand(family, parts);
+}
+
+interface PruneFlags extends ClientFlags {
+  readonly dryRun?: boolean;
+}
+
+function addPruneCommand(family: Command, { output, run }: ClientParts): void {
+  clientCommand(family, {
+    usage: 'prune [templates...]',
+    description: 'remove the rules that have expired, of these templates or of all of them',
+    examples: [
+      ['tunwall template prune --dry-run', 'which rules these are'],
+      ['tunwall template prune db', 'of one template'],
+    ],
+  })
+    .option('--dry-run', 'remove nothing')
+    .action((templates: string[], flags: PruneFlags) =>
+      run(flags, async (client) => {
+        const dryRun = flags.dryRun === true;
+        const pruned = await client.change<PrunedView>('POST', '/templates/prune', {
+          body: { ...(templates.length > 0 && { templates }), dryRun },
+        });
+        const { rules, applied } = pruned;
+        if (flags.json === true) {
+          output.json(pruned);
+          return;
+        }
+        for (const { template, direction, index, rule } of rules) {
+          const what = `${template} ${direction}[${index}] ${ruleText(direction, rule)}`;
+          output.print(line`${dryRun ? 'would be removed' : 'removed'}: ${what}`);
+        }
+        const count = plural(rules.length, 'expired rule');
+        if (rules.length === 0) output.print('no rule has expired');
+        else if (applied === undefined) output.print(`${count}; nothing was changed`);
+        else printChange(output, `${count} removed`, applied);
+      }),
+    );
 }
 
 function addWritingCommands(family: Command, { output, run }: ClientParts): void {
@@ -75,6 +119,10 @@ function addWritingCommands(family: Command, { output, run }: ClientParts): void
       ],
       ['tunwall template add-rule web inbound icmp', 'ping and the like from anywhere'],
       ['tunwall template add-rule web outbound "udp:53" --to 192.0.2.1,192.0.2.2', 'to resolvers'],
+      [
+        'tunwall template add-rule db inbound "TCP: 5432" --from label:role=web --except server:web-9 --for 2h',
+        'servers by label, but one, for two hours',
+      ],
     ],
   });
   withRuleOptions(add.addArgument(directionArgument()).addArgument(ruleArgument()))

@@ -9,7 +9,7 @@ import { createConnection } from 'node:net';
 import { Readable } from 'node:stream';
 import { UserError } from './errors.ts';
 
-export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 export interface TransportRequest {
   readonly method: Method;

@@ -32,9 +32,14 @@ export function labelsOf({ labels, region }: Server): Labels {
   return region === undefined ? (labels ?? {}) : { ...labels, region };
 }
 
+/** Whether a rule's end has come. */
+export function hasExpired({ expires }: Rule, nowMs: number): boolean {
+  return expires !== undefined && nowMs >= Date.parse(expires);
+}
+
 /** Whether a rule allows anything at that moment. */
-export function isLive({ enabled, expires }: Rule, nowMs: number): boolean {
-  return enabled !== false && (expires === undefined || nowMs < Date.parse(expires));
+export function isLive(rule: Rule, nowMs: number): boolean {
+  return rule.enabled !== false && !hasExpired(rule, nowMs);
 }
 
 export class Resolver {

@@ -8,6 +8,7 @@ import { peersText, ruleText } from '../text/rule-text.ts';
 import type { RuleDirection } from '../text/rule-text.ts';
 import { parsePorts } from './addresses.ts';
 import type { Parsed } from './addresses.ts';
+import { hasExpired } from './resolve.ts';
 import { ruleBody } from './template-body.ts';
 import type { PortRange, Rule, RuleProtocol } from './types.ts';
 
@@ -55,7 +56,11 @@ export function formatPeers(rule: Rule): string {
   return peersText(ruleBody(rule, 'inbound'));
 }
 
-/** A whole rule for people: `TCP: 443 from 10.0.0.0/8, 192.0.2.7`, `ICMP to any`, `TCP: 22 from any (off)`. */
-export function formatRule(direction: RuleDirection, rule: Rule): string {
-  return ruleText(direction, ruleBody(rule, direction));
+/**
+ * A whole rule for people: `TCP: 443 from 10.0.0.0/8, 192.0.2.7`, `ICMP to any`, `TCP: 22 from any (off)`.
+ *
+ * @param nowMs an end before it is written as `expired`
+ */
+export function formatRule(direction: RuleDirection, rule: Rule, nowMs = -Infinity): string {
+  return ruleText(direction, { ...ruleBody(rule, direction), expired: hasExpired(rule, nowMs) });
 }

@@ -24,6 +24,8 @@ interface RulePeers {
 interface RuleLife {
   readonly enabled?: boolean;
   readonly expires?: string;
+  /** Whether that moment has come, by the clock of whoever says so. */
+  readonly expired?: boolean;
 }
 
 /** As the service's page writes it: `ALL`, `ICMP`, `TCP: ALL`, `TCP: 22,8000-8100`. */
@@ -39,11 +41,11 @@ export function peersText({ sources, destinations, except }: RulePeers): string 
   return except === undefined ? named : `${named} except ${except.join(', ')}`;
 }
 
-/** When it counts: `off`, `until 2030-01-31T18:00:00Z`, `off, until …`; empty: always. */
-export function lifeText({ enabled, expires }: RuleLife): string {
+/** When it counts: `off`, `until 2030-01-31T18:00:00Z`, `expired 2026-01-31T18:00:00Z`, `off, until …`; empty: always. */
+export function lifeText({ enabled, expires, expired = false }: RuleLife): string {
   const parts = [
     ...(enabled === false ? ['off'] : []),
-    ...(expires === undefined ? [] : [`until ${expires}`]),
+    ...(expires === undefined ? [] : [`${expired ? 'expired' : 'until'} ${expires}`]),
   ];
   return parts.join(', ');
 }

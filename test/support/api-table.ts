@@ -58,6 +58,16 @@ export const routeTable: Record<string, Row> = {
       },
     ],
   },
+  'POST /v1/templates/prune': {
+    access: 'owner',
+    url: '/v1/templates/prune',
+    body: {},
+    wrong: [
+      { body: { templates: ['nope'] }, ...gone },
+      { body: { templates: ['nope'], dryRun: true }, ...gone },
+      { body: { dryRun: 'yes' }, problem: 'invalid', errors: ['dryRun'] },
+    ],
+  },
   'GET /v1/templates/{name}': { access: 'view', url: web, wrong: [{ url: noName, ...gone }] },
   'PUT /v1/templates/{name}': {
     access: 'owner',
@@ -207,7 +217,11 @@ export const routeTable: Record<string, Row> = {
     ],
   },
 
-  'GET /v1/servers': { access: 'view', url: '/v1/servers?template=web' },
+  'GET /v1/servers': {
+    access: 'view',
+    url: '/v1/servers?template=web&selector=role%3Dweb',
+    wrong: [{ url: '/v1/servers?selector=a%20b', problem: 'invalid', errors: ['selector'] }],
+  },
   'POST /v1/servers': {
     access: 'owner',
     url: '/v1/servers',
@@ -250,6 +264,19 @@ export const routeTable: Record<string, Row> = {
       },
     ],
   },
+  'PATCH /v1/servers/{name}': {
+    access: 'owner',
+    url: '/v1/servers/web-1',
+    body: { labels: { role: 'web', env: null }, region: null },
+    wrong: [
+      { url: '/v1/servers/nope', body: {}, ...gone },
+      { body: { labels: { role: 1 } }, problem: 'invalid', errors: ['labels.role'] },
+      { body: { addresses: ['x'] }, problem: 'invalid', errors: ['addresses[0]'] },
+      { body: { lables: {} }, problem: 'invalid', errors: ['lables'] },
+      { body: { addresses: null }, problem: 'invalid', errors: [''] },
+      { body: { region: 'hk' }, ...outdated },
+    ],
+  },
   'DELETE /v1/servers/{name}': {
     access: 'owner',
     url: '/v1/servers/web-1',
@@ -287,6 +314,17 @@ export const routeTable: Record<string, Row> = {
         errors: ['templates[0]', 'servers[1]'],
       },
       { body: { servers: ['web-1'] }, problem: 'invalid', errors: ['templates'] },
+      { body: { templates: ['web'] }, problem: 'invalid', errors: [''] },
+      {
+        body: { selector: 'a b', templates: ['web'] },
+        problem: 'invalid',
+        errors: ['selector'],
+      },
+      {
+        body: { selector: 'a', servers: [], templates: ['web'] },
+        problem: 'invalid',
+        errors: ['selector'],
+      },
     ],
   },
   'POST /v1/assignments/remove': {

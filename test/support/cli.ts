@@ -25,6 +25,11 @@ export const unwatched: WatchParts = {
   notify: () => Promise.reject(new Error('not asked')),
 };
 
+/** A line of arguments; quotes hold blanks together. */
+export function words(line: string): string[] {
+  return [...line.matchAll(/"([^"]*)"|\S+/g)].map(([whole, quoted]) => quoted ?? whole);
+}
+
 export async function runCli(
   verbs: readonly Verb[],
   args: readonly string[],

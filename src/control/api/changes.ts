@@ -2,8 +2,9 @@
  * A change is stored, then put in force, then answered. So after an answer with `applied: true` no packet is judged by
  * the old policy any more.
  */
+import { basename } from 'node:path';
 import type { FastifyRequest } from 'fastify';
-import type { ChangeResult, Edit, Failure, Operation } from '../store/store.ts';
+import type { ChangeResult, Edit, Failure, Operation, Snapshot } from '../store/store.ts';
 import { StoreError } from '../store/store.ts';
 import { identityOf } from './access.ts';
 import type { ApiContext, Applied, ControlPlane } from './context.ts';
@@ -14,7 +15,28 @@ import type { Locate } from './http-problem.ts';
 const patienceMs = 5000;
 
 export interface AppliedChange extends ChangeResult {
-  readonly applied: Applied;
+  readonly applied: AppliedWithWarnings;
+}
+
+/** `warnings`: what the change has brought that is valid, and perhaps not meant; absent: nothing. */
+export type AppliedWithWarnings = Applied & { readonly warnings?: readonly string[] };
+
+export function withWarnings(
+  applied: AppliedWithWarnings,
+  warnings: readonly string[],
+): AppliedWithWarnings {
+  if (warnings.length === 0) return applied;
+  return { ...applied, warnings: [...(applied.warnings ?? []), ...warnings] };
+}
+
+/** Warnings of a state that the one before did not have. Places do not count: lines and rules move. */
+export function newWarnings(before: Snapshot, after: Snapshot): string[] {
+  const words = ({ problems }: Snapshot): string[] =>
+    problems
+      .filter(({ severity }) => severity === 'warning')
+      .map(({ file, message }) => `${basename(file)}: ${message}`);
+  const known = new Set(words(before));
+  return [...new Set(words(after))].filter((each) => !known.has(each));
 }
 
 /**
@@ -29,16 +51,28 @@ export async function makeChange(
   edit: Edit,
   locate?: Locate,
 ): Promise<AppliedChange> {
-  let result: ChangeResult;
   try {
-    const { actor, guard } = identityOf(request);
-    result = await context.store.change(actor, edit, guard);
+    return await storeChange(context, request, edit);
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     // What the edit itself has refused, in the middle of the change.
     throw error.cause instanceof HttpProblem ? error.cause : problemOf(error, locate);
   }
-  return { ...result, applied: await applyInTime(context.controlPlane) };
+}
+
+/** The same, with refusals as the store has them. @throws StoreError */
+export async function storeChange(
+  context: ApiContext,
+  request: FastifyRequest,
+  edit: Edit,
+): Promise<AppliedChange> {
+  const { actor, guard } = identityOf(request);
+  let before: Snapshot | undefined;
+  const remember: Edit = (snapshot) => edit((before = snapshot));
+  const result = await context.store.change(actor, remember, guard);
+  const applied = await applyInTime(context.controlPlane);
+  const warnings = before === undefined ? [] : newWarnings(before, result.snapshot);
+  return { ...result, applied: withWarnings(applied, warnings) };
 }
 
 /** The same for operations that do not depend on the current state. */
@@ -52,7 +86,7 @@ export function makeOperations(
 }
 
 /** Puts the stored policy in force and waits for it, for a limited time. */
-export async function applyInTime(controlPlane: ControlPlane): Promise<Applied> {
+async function applyInTime(controlPlane: ControlPlane): Promise<Applied> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<Applied>((resolve) => {
     timer = setTimeout(() => {

@@ -12,7 +12,7 @@ import type { FieldError } from './http-problem.ts';
 import * as schemas from './schemas.ts';
 import { checker } from './validation.ts';
 import { directions } from '../../text/rule-text.ts';
-import { withoutHits, withoutReadOnly } from './views.ts';
+import { writtenRule, withoutReadOnly } from './views.ts';
 
 export type { Operation };
 
@@ -84,7 +84,7 @@ export function parseOperations(values: readonly unknown[]): Operation[] {
 }
 
 function withoutReadOnlyKeys(operation: Operation): Operation {
-  if ('rule' in operation) return { ...operation, rule: withoutHits(operation.rule) };
+  if ('rule' in operation) return { ...operation, rule: writtenRule(operation.rule) };
   if (!('body' in operation)) return operation;
   const what = operation.kind.endsWith('-server') ? 'server' : 'template';
   return { ...operation, body: withoutReadOnly(what, operation.body as object) };

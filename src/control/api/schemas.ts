@@ -71,6 +71,9 @@ const ruleProperties = {
     }),
   ),
   comment: Type.Optional(Type.String()),
+  expired: Type.Optional(
+    Type.Boolean({ description: 'Whether its end has come. Ignored in a request.' }),
+  ),
   hits,
 };
 
@@ -127,9 +130,29 @@ export const applied = component(
       applied: Type.Boolean({ description: 'Packets are judged by it already.' }),
       epoch: Type.Integer({ description: 'The policy in force.' }),
       pending: Type.Optional(Type.String({ description: 'Why it is not applied (yet).' })),
+      warnings: Type.Optional(
+        Type.Array(Type.String(), {
+          description: 'What the change has brought that is valid, and perhaps not meant.',
+        }),
+      ),
     },
     { description: 'Whether the data plane has taken the change before the answer.' },
   ),
+);
+
+const selectorReason = Type.String({ description: "The selector of the template's `appliesTo`." });
+
+const appliedServers = component(
+  'AppliedServers',
+  Type.Array(Type.Object({ server: nameSchema, selector: selectorReason }), {
+    description: 'Servers whose labels it applies to, beside those that name it.',
+  }),
+);
+const appliedTemplates = component(
+  'AppliedTemplates',
+  Type.Array(Type.Object({ template: nameSchema, selector: selectorReason }), {
+    description: 'Templates that apply to its labels, beside those that it names.',
+  }),
 );
 
 const templateView = {
@@ -139,7 +162,8 @@ const templateView = {
   inbound: Type.Array(rule),
   outbound: Type.Array(rule),
   revision,
-  servers: Type.Array(Type.String(), { description: 'Servers that have it.' }),
+  servers: Type.Array(Type.String(), { description: 'Servers that name it.' }),
+  appliedServers,
   changed: Type.Optional(changeMark),
 };
 
@@ -158,6 +182,7 @@ export const templateList = component(
         description: Type.Optional(Type.String()),
         ruleCount: Type.Integer(),
         servers: Type.Array(Type.String()),
+        appliedServers,
         revision,
         hits,
         changed: Type.Optional(changeMark),
@@ -175,13 +200,28 @@ const serverProperties = {
   labels: Type.Optional(Type.Record(Type.String(), Type.String())),
 };
 
+/** Whether servers are meant by their labels. */
+export const selector = Type.String({
+  description: 'Servers whose labels match.',
+  examples: ['role=web,env!=test'],
+});
+
+const orNull = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]));
+export const serverPatch = Type.Object({
+  addresses: Type.Optional(serverProperties.addresses),
+  templates: serverProperties.templates,
+  region: orNull(Type.String()),
+  labels: orNull(Type.Record(Type.String(), Type.Union([Type.String(), Type.Null()]))),
+});
+
 export const serverBody = Type.Object({ name: Type.Optional(nameSchema), ...serverProperties });
 export const newServerBody = Type.Object({ name: nameSchema, ...serverProperties });
 
 const serverView = {
   name: nameSchema,
   addresses: Type.Array(Type.String()),
-  templates: Type.Array(Type.String()),
+  templates: Type.Array(Type.String(), { description: 'Those that it names.' }),
+  appliedTemplates,
   region: Type.Optional(Type.String()),
   labels: Type.Optional(Type.Record(Type.String(), Type.String())),
   revision,
@@ -196,6 +236,12 @@ const effectiveRule = component(
   Type.Object({
     template: nameSchema,
     index: Type.Integer({ description: 'From 0, in the template.' }),
+    selector: Type.Optional(
+      Type.String({
+        description:
+          'The selector by which the template applies; absent: the server names the template.',
+      }),
+    ),
     ...ruleProperties,
   }),
 );
@@ -210,27 +256,62 @@ export const effectiveRules = component(
 
 export const names = Type.Array(Type.String({ title: 'a name' }), { title: 'a list of names' });
 
+export const templateServers = component(
+  'TemplateServers',
+  Type.Object({ servers: names, appliedServers }),
+);
+export const serverTemplates = component(
+  'ServerTemplates',
+  Type.Object({ templates: names, appliedTemplates }),
+);
+
 export const changedNames = component(
   'Assigned',
   Type.Object({
     servers: Type.Optional(names),
+    appliedServers: Type.Optional(appliedServers),
     templates: Type.Optional(names),
+    appliedTemplates: Type.Optional(appliedTemplates),
     applied,
   }),
 );
 
-export const changeOnly = component(
-  'Change',
+const changedThings = Type.Array(
   Type.Object({
-    changed: Type.Array(
-      Type.Object({
-        kind: Type.String(),
-        name: Type.String(),
-        before: Type.Optional(Type.String({ description: 'Revision; absent: it is new.' })),
-        after: Type.Optional(Type.String({ description: 'Revision; absent: it is gone.' })),
-      }),
-    ),
+    kind: Type.String(),
+    name: Type.String(),
+    before: Type.Optional(Type.String({ description: 'Revision; absent: it is new.' })),
+    after: Type.Optional(Type.String({ description: 'Revision; absent: it is gone.' })),
+  }),
+);
+
+export const changeOnly = component('Change', Type.Object({ changed: changedThings, applied }));
+
+export const assignedChange = component(
+  'AssignedChange',
+  Type.Object({
+    changed: changedThings,
+    servers: Type.Array(Type.String(), { description: 'Servers that were meant.' }),
     applied,
+  }),
+);
+
+const expiredRule = component(
+  'ExpiredRule',
+  Type.Object({
+    template: nameSchema,
+    direction: Type.Enum(['inbound', 'outbound']),
+    index: Type.Integer({ description: 'Before the change.' }),
+    rule,
+  }),
+);
+
+export const pruned = component(
+  'Pruned',
+  Type.Object({
+    rules: Type.Array(expiredRule),
+    changed: changedThings,
+    applied: Type.Optional(applied),
   }),
 );
 

@@ -33,6 +33,7 @@ import { explainRoutes } from './routes/explain.ts';
 import { liveRoutes } from './routes/live.ts';
 import { monitoringRoutes, statusRoutes } from './routes/operations.ts';
 import { presetRoutes } from './routes/presets.ts';
+import { pruneRoute } from './routes/prune.ts';
 import { reviewRoutes } from './routes/review.ts';
 import { serverRoutes } from './routes/servers.ts';
 import { sessionRoutes } from './routes/session.ts';
@@ -125,6 +126,7 @@ export async function buildApi(context: ApiContext, options: ApiOptions): Promis
   await server.register(
     (app: Api, _options, done) => {
       templateRoutes(app, context);
+      pruneRoute(app, context);
       templateRuleRoutes(app, context);
       templateHistoryRoutes(app, context);
       serverRoutes(app, context);

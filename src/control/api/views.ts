@@ -1,37 +1,19 @@
 /** Templates and servers in answers: their bodies, with computed fields. */
 import { serverBody, templateBody } from '../../policy/bodies.ts';
 import type { ServerBody } from '../../policy/bodies.ts';
+import { hasExpired } from '../../policy/resolve.ts';
 import { ruleBody } from '../../policy/template-body.ts';
 import type { RuleBody } from '../../policy/template-body.ts';
 import type { Rule, Server, Template } from '../../policy/types.ts';
 import { directions } from '../../text/rule-text.ts';
 import type { RuleDirection } from '../../text/rule-text.ts';
 import type { Snapshot, TemplateVersion } from '../store/store.ts';
+import { assignedIn } from './assigned.ts';
+import type { AppliedServer, AppliedTemplate } from './assigned.ts';
 import type { RuleHits } from './context.ts';
 import { HttpProblem } from './http-problem.ts';
 
-export type RuleView = RuleBody & { readonly hits?: number };
-
-/** Servers of each template: computed once per snapshot. */
-const knownUsers = new WeakMap<Snapshot, ReadonlyMap<string, readonly string[]>>();
-
-/** Servers by template. */
-export function serversByTemplate(snapshot: Snapshot): ReadonlyMap<string, readonly string[]> {
-  let users = knownUsers.get(snapshot);
-  if (users === undefined) {
-    const found = new Map<string, string[]>();
-    for (const { name, templates } of snapshot.servers) {
-      for (const template of templates) {
-        const list = found.get(template);
-        if (list === undefined) found.set(template, [name]);
-        else list.push(name);
-      }
-    }
-    users = found;
-    knownUsers.set(snapshot, users);
-  }
-  return users;
-}
+export type RuleView = RuleBody & { readonly hits?: number; readonly expired?: boolean };
 
 export function ruleView(
   template: string,
@@ -40,7 +22,11 @@ export function ruleView(
   hits: RuleHits | undefined,
 ): RuleView {
   const count = hits?.of(template, direction, rule);
-  return { ...ruleBody(rule, direction), ...(count !== undefined && { hits: count }) };
+  return {
+    ...ruleBody(rule, direction),
+    ...(hasExpired(rule, Date.now()) && { expired: true }),
+    ...(count !== undefined && { hits: count }),
+  };
 }
 
 export interface TemplateView {
@@ -49,7 +35,10 @@ export interface TemplateView {
   readonly inbound: readonly RuleView[];
   readonly outbound: readonly RuleView[];
   readonly revision: string;
+  /** Those that name it. */
   readonly servers: readonly string[];
+  /** Those that it applies to. */
+  readonly appliedServers: readonly AppliedServer[];
 }
 
 export function templateView(
@@ -65,7 +54,19 @@ export function templateView(
     inbound: rules('inbound'),
     outbound: rules('outbound'),
     revision: snapshot.revisions.templates.get(name)!,
-    servers: serversByTemplate(snapshot).get(name) ?? [],
+    ...serversOf(snapshot, name),
+  };
+}
+
+/** Servers that have a template: those that name it, and those that it applies to. */
+export function serversOf(
+  snapshot: Snapshot,
+  template: string,
+): Pick<TemplateView, 'servers' | 'appliedServers'> {
+  const { servers, appliedServers } = assignedIn(snapshot);
+  return {
+    servers: servers.get(template) ?? [],
+    appliedServers: appliedServers.get(template) ?? [],
   };
 }
 
@@ -74,6 +75,7 @@ export interface TemplateSummary {
   readonly description?: string;
   readonly ruleCount: number;
   readonly servers: readonly string[];
+  readonly appliedServers: readonly AppliedServer[];
   readonly revision: string;
   readonly hits?: number;
 }
@@ -90,16 +92,25 @@ export function templateSummary(
     name,
     ...(description !== undefined && { description }),
     ruleCount: inbound.length + outbound.length,
-    servers: serversByTemplate(snapshot).get(name) ?? [],
+    ...serversOf(snapshot, name),
     revision: snapshot.revisions.templates.get(name)!,
     ...(hits !== undefined && { hits: sum('inbound') + sum('outbound') }),
   };
 }
 
-export type ServerView = ServerBody & { readonly revision: string };
+export type ServerView = ServerBody & {
+  /** Templates that apply to its labels, beside those that it names. */
+  readonly appliedTemplates: readonly AppliedTemplate[];
+  readonly revision: string;
+};
 
 export function serverView(snapshot: Snapshot, server: Server): ServerView {
-  return { ...serverBody(server), revision: snapshot.revisions.servers.get(server.name)! };
+  const { name } = server;
+  return {
+    ...serverBody(server),
+    appliedTemplates: assignedIn(snapshot).appliedTemplates.get(name) ?? [],
+    revision: snapshot.revisions.servers.get(name)!,
+  };
 }
 
 /** @throws HttpProblem `not-found` */
@@ -133,8 +144,8 @@ export function changeMark({ at, actor, action }: TemplateVersion): ChangeMark {
 
 /** Fields that only an answer has. */
 const readOnlyKeys = {
-  template: ['revision', 'servers', 'changed', 'applied'],
-  server: ['revision', 'applied'],
+  template: ['revision', 'servers', 'appliedServers', 'changed', 'applied'],
+  server: ['revision', 'appliedTemplates', 'applied'],
 } as const;
 
 /** A body without read-only fields, so that an answer can be sent back. */
@@ -146,14 +157,15 @@ export function withoutReadOnly(
   for (const key of readOnlyKeys[what]) Reflect.deleteProperty(rest, key);
   for (const direction of directions) {
     const rules = rest[direction];
-    if (Array.isArray(rules)) rest[direction] = rules.map(withoutHits);
+    if (Array.isArray(rules)) rest[direction] = rules.map(writtenRule);
   }
   return rest;
 }
 
-export function withoutHits(rule: unknown): unknown {
+/** The same for a rule. */
+export function writtenRule(rule: unknown): unknown {
   if (typeof rule !== 'object' || rule === null || Array.isArray(rule)) return rule;
   const rest: Record<string, unknown> = { ...rule };
-  Reflect.deleteProperty(rest, 'hits');
+  for (const key of ['hits', 'expired']) Reflect.deleteProperty(rest, key);
   return rest;
 }

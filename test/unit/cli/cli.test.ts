@@ -5,6 +5,8 @@ import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { checkCommand, type CheckedConfig } from '../../../src/cli/check-command.ts';
 import { demoCommand, type DemoOptions } from '../../../src/cli/demo-command.ts';
+import { parseSelector } from '../../../src/policy/selector.ts';
+import type { Selector } from '../../../src/policy/types.ts';
 import { UserError } from '../../../src/cli/errors.ts';
 import { gatewayCommand, type GatewayActions } from '../../../src/cli/gateway-command.ts';
 import { createOutput } from '../../../src/cli/output.ts';
@@ -140,15 +142,16 @@ describe('colours', () => {
 });
 
 describe('check', () => {
+  const rule = { protocol: 'icmp' } as const;
   const config: CheckedConfig = {
     revision: '5f0c',
     templates: [
-      { name: 'web', inbound: [1, 2], outbound: [3] },
+      { name: 'web', inbound: [rule, rule], outbound: [rule] },
       { name: 'unused', inbound: [], outbound: [] },
     ],
     servers: [
-      { name: 'a', addresses: ['192.0.2.1'], templates: ['web'] },
-      { name: 'b', addresses: ['192.0.2.2', '192.0.2.3'], templates: [] },
+      { name: 'a', addresses: [1], templates: ['web'] },
+      { name: 'b', addresses: [2, 3], templates: [] },
     ],
     problems: [],
   };
@@ -183,6 +186,21 @@ describe('check', () => {
         'dir is valid: 2 templates with 3 rules, 2 servers\n' +
         'without a template, so everything is dropped: b\n',
       err: '',
+    });
+  });
+
+  test('a template that applies to a server counts', async () => {
+    const { value: selector } = parseSelector('role=db') as { value: Selector };
+    const applying = {
+      ...config,
+      templates: [{ name: 'db', appliesTo: [selector], inbound: [], outbound: [] }],
+      servers: [{ name: 'b', addresses: [2], templates: [], labels: { role: 'db' } }],
+    };
+    const { out } = await check(applying);
+    expect(out).toMatch(/\ndb +0 +0 +1\n/);
+    expect(out).not.toContain('everything is dropped');
+    expect(JSON.parse((await check(applying, '--json')).out)).toMatchObject({
+      servers: [{ templates: [], appliedTemplates: [{ template: 'db', selector: 'role=db' }] }],
     });
   });
 

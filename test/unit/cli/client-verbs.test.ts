@@ -1,5 +1,6 @@
 /** `tunwall template`, `server`, `user`, `status` and `audit` as they are typed, on a directory without a firewall. */
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
+import { words } from '../../support/cli.ts';
 import { OfflineCli } from '../../support/offline-cli.ts';
 import type { TestDirectory } from '../../support/stores.ts';
 
@@ -15,10 +16,6 @@ beforeEach(async () => {
 afterEach(() => cli.remove());
 
 const notInForce = 'not in force: no firewall runs';
-/** A line of arguments; quotes hold blanks together. */
-const words = (line: string): string[] =>
-  [...line.matchAll(/"([^"]*)"|\S+/g)].map(([whole, quoted]) => quoted ?? whole);
-
 describe('what is done is reported, and is in the files', () => {
   test.each<[line: string, reported: string, file: string, content: RegExp]>([
     ['template create new', 'template "new" created with 0 rules', 'templates/new.yaml', /^$/],
@@ -104,6 +101,12 @@ describe('what is done is reported, and is in the files', () => {
       'server "web-1" changed',
       'servers.yaml',
       /web-1[^]*region: hk\n +labels: \{ role: x \}/,
+    ],
+    [
+      'server edit web-1 --label env=prod,role=x --unlabel nothing',
+      'server "web-1" changed',
+      'servers.yaml',
+      /web-1[^]*labels: \{ env: prod, role: x \}/,
     ],
     ['server destroy db-1', 'server "db-1" destroyed', 'servers.yaml', /web-1/],
     [
@@ -223,7 +226,8 @@ describe('what is there is printed', () => {
   - { protocol: tcp, ports: [22], sources: [10.0.0.0/8], except: [10.0.0.7, "server:web-1"] }
   - { protocol: icmp, enabled: false, expires: 2030-01-31T18:00:00Z }
 `,
-      'servers.yaml': 'servers:\n  - { name: web-1, addresses: [10.0.0.2], templates: [web] }\n',
+      'servers.yaml':
+        'servers:\n  - { name: web-1, addresses: [10.0.0.2], templates: [web], labels: { role: web } }\n',
     });
     for (const line of ['template show web', 'server rules web-1']) {
       const out = await temporary.ok(...words(line));
@@ -326,7 +330,11 @@ describe('what is refused says all that is wrong, and changes nothing', () => {
     ['template remove-rule web inbound -- -1', /expected a rule's number from 0 up/],
     ['template rollback web x', /expected a version from 0 up/],
     ['server create new', /required option '--address/],
-    ['server assign web-1', /required option '--template/],
+    ['server assign web-1', /which templates\? Use --template/],
+    ['server assign --template web', /which servers\? Name them, or use --to/],
+    ['server remove --from role=web', /which templates\?/],
+    ['template add-rule web inbound ICMP --for 2', /expected a length of time like 30m/],
+    ['template add-rule web inbound ICMP --for 2h --until x', /cannot be used with/],
     ['user create bob', /required option '--role/],
     ['user create bob --role boss', /Allowed choices are owner, member/],
     ['user token', /Usage: tunwall user token/],

@@ -24,6 +24,7 @@ describe('a rule in words', () => {
     ['ALL from any', { protocol: 'all', enabled: true }],
     ['ALL from any (off)', { protocol: 'all', enabled: false }],
     [`ALL from any (until ${until})`, { protocol: 'all', expires: until }],
+    [`ALL from any (expired ${until})`, { protocol: 'all', expires: until, expired: true }],
     [`ALL from any (off, until ${until})`, { protocol: 'all', enabled: false, expires: until }],
   ])('%s', (text, rule) => {
     expect(ruleText('inbound', rule)).toBe(text);

@@ -5,9 +5,8 @@
 import { Type } from 'typebox';
 import { compilePolicy } from '../../../policy/compile.ts';
 import type { Operation, Preview, Snapshot } from '../../store/store.ts';
-import { identityOf } from '../access.ts';
 import type { Api } from '../api.ts';
-import { applyInTime } from '../changes.ts';
+import { storeChange } from '../changes.ts';
 import type { ApiContext } from '../context.ts';
 import { operationSchema, operationsProblem, parseOperations, requireOne } from '../operations.ts';
 import * as schemas from '../schemas.ts';
@@ -88,9 +87,8 @@ export function reviewRoutes(app: Api, context: ApiContext): void {
     async (request) => {
       const operations = parseOperations(request.body.operations);
       try {
-        const { actor, guard } = identityOf(request);
-        const { changed } = await store.change(actor, () => operations, guard);
-        return { changed, applied: await applyInTime(context.controlPlane) };
+        const { changed, applied } = await storeChange(context, request, () => operations);
+        return { changed, applied };
       } catch (error) {
         throw operationsProblem(error, operations);
       }

@@ -1,6 +1,8 @@
 /** Servers: list, show, create, replace, destroy; their templates, and the resulting rules. */
 import { Type } from 'typebox';
-import { judgeServer } from '../../../policy/bodies.ts';
+import { judgeServer, serverBody } from '../../../policy/bodies.ts';
+import { labelsOf } from '../../../policy/resolve.ts';
+import { selects } from '../../../policy/selector.ts';
 import { StoreError } from '../../store/store.ts';
 import type { Snapshot } from '../../store/store.ts';
 import type { RuleDirection } from '../../../text/rule-text.ts';
@@ -11,6 +13,7 @@ import type { ApiContext } from '../context.ts';
 import { isKnown, requirementOf, setTag } from '../etag.ts';
 import { invalid } from '../http-problem.ts';
 import * as schemas from '../schemas.ts';
+import { selectorOf } from '../selectors.ts';
 import { checkedBy, checker } from '../validation.ts';
 import { requireServer, ruleView, serverView, withoutReadOnly } from '../views.ts';
 import type { RuleView, ServerView } from '../views.ts';
@@ -38,6 +41,7 @@ function readingRoutes(app: Api, context: ApiContext): void {
           {
             template: Type.Optional(Type.String({ description: 'Those that have it.' })),
             region: Type.Optional(Type.String()),
+            selector: Type.Optional(schemas.selector),
           },
           { additionalProperties: false },
         ),
@@ -46,13 +50,17 @@ function readingRoutes(app: Api, context: ApiContext): void {
     },
     async (request) => {
       const snapshot = await controlPlane.snapshot();
-      const { template, region } = request.query;
-      const found = snapshot.servers.filter(
-        (each) =>
-          (template === undefined || each.templates.includes(template)) &&
-          (region === undefined || each.region === region),
-      );
-      return { servers: found.map((each) => serverView(snapshot, each)) };
+      const { template, region, selector } = request.query;
+      const wanted = selector === undefined ? undefined : selectorOf(selector, 'selector');
+      const servers = snapshot.servers
+        .filter(
+          (each) =>
+            (region === undefined || each.region === region) &&
+            (wanted === undefined || selects(wanted, labelsOf(each))),
+        )
+        .map((each) => serverView(snapshot, each))
+        .filter((view) => template === undefined || hasTemplate(view, template));
+      return { servers };
     },
   );
 
@@ -88,15 +96,16 @@ function readingRoutes(app: Api, context: ApiContext): void {
     },
     async (request) => {
       const snapshot = await controlPlane.snapshot();
-      const { templates } = requireServer(snapshot, request.params.name);
+      const server = serverView(snapshot, requireServer(snapshot, request.params.name));
       const hits = observer?.ruleHits();
+      const reasons = new Map(server.appliedTemplates.map((each) => [each.template, each]));
       const rules = (direction: RuleDirection): EffectiveRule[] =>
         snapshot.templates
-          .filter(({ name }) => templates.includes(name))
-          .flatMap((template) =>
-            template[direction].map((rule, index) => ({
-              ...{ template: template.name, index },
-              ...ruleView(template.name, direction, rule, hits),
+          .filter(({ name }) => hasTemplate(server, name))
+          .flatMap(({ name: template, [direction]: own }) =>
+            own.map((rule, index) => ({
+              ...{ index, ...(reasons.get(template) ?? { template }) },
+              ...ruleView(template, direction, rule, hits),
             })),
           );
       return { inbound: rules('inbound'), outbound: rules('outbound') };
@@ -104,7 +113,18 @@ function readingRoutes(app: Api, context: ApiContext): void {
   );
 }
 
-type EffectiveRule = RuleView & { readonly template: string; readonly index: number };
+type EffectiveRule = RuleView & {
+  readonly template: string;
+  readonly index: number;
+  readonly selector?: string;
+};
+
+function hasTemplate(
+  { templates, appliedTemplates }: Pick<ServerView, 'templates' | 'appliedTemplates'>,
+  name: string,
+): boolean {
+  return templates.includes(name) || appliedTemplates.some(({ template }) => template === name);
+}
 
 function changingRoutes(app: Api, context: ApiContext): void {
   const errorsOf = checker(named);
@@ -162,6 +182,8 @@ function changingRoutes(app: Api, context: ApiContext): void {
     },
   );
 
+  patchRoute(app, context);
+
   app.delete(
     '/servers/:name',
     {
@@ -183,6 +205,58 @@ function changingRoutes(app: Api, context: ApiContext): void {
       return { changed, applied };
     },
   );
+}
+
+/** RFC 7396 (JSON merge patch): what is not named stays, null takes away, and labels are named one by one. */
+function patchRoute(app: Api, context: ApiContext): void {
+  app.patch(
+    '/servers/:name',
+    {
+      schema: {
+        tags,
+        summary: 'Change what is named of a server: null takes away, labels one by one',
+        description: 'If-Match: only if it has this revision.',
+        params: schemas.nameParams,
+        body: checkedBy(schemas.serverPatch, schemas.anyObject),
+        response: { 200: schemas.changedServer, ...schemas.problems },
+      },
+    },
+    async (request, reply) => {
+      const { name } = request.params;
+      const patch = withoutReadOnly('server', request.body);
+      const result = await makeChange(context, request, ({ servers, revisions }) => {
+        const server = servers.find((each) => each.name === name);
+        if (server === undefined) {
+          throw new StoreError([{ kind: 'not-found', what: 'server', name }]);
+        }
+        const { labels = {}, ...rest } = merged(serverBody(server), patch);
+        const body =
+          isMapping(labels) && Object.keys(labels).length === 0 ? rest : { ...rest, labels };
+        return [
+          {
+            ...{ kind: 'replace-server', name, body },
+            ...revisionOf(requirementOf(request, revisions.servers.get(name))),
+          },
+        ];
+      });
+      return changedView(reply, result, name);
+    },
+  );
+}
+
+function merged(target: object, patch: object): Record<string, unknown> {
+  const result = new Map<string, unknown>(Object.entries(target));
+  for (const [key, value] of Object.entries(patch)) {
+    const before = result.get(key);
+    if (value === null) result.delete(key);
+    else if (isMapping(value)) result.set(key, merged(isMapping(before) ? before : {}, value));
+    else result.set(key, value);
+  }
+  return Object.fromEntries(result);
+}
+
+function isMapping(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** The other errors of a server without a name. */
@@ -214,12 +288,17 @@ function templateRoutes(app: Api, context: ApiContext): void {
         tags,
         summary: 'The templates of a server',
         params: schemas.nameParams,
-        response: { 200: Type.Object({ templates: schemas.names }), ...schemas.problems },
+        response: {
+          200: schemas.serverTemplates,
+          ...schemas.problems,
+        },
       },
     },
     async (request) => {
       const snapshot = await context.controlPlane.snapshot();
-      return { templates: [...requireServer(snapshot, request.params.name).templates] };
+      const server = requireServer(snapshot, request.params.name);
+      const { templates, appliedTemplates } = serverView(snapshot, server);
+      return { templates, appliedTemplates };
     },
   );
 
@@ -254,7 +333,8 @@ function templateRoutes(app: Api, context: ApiContext): void {
       );
       const view = serverView(snapshot, requireServer(snapshot, name));
       setTag(reply, view.revision);
-      return { templates: view.templates, applied };
+      const { templates: named, appliedTemplates } = view;
+      return { templates: named, appliedTemplates, applied };
     },
   );
 }

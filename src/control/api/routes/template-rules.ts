@@ -8,7 +8,7 @@ import { requirementOf } from '../etag.ts';
 import * as schemas from '../schemas.ts';
 import { checkedBy } from '../validation.ts';
 import { directions } from '../../../text/rule-text.ts';
-import { withoutHits } from '../views.ts';
+import { writtenRule } from '../views.ts';
 import { changedView, revisionOf } from './templates.ts';
 
 const index = Type.Integer({ minimum: 0, title: 'the index of a rule, from 0' });
@@ -62,7 +62,7 @@ export function templateRuleRoutes(app: Api, context: ApiContext): void {
       const { params, query } = request;
       const view = await change(request, reply, {
         ...{ kind: 'add-rule', template: params.name, direction: params.direction },
-        rule: withoutHits(request.body),
+        rule: writtenRule(request.body),
         ...query,
       });
       return reply.code(201).send(view);
@@ -81,7 +81,7 @@ export function templateRuleRoutes(app: Api, context: ApiContext): void {
       const { params } = request;
       return change(request, reply, {
         ...{ kind: 'replace-rule', template: params.name, direction: params.direction },
-        ...{ index: params.index, rule: withoutHits(request.body) },
+        ...{ index: params.index, rule: writtenRule(request.body) },
       });
     },
   );

@@ -18,7 +18,7 @@ import { checkedBy, checker } from '../validation.ts';
 import {
   changeMark,
   requireTemplate,
-  serversByTemplate,
+  serversOf,
   templateSummary,
   templateView,
   withoutReadOnly,
@@ -363,7 +363,7 @@ function serverRoutes(app: Api, context: ApiContext): void {
         summary: 'The servers that have a template',
         params: schemas.nameParams,
         response: {
-          200: Type.Object({ servers: schemas.names }),
+          200: schemas.templateServers,
           ...schemas.problems,
         },
       },
@@ -371,7 +371,7 @@ function serverRoutes(app: Api, context: ApiContext): void {
     async (request) => {
       const snapshot = await context.controlPlane.snapshot();
       const { name } = requireTemplate(snapshot, request.params.name);
-      return { servers: [...(serversByTemplate(snapshot).get(name) ?? [])] };
+      return serversOf(snapshot, name);
     },
   );
 
@@ -396,8 +396,7 @@ function serverRoutes(app: Api, context: ApiContext): void {
           if (!before.templates.some((each) => each.name === name)) {
             throw new StoreError([{ kind: 'not-found', what: 'template', name }]);
           }
-          const had = serversByTemplate(before).get(name) ?? [];
-          const leaving = had.filter((each) => !servers.includes(each));
+          const leaving = serversOf(before, name).servers.filter((each) => !servers.includes(each));
           return assignments(
             { kind: 'assign', servers, templates: [name] },
             { kind: 'unassign', servers: leaving, templates: [name] },
@@ -405,7 +404,7 @@ function serverRoutes(app: Api, context: ApiContext): void {
         },
         locateNames({ server: { names: servers, path: 'servers' } }),
       );
-      return { servers: serversByTemplate(snapshot).get(name) ?? [], applied };
+      return { ...serversOf(snapshot, name), applied };
     },
   );
 }

@@ -164,7 +164,10 @@ describe('servers and templates', () => {
     expect(again.json).toMatchObject({ changed: [], applied: { applied: true } });
     await send('POST /v1/assignments/remove', { body: both });
     expect(await assigned()).toEqual({ 'web-1': [], 'db-1': [] });
-    expect((await send('GET /v1/templates/web/servers')).json).toEqual({ servers: [] });
+    expect((await send('GET /v1/templates/web/servers')).json).toEqual({
+      servers: [],
+      appliedServers: [],
+    });
   });
 
   it('of a server, the rules are the union of those of its templates, with their hits', async () => {
@@ -183,6 +186,79 @@ describe('servers and templates', () => {
       listOf(await send(`GET /v1/servers?${query}`), 'servers').map(({ name }) => name);
     expect(await names('template=web')).toEqual(['web-1']);
     expect(await names('region=nowhere')).toEqual([]);
+    expect(await names('selector=!role')).toEqual(['web-1', 'db-1']);
+    expect(await names('selector=role')).toEqual([]);
+  });
+
+  it('a server is changed in what the body names, and has templates by its labels', async () => {
+    await send('PUT /v1/templates/spare', {
+      body: { appliesTo: ['role=db', 'region=hkg'], inbound: [{ protocol: 'icmp' }] },
+    });
+    const made = await send('PATCH /v1/servers/db-1', {
+      body: { region: 'hkg', labels: { role: 'db', env: 'prod' } },
+    });
+    const spare = { template: 'spare', selector: 'role=db' };
+    expect(made.json).toMatchObject({
+      addresses: ['10.0.0.3', '10.0.1.3'],
+      templates: [],
+      appliedTemplates: [spare],
+      labels: { role: 'db', env: 'prod' },
+    });
+    const stale = await send('PATCH /v1/servers/db-1', {
+      body: { region: null },
+      headers: { 'if-match': '"stale"' },
+    });
+    expect(stale.problem).toBe('precondition-failed');
+    const { json } = await send('PATCH /v1/servers/db-1', { body: { labels: { role: null } } });
+    expect(json).toMatchObject({
+      region: 'hkg',
+      labels: { env: 'prod' },
+      appliedTemplates: [{ template: 'spare', selector: 'region=hkg' }],
+      applied: {
+        warnings: ['spare.yaml: no server matches "role=db": it means nobody until one does'],
+      },
+    });
+    expect((await send('GET /v1/servers/db-1/templates')).json).toEqual({
+      templates: [],
+      appliedTemplates: [{ template: 'spare', selector: 'region=hkg' }],
+    });
+    expect((await send('GET /v1/templates/spare')).json).toMatchObject({
+      servers: [],
+      appliedServers: [{ server: 'db-1', selector: 'region=hkg' }],
+    });
+    expect((await send('GET /v1/servers/db-1/rules')).json).toMatchObject({
+      inbound: [{ template: 'spare', selector: 'region=hkg', index: 0 }],
+    });
+    // What was read can be sent back.
+    const read = await send('GET /v1/servers/db-1');
+    const put = await send('PUT /v1/servers/db-1', { body: read.json });
+    expect(tagOf(put)).toBe(tagOf(read));
+    const bare = await send('PATCH /v1/servers/db-1', {
+      body: { region: null, labels: { env: null } },
+    });
+    expect(Object.keys(bare.json!)).not.toContain('labels');
+    expect(await lab.directory.text('servers.yaml')).not.toContain('labels');
+  });
+
+  it('are assigned by selector, in one change', async () => {
+    await send('PATCH /v1/servers/web-1', { body: { labels: { role: 'web' } } });
+    await send('PATCH /v1/servers/db-1', { body: { labels: { role: 'db' } } });
+    const body = { selector: 'role in (web,db)', templates: ['spare'] };
+    expect((await send('POST /v1/assignments', { body })).json).toMatchObject({
+      servers: ['web-1', 'db-1'],
+      changed: [{ name: 'web-1' }, { name: 'db-1' }],
+    });
+    expect(await assigned()).toEqual({ 'web-1': ['web', 'spare'], 'db-1': ['spare'] });
+    const { json } = await send('POST /v1/assignments/remove', {
+      body: { selector: 'role=db', templates: ['spare', 'web'] },
+    });
+    expect(json).toMatchObject({ servers: ['db-1'] });
+    expect(await assigned()).toEqual({ 'web-1': ['web', 'spare'], 'db-1': [] });
+    const nobody = { selector: 'role=mail', templates: ['spare'] };
+    expect((await send('POST /v1/assignments', { body: nobody })).json).toMatchObject({
+      ...{ servers: [], changed: [] },
+      applied: { warnings: ['no server matches "role=mail": nothing was done'] },
+    });
   });
 
   it('a server that was read can be sent back, by one of two writers', async () => {

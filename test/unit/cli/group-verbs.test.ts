@@ -1,0 +1,153 @@
+/** Groups and a rule's life on the command line: labels, selectors, rules for a time, and what has expired. */
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { words } from '../../support/cli.ts';
+import { OfflineCli } from '../../support/offline-cli.ts';
+import type { TestDirectory } from '../../support/stores.ts';
+
+let cli: OfflineCli;
+let directory: TestDirectory;
+const run: OfflineCli['run'] = (...args) => cli.run(...args);
+const ok: OfflineCli['ok'] = (...args) => cli.ok(...args);
+
+beforeEach(async () => {
+  cli = await OfflineCli.createWithTemplates();
+  directory = cli.directory;
+});
+afterEach(() => cli.remove());
+
+test('a rule for two hours, for servers by label but one', async () => {
+  const before = Date.now();
+  const line =
+    'template add-rule spare inbound "TCP: 5432" --from label:role=web --except server:db-1 --for 2h';
+  const { code, out, err } = await run(words(line));
+  expect([code, err]).toEqual([
+    0,
+    'warning: spare.yaml: no server matches "role=web": it means nobody until one does\n',
+  ]);
+  expect(out).toMatch(
+    /^spare inbound\[1\] added: TCP: 5432 from label:role=web except server:db-1 \(until .*Z\);/,
+  );
+  const { inbound } = JSON.parse(await ok('template', 'show', 'spare', '--json')) as {
+    inbound: { expires: string }[];
+  };
+  expect(inbound[1]!.expires).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
+  const hours = (Date.parse(inbound[1]!.expires) - before) / 3_600_000;
+  expect(Math.round(hours * 100)).toBe(200);
+});
+
+test('rules that have expired are marked everywhere, until they are pruned', async () => {
+  const past = '2026-01-31T18:00:00Z';
+  const text = `# Ours
+inbound:
+  - { protocol: tcp, ports: [22] } # stays
+  - { protocol: tcp, ports: [23], expires: ${past} }
+  - { protocol: tcp, ports: [24], expires: 2099-01-31T18:00:00Z }
+outbound:
+  - { protocol: icmp, expires: ${past} }
+  - { protocol: tcp, enabled: false }
+`;
+  await directory.write({ 'templates/web.yaml': text, 'templates/spare.yaml': text });
+  for (const line of ['template show web', 'server rules web-1']) {
+    const out = await ok(...words(line));
+    expect(out).toMatch(/ 1 +TCP: 23 +any +expired 2026-01-31T18:00:00Z\n/);
+    expect(out).toMatch(/ 2 +TCP: 24 +any +until 2099-01-31T18:00:00Z\n/);
+  }
+  const shown = JSON.parse(await ok('template', 'show', 'web', '--json')) as {
+    inbound: { expired?: boolean }[];
+  };
+  expect(shown.inbound.map(({ expired }) => expired)).toEqual([undefined, true, undefined]);
+
+  const dry = await ok('template', 'prune', '--dry-run');
+  expect(dry.split('\n')).toEqual([
+    `would be removed: spare inbound[1] TCP: 23 from any (expired ${past})`,
+    `would be removed: spare outbound[0] ICMP to any (expired ${past})`,
+    `would be removed: web inbound[1] TCP: 23 from any (expired ${past})`,
+    `would be removed: web outbound[0] ICMP to any (expired ${past})`,
+    '4 expired rules; nothing was changed',
+    '',
+  ]);
+  expect(await directory.text('templates/web.yaml')).toBe(text);
+  expect(await ok('template', 'prune', 'web')).toContain('2 expired rules removed;');
+  expect(await directory.text('templates/spare.yaml')).toBe(text);
+  expect(await directory.text('templates/web.yaml')).toBe(`# Ours
+inbound:
+  - { protocol: tcp, ports: [22] } # stays
+  - { protocol: tcp, ports: [24], expires: 2099-01-31T18:00:00Z }
+outbound:
+  - { protocol: tcp, enabled: false }
+`);
+  expect(JSON.parse(await ok('template', 'prune', '--json'))).toMatchObject({
+    rules: [
+      { template: 'spare', direction: 'inbound', index: 1, rule: { ports: [23] } },
+      { direction: 'outbound', index: 0 },
+    ],
+    changed: [{ kind: 'template', name: 'spare' }],
+  });
+  expect(await ok('template', 'prune')).toBe('no rule has expired\n');
+  expect(await ok('audit')).toMatch(/template.remove-rule +ok +spare/);
+  expect((await run(['template', 'prune', 'nope'])).err).toContain('no template "nope"');
+});
+
+test('templates for servers by label: assigned in bulk, and those that apply by themselves', async () => {
+  await directory.write({
+    'servers.yaml': `servers:
+  - { name: web-1, addresses: [10.0.0.2], templates: [web], region: hk, labels: { role: web } }
+  - { name: web-2, addresses: [10.0.0.3], labels: { role: web } }
+  - { name: db-1, addresses: [10.0.0.4], labels: { role: db } }
+`,
+    'templates/ssh.yaml':
+      'appliesTo: [role=db, region=hk]\ninbound: [{ protocol: tcp, ports: [22] }]\n',
+  });
+  expect(await ok('server', 'assign', '--to', 'role=web', 'web', 'spare')).toContain(
+    '2 templates given to 2 servers',
+  );
+  expect(await ok('server', 'list', '--label', 'role=web')).toMatch(
+    /^server +addresses +templates +region +labels\nweb-1 +10\.0\.0\.2 +web, spare, ssh \(region=hk\) +hk +role=web\nweb-2 +10\.0\.0\.3 +web, spare +role=web\n$/,
+  );
+  expect(await ok('server', 'remove', '--from', 'role=web,region', 'web')).toContain(
+    '1 template taken from 1 server',
+  );
+  const shown = await ok('server', 'show', 'web-1');
+  expect(shown).toContain('  templates: spare\n  applied: ssh (region=hk)\n');
+  expect(shown).toContain('  labels: role=web\n');
+  expect(await ok('server', 'list', '--template', 'ssh')).toMatch(/\nweb-1 .*\ndb-1 .*\n$/);
+  expect(await ok('server', 'rules', 'web-1')).toMatch(
+    /template +# +by label +rule +from\n {2}spare +0 +ICMP +any\n {2}ssh +0 +region=hk +TCP: 22 +any\n/,
+  );
+  const ssh = await ok('template', 'show', 'ssh');
+  expect(ssh).toContain('  applies to: role=db or region=hk\n  servers: none\n');
+  expect(ssh).toContain('  servers by label: web-1 (region=hk), db-1 (role=db)\n');
+  expect(await ok('template', 'list')).toMatch(/ssh +1 +2 /);
+  expect(await run(['server', 'assign', '--to', 'role=mail', 'web'])).toMatchObject({
+    code: 0,
+    err: 'warning: no server matches "role=mail": nothing was done\n',
+  });
+  expect((await run(['server', 'assign', '--to', 'role=', 'nope'])).err).toContain(
+    'there is no template "nope"',
+  );
+  expect((await run(['server', 'assign', '--to', 'a b', 'web'])).err).toContain(
+    'expected a selector like role=web',
+  );
+
+  expect(await run(['server', 'edit', 'web-1', '--unlabel', 'role', '--region', ''])).toMatchObject(
+    {
+      code: 0,
+      err: 'warning: ssh.yaml: no server matches "region=hk": it means nobody until one does\n',
+    },
+  );
+  expect(await directory.text('servers.yaml')).toContain(
+    '  - { name: web-1, addresses: [10.0.0.2], templates: [spare] }\n',
+  );
+});
+
+test('the editor keeps what a template applies to', async () => {
+  await directory.write({
+    'templates/web.yaml':
+      'appliesTo: [role=web]\ninbound: [{ protocol: icmp, expires: 2026-01-31T18:00:00Z }]\n',
+  });
+  cli.editor = `sh -c 'sed -i s/icmp/udp/ "$0"'`;
+  await run(['template', 'edit', 'web']);
+  expect(await directory.text('templates/web.yaml')).toBe(
+    'appliesTo: [role=web]\ninbound: [{ protocol: udp, expires: 2026-01-31T18:00:00Z }]\n',
+  );
+});
