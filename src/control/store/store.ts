@@ -397,8 +397,8 @@ export interface AuditQuery {
 export interface AuditLog {
   /** Resolves when the record is durable. Never throws: a failed write is reported to `onWarning`. */
   append(event: AuditEvent): Promise<void>;
-  /** The same before a change: one that cannot be logged is not made. @throws StoreError when it cannot be written */
-  record(event: AuditEvent): Promise<void>;
+  /** The same before changes: one that cannot be logged is not made. @throws StoreError when they cannot be written */
+  record(...events: readonly AuditEvent[]): Promise<void>;
   /** Newest first; `next` when there is more. */
   query(query: AuditQuery): Promise<{
     readonly records: readonly AuditRecord[];

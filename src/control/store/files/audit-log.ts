@@ -57,11 +57,11 @@ export class AuditFile implements AuditLog {
     }
   }
 
-  record(event: AuditEvent): Promise<void> {
+  record(...events: readonly AuditEvent[]): Promise<void> {
     const done = this.#queue.then(async () => {
       try {
         await makeStateDirectory(this.#directory);
-        await withDirectoryLock(this.#directory, 10_000, () => this.#write(event));
+        await withDirectoryLock(this.#directory, 10_000, () => this.#write(events));
       } catch (error) {
         const message = `the audit log in ${this.#directory} cannot be written: ${(error as Error).message}`;
         throw new StoreError([{ kind: 'failed', message }], error);
@@ -82,10 +82,17 @@ export class AuditFile implements AuditLog {
     return { records };
   }
 
-  async #write(event: AuditEvent): Promise<void> {
-    const log = event.result === 'denied' ? this.#denied : this.#done;
-    const sequence = 1 + Math.max(await lastSequence(this.#done), await lastSequence(this.#denied));
-    await log.append(recordLine(sequence, new Date(), event));
+  async #write(events: readonly AuditEvent[]): Promise<void> {
+    const first = 1 + Math.max(await lastSequence(this.#done), await lastSequence(this.#denied));
+    const now = new Date();
+    const lines = events.map(({ result }, index) => ({
+      log: result === 'denied' ? this.#denied : this.#done,
+      line: recordLine(first + index, now, events[index]!),
+    }));
+    for (const log of [this.#done, this.#denied]) {
+      const own = lines.filter((each) => each.log === log).map(({ line }) => line);
+      if (own.length > 0) await log.append(...own);
+    }
   }
 
   /** Both logs as one. */

@@ -99,10 +99,14 @@ export async function writeDurably(path: string, text: string, mode?: number): P
 }
 
 /**
- * Appends one record in one write, on disk when this resolves. An incomplete last line, left by a crash, is terminated
- * first.
+ * Appends records, a line each, in one write, on disk when this resolves. An incomplete last line, left by a crash, is
+ * terminated first.
  */
-export async function appendDurably(path: string, line: string, mode: number): Promise<void> {
+export async function appendDurably(
+  path: string,
+  lines: readonly string[],
+  mode: number,
+): Promise<void> {
   const fresh = (await lstat(path).catch(() => undefined)) === undefined;
   const file = await openOwnFile(path, O_RDWR | O_APPEND | O_CREAT, mode);
   try {
@@ -111,12 +115,26 @@ export async function appendDurably(path: string, line: string, mode: number): P
     const last = Buffer.alloc(1);
     if (size > 0) await file.read(last, 0, 1, size - 1);
     const torn = size > 0 && last[0] !== 0x0a;
-    await file.write(`${torn ? '\n' : ''}${line}\n`);
+    await file.write(`${torn ? '\n' : ''}${lines.join('\n')}\n`);
     await file.sync();
   } finally {
     await file.close();
   }
   if (fresh) await syncDirectory(dirname(path));
+}
+
+/** How many run concurrently: each waits for the disk several times. */
+const batchSize = 16;
+
+export async function inBatches<T, R>(
+  values: readonly T[],
+  work: (value: T) => Promise<R>,
+): Promise<R[]> {
+  const results: R[] = [];
+  for (let at = 0; at < values.length; at += batchSize) {
+    results.push(...(await Promise.all(values.slice(at, at + batchSize).map(work))));
+  }
+  return results;
 }
 
 /** Removes temporary files of interrupted writers. Only for the holder of the lock. */

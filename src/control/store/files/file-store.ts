@@ -1,12 +1,14 @@
 /**
  * The store on the configuration directory.
  *
- * A change, under the directory's lock (`system/lock.ts`):
+ * Changes, under the directory's lock (`system/lock.ts`):
  *
- *     read the directory -> note hand edits in the history -> edit -> draft -> validate the whole
+ *     read the directory -> note hand edits in the history -> of each change: edit -> draft -> validate the whole
  *       -> stage every file beside its old one -> check for hand edits made meanwhile: if there are any, start again
  *       -> audit log -> rename them into place, in an order that is valid at every instant -> history
  *
+ * - Changes of this process that wait together are written together. Each is judged alone, upon those before it, and has its
+ *   own answer, history and audit record; a refused one does not hold up the others.
  * - The order is: new or changed templates, servers.yaml, removed templates. So a server never names a missing
  *   template, and a process that dies at any point leaves a directory that loads, with a part of the change at worst.
  * - Between the check and the renames are some hundred microseconds in which an editor's save would be overwritten.
@@ -24,11 +26,12 @@ import { withDirectoryLock } from '../../../system/lock.ts';
 import { AuditFile } from './audit-log.ts';
 import { ConfigReader } from './config-directory.ts';
 import type { Reading } from './config-directory.ts';
+import { compare, diffOf, mergeTemplates, pathsOf, rawFile, together } from './change-plan.ts';
+import type { Plan, Writing } from './change-plan.ts';
 import { filesOf, fingerprintOf, readText, templateNameOf } from './config-files.ts';
 import type { RawDirectory, RawFile } from './config-files.ts';
 import { ConfigWatcher } from './config-watcher.ts';
 import { Draft } from '../draft.ts';
-import type { Cause } from '../draft.ts';
 import {
   commitFile,
   discardFile,
@@ -39,7 +42,7 @@ import {
   writeFailure,
 } from './durable-file.ts';
 import type { StagedFile } from './durable-file.ts';
-import { HistoryFiles, nowhere, unifiedDiff } from './history.ts';
+import { HistoryFiles } from './history.ts';
 import { LastGood } from './last-good.ts';
 import { inodeOf } from './path-identity.ts';
 import { Recorder, templateTexts } from './recorder.ts';
@@ -50,7 +53,6 @@ import type {
   Actor,
   AuditLog,
   ChangeResult,
-  Changed,
   Edit,
   Guard,
   Operation,
@@ -67,6 +69,8 @@ import { UsersFile } from './users-file.ts';
 /** How long a change waits for others, and how often it is retried because of hand edits. */
 const lockPatienceMs = 10_000;
 const maxAttempts = 20;
+/** So many changes at most are made together: another process may wait for the lock. */
+const mostTogether = 32;
 
 /** What the audit log says of an attempt that was logged, but not made. */
 export const notMade = 'not made: the files were edited by hand in this moment; begun anew';
@@ -78,15 +82,20 @@ export interface FileStoreOptions {
   readonly lockPatienceMs?: number;
 }
 
-/** The files to write and remove for a change. */
-interface Plan {
-  readonly raw: RawDirectory;
-  readonly next: Snapshot;
-  /** In order of writing and removing. */
-  readonly writes: readonly RawFile[];
-  readonly removals: readonly string[];
-  readonly causes: ReadonlyMap<string, Cause>;
-  readonly changed: readonly Changed[];
+/** A change that waits for the lock, and what became of it. */
+interface WaitingChange {
+  readonly actor: Actor;
+  readonly edit: Edit;
+  readonly guard: Guard | undefined;
+  operations: readonly Operation[];
+  outcome: { readonly result: ChangeResult } | { readonly error: unknown } | undefined;
+}
+
+/** A change that may be made; without a plan there is nothing to write for it. */
+interface PlannedChange {
+  readonly change: WaitingChange;
+  readonly plan: Plan | undefined;
+  readonly result: ChangeResult;
 }
 
 export class FileStore implements Store {
@@ -107,8 +116,9 @@ export class FileStore implements Store {
   /** The directory that is locked: its path without links, and what it is. */
   #target = '';
   #inode = '';
-  /** Changes of this process, one after the other. */
+  /** Who needs the lock, in this process, one after the other. */
   #queue: Promise<unknown> = Promise.resolve();
+  readonly #waiting: Set<WaitingChange> = new Set<WaitingChange>();
 
   static async open(directory: string, options: FileStoreOptions): Promise<FileStore> {
     const path = resolve(directory);
@@ -205,39 +215,75 @@ export class FileStore implements Store {
   }
 
   async change(actor: Actor, edit: Edit, guard?: Guard): Promise<ChangeResult> {
-    let operations: readonly Operation[] = [];
+    const own: WaitingChange = { actor, edit, guard, operations: [], outcome: undefined };
+    this.#waiting.add(own);
     try {
-      return await this.#locked(async () => {
-        guard?.((await this.users.list()).users);
-        for (let attempt = 1; attempt <= maxAttempts; attempt++) {
-          this.#requireSameDirectory();
-          const reading = this.#reader.read();
-          await this.#recorder.recordHandEdits(reading);
-          operations = edit(reading.snapshot);
-          const plan = await this.#plan(reading, operations);
-          if (plan === undefined) {
-            await this.#recorder.audit(actor, operations, 'ok', []);
-            return { snapshot: reading.snapshot, changed: [] };
-          }
-          if (await this.#write(actor, operations, plan)) {
-            return { snapshot: plan.next, changed: plan.changed };
-          }
+      await this.#inTurn(async () => {
+        try {
+          // Who came before may have made this one, too.
+          if (own.outcome === undefined) await this.#lockedHere(() => this.#makeWaiting());
+        } finally {
+          this.#waiting.delete(own);
         }
-        const message = `${this.directory} is being edited by hand again and again: try again`;
-        throw new StoreError([{ kind: 'busy', message }]);
       });
+      if ('error' in own.outcome!) throw own.outcome.error;
+      return own.outcome!.result;
     } catch (error) {
-      const failure = error instanceof StoreError ? error : writeFailure(error);
+      const failure = writeFailure(error);
       const failed = failure.failures.some(({ kind }) => kind === 'failed');
       await this.#recorder.audit(
         actor,
-        operations,
+        own.operations,
         failed ? 'failed' : 'refused',
         [],
         failure.message,
       );
       throw failure;
     }
+  }
+
+  /** Makes the changes that wait. @throws StoreError when none could be made; who still waits may try again */
+  async #makeWaiting(): Promise<void> {
+    for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+      this.#requireSameDirectory();
+      const reading = this.#reader.read();
+      await this.#recorder.recordHandEdits(reading);
+      const planned = await this.#planWaiting(reading);
+      try {
+        if (!(await this.#write(reading, planned))) continue;
+      } catch (error) {
+        if (error instanceof DirectoryReplaced) throw error;
+        for (const { change } of planned) change.outcome = { error };
+        return;
+      }
+      for (const { change, result } of planned) change.outcome = { result };
+      return;
+    }
+    const message = `${this.directory} is being edited by hand again and again: try again`;
+    throw new StoreError([{ kind: 'busy', message }]);
+  }
+
+  /** Judges each change that waits upon those before it. Settles those that are refused, and returns the others. */
+  async #planWaiting(reading: Reading): Promise<PlannedChange[]> {
+    const planned: PlannedChange[] = [];
+    let { snapshot, raw } = reading;
+    for (const change of this.#waiting) {
+      if (change.outcome !== undefined) continue;
+      if (planned.length === mostTogether) break;
+      try {
+        change.guard?.((await this.users.list()).users);
+        change.operations = change.edit(snapshot);
+        const plan = await this.#plan({ snapshot, raw }, change.operations);
+        if (plan !== undefined) {
+          await this.#requireWritable(plan);
+          ({ next: snapshot, after: raw } = plan);
+        }
+        planned.push({ change, plan, result: { snapshot, changed: plan?.changed ?? [] } });
+      } catch (error) {
+        change.outcome = { error };
+      }
+    }
+    return planned;
   }
 
   async preview(edit: Edit): Promise<Preview> {
@@ -248,11 +294,15 @@ export class FileStore implements Store {
     return { before, after: plan.next, changed: plan.changed, diff: diffOf(plan) };
   }
 
-  /** Runs one change at a time, in this process and among processes. */
-  async #locked<T>(work: () => Promise<T>): Promise<T> {
+  /** Runs `work` alone, in this process and among processes. */
+  #locked<T>(work: () => Promise<T>): Promise<T> {
+    return this.#inTurn(() => this.#lockedHere(work));
+  }
+
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const turn = this.#queue.then(async () => {
       try {
-        return await this.#lockedHere(work);
+        return await work();
       } catch (error) {
         throw writeFailure(error);
       }
@@ -311,15 +361,16 @@ export class FileStore implements Store {
     if (servers !== undefined) writes.push(servers);
     if (writes.length === 0 && removals.length === 0) return undefined;
 
-    const next = this.#reader.judge({
+    const files: RawDirectory = {
       ...raw,
       servers: servers ?? raw.servers,
       templates: mergeTemplates(raw, after),
-    });
+    };
+    const next = this.#reader.judge(files);
     const errors = next.problems.filter(({ severity }) => severity === 'error');
     if (errors.length > 0) throw new StoreError([{ kind: 'broken', problems: errors }]);
     const changed = compare(snapshot, next, writes);
-    return { raw, next, writes, removals, causes: draft.causes, changed };
+    return { raw, after: files, next, writes, removals, causes: draft.causes, changed };
   }
 
   #serversFile({ snapshot, raw }: Reading, draft: Draft): RawFile | undefined {
@@ -331,19 +382,34 @@ export class FileStore implements Store {
   }
 
   /** @returns false when a file was edited by hand meanwhile: then nothing is written */
-  async #write(actor: Actor, operations: readonly Operation[], plan: Plan): Promise<boolean> {
-    await this.#makeReady(plan);
+  async #write(reading: Reading, planned: readonly PlannedChange[]): Promise<boolean> {
+    const toWrite = planned.flatMap(({ change, plan }) =>
+      plan === undefined ? [] : [{ ...change, ...plan }],
+    );
+    if (toWrite.length > 0 && !(await this.#writeAll(reading.raw!, toWrite))) return false;
+    for (const { change, plan } of planned) {
+      if (plan === undefined) await this.#recorder.audit(change.actor, change.operations, 'ok', []);
+    }
+    return true;
+  }
+
+  async #writeAll(raw: RawDirectory, changes: readonly (WaitingChange & Plan)[]): Promise<boolean> {
+    const writing = together(raw, changes);
+    const { writes, removals } = writing;
+    await this.#removeLeftovers();
     const staged: StagedFile[] = [];
     let begun = false;
     try {
-      for (const { name, text } of plan.writes) {
+      for (const { name, text } of writes) {
         staged.push(await stageFile(join(this.#target, name), text!));
       }
-      await this.#recorder.note(actor, plan);
-      if (this.#isEdited(plan)) return false;
-      await this.#recorder.intend(actor, operations, plan.changed);
-      if (this.#isEdited(plan)) {
-        await this.#recorder.audit(actor, operations, 'refused', [], notMade);
+      await this.#recorder.note(changes);
+      if (this.#isEdited(raw, writing)) return false;
+      await this.#recorder.intend(changes);
+      if (this.#isEdited(raw, writing)) {
+        for (const { actor, operations } of changes) {
+          await this.#recorder.audit(actor, operations, 'refused', [], notMade);
+        }
         return false;
       }
       begun = true;
@@ -351,32 +417,27 @@ export class FileStore implements Store {
         await commitFile(staged[0]!);
         staged.shift();
       }
-      for (const name of plan.removals) {
-        await rm(join(this.#target, `templates/${name}.yaml`));
-      }
+      for (const name of removals) await rm(join(this.#target, `templates/${name}.yaml`));
     } finally {
       for (const file of staged) await discardFile(file);
       if (!begun) await this.#recorder.forget();
     }
     const touched = [
-      ...plan.writes.map(({ name }) => dirname(join(this.#target, name))),
-      ...(plan.removals.length > 0 ? [join(this.#target, 'templates')] : []),
+      ...writes.map(({ name }) => dirname(join(this.#target, name))),
+      ...(removals.length > 0 ? [join(this.#target, 'templates')] : []),
     ];
     for (const path of new Set(touched)) await syncDirectory(path);
-    await this.#recorder.record(actor, plan);
+    await this.#recorder.record(changes);
     return true;
   }
 
-  /** Finds every foreseeable obstacle before anything is written. */
-  async #makeReady({ writes, removals }: Plan): Promise<void> {
+  /** Finds every foreseeable obstacle of a change before anything is written. */
+  async #requireWritable({ writes, removals }: Writing): Promise<void> {
     const templates = join(this.#target, 'templates');
     await requireWritable(this.#target, 'the configuration directory');
     if (writes.some(({ name }) => templateNameOf(name) !== undefined))
       await makeDirectory(templates);
-    const paths = [
-      ...writes.map(({ name }) => name),
-      ...removals.map((name) => `templates/${name}.yaml`),
-    ];
+    const paths = pathsOf({ writes, removals });
     if (paths.some((name) => templateNameOf(name) !== undefined)) {
       await requireWritable(templates, 'the directory');
       paths.push('templates');
@@ -388,25 +449,22 @@ export class FileStore implements Store {
       throw new StoreError([{ kind: 'read-only', message }]);
     }
     await this.#recorder.requireStateDirectory();
+  }
+
+  async #removeLeftovers(): Promise<void> {
     await removeLeftovers(this.#target);
-    await removeLeftovers(templates);
+    await removeLeftovers(join(this.#target, 'templates'));
     await removeLeftovers(this.stateDirectory);
   }
 
-  /** Whether any file changed on disk since this change was planned: by times, and by content. */
-  #isEdited({ raw, writes, removals }: Plan): boolean {
+  /** Whether any file changed on disk since these changes were planned: by times, and by content. */
+  #isEdited(raw: RawDirectory, writing: Writing): boolean {
     this.#requireSameDirectory();
     const read = new Map(filesOf(raw).map((file) => [file.name, file]));
     if (fingerprintOf(this.#target) !== raw.fingerprint) return true;
-    const names = [
-      ...writes.map(({ name }) => name),
-      ...removals.map((name) => `templates/${name}.yaml`),
-    ];
-    for (const name of names) {
-      const now = readText(this.#target, name);
-      if (now?.text !== read.get(name)?.text) return true;
-    }
-    return false;
+    return pathsOf(writing).some(
+      (name) => readText(this.#target, name)?.text !== read.get(name)?.text,
+    );
   }
 }
 
@@ -417,60 +475,4 @@ class DirectoryReplaced extends Error {
   constructor() {
     super('the configuration directory was replaced by another one again and again');
   }
-}
-
-/** Plans the file operations of a change, in order. */
-function diffOf({ raw, writes, removals }: Plan): string {
-  const before = new Map(filesOf(raw).map(({ name, text = '' }) => [name, text]));
-  const after = [
-    ...writes.map(({ name, text }) => [name, text!] as const),
-    ...removals.map((name) => [`templates/${name}.yaml`, undefined] as const),
-  ];
-  return after
-    .map(([name, text]) => {
-      const old = before.get(name);
-      const [from, to] = [old === undefined ? nowhere : name, text === undefined ? nowhere : name];
-      return unifiedDiff(from, to, old ?? '', text ?? '');
-    })
-    .join('');
-}
-
-function rawFile(name: string, text: string): RawFile {
-  return { name, text, problem: undefined };
-}
-
-/** The template files afterwards, including unreadable and misnamed ones. */
-function mergeTemplates(raw: RawDirectory, after: ReadonlyMap<string, string>): RawFile[] {
-  const before = new Map((raw.templates ?? []).map((file) => [file.name, file]));
-  const others = (raw.templates ?? []).filter(({ name }) => templateNameOf(name) === undefined);
-  const own = [...after].map(([template, text]) => {
-    const name = `templates/${template}.yaml`;
-    const old = before.get(name);
-    return old !== undefined && (old.text ?? '') === text ? old : rawFile(name, text);
-  });
-  return [...others, ...own].sort((a, b) => (a.name < b.name ? -1 : 1));
-}
-
-/** The differences between two snapshots, and templates of which only the text has changed. */
-function compare(before: Snapshot, after: Snapshot, writes: readonly RawFile[]): Changed[] {
-  const written = new Set(writes.map(({ name }) => templateNameOf(name)));
-  const of = (
-    kind: 'template' | 'server',
-    old: ReadonlyMap<string, string>,
-    now: ReadonlyMap<string, string>,
-  ): Changed[] =>
-    [...new Set([...old.keys(), ...now.keys()])].flatMap((name) => {
-      const [was, is] = [old.get(name), now.get(name)];
-      if (was === is && !(kind === 'template' && written.has(name))) return [];
-      return {
-        kind,
-        name,
-        ...(was !== undefined && { before: was }),
-        ...(is !== undefined && { after: is }),
-      };
-    });
-  return [
-    ...of('template', before.revisions.templates, after.revisions.templates),
-    ...of('server', before.revisions.servers, after.revisions.servers),
-  ];
 }

@@ -14,7 +14,15 @@ import { dirname, join } from 'node:path';
 import { createTwoFilesPatch } from 'diff';
 import { readOwnFile } from '../../../system/safe-file.ts';
 import { namePattern } from '../../../policy/validate.ts';
-import { appendDurably, removeLeftovers, writeDurably } from './durable-file.ts';
+import {
+  appendDurably,
+  commitFile,
+  inBatches,
+  removeLeftovers,
+  stageFile,
+  syncDirectory,
+  writeDurably,
+} from './durable-file.ts';
 import { makeStateDirectory } from './state-directory.ts';
 import { StoreError } from '../store.ts';
 import type { Actor, TemplateHistory, TemplateVersion } from '../store.ts';
@@ -103,31 +111,50 @@ export class HistoryFiles implements TemplateHistory {
     return last;
   }
 
-  /** Adds a version. Only for the holder of the lock. */
-  async add({ name, actor, action, text, from, to }: NewVersion): Promise<void> {
+  /** Adds versions, those of one name in their order. Only for the holder of the lock. */
+  async add(...added: readonly NewVersion[]): Promise<void> {
+    const names = [...new Set(added.map(({ name }) => name))];
+    await inBatches(names, async (name) => {
+      await this.#addTo(
+        name,
+        added.filter((version) => version.name === name),
+      );
+    });
+  }
+
+  async #addTo(name: string, added: readonly NewVersion[]): Promise<void> {
     const directory = join(this.#directory, name);
     await makeStateDirectory(directory);
     const versions = await this.#versions(name);
-    const version = (versions.at(-1)?.version ?? 0) + 1;
-    const entry: TemplateVersion = {
-      version,
-      at: new Date().toISOString(),
-      actor,
-      action,
-      ...(text !== undefined && { sha256: sha256(text) }),
-      ...(from !== undefined && { from }),
-      ...(to !== undefined && { to }),
-    };
-    if (text !== undefined) await writeDurably(this.#textPath(name, version), text, mode);
-    await appendDurably(this.#indexPath(name), JSON.stringify(entry), mode);
-    this.#newest.set(name, entry);
-    await this.#forget(name, [...versions, entry]);
+    const before = versions.length;
+    for (const { actor, action, text, from, to } of added) {
+      const version = (versions.at(-1)?.version ?? 0) + 1;
+      versions.push({
+        version,
+        at: new Date().toISOString(),
+        actor,
+        action,
+        ...(text !== undefined && { sha256: sha256(text) }),
+        ...(from !== undefined && { from }),
+        ...(to !== undefined && { to }),
+      });
+      if (text === undefined) continue;
+      await commitFile(await stageFile(this.#textPath(name, version), text, mode));
+    }
+    if (added.some(({ text }) => text !== undefined)) await syncDirectory(directory);
+    const lines = versions.slice(before).map((entry) => JSON.stringify(entry));
+    await appendDurably(this.#indexPath(name), lines, mode);
+    this.#newest.set(name, versions.at(-1)!);
+    await this.#forget(name, versions, added.length);
   }
 
-  async #forget(name: string, versions: readonly TemplateVersion[]): Promise<void> {
+  /** Removes what is older than the versions that are kept, after `added` new ones. */
+  async #forget(name: string, versions: readonly TemplateVersion[], added: number): Promise<void> {
     const old = versions.length - this.#kept;
     if (old <= 0) return;
-    await rm(this.#textPath(name, versions[old - 1]!.version), { force: true });
+    for (const { version } of versions.slice(Math.max(0, old - added), old)) {
+      await rm(this.#textPath(name, version), { force: true });
+    }
     if (versions.length < this.#kept * 2) return;
     const kept = versions.slice(-this.#kept);
     await writeDurably(

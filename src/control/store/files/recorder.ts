@@ -13,7 +13,7 @@ import type { Reading } from './config-directory.ts';
 import { templateNameOf } from './config-files.ts';
 import type { RawDirectory, RawFile } from './config-files.ts';
 import type { Cause } from '../draft.ts';
-import { requireWritable, writeDurably } from './durable-file.ts';
+import { inBatches, requireWritable, writeDurably } from './durable-file.ts';
 import { sha256 } from './history.ts';
 import type { HistoryFiles, NewVersion } from './history.ts';
 import { operationWords } from '../operation-words.ts';
@@ -27,8 +27,11 @@ interface Pending {
   readonly templates: Readonly<Record<string, { sha256: string; cause: Cause }>>;
 }
 
-/** The files that a change has written and removed. */
+/** A change, and the files that it writes and removes. */
 interface Written {
+  readonly actor: Actor;
+  readonly operations: readonly Operation[];
+  readonly changed: readonly Changed[];
   readonly writes: readonly RawFile[];
   readonly removals: readonly string[];
   readonly causes: ReadonlyMap<string, Cause>;
@@ -62,14 +65,16 @@ export class Recorder {
   }
 
   /** Before the renames: writes the note. */
-  async note(actor: Actor, { writes, causes }: Written): Promise<void> {
-    const templates: Record<string, { sha256: string; cause: Cause }> = {};
-    for (const { name, text } of writes) {
-      const template = templateNameOf(name);
-      const cause = template === undefined ? undefined : causes.get(template);
-      if (cause !== undefined) templates[template!] = { sha256: sha256(text!), cause };
-    }
-    const pending: Pending = { actor, templates };
+  async note(changes: readonly Written[]): Promise<void> {
+    const pending = changes.map(({ actor, writes, causes }): Pending => {
+      const templates: Record<string, { sha256: string; cause: Cause }> = {};
+      for (const { name, text } of writes) {
+        const template = templateNameOf(name);
+        const cause = template === undefined ? undefined : causes.get(template);
+        if (cause !== undefined) templates[template!] = { sha256: sha256(text!), cause };
+      }
+      return { actor, templates };
+    });
     await writeDurably(this.#pendingPath(), JSON.stringify(pending), 0o640);
   }
 
@@ -82,28 +87,22 @@ export class Recorder {
     return join(this.#stateDirectory, 'pending.json');
   }
 
-  async #readPending(): Promise<Pending | undefined> {
+  /** The newest first. */
+  async #readPending(): Promise<Pending[]> {
     try {
       const read = await readOwnFile(this.#pendingPath(), maxPendingBytes);
-      return read && (JSON.parse(read.bytes.toString('utf8')) as Pending);
+      if (read === undefined) return [];
+      // Older versions wrote one.
+      const noted = JSON.parse(read.bytes.toString('utf8')) as Pending | Pending[];
+      return Array.isArray(noted) ? noted.reverse() : [noted];
     } catch {
-      return undefined;
+      return [];
     }
   }
 
-  /** After the renames: records the change. */
-  async record(actor: Actor, { writes, removals, causes }: Written): Promise<void> {
-    const versions: NewVersion[] = removals.map((name) => ({
-      name,
-      actor,
-      ...(causes.get(name) ?? { action: 'destroy' }),
-    }));
-    for (const { name: file, text } of writes) {
-      const name = templateNameOf(file);
-      if (name === undefined) continue;
-      versions.push({ name, actor, text: text!, ...(causes.get(name) ?? { action: 'edit' }) });
-    }
-    for (const version of versions) await this.#history.add(version);
+  /** After the renames: records the changes. */
+  async record(changes: readonly Written[]): Promise<void> {
+    await this.#history.add(...changes.flatMap(versionsOf));
     await this.forget();
   }
 
@@ -125,16 +124,15 @@ export class Recorder {
       }
       const digest = sha256(text);
       if (newest?.sha256 === digest) return undefined;
-      const died = pending?.templates[name];
-      const known = pending !== undefined && died?.sha256 === digest;
+      const died = pending.find(({ templates }) => templates[name]?.sha256 === digest);
       const action = newest?.sha256 === undefined ? 'create' : 'edit';
       await this.#history.add({
         name,
         text,
-        actor: known ? pending.actor : fileActor,
-        ...(known ? died.cause : { action }),
+        actor: died?.actor ?? fileActor,
+        ...(died?.templates[name]?.cause ?? { action }),
       });
-      return known ? undefined : name;
+      return died === undefined ? name : undefined;
     };
     const files = new Map((raw.templates ?? []).map((file) => [templateNameOf(file.name), file]));
     const valid = snapshot.templates
@@ -145,16 +143,16 @@ export class Recorder {
       (name) => name !== undefined,
     );
     for (const name of valid) this.#recorded.add(files.get(name)!);
-    if (pending !== undefined) {
+    for (const { actor, templates } of pending.toReversed()) {
       await this.#audit.append({
-        actor: pending.actor,
+        actor,
         action: 'policy.change',
         result: 'failed',
-        target: Object.keys(pending.templates),
+        target: Object.keys(templates),
         summary: 'the change before was interrupted: a part of it may have been written',
       });
-      await this.forget();
     }
+    if (pending.length > 0) await this.forget();
     if (edited.length === 0) return;
     await this.#audit.append({
       actor: fileActor,
@@ -174,13 +172,11 @@ export class Recorder {
     }
   }
 
-  /** Before a change is made. @throws StoreError when it cannot be logged: then it is not made */
-  async intend(
-    actor: Actor,
-    operations: readonly Operation[],
-    changed: readonly Changed[],
-  ): Promise<void> {
-    await this.#audit.record(eventOf(actor, operations, 'ok', changed));
+  /** Before changes are made. @throws StoreError when they cannot be logged: then they are not made */
+  async intend(changes: readonly Written[]): Promise<void> {
+    await this.#audit.record(
+      ...changes.map(({ actor, operations, changed }) => eventOf(actor, operations, 'ok', changed)),
+    );
   }
 
   async audit(
@@ -194,6 +190,20 @@ export class Recorder {
     if (first === undefined && result === 'ok') return;
     await this.#audit.append(eventOf(actor, operations, result, changed, summary));
   }
+}
+
+function versionsOf({ actor, writes, removals, causes }: Written): NewVersion[] {
+  const versions: NewVersion[] = removals.map((name) => ({
+    name,
+    actor,
+    ...(causes.get(name) ?? { action: 'destroy' }),
+  }));
+  for (const { name: file, text } of writes) {
+    const name = templateNameOf(file);
+    if (name === undefined) continue;
+    versions.push({ name, actor, text: text!, ...(causes.get(name) ?? { action: 'edit' }) });
+  }
+  return versions;
 }
 
 function eventOf(
@@ -222,17 +232,6 @@ export function templateTexts(raw: RawDirectory): Map<string, string> {
       return template === undefined ? [] : [[template, text ?? '']];
     }),
   );
-}
-
-/** How many run concurrently: each waits for the disk several times. */
-const batchSize = 16;
-
-async function inBatches<T, R>(values: readonly T[], work: (value: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = [];
-  for (let at = 0; at < values.length; at += batchSize) {
-    results.push(...(await Promise.all(values.slice(at, at + batchSize).map(work))));
-  }
-  return results;
 }
 
 /** `template.create`, `template.add-rule`, `server.assign`. */

@@ -2,7 +2,7 @@
  * An append-only log of bounded size: at `maxBytes` the file `NAME` becomes `NAME.1`, the previous one `NAME.2`, and so
  * on; the oldest of `keptFiles` is removed.
  *
- * A line is one write(2) to a file opened for appending, and on disk before `append` resolves. After a crash the last line
+ * Lines are one write(2) to a file opened for appending, and on disk before `append` resolves. After a crash the last line
  * may be torn: the next append ends it, and readers must skip it. A writer holds the lock of the directory, so that no
  * process writes to a rotated file.
  */
@@ -32,9 +32,9 @@ export class RotatingLog {
     this.#options = options;
   }
 
-  async append(line: string): Promise<void> {
+  async append(...lines: readonly string[]): Promise<void> {
     if ((await this.#size(0)) >= this.#options.maxBytes) await this.#rotate();
-    await appendDurably(this.#path(0), line, mode);
+    await appendDurably(this.#path(0), lines, mode);
   }
 
   /** The last lines of each file, newest first. The oldest line of a file may lack its beginning. @param maxBytes of each */
