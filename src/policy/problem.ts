@@ -9,6 +9,59 @@ export function formatProblem(problem: Problem): string {
   return [place, problem.path, message].filter((part) => part !== '').join(': ');
 }
 
+/** Bounds of a report: the first problems are enough to begin with. */
+const maxProblems = 100;
+const maxPath = 300;
+const maxMessage = 600;
+
+/** A function for what takes long: it is called for problems that are shown. */
+export type Message = string | (() => string);
+
+/** What is wrong with a file: the first problems, and how many more there are. */
+export class ProblemList {
+  readonly #file: string;
+  readonly #problems: Problem[] = [];
+  /** Places and messages of the problems. */
+  readonly #reported: Set<string> = new Set<string>();
+  readonly #more: Record<Problem['severity'], number> = { error: 0, warning: 0 };
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  add(
+    severity: Problem['severity'],
+    place: () => Pick<Problem, 'line' | 'column' | 'path'>,
+    words: Message,
+  ): void {
+    if (this.#problems.length >= maxProblems) {
+      this.#more[severity]++;
+      return;
+    }
+    const { line, column, path } = place();
+    const message = typeof words === 'string' ? words : words();
+    // Two checks may report the same value.
+    const key = `${line} ${column} ${message}`;
+    if (this.#reported.has(key)) return;
+    this.#reported.add(key);
+    this.#problems.push({
+      severity,
+      ...{ file: this.#file, line, column },
+      path: shortened(path, maxPath),
+      message: shortened(message, maxMessage),
+    });
+  }
+
+  get all(): readonly Problem[] {
+    const { error, warning } = this.#more;
+    const more = error + warning;
+    if (more === 0) return this.#problems;
+    const severity = error > 0 ? 'error' : 'warning';
+    const place = { file: this.#file, line: 0, column: 0, path: '' };
+    return [...this.#problems, { severity, ...place, message: andMore(more) }];
+  }
+}
+
 /** After the first of many. */
 export function andMore(count: number): string {
   return `and ${count.toLocaleString('en-US')} more`;

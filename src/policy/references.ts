@@ -4,36 +4,65 @@
  * A group that does not exist would silently have no members, and an `except` of it would take nothing away. So it is an error.
  * A selector that matches no server is a warning: the first server with the label may come tomorrow.
  */
-import { didYouMean } from './problem.ts';
+import { ProblemList, didYouMean } from './problem.ts';
+import type { Message } from './problem.ts';
 import { Resolver } from './resolve.ts';
-import type { AddressSet, PolicySource, Problem } from './types.ts';
+import type { AddressSet, GroupPeer, PolicySource, Problem } from './types.ts';
 import type { Reference } from './yaml-fields.ts';
 
-/** Problems of references, in their order. */
+/** Problems of references, file by file. */
 export function checkReferences(source: PolicySource, references: readonly Reference[]): Problem[] {
   if (references.length === 0) return [];
+  const judge = once(judgeOf(source));
+  const lists = new Map<string, ProblemList>();
+  for (const { group, file, ...place } of references) {
+    const found = judge(group);
+    if (found === undefined) continue;
+    const list = lists.get(file) ?? new ProblemList(file);
+    lists.set(file, list);
+    list.add(found.severity, () => place, found.message);
+  }
+  return [...lists.values()].flatMap(({ all }) => all);
+}
+
+interface Judgement {
+  readonly severity: Problem['severity'];
+  readonly message: Message;
+}
+
+/** What is wrong with a group. */
+function judgeOf(source: PolicySource): (group: GroupPeer) => Judgement | undefined {
   const names = {
     server: new Set(source.servers.map(({ name }) => name)),
     template: new Set(source.templates.map(({ name }) => name)),
     set: new Set((source.sets ?? []).map(({ name }) => name)),
   };
   const resolver = new Resolver(source, 0);
-  return references.flatMap(({ group, ...place }): Problem[] => {
+  return (group) => {
     if (group.kind === 'label') {
-      if (resolver.selected(group.selector).length > 0) return [];
+      if (resolver.selected(group.selector).length > 0) return undefined;
       const message = `no server matches "${group.selector.text}": it means nobody until one does`;
-      return [{ severity: 'warning', ...place, message }];
+      return { severity: 'warning', message };
     }
     const { kind, name } = group;
     if (names[kind].has(name)) {
       const circle = kind === 'set' ? circleFrom(name, source.sets ?? []) : undefined;
-      if (circle === undefined) return [];
-      const message = `sets contain each other: ${circle.join(' → ')}`;
-      return [{ severity: 'error', ...place, message }];
+      if (circle === undefined) return undefined;
+      return { severity: 'error', message: `sets contain each other: ${circle.join(' → ')}` };
     }
-    const message = `there is no ${kind} "${name}"${didYouMean(name, names[kind])}`;
-    return [{ severity: 'error', ...place, message }];
-  });
+    const message = (): string => `there is no ${kind} "${name}"${didYouMean(name, names[kind])}`;
+    return { severity: 'error', message };
+  };
+}
+
+/** Judges each group once, however often it is named. */
+function once(judge: (group: GroupPeer) => Judgement | undefined): typeof judge {
+  const known = new Map<string, Judgement | undefined>();
+  return (group) => {
+    const key = `${group.kind} ${group.text}`;
+    if (!known.has(key)) known.set(key, judge(group));
+    return known.get(key);
+  };
 }
 
 /** The way from a set back to itself, if there is one. */

@@ -3,12 +3,16 @@
  * `k notin (a,b)`. Commas between them mean *and*. As there, `!=` and `notin` also match a server without the label.
  */
 import type { Parsed } from './addresses.ts';
+import { shortened } from './problem.ts';
 import type { Requirement, Selector } from './types.ts';
 
 export type Labels = Readonly<Record<string, string>>;
 
 const expected =
   'expected a selector like role=web, env!=test, region in (hkg,sgp), tier notin (a), k or !k, joined by commas';
+
+/** Every server is compared with every condition. */
+const maxLength = 1024;
 
 /** A key or a value: what the grammar does not use itself. */
 const word = '[^\\s,()=!]+';
@@ -24,16 +28,34 @@ const value = new RegExp(`^(${word})?$`);
 
 /** Reads a selector; a message says what was expected instead. */
 export function parseSelector(text: string): Parsed<Selector> {
+  if (text.length > maxLength)
+    return { message: `expected a selector of at most ${maxLength} characters` };
   const requirements: Requirement[] = [];
-  // A comma within parentheses is part of a list of values.
-  for (const part of text.split(/,(?![^()]*\))/)) {
+  for (const part of partsOf(text)) {
     const requirement = parseRequirement(part.trim());
     if (requirement === undefined) {
-      return { message: `${expected}; found ${JSON.stringify(part.trim())}` };
+      return { message: `${expected}; found ${JSON.stringify(shortened(part.trim()))}` };
     }
     requirements.push(requirement);
   }
   return { value: { text, requirements } };
+}
+
+/** What stands between commas. A comma within parentheses is part of a list of values. */
+function partsOf(text: string): string[] {
+  const parts: string[] = [];
+  let depth = 0;
+  let start = 0;
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at];
+    if (character === '(') depth++;
+    else if (character === ')') depth--;
+    else if (character === ',' && depth <= 0) {
+      parts.push(text.slice(start, at));
+      start = at + 1;
+    }
+  }
+  return [...parts, text.slice(start)];
 }
 
 function parseRequirement(text: string): Requirement | undefined {

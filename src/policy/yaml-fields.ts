@@ -8,7 +8,8 @@ import { LineCounter, isAlias, isMap, isScalar, isSeq } from 'yaml';
 import type { Node } from 'yaml';
 import { controlIn } from '../text/controls.ts';
 import { parseYaml } from './parse-yaml.ts';
-import { andMore, didYouMean, shortened } from './problem.ts';
+import { ProblemList, didYouMean, shortened } from './problem.ts';
+import type { Message } from './problem.ts';
 import type { GroupPeer, Problem } from './types.ts';
 
 /** Aliases may be used, but not to blow a small file up. */
@@ -19,21 +20,10 @@ export interface Reference extends Omit<Problem, 'severity' | 'message'> {
   readonly group: GroupPeer;
 }
 
-/** Bounds of a report: the first problems are enough to begin with. */
-const maxProblems = 100;
-const maxPath = 300;
-const maxMessage = 600;
-
-/** A function for what takes long: it is called for problems that are shown. */
-export type Message = string | (() => string);
-
 /** One file that is being read. */
 export class YamlFile {
   readonly references: Reference[] = [];
-  readonly #problems: Problem[] = [];
-  /** Places and messages of the problems. */
-  readonly #reported: Set<string> = new Set<string>();
-  readonly #more: Record<Problem['severity'], number> = { error: 0, warning: 0 };
+  readonly #problems: ProblemList;
   readonly #name: string;
   readonly #lines: LineCounter = new LineCounter();
   readonly #resolve: (node: Node) => Node | undefined;
@@ -41,6 +31,7 @@ export class YamlFile {
 
   constructor(name: string, text: string) {
     this.#name = name;
+    this.#problems = new ProblemList(name);
     const document = parseYaml(text, { lineCounter: this.#lines });
     for (const error of document.errors) {
       const message =
@@ -59,17 +50,8 @@ export class YamlFile {
     };
   }
 
-  /** The first problems, and how many more there are. */
   get problems(): readonly Problem[] {
-    const { error, warning } = this.#more;
-    const more = error + warning;
-    if (more === 0) return this.#problems;
-    const severity = error > 0 ? 'error' : 'warning';
-    const message = andMore(more);
-    return [
-      ...this.#problems,
-      { severity, file: this.#name, line: 0, column: 0, path: '', message },
-    ];
+    return this.#problems.all;
   }
 
   /** What an alias stands for. */
@@ -103,23 +85,8 @@ export class YamlFile {
     return { file: this.#name, line: Math.max(1, line), column: Math.max(1, col) };
   }
 
-  #add(severity: Problem['severity'], offset: number, path: string, words: Message): void {
-    if (this.#problems.length >= maxProblems) {
-      this.#more[severity]++;
-      return;
-    }
-    const at = this.#place(offset);
-    const message = typeof words === 'string' ? words : words();
-    // Two checks may report the same value.
-    const place = `${at.line} ${at.column} ${message}`;
-    if (this.#reported.has(place)) return;
-    this.#reported.add(place);
-    this.#problems.push({
-      severity,
-      ...at,
-      path: shortened(path, maxPath),
-      message: shortened(message, maxMessage),
-    });
+  #add(severity: Problem['severity'], offset: number, path: string, message: Message): void {
+    this.#problems.add(severity, () => ({ ...this.#place(offset), path }), message);
   }
 }
 

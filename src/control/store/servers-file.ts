@@ -63,7 +63,9 @@ function split(text: string): Items | undefined {
 
 /** Whether comments follow an item that do not belong to it. */
 function hasRemarksBehind(item: string): boolean {
-  return /\n *#[^\n]*\n(?: *(?:#.*)?\n)*$/.test(item);
+  const lines = item.split('\n');
+  const last = lines.findLastIndex((line) => !/^ *(?:#.*)?$/.test(line));
+  return lines.slice(Math.max(last + 1, 1)).some((line) => line.includes('#'));
 }
 
 /** Reads servers.yaml, and remembers the items of the last text. */

@@ -1,9 +1,13 @@
 /** Large files and bodies that mean nothing: a bounded report, in a time that grows with the size and not with its square. */
 import { describe, expect, it } from 'vitest';
+import { LineCounter } from 'yaml';
 import { judgeTemplate } from '../../../src/policy/bodies.ts';
 import { parseYaml } from '../../../src/policy/parse-yaml.ts';
 import { didYouMean } from '../../../src/policy/problem.ts';
+import { checkReferences } from '../../../src/policy/references.ts';
+import type { Server } from '../../../src/policy/types.ts';
 import { validateServers, validateTemplate } from '../../../src/policy/validate.ts';
+import type { Reference } from '../../../src/policy/yaml-fields.ts';
 
 const size = 1 << 20;
 /** Where the square of the size would not last, but the number of problems is large. */
@@ -24,7 +28,18 @@ const kinds: Record<string, string> = {
   'bad ports': `inbound: [{ protocol: tcp, ports: [${'0,'.repeat(less / 4)}] }]\n`,
   'bad sources': `inbound: [{ protocol: tcp, sources: [${'1.2.3,'.repeat(less / 8)}] }]\n`,
   'closing brackets': filled(']'),
-  'opening brackets': filled('['),
+  'opening brackets': '['.repeat(size),
+  'opening braces': '{'.repeat(size),
+  'brackets on lines of their own': '[\n '.repeat(size / 3),
+  'lists of lists': '- '.repeat(size / 2),
+  'keys of keys': '? '.repeat(size / 2),
+  'mappings of mappings': '{a: '.repeat(size / 4),
+  'blank lines': '\n'.repeat(size),
+  comments: '#\n'.repeat(size / 2),
+  'a list': '- 1\n'.repeat(size / 4),
+  'one selector': `appliesTo: ["${'a=b,'.repeat(size / 4)}"]\n`,
+  'one list of values': `appliesTo: ["a in (${'b,'.repeat(size / 2)})"]\n`,
+  'one label': `inbound: [{ protocol: tcp, sources: ["label:${'a,'.repeat(size / 2)}"] }]\n`,
   'wrong escapes': `a: "${'\\q'.repeat(less / 4)}"`,
   'commas in brackets': `[${','.repeat(less / 2)}]`,
   'many documents': filled('---\na\n'),
@@ -46,6 +61,49 @@ describe.each(Object.entries(kinds))('%s', (_, text) => {
       expect(message.length).toBeLessThan(700);
     }
   });
+});
+
+/** How much of a text was read: the parser reports every line that it has come to. */
+class CountedLines extends LineCounter {
+  count = 0;
+  override addNewLine = (offset: number): number => {
+    this.count++;
+    return this.lineStarts.push(offset);
+  };
+}
+
+it.each<[string, string, string]>([
+  ['nested more than 64 levels deep', '[\n ', '64'],
+  ['nested more than 64 levels deep', '{a:\n ', '64'],
+  ['expected a mapping, found a list', '- 1\n', '1000'],
+  ['Unexpected flow-seq-end token in YAML document: "]"', ']\n', '100'],
+  ['more than 100000 keys in one mapping', 'a: 1\n', '100000'],
+  ['more than 350000 lines', '\n', '0'],
+])('%s: %j is not read to its end', (message, line, read) => {
+  const lineCounter = new CountedLines();
+  const { errors } = parseYaml(line.repeat(line === '\n' ? 400_000 : 300_000), { lineCounter });
+  expect(errors[0]!.message).toBe(message);
+  expect(lineCounter.count).toBeLessThan(Number(read) + 10);
+});
+
+it('no more errors are made than are shown', () => {
+  const { errors } = parseYaml(`[${','.repeat(1000)}]`);
+  expect(errors).toHaveLength(101);
+  expect(errors.at(-1)!.message).toBe('more errors follow: the rest was not read');
+});
+
+it('groups that are not there: the first hundred of a file, and the number of the others', () => {
+  const server = (name: string): Server => ({ name, addresses: [1], templates: [] });
+  const servers = [server('web')];
+  const file = 'a.yaml';
+  const group = (name: string): Reference => ({
+    ...{ file, line: 1, column: 1, path: name },
+    group: { kind: 'server', name, text: `server:${name}` },
+  });
+  const references = Array.from({ length: 5000 }, (_, index) => group(`wed-${index}`));
+  const problems = checkReferences({ templates: [], servers }, [...references, ...references]);
+  expect(problems).toHaveLength(101);
+  expect(problems.at(-1)).toMatchObject({ severity: 'error', message: 'and 9,900 more' });
 });
 
 it('the others are counted, and what follows is an error if one of them is', () => {
