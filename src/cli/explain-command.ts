@@ -52,7 +52,7 @@ export interface ExplainActions {
 
 /** The part of a configuration directory that is needed. */
 export interface ExplainConfig {
-  readonly gateway: Pick<GatewayConfig, 'tcp'>;
+  readonly gateway: Pick<GatewayConfig, 'reject' | 'tcp'>;
   readonly templates: readonly Template[];
   readonly servers: readonly Server[];
   readonly problems: readonly Problem[];

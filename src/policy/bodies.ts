@@ -24,6 +24,8 @@ export interface ServerBody {
   readonly templates: readonly string[];
   readonly region?: string;
   readonly labels?: Readonly<Record<string, string>>;
+  /** Its own setting; a direction without one has that of the gateway. */
+  readonly reject?: { readonly inbound?: boolean; readonly outbound?: boolean };
 }
 
 export function templateBody(template: Template): NamedTemplateBody {
@@ -37,6 +39,7 @@ export function serverBody(server: Server): ServerBody {
     templates: server.templates,
     ...(server.region !== undefined && { region: server.region }),
     ...(server.labels !== undefined && { labels: server.labels }),
+    ...(server.reject !== undefined && { reject: server.reject }),
   };
 }
 

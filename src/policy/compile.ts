@@ -18,8 +18,9 @@ import { unionOf } from './interval-union.ts';
 import type { IntervalSet, RuleRange } from './interval-union.ts';
 import { allAddresses } from './ranges.ts';
 import type { Ranges } from './ranges.ts';
+import { defaultReject, rejectBits, rejectOf } from './reject.ts';
 import { Resolver, isLive } from './resolve.ts';
-import type { PolicySource, Rule, RuleProtocol } from './types.ts';
+import type { PolicySource, RejectSettings, Rule, RuleProtocol } from './types.ts';
 
 /** A rule in its place, by its index in the program. */
 export interface RulePlace {
@@ -86,11 +87,13 @@ export function compilePolicy(
       });
     }
   }
-  const subjects = source.servers.map(({ addresses }, index) => ({
-    addresses,
+  const reject = source.gateway?.reject ?? defaultReject;
+  const subjects = source.servers.map((server, index) => ({
+    addresses: server.addresses,
     templates: resolver.assignmentsOf(index).map(({ template }) => template),
+    rejects: rejectBits(rejectOf(server, reject)),
   }));
-  const { words, programs } = writePolicy(rules, subjects, epoch, slots);
+  const { words, programs } = writePolicy(rules, subjects, epoch, { slots, reject });
   return {
     epoch,
     words,
@@ -121,6 +124,8 @@ export function compileAlone(
 interface Subject {
   readonly addresses: readonly number[];
   readonly templates: readonly string[];
+  /** RejectBits. Default: none. */
+  readonly rejects?: number;
 }
 
 /** A rule and its index in the program. */
@@ -133,7 +138,10 @@ function writePolicy(
   rules: readonly RulePlace[],
   servers: readonly Subject[],
   epoch: number,
-  slots: readonly number[] = servers.map((_, index) => inOrder(index)),
+  {
+    slots = servers.map((_, index) => inOrder(index)),
+    reject = defaultReject,
+  }: { slots?: readonly number[] | undefined; reject?: RejectSettings } = {},
 ): { readonly words: Int32Array; readonly programs: number } {
   const byTemplate = new Map<string, NumberedRule[]>();
   rules.forEach((place, index) => {
@@ -162,6 +170,7 @@ function writePolicy(
   writer.set(Header.magic, policyMagic);
   writer.set(Header.epoch, epoch);
   writer.set(Header.ruleCount, rules.length);
+  writeRejects(writer, servers, reject);
   return { words: writer.finish(), programs: programs.size };
 }
 
@@ -197,6 +206,20 @@ function writeServers(
   const slotList = writer.reserve(servers.length);
   slots.forEach((slot, index) => writer.set(slotList + index, slot));
   writer.set(Header.serverSlots, slotList);
+}
+
+function writeRejects(
+  writer: WordWriter,
+  servers: readonly Subject[],
+  reject: RejectSettings,
+): void {
+  writer.set(Header.reject, rejectBits(reject));
+  writer.set(Header.answersPerSecond, reject.perSecond);
+  writer.set(Header.answersPerSource, reject.perSourcePerSecond);
+  if (!servers.some(({ rejects = 0 }) => rejects !== 0)) return;
+  const list = writer.reserve(servers.length);
+  servers.forEach(({ rejects = 0 }, index) => writer.set(list + index, rejects));
+  writer.set(Header.serverRejects, list);
 }
 
 /** A rule's ranges in one classifier. */

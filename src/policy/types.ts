@@ -94,6 +94,17 @@ export interface PolicySource {
   readonly servers: readonly Server[];
   /** Default: none. */
   readonly sets?: readonly AddressSet[];
+  /** Default: nothing is answered. */
+  readonly gateway?: Pick<GatewayConfig, 'reject'>;
+}
+
+/** What is answered instead of only dropped, and how often at most. */
+export interface RejectSettings {
+  readonly inbound: boolean;
+  readonly outbound: boolean;
+  /** Answers a second, in all and to packets of one source. */
+  readonly perSecond: number;
+  readonly perSourcePerSecond: number;
 }
 
 export interface Server {
@@ -104,6 +115,8 @@ export interface Server {
   readonly templates: readonly string[];
   readonly region?: string;
   readonly labels?: Readonly<Record<string, string>>;
+  /** Its own setting; a direction without one has that of the gateway. */
+  readonly reject?: { readonly inbound?: boolean; readonly outbound?: boolean };
 }
 
 export interface GatewayConfig {
@@ -130,9 +143,11 @@ export interface GatewayConfig {
     /** Let out-of-window segments other than RST pass. */
     readonly liberal: boolean;
   };
-  /** What a policy change does to flows that it forbids; `drain` in seconds. */
   /** With errors in the configuration: start with the last good one, or not at all. */
   readonly start: 'last-good' | 'strict';
+  /** For servers that do not say it themselves. */
+  readonly reject: RejectSettings;
+  /** What a policy change does to flows that it forbids; `drain` in seconds. */
   readonly reload: 'cut' | 'keep' | { readonly drain: number };
   readonly api: {
     readonly host: string;

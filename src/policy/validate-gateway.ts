@@ -2,7 +2,8 @@
 import { defaultTimeoutSeconds, maxTimeoutSeconds } from '../dataplane/flow/timeouts.ts';
 import type { TimeoutName } from '../dataplane/flow/timeouts.ts';
 import { parsePeer as parseRange } from './addresses.ts';
-import type { GatewayConfig } from './types.ts';
+import { defaultReject } from './reject.ts';
+import type { GatewayConfig, RejectSettings } from './types.ts';
 import { parsed, read } from './validate.ts';
 import type { Validated } from './validate.ts';
 import {
@@ -29,6 +30,7 @@ export const defaultGatewayConfig: GatewayConfig = {
   timeouts: defaultTimeoutSeconds,
   tcp: { loose: false, liberal: false },
   start: 'last-good',
+  reject: defaultReject,
   reload: 'cut',
   api: { host: '127.0.0.1', port: 8740, hosts: [], socket: '/run/tunwall/tunwall.sock' },
   log: { level: 'info', dropsPerSecond: 10 },
@@ -45,6 +47,13 @@ const reload: Field<GatewayConfig['reload']> = (place) => {
     value === 'cut' || value === 'keep' ? { value } : undefined,
   )(place);
 };
+
+const perSecond = integer(1, 1_000_000);
+const reject = mapping<Partial<RejectSettings>>(
+  'what is answered',
+  { inbound: boolean, outbound: boolean, perSecond, perSourcePerSecond: perSecond },
+  [],
+);
 
 const start: Field<GatewayConfig['start']> = scalar('last-good or strict', (value) =>
   value === 'last-good' || value === 'strict' ? { value } : undefined,
@@ -131,6 +140,7 @@ export function validateGateway(fileName: string, content: string): Validated<Ga
         [],
       ),
       start,
+      reject,
       reload,
       api: mapping<{ listen?: Listen; hosts?: string[]; socket?: string }>(
         'settings of the API',
@@ -164,6 +174,7 @@ export function validateGateway(fileName: string, content: string): Validated<Ga
       fragments: { ...defaults.fragments, ...value.fragments },
       timeouts: { ...defaults.timeouts, ...value.timeouts },
       tcp: { ...defaults.tcp, ...value.tcp },
+      reject: { ...defaults.reject, ...value.reject },
       log: { ...defaults.log, ...value.log },
       api: { ...defaults.api, ...own, ...api },
     };

@@ -203,6 +203,11 @@ export function validateServers(
       templates: list('template names', template),
       region: words,
       labels,
+      reject: mapping<{ inbound?: boolean; outbound?: boolean }>(
+        'a mapping with the keys inbound and outbound',
+        { inbound: boolean, outbound: boolean },
+        [],
+      ),
     },
     ['name', 'addresses'],
   );

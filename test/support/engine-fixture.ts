@@ -1,4 +1,5 @@
 /** An engine on memory of its own, fed with packets one batch at a time. */
+import { createAnswerMemory } from '../../src/dataplane/engine/answer-memory.ts';
 import type { CaptureRingWriter } from '../../src/dataplane/engine/capture-ring.ts';
 import { counterCount, createCounters } from '../../src/dataplane/engine/counters.ts';
 import { Engine } from '../../src/dataplane/engine/engine.ts';
@@ -45,7 +46,7 @@ export class EngineFixture {
   readonly engine: Engine;
   nowMs: number;
 
-  constructor(options: FixtureOptions, shared?: EngineFixture) {
+  constructor(options: FixtureOptions, shared?: Pick<EngineFixture, 'memory'>) {
     this.nowMs = options.nowMs ?? 1_000_000;
     this.batch = new MemoryBatch(64, 1 << 20, 3000, options.spareBytes ?? 5 << 20);
     this.memory = shared?.memory ?? EngineFixture.memoryFor(options);
@@ -76,6 +77,7 @@ export class EngineFixture {
     return {
       flows: createFlowMemory(options.capacity ?? 1024, key),
       fragments: createFragmentMemory(options.fragmentBytes ?? 1 << 20, key),
+      answers: createAnswerMemory(key),
     };
   }
 

@@ -30,6 +30,6 @@ export interface Observed {
 export function observe(fixture: EngineFixture): Observed {
   const lock = new MeddlersLock(new Int32Array(new SharedArrayBuffer(lockWords * 4)), 0);
   const limits = { timeoutsMs: timeoutsMs(), serverShare: Infinity };
-  const flows = new FlowInspector(fixture.memory.flows, limits, lock, () => fixture.nowMs);
+  const flows = new FlowInspector(fixture.memory, limits, lock, () => fixture.nowMs);
   return { flows, lock };
 }

@@ -1,6 +1,14 @@
 /** Policies for tests, written like the configuration files, and the naive matcher: a scan over their rules. */
 import { compilePolicy } from '../../src/policy/compile.ts';
-import type { AddressRange, Rule, RuleProtocol, Server, Template } from '../../src/policy/types.ts';
+import { defaultReject } from '../../src/policy/reject.ts';
+import type {
+  AddressRange,
+  RejectSettings,
+  Rule,
+  RuleProtocol,
+  Server,
+  Template,
+} from '../../src/policy/types.ts';
 import { isGroup } from '../../src/policy/peers.ts';
 import { MatchResult, Matcher } from '../../src/dataplane/match/matcher.ts';
 import { addressToInt } from './packets.ts';
@@ -23,6 +31,7 @@ export interface PlainServer {
   name: string;
   addresses: string[];
   templates: string[];
+  reject?: { inbound?: boolean; outbound?: boolean };
 }
 
 function addressRange(text: string): AddressRange {
@@ -67,18 +76,23 @@ export function policyOf(
   templates: Record<string, PlainTemplate>,
   servers: PlainServer[],
   epoch = 1,
+  reject: Partial<RejectSettings> = {},
 ): Matcher {
-  return new Matcher(
-    compilePolicy({ templates: toTemplates(templates), servers: toServers(servers) }, epoch).words,
-  );
+  const source = {
+    templates: toTemplates(templates),
+    servers: toServers(servers),
+    gateway: { reject: { ...defaultReject, ...reject } },
+  };
+  return new Matcher(compilePolicy(source, epoch).words);
 }
 
 /** 10.0.0.2 takes everything from everywhere and opens nothing itself. */
-export function inboundPolicy(epoch = 1): Matcher {
+export function inboundPolicy(epoch = 1, reject: Partial<RejectSettings> = {}): Matcher {
   return policyOf(
     { open: { inbound: [{ protocol: 'all' }], outbound: [] } },
     [{ name: 'server', addresses: ['10.0.0.2'], templates: ['open'] }],
     epoch,
+    reject,
   );
 }
 

@@ -6,6 +6,9 @@
 import { Counter as PromCounter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
 import {
   Counter,
+  answerIndex,
+  answerNames,
+  answerOutcomeNames,
   directionNames,
   evictionNames,
   protocolNames,
@@ -165,6 +168,18 @@ export function createMetrics(source: MetricsSource): Registry {
       for (const code of [DropReason.tableFull, DropReason.serverShare]) {
         add({ reason: dropReasonNames[code]! }, source.counter(Counter.drops + code));
       }
+    },
+  );
+  counter(
+    'tunwall_rejects_total',
+    'Answers to packets that were dropped and to the ends of connections that were cut, by what became of them.',
+    ['answer', 'outcome'],
+    (add) => {
+      answerNames.forEach((answer, kind) => {
+        answerOutcomeNames.forEach((outcome, code) =>
+          add({ answer, outcome }, source.counter(answerIndex(kind, code))),
+        );
+      });
     },
   );
   counter('tunwall_flows_opened_total', 'Flows opened.', [], (add) => {

@@ -49,6 +49,9 @@ const eventPeriodMs = 200;
 /** How often the clock is compared with the ends of rules. */
 const clockPeriodMs = 1000;
 
+/** Keys of gateway.yaml that need no restart. */
+const keysInForceAtOnce: ReadonlySet<string> = new Set(['reload', 'reject', 'start']);
+
 export interface ServiceOptions {
   readonly configDirectory: string;
   readonly version: string;
@@ -349,15 +352,14 @@ export class Service {
     }
     this.#warnOfRestart(snapshot.gateway);
     const { templates, servers, sets } = this.#config;
+    const { reload, reject } = snapshot.gateway;
     const unchanged =
       isDeepStrictEqual(templates, snapshot.templates) &&
       isDeepStrictEqual(servers, snapshot.servers) &&
-      isDeepStrictEqual(sets, snapshot.sets);
+      isDeepStrictEqual(sets, snapshot.sets) &&
+      isDeepStrictEqual(this.#config.gateway.reject, reject);
     this.#snapshot = snapshot;
-    const config = {
-      ...snapshot,
-      gateway: { ...this.#config.gateway, reload: snapshot.gateway.reload },
-    };
+    const config = { ...snapshot, gateway: { ...this.#config.gateway, reload, reject } };
     try {
       if (!unchanged) await this.#apply(config);
       else if (!(await this.#applyTime())) {
@@ -433,8 +435,7 @@ export class Service {
   #warnOfRestart(gateway: GatewayConfig): void {
     const running = this.#config.gateway;
     const changed = (Object.keys(running) as (keyof GatewayConfig)[]).filter(
-      (key) =>
-        key !== 'reload' && key !== 'start' && !isDeepStrictEqual(running[key], gateway[key]),
+      (key) => !keysInForceAtOnce.has(key) && !isDeepStrictEqual(running[key], gateway[key]),
     );
     if (changed.length > 0) {
       this.#log.warn({ changed }, 'gateway.yaml has changed: this takes effect with a restart');

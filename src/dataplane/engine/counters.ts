@@ -13,6 +13,30 @@ export const verdictNames: readonly string[] = ['drop', 'pass'];
 /** Label values of evictions: expired flows, then the eviction classes. */
 export const evictionNames: readonly string[] = ['expired', 'unanswered', 'closing', 'established'];
 
+/** With what a dropped packet or the end of a cut connection is answered, and the label values. */
+export const AnswerKind = { rst: 0, icmp: 1 } as const;
+export const answerNames: readonly string[] = ['rst', 'icmp'];
+
+/** What became of an answer. */
+export const AnswerOutcome = {
+  sent: 0,
+  /** The gateway answers no more at the moment. */
+  gatewayLimit: 1,
+  /** This source gets no more at the moment. */
+  sourceLimit: 2,
+  /** No host may answer such a packet. */
+  unanswerable: 3,
+  /** The batch was full. */
+  noRoom: 4,
+} as const;
+export const answerOutcomeNames: readonly string[] = [
+  'sent',
+  'gateway-limit',
+  'source-limit',
+  'unanswerable',
+  'no-room',
+];
+
 /** Where each group starts. */
 export const Counter = {
   /** Packets by direction, protocol and verdict: {@link trafficIndex}. */
@@ -31,9 +55,11 @@ export const Counter = {
   writeFailures: 139,
   /** Super-packets that the kernel refused. */
   gsoRefused: 140,
+  /** Answers by kind and outcome: {@link answerIndex}. */
+  answers: 144,
 } as const;
 
-export const counterCount = 144;
+export const counterCount = 160;
 
 /** Traffic counters in a group: every direction, protocol and verdict. */
 export const trafficCounterCount = 32;
@@ -51,6 +77,11 @@ export function trafficIndex(direction: number, protocol: number, verdict: numbe
           ? 1
           : 0;
   return (direction << 3) | (p << 1) | verdict;
+}
+
+/** @param kind AnswerKind, @param outcome AnswerOutcome */
+export function answerIndex(kind: number, outcome: number): number {
+  return Counter.answers + ((kind << 3) | outcome);
 }
 
 export function createCounters(): SharedArrayBuffer {

@@ -3,6 +3,7 @@ import type { FlowMemory } from '../flow/flow-memory.ts';
 import type { FlowTableLimits } from '../flow/flow-table.ts';
 import type { FragmentMemory } from '../flow/fragment-memory.ts';
 import type { TcpTrackerOptions } from '../flow/tcp-track.ts';
+import type { AnswerMemory } from './answer-memory.ts';
 
 /**
  * The memory of a batch, as the TUN device fills it. Offsets point at virtio headers; the IPv4 header after each is
@@ -14,9 +15,9 @@ export interface PacketBatch {
   readonly lengths: Uint32Array;
   /** 1 passes; everything else is dropped. */
   readonly verdicts: Uint8Array;
-  /** Slots in all: after those that were read, the engine appends held fragments that are now released. */
+  /** Slots in all: after those that were read, the engine appends held fragments that are now released, and answers. */
   readonly totalSlots: number;
-  /** Room in `bytes` for the data of such fragments. */
+  /** Room in `bytes` for the data of those. */
   readonly spareOffset: number;
   readonly spareLength: number;
 }
@@ -25,6 +26,8 @@ export interface PacketBatch {
 export interface EngineMemory {
   readonly flows: FlowMemory;
   readonly fragments: FragmentMemory;
+  /** Absent: nothing is answered, whatever the policy says. */
+  readonly answers?: AnswerMemory;
 }
 
 export interface EngineOptions {

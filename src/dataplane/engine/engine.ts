@@ -24,6 +24,8 @@ import { Icmp, IcmpType, Ipv4, Protocol, VnetHeader } from '../wire/headers.ts';
 import { Packet } from '../wire/packet.ts';
 import { parseQuoted } from '../wire/parse-quoted.ts';
 import { parseTransport } from '../wire/parse.ts';
+import { Answers } from './answers.ts';
+import { BatchTail } from './batch-tail.ts';
 import { CaptureVerdict } from './capture-ring.ts';
 import type { CaptureRingWriter } from './capture-ring.ts';
 import { Counter, evictionCounterCount, trafficIndex } from './counters.ts';
@@ -72,9 +74,11 @@ export class Engine {
   readonly #scratchWords: Int32Array = new Int32Array(this.#scratch.buffer);
   /** Memory with the L4 header of the current packet: the batch, or the scratch buffer for a reassembled datagram. */
   #bytes: Uint8Array;
-  /** Slots in use, and how much of the spare room. */
-  #slots = 0;
-  #spareUsed = 0;
+  readonly #tail: BatchTail;
+  /** Absent: what is dropped is never answered. */
+  readonly #answers: Answers | undefined;
+  /** Both ends of the connection that was cut last will be told. */
+  #isCutTold = false;
 
   constructor(
     batch: PacketBatch,
@@ -100,7 +104,11 @@ export class Engine {
     this.#serverTotals = new Float64Array(serverTotals, 0, serverTotals.byteLength >> 3);
     this.#capture = capture;
     this.#policy = policy;
-    this.#review = new FlowReview(this.table, this.#counters, policy);
+    this.#tail = new BatchTail(batch);
+    const { answers } = memory;
+    this.#answers =
+      answers && new Answers(answers, batch, this.#tail, this.#counters, policy, capture);
+    this.#review = new FlowReview(this.table, this.#counters, policy, this.#answers?.cut);
   }
 
   /**
@@ -111,21 +119,22 @@ export class Engine {
    */
   setPolicy(policy: Matcher, mode: number, drainUntilMs: number): void {
     this.#policy = policy;
+    this.#answers?.setPolicy(policy);
     this.#review.setPolicy(policy, mode, drainUntilMs);
   }
 
   /**
    * Judges the first `count` packets of the batch and fills in their verdicts.
    *
-   * @returns how many slots there are to write: `count`, and behind them fragments that were held until now
+   * @returns how many slots there are to write: `count`, and behind them fragments that were held until now, and answers
    */
   judge(count: number, nowMs: number): number {
     const { bytes, offsets, lengths } = this.#batch;
     const ahead = this.#ahead;
     this.#nowMs = nowMs;
-    this.#slots = count;
-    this.#spareUsed = 0;
+    this.#tail.begin(count);
     if (this.#capture !== undefined) this.#beginCapture(this.#capture);
+    this.#answers?.begin(this.#capturing);
     for (let first = 0; first < count; first += windowLength) {
       const inWindow = count - first < windowLength ? count - first : windowLength;
       ahead.fill(bytes, this.#words, offsets, lengths, first, inWindow, nowMs);
@@ -142,7 +151,13 @@ export class Engine {
       }
     }
     this.#counters[Counter.batches]! += 1;
-    return this.#slots;
+    return this.#concludeBatch();
+  }
+
+  /** Tells the ends of connections that were cut, by this thread or another one. Returns the slots of the batch. */
+  #concludeBatch(): number {
+    this.#answers?.resetCut(this.#nowMs);
+    return this.#tail.slots;
   }
 
   /** Writes a packet's verdict and counts it. */
@@ -161,10 +176,11 @@ export class Engine {
     if (pass <= this.#recordedPass) this.#recordVerdict(slot, packet, reason);
   }
 
-  /** Off the fast path: counts a drop, and writes the packet to the capture ring if a capture wants it. */
+  /** Off the fast path: counts a drop, writes the packet to the capture ring if a capture wants it, and answers it. */
   #recordVerdict(slot: number, packet: Packet, reason: number): void {
     if (reason !== DropReason.none) this.#countDrop(reason, packet);
     if (this.#capturing !== 0) this.#captureSlot(slot, packet, reason);
+    this.#answers?.answer(packet, this.#nowMs);
   }
 
   #beginCapture(capture: CaptureRingWriter): void {
@@ -183,13 +199,14 @@ export class Engine {
     this.#capture!.write(bytes, at, length, reason, this.#direction, servers);
   }
 
-  /** Housekeeping, a few times a second. */
-  tick(nowMs: number): void {
+  /** Housekeeping, a few times a second, behind `judge`. Returns the slots of its batch, as that does. */
+  tick(nowMs: number): number {
     this.#nowMs = nowMs;
     this.#direction = Direction.none;
     this.table.expire(nowMs, expirePerTick);
     this.#fragments.expire(nowMs);
     this.#review.sweep(sweepPerTick, nowMs);
+    return this.#concludeBatch();
   }
 
   /** Counts held fragments that are dropped (FragmentDropCounter). */
@@ -253,7 +270,7 @@ export class Engine {
     this.#bytes = scratch;
     let reason: number = parseTransport(scratch, this.#scratchWords, packet);
     // Checked first: a datagram that cannot leave opens no flow.
-    if (reason === DropReason.none && !this.#hasRoomFor(datagram)) {
+    if (reason === DropReason.none && !this.#tail.hasRoomForDatagram(store, datagram)) {
       reason = DropReason.fragmentMemory;
     }
     if (reason === DropReason.none) {
@@ -270,50 +287,27 @@ export class Engine {
       const heldBytes = store.heldBytes(datagram);
       const { protocol, srcAddr, dstAddr } = packet;
       this.countFragments(reason, protocol, srcAddr, dstAddr, fragments, heldBytes);
+      this.#answers?.answerDatagram(store, datagram, packet, this.#nowMs);
       store.release(datagram);
       return reason;
     }
     this.#emit(datagram, packet);
     // This fragment is written after the ones that arrived before it, not in its own slot.
-    offsets[this.#slots] = offsets[slot]!;
-    lengths[this.#slots] = lengths[slot]!;
-    this.#batch.verdicts[this.#slots] = 1;
-    if (this.#capturing !== 0) this.#captureSlot(this.#slots, packet, reason);
-    this.#slots++;
+    const last = this.#tail.appendSlot(offsets[slot]!, lengths[slot]!);
+    if (this.#capturing !== 0) this.#captureSlot(last, packet, reason);
     const traffic = trafficIndex(this.#direction, packet.protocol, 1);
     this.#counters[Counter.packets + traffic]! += 1;
     this.#counters[Counter.bytes + traffic]! += ownLength;
     return held;
   }
 
-  /**
-   * Whether the batch has room for a datagram's held fragments and the one that completes it. The spare room of a packet thread
-   * is as large as the store, so it always suffices.
-   */
-  #hasRoomFor(datagram: number): boolean {
-    const { totalSlots, spareLength } = this.#batch;
-    const fragments = this.#fragments.heldCount(datagram);
-    const needed = this.#fragments.heldBytes(datagram) + fragments * VnetHeader.length;
-    return this.#slots + fragments + 1 <= totalSlots && this.#spareUsed + needed <= spareLength;
-  }
-
   /** Appends the held fragments of a datagram to the batch in order of arrival, and frees them. */
   #emit(datagram: number, packet: Packet): void {
-    const { bytes, offsets, lengths, verdicts, spareOffset } = this.#batch;
     const store = this.#fragments;
     const fragments = store.heldCount(datagram);
     for (let fragment = store.first(datagram); fragment !== 0; fragment = store.next(fragment)) {
-      const at = spareOffset + this.#spareUsed;
-      const length = store.storedLength(fragment);
-      store.copyFragment(fragment, bytes, at);
-      // A fragment never carries checksum or segmentation metadata.
-      bytes.fill(0, at, at + VnetHeader.length);
-      offsets[this.#slots] = at;
-      lengths[this.#slots] = length;
-      verdicts[this.#slots] = 1;
-      if (this.#capturing !== 0) this.#captureSlot(this.#slots, packet, DropReason.none);
-      this.#slots++;
-      this.#spareUsed += length;
+      const slot = this.#tail.appendFragment(store, fragment);
+      if (this.#capturing !== 0) this.#captureSlot(slot, packet, DropReason.none);
     }
     const traffic = trafficIndex(this.#direction, packet.protocol, 1);
     this.#counters[Counter.packets + traffic]! += fragments;
@@ -387,7 +381,7 @@ export class Engine {
       // Not of the word read above: the review may just have spared the flow.
       if ((table.hot[record + Hot.state]! & StateBits.kept) !== 0) {
         reason = this.#review.judgeKept(flow, direction, packet);
-        if (reason !== DropReason.none) return reason;
+        if (reason !== DropReason.none) return this.#refuse(reason);
       }
       reason = this.#tcp.track(flow, direction, packet, this.#bytes, this.#nowMs);
       if (reason === tcpReopen) return this.#reopen(flow, packet, kind);
@@ -423,17 +417,20 @@ export class Engine {
     const hash = this.table.hashOf(kind, srcAddr, srcPort, dstAddr, dstPort);
     this.table.find(hash, kind, srcAddr, srcPort, dstAddr, dstPort, this.#nowMs);
     const reason = this.#judgeMiss(packet, kind, hash);
+    if (this.#isCutTold) this.#answers?.onCutTold(reason);
     return reason === DropReason.none ? reason : DropReason.policyCut;
   }
 
   /** Judges a packet without a flow. If its flow was cut or killed, that can be the drop reason. */
   #judgeMiss(packet: Packet, kind: number, hash: number): number {
     const { ended } = this.table;
-    const reason = this.#judgeNew(packet, kind);
-    if (reason !== DropReason.none) {
-      return ended.reasonFor(hash, packet.srcAddr, reason, this.#nowMs);
+    const refused = this.#judgeNew(packet, kind);
+    if (refused === DropReason.none) {
+      ended.forget(hash);
+      return refused;
     }
-    ended.forget(hash);
+    const reason = ended.reasonFor(hash, packet.srcAddr, refused, this.#nowMs);
+    if (reason !== refused) this.#answers?.onEnded(packet, ended.isReply);
     return reason;
   }
 
@@ -454,8 +451,8 @@ export class Engine {
       return DropReason.invalidState;
     }
     if (protocol === Protocol.icmp && !isIcmpRequest(packet.icmpType)) return DropReason.icmpType;
-    if (match === MatchResult.noOutboundRule) return DropReason.noOutboundRule;
-    if (match === MatchResult.noInboundRule) return DropReason.noInboundRule;
+    if (match === MatchResult.noOutboundRule) return this.#refuse(DropReason.noOutboundRule);
+    if (match === MatchResult.noInboundRule) return this.#refuse(DropReason.noInboundRule);
 
     const table = this.table;
     const flow = table.insert(
@@ -488,10 +485,16 @@ export class Engine {
     return DropReason.none;
   }
 
+  /** The policy's last match may be why: its server says whether the packet is answered. */
+  #refuse(reason: number): number {
+    this.#answers?.onRefused(reason);
+    return reason;
+  }
+
   /** Judges a flow of an older epoch again; true if that removed it. */
   #isCut(flow: FlowIndex): boolean {
     if (this.#review.stillAllowed(flow, this.#nowMs)) return false;
-    this.#review.cut(flow, this.#nowMs);
+    this.#isCutTold = this.#review.cut(flow, this.#nowMs);
     return true;
   }
 }

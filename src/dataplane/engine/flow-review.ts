@@ -14,6 +14,7 @@ import { DropReason } from '../wire/drop-reason.ts';
 import type { DropReasonCode } from '../wire/drop-reason.ts';
 import type { Packet } from '../wire/packet.ts';
 import { Counter } from './counters.ts';
+import type { CutConnections } from './cut-connections.ts';
 
 /** What a policy change does to flows that the new policy does not allow. */
 export const ReloadMode = {
@@ -48,15 +49,23 @@ export function policyAllows(policy: Matcher, hot: Int32Array, record: number): 
 export class FlowReview {
   readonly #table: FlowTable;
   readonly #counters: Float64Array;
+  readonly #connections: CutConnections | undefined;
   #policy: Matcher;
   #mode: number = ReloadMode.cut;
   #drainUntilMs = 0;
   /** The sweep has met a flow that the policy forbids and that is draining: it must come round again. */
   #spared = false;
 
-  constructor(table: FlowTable, counters: Float64Array, policy: Matcher) {
+  /** @param connections where those are noted that are cut. Default: nowhere */
+  constructor(
+    table: FlowTable,
+    counters: Float64Array,
+    policy: Matcher,
+    connections?: CutConnections,
+  ) {
     this.#table = table;
     this.#counters = counters;
+    this.#connections = connections;
     this.#policy = policy;
   }
 
@@ -133,9 +142,12 @@ export class FlowReview {
     }
   }
 
-  cut(flow: FlowIndex, nowMs: number): void {
+  /** Ends a flow. Returns whether both ends will be told. */
+  cut(flow: FlowIndex, nowMs: number): boolean {
+    const isNoted = this.#connections?.note(this.#table, flow) ?? false;
     this.#table.end(flow, DropReason.policyCut, nowMs);
     this.#counters[Counter.flowsCut]! += 1;
+    return isNoted;
   }
 
   /** Visits idle flows of older epochs, at most `budget` records. */

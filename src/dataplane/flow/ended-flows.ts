@@ -31,6 +31,8 @@ export class EndedFlows {
   /** At `#controlAt`, 0 while there are no entries: the usual state, in which a miss costs nothing more. */
   readonly #control: Int32Array;
   readonly #controlAt: number;
+  /** After `reasonFor` has returned another reason than it was given: the packet comes from the end that did not open the flow. */
+  isReply = false;
 
   /** @param control where at `controlAt` a 1 says that there are entries */
   constructor(memory: SharedArrayBuffer, control: Int32Array, controlAt: number) {
@@ -68,6 +70,7 @@ export class EndedFlows {
     if (words[at + Entry.hash] !== hash || words[at + Entry.reason] === 0) return refused;
     if (((nowMs - words[at + Entry.endedMs]!) | 0) >= rememberedMs) return refused;
     const isReply = words[at + Entry.openerAddr] !== srcAddr;
+    this.isReply = isReply;
     const byRules = refused === DropReason.noInboundRule || refused === DropReason.noOutboundRule;
     const outOfPlace =
       refused === DropReason.invalidState ||

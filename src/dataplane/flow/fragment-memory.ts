@@ -76,6 +76,18 @@ export interface FragmentMemory {
   readonly hashKey: readonly [number, number];
 }
 
+/** Counts the fragments of a datagram that is dropped. */
+export interface FragmentDropCounter {
+  countFragments(
+    reason: number,
+    protocol: number,
+    srcAddr: number,
+    dstAddr: number,
+    packets: number,
+    bytes: number,
+  ): void;
+}
+
 /** @param bytes for packet data; records come on top, 96 bytes for each 2 KiB */
 export function createFragmentMemory(
   bytes: number,

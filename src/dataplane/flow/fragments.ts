@@ -29,7 +29,7 @@ import {
   fragmentShift,
   fragmentSourceCount,
 } from './fragment-memory.ts';
-import type { FragmentMemory } from './fragment-memory.ts';
+import type { FragmentDropCounter, FragmentMemory } from './fragment-memory.ts';
 import { halfSipHash } from './hash.ts';
 
 const maxFragments = 64;
@@ -159,6 +159,17 @@ export class FragmentStore {
   /** Copies a fragment unchanged, virtio header first. */
   copyFragment(fragment: number, into: Uint8Array, at: number): void {
     this.#chunks.copyOut(fragment, 0, this.storedLength(fragment), into, at);
+  }
+
+  /** Copies at most `most` bytes of the fragment with offset 0, from its IPv4 header on; returns how many. It has to be held. */
+  copyFirst(datagram: number, into: Uint8Array, at: number, most: number): number {
+    let fragment = this.first(datagram);
+    while (this.#fragments[(fragment << fragmentShift) + Fragment.offset] !== 0) {
+      fragment = this.next(fragment);
+    }
+    const length = Math.min(most, this.storedLength(fragment) - VnetHeader.length);
+    this.#chunks.copyOut(fragment, VnetHeader.length, length, into, at);
+    return length;
   }
 
   /** Fragments and IPv4 bytes held of a datagram, for counting. */
@@ -473,18 +484,6 @@ export class FragmentStore {
       this.#datagrams[record + Datagram.highest] = end;
     }
   }
-}
-
-/** Counts the fragments of a datagram that is dropped. */
-export interface FragmentDropCounter {
-  countFragments(
-    reason: number,
-    protocol: number,
-    srcAddr: number,
-    dstAddr: number,
-    packets: number,
-    bytes: number,
-  ): void;
 }
 
 /** A fragment whose bytes are all held already. */

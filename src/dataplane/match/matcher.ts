@@ -13,6 +13,7 @@
  *     servers       hash table, open addressing: address, server index + 1
  *     server        one word each: offset of its program
  *     slot          one word for each server: the slot under which its traffic is counted (flow/server-totals.ts)
+ *     reject        one word for each server: RejectBits
  *     program       six words: offset of the classifier for inbound icmp, tcp, udp, outbound icmp, tcp, udp
  *     classifier    leaf count P (a power of two), offset of the port set, P * 2 words: address set of node 1, 2, ...
  *     set           count n, index shift, index offset, n starts, n values
@@ -36,8 +37,18 @@ export const Header = {
   serverSlots: 5,
   /** Number of rules of all templates; a match names a rule by its index. */
   ruleCount: 6,
-  length: 8,
+  /** 0: no server rejects. */
+  serverRejects: 7,
+  /** {@link RejectBits} of the gateway: for flows none of whose ends is a server any more. */
+  reject: 8,
+  /** Answers that the gateway sends a second, and how many of them to packets of one source. */
+  answersPerSecond: 9,
+  answersPerSource: 10,
+  length: 12,
 } as const;
+
+/** In which directions the lack of a rule is answered, not only dropped. */
+export const RejectBits = { inbound: 1, outbound: 2 } as const;
 
 /** Words of a set, from its offset. */
 export const SetWord = { count: 0, indexShift: 1, index: 2, starts: 3 } as const;
@@ -70,6 +81,12 @@ export class Matcher {
   readonly #serverMask: number;
   readonly #serverPrograms: number;
   readonly #serverSlots: number;
+  readonly #serverRejects: number;
+  readonly #reject: number;
+  /** Whether any packet is answered. */
+  readonly rejectsAny: boolean;
+  readonly answersPerSecond: number;
+  readonly answersPerSource: number;
   /** How many flows each rule has opened, by its index. Shared by the packet threads, written under their lock. */
   readonly hits: Float64Array;
 
@@ -93,6 +110,11 @@ export class Matcher {
     this.#serverMask = (1 << (32 - this.#serverShift)) - 1;
     this.#serverPrograms = words[Header.serverPrograms]!;
     this.#serverSlots = words[Header.serverSlots]!;
+    this.#serverRejects = words[Header.serverRejects]!;
+    this.#reject = words[Header.reject]!;
+    this.rejectsAny = this.#serverRejects !== 0 || this.#reject !== 0;
+    this.answersPerSecond = words[Header.answersPerSecond]!;
+    this.answersPerSource = words[Header.answersPerSource]!;
     this.hits = hits ?? new Float64Array(words[Header.ruleCount]!);
   }
 
@@ -142,6 +164,31 @@ export class Matcher {
   slotsOf(srcAddr: number, dstAddr: number): number {
     const from = this.#slotOfServer(this.#findServer(srcAddr));
     return this.#slotOfServer(this.#findServer(dstAddr)) | (from << 16);
+  }
+
+  /** Whether the server at the last match's source rejects: answers what it has no outbound rule for. */
+  get rejectsOutbound(): boolean {
+    return (this.#rejectOf(this.outboundServer) & RejectBits.outbound) !== 0;
+  }
+
+  /** Whether the server at its destination rejects what it has no inbound rule for. */
+  get rejectsInbound(): boolean {
+    return (this.#rejectOf(this.inboundServer) & RejectBits.inbound) !== 0;
+  }
+
+  /** Whether the ends of a flow are told of its end: if the server at either of them rejects in the flow's direction. */
+  rejectsFlow(originalAddr: number, replyAddr: number): boolean {
+    if (!this.rejectsAny) return false;
+    const from = this.#findServer(originalAddr);
+    const to = this.#findServer(replyAddr);
+    if (from < 0 && to < 0) return this.#reject !== 0;
+    const outwards = this.#rejectOf(from) & RejectBits.outbound;
+    const inwards = this.#rejectOf(to) & RejectBits.inbound;
+    return (outwards | inwards) !== 0;
+  }
+
+  #rejectOf(server: number): number {
+    return server < 0 || this.#serverRejects === 0 ? 0 : this.#words[this.#serverRejects + server]!;
   }
 
   #slotOfServer(server: number): number {

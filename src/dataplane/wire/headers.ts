@@ -22,6 +22,7 @@ export const vnetDataValid = 2;
 
 export const Ipv4 = {
   versionAndLength: 0,
+  typeOfService: 1,
   totalLength: 2,
   identification: 4,
   flagsAndFragmentOffset: 6,

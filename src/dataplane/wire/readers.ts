@@ -1,4 +1,4 @@
-/** Big-endian reads from packet bytes. The caller has checked that they are there. */
+/** Big-endian reads and writes of packet bytes. The caller has checked that they are there. */
 
 export function readU16(bytes: Uint8Array, offset: number): number {
   return (bytes[offset]! << 8) | bytes[offset + 1]!;
@@ -12,6 +12,18 @@ export function readI32(bytes: Uint8Array, offset: number): number {
     (bytes[offset + 2]! << 8) |
     bytes[offset + 3]!
   );
+}
+
+export function writeU16(bytes: Uint8Array, offset: number, value: number): void {
+  bytes[offset] = value >>> 8;
+  bytes[offset + 1] = value;
+}
+
+export function writeI32(bytes: Uint8Array, offset: number, value: number): void {
+  bytes[offset] = value >>> 24;
+  bytes[offset + 1] = value >>> 16;
+  bytes[offset + 2] = value >>> 8;
+  bytes[offset + 3] = value;
 }
 
 /** Copies bytes between arrays. A loop, because `set` needs a view, and a view is an object per fragment. */

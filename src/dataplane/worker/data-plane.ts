@@ -7,6 +7,8 @@
  */
 import { randomFillSync } from 'node:crypto';
 import { Worker } from 'node:worker_threads';
+import { createAnswerMemory } from '../engine/answer-memory.ts';
+import { answerBytes, answerSlots } from '../engine/answers.ts';
 import { createCaptureRing } from '../engine/capture-ring.ts';
 import { Counter, createCounters, trafficCounterCount } from '../engine/counters.ts';
 import type { EngineMemory, EngineOptions } from '../engine/engine.ts';
@@ -118,11 +120,12 @@ export class DataPlane {
     this.#memory = {
       flows: createFlowMemory(options.flowCapacity, hashKey),
       fragments: createFragmentMemory(options.fragmentBytes, hashKey),
+      answers: createAnswerMemory(hashKey),
     };
     this.#flowControl = new Int32Array(this.#memory.flows.control);
     this.#state = new Int32Array(new SharedArrayBuffer(stateWords * 4));
     const lock = new SharedLock(this.#state, StateWord.lock);
-    this.flows = new FlowInspector(this.#memory.flows, options.engine.limits, lock, monotonicMs);
+    this.flows = new FlowInspector(this.#memory, options.engine.limits, lock, monotonicMs);
     this.#ruleHits = createRuleHits(options.policyWords);
     this.#policyInForce = { words: options.policyWords, mode: ReloadMode.cut, drainUntilMs: 0 };
   }
@@ -332,11 +335,11 @@ function createRuleHits(policyWords: Int32Array): Float64Array {
   return new Float64Array(new SharedArrayBuffer(policyWords[Header.ruleCount]! * 8));
 }
 
-/** A batch with spare room for every fragment that the store can hold: all of them may be released at once. */
+/** A batch with spare room for answers and for every fragment that the store can hold: all of them may be released at once. */
 function batchSize(fragmentChunks: number): BatchSize {
   return {
     ...defaultBatchSize,
-    extraSlots: fragmentChunks + defaultBatchSize.readSlots,
-    extraBytes: fragmentChunks * fragmentChunkLength,
+    extraSlots: fragmentChunks + defaultBatchSize.readSlots + answerSlots,
+    extraBytes: fragmentChunks * fragmentChunkLength + answerBytes,
   };
 }

@@ -8,10 +8,11 @@
  * go; a walk sees each flow that was there all the time exactly once.
  */
 import { setImmediate } from 'node:timers/promises';
+import { CutConnections } from '../engine/cut-connections.ts';
+import type { EngineMemory } from '../engine/engine-memory.ts';
 import type { FlowTableLimits } from '../flow/flow-table.ts';
 import { FlowTable } from '../flow/flow-table.ts';
 import { Control } from '../flow/flow-memory.ts';
-import type { FlowMemory } from '../flow/flow-memory.ts';
 import {
   Cold,
   Hot,
@@ -78,6 +79,7 @@ export class FlowInspector {
   readonly #table: FlowTable;
   readonly #lock: SharedLock;
   readonly #totals: Float64Array;
+  readonly #connections: CutConnections | undefined;
   readonly #nowMs: () => number;
   readonly #copy: FlowCopy = {
     hot: new Int32Array(chunkLength * hotWords),
@@ -91,9 +93,15 @@ export class FlowInspector {
   #trafficAtMs = 0;
 
   /** To be made before a packet thread works on the table; @param nowMs the clock of the packet threads */
-  constructor(memory: FlowMemory, limits: FlowTableLimits, lock: SharedLock, nowMs: () => number) {
-    this.#table = new FlowTable(memory, limits, { evictions: new Float64Array(4) });
-    this.#totals = new Float64Array(memory.serverTotals, 0, memory.serverTotals.byteLength >> 3);
+  constructor(
+    { flows, answers }: EngineMemory,
+    limits: FlowTableLimits,
+    lock: SharedLock,
+    nowMs: () => number,
+  ) {
+    this.#table = new FlowTable(flows, limits, { evictions: new Float64Array(4) });
+    this.#totals = new Float64Array(flows.serverTotals, 0, flows.serverTotals.byteLength >> 3);
+    if (answers !== undefined) this.#connections = new CutConnections(answers);
     this.#lock = lock;
     this.#nowMs = nowMs;
   }
@@ -157,7 +165,8 @@ export class FlowInspector {
   }
 
   /**
-   * Ends a flow; its next packet is judged like the first packet of a flow. False if it is gone already
+   * Ends a flow; its next packet is judged like the first packet of a flow, and a packet thread tells both ends of a connection if
+   * their server rejects. False if it is gone already
    * (see {@link flowTag}).
    */
   kill(flow: FlowIndex, tag: number): boolean {
@@ -171,7 +180,9 @@ export class FlowInspector {
         (hot[record + Hot.state]! & StateBits.inUse) !== 0 &&
         flowTag(hot, record, cold[flow * coldWords + Cold.created]!) === tag &&
         !this.#table.isExpired(flow, nowMs);
-      if (live) this.#table.end(flow, DropReason.flowKilled, nowMs);
+      if (!live) return;
+      this.#connections?.note(this.#table, flow);
+      this.#table.end(flow, DropReason.flowKilled, nowMs);
     });
     return live;
   }

@@ -55,7 +55,7 @@ export function runPacketLoop(data: PacketThreadData, queue: TunQueue, port: Loo
     slots = engine.judge(count, nowMs);
     if (data.queue === 0 && ((nowMs - lastTickMs) | 0) >= idleWaitMs) {
       lastTickMs = nowMs;
-      engine.tick(nowMs);
+      slots = engine.tick(nowMs);
     }
   };
   while (Atomics.load(state, StateWord.stop) === 0) {

@@ -130,9 +130,9 @@ const sets = fc.tuple(
 
 /** Computes memberships from scratch for each address. */
 class Naive {
-  readonly source: Required<PolicySource>;
+  readonly source: Required<Omit<PolicySource, 'gateway'>>;
 
-  constructor(source: Required<PolicySource>) {
+  constructor(source: Required<Omit<PolicySource, 'gateway'>>) {
     this.source = source;
   }
 
