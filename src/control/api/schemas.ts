@@ -7,6 +7,7 @@
 import { Type } from 'typebox';
 import type { Static, TSchema, TUnsafe } from 'typebox';
 import { roles } from '../../policy/users.ts';
+import { versionActions } from '../store/store.ts';
 import { problemKinds } from './http-problem.ts';
 
 /** An answer may share objects with the program's state, so it is readonly. */
@@ -343,7 +344,10 @@ export const version = component(
     at,
     actor: Type.String(),
     via: Type.String(),
-    action: Type.Enum(['create', 'edit', 'clone', 'rename', 'restore', 'destroy']),
+    action: Type.Enum([...versionActions], {
+      description:
+        'expire, revive: a rule has ended by the clock, or counts again. The text is the same.',
+    }),
     sha256: Type.Optional(Type.String({ description: 'Of the text; absent: destroyed.' })),
     from: Type.Optional(Type.String()),
     to: Type.Optional(Type.String()),

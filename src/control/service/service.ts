@@ -39,7 +39,8 @@ import type { GatewayObservation, ObserveGateway } from './gateway-health.ts';
 import { LiveObserver } from './observer.ts';
 import { Listeners } from './listeners.ts';
 import { ReloadQueue } from './reload-queue.ts';
-import { reportTime } from './rule-ends.ts';
+import { reportEnds, reportMissedEnds } from './rule-ends.ts';
+import type { ReportEnds } from './rule-ends.ts';
 import { errorsOf, startable } from './start-state.ts';
 import { SweepLog } from './sweep-log.ts';
 
@@ -220,6 +221,7 @@ export class Service {
     // Catches changes made after the configuration was read and before it was watched.
     await this.#reloadQueue.run();
     await this.#gateway.ready;
+    await reportMissedEnds(this.#policy, Date.now(), this.#reportEnds());
     // Last: a client that gets an answer can rely on a complete firewall.
     await this.#rights.asRoot(() => this.#listen());
     this.#eventTimer = setInterval(() => this.#takeEvents(), eventPeriodMs);
@@ -383,6 +385,14 @@ export class Service {
     return true;
   }
 
+  #reportEnds(): ReportEnds {
+    return {
+      log: this.#log,
+      audit: this.#store.audit,
+      mark: (template, actor, action) => this.#store.markEnd(template, actor, action),
+    };
+  }
+
   #refused(reason: string): Applied {
     this.#reloadFailures++;
     this.#reloadError = reason;
@@ -410,7 +420,7 @@ export class Service {
     this.#observer?.onPolicy(next);
     this.#config = config;
     this.#reloads++;
-    await reportTime(changed, this.#log, this.#store.audit);
+    await reportEnds(changed, this.#reportEnds());
     const ms = Math.round(performance.now() - startedMs);
     const { epoch, stats } = next;
     const counts = { templates: templates.length, servers: servers.length, rules: stats.rules };

@@ -281,6 +281,18 @@ export interface Store {
   readonly audit: AuditLog;
 }
 
+export const versionActions = [
+  'create',
+  'edit',
+  'clone',
+  'rename',
+  'restore',
+  'destroy',
+  'expire',
+  'revive',
+] as const;
+export type VersionAction = (typeof versionActions)[number];
+
 /** One version of a template. */
 export interface TemplateVersion {
   /** From 1, ascending, never used twice for one name. */
@@ -288,8 +300,11 @@ export interface TemplateVersion {
   /** ISO 8601. */
   readonly at: string;
   readonly actor: Actor;
-  /** The operation; `edit` for a hand edit, `destroy` for a version that marks the template's removal. */
-  readonly action: 'create' | 'edit' | 'clone' | 'rename' | 'restore' | 'destroy';
+  /**
+   * The operation; `edit` for a hand edit, `destroy` for a version that marks the template's removal. `expire` and `revive`
+   * mark that time has changed what the template means, and repeat its text.
+   */
+  readonly action: VersionAction;
   /** Of the text; absent with `destroy`. */
   readonly sha256?: string;
   /** The name of the template that a `clone` or `rename` came from, or went to; the version that a `restore` took. */

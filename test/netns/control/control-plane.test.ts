@@ -173,6 +173,51 @@ describe.skipIf(obstacle !== undefined)('the control plane', () => {
     expect(await reaches(80)).toBe(false);
   });
 
+  it('a server with a label is reachable by its peers from its first packet, and not without', async () => {
+    const peer = '198.51.100.10';
+    const peersReach = async (): Promise<string[]> =>
+      await whatPasses(firewall, [tcp('client', web, 443, peer), tcp('client', web, 443)]);
+    const labelled = {
+      name: 'by-label',
+      appliesTo: ['role=web'],
+      inbound: [{ protocol: 'tcp', ports: [443], sources: ['label:role=peer,env!=test'] }],
+    };
+    const open = { name: 'open', outbound: [{ protocol: 'all' }] };
+    for (const template of [labelled, open]) {
+      expect(await request('POST', '/v1/templates', template)).toMatchObject({ body: applied });
+    }
+    const servers = [
+      { name: 'peer', addresses: [peer], templates: ['open'], labels: { role: 'peer' } },
+      { name: 'web', addresses: [web], labels: { role: 'web' } },
+    ];
+    for (const server of servers) {
+      expect(await request('POST', '/v1/servers', server)).toMatchObject({ body: applied });
+    }
+    expect(await peersReach()).toEqual([`client (${peer}) tcp ${web}:443`]);
+    for (const [name, labels] of [
+      ['web', { role: null }],
+      ['web', { role: 'web' }],
+      ['peer', { env: 'test' }],
+      ['peer', { env: null }],
+    ] as const) {
+      const { body } = await request('PATCH', `/v1/servers/${name}`, { labels });
+      expect(body).toMatchObject(applied);
+      const isMeant = Object.values(labels)[0] === (name === 'web' ? 'web' : null);
+      expect(await peersReach(), JSON.stringify(labels)).toHaveLength(isMeant ? 1 : 0);
+    }
+  });
+
+  it('templates are assigned to and removed from many servers by a selector', async () => {
+    const selected = { selector: 'role in (web,peer)', templates: ['site'] };
+    expect(await reaches(80)).toBe(false);
+    expect(await request('POST', '/v1/assignments', selected)).toMatchObject({
+      body: { ...applied, servers: ['peer', 'web'] },
+    });
+    expect(await reaches(80)).toBe(true);
+    await request('POST', '/v1/assignments/remove', selected);
+    expect(await reaches(80)).toBe(false);
+  });
+
   it('the transfer to another server ran undisturbed throughout', async () => {
     const report = await readFile(transferFile, 'utf8');
     const seconds = [...report.matchAll(/ ([\d.]+) (\S?)Bytes +[\d.]+ \S*bits\/sec/g)];

@@ -1,12 +1,18 @@
-/** Rules that name servers by label, and rules with an end, while packets pass. */
-import { chown, mkdir } from 'node:fs/promises';
+/** Rules that name servers by label, and rules with an end, while packets pass. The firewall's clock can be set. */
+import { chown, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FirewallLab, db, obstacle, program, web } from '../support/firewall.ts';
 import type { Config } from '../support/firewall.ts';
 import { tcp, whatPasses } from '../support/probes.ts';
+import type { Probe } from '../support/probes.ts';
 
 const fromWeb = tcp('web', db, 5432);
+const toWeb = tcp('client', web, 80);
+const transferPort = 5400;
+const hourMs = 3_600_000;
+const expired = 'rule has expired';
+const revived = 'rule counts again: the clock was set back';
 
 /** db takes connections from servers with role=web, the client may talk to web. */
 function config(labels: Record<string, string> | undefined): Config {
@@ -25,63 +31,89 @@ function config(labels: Record<string, string> | undefined): Config {
   };
 }
 
+/** web takes transfers on a port until then. */
+const until = (expires: string): Config => ({
+  templates: { web: { inbound: [{ protocol: 'tcp', ports: [80, transferPort], expires }] } },
+  servers: [{ name: 'web', addresses: [web], templates: ['web'] }],
+});
+
 describe.skipIf(obstacle !== undefined)('groups', () => {
   let firewall: FirewallLab;
   beforeAll(async () => {
-    firewall = await FirewallLab.started(config(undefined));
+    const clock = '/mnt/tunwall/test/netns/support/settable-clock.js';
+    firewall = await FirewallLab.create(config(undefined), {}, ['--import', clock]);
+    await firewall.serve('db', 'tcp:5432');
+    await firewall.serve('web', 'tcp:80');
+    // The audit log's place, for the firewall's user.
+    const state = join(firewall.configDirectory, '.state');
+    await mkdir(state);
+    await chown(state, 65_534, 65_534);
+    await firewall.start();
   });
   afterAll(async () => {
     await firewall.close();
   });
 
+  const setClock = (aheadMs: number): Promise<void> =>
+    writeFile(join(firewall.configDirectory, '../clock'), String(aheadMs));
+  const logged = async (message: string): Promise<number> =>
+    (await firewall.log()).filter(({ msg }) => msg === message).length;
+  const audited = async (message: string): Promise<number> => {
+    const audit = [process.execPath, program, 'audit', '--config', firewall.configDirectory];
+    const { stdout } = await firewall.lab.exec('gateway', audit);
+    return stdout.split('\n').filter((line) => line.includes(message)).length;
+  };
+  const passes = async (...probes: Probe[]): Promise<number> =>
+    (await whatPasses(firewall, probes)).length;
   it('a server has access with its label, and not without', async () => {
-    const passes = async (): Promise<number> => (await whatPasses(firewall, [fromWeb])).length;
-    expect(await passes()).toBe(0);
+    expect(await passes(fromWeb)).toBe(0);
     await firewall.apply(config({ role: 'web' }));
-    expect(await passes()).toBe(1);
+    expect(await passes(fromWeb)).toBe(1);
     await firewall.apply(config({ role: 'mail' }));
-    expect(await passes()).toBe(0);
+    expect(await passes(fromWeb)).toBe(0);
   });
 
-  it('a rule that expires cuts its flows, and the log and the audit log say so', async () => {
-    const until = (expires: Date): Config => ({
-      templates: {
-        web: {
-          inbound: [{ protocol: 'tcp', ports: [5400], expires: expires.toISOString() }],
-        },
-      },
-      servers: [{ name: 'web', addresses: [web], templates: ['web'] }],
-    });
-    // The audit log's place, for the firewall's user.
-    const state = join(firewall.configDirectory, '.state');
-    await mkdir(state);
-    await chown(state, 65_534, 65_534);
-    await firewall.apply(until(new Date(Date.now() + 3_600_000)));
-    firewall.lab.spawn('web', ['iperf3', '-s', '-p', '5400']);
-    const connect = ['iperf3', '-c', web, '-p', '5400', '-b', '20M', '-t', '600'];
-    firewall.lab.spawn('client', ['sh', '-c', `until ${connect.join(' ')}; do sleep 0.1; done`]);
+  it('a rule that expires cuts its flows, also while the files have errors', async () => {
+    const end = new Date(Date.now() + hourMs).toISOString();
+    await firewall.apply(until(end));
+    firewall.lab.spawn('web', ['iperf3', '-s', '-p', String(transferPort)]);
+    const connect = `iperf3 -c ${web} -p ${transferPort} -b 20M -t 600`;
+    firewall.lab.spawn('client', ['sh', '-c', `until ${connect}; do sleep 0.1; done`]);
     const arrivals = await firewall.countArrivals('web');
     await firewall.until('the transfer runs', async () => (await arrivals()) > 100);
     const cutBefore = (await firewall.metrics()).get('tunwall_flows_cut_total')!;
-
-    await firewall.write(until(new Date(Date.now() + 1500)));
-    await firewall.until('the rule has expired', async () =>
-      (await firewall.log()).some(({ msg }) => msg === 'rule has expired'),
+    await writeFile(join(firewall.configDirectory, 'servers.yaml'), 'servers: [{ name: web }]\n');
+    await firewall.until(
+      'the errors are seen',
+      async () => (await firewall.status())['reloadError'] !== null,
     );
+
+    await setClock(hourMs);
+    await firewall.until('the rule has expired', async () => (await logged(expired)) === 1);
     await firewall.until(
       'its flows were cut',
       async () => (await firewall.metrics()).get('tunwall_flows_cut_total')! >= cutBefore + 2,
     );
-    expect(await whatPasses(firewall, [tcp('client', web, 5400)])).toEqual([]);
-    const { stdout } = await firewall.lab.exec('gateway', [
-      process.execPath,
-      program,
-      'audit',
-      '--json',
-      '--config',
-      firewall.configDirectory,
-    ]);
-    expect(stdout).toContain('rule.expire');
-    expect(stdout).toMatch(/inbound\[0\] TCP: 5400 from any .*: rule has expired/);
+    expect(await passes(toWeb)).toBe(0);
+    await setClock(0);
+    await firewall.until('it counts again', async () => (await logged(revived)) === 1);
+    expect(await passes(toWeb)).toBe(1);
+    await firewall.apply(until(end));
+    expect([await audited(expired), await audited(revived)]).toEqual([1, 1]);
+  });
+
+  it('an end that came while no firewall ran counts at the next start, and is reported once', async () => {
+    await firewall.stop();
+    await setClock(hourMs);
+    for (let start = 0; start < 2; start++) {
+      await firewall.start();
+      expect(await logged(expired)).toBe(2);
+      expect(await passes(toWeb)).toBe(0);
+      await firewall.stop();
+    }
+    expect(await audited(expired)).toBe(2);
+    await setClock(0);
+    await firewall.start();
+    expect(await logged(revived)).toBe(2);
   });
 });

@@ -83,7 +83,10 @@ export function templateHistoryRoutes(app: Api, context: ApiContext): void {
     async (request, reply) => {
       const { name } = request.params;
       const versions = await versionsOf(name);
-      const { to = versions[0]!.version } = request.query;
+      // A version by the clock repeats the text of the one before.
+      const isEdit = ({ action }: TemplateVersion): boolean =>
+        action !== 'expire' && action !== 'revive';
+      const { to = (versions.find(isEdit) ?? versions[0]!).version } = request.query;
       const before = versions.find((each) => each.version < to)?.version ?? 0;
       const text = await asProblem(history.diff(name, request.query.from ?? before, to));
       return reply.type('text/x-diff; charset=utf-8').serializer(String).send(text);

@@ -214,6 +214,23 @@ export class FileStore implements Store {
     }
   }
 
+  /** Puts it into the history of a template that time has changed what it means. Never throws. */
+  async markEnd(name: string, actor: Actor, action: 'expire' | 'revive'): Promise<void> {
+    try {
+      await this.#locked(async () => {
+        await this.#recorder.recordHandEdits(this.#reader.read());
+        const newest = await this.#history.newest(name, undefined);
+        if (newest?.sha256 === undefined) return;
+        const text = await this.#history.text(name, newest.version);
+        await this.#history.add({ name, actor, action, text });
+      });
+    } catch (error) {
+      this.#options.onWarning(
+        `the end of a rule of template ${name} was not put into its history: ${(error as Error).message}`,
+      );
+    }
+  }
+
   async change(actor: Actor, edit: Edit, guard?: Guard): Promise<ChangeResult> {
     const own: WaitingChange = { actor, edit, guard, operations: [], outcome: undefined };
     this.#waiting.add(own);

@@ -90,6 +90,8 @@ const actionWords: Readonly<Record<Version['action'], string>> = {
   rename: 'Renamed',
   restore: 'Rolled back',
   destroy: 'Destroyed',
+  expire: 'A rule expired',
+  revive: 'A rule counts again',
 };
 
 /** What was done, and in the case of a hand edit where. */
