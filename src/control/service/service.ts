@@ -20,7 +20,7 @@ import { ReloadMode } from '../../dataplane/engine/engine.ts';
 import { DropLog } from '../log/drop-log.ts';
 import type { Logger } from '../log/logger.ts';
 import { createMetrics } from '../metrics/metrics.ts';
-import { changedByTime, compilePolicy } from '../../policy/compile.ts';
+import { PolicyCompiler, changedByTime } from '../../policy/compile.ts';
 import type { CompiledPolicy } from '../../policy/compile.ts';
 import { engineOptions } from '../../policy/engine-options.ts';
 import { formatProblem } from '../../policy/problem.ts';
@@ -83,6 +83,7 @@ export class Service {
   #snapshot: Snapshot;
   /** Of the newest state, with or without errors. */
   #problems: readonly Problem[];
+  readonly #compiler: PolicyCompiler = new PolicyCompiler();
   #policy: CompiledPolicy;
   readonly #slots: ServerSlots = new ServerSlots((slot) => this.#dataPlane?.flows.clearSlot(slot));
   #dataPlane: DataPlane | undefined;
@@ -184,7 +185,7 @@ export class Service {
       flowCapacity: gateway.flows.capacity,
       fragmentBytes: gateway.fragments.memory,
       engine: engineOptions(gateway),
-      policyWords: this.#policy.words,
+      program: this.#policy,
       onFailure: (error) => {
         this.#failed = true;
         this.#log.fatal({ err: error }, 'a packet thread has failed: nothing is forwarded');
@@ -401,11 +402,7 @@ export class Service {
 
   async #apply(config: Snapshot): Promise<void> {
     const startedMs = performance.now();
-    const {
-      templates,
-      servers,
-      gateway: { reload },
-    } = config;
+    const { reload } = config.gateway;
     const next = this.#compile(config, this.#policy.epoch + 1);
     const mode =
       typeof reload === 'object'
@@ -414,23 +411,23 @@ export class Service {
           ? ReloadMode.keep
           : ReloadMode.cut;
     const drainMs = typeof reload === 'object' ? reload.drain * 1000 : 0;
-    await this.#running().setPolicy(next.words, mode, drainMs);
-    const changed = changedByTime(this.#policy, Date.now());
+    await this.#running().setPolicy(next, mode, drainMs);
+    const before = this.#policy;
+    const changed = changedByTime(before, Date.now());
     this.#policy = next;
     this.#observer?.onPolicy(next);
+    this.#compiler.release(before);
     this.#config = config;
     this.#reloads++;
     await reportEnds(changed, this.#reportEnds());
     const ms = Math.round(performance.now() - startedMs);
-    const { epoch, stats } = next;
-    const counts = { templates: templates.length, servers: servers.length, rules: stats.rules };
-    this.#log.info({ epoch, ...counts, ms }, 'policy changed');
-    this.#sweepLog.onPolicy(epoch);
+    this.#log.info({ ...this.#policySummary(), ms }, 'policy changed');
+    this.#sweepLog.onPolicy(next.epoch);
   }
 
   #compile(snapshot: Snapshot, epoch: number): CompiledPolicy {
     const slots = this.#slots.assign(snapshot.servers.map(({ name }) => name));
-    return compilePolicy(snapshot, epoch, { slots });
+    return this.#compiler.compile(snapshot, epoch, { slots });
   }
 
   #policySummary(): Record<string, number> {

@@ -24,6 +24,7 @@ import {
 } from '../flow/fragment-memory.ts';
 import { TimeoutList } from '../flow/timeouts.ts';
 import { Header } from '../match/matcher.ts';
+import type { PolicyProgram } from '../match/matcher.ts';
 import { defaultBatchSize } from '../tun/batch.ts';
 import type { BatchSize } from '../tun/batch.ts';
 import { closeFd, createWake, openQueues, setOffload, signalWake } from '../tun/linux-tun.ts';
@@ -52,7 +53,7 @@ export interface DataPlaneOptions {
   readonly fragmentBytes: number;
   readonly engine: EngineOptions;
   /** The first policy. */
-  readonly policyWords: Int32Array;
+  readonly program: PolicyProgram;
   /** A running packet thread has ended unexpectedly: nothing is forwarded any more. */
   readonly onFailure: (error: Error) => void;
   /** The kernel refuses super-packets of this kind: their offload is off, and is tried again after so long. */
@@ -73,7 +74,7 @@ interface PacketThread {
 
 /** A policy, and what it does to flows that it forbids. */
 export interface PolicyInForce {
-  readonly words: Int32Array;
+  readonly program: PolicyProgram;
   /** ReloadMode of the engine, and with drain: until when. */
   readonly mode: number;
   readonly drainUntilMs: number;
@@ -126,21 +127,21 @@ export class DataPlane {
     this.#state = new Int32Array(new SharedArrayBuffer(stateWords * 4));
     const lock = new SharedLock(this.#state, StateWord.lock);
     this.flows = new FlowInspector(this.#memory, options.engine.limits, lock, monotonicMs);
-    this.#ruleHits = createRuleHits(options.policyWords);
-    this.#policyInForce = { words: options.policyWords, mode: ReloadMode.cut, drainUntilMs: 0 };
+    this.#ruleHits = createRuleHits(options.program);
+    this.#policyInForce = { program: options.program, mode: ReloadMode.cut, drainUntilMs: 0 };
   }
 
   /**
-   * Puts a policy in force; resolves when every thread judges by it.
+   * Puts a policy in force; resolves when every thread judges by it, and none by the one before.
    *
    * @param mode ReloadMode of the engine, @param drainMs with drain: for how long
    */
-  async setPolicy(words: Int32Array, mode: number, drainMs: number): Promise<void> {
+  async setPolicy(program: PolicyProgram, mode: number, drainMs: number): Promise<void> {
     const version = this.#policyVersion + 1;
     this.#policyVersion = version;
-    const hits = createRuleHits(words);
+    const hits = createRuleHits(program);
     const drainUntilMs = (monotonicMs() + drainMs) | 0;
-    const message: PolicyMessage = { version, words, hits, mode, drainMs };
+    const message: PolicyMessage = { version, program: only(program), hits, mode, drainMs };
     for (const thread of this.#threads) thread.worker.postMessage(message);
     // Sent before it is announced: a thread that sees the version finds the message.
     Atomics.store(this.#state, StateWord.policyVersion, version);
@@ -148,7 +149,7 @@ export class DataPlane {
     this.#wakeAll();
     await applied;
     this.#ruleHits = hits;
-    this.#policyInForce = { words, mode, drainUntilMs };
+    this.#policyInForce = { program, mode, drainUntilMs };
   }
 
   /** Flows opened by each rule of the policy in force, by its index. The arrays of earlier policies change no more. */
@@ -274,7 +275,7 @@ export class DataPlane {
       memory: this.#memory,
       counters,
       events,
-      policyWords: this.#options.policyWords,
+      program: only(this.#options.program),
       ruleHits: this.#ruleHits,
       captureControl: this.capture.control,
       captureRing,
@@ -331,8 +332,13 @@ export class DataPlane {
   }
 }
 
-function createRuleHits(policyWords: Int32Array): Float64Array {
-  return new Float64Array(new SharedArrayBuffer(policyWords[Header.ruleCount]! * 8));
+function createRuleHits({ words, root }: PolicyProgram): Float64Array {
+  return new Float64Array(new SharedArrayBuffer(words[root + Header.ruleCount]! * 8));
+}
+
+/** What a packet thread gets: a compiled policy has more, which would be copied. */
+function only({ words, root }: PolicyProgram): PolicyProgram {
+  return { words, root };
 }
 
 /** A batch with spare room for answers and for every fragment that the store can hold: all of them may be released at once. */

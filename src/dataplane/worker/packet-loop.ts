@@ -36,7 +36,7 @@ export function runPacketLoop(data: PacketThreadData, queue: TunQueue, port: Loo
     data.memory,
     data.counters,
     data.events,
-    new Matcher(data.policyWords, data.ruleHits),
+    new Matcher(data.program.words, data.ruleHits, data.program.root),
     data.engine,
     new CaptureRingWriter(data.captureControl, data.captureRing, wallClockUs),
   );
@@ -112,7 +112,8 @@ function takePolicies(engine: Engine, port: LoopPort, version: number, nowMs: nu
   for (;;) {
     const message = port.receive();
     if (message === undefined) return reached;
-    const policy = new Matcher(message.words, message.hits);
+    const { program, hits } = message;
+    const policy = new Matcher(program.words, hits, program.root);
     engine.setPolicy(policy, message.mode, (nowMs + message.drainMs) | 0);
     reached = message.version;
     port.send({ kind: 'applied', version: reached });
