@@ -21,3 +21,16 @@ napi_value file_lock(napi_env env, napi_callback_info info) {
   napi_get_boolean(env, status == 0, &result);
   return result;
 }
+
+/* unlockFile(fd): lets go of it. Memory that a file is mapped to keeps the file open, and with it its lock. */
+napi_value file_unlock(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  int64_t fd;
+  if (!get_arguments(env, info, 1, &argument, NULL)) return NULL;
+  if (!get_integer(env, argument, "descriptor", 0, INT32_MAX, &fd)) return NULL;
+  if (flock((int)fd, LOCK_UN) != 0) {
+    throw_errno(env, "flock", errno);
+    return NULL;
+  }
+  return make_undefined(env);
+}

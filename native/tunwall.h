@@ -1,5 +1,6 @@
 /*
- * tunwall's native addon: a TUN device in batches, a wake-up for the thread that waits on it, and a lock.
+ * tunwall's native addon: a TUN device in batches, a wake-up for the thread that waits on it, memory in files, and a
+ * lock.
  *
  * Plain C on Node-API 8, which is ABI-stable: one build serves every Node from 12.22 on. JavaScript is not trusted with
  * memory: every number is range-checked, every buffer is looked up and measured again on each call, and what is wrong
@@ -70,6 +71,11 @@ napi_value tun_attached_queues(napi_env env, napi_callback_info info);
 
 /* lock.c: locks on files. */
 napi_value file_lock(napi_env env, napi_callback_info info);
+napi_value file_unlock(napi_env env, napi_callback_info info);
+
+/* map.c: memory that outlives the process. */
+napi_value file_map(napi_env env, napi_callback_info info);
+napi_value network_namespace(napi_env env, napi_callback_info info);
 
 /* queue.c: batches. */
 napi_value queue_bind(napi_env env, napi_callback_info info);

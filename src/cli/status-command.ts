@@ -56,6 +56,7 @@ function printStatus(status: StatusView, target: string, output: Output): void {
   if (flows !== undefined) {
     rows.push(['flows', `${flows.count} of ${flows.capacity} (${formatCount(flows.capacity)})`]);
   }
+  if (status.survival !== undefined) rows.push(['after restarts', survivalText(status.survival)]);
   if (uptimeSeconds !== undefined) {
     rows.push(['up', `${formatDuration(uptimeSeconds)}, since ${status.startedAt ?? '?'}`]);
   }
@@ -82,6 +83,20 @@ function printStatus(status: StatusView, target: string, output: Output): void {
     output.error(line`${output.style('red', 'not reachable everywhere')}: ${status.listenError}`);
   }
   for (const problem of status.problems) output.error(formatProblem(problem));
+}
+
+function survivalText(survival: NonNullable<StatusView['survival']>): string {
+  const { kept, adopted, cut, expired, refused, problem } = survival;
+  const goOn = kept ? 'flows go on' : 'flows are lost';
+  const counts = [
+    [adopted, 'adopted'],
+    [cut, 'cut by the policy'],
+    [expired, 'expired'],
+    [refused, 'refused'],
+  ] as const;
+  const found = counts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
+  const before = found.length === 0 ? '' : `; of the process before: ${found.join(', ')}`;
+  return `${goOn}${before}${problem === undefined ? '' : ` (${problem})`}`;
 }
 
 function gatewayText({ state, watch }: NonNullable<StatusView['gateway']>): string {

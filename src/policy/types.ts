@@ -130,6 +130,8 @@ export interface GatewayConfig {
     readonly capacity: number;
     /** Part of the table, 0 to 1, that the flows of one server may fill. */
     readonly perServerShare: number;
+    /** Keep flows for the next process, in a file beside the control socket. */
+    readonly survive: boolean;
   };
   readonly fragments: {
     /** Bytes for fragments of incomplete datagrams. */

@@ -25,7 +25,7 @@ export const defaultGatewayConfig: GatewayConfig = {
   offload: 'auto',
   ioUring: 'auto',
   txQueueLength: 2000,
-  flows: { capacity: 262_144, perServerShare: 0.5 },
+  flows: { capacity: 262_144, perServerShare: 0.5, survive: true },
   fragments: { memory: 4 << 20 },
   timeouts: defaultTimeoutSeconds,
   tcp: { loose: false, liberal: false },
@@ -123,9 +123,13 @@ export function validateGateway(fileName: string, content: string): Validated<Ga
       offload: oneOf(['auto', 'off']),
       ioUring: oneOf(['auto', 'off']),
       txQueueLength: integer(100, 100_000, ' of packets'),
-      flows: mapping<{ capacity?: number; perServerShare?: number }>(
+      flows: mapping<{ capacity?: number; perServerShare?: number; survive?: boolean }>(
         'limits of the flow table',
-        { capacity: integer(1024, 4_194_304, ' of flows'), perServerShare: number(0.01, 1) },
+        {
+          capacity: integer(1024, 4_194_304, ' of flows'),
+          perServerShare: number(0.01, 1),
+          survive: boolean,
+        },
         [],
       ),
       fragments: mapping<{ memory?: number }>(

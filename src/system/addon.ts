@@ -23,6 +23,15 @@ export interface NativeAddon {
   attachedQueues(device: string): number;
   /** Takes flock(2) of an open file without waiting; returns whether it was taken. It is released when the file is closed. */
   lockFile(fd: number): boolean;
+  /** Releases it before: closing does not do it while memory is mapped to the file. */
+  unlockFile(fd: number): void;
+  /**
+   * The file from `offset` on becomes the memory behind `bytes`, a view of a whole growable SharedArrayBuffer; its space is
+   * allocated first. Throws ENOSPC or the like, and a RangeError for memory or an offset that is not on a page.
+   */
+  mapFile(fd: number, offset: number, bytes: Uint8Array): void;
+  /** A name of this process's network namespace that is not given twice between two boots; empty before Linux 5.14. */
+  networkNamespace(): string;
   /** With `ring`, by io_uring: throws an error of the system call io_uring where it cannot be used. */
   bindQueue(
     tunFd: number,

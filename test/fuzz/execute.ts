@@ -106,6 +106,10 @@ export class CaseRunner {
   /** What the case has seen; see {@link Mark}. */
   readonly marks: Uint32Array = new Uint32Array(markCount);
   packets = 0;
+  /** The flow table of the last case, as it was left. */
+  flows: FlowMemory | undefined;
+  /** Its clock at that time. */
+  nowMs = 0;
 
   constructor(build: GuardedBuild) {
     this.#build = build;
@@ -130,6 +134,8 @@ export class CaseRunner {
     } catch (error) {
       throw new FuzzFailure(step, error);
     } finally {
+      this.flows = run.flows;
+      this.nowMs = run.nowMs;
       this.#build.runtime.watchArena(undefined, new Uint8Array());
       this.packets += run.packets;
     }
@@ -198,6 +204,14 @@ class CaseRun {
     ];
     this.#states = new Uint8Array(settings.capacity + 1);
     this.#snapshot = new FlowSnapshot(this.#memory.flows, [], this.#nowMs);
+  }
+
+  get flows(): FlowMemory {
+    return this.#memory.flows;
+  }
+
+  get nowMs(): number {
+    return this.#nowMs;
   }
 
   step(step: FuzzStep, index: number): void {

@@ -19,6 +19,23 @@ export const edges: Uint32Array = new Uint32Array(8192);
 /** Marks of the shadow. Everything else is out of bounds. */
 export const Shadow = { none: 0, readable: 1, writable: 2 } as const;
 
+/** The end of a process in the middle of its work, as by SIGKILL. */
+export class Killed extends Error {
+  override name = 'Killed';
+}
+
+let writesToLive = Infinity;
+
+/** Ends the guarded code by a {@link Killed} at a write to an array, after so many others; Infinity: never. */
+export function killAfter(writes: number): void {
+  writesToLive = writes;
+}
+
+function mayDie(): void {
+  writesToLive--;
+  if (writesToLive < 0) throw new Killed();
+}
+
 type Indexed = ArrayLike<number> & { readonly buffer?: ArrayBufferLike };
 
 let arena: ArrayBufferLike | undefined;
@@ -66,6 +83,7 @@ export function readAt(array: unknown, at: unknown, place: string): unknown {
 /** `array[at]` is written. Returns `at`. */
 export function writeAt(array: unknown, at: unknown, place: string): unknown {
   if (!isArray(array)) return at;
+  mayDie();
   mustBeIndex(array, at, place);
   if (array.buffer === arena && arena !== undefined) {
     mustBeMarked(array, at as number, Shadow.writable, place);
@@ -99,7 +117,10 @@ export function range(
     if (array.buffer === arena && method === 'fill') {
       for (let at = start; at < end; at++) mustBeMarked(array, at, Shadow.writable, place);
     }
-    if (method === 'fill') stored(array, args[0], place);
+    if (method === 'fill') {
+      mayDie();
+      stored(array, args[0], place);
+    }
   }
   return (target as Record<string, (...each: readonly unknown[]) => unknown>)[method]!(...args);
 }

@@ -15,6 +15,7 @@ export const metricsSource: MetricsSource = {
   fragmentBytes: () => 8192,
   fragmentBytesLimit: 131_072,
   sweepRemaining: () => 12,
+  survival: { adopted: 21, cut: 22, expired: 23, refused: 24 },
   policyEpoch: () => 7,
   policyRules: () => 3,
   policyServers: () => 2,

@@ -10,6 +10,7 @@
  */
 import type { Readable } from 'node:stream';
 import type { Registry } from 'prom-client';
+import type { Survival } from '../../dataplane/engine/adoption.ts';
 import type { ExplainSource } from '../../policy/explain.ts';
 import type { Problem, Rule } from '../../policy/types.ts';
 import type { RuleDirection } from '../../text/rule-text.ts';
@@ -85,6 +86,7 @@ export interface Status {
   readonly startedAt?: string;
   readonly uptimeSeconds?: number;
   readonly flows?: { readonly count: number; readonly capacity: number };
+  readonly survival?: Survival;
   readonly reloads?: number;
   readonly reloadFailures?: number;
   readonly reloadError: string | null;

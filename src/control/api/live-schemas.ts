@@ -269,6 +269,23 @@ const deafness = {
   ),
 };
 
+const survival = Type.Object(
+  {
+    kept: Type.Boolean({ description: 'Whether flows outlive this process.' }),
+    adopted: Type.Integer({ description: 'Flows of the process before that went on.' }),
+    cut: Type.Integer({ description: 'Those that the policy in force forbade.' }),
+    expired: Type.Integer({ description: 'Those whose timeout had passed.' }),
+    refused: Type.Integer({ description: 'Damaged records, and flows without room in the table.' }),
+    problem: Type.Optional(
+      Type.String({
+        description:
+          'Why flows do not outlive this process, or why those of the process before were not used.',
+      }),
+    ),
+  },
+  { description: 'Flows across restarts: what was found at the start. Absent without a firewall.' },
+);
+
 export const status = component(
   'Status',
   Type.Object({
@@ -292,6 +309,7 @@ export const status = component(
     startedAt: Type.Optional(Type.String()),
     uptimeSeconds: Type.Optional(Type.Number()),
     flows: Type.Optional(Type.Object({ count: Type.Integer(), capacity: Type.Integer() })),
+    survival: Type.Optional(survival),
     reloads: Type.Optional(Type.Integer()),
     reloadFailures: Type.Optional(Type.Integer()),
     reloadError: Type.Union([Type.String(), Type.Null()]),

@@ -34,6 +34,13 @@ export interface MetricsSource {
   readonly fragmentBytesLimit: number;
   /** Flow records that the policy in force has not visited yet. */
   sweepRemaining(): number;
+  /** What became of the flows of the process before. */
+  readonly survival: {
+    readonly adopted: number;
+    readonly cut: number;
+    readonly expired: number;
+    readonly refused: number;
+  };
   policyEpoch(): number;
   policyRules(): number;
   policyServers(): number;
@@ -188,6 +195,17 @@ export function createMetrics(source: MetricsSource): Registry {
   counter('tunwall_flows_cut_total', 'Flows ended by a policy change.', [], (add) => {
     add({}, source.counter(Counter.flowsCut));
   });
+  counter(
+    'tunwall_flows_taken_over_total',
+    'Flows of the process before, found at the start, by what became of them.',
+    ['result'],
+    (add) => {
+      const { adopted, cut, expired, refused } = source.survival;
+      for (const [result, flows] of Object.entries({ adopted, cut, expired, refused })) {
+        add({ result }, flows);
+      }
+    },
+  );
   counter(
     'tunwall_tun_tx_dropped_total',
     'Packets that the kernel dropped because the ring of the TUN device was full.',

@@ -10,7 +10,6 @@
  * It holds two states: the snapshot, which is the newest state of the store without errors and is shown by the API; and
  * the configuration in force, which follows it.
  */
-import { release } from 'node:os';
 import { isDeepStrictEqual } from 'node:util';
 import type { Api } from '../api/api.ts';
 import type { ApiContext, Applied, ControlPlane, Status } from '../api/context.ts';
@@ -20,9 +19,10 @@ import { ReloadMode } from '../../dataplane/engine/engine.ts';
 import { DropLog } from '../log/drop-log.ts';
 import type { Logger } from '../log/logger.ts';
 import { createMetrics } from '../metrics/metrics.ts';
-import { PolicyCompiler, changedByTime } from '../../policy/compile.ts';
+import { changedByTime, compilePolicy } from '../../policy/compile.ts';
 import type { CompiledPolicy } from '../../policy/compile.ts';
 import { engineOptions } from '../../policy/engine-options.ts';
+import { policyDigest } from '../../policy/policy-digest.ts';
 import { formatProblem } from '../../policy/problem.ts';
 import { ServerSlots } from '../../policy/server-slots.ts';
 import type { GatewayConfig, Problem } from '../../policy/types.ts';
@@ -31,9 +31,9 @@ import type { Snapshot, Watching } from '../store/store.ts';
 import { becomeOwnerOf } from '../../system/privileges.ts';
 import { txDropped } from '../../dataplane/tun/linux-tun.ts';
 import type { PutAside } from '../../system/privileges.ts';
-import type { DataPlaneOptions } from '../../dataplane/worker/data-plane.ts';
-import { DataPlane } from '../../dataplane/worker/data-plane.ts';
+import type { DataPlane } from '../../dataplane/worker/data-plane.ts';
 import { listenOnSocket, listenOnTcp } from './control-socket.ts';
+import { startForwarding } from './forwarding.ts';
 import { healthOf, logGateway } from './gateway-health.ts';
 import type { GatewayObservation, ObserveGateway } from './gateway-health.ts';
 import { LiveObserver } from './observer.ts';
@@ -83,7 +83,6 @@ export class Service {
   #snapshot: Snapshot;
   /** Of the newest state, with or without errors. */
   #problems: readonly Problem[];
-  readonly #compiler: PolicyCompiler = new PolicyCompiler();
   #policy: CompiledPolicy;
   readonly #slots: ServerSlots = new ServerSlots((slot) => this.#dataPlane?.flows.clearSlot(slot));
   #dataPlane: DataPlane | undefined;
@@ -177,27 +176,13 @@ export class Service {
   async #start(): Promise<void> {
     const { gateway } = this.#config;
     for (const problem of this.#config.problems) this.#log.warn(formatProblem(problem));
-    const options: DataPlaneOptions = {
-      device: gateway.device,
-      queues: gateway.queues,
-      offload: gateway.offload,
-      ioUring: gateway.ioUring,
-      flowCapacity: gateway.flows.capacity,
-      fragmentBytes: gateway.fragments.memory,
-      engine: engineOptions(gateway),
-      program: this.#policy,
-      onFailure: (error) => {
+    this.#dataPlane = await this.#rights.asRoot(() =>
+      startForwarding(gateway, this.#policy.words, this.#log, (error) => {
         this.#failed = true;
         this.#log.fatal({ err: error }, 'a packet thread has failed: nothing is forwarded');
         this.#options.onFailure(error);
-      },
-      onSuperPacketsRefused: (kind, retryMs) =>
-        this.#log.warn(
-          { kernel: release(), protocol: kind, retrySeconds: retryMs / 1000 },
-          'the kernel refuses super-packets: segmentation offload is off for this protocol, and is tried again',
-        ),
-    };
-    this.#dataPlane = await this.#rights.asRoot(() => DataPlane.start(options));
+      }),
+    );
     this.#observer = new LiveObserver({
       dataPlane: this.#dataPlane,
       device: gateway.device,
@@ -314,6 +299,7 @@ export class Service {
       startedAt: new Date(this.#startedMs).toISOString(),
       uptimeSeconds: Math.floor((Date.now() - this.#startedMs) / 1000),
       flows: { count: dataPlane.flowCount, capacity: gateway.flows.capacity },
+      survival: dataPlane.survival,
       reloads: this.#reloads,
       reloadFailures: this.#reloadFailures,
       reloadError: this.#reloadError,
@@ -402,7 +388,11 @@ export class Service {
 
   async #apply(config: Snapshot): Promise<void> {
     const startedMs = performance.now();
-    const { reload } = config.gateway;
+    const {
+      templates,
+      servers,
+      gateway: { reload },
+    } = config;
     const next = this.#compile(config, this.#policy.epoch + 1);
     const mode =
       typeof reload === 'object'
@@ -411,23 +401,24 @@ export class Service {
           ? ReloadMode.keep
           : ReloadMode.cut;
     const drainMs = typeof reload === 'object' ? reload.drain * 1000 : 0;
-    await this.#running().setPolicy(next, mode, drainMs);
-    const before = this.#policy;
-    const changed = changedByTime(before, Date.now());
+    const digest = config.gateway.flows.survive ? policyDigest(next.words) : '';
+    await this.#running().setPolicy(next.words, mode, drainMs, digest);
+    const changed = changedByTime(this.#policy, Date.now());
     this.#policy = next;
     this.#observer?.onPolicy(next);
-    this.#compiler.release(before);
     this.#config = config;
     this.#reloads++;
     await reportEnds(changed, this.#reportEnds());
     const ms = Math.round(performance.now() - startedMs);
-    this.#log.info({ ...this.#policySummary(), ms }, 'policy changed');
-    this.#sweepLog.onPolicy(next.epoch);
+    const { epoch, stats } = next;
+    const counts = { templates: templates.length, servers: servers.length, rules: stats.rules };
+    this.#log.info({ epoch, ...counts, ms }, 'policy changed');
+    this.#sweepLog.onPolicy(epoch);
   }
 
   #compile(snapshot: Snapshot, epoch: number): CompiledPolicy {
     const slots = this.#slots.assign(snapshot.servers.map(({ name }) => name));
-    return this.#compiler.compile(snapshot, epoch, { slots });
+    return compilePolicy(snapshot, epoch, { slots });
   }
 
   #policySummary(): Record<string, number> {
@@ -479,6 +470,7 @@ export class Service {
       fragmentBytes: () => dataPlane.fragmentBytesHeld,
       fragmentBytesLimit: dataPlane.fragmentBytesLimit,
       sweepRemaining: () => dataPlane.sweepRemaining,
+      survival: dataPlane.survival,
       flowCapacity: this.#config.gateway.flows.capacity,
       policyEpoch: () => this.#policy.epoch,
       policyRules: () => this.#policy.stats.rules,

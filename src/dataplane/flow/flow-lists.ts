@@ -30,6 +30,30 @@ export const FlowList = {
 
 export const flowListCount = 16;
 
+/** Protocol (IANA number) of the flows of each list. */
+export const flowListProtocols: readonly number[] = [
+  6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 17, 17, 1, 17, 1,
+];
+
+/** The list, and by it the timeout, of each state (index: state code), if nothing else says otherwise (TcpTracker). */
+export const listOfState: readonly number[] = [
+  FlowList.tcpClose, // none: no flow stays in it
+  FlowList.tcpSynSent,
+  FlowList.tcpSynRecv,
+  FlowList.tcpEstablished,
+  FlowList.tcpFinWait,
+  FlowList.tcpCloseWait,
+  FlowList.tcpLastAck,
+  FlowList.tcpTimeWait,
+  FlowList.tcpClose,
+  FlowList.tcpSynSent2,
+  FlowList.udpUnanswered,
+  FlowList.udpAnswered,
+  FlowList.udpStream,
+  FlowList.icmpUnanswered,
+  FlowList.icmpAnswered,
+];
+
 /** Which timeout a list's flows have. */
 export const timeoutOfList: readonly number[] = [
   TimeoutList.tcpSynSent,

@@ -2,7 +2,8 @@
  * The flow table's memory: shared by every packet thread and read by the control plane.
  *
  * All state of the table is in these arrays, so any thread that holds the lock can work on it. Fresh shared memory is
- * zero and stays untouched until a flow needs it: an empty table costs address space only.
+ * zero and stays untouched until a flow needs it: an empty table costs address space only, unless hot and cold records are
+ * laid into a file (worker/flow-file.ts). All else follows from the records.
  */
 import { endedFlowsLength } from './ended-flows.ts';
 import { coldWords, flowStateCount, hotWords } from './flow-record.ts';

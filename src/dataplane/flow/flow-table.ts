@@ -225,16 +225,17 @@ export class FlowTable {
     hot[record + Hot.replyAddr] = dstAddr;
     hot[record + Hot.ports] = (srcPort << 16) | dstPort;
     hot[record + Hot.kind] = kind;
-    hot[record + Hot.state] =
-      StateBits.inUse |
-      (direction << StateBits.directionShift) |
-      (list << StateBits.listShift) |
-      state;
     hot[record + Hot.lastRefresh] = nowMs;
     hot[record + Hot.listed] = nowMs;
     hot[record + Hot.epoch] = epoch;
     this.cold[coldRecord + Cold.created] = nowMs;
     this.cold[coldRecord + Cold.servers] = servers;
+    // Last: until now a process that finds the memory of this one, killed, takes the record for a free one.
+    hot[record + Hot.state] =
+      StateBits.inUse |
+      (direction << StateBits.directionShift) |
+      (list << StateBits.listShift) |
+      state;
 
     hot[record + Hot.next] = this.buckets[this.#bucket]!;
     this.buckets[this.#bucket] = flow;
@@ -245,7 +246,6 @@ export class FlowTable {
     return flow;
   }
 
-  /** Removes a flow from the table and adds its counts to the totals of its servers. */
   /** Removes a flow before its time; what its ends still send is dropped for `reason`. */
   end(flow: FlowIndex, reason: DropReasonCode, nowMs: number): void {
     const record = flow << hotShift;
@@ -253,6 +253,7 @@ export class FlowTable {
     this.remove(flow);
   }
 
+  /** Removes a flow from the table and adds its counts to the totals of its servers. */
   remove(flow: FlowIndex): void {
     const hot = this.hot;
     const record = flow << hotShift;

@@ -11,7 +11,7 @@
 import { DropReason } from '../wire/drop-reason.ts';
 import { TcpFlag } from '../wire/headers.ts';
 import type { Packet } from '../wire/packet.ts';
-import { EvictionClass, FlowList, evictionClassOfList } from './flow-lists.ts';
+import { EvictionClass, FlowList, evictionClassOfList, listOfState } from './flow-lists.ts';
 import {
   Cold,
   FlowState,
@@ -46,20 +46,6 @@ const minimumQuoteWindow = 66_000;
 
 /** An out-of-window FIN or RST shortens only timeouts that have at least this long to go. */
 const shortenAboveMs = 120_000;
-
-/** The list, and by it the timeout, of each state (index: state code). */
-const listOfState: readonly number[] = [
-  FlowList.tcpClose, // none: no flow stays in it
-  FlowList.tcpSynSent,
-  FlowList.tcpSynRecv,
-  FlowList.tcpEstablished,
-  FlowList.tcpFinWait,
-  FlowList.tcpCloseWait,
-  FlowList.tcpLastAck,
-  FlowList.tcpTimeWait,
-  FlowList.tcpClose,
-  FlowList.tcpSynSent2,
-];
 
 export interface TcpTrackerOptions {
   /** Pick up connections in mid-stream. */

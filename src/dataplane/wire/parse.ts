@@ -32,7 +32,7 @@ import { readU16 } from './readers.ts';
 import { tcpOptionsWellFormed } from './tcp-options.ts';
 
 /** 0/8, 127/8 and everything from 224/4 up: never a unicast address on the wire (RFC 1122 3.2.1.3, RFC 6890). */
-function isMartian(address: number): boolean {
+export function isMartian(address: number): boolean {
   const top = address >>> 24;
   return top === 0 || top === 127 || top >= 224;
 }

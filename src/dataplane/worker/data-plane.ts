@@ -10,6 +10,7 @@ import { Worker } from 'node:worker_threads';
 import { createAnswerMemory } from '../engine/answer-memory.ts';
 import { answerBytes, answerSlots } from '../engine/answers.ts';
 import { createCaptureRing } from '../engine/capture-ring.ts';
+import type { Survival } from '../engine/adoption.ts';
 import { Counter, createCounters, trafficCounterCount } from '../engine/counters.ts';
 import type { EngineMemory, EngineOptions } from '../engine/engine.ts';
 import { ReloadMode } from '../engine/flow-review.ts';
@@ -24,7 +25,6 @@ import {
 } from '../flow/fragment-memory.ts';
 import { TimeoutList } from '../flow/timeouts.ts';
 import { Header } from '../match/matcher.ts';
-import type { PolicyProgram } from '../match/matcher.ts';
 import { defaultBatchSize } from '../tun/batch.ts';
 import type { BatchSize } from '../tun/batch.ts';
 import { closeFd, createWake, openQueues, setOffload, signalWake } from '../tun/linux-tun.ts';
@@ -32,6 +32,8 @@ import { OffloadControl } from '../tun/offload.ts';
 import type { SuperPacket } from '../tun/offload.ts';
 import { monotonicMs } from './clock.ts';
 import { FlowInspector } from './flow-inspector.ts';
+import { keepFlows, notKept } from './flow-survival.ts';
+import type { Kept, SurvivalOptions } from './flow-survival.ts';
 import { LiveCapture } from './live-capture.ts';
 import { SharedLock } from './shared-lock.ts';
 import { StateWord, stateWords } from './shared-state.ts';
@@ -53,7 +55,9 @@ export interface DataPlaneOptions {
   readonly fragmentBytes: number;
   readonly engine: EngineOptions;
   /** The first policy. */
-  readonly program: PolicyProgram;
+  readonly policyWords: Int32Array;
+  /** Where flows are kept for the next process, and those of the last one taken from. Absent: nowhere. */
+  readonly survival?: SurvivalOptions;
   /** A running packet thread has ended unexpectedly: nothing is forwarded any more. */
   readonly onFailure: (error: Error) => void;
   /** The kernel refuses super-packets of this kind: their offload is off, and is tried again after so long. */
@@ -74,7 +78,7 @@ interface PacketThread {
 
 /** A policy, and what it does to flows that it forbids. */
 export interface PolicyInForce {
-  readonly program: PolicyProgram;
+  readonly words: Int32Array;
   /** ReloadMode of the engine, and with drain: until when. */
   readonly mode: number;
   readonly drainUntilMs: number;
@@ -101,8 +105,9 @@ export class DataPlane {
   #stopping = false;
   #usesRing = false;
   #offload: OffloadControl | undefined;
+  #kept: Kept = notKept;
 
-  /** Opens the device and starts the threads; resolves when all of them forward packets. Throws a `TunError`. */
+  /** Opens the device and starts the threads; resolves when all of them forward packets. Throws a `TunError` or a `FlowFileFull`. */
   static async start(options: DataPlaneOptions): Promise<DataPlane> {
     const dataPlane = new DataPlane(options);
     try {
@@ -127,21 +132,26 @@ export class DataPlane {
     this.#state = new Int32Array(new SharedArrayBuffer(stateWords * 4));
     const lock = new SharedLock(this.#state, StateWord.lock);
     this.flows = new FlowInspector(this.#memory, options.engine.limits, lock, monotonicMs);
-    this.#ruleHits = createRuleHits(options.program);
-    this.#policyInForce = { program: options.program, mode: ReloadMode.cut, drainUntilMs: 0 };
+    this.#ruleHits = createRuleHits(options.policyWords);
+    this.#policyInForce = { words: options.policyWords, mode: ReloadMode.cut, drainUntilMs: 0 };
   }
 
   /**
-   * Puts a policy in force; resolves when every thread judges by it, and none by the one before.
+   * Puts a policy in force; resolves when every thread judges by it.
    *
    * @param mode ReloadMode of the engine, @param drainMs with drain: for how long
+   * @param digest for the next process: equal for equal policies
    */
-  async setPolicy(program: PolicyProgram, mode: number, drainMs: number): Promise<void> {
+  async setPolicy(words: Int32Array, mode: number, drainMs: number, digest = ''): Promise<void> {
+    const epoch = words[Header.epoch]!;
+    // If this process ends in between, no flow is spared by either policy.
+    const { file } = this.#kept;
+    file?.setPolicy({ digest: '', epoch, mode: ReloadMode.cut, drainUntilMs: 0 });
     const version = this.#policyVersion + 1;
     this.#policyVersion = version;
-    const hits = createRuleHits(program);
+    const hits = createRuleHits(words);
     const drainUntilMs = (monotonicMs() + drainMs) | 0;
-    const message: PolicyMessage = { version, program: only(program), hits, mode, drainMs };
+    const message: PolicyMessage = { version, words, hits, mode, drainMs };
     for (const thread of this.#threads) thread.worker.postMessage(message);
     // Sent before it is announced: a thread that sees the version finds the message.
     Atomics.store(this.#state, StateWord.policyVersion, version);
@@ -149,7 +159,13 @@ export class DataPlane {
     this.#wakeAll();
     await applied;
     this.#ruleHits = hits;
-    this.#policyInForce = { program, mode, drainUntilMs };
+    this.#policyInForce = { words, mode, drainUntilMs };
+    file?.setPolicy({ digest, epoch, mode, drainUntilMs });
+  }
+
+  /** What became of the flows of the process before, and whether those of this one will outlive it. */
+  get survival(): Survival {
+    return this.#kept.survival;
   }
 
   /** Flows opened by each rule of the policy in force, by its index. The arrays of earlier policies change no more. */
@@ -242,6 +258,7 @@ export class DataPlane {
           }),
       ),
     );
+    this.#kept.file?.close();
     for (const thread of this.#threads) {
       closeFd(thread.tunFd);
       closeFd(thread.wakeFd);
@@ -256,7 +273,22 @@ export class DataPlane {
       set: (bits) => setOffload(opened[0]!.fd, bits),
       onRefused: this.#options.onSuperPacketsRefused,
     });
+    try {
+      await this.#keepFlows();
+    } catch (error) {
+      for (const { fd } of opened) closeFd(fd);
+      throw error;
+    }
     await Promise.all(opened.map(({ fd }, queue) => this.#startThread(queue, fd)));
+  }
+
+  /** Once the device is open, which says that no other process judges by these flows. */
+  async #keepFlows(): Promise<void> {
+    const { device, survival, engine, policyWords } = this.#options;
+    if (survival === undefined) return;
+    this.#kept = await keepFlows(survival, device, this.#memory.flows, engine, policyWords);
+    const { mode, drainUntilMs } = this.#kept.review;
+    this.#policyInForce = { words: policyWords, mode, drainUntilMs };
   }
 
   #startThread(queue: number, tunFd: number): Promise<void> {
@@ -275,8 +307,9 @@ export class DataPlane {
       memory: this.#memory,
       counters,
       events,
-      program: only(this.#options.program),
+      policyWords: this.#options.policyWords,
       ruleHits: this.#ruleHits,
+      firstReview: this.#kept.review,
       captureControl: this.capture.control,
       captureRing,
       engine: this.#options.engine,
@@ -332,13 +365,8 @@ export class DataPlane {
   }
 }
 
-function createRuleHits({ words, root }: PolicyProgram): Float64Array {
-  return new Float64Array(new SharedArrayBuffer(words[root + Header.ruleCount]! * 8));
-}
-
-/** What a packet thread gets: a compiled policy has more, which would be copied. */
-function only({ words, root }: PolicyProgram): PolicyProgram {
-  return { words, root };
+function createRuleHits(policyWords: Int32Array): Float64Array {
+  return new Float64Array(new SharedArrayBuffer(policyWords[Header.ruleCount]! * 8));
 }
 
 /** A batch with spare room for answers and for every fragment that the store can hold: all of them may be released at once. */

@@ -5,7 +5,7 @@
  */
 import { CaptureRingWriter } from '../engine/capture-ring.ts';
 import { Counter } from '../engine/counters.ts';
-import { Engine } from '../engine/engine.ts';
+import { Engine, ReloadMode } from '../engine/engine.ts';
 import { Matcher } from '../match/matcher.ts';
 import type { TunQueue } from '../tun/device.ts';
 import type { SuperPacket } from '../tun/offload.ts';
@@ -31,15 +31,21 @@ export function runPacketLoop(data: PacketThreadData, queue: TunQueue, port: Loo
   const counters = new Float64Array(data.counters);
   const failures = new WriteFailures(queue, counters, port);
   const lock = new SharedLock(state, StateWord.lock);
+  const policy = new Matcher(data.policyWords, data.ruleHits);
   const engine = new Engine(
     queue.batch,
     data.memory,
     data.counters,
     data.events,
-    new Matcher(data.program.words, data.ruleHits, data.program.root),
+    policy,
     data.engine,
     new CaptureRingWriter(data.captureControl, data.captureRing, wallClockUs),
   );
+  const { mode, drainUntilMs } = data.firstReview;
+  // Flows that an earlier process drained: the sweep has to meet them.
+  if (mode === ReloadMode.drain) {
+    lock.hold(() => engine.setPolicy(policy, mode, drainUntilMs));
+  }
   let policyVersion = 0;
   let lastTickMs = queue.nowMs;
   port.send({ kind: 'ready', usesRing: queue.usesRing });
@@ -112,8 +118,7 @@ function takePolicies(engine: Engine, port: LoopPort, version: number, nowMs: nu
   for (;;) {
     const message = port.receive();
     if (message === undefined) return reached;
-    const { program, hits } = message;
-    const policy = new Matcher(program.words, hits, program.root);
+    const policy = new Matcher(message.words, message.hits);
     engine.setPolicy(policy, message.mode, (nowMs + message.drainMs) | 0);
     reached = message.version;
     port.send({ kind: 'applied', version: reached });

@@ -6,8 +6,8 @@
  */
 import type { BatchSize } from '../tun/batch.ts';
 import type { SuperPacket } from '../tun/offload.ts';
-import type { PolicyProgram } from '../match/matcher.ts';
 import type { EngineMemory, EngineOptions } from '../engine/engine.ts';
+import type { FirstReview } from './flow-survival.ts';
 
 /** Words of the state array. */
 export const StateWord = {
@@ -24,7 +24,7 @@ export const stateWords = 64;
 /** To a packet thread: judge by this policy from the next batch on. */
 export interface PolicyMessage {
   readonly version: number;
-  readonly program: PolicyProgram;
+  readonly words: Int32Array;
   /** Where its rules' hits are counted, in shared memory. */
   readonly hits: Float64Array;
   /** ReloadMode of the engine. */
@@ -50,8 +50,9 @@ export interface PacketThreadData {
   readonly memory: EngineMemory;
   readonly counters: SharedArrayBuffer;
   readonly events: SharedArrayBuffer;
-  readonly program: PolicyProgram;
+  readonly policyWords: Int32Array;
   readonly ruleHits: Float64Array;
+  readonly firstReview: FirstReview;
   /** See engine/capture-ring.ts. */
   readonly captureControl: SharedArrayBuffer;
   readonly captureRing: SharedArrayBuffer;

@@ -5,6 +5,8 @@ import {
   FlowList,
   evictionClassOfList,
   flowListCount,
+  flowListProtocols,
+  listOfState,
   timeoutOfList,
 } from '../../../../src/dataplane/flow/flow-lists.ts';
 import {
@@ -85,6 +87,8 @@ describe('sibling tables', () => {
     expect(Object.values(FlowList)).toEqual(Array.from({ length: flowListCount }, (_, i) => i));
     expect(timeoutOfList).toHaveLength(flowListCount);
     expect(evictionClassOfList).toHaveLength(flowListCount);
+    expect(flowListProtocols).toHaveLength(flowListCount);
+    expect(listOfState).toHaveLength(flowStateCount);
     expect(new Set(evictionClassOfList)).toEqual(new Set(Object.values(EvictionClass)));
     for (const timeout of timeoutOfList) expect(timeout).toBeLessThan(timeoutListCount);
   });

@@ -1,0 +1,285 @@
+/**
+ * Flows of an earlier process: what it left in memory is checked record by record, and inserted anew.
+ *
+ * Nothing of it is trusted. The process may have been killed in the middle of any change, and the memory may be damaged.
+ * So links, lists and counts are not read: they follow from the records. A record that no packet could have made is refused.
+ * The rest is judged by the policy in force now; each process numbers its policies from 1, so an adopted flow has epoch 0
+ * until then. What the policy forbids is cut. A flow that the earlier process had spared (reload: keep or drain) is spared on
+ * only if the policy is still the same.
+ */
+import { evictionClassOfList, flowListProtocols, listOfState } from '../flow/flow-lists.ts';
+import type { FlowMemory } from '../flow/flow-memory.ts';
+import {
+  Cold,
+  Direction,
+  FlowState,
+  Hot,
+  StateBits,
+  TcpBits,
+  coldWords,
+  flowStateCount,
+  flowStateProtocols,
+  hotShift,
+  noFlow,
+} from '../flow/flow-record.ts';
+import { FlowTable } from '../flow/flow-table.ts';
+import type { FlowTableLimits } from '../flow/flow-table.ts';
+import { icmpKind, isIcmpRequest, requestTypeOf } from '../flow/icmp-query.ts';
+import type { Records } from '../flow/record-layout.ts';
+import type { Matcher } from '../match/matcher.ts';
+import { Protocol } from '../wire/headers.ts';
+import { isMartian } from '../wire/parse.ts';
+import { Counter, counterCount, evictionCounterCount } from './counters.ts';
+import { FlowReview, ReloadMode, isOlder } from './flow-review.ts';
+
+/** How an earlier process treated flows that its last policy forbade. */
+export interface SparedFlows {
+  /** {@link ReloadMode}. */
+  readonly mode: number;
+  /** With drain: until when, on the engine's clock. */
+  readonly drainUntilMs: number;
+  /** Epoch of that policy in that process. */
+  readonly epoch: number;
+}
+
+/** What became of the records that were in use. */
+export interface Adoption {
+  /** Flows that go on. */
+  readonly adopted: number;
+  /** Flows that the policy in force forbids. */
+  readonly cut: number;
+  /** Flows whose timeout passed meanwhile. */
+  readonly expired: number;
+  /** Damaged records, and flows for which the table has no room. */
+  readonly refused: number;
+}
+
+/** Flows across restarts: what was found at the start, and whether the next process will find them. */
+export interface Survival extends Adoption {
+  /** Whether flows outlive this process. */
+  readonly kept: boolean;
+  /** In a sentence: why they do not, or why those of the process before were not used. */
+  readonly problem?: string;
+}
+
+/** All bits of {@link Hot.state} that have a meaning. */
+const knownStateBits =
+  StateBits.stateMask |
+  StateBits.listMask |
+  StateBits.seenReply |
+  StateBits.assured |
+  StateBits.directionMask |
+  StateBits.inUse |
+  StateBits.kept |
+  StateBits.rememberedSynMask;
+
+/** Likewise of {@link Hot.tcp}: all up to the highest one. */
+const knownTcpBits = TcpBits.earlierSyn * 2 - 1;
+
+/** RFC 7323 section 2.3. */
+const maxScale = 14;
+
+/** Record indices fit below; ages above. */
+const indexBits = 2 ** 23;
+
+/** Whether one word of a kind is what icmpKind makes of this flow's addresses. */
+function isOwnIcmpKind(kind: number, originalAddr: number, replyAddr: number): boolean {
+  const type = requestTypeOf(kind);
+  return isIcmpRequest(type) && kind === icmpKind(type, kind >>> 16, originalAddr, replyAddr);
+}
+
+/**
+ * Whether a flow can be on this list in this state; else it goes to the list of its state. States change without a refresh, and
+ * retransmissions shorten the timeout; but a flow is never better protected from eviction than its state is.
+ */
+function isListOf(state: number, list: number): boolean {
+  const usual = listOfState[state]!;
+  const isOfProtocol = flowListProtocols[list] === flowStateProtocols[state];
+  return isOfProtocol && evictionClassOfList[list]! <= evictionClassOfList[usual]!;
+}
+
+/** Whether packets could have made this record, its times aside. */
+function isSound(hot: Int32Array, record: number): boolean {
+  const word = hot[record + Hot.state]!;
+  const state = word & StateBits.stateMask;
+  if ((word & StateBits.inUse) === 0 || (word & ~knownStateBits) !== 0) return false;
+  if (state === FlowState.none || state >= flowStateCount) return false;
+  if ((word & StateBits.directionMask) >> StateBits.directionShift === Direction.none) return false;
+  const original = hot[record + Hot.originalAddr]!;
+  const reply = hot[record + Hot.replyAddr]!;
+  if (original === reply || isMartian(original) || isMartian(reply)) return false;
+  const kind = hot[record + Hot.kind]!;
+  const protocol = kind & 0xff;
+  if (protocol !== flowStateProtocols[state]) return false;
+  const ports = hot[record + Hot.ports]!;
+  if (protocol === Protocol.icmp) {
+    return ports >>> 16 === (ports & 0xffff) && isOwnIcmpKind(kind, original, reply);
+  }
+  if (kind !== protocol) return false;
+  return protocol === Protocol.tcp ? isSoundTcp(hot, record) : hot[record + Hot.tcp] === 0;
+}
+
+function isSoundTcp(hot: Int32Array, record: number): boolean {
+  const tcp = hot[record + Hot.tcp]!;
+  if ((tcp & ~knownTcpBits) !== 0) return false;
+  for (let direction = 0; direction < 2; direction++) {
+    const scale = (tcp >> (direction * TcpBits.scaleShift)) & TcpBits.scaleMask;
+    if (scale > maxScale) return false;
+    const window = hot[record + Hot.maxWindow + direction]!;
+    if (window < 0 || window > 0xffff * 2 ** maxScale) return false;
+  }
+  return true;
+}
+
+/**
+ * Takes flows into an empty table, before packet threads work on it.
+ *
+ * @param spared of the earlier process, if its last policy was the same as this one
+ * @param nowMs the engine's clock, which the records' times are of, too
+ */
+export function adoptFlows(
+  records: Records,
+  memory: FlowMemory,
+  limits: FlowTableLimits,
+  policy: Matcher,
+  spared: SparedFlows | undefined,
+  nowMs: number,
+): Adoption {
+  const evictions = new Float64Array(evictionCounterCount);
+  const table = new FlowTable(memory, limits, { evictions });
+  return new Adopter(records, table, policy, spared, nowMs).run(evictions);
+}
+
+class Adopter {
+  readonly #records: Records;
+  readonly #table: FlowTable;
+  readonly #nowMs: number;
+  readonly #spared: SparedFlows | undefined;
+  /** Judges flows that the earlier process may have spared, and all others. */
+  readonly #lenient: FlowReview;
+  readonly #strict: FlowReview;
+  readonly #counters: Float64Array = new Float64Array(counterCount);
+  #expired = 0;
+  #refused = 0;
+
+  constructor(
+    records: Records,
+    table: FlowTable,
+    policy: Matcher,
+    spared: SparedFlows | undefined,
+    nowMs: number,
+  ) {
+    this.#records = records;
+    this.#table = table;
+    this.#nowMs = nowMs;
+    this.#spared = spared;
+    this.#strict = new FlowReview(table, this.#counters, policy);
+    this.#lenient = new FlowReview(table, this.#counters, policy);
+    const { mode, drainUntilMs } = spared ?? { mode: ReloadMode.cut, drainUntilMs: 0 };
+    this.#lenient.setPolicy(policy, mode, drainUntilMs);
+  }
+
+  run(evictions: Float64Array): Adoption {
+    const order = this.#inOrderOfAge();
+    const excess = Math.max(0, order.length - this.#table.capacity);
+    this.#refused += excess;
+    // Oldest first, as on the lists; those that are too many are the oldest.
+    for (let i = order.length - 1 - excess; i >= 0; i--) this.#insert(order[i]! % indexBits);
+    for (const evicted of evictions) this.#refused += evicted;
+    return {
+      adopted: this.#table.used,
+      cut: this.#counters[Counter.flowsCut]!,
+      expired: this.#expired,
+      refused: this.#refused,
+    };
+  }
+
+  /** Sound records that have not expired: age in ms * 2^23 + index, youngest first. */
+  #inOrderOfAge(): Float64Array {
+    const { hot, cold } = this.#records;
+    const count = hot.length >> hotShift;
+    const whole = Math.floor(cold.length / coldWords);
+    const order = new Float64Array(count);
+    let found = 0;
+    for (let index = 1; index < count; index++) {
+      const record = index << hotShift;
+      if (hot[record + Hot.state] === 0) continue;
+      const ageMs = (this.#nowMs - hot[record + Hot.lastRefresh]!) | 0;
+      if (index >= whole || ageMs < 0 || !isSound(hot, record)) this.#refused++;
+      else if (ageMs >= this.#table.configuredMs[this.#listOf(record)]!) this.#expired++;
+      else order[found++] = ageMs * indexBits + index;
+    }
+    return order.subarray(0, found).sort();
+  }
+
+  #listOf(record: number): number {
+    const word = this.#records.hot[record + Hot.state]!;
+    const state = word & StateBits.stateMask;
+    const list = (word & StateBits.listMask) >> StateBits.listShift;
+    return isListOf(state, list) ? list : listOfState[state]!;
+  }
+
+  #insert(index: number): void {
+    const table = this.#table;
+    const { hot } = this.#records;
+    const from = index << hotShift;
+    const kind = hot[from + Hot.kind]!;
+    const original = hot[from + Hot.originalAddr]!;
+    const reply = hot[from + Hot.replyAddr]!;
+    const ports = hot[from + Hot.ports]!;
+    const [originalPort, replyPort] = [ports >>> 16, ports & 0xffff];
+    const nowMs = this.#nowMs;
+    if (table.lookup(kind, original, originalPort, reply, replyPort, nowMs) !== noFlow) {
+      this.#refused++;
+      return;
+    }
+    const word = hot[from + Hot.state]!;
+    const state = word & StateBits.stateMask;
+    const direction = (word & StateBits.directionMask) >> StateBits.directionShift;
+    const list = this.#listOf(from);
+    const flow = table.insert(
+      kind,
+      original,
+      originalPort,
+      reply,
+      replyPort,
+      state,
+      list,
+      direction,
+      0,
+      0,
+      nowMs,
+    );
+    if (flow === noFlow) {
+      this.#refused++;
+      return;
+    }
+    this.#copy(index, flow);
+    const older = this.#spared !== undefined && isOlder(hot[from + Hot.epoch]!, this.#spared.epoch);
+    const mayBeSpared = older || (word & StateBits.kept) !== 0;
+    const review = mayBeSpared ? this.#lenient : this.#strict;
+    if (!review.stillAllowed(flow, nowMs)) review.cut(flow, nowMs);
+  }
+
+  /** What the flow is, beyond its key, state and list. */
+  #copy(index: number, flow: number): void {
+    const { hot, cold } = this.#table;
+    const records = this.#records;
+    const from = index << hotShift;
+    const to = flow << hotShift;
+    const { lastRefresh } = Hot;
+    hot[to + lastRefresh] = records.hot[from + lastRefresh]!;
+    hot[to + Hot.listed] = records.hot[from + lastRefresh]!;
+    for (let word: number = Hot.tcp; word < Hot.listed; word++) {
+      hot[to + word] = records.hot[from + word]!;
+    }
+    const own = StateBits.stateMask | StateBits.listMask;
+    const word = records.hot[from + Hot.state]!;
+    hot[to + Hot.state] = (hot[to + Hot.state]! & own) | (word & ~own);
+    const fromCold = index * coldWords;
+    const toCold = flow * coldWords;
+    for (let word: number = Cold.created; word < Cold.servers; word++) {
+      cold[toCold + word] = records.cold[fromCold + word]!;
+    }
+  }
+}

@@ -1,0 +1,226 @@
+/** The file in which flows outlive the process: written by one, read by the next, and refused if it is not this device's own. */
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createFlowMemory } from '../../../../src/dataplane/flow/flow-memory.ts';
+import type { FlowMemory } from '../../../../src/dataplane/flow/flow-memory.ts';
+import { Hot, StateBits, coldWords, hotWords } from '../../../../src/dataplane/flow/flow-record.ts';
+import {
+  FlowFile,
+  FlowFileUnavailable,
+  removeFlowFile,
+} from '../../../../src/dataplane/worker/flow-file.ts';
+import { loadAddon } from '../../../../src/system/addon.ts';
+
+const device = 'fw0';
+const policy = { digest: 'abc', epoch: 7, mode: 2, drainUntilMs: -5 };
+let directory: string;
+let path: string;
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'tunwall-flows-'));
+  path = join(directory, 'flows-fw0-1');
+});
+afterEach(() => {
+  rmSync(directory, { recursive: true });
+});
+
+const capacity = 2000;
+const newMemory = (): FlowMemory => createFlowMemory(capacity, [1, 2]);
+
+/** A process that starts, writes a record, and ends without a word. */
+async function live(flow = 5): Promise<FlowMemory> {
+  const file = await FlowFile.open(path, device, policy);
+  const memory = newMemory();
+  file.map(memory);
+  file.publish();
+  new Int32Array(memory.hot)[flow * hotWords + Hot.state] = StateBits.inUse | 3;
+  new Int32Array(memory.cold)[flow * coldWords + 2] = 77;
+  file.close();
+  return memory;
+}
+
+/** What the next process finds. */
+async function look(): Promise<Pick<FlowFile, 'remains' | 'refusal'>> {
+  const file = await FlowFile.open(path, device, policy);
+  file.close();
+  return file;
+}
+
+describe('the next process', () => {
+  it('finds nothing at first, and says nothing of it', async () => {
+    expect(await look()).toMatchObject({ remains: undefined, refusal: undefined });
+  });
+
+  it('finds the records that were used, and the policy', async () => {
+    await live(1234);
+    const { remains } = await look();
+    expect(remains!.policy).toEqual(policy);
+    expect(remains!.records.hot).toHaveLength(1235 * hotWords);
+    expect(remains!.records.hot[1234 * hotWords + Hot.state]).toBe(StateBits.inUse | 3);
+    expect(remains!.records.cold[1234 * coldWords + 2]).toBe(77);
+  });
+
+  it('that dies before it has taken the flows loses nothing', async () => {
+    await live();
+    const file = await FlowFile.open(path, device, policy);
+    file.map(newMemory());
+    file.close();
+    expect((await look()).remains!.records.hot).toHaveLength(6 * hotWords);
+  });
+
+  it('keeps one file', async () => {
+    await live();
+    await live();
+    expect(readdirSync(directory)).toEqual(['flows-fw0-1']);
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+  });
+
+  it('does not find what a process that keeps no flows has removed', async () => {
+    await live();
+    removeFlowFile(path);
+    removeFlowFile(path);
+    expect(readdirSync(directory)).toEqual([]);
+  });
+});
+
+/** Signs the header again, as a firewall of another kind would have written it. */
+function rewrite(change: (header: Record<string, unknown>) => void): void {
+  const bytes = readFileSync(path);
+  const [format, json] = bytes.toString('latin1', 0, 4096).split('\n') as [string, string];
+  const header = JSON.parse(json) as Record<string, unknown>;
+  change(header);
+  const text = JSON.stringify(header);
+  const digest = createHash('sha256').update(text).digest('hex');
+  bytes.fill(0, 0, 4096);
+  bytes.write(`${format}\n${text}\n${digest}\n`);
+  writeFileSync(path, bytes);
+}
+
+describe('a file that is not used, with a reason', () => {
+  it.each<[string, (header: Record<string, unknown>) => void, RegExp]>([
+    ['another boot', (header) => (header['boot'] = 'x'), /of another boot/],
+    ['another device', (header) => (header['device'] = 'fw1'), /of the device fw1/],
+    ['another namespace', (header) => (header['namespace'] = 'x'), /another network namespace/],
+    ['another user', (header) => (header['user'] = 4711), /of user 4711/],
+    [
+      'an unknown layout',
+      (header) => Object.assign(header['layout'] as object, { id: 9, readableFrom: 9 }),
+      /cannot read its record layout, 9/,
+    ],
+    ['21 days ago', (header) => (header['writtenMs'] = -1e12), /have expired/],
+    ['no layout', (header) => delete header['layout'], /cannot be read/],
+    ['an impossible size', (header) => (header['capacity'] = 1e15), /cannot be read/],
+  ])('%s', async (_what, change, reason) => {
+    await live();
+    rewrite(change);
+    const { remains, refusal } = await look();
+    expect(refusal).toMatch(reason);
+    expect(refusal).toContain(path);
+    expect(remains).toBeUndefined();
+  });
+
+  it('a header with any byte changed, or none', async () => {
+    await live();
+    const whole = readFileSync(path);
+    const end = whole.indexOf(0);
+    for (let at = 0; at < end; at += 7) {
+      const bytes = Buffer.from(whole);
+      bytes[at]! ^= 1 << (at % 8);
+      writeFileSync(path, bytes);
+      expect((await look()).refusal).toMatch(/header is damaged/);
+    }
+    writeFileSync(path, '');
+    expect((await look()).refusal).toMatch(/header is damaged/);
+  });
+
+  it('of one that was cut off anywhere, what is there is read', async () => {
+    await live();
+    const { size } = statSync(path);
+    for (let length = size; length > 4096; length -= 8191) {
+      truncateSync(path, length);
+      const { remains } = await look();
+      expect(remains!.records.hot.length % hotWords).toBe(0);
+    }
+  });
+});
+
+describe('no file can be kept', () => {
+  const fails = async (reason: RegExp): Promise<void> => {
+    await expect(FlowFile.open(path, device, policy)).rejects.toThrow(reason);
+    await expect(FlowFile.open(path, device, policy)).rejects.toThrow(FlowFileUnavailable);
+  };
+
+  it('without its directory', async () => {
+    path = join(directory, 'gone', 'flows');
+    await fails(/gone does not exist/);
+  });
+
+  it('beside a process that has it', async () => {
+    await live();
+    const fd = openSync(path, 'r');
+    loadAddon().lockFile(fd);
+    await expect(FlowFile.open(path, device, policy)).rejects.toThrow(/in use by another firewall/);
+    closeSync(fd);
+  });
+
+  it('in place of a link', async () => {
+    symlinkSync('/etc/passwd', path);
+    await fails(/is a link/);
+  });
+
+  it('in place of a file that has two names', async () => {
+    await live();
+    linkSync(path, `${path}-again`);
+    await fails(/second name/);
+  });
+
+  it('in place of a directory', async () => {
+    mkdirSync(path);
+    await fails(/directory/);
+  });
+});
+
+describe('memory laid into a file', () => {
+  const map = (offset: number, bytes: Uint8Array): void => {
+    const fd = openSync(path, 'w+');
+    try {
+      loadAddon().mapFile(fd, offset, bytes);
+    } finally {
+      closeSync(fd);
+    }
+  };
+
+  it('is refused if it does not lie on pages', () => {
+    const growable = (): SharedArrayBuffer => new SharedArrayBuffer(9000, { maxByteLength: 9000 });
+    expect(() => map(4096, new Uint8Array(new SharedArrayBuffer(9000)))).toThrow(RangeError);
+    expect(() => map(100, new Uint8Array(growable(), 0, 9000))).toThrow(RangeError);
+    expect(() => map(0, new Uint8Array(growable(), 4096, 4096))).toThrow(RangeError);
+    expect(() => map(0, new Int32Array(growable(), 0, 4) as unknown as Uint8Array)).toThrow(
+      TypeError,
+    );
+  });
+
+  it('needs a file that can be written', () => {
+    writeFileSync(path, 'x');
+    const fd = openSync(path, 'r');
+    const bytes = new Uint8Array(new SharedArrayBuffer(4096, { maxByteLength: 4096 }), 0, 4096);
+    expect(() => loadAddon().mapFile(fd, 0, bytes)).toThrow(/EBADF/);
+    closeSync(fd);
+  });
+});
