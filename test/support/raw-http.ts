@@ -10,15 +10,19 @@ export async function portOf(api: Api): Promise<number> {
   return (api.server.address() as { port: number }).port;
 }
 
-export async function connected(port: number): Promise<Socket> {
-  const socket = connect(port, '127.0.0.1');
+export async function connected(port: number, localAddress = '127.0.0.1'): Promise<Socket> {
+  const socket = connect({ port, host: '127.0.0.1', localAddress });
   await once(socket, 'connect');
   return socket;
 }
 
 /** Sends lines of a request, and reads until the other side closes. */
-export async function exchange(port: number, lines: readonly string[]): Promise<string> {
-  const socket = await connected(port);
+export async function exchange(
+  port: number,
+  lines: readonly string[],
+  localAddress?: string,
+): Promise<string> {
+  const socket = await connected(port, localAddress);
   let answer = '';
   socket.setEncoding('utf8').on('data', (text: string) => (answer += text));
   socket.on('error', () => undefined);

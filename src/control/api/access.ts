@@ -14,16 +14,16 @@
  * each request, so that a withdrawn role or a revoked token takes effect at once.
  *
  * A change waits for the store, and a stream lasts: both check the access again (`Identity.guard`). Every refusal is in
- * the audit log (`denials.ts`).
+ * the audit log (`access-log.ts`).
  */
 import type { FastifyRequest } from 'fastify';
 import type { Role } from '../../policy/users.ts';
 import { StoreError } from '../store/store.ts';
 import type { Actor, Guard, User } from '../store/store.ts';
 import type { Listener } from './api.ts';
+import { AccessLog } from './access-log.ts';
 import { requireOneTarget, requireOwnHost, requireOwnOrigin } from './browser-guards.ts';
 import type { ApiContext } from './context.ts';
-import { Denials } from './denials.ts';
 import { HttpProblem } from './http-problem.ts';
 import { sessionIds } from './session-cookie.ts';
 import type { Sessions } from './sessions.ts';
@@ -81,12 +81,12 @@ export interface GateOptions {
 }
 
 export class Gate {
-  readonly denials: Denials;
+  readonly log: AccessLog;
   readonly #options: GateOptions;
 
   constructor(options: GateOptions) {
     this.#options = options;
-    this.denials = new Denials(() => options.context.store.audit, options.now);
+    this.log = new AccessLog(() => options.context.store.audit, options.now);
   }
 
   /** Runs before anything else of a request is processed. @throws HttpProblem */
@@ -168,7 +168,7 @@ export class Gate {
     const [path = ''] = request.url.split('?');
     const target = [`${request.method} ${path.slice(0, maxTarget)}`];
     const denial = { actor, action: 'access', target, summary } as const;
-    await this.denials.add(request, denial, identity !== null);
+    await this.log.denied(request, denial, identity !== null);
   }
 }
 

@@ -25,6 +25,7 @@ import { EventStreams } from './event-stream.ts';
 import { HttpProblem, problemOf, sendProblem } from './http-problem.ts';
 import { LoginThrottle } from './login-throttle.ts';
 import { openApiRoute, registerOpenApi } from './openapi.ts';
+import { OwnChanges } from './own-changes.ts';
 import { OpenStreams } from './open-streams.ts';
 import { Panel, builtPanel } from './panel.ts';
 import { assignmentRoutes } from './routes/assignments.ts';
@@ -84,6 +85,7 @@ export async function buildApi(context: ApiContext, options: ApiOptions): Promis
   }).withTypeProvider<TypeBoxTypeProvider>();
   const sessions = new Sessions(now);
   const throttle = new LoginThrottle(now);
+  const ownChanges = new OwnChanges(now);
   const gate = new Gate({ context, listener, sessions, now });
 
   server.setValidatorCompiler(validatorCompiler);
@@ -91,16 +93,19 @@ export async function buildApi(context: ApiContext, options: ApiOptions): Promis
   limitConnections(server, limits, counts);
   const failures = failureLog(context, now);
   server.setErrorHandler((error: FastifyError, request, reply) => {
-    if (!isGone(request, listener)) return sendProblem(reply, problemFor(error, failures));
-    counts.aborted++;
-    return sendProblem(reply, gone);
+    return sendProblem(reply, isGone(request) ? gone : problemFor(error, failures));
   });
   acceptJson(server);
   server.decorateRequest('identity', null);
   await server.register(cookie);
   server.addHook('onRequest', (request, reply, done) => {
     reply.headers(securityHeaders);
-    done(isGone(request, listener) ? gone : undefined);
+    const wasGone = isGone(request);
+    if (wasGone) counts.aborted++;
+    request.raw.once('aborted', () => {
+      if (!reply.raw.headersSent) counts.aborted++;
+    });
+    done(wasGone ? gone : undefined);
   });
   if (listener === 'tcp') {
     await limitRate(server, options.requestsPerMinute ?? requestsPerMinute);
@@ -111,7 +116,7 @@ export async function buildApi(context: ApiContext, options: ApiOptions): Promis
     events: new EventStreams(server, users),
     captures: new OpenStreams(server, users, captureLimits),
   };
-  sweepRegularly(server, [gate.denials, failures]);
+  sweepRegularly(server, [gate.log, failures]);
   await registerOpenApi(server);
   const panel =
     listener === 'tcp'
@@ -137,8 +142,8 @@ export async function buildApi(context: ApiContext, options: ApiOptions): Promis
       liveRoutes(app, context, streams);
       statusRoutes(app, context);
       auditRoutes(app, context);
-      userRoutes(app, context, { gate, sessions, throttle });
-      sessionRoutes(app, context, { gate, sessions, throttle });
+      userRoutes(app, context, { gate, sessions, throttle, ownChanges });
+      sessionRoutes(app, context, { gate, sessions, throttle, ownChanges });
       done();
     },
     { prefix: '/v1' },

@@ -1,6 +1,6 @@
 /**
- * Statistics for the event streams: computed once a second for all clients, and only the parts that one of them wants.
- * With rules it is a walk over all of them.
+ * Statistics: computed once a second at most, for all requests and event streams, and only the parts that one of them
+ * wants. With rules it is a walk over all of them.
  */
 import { formatRule } from '../../policy/rule-notation.ts';
 import { directions } from '../../text/rule-text.ts';
@@ -23,7 +23,7 @@ interface RuleCount {
 }
 
 // The type is the schema's: the routes check it.
-export async function statsOf(
+async function statsOf(
   { controlPlane }: ApiContext,
   observer: Observer,
   { rules, servers }: StatsWanted,
@@ -54,6 +54,8 @@ async function ruleCounts(
   );
 }
 
+type Stats = Awaited<ReturnType<typeof statsOf>>;
+
 interface Reader {
   readonly wanted: StatsWanted;
   readonly send: (json: string) => void;
@@ -62,54 +64,78 @@ interface Reader {
 export class StatsFeed {
   readonly #context: ApiContext;
   readonly #readers: Set<Reader> = new Set();
-  #timer: NodeJS.Timeout | undefined;
-  #making = false;
+  /** Who waits for the next statistics. */
+  #waiting: StatsWanted[] = [];
+  #next: Promise<Stats> | undefined;
+  /** Until a second after the last ones were begun. */
+  #pause: Promise<void> = Promise.resolve();
+  #sending = false;
 
   constructor(context: ApiContext) {
     this.#context = context;
+  }
+
+  /** Statistics that are no older than this call. It may wait for up to a second. */
+  async get(observer: Observer, wanted: StatsWanted): Promise<Stats> {
+    return partOf(await this.#make(observer, [wanted]), wanted);
   }
 
   /** Sends once a second from now on. @returns a function that ends it */
   subscribe(observer: Observer, wanted: StatsWanted, send: Reader['send']): () => void {
     const reader = { wanted, send };
     this.#readers.add(reader);
-    this.#timer ??= setInterval(() => void this.#tick(observer), periodMs);
-    return () => {
-      this.#readers.delete(reader);
-      if (this.#readers.size > 0) return;
-      clearInterval(this.#timer);
-      this.#timer = undefined;
-    };
+    void this.#sendAll(observer);
+    return () => this.#readers.delete(reader);
   }
 
-  async #tick(observer: Observer): Promise<void> {
-    if (this.#making) return;
-    this.#making = true;
-    try {
-      const wanted = [...this.#readers].map((reader) => reader.wanted);
-      const all = await statsOf(this.#context, observer, {
-        rules: wanted.some(({ rules }) => rules),
-        servers: wanted.some(({ servers }) => servers),
-      });
-      const texts = new Map<string, string>();
-      for (const reader of this.#readers) {
-        const { rules, servers } = reader.wanted;
-        const kind = `${rules} ${servers}`;
-        const text = texts.get(kind) ?? JSON.stringify(partOf(all, reader.wanted));
-        texts.set(kind, text);
-        reader.send(text);
+  #make(observer: Observer, wanted: readonly StatsWanted[]): Promise<Stats> {
+    this.#waiting.push(...wanted);
+    this.#next ??= this.#makeNext(observer);
+    return this.#next;
+  }
+
+  async #makeNext(observer: Observer): Promise<Stats> {
+    await this.#pause;
+    this.#pause = new Promise((resolve) => setTimeout(resolve, periodMs).unref());
+    const wanted = this.#waiting;
+    this.#waiting = [];
+    this.#next = undefined;
+    return await statsOf(this.#context, observer, {
+      rules: wanted.some(({ rules }) => rules),
+      servers: wanted.some(({ servers }) => servers),
+    });
+  }
+
+  async #sendAll(observer: Observer): Promise<void> {
+    if (this.#sending) return;
+    this.#sending = true;
+    while (this.#readers.size > 0) {
+      try {
+        const readers = [...this.#readers];
+        const wanted = readers.map((reader) => reader.wanted);
+        const all = await this.#make(observer, wanted);
+        this.#send(
+          all,
+          readers.filter((reader) => this.#readers.has(reader)),
+        );
+      } catch (error) {
+        this.#context.onWarning(`statistics: ${String(error)}`);
       }
-    } catch (error) {
-      this.#context.onWarning(`statistics: ${String(error)}`);
-    } finally {
-      this.#making = false;
+    }
+    this.#sending = false;
+  }
+
+  #send(all: Stats, readers: readonly Reader[]): void {
+    const texts = new Map<string, string>();
+    for (const { wanted, send } of readers) {
+      const kind = `${wanted.rules} ${wanted.servers}`;
+      const text = texts.get(kind) ?? JSON.stringify(partOf(all, wanted));
+      texts.set(kind, text);
+      send(text);
     }
   }
 }
 
-function partOf(
-  { rules, servers, ...rest }: Awaited<ReturnType<typeof statsOf>>,
-  wanted: StatsWanted,
-): object {
+function partOf({ rules, servers, ...rest }: Stats, wanted: StatsWanted): Stats {
   return { ...rest, ...(wanted.servers && { servers }), ...(wanted.rules && { rules }) };
 }

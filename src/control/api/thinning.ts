@@ -4,16 +4,17 @@
  *
  * A client can also invent kinds (addresses, names). So the total is limited, and what exceeds it is reported as a count.
  */
-export interface ThinningOptions<T> {
+import { Budget } from './budget.ts';
+import type { BudgetOptions } from './budget.ts';
+
+/** The budget is of reports. */
+export interface ThinningOptions<T> extends BudgetOptions {
   /** The clock, in ms. */
   readonly now: () => number;
   /** @param count how many events this report stands for */
   readonly tell: (value: T, count: number) => Promise<void> | void;
   /** Reports the number of events that exceeded the limit. */
   readonly tellLeftOut: (count: number) => Promise<void> | void;
-  /** Reports at once, and reports per second after that. */
-  readonly burst: number;
-  readonly perSecond: number;
 }
 
 const periodMs = 60_000;
@@ -30,14 +31,12 @@ export class Thinning<T> {
   readonly #options: ThinningOptions<T>;
   /** Of the last minute, the oldest first. */
   readonly #kinds: Map<string, Kind<T>> = new Map();
-  #budget: number;
-  #refilledMs: number;
+  readonly #budget: Budget;
   #leftOut = 0;
 
   constructor(options: ThinningOptions<T>) {
     this.#options = options;
-    this.#budget = options.burst;
-    this.#refilledMs = options.now();
+    this.#budget = new Budget(options.now, options);
   }
 
   /** Resolves when the event is reported or counted. */
@@ -64,7 +63,7 @@ export class Thinning<T> {
       if (nowMs - sinceMs < periodMs) break;
       await this.#forget(kind);
     }
-    if (this.#leftOut === 0 || !this.#mayTell()) return;
+    if (this.#leftOut === 0 || !this.#budget.take()) return;
     const count = this.#leftOut;
     this.#leftOut = 0;
     await this.#options.tellLeftOut(count);
@@ -83,18 +82,7 @@ export class Thinning<T> {
   }
 
   async #tell(value: T, count: number): Promise<void> {
-    if (this.#mayTell()) await this.#options.tell(value, count);
+    if (this.#budget.take()) await this.#options.tell(value, count);
     else this.#leftOut += count;
-  }
-
-  #mayTell(): boolean {
-    const { now, burst, perSecond } = this.#options;
-    const nowMs = now();
-    const refill = (Math.max(0, nowMs - this.#refilledMs) * perSecond) / 1000;
-    this.#budget = Math.min(burst, this.#budget + refill);
-    this.#refilledMs = nowMs;
-    if (this.#budget < 1) return false;
-    this.#budget--;
-    return true;
   }
 }

@@ -12,7 +12,7 @@ import { invalid, noFirewall } from '../http-problem.ts';
 import * as live from '../live-schemas.ts';
 import type { OpenStreams } from '../open-streams.ts';
 import * as schemas from '../schemas.ts';
-import { StatsFeed, statsOf } from '../stats-feed.ts';
+import { StatsFeed } from '../stats-feed.ts';
 import { notFound, requireServer } from '../views.ts';
 
 const tags = ['live'];
@@ -160,8 +160,8 @@ function statsRoute(app: Api, context: ApiContext, streams: Streams): void {
     async (request, reply) => {
       const observer = requireObserver(context, 'statistics');
       const wanted = { rules: false, servers: true, ...request.query };
-      if (!wantsEvents(request, false)) return await statsOf(context, observer, wanted);
-      const first = await statsOf(context, observer, wanted);
+      const first = await feed.get(observer, wanted);
+      if (!wantsEvents(request, false)) return first;
       return streams.events.open(request, reply, (stream) => {
         stream.send('stats', first);
         return feed.subscribe(observer, wanted, (json) => stream.sendJson('stats', json));

@@ -14,8 +14,7 @@ import type { UserRouteOptions } from './users.ts';
 const tags = ['session'];
 
 export function sessionRoutes(app: Api, context: ApiContext, options: UserRouteOptions): void {
-  const { store } = context;
-  const { sessions } = options;
+  const { sessions, gate } = options;
   loginRoute(app, context, options);
 
   app.get(
@@ -45,7 +44,7 @@ export function sessionRoutes(app: Api, context: ApiContext, options: UserRouteO
       const { session, actor } = identityOf(request);
       if (session !== undefined) {
         sessions.end(session.id);
-        await store.audit.append({ actor, action: 'logout', result: 'ok', target: [actor.name] });
+        await gate.log.login({ actor, action: 'logout', result: 'ok', target: [actor.name] });
       }
       clearSessionCookies(reply);
       return reply.code(204).send(null);
@@ -85,10 +84,10 @@ function loginRoute(app: Api, { store }: ApiContext, options: UserRouteOptions):
         store.users.verifyPassword(name, password),
       );
       if (user === undefined) {
-        await gate.denials.add(request, audited, false);
+        await gate.log.denied(request, audited, false);
         throw new HttpProblem('unauthenticated', 'the name or the password is wrong');
       }
-      await store.audit.append({ ...audited, result: 'ok' });
+      await gate.log.login({ ...audited, result: 'ok' });
       const { id, endsMs } = sessions.begin(user);
       setSessionCookie(request, reply, id);
       return sessionView({

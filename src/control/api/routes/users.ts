@@ -12,6 +12,7 @@ import type { Api, Request } from '../api.ts';
 import type { ApiContext } from '../context.ts';
 import { asProblem, HttpProblem, invalid, problemOf } from '../http-problem.ts';
 import type { LoginThrottle } from '../login-throttle.ts';
+import type { OwnChanges } from '../own-changes.ts';
 import * as schemas from '../schemas.ts';
 import type { Sessions } from '../sessions.ts';
 import { notFound } from '../views.ts';
@@ -23,6 +24,7 @@ export interface UserRouteOptions {
   readonly gate: Gate;
   readonly sessions: Sessions;
   readonly throttle: LoginThrottle;
+  readonly ownChanges: OwnChanges;
 }
 
 export function userRoutes(app: Api, context: ApiContext, options: UserRouteOptions): void {
@@ -69,7 +71,8 @@ function changeRoutes(app: Api, { store }: ApiContext): void {
       },
     },
     async (request, reply) => {
-      const { actor, guard } = identityOf(request);
+      const { actor } = identityOf(request);
+      const guard = makingGuard(request, request.body.role);
       const user = await asProblem(users.create(actor, request.body, guard));
       const location = `/v1/users/${encodeURIComponent(user.name)}`;
       return reply.code(201).header('location', location).send(userView(user));
@@ -90,7 +93,12 @@ function changeRoutes(app: Api, { store }: ApiContext): void {
     async (request) => {
       const { params, body } = request;
       const { actor } = identityOf(request);
-      const guard = credentialGuard(request, params.name, 'role');
+      const mayChange = credentialGuard(request, params.name, 'role');
+      const mayMake = makingGuard(request, body.role);
+      const guard: Guard = (now) => {
+        mayChange(now);
+        mayMake(now);
+      };
       return userView(await asProblem(users.setRole(actor, params.name, body.role, guard)));
     },
   );
@@ -162,6 +170,7 @@ function ownRoutes(app: Api, context: ApiContext, options: UserRouteOptions): vo
     async (request) => {
       const { name } = request.params;
       await requireOwn(gate, request, name);
+      takeOwnChange(request, options);
       const mayChange = credentialGuard(request, name, 'password');
       await requireNow(context, gate, request, mayChange);
       const isStillCurrent = isOwn(request, name)
@@ -198,6 +207,7 @@ function tokenRoutes(app: Api, context: ApiContext, options: UserRouteOptions): 
     async (request, reply) => {
       const { params, body } = request;
       await requireOwn(gate, request, params.name);
+      takeOwnChange(request, options);
       const { actor } = identityOf(request);
       const guard = credentialGuard(request, params.name, 'tokens');
       const { token } = await asProblem(users.createToken(actor, params.name, body.name, guard));
@@ -219,6 +229,7 @@ function tokenRoutes(app: Api, context: ApiContext, options: UserRouteOptions): 
     async (request, reply) => {
       const { name, token } = request.params;
       await requireOwn(gate, request, name);
+      takeOwnChange(request, options);
       const guard = credentialGuard(request, name, 'tokens');
       await asProblem(users.revokeToken(identityOf(request).actor, name, token, guard));
       return reply.code(204).send(null);
@@ -240,8 +251,20 @@ function isOwn(request: Request, name: string): boolean {
 }
 
 /**
+ * Each change of a user is a record in the audit log, and those of owners are there, too: a user who is no owner may make
+ * a limited number of them. @throws HttpProblem `too-many-requests`
+ */
+function takeOwnChange(request: Request, { ownChanges }: UserRouteOptions): void {
+  const { actor, role } = identityOf(request);
+  if (role === 'owner' || ownChanges.take(actor.name)) return;
+  const message = 'too many changes of your account: try again in a minute';
+  throw new HttpProblem('too-many-requests', message, {}, { 'retry-after': '60' });
+}
+
+/**
  * Tokens are kept in files and scripts, and are found there. An owner's token must not suffice to take an owner's account
- * over: it may not set the password of an owner, nor change tokens and role of another owner, nor destroy one.
+ * over, nor to make one: it may not set the password of an owner, nor change tokens and role of another owner, nor destroy
+ * one, nor make anybody an owner.
  *
  * @returns a guard that checks this, and whether the client still has its access
  */
@@ -255,9 +278,22 @@ function credentialGuard(
     guard?.(users);
     if (via !== 'token' || (what !== 'password' && isOwn(request, name))) return;
     if (users.find((each) => each.name === name)?.role !== 'owner') return;
-    const message = `a token may not change the ${what} of an owner: log in, or use the control socket`;
-    throw new StoreError([{ kind: 'forbidden', message }]);
+    throw notWithToken(`change the ${what} of an owner`);
   };
+}
+
+/** A guard that checks whether the client may make users of this role, and still has its access. */
+function makingGuard(request: Request, role: string): Guard {
+  const { via, guard } = identityOf(request);
+  return (users) => {
+    guard?.(users);
+    if (via === 'token' && role === 'owner') throw notWithToken('make somebody an owner');
+  };
+}
+
+function notWithToken(what: string): StoreError {
+  const message = `a token may not ${what}: log in, or use the control socket`;
+  return new StoreError([{ kind: 'forbidden', message }]);
 }
 
 /** Checks a guard before any work is done; the store checks it again. @throws HttpProblem */

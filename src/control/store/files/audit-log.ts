@@ -5,7 +5,8 @@
  *     audit-denied.log    clients without access
  *
  * Anybody can cause denials as often as they like. So denials have their own files: they displace older denials, never
- * records of changes. For the same reason the record of a refusal is short.
+ * records of changes. For the same reason a record is short: long texts
+ * and lists are cut, and say so.
  *
  * Ids ascend, over both logs and all processes: a writer holds the lock of the state directory and takes the number after
  * the last one. So a page begins at a place in the log, whatever the clock has shown. Older versions made ids from the
@@ -17,13 +18,14 @@ import { makeStateDirectory } from './state-directory.ts';
 import { StoreError } from '../store.ts';
 import type { AuditEvent, AuditLog, AuditQuery, AuditRecord, Changed } from '../store.ts';
 
-/** Bounds of each log: 10 files of 8 MiB are some 300,000 records. */
+/** Bounds of each log: 10 files of 8 MiB are 80,000 records at least, and usually some 300,000. */
 const maxBytes = 8 << 20;
 const keptFiles = 10;
 
-/** Bytes of a record of something done, and of a refusal. */
-export const maxDoneBytes = 8192;
-export const maxNotDoneBytes = 1024;
+/** Bytes of a record. */
+export const maxRecordBytes = 1024;
+/** Those of older versions were longer. */
+const maxOldRecordBytes = 8192;
 
 const defaultLimit = 100;
 const maxLimit = 1000;
@@ -118,7 +120,7 @@ function sequenceOf(id: string): number {
 }
 
 async function lastSequence(log: RotatingLog): Promise<number> {
-  for await (const line of log.tails(2 * maxDoneBytes)) {
+  for await (const line of log.tails(2 * maxOldRecordBytes)) {
     const record = parseRecord(line);
     if (record !== undefined) return sequenceOf(record.id);
   }
@@ -148,11 +150,14 @@ async function* startingAfter(
 
 /** A record as it is written, within its bounds for any event. */
 export function recordLine(sequence: number, at: Date, event: AuditEvent): string {
-  const limit = event.result === 'ok' ? maxDoneBytes : maxNotDoneBytes;
   const id = String(sequence).padStart(12, '0');
-  for (let share = 1; ; share /= 2) {
-    const line = JSON.stringify({ id, at: at.toISOString(), ...cutTo(event, limit * share) });
-    if (Buffer.byteLength(line) < limit) return line;
+  for (let share = 4; ; share /= 2) {
+    const line = JSON.stringify({
+      id,
+      at: at.toISOString(),
+      ...cutTo(event, maxRecordBytes * share),
+    });
+    if (Buffer.byteLength(line) < maxRecordBytes) return line;
   }
 }
 

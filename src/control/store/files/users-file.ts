@@ -32,6 +32,9 @@ import type { Actor, AuditLog, Failure, Guard, ThingKind, User, Users } from '..
 import { editYaml } from '../yaml-edit.ts';
 
 const maxFileBytes = 4 << 20;
+/** Everybody may make tokens: the file must not grow beyond its bounds by it. */
+const maxTokens = 32;
+const tooManyTokens = `a user has at most ${maxTokens} tokens: revoke one first`;
 const systemActor: Actor = { name: 'tunwall', via: 'system' };
 
 interface UsersState {
@@ -160,6 +163,8 @@ export class UsersFile implements Users {
         if (user.tokens.some((each) => each.name === tokenName)) {
           throw refusal('exists', 'token', tokenName);
         }
+        const full = user.tokens.length >= maxTokens;
+        requireValid(full ? [{ path: '', message: tooManyTokens }] : []);
         const created = new Date().toISOString();
         return { ...user, tokens: [...user.tokens, { name: tokenName, hash, created }] };
       });

@@ -1,5 +1,6 @@
 /** Connections over which nothing right comes: requests that never end, that are gone, and that say two things at once. */
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ConnectionCounts, connectionLimits } from '../../../../src/control/api/connections.ts';
 import { buildApi } from '../../../../src/control/api/server.ts';
@@ -54,9 +55,12 @@ describe('a request', () => {
       expect(tcp).toMatchObject({ requestTimeoutMs: 30_000 });
       expect(tcp.maxConnections).toBeGreaterThanOrEqual(64);
       expect(socket.maxConnections).toBeGreaterThanOrEqual(16);
+      // Room for the event streams and captures of an address.
+      if (descriptors >= 1024) expect(tcp.maxPerAddress).toBeGreaterThan(64 + 16);
       expect(tcp.maxConnections + socket.maxConnections).toBeLessThanOrEqual(descriptors / 3);
     }
-    expect(connectionLimits('tcp', 1 << 20).maxConnections).toBe(1024);
+    const most = connectionLimits('tcp', 1 << 20);
+    expect([most.maxConnections, most.maxPerAddress]).toEqual([1024, 256]);
     const limits =
       'Limit  Soft Limit  Hard Limit  Units\nMax open files            512   4096   files\n';
     expect(parseDescriptorLimit(limits)).toBe(512);
@@ -81,6 +85,24 @@ describe('a request', () => {
       const lines = ['GET /healthz HTTP/1.1', 'Host: localhost', 'Connection: close'];
       return (await exchange(port, lines)).startsWith('HTTP/1.1 200');
     });
+  });
+
+  it('has a share of its address only: others are served all the same', async () => {
+    const port = await portOf(await build({ connections: { maxPerAddress: 3 } }));
+    const open = async (count: number): Promise<Socket[]> => {
+      const sockets = await Promise.all(Array.from({ length: count }, () => connected(port)));
+      for (const socket of sockets) socket.on('error', () => undefined).resume();
+      return sockets;
+    };
+    const get = ['GET /healthz HTTP/1.1', 'Host: localhost', 'Connection: close'];
+    const sockets = await open(10);
+    await vi.waitUntil(() => counts.refused === 7);
+    const other = await exchange(port, get, '127.0.0.2');
+    expect(other).toMatch(/^HTTP\/1\.1 200 /);
+    expect(counts.refused).toBe(7);
+    // What was closed is free again.
+    for (const socket of sockets) socket.destroy();
+    await vi.waitUntil(async () => (await exchange(port, get)).startsWith('HTTP/1.1 200'));
   });
 
   it('whose connection was reset is counted, and leaves no line in the log', async () => {

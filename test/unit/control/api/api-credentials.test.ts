@@ -153,21 +153,75 @@ describe('a token', () => {
       ['PUT /v1/users/eve/role', { role: 'member' }],
       ['DELETE /v1/users/eve/tokens/ci'],
       ['DELETE /v1/users/eve'],
+      ['POST /v1/users', { name: 'mallory', role: 'owner', password: 'my own owner' }],
+      ['PUT /v1/users/bob/role', { role: 'owner' }],
     ];
     for (const [request, body] of attempts) {
       const { problem } = await lab.send('owner', request, body === undefined ? {} : { body });
       expect([request, problem]).toEqual([request, 'forbidden']);
     }
     expect(await lab.directory.contents()).toEqual(before);
-    // Its own user, and users who are no owners, it may change.
-    const body = { name: 'next' };
-    expect((await lab.send('owner', 'POST /v1/users/owner/tokens', { body })).status).toBe(201);
+    // Its own user, and users who are no owners, it may change; and those it may make.
+    const next = { body: { name: 'next' } };
+    expect((await lab.send('owner', 'POST /v1/users/owner/tokens', next)).status).toBe(201);
+    const body = { name: 'carol', role: 'member' };
+    expect((await lab.send('owner', 'POST /v1/users', { body })).status).toBe(201);
     const set = { body: { password: 'another horse' } };
     expect((await lab.send('owner', 'PUT /v1/users/bob/password', set)).status).toBe(200);
     // With a session, an owner may.
     const headers = { ...own, cookie: cookieOf(await login('eve')) };
     const other = await send('PUT /v1/users/owner/password', { ...set, headers });
     expect(other.status).toBe(200);
+    const grant = { body: { role: 'owner' }, headers };
+    expect((await send('PUT /v1/users/carol/role', grant)).status).toBe(200);
+  });
+});
+
+describe('a user who is no owner', () => {
+  it('changes the own account some times, and pushes nothing out of the audit log', async () => {
+    await lab.store.users.create(alice, { name: 'bob', role: 'member' });
+    const { token } = await lab.store.users.createToken(alice, 'bob', 'ci');
+    const headers = { authorization: `Bearer ${token}` };
+    const make = (name: string): Promise<Answer> =>
+      send('POST /v1/users/bob/tokens', { body: { name }, headers });
+    const answers: number[] = [];
+    for (let count = 0; count < 12; count++) answers.push((await make(`t-${count}`)).status);
+    expect(answers).toEqual([...Array.from({ length: 10 }, () => 201), 429, 429]);
+    const end = await send('DELETE /v1/users/bob/tokens/t-0', { headers });
+    expect([end.problem, end.headers['retry-after']]).toEqual(['too-many-requests', '60']);
+    lab.clock.nowMs += 60_000;
+    expect((await make('later')).status).toBe(201);
+    // Owners are not limited.
+    for (let count = 0; count < 15; count++) {
+      const sent = { body: { name: `u-${count}`, role: 'member' } };
+      expect((await lab.send('owner', 'POST /v1/users', sent)).status).toBe(201);
+    }
+  });
+
+  it('has a limited number of tokens', async () => {
+    await lab.store.users.create(alice, { name: 'bob', role: 'member' });
+    for (let count = 0; count < 32; count++) {
+      await lab.store.users.createToken(alice, 'bob', `t-${count}`);
+    }
+    const sent = { body: { name: 'more' } };
+    const { problem, json } = await lab.send('owner', 'POST /v1/users/bob/tokens', sent);
+    expect([problem, JSON.stringify(json)]).toEqual([
+      'invalid',
+      expect.stringContaining('a user has at most 32 tokens: revoke one first') as string,
+    ]);
+  });
+
+  it('who logs in again and again is one record a minute, with the count', async () => {
+    await lab.store.users.create(alice, { name: 'bob', role: 'member', password });
+    for (let count = 0; count < 5; count++) expect((await login('bob')).status).toBe(200);
+    const logins = async (): Promise<(number | undefined)[]> => {
+      const { records } = await lab.store.audit.query({ action: 'login' });
+      return records.map(({ count }) => count);
+    };
+    expect(await logins()).toEqual([undefined]);
+    lab.clock.nowMs += 61_000;
+    await login('bob');
+    expect(await logins()).toEqual([5, undefined]);
   });
 });
 
