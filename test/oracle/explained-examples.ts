@@ -74,6 +74,12 @@ export const examples: Readonly<Record<string, Conversation>> = {
   ),
   'syn-anew': tcp(changed(syn, { seq: 1_000_000 }), syn, synAck),
   'reset-of-before': tcp(syn, stepOf('responder', 'tcp', { flags: 'R', seq: 7000 }), synAck),
+  'answer-of-before': tcp(
+    syn,
+    changed(synAck, { seq: 70_000, ack: 9000 }),
+    synAck,
+    stepOf('opener', 'tcp', { flags: 'A', seq: 101, ack: 301 }),
+  ),
   'syn-after-reset': tcp(
     syn,
     synAck,

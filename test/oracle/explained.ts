@@ -6,9 +6,21 @@
  * shows it on both sides (explained-examples.ts); test/oracle/differences.md has this table for people, and a unit test says that they agree.
  */
 import type { Outcome } from './compare.ts';
-import { timeTolerance } from './compare.ts';
 import type { End, Fields } from './conversation.ts';
 import { otherEnd, sent } from './conversation.ts';
+import {
+  answerOfBefore,
+  beganAgainWithoutOptions,
+  differing,
+  includes,
+  isReset,
+  passedSegments,
+  pickedUpBegunAgain,
+  pickedUpUnanswered,
+  resetOfBefore,
+  synAfterReset,
+  synAnew,
+} from './explained-connections.ts';
 
 export interface Explanation {
   readonly id: string;
@@ -19,24 +31,6 @@ export interface Explanation {
   /** RFC or source. */
   readonly source: string;
   readonly explains: (outcome: Outcome) => boolean;
-}
-
-/** Whether one of the packets of a step, or its only one, has this verdict: `pass` or a drop reason. */
-function includes(verdict: string, wanted: string): boolean {
-  return verdict.split('+').includes(wanted);
-}
-
-/** The TCP segments before step `end` of which we let anything through. */
-function passedSegments({ conversation, verdicts }: Outcome, end: number): Fields[] {
-  return conversation.steps
-    .slice(0, end)
-    .map(sent)
-    .filter(({ kind }, at) => kind === 'tcp' && includes(verdicts[at]!.engine, 'pass'));
-}
-
-/** The step that differs, as it was sent. */
-function differing(outcome: Outcome): Fields {
-  return sent(outcome.conversation.steps[outcome.difference!.step]!);
 }
 
 /** The kernel passes what we drop, for this reason among others. */
@@ -67,121 +61,6 @@ function droppedUnseen(outcome: Outcome, reason: string): boolean {
 function tinyForgotten({ difference }: Outcome): boolean {
   const { kernel, engine } = difference!;
   return kernel === 'drop' && includes(engine, 'fragment-tiny') && includes(engine, 'pass');
-}
-
-/** Where a SYN ends; what of its options lies behind its data offset is data. */
-function endOfSyn({ seq, length, options, dataOffset = 5 + options.length / 4 }: Fields): number {
-  return (seq + length + 1 + 4 * (5 + options.length / 4 - dataOffset)) >>> 0;
-}
-
-/** The opener sends another SYN before the first is answered: with a lower number, or the first is answered after all. */
-function synAnew(outcome: Outcome): boolean {
-  const segments = passedSegments(outcome, outcome.difference!.step + 1);
-  return segments.some((earlier, at) => {
-    if (!isSyn(earlier)) return false;
-    const behind = segments.slice(at + 1);
-    const next = behind.findIndex(
-      ({ from, flags, ack }) =>
-        from !== earlier.from && flags.includes('S') && ack >>> 0 === endOfSyn(earlier),
-    );
-    const unanswered = next < 0 ? behind : behind.slice(0, next);
-    const later = unanswered.find((each) => isSyn(each) && endOfSyn(each) !== endOfSyn(earlier));
-    if (later === undefined) return false;
-    const lower = ((endOfSyn(later) - endOfSyn(earlier)) | 0) < 0;
-    const answered = behind.some(
-      (each) => each.from !== earlier.from && each.ack >>> 0 === endOfSyn(earlier),
-    );
-    return lower || answered;
-  });
-}
-
-/** An end that has offered options in a SYN and begins again, with a SYN that has none; it need not have passed. */
-function beganAgainWithoutOptions({ conversation, difference }: Outcome): boolean {
-  const syns = conversation.steps
-    .slice(0, difference!.step)
-    .map(sent)
-    .filter(({ kind, flags }) => kind === 'tcp' && flags.includes('S'));
-  return syns.some(
-    (later, at) =>
-      (later.options.length === 0 || later.dataOffset === 5) &&
-      syns
-        .slice(0, at)
-        .some(
-          (earlier) =>
-            earlier.from === later.from &&
-            earlier.options.length > 0 &&
-            endOfSyn(earlier) !== endOfSyn(later),
-        ),
-  );
-}
-
-const isSyn = ({ flags }: Fields): boolean => flags.includes('S') && !/[AR]/.test(flags);
-const isReset = ({ flags }: Fields): boolean => flags.includes('R');
-
-/** After a SYN, an RST of the other end that does not acknowledge it. */
-function resetOfBefore(outcome: Outcome): boolean {
-  const segments = passedSegments(outcome, outcome.difference!.step + 1);
-  const refuses = (reset: Fields, syn: Fields): boolean =>
-    // Of a SYN whose lengths are wrong the end is not known here.
-    syn.dataOffset === undefined &&
-    (syn.totalLengthError ?? 0) === 0 &&
-    reset.flags.includes('A') &&
-    reset.ack >>> 0 === (syn.seq + syn.length + 1) >>> 0;
-  return segments.some(
-    (syn, at) =>
-      isSyn(syn) &&
-      segments
-        .slice(at + 1)
-        .some((later) => isReset(later) && later.from !== syn.from && !refuses(later, syn)),
-  );
-}
-
-/** A SYN of an end that has reset before. (Right behind the RST, it means the same to both.) */
-function synAfterReset(outcome: Outcome): boolean {
-  const segments = passedSegments(outcome, outcome.difference!.step + 1);
-  return segments.some(
-    (reset, at) =>
-      isReset(reset) &&
-      segments.slice(at + 1).some((later) => isSyn(later) && later.from === reset.from),
-  );
-}
-
-/** A connection that was picked up begins again: a SYN in it was answered. */
-function pickedUpBegunAgain(outcome: Outcome): boolean {
-  const { conversation, difference } = outcome;
-  if (!conversation.settings.loose) return false;
-  const segments = [...passedSegments(outcome, difference!.step), differing(outcome)];
-  return segments.some(
-    (syn, at) =>
-      isSyn(syn) &&
-      segments.slice(0, at).some(({ flags }) => !flags.includes('S')) &&
-      segments
-        .slice(at + 1)
-        .some(
-          ({ from, flags, ack }) =>
-            from !== syn.from && flags.includes('S') && ack >>> 0 === endOfSyn(syn),
-        ),
-  );
-}
-
-/** What a difference tells of flows. */
-function toldFlows(text: string): { flow: string; left: number }[] {
-  return text.split('; ').map((told) => {
-    const [, flow = told, left = '0'] = /^(.*), (\d+) s$/.exec(told) ?? [];
-    return { flow, left: Number(left) };
-  });
-}
-
-/** Both track the same flows, and which of them differ was picked up and not answered in the window. */
-function pickedUpUnanswered({ difference }: Outcome): boolean {
-  const { kind, kernel, engine } = difference!;
-  const [theirs, ours] = [toldFlows(kernel), toldFlows(engine)];
-  if (kind !== 'flows' || theirs.length !== ours.length) return false;
-  return theirs.every(({ flow, left }, at) => {
-    const own = ours[at]!;
-    const unanswered = / established(?: replied)?$/.test(flow) && left > 120 && own.left <= 120;
-    return flow === own.flow && (unanswered || Math.abs(left - own.left) <= timeTolerance);
-  });
 }
 
 const protocols: Readonly<Record<Fields['kind'], number>> = {
@@ -387,6 +266,15 @@ export const explanations: readonly Explanation[] = [
     why: 'It is of the connection before, whose ports were used again at once. Who sent the SYN discards it; the new connection would get no answer through.',
     source: 'RFC 9293 section 3.10.7.3',
     explains: resetOfBefore,
+  },
+  {
+    id: 'answer-of-before',
+    stricter: 'neither',
+    difference:
+      'A SYN+ACK that acknowledges what the opener has not sent, or what is older than any window, tells Linux the numbers of the responder, although it is not believed; here it begins nothing.',
+    why: 'It is of the connection before, whose ports were used again at once. With its numbers the right answer would be out of the window.',
+    source: 'RFC 9293 section 3.10.7.3; nf_conntrack_proto_tcp.c, tcp_init_sender',
+    explains: answerOfBefore,
   },
   {
     id: 'syn-after-reset',

@@ -159,7 +159,13 @@ export class TcpWindow {
 
     if (hot[record + Hot.maxWindow + direction] === 0) {
       if (isSyn) {
-        if (hasAck && oldState === FlowState.synSent) this.#chooseSyn(flow, ack);
+        if (hasAck && oldState === FlowState.synSent) {
+          this.#chooseSyn(flow, ack);
+          const unanswered = (hot[record + Hot.end + receiver]! - ack) | 0;
+          // It does not answer the SYN: it is of another connection of these ports, and begins nothing in this one.
+          if (unanswered < 0) return Window.invalid;
+          if (unanswered > minimumAckWindow) return Window.ignore;
+        }
         this.#startSide(record, direction, packet, bytes, end);
         if (!hasAck) return Window.accept; // simultaneous open
       } else {

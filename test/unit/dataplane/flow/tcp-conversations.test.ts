@@ -104,6 +104,21 @@ describe('life of a connection', () => {
   );
 });
 
+describe('an answer to another SYN', () => {
+  for (const [name, answer] of [
+    ['newer', 'seq=70000 ack=9000         out-of-window'],
+    ['older', 'seq=70000 ack=4294000000   pass'],
+  ] as const) {
+    conversation(
+      `that is ${name} does not take the place of the right one`,
+      `> S  seq=100            pass syn_sent
+      < SA ${answer} syn_sent
+      < SA seq=300 ack=101    pass syn_recv
+      > A  seq=101 ack=301    pass established`,
+    );
+  }
+});
+
 describe('what opens no flow', () => {
   for (const flags of ['A', 'PA', 'SA', 'FA', 'R', 'RA']) {
     conversation(`${flags} out of the blue`, `> ${flags} seq=1 ack=1 invalid-state -`);
