@@ -34,6 +34,12 @@ export function parseAddress(text: string): Parsed<number> {
   return value === undefined ? { message: notAnAddress(text) } : { value };
 }
 
+/** Whether a text is an IPv4 address within one of the ranges. */
+export function isWithin(text: string, ranges: readonly AddressRange[]): boolean {
+  const address = toNumber(text);
+  return address !== undefined && ranges.some(({ from, to }) => from <= address && address <= to);
+}
+
 /** An address that a server can have: unicast, not loopback. */
 export function parseServerAddress(text: string): Parsed<number> {
   const parsed = parseAddress(text);

@@ -119,6 +119,12 @@ export interface Server {
   readonly reject?: { readonly inbound?: boolean; readonly outbound?: boolean };
 }
 
+/** Where HTTP is served: an IPv4 address and a port. */
+export interface Listen {
+  readonly host: string;
+  readonly port: number;
+}
+
 export interface GatewayConfig {
   readonly device: string;
   readonly queues: number;
@@ -151,13 +157,23 @@ export interface GatewayConfig {
   readonly reject: RejectSettings;
   /** What a policy change does to flows that it forbids; `drain` in seconds. */
   readonly reload: 'cut' | 'keep' | { readonly drain: number };
-  readonly api: {
-    readonly host: string;
-    readonly port: number;
+  readonly api: Listen & {
     /** Names allowed in the Host header, beside addresses and localhost; lower case. */
     readonly hosts: readonly string[];
     /** Path of the control socket. */
     readonly socket: string;
+    /** Files of a certificate chain and its key, as PEM. */
+    readonly tls?: { readonly cert: string; readonly key: string };
+    /** Other than loopback without TLS. */
+    readonly insecure: boolean;
+    /** Proxies whose X-Forwarded-For and X-Forwarded-Proto count. */
+    readonly trustedProxies: readonly AddressRange[];
+  };
+  readonly metrics: {
+    /** Where metrics and health are served beside the API; absent: there only. */
+    readonly listen?: Listen;
+    /** Clients that may ask for them by any name. */
+    readonly allow: readonly AddressRange[];
   };
   readonly log: { readonly level: string; readonly dropsPerSecond: number };
 }

@@ -1,7 +1,17 @@
 /** The format of users.yaml. It is not part of the policy: no packet depends on it. */
 import { name, read } from './validate.ts';
 import type { Validated } from './validate.ts';
-import { YamlFile, entries, integer, list, mapping, oneOf, scalar, text } from './yaml-fields.ts';
+import {
+  YamlFile,
+  entries,
+  integer,
+  list,
+  mapping,
+  mappings,
+  oneOf,
+  scalar,
+  text,
+} from './yaml-fields.ts';
 import type { Field } from './yaml-fields.ts';
 
 export const roles = ['owner', 'member', 'billing-member', 'billing-admin'] as const;
@@ -64,7 +74,7 @@ const user = mapping<Omit<StoredUser, 'tokens'> & { tokens?: StoredToken[] }>(
   {
     ...{ name, role: oneOf(roles), passwordHash },
     generation: integer(0, Number.MAX_SAFE_INTEGER),
-    tokens: list('tokens', token),
+    tokens: mappings('tokens', token),
   },
   ['name', 'role'],
 );

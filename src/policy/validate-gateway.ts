@@ -3,12 +3,13 @@ import { defaultTimeoutSeconds, maxTimeoutSeconds } from '../dataplane/flow/time
 import type { TimeoutName } from '../dataplane/flow/timeouts.ts';
 import { parsePeer as parseRange } from './addresses.ts';
 import { defaultReject } from './reject.ts';
-import type { GatewayConfig, RejectSettings } from './types.ts';
+import type { AddressRange, GatewayConfig, Listen, RejectSettings } from './types.ts';
 import { parsed, read } from './validate.ts';
 import type { Validated } from './validate.ts';
 import {
   YamlFile,
   boolean,
+  entries,
   integer,
   list,
   mapping,
@@ -32,7 +33,15 @@ export const defaultGatewayConfig: GatewayConfig = {
   start: 'last-good',
   reject: defaultReject,
   reload: 'cut',
-  api: { host: '127.0.0.1', port: 8740, hosts: [], socket: '/run/tunwall/tunwall.sock' },
+  api: {
+    host: '127.0.0.1',
+    port: 8740,
+    hosts: [],
+    socket: '/run/tunwall/tunwall.sock',
+    insecure: false,
+    trustedProxies: [],
+  },
+  metrics: { allow: [{ from: 0x7f000000, to: 0x7fffffff, text: '127.0.0.0/8' }] },
   log: { level: 'info', dropsPerSecond: 10 },
 };
 
@@ -58,11 +67,6 @@ const reject = mapping<Partial<RejectSettings>>(
 const start: Field<GatewayConfig['start']> = scalar('last-good or strict', (value) =>
   value === 'last-good' || value === 'strict' ? { value } : undefined,
 );
-
-interface Listen {
-  readonly host: string;
-  readonly port: number;
-}
 
 const listen: Field<Listen> = parsed('an IPv4 address and a port like 127.0.0.1:8740', (value) => {
   const match = /^([\d.]+):(\d{1,5})$/.exec(value);
@@ -94,6 +98,49 @@ const socketPath = text(
   'an absolute path of at most 107 bytes',
   /^\/(?!.*(^|\/)\.\.(\/|$))[\x21-\x7e]{1,106}$/,
 );
+
+const filePath = text('an absolute path of a file', /^\/./);
+
+const clients: Field<AddressRange[]> = list(
+  'addresses',
+  parsed('an address or a block', parseRange),
+);
+
+type ApiConfig = GatewayConfig['api'];
+type ApiFields = { -readonly [K in Exclude<keyof ApiConfig, keyof Listen>]?: ApiConfig[K] } & {
+  listen?: Listen;
+};
+
+const apiFields = mapping<ApiFields>(
+  'settings of the API',
+  {
+    listen,
+    hosts: list('host names', hostName),
+    socket: socketPath,
+    tls: mapping<{ cert: string; key: string }>(
+      'the files of a certificate',
+      { cert: filePath, key: filePath },
+      ['cert', 'key'],
+    ),
+    insecure: boolean,
+    trustedProxies: clients,
+  },
+  [],
+);
+
+/** Passwords and sessions do not go over a network in the clear, unless somebody says that they may. */
+const api: Field<ApiFields> = (place) => {
+  const value = apiFields(place);
+  if (value?.listen === undefined || value.tls !== undefined || value.insecure === true) {
+    return value;
+  }
+  const { host } = value.listen;
+  if (host.startsWith('127.')) return value;
+  const { file, node, path } = entries(place, '')!.get('listen')!;
+  const ways = 'name a certificate in api.tls, or write insecure: true if the network is trusted';
+  file.report(node, path, `passwords would go over the network of ${host} in the clear: ${ways}`);
+  return undefined;
+};
 
 const timeout = integer(1, maxTimeoutSeconds, ' of seconds');
 const timeoutNames = Object.keys(defaultTimeoutSeconds) as TimeoutName[];
@@ -146,9 +193,10 @@ export function validateGateway(fileName: string, content: string): Validated<Ga
       start,
       reject,
       reload,
-      api: mapping<{ listen?: Listen; hosts?: string[]; socket?: string }>(
-        'settings of the API',
-        { listen, hosts: list('host names', hostName), socket: socketPath },
+      api,
+      metrics: mapping<{ listen?: Listen; allow?: AddressRange[] }>(
+        'settings of the metrics',
+        { listen, allow: clients },
         [],
       ),
       log: mapping<{ level?: string; dropsPerSecond?: number }>(
@@ -164,13 +212,10 @@ export function validateGateway(fileName: string, content: string): Validated<Ga
   );
   const config: Field<GatewayConfig> = (place) => {
     const value = fields(place) as
-      | (Omit<Partial<GatewayConfig>, 'api'> & {
-          api?: { listen?: Listen; hosts?: string[]; socket?: string };
-        })
-      | undefined;
+      (Omit<Partial<GatewayConfig>, 'api'> & { api?: ApiFields }) | undefined;
     if (value === undefined) return undefined;
     const defaults = defaultGatewayConfig;
-    const { listen: own, ...api } = value.api ?? {};
+    const { listen: own, ...others } = value.api ?? {};
     return {
       ...defaults,
       ...value,
@@ -180,7 +225,8 @@ export function validateGateway(fileName: string, content: string): Validated<Ga
       tcp: { ...defaults.tcp, ...value.tcp },
       reject: { ...defaults.reject, ...value.reject },
       log: { ...defaults.log, ...value.log },
-      api: { ...defaults.api, ...own, ...api },
+      api: { ...defaults.api, ...own, ...others },
+      metrics: { ...defaults.metrics, ...value.metrics },
     };
   };
   return read(file, config, defaultGatewayConfig);

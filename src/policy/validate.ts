@@ -22,6 +22,7 @@ import {
   entries,
   list,
   mapping,
+  mappings,
   oneOf,
   prose,
   scalar,
@@ -164,8 +165,8 @@ export function validateTemplate(
     {
       description: prose,
       appliesTo: list('selectors', selector),
-      inbound: list('rules', rule('inbound')),
-      outbound: list('rules', rule('outbound')),
+      inbound: mappings('rules', rule('inbound')),
+      outbound: mappings('rules', rule('outbound')),
     },
     [],
   );
@@ -245,7 +246,7 @@ export function validateServers(
   };
   const whole = mapping<{ servers?: Server[] }>(
     'a mapping with the key servers',
-    { servers: list('servers', unique) },
+    { servers: mappings('servers', unique) },
     [],
   );
   const result = read(file, (place: Place) => whole(place)?.servers ?? [], []);

@@ -188,16 +188,26 @@ export function oneOf<const T extends string>(words: readonly T[]): Field<T> {
 }
 
 /**
- * A list, each item read by `item`. A scalar stands for a list of one, where items are scalars.
+ * A list of scalars, each read by `item`. One value stands for a list of one.
  *
  * @param whenEmpty message for an empty list, if it may not be empty
  */
 export function list<T>(what: string, item: Field<T>, whenEmpty?: string): Field<T[]> {
+  const whole = sequence(what, item, whenEmpty);
   return (place) => {
-    if (isScalar(place.node) && place.node.value !== null) {
-      const value = item(place);
-      return value === undefined ? undefined : [value];
-    }
+    if (!isScalar(place.node) || place.node.value === null) return whole(place);
+    const value = item(place);
+    return value === undefined ? undefined : [value];
+  };
+}
+
+/** A list of mappings. */
+export function mappings<T extends object>(what: string, item: Field<T>): Field<T[]> {
+  return sequence(what, item);
+}
+
+function sequence<T>(what: string, item: Field<T>, whenEmpty?: string): Field<T[]> {
+  return (place) => {
     if (!isSeq(place.node)) {
       reportExpected(place, `a list of ${what}`);
       return undefined;

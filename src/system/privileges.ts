@@ -109,7 +109,9 @@ export function asOwnerOf<T>(directories: readonly string[], work: () => T): T {
 
 /** Root's rights, put aside. */
 export interface PutAside {
-  /** Does something with them: what only root can do, and nothing in the directories. */
+  /**
+   * Does something with them, as long as they are not given up: what only root can do, and nothing in the directories.
+   */
   asRoot<T>(work: () => Promise<T>): Promise<T>;
   /** Gives them up for good. */
   forget(): void;
@@ -128,8 +130,10 @@ export function becomeOwnerOf(directories: readonly string[]): PutAside {
   loadAddon();
   const [groups, group] = [process.getgroups!(), process.getegid!()];
   sink(uid);
+  let isGivenUp = false;
   return {
     async asRoot(work) {
+      if (isGivenUp) return work();
       rise(groups, group);
       try {
         return await work();
@@ -138,6 +142,7 @@ export function becomeOwnerOf(directories: readonly string[]): PutAside {
       }
     },
     forget() {
+      isGivenUp = true;
       const own = process.getegid!();
       const ownGroups = process.getgroups!();
       rise(groups, group);

@@ -9,6 +9,7 @@ import type { InjectOptions } from 'fastify';
 import type { Api, Listener } from '../../src/control/api/api.ts';
 import type { ApiContext, Applied, ControlPlane } from '../../src/control/api/context.ts';
 import { buildApi } from '../../src/control/api/server.ts';
+import type { ApiOptions } from '../../src/control/api/server.ts';
 import { compilePolicy } from '../../src/policy/compile.ts';
 import { roles } from '../../src/policy/users.ts';
 import type { Role } from '../../src/policy/users.ts';
@@ -89,7 +90,7 @@ export class TestControlPlane implements ControlPlane {
   }
 }
 
-export interface LabOptions {
+export interface LabOptions extends Pick<ApiOptions, 'tls' | 'trustsProxy' | 'mayMonitor'> {
   readonly files?: Record<string, string>;
   readonly listener?: Listener;
   /** Without the live side of a firewall. */
@@ -165,9 +166,13 @@ export class ApiLab {
     };
   }
 
-  build(listener: Listener, { requestsPerMinute, panelDirectory }: LabOptions = {}): Promise<Api> {
+  build(
+    listener: Listener,
+    { requestsPerMinute, panelDirectory, tls, trustsProxy, mayMonitor }: LabOptions = {},
+  ): Promise<Api> {
     return buildApi(this.context, {
-      listener,
+      ...{ listener, ...(tls && { tls }) },
+      ...{ ...(trustsProxy && { trustsProxy }), ...(mayMonitor && { mayMonitor }) },
       now: () => this.clock.nowMs,
       panelDirectory: panelDirectory ?? join(this.directory.path, 'no-panel'),
       ...(requestsPerMinute !== undefined && { requestsPerMinute }),

@@ -20,6 +20,7 @@ import type { FastifyRequest } from 'fastify';
 import type { Role } from '../../policy/users.ts';
 import { StoreError } from '../store/store.ts';
 import type { Actor, Guard, User } from '../store/store.ts';
+import { isOpen } from './api.ts';
 import type { Listener } from './api.ts';
 import { AccessLog } from './access-log.ts';
 import { requireOneTarget, requireOwnHost, requireOwnOrigin } from './browser-guards.ts';
@@ -76,6 +77,8 @@ export interface GateOptions {
   readonly context: ApiContext;
   readonly listener: Listener;
   readonly sessions: Sessions;
+  /** Whether a client's address is in `metrics.allow`. */
+  readonly mayMonitor: (address: string) => boolean;
   /** In ms. */
   readonly now: () => number;
 }
@@ -94,17 +97,31 @@ export class Gate {
     const { listener, context } = this.#options;
     try {
       requireOneTarget(request.raw);
+      if (listener === 'metrics') this.#requireMonitor(request);
       if (listener === 'tcp') {
-        requireOwnHost(request.headers, context.hosts);
+        if (!this.#isMonitor(request)) requireOwnHost(request.headers, context.hosts);
         requireOwnOrigin(request.method, request.headers, usesCookie(request));
       }
       if (request.is404) return;
       const access = accessOf(request);
       if (access !== 'public') request.identity = await this.#require(request, access);
     } catch (error) {
-      if (error instanceof HttpProblem) await this.#recordDenial(request, error);
+      // A look without credentials, as of the login page, is no denial.
+      const isLook = error === noCredentials;
+      if (error instanceof HttpProblem && !isLook) await this.#recordDenial(request, error);
       throw error;
     }
+  }
+
+  /** Whether a request for metrics comes from a client that may ask for them by any name: nothing in them depends on it. */
+  #isMonitor(request: FastifyRequest): boolean {
+    return request.routeOptions.url === '/metrics' && this.#options.mayMonitor(request.ip);
+  }
+
+  /** @throws HttpProblem `forbidden` */
+  #requireMonitor({ ip }: FastifyRequest): void {
+    if (this.#options.mayMonitor(ip)) return;
+    throw new HttpProblem('forbidden', `${ip} is not in metrics.allow of gateway.yaml`);
   }
 
   /** For a route that checks more than the role. @returns the problem to throw */
@@ -126,7 +143,7 @@ export class Gate {
 
   async #identify(request: FastifyRequest, access: Access): Promise<Identity> {
     const { listener, context } = this.#options;
-    if (listener !== 'tcp') return localIdentity(request, listener);
+    if (!isOpen(listener)) return localIdentity(request, listener);
     const bearer = bearerOf(request);
     if (bearer === undefined) return await this.#identifySession(request, access);
     const found = await context.store.users.verifyToken(bearer);
@@ -145,7 +162,7 @@ export class Gate {
   async #identifySession(request: FastifyRequest, access: Access): Promise<Identity> {
     const { sessions, context } = this.#options;
     const ids = sessionIds(request);
-    if (ids.length === 0) throw unauthenticated('log in, or send a token');
+    if (ids.length === 0) throw noCredentials;
     const { users } = await context.store.users.list();
     for (const id of ids) {
       const session = sessions.find(id, users);
@@ -215,6 +232,8 @@ function bearerOf({ headers }: FastifyRequest): string | undefined {
 function usesCookie(request: FastifyRequest): boolean {
   return request.headers.authorization === undefined && sessionIds(request).length > 0;
 }
+
+const noCredentials = unauthenticated('log in, or send a token');
 
 function unauthenticated(detail: string): HttpProblem {
   return new HttpProblem('unauthenticated', detail, {}, { 'www-authenticate': 'Bearer' });

@@ -21,5 +21,10 @@ export type Api = FastifyInstance<
 export type Request = FastifyRequest;
 export type Reply = FastifyReply;
 
-/** The listener that a request arrived on. */
-export type Listener = 'socket' | 'tcp' | 'in-process';
+/** The listener that a request arrived on. `metrics` is a TCP listener that serves nothing but metrics and health. */
+export type Listener = 'socket' | 'tcp' | 'metrics' | 'in-process';
+
+/** Whether anybody on a network can connect to it. */
+export function isOpen(listener: Listener): listener is 'tcp' | 'metrics' {
+  return listener === 'tcp' || listener === 'metrics';
+}

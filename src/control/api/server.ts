@@ -6,15 +6,23 @@
  * authorisation (`access.ts`) -> body (`body.ts`) -> schema (`validation.ts`) -> route -> answer, or problem
  * (`http-problem.ts`). Nothing is answered before the first three.
  */
+import type { Server } from 'node:https';
 import cookie from '@fastify/cookie';
 import rateLimit from '@fastify/rate-limit';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify from 'fastify';
-import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import type {
+  FastifyError,
+  FastifyHttpsOptions,
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+} from 'fastify';
 import { descriptorLimit } from '../../system/descriptors.ts';
 import { StoreError } from '../store/store.ts';
 import type { User } from '../store/store.ts';
 import { Gate } from './access.ts';
+import { isOpen } from './api.ts';
 import type { Api, Listener } from './api.ts';
 import { acceptJson, maxBodyBytes } from './body.ts';
 import { securityHeaders } from './browser-guards.ts';
@@ -64,29 +72,24 @@ export interface ApiOptions {
   /** Where the panel's files are, for TCP. */
   readonly panelDirectory?: string;
   readonly connections?: Partial<ConnectionLimits>;
+  /** Serves TLS; the certificate is set on the server before it listens. */
+  readonly tls?: boolean;
+  /** Proxies whose X-Forwarded-For and X-Forwarded-Proto count, by address. Default: none. */
+  readonly trustsProxy?: (address: string) => boolean;
+  /** Clients that may ask for metrics by any name. Default: none. */
+  readonly mayMonitor?: (address: string) => boolean;
 }
 
 export async function buildApi(context: ApiContext, options: ApiOptions): Promise<Api> {
   const { listener, now = Date.now } = options;
   const limits = { ...connectionLimits(listener, descriptorLimit()), ...options.connections };
   const { connectionCounts: counts = new ConnectionCounts() } = context;
-  const server = Fastify({
-    bodyLimit: maxBodyBytes,
-    forceCloseConnections: true,
-    requestTimeout: limits.requestTimeoutMs,
-    keepAliveTimeout: limits.idleTimeoutMs,
-    http: {
-      headersTimeout: limits.requestTimeoutMs,
-      connectionsCheckingInterval: limits.lookPeriodMs,
-    },
-    frameworkErrors: (_error, _request, reply) => {
-      void sendProblem(reply, new HttpProblem('bad-request', 'the URL cannot be read'));
-    },
-  }).withTypeProvider<TypeBoxTypeProvider>();
+  const server = createServer(limits, options);
   const sessions = new Sessions(now);
   const throttle = new LoginThrottle(now);
   const ownChanges = new OwnChanges(now);
-  const gate = new Gate({ context, listener, sessions, now });
+  const { mayMonitor = () => false } = options;
+  const gate = new Gate({ context, listener, sessions, mayMonitor, now });
 
   server.setValidatorCompiler(validatorCompiler);
   server.setSerializerCompiler(() => (value) => JSON.stringify(value));
@@ -107,9 +110,10 @@ export async function buildApi(context: ApiContext, options: ApiOptions): Promis
     });
     done(wasGone ? gone : undefined);
   });
-  if (listener === 'tcp') {
+  if (isOpen(listener)) {
     await limitRate(server, options.requestsPerMinute ?? requestsPerMinute);
   }
+  if (listener === 'tcp') noticeProxies(server, context, options);
   server.addHook('onRequest', (request) => gate.admit(request));
   const users = async (): Promise<readonly User[]> => (await context.store.users.list()).users;
   const streams = {
@@ -127,6 +131,10 @@ export async function buildApi(context: ApiContext, options: ApiOptions): Promis
   );
 
   monitoringRoutes(server, context);
+  if (listener === 'metrics') {
+    await server.ready();
+    return server;
+  }
   openApiRoute(server);
   await server.register(
     (app: Api, _options, done) => {
@@ -150,6 +158,33 @@ export async function buildApi(context: ApiContext, options: ApiOptions): Promis
   );
   await server.ready();
   return server;
+}
+
+function createServer(limits: ConnectionLimits, { tls = false, trustsProxy }: ApiOptions): Api {
+  const http = {
+    headersTimeout: limits.requestTimeoutMs,
+    connectionsCheckingInterval: limits.lookPeriodMs,
+  };
+  const options = {
+    bodyLimit: maxBodyBytes,
+    forceCloseConnections: true,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.idleTimeoutMs,
+    // The address is missing after a reset.
+    trustProxy: (address: string | undefined) =>
+      address !== undefined && trustsProxy?.(address) === true,
+    frameworkErrors: (_error: FastifyError, _request: FastifyRequest, reply: FastifyReply) => {
+      void sendProblem(reply, new HttpProblem('bad-request', 'the URL cannot be read'));
+    },
+  };
+  const https = { ...http, handshakeTimeout: limits.requestTimeoutMs };
+  const server = tls
+    ? (Fastify<Server>({
+        ...options,
+        https,
+      } as FastifyHttpsOptions<Server>) as unknown as FastifyInstance)
+    : Fastify({ ...options, http });
+  return server.withTypeProvider<TypeBoxTypeProvider>();
 }
 
 /** Reports the counts of what was thinned, once a minute and at the end. */
@@ -183,6 +218,22 @@ async function limitRate(server: Api, max: number): Promise<void> {
     reply: FastifyReply,
   ) => Promise<void>;
   server.addHook('onRequest', (request, reply) => limit.call(server, request, reply));
+}
+
+/** All clients of a proxy that is not trusted share its address, and its limits: tells the operator, once. */
+function noticeProxies(server: Api, { onWarning }: ApiContext, { trustsProxy }: ApiOptions): void {
+  let isTold = false;
+  server.addHook('onRequest', ({ headers, socket }, _reply, done) => {
+    const { remoteAddress } = socket;
+    const forwards = headers['x-forwarded-for'] !== undefined && remoteAddress !== undefined;
+    if (forwards && !isTold && trustsProxy?.(remoteAddress) !== true) {
+      isTold = true;
+      onWarning(
+        `${remoteAddress} asks for others (X-Forwarded-For): if it is your proxy, name it in api.trustedProxies of gateway.yaml`,
+      );
+    }
+    done();
+  });
 }
 
 function noSuchRoute({ method, url }: FastifyRequest): HttpProblem {

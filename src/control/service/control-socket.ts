@@ -11,6 +11,7 @@ import { once } from 'node:events';
 import { lstat, stat, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
+import type { Listen } from '../../policy/types.ts';
 import type { Api } from '../api/api.ts';
 
 const mode = 0o660;
@@ -32,12 +33,13 @@ export async function listenOnSocket(api: Api, path: string): Promise<void> {
 }
 
 /** @throws Error in words */
-export async function listenOnTcp(api: Api, host: string, port: number): Promise<void> {
+export async function listenOnTcp(api: Api, { host, port }: Listen): Promise<void> {
   try {
     await api.listen({ host, port });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    const hint = code === 'EADDRINUSE' ? 'is another tunwall running?' : 'see api.listen';
+    const hint =
+      code === 'EADDRINUSE' ? 'is another tunwall running?' : 'change it in gateway.yaml';
     throw new Error(`cannot listen on ${host}:${port} (${code ?? String(error)}): ${hint}`, {
       cause: error,
     });

@@ -6,20 +6,21 @@
 /** How long until the next try. */
 const retryMs = 5000;
 
-export interface ListenersOptions {
+/** Where what happens is said. */
+export interface Tell {
   readonly warn: (message: string) => void;
   readonly info: (message: string) => void;
 }
 
 export class Listeners {
-  readonly #options: ListenersOptions;
+  readonly #tell: Tell;
   /** Why it is not open, by name. */
   readonly #closed = new Map<string, string>();
   readonly #timers = new Set<NodeJS.Timeout>();
   #failures = 0;
 
-  constructor(options: ListenersOptions) {
-    this.#options = options;
+  constructor(tell: Tell) {
+    this.#tell = tell;
   }
 
   /** Tries that have failed. */
@@ -42,14 +43,14 @@ export class Listeners {
     try {
       await listen();
       this.#closed.delete(name);
-      if (before !== undefined) this.#options.info(`${name} is open now`);
+      if (before !== undefined) this.#tell.info(`${name} is open now`);
     } catch (error) {
       const { message } = error as Error;
       this.#failures++;
       this.#closed.set(name, message);
       if (message !== before) {
         const seconds = retryMs / 1000;
-        this.#options.warn(`no ${name}: ${message}; it is tried again every ${seconds} seconds`);
+        this.#tell.warn(`no ${name}: ${message}; it is tried again every ${seconds} seconds`);
       }
       const timer = setTimeout(() => {
         this.#timers.delete(timer);

@@ -11,10 +11,8 @@
  * the configuration in force, which follows it.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { Api } from '../api/api.ts';
 import type { ApiContext, Applied, ControlPlane, Status } from '../api/context.ts';
 import { ConnectionCounts } from '../api/connections.ts';
-import { buildApi } from '../api/server.ts';
 import { ReloadMode } from '../../dataplane/engine/engine.ts';
 import { DropLog } from '../log/drop-log.ts';
 import type { Logger } from '../log/logger.ts';
@@ -32,12 +30,11 @@ import { becomeOwnerOf } from '../../system/privileges.ts';
 import { txDropped } from '../../dataplane/tun/linux-tun.ts';
 import type { PutAside } from '../../system/privileges.ts';
 import type { DataPlane } from '../../dataplane/worker/data-plane.ts';
-import { listenOnSocket, listenOnTcp } from './control-socket.ts';
+import { Doors, urlOf } from './doors.ts';
 import { startForwarding } from './forwarding.ts';
 import { healthOf, logGateway } from './gateway-health.ts';
 import type { GatewayObservation, ObserveGateway } from './gateway-health.ts';
 import { LiveObserver } from './observer.ts';
-import { Listeners } from './listeners.ts';
 import { ReloadQueue } from './reload-queue.ts';
 import { reportEnds, reportMissedEnds } from './rule-ends.ts';
 import type { ReportEnds } from './rule-ends.ts';
@@ -70,9 +67,8 @@ export class Service {
   readonly #dropLog: DropLog;
   readonly #sweepLog: SweepLog;
   readonly #reloadQueue: ReloadQueue<Applied>;
-  readonly #apis: Api[] = [];
   readonly #connectionCounts: ConnectionCounts = new ConnectionCounts();
-  readonly #listeners: Listeners = new Listeners({
+  readonly #doors: Doors = new Doors({
     warn: (message) => this.#log.warn(message),
     info: (message) => this.#log.info(message),
   });
@@ -161,10 +157,9 @@ export class Service {
   async stop(): Promise<void> {
     clearInterval(this.#eventTimer);
     clearInterval(this.#clockTimer);
-    this.#listeners.close();
     await this.#watching?.close();
     await this.#gateway?.close();
-    await Promise.all(this.#apis.map((api) => api.close()));
+    await this.#doors.close();
     await this.#firstOwner;
     await this.#kept;
     await this.#dataPlane?.stop();
@@ -209,7 +204,7 @@ export class Service {
     await this.#gateway.ready;
     await reportMissedEnds(this.#policy, Date.now(), this.#reportEnds());
     // Last: a client that gets an answer can rely on a complete firewall.
-    await this.#rights.asRoot(() => this.#listen());
+    await this.#doors.open(this.#apiContext(), gateway, this.#rights);
     this.#eventTimer = setInterval(() => this.#takeEvents(), eventPeriodMs);
     // Looks at the clock, instead of waiting for a moment: the clock may be set.
     this.#clockTimer = setInterval(() => {
@@ -221,22 +216,11 @@ export class Service {
         queues: gateway.queues,
         ioUring: this.#dataPlane.usesRing,
         ...this.#policySummary(),
-        api: `http://${gateway.api.host}:${gateway.api.port}`,
+        api: urlOf(gateway.api),
       },
       'firewall is running',
     );
     this.#firstOwner = this.#createFirstOwner();
-  }
-
-  async #listen(): Promise<void> {
-    const { host, port, socket } = this.#config.gateway.api;
-    const context = this.#apiContext();
-    const control = await buildApi(context, { listener: 'socket' });
-    this.#apis.push(control);
-    const tcp = await buildApi(context, { listener: 'tcp' });
-    this.#apis.push(tcp);
-    await this.#listeners.open('control socket', () => listenOnSocket(control, socket));
-    await this.#listeners.open('API', () => listenOnTcp(tcp, host, port));
   }
 
   #apiContext(): ApiContext {
@@ -273,7 +257,7 @@ export class Service {
 
   /** What does not reach the firewall at present. */
   #deafness(): Pick<Status, 'watchError' | 'listenError'> {
-    const { error } = this.#listeners;
+    const { error } = this.#doors;
     return {
       ...(this.#watchError !== null && { watchError: this.#watchError }),
       ...(error !== undefined && { listenError: error }),
@@ -314,9 +298,9 @@ export class Service {
     try {
       const owner = await this.#store.users.createFirstOwner();
       if (owner === undefined) return;
-      const { host, port } = this.#config.gateway.api;
+      const url = `${urlOf(this.#config.gateway.api)}/`;
       this.#log.warn(
-        { user: owner.name, password: owner.password, url: `http://${host}:${port}/` },
+        { user: owner.name, password: owner.password, url },
         'there were no users: log in with this password, which is told only here, and change it',
       );
     } catch (error) {
@@ -480,7 +464,7 @@ export class Service {
       reloadFailures: () => this.#reloadFailures,
       configDegraded: () => this.#reloadError !== null,
       apiConnectionsRefused: () => this.#connectionCounts.refused,
-      apiListenFailures: () => this.#listeners.failures,
+      apiListenFailures: () => this.#doors.failures,
       apiRequestsAborted: () => this.#connectionCounts.aborted,
       gateway: () => this.#gateway?.current,
       tunTxDropped: () => txDropped(device),

@@ -336,7 +336,8 @@ flows: { capacity: 4096 }
 timeouts: { udp: 5 }
 tcp: { liberal: true }
 reload: { drain: 30 }
-api: { listen: "0.0.0.0:80", hosts: [FW.example.com], socket: /tmp/fw.sock }
+api: { listen: "0.0.0.0:80", hosts: [FW.example.com], socket: /tmp/fw.sock, tls: { cert: /c, key: /k }, trustedProxies: 10.0.0.1 }
+metrics: { listen: "10.0.0.1:9100", allow: [10.0.0.0/8] }
 log: { dropsPerSecond: 0 }
 `;
     const { value, problems } = validateGateway('gateway.yaml', text);
@@ -351,7 +352,15 @@ log: { dropsPerSecond: 0 }
       timeouts: { ...defaultGatewayConfig.timeouts, udp: 5 },
       tcp: { loose: false, liberal: true },
       reload: { drain: 30 },
-      api: { host: '0.0.0.0', port: 80, hosts: ['fw.example.com'], socket: '/tmp/fw.sock' },
+      api: {
+        ...{ host: '0.0.0.0', port: 80, hosts: ['fw.example.com'], socket: '/tmp/fw.sock' },
+        ...{ tls: { cert: '/c', key: '/k' }, insecure: false },
+        trustedProxies: [{ from: 0x0a000001, to: 0x0a000001, text: '10.0.0.1' }],
+      },
+      metrics: {
+        listen: { host: '10.0.0.1', port: 9100 },
+        allow: [{ from: 0x0a000000, to: 0x0affffff, text: '10.0.0.0/8' }],
+      },
       log: { level: 'info', dropsPerSecond: 0 },
     });
   });
@@ -399,6 +408,15 @@ log: { dropsPerSecond: 0 }
       '1:16 api.listen expected an IPv4 address and a port like 127.0.0.1:8740, found "127.0.0.1:65536"',
     ],
     [
+      'api: { listen: "10.0.0.1:8740" }',
+      '1:16 api.listen passwords would go over the network of 10.0.0.1 in the clear: name a certificate in api.tls, or write insecure: true if the network is trusted',
+    ],
+    ['api: { tls: { cert: /c } }', '1:13 api.tls the key "key" is missing'],
+    [
+      'metrics: { allow: [localhost] }',
+      `1:20 metrics.allow[0] "localhost" is not an IPv4 address in four decimal parts; ${peerWords}`,
+    ],
+    [
       'api: { hosts: ["fw.example.com:80"] }',
       '1:16 api.hosts[0] expected a host name like fw.example.com, found "fw.example.com:80"',
     ],
@@ -414,6 +432,11 @@ log: { dropsPerSecond: 0 }
   it.each(mistakes)('%s is refused', (text, message) => {
     expect(gateway(text)).toEqual([message]);
   });
+
+  it.each(['{ listen: "10.0.0.1:8740", insecure: true }', '{ listen: "127.0.0.2:8740" }'])(
+    'api: %s is accepted',
+    (text) => expect(gateway(`api: ${text}`)).toEqual([]),
+  );
 
   it('knows its keys', () => {
     expect(gateway('colour: red')[0]).toContain('unknown key "colour"');

@@ -287,12 +287,13 @@ it('a flood is stopped before anything of it is looked at', async () => {
 });
 
 it('strangers do not fill the audit log', async () => {
-  for (let times = 0; times < 20; times++) await send('GET /v1/audit');
-  await send('GET /v1/audit', { remoteAddress: '192.0.2.7' });
+  const headers = { authorization: 'Bearer tunwall_wrong' };
+  for (let times = 0; times < 20; times++) await send('GET /v1/audit', { headers });
+  await send('GET /v1/audit', { headers, remoteAddress: '192.0.2.7' });
   const { records } = await lab.store.audit.query({ result: 'denied' });
   expect(records.map(({ actor }) => actor.address)).toEqual(['192.0.2.7', '127.0.0.1']);
   lab.clock.nowMs += 61_000;
-  await send('GET /v1/audit');
+  await send('GET /v1/audit', { headers });
   expect((await lab.store.audit.query({ result: 'denied' })).records).toHaveLength(3);
 });
 
