@@ -65,6 +65,7 @@ export interface ServerConfig {
   addresses: string[];
   templates: string[];
   labels?: Record<string, string>;
+  reject?: { inbound?: boolean; outbound?: boolean };
 }
 
 export interface Config {
@@ -294,6 +295,11 @@ export class FirewallLab {
     return [...(await this.metrics())]
       .filter(([name]) => name.startsWith('tunwall_drops_total{'))
       .reduce((sum, [, packets]) => sum + packets, 0);
+  }
+
+  /** The control socket. */
+  get socket(): string {
+    return this.#socket;
   }
 
   async epoch(): Promise<number> {

@@ -320,6 +320,51 @@ describe('a connection that is cut', () => {
     expect(f.forward()).toEqual([]);
   });
 
+  it('is reset at the numbers that its ends expect, whatever they have sent', () => {
+    const step = fc.record({ side: fc.nat(1), length: fc.nat(1400), acks: fc.boolean() });
+    const isn = fc.nat(0xffffffff);
+    fc.assert(
+      fc.property(isn, isn, fc.array(step, { maxLength: 30 }), (clientIsn, serverIsn, steps) => {
+        const f = fixture();
+        const ends = [
+          { from: client, to: web, srcPort: 4000, dstPort: 80, next: (clientIsn + 1) >>> 0 },
+          { from: web, to: client, srcPort: 80, dstPort: 4000, next: (serverIsn + 1) >>> 0 },
+        ];
+        /** What each side has acknowledged of the other. */
+        const acked = [ends[1]!.next, ends[0]!.next];
+        const send = (side: number, flags: string, seq: number, length = 0): void => {
+          const { from, to, srcPort, dstPort } = ends[side]!;
+          const ack = flags === 'S' ? 0 : acked[side]!;
+          const payload = new Uint8Array(length);
+          const packet = tcp(from, to, { srcPort, dstPort, flags, seq, ack, payload });
+          expect(f.forward(packet)).toEqual([packet]);
+        };
+        send(0, 'S', clientIsn);
+        send(1, 'SA', serverIsn);
+        send(0, 'A', ends[0]!.next);
+        for (const { side, length, acks } of steps) {
+          const end = ends[side]!;
+          if (acks) acked[side] = ends[side ^ 1]!.next;
+          send(side, length > 0 ? 'PA' : 'A', end.next, length);
+          end.next = (end.next + length) >>> 0;
+        }
+        f.engine.setPolicy(forbidding(), ReloadMode.cut, 0);
+        f.engine.judge(0, f.nowMs);
+        f.engine.tick(f.nowMs);
+        const numbers = [0, 1].map((slot) => {
+          const view = new DataView(f.batch.bytes.buffer, f.batch.offsets[slot]! + 30);
+          return [view.getUint32(4), view.getUint32(8), view.getUint8(13)];
+        });
+        const [there, back] = [ends[0]!.next, ends[1]!.next];
+        expect(numbers).toEqual([
+          [back, there, 20],
+          [there, back, 20],
+        ]);
+      }),
+      { seed, numRuns: 200 },
+    );
+  });
+
   it('and whose ends go on is answered again: with the number that its sender expects', () => {
     const f = fixture();
     open(f);
