@@ -29,6 +29,7 @@ import { examples, type Verb } from './program.ts';
 import { defaultConfigDirectory } from './run-command.ts';
 import { formatDuration } from './units.ts';
 import { line } from '../text/line.ts';
+import { answerTexts } from '../text/reject-text.ts';
 
 /** The question: a packet that would open a flow, or the bytes of a packet from its IPv4 header on. */
 export type ExplainQuestion = { readonly flow: FlowQuestion } | { readonly packet: Uint8Array };
@@ -216,12 +217,13 @@ function asJson({ explanation, fileOf }: ExplainAnswer): object {
 }
 
 function printAnswer({ explanation, fileOf }: ExplainAnswer, output: Output): void {
-  const { verdict, reason, message, packet, sides, decidedBy, flow } = explanation;
+  const { verdict, reason, message, answer, packet, sides, decidedBy, flow } = explanation;
   const colour = verdict === 'pass' ? 'green' : verdict === 'drop' ? 'red' : 'yellow';
   const word = output.style(colour, verdict.toUpperCase());
   const described = describePacket(packet);
   output.print(described === '' ? word : line`${word}  ${described}`);
   if (verdict !== 'pass') output.print(`  ${reason}: ${message}`);
+  if (answer !== undefined) output.print(`  ${answerTexts[answer]}`);
   if (decidedBy === 'flow' && flow !== undefined) {
     output.print(`  a live flow decides: ${describeFlow(flow)}`);
   }

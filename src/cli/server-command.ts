@@ -1,4 +1,5 @@
 /** `tunwall server`: the protected machines, and their templates. */
+import { Option } from 'commander';
 import type { Command } from 'commander';
 import { route } from './api-client.ts';
 import type {
@@ -18,6 +19,7 @@ import { printRules } from './rules.ts';
 import { directions } from '../text/rule-text.ts';
 import { line } from '../text/line.ts';
 import type { Text } from '../text/line.ts';
+import { rejectText } from '../text/reject-text.ts';
 import { formatTable } from '../text/table.ts';
 
 export function serverCommand(connections: Connections): Verb {
@@ -100,6 +102,7 @@ interface CreateFlags extends ClientFlags {
   readonly template?: readonly string[];
   readonly region?: string;
   readonly label?: readonly string[];
+  readonly reject?: RejectWord;
 }
 
 interface ChangeFlags extends ClientFlags {
@@ -107,6 +110,7 @@ interface ChangeFlags extends ClientFlags {
   readonly region?: string;
   readonly label?: readonly string[];
   readonly unlabel?: readonly string[];
+  readonly reject?: RejectWord;
   readonly revision?: string;
 }
 
@@ -131,15 +135,17 @@ function addChangeCommands(family: Command, { output, run }: ClientParts): void 
     .option('--template <template>', 'a template; likewise', collect)
     .option('--region <region>', 'where it is')
     .option('--label <key=value>', 'a label; again for more', collect)
+    .addOption(rejectOption())
     .action((name: string, flags: CreateFlags) =>
       run(flags, async (client) => {
-        const { address, template, region, label } = flags;
+        const { address, template, region, label, reject = 'gateway' } = flags;
         const body = {
           name,
           addresses: address,
           templates: template ?? [],
           ...(region !== undefined && { region }),
           ...(label !== undefined && { labels: labelsOf(label) }),
+          ...(reject !== 'gateway' && { reject: rejectWords[reject] }),
         };
         const made = await client.change<ServerView & Changed>('POST', '/servers', { body });
         if (flags.json === true) output.json(made);
@@ -149,10 +155,11 @@ function addChangeCommands(family: Command, { output, run }: ClientParts): void 
 
   clientCommand(family, {
     usage: 'change <server>',
-    description: 'give a server other addresses, another region or other labels',
+    description: 'give a server other addresses, another region, other labels, or let it reject',
     examples: [
       ['tunwall server change web-3 --address 10.0.0.4,10.0.0.5', 'these, and no others'],
       ['tunwall server change web-3 --label role=web --unlabel env', 'the other labels stay'],
+      ['tunwall server change web-3 --reject outbound', 'it hears at once that it may not'],
     ],
   })
     .alias('edit')
@@ -160,10 +167,11 @@ function addChangeCommands(family: Command, { output, run }: ClientParts): void 
     .option('--region <region>', 'where it is; "" for none')
     .option('--label <key=value>', 'give it a label; again for more', collect)
     .option('--unlabel <key>', 'take a label away; again for more', collect)
+    .addOption(rejectOption())
     .option('--revision <revision>', 'only if it still has this revision')
     .action((name: string, flags: ChangeFlags) =>
       run(flags, async (client) => {
-        const { address, region, label = [], unlabel = [], revision } = flags;
+        const { address, region, label = [], unlabel = [], reject, revision } = flags;
         const labels = {
           ...labelsOf(label),
           ...Object.fromEntries(unlabel.map((key) => [key, null])),
@@ -172,11 +180,12 @@ function addChangeCommands(family: Command, { output, run }: ClientParts): void 
           ...(address !== undefined && { addresses: address }),
           ...(region !== undefined && { region: region === '' ? null : region }),
           ...(Object.keys(labels).length > 0 && { labels }),
+          ...(reject !== undefined && { reject: rejectWords[reject] }),
         };
         if (Object.keys(body).length === 0) {
           throw new UserError(
             'nothing to change',
-            'give --address, --region, --label or --unlabel',
+            'give --address, --region, --label, --unlabel or --reject',
           );
         }
         const path = route`/servers/${name}`;
@@ -249,6 +258,24 @@ function addAssignCommands(family: Command, { output, run }: ClientParts): void 
   }
 }
 
+/** What a server answers instead of only dropping it; null: its own setting goes. */
+const rejectWords = {
+  inbound: { inbound: true, outbound: false },
+  outbound: { inbound: false, outbound: true },
+  both: { inbound: true, outbound: true },
+  none: { inbound: false, outbound: false },
+  gateway: null,
+} as const;
+
+type RejectWord = keyof typeof rejectWords;
+
+function rejectOption(): Option {
+  return new Option(
+    '--reject <directions>',
+    "answer what lacks a rule, instead of only dropping it; gateway: by the gateway's setting",
+  ).choices(Object.keys(rejectWords));
+}
+
 function labelsOf(labels: readonly string[]): Record<string, string> {
   return Object.fromEntries(
     labels.map((text) => {
@@ -304,4 +331,12 @@ function printServer(server: ServerView, output: Output): void {
   }
   if (region !== undefined) output.print(`  region: ${region}`);
   if (labels !== undefined) output.print(`  labels: ${labelsText(server)}`);
+  output.print(`  rejects: ${rejectsText(server)}`);
+}
+
+/** What it answers, and whose setting that is. */
+function rejectsText({ reject = {}, effectiveReject }: ServerView): string {
+  const own = directions.filter((direction) => reject[direction] !== undefined);
+  const whose = own.length === 0 ? "the gateway's" : `its own for ${own.join(' and ')}`;
+  return `${rejectText(effectiveReject)} (${whose} setting)`;
 }

@@ -9,6 +9,7 @@ import { ExitCode } from './errors.ts';
 import type { Output } from './output.ts';
 import type { Verb } from './program.ts';
 import { line } from '../text/line.ts';
+import { rejectText } from '../text/reject-text.ts';
 import { formatTable } from '../text/table.ts';
 import { formatCount, formatDuration } from './units.ts';
 
@@ -52,6 +53,7 @@ function printStatus(status: StatusView, target: string, output: Output): void {
       `epoch ${epoch}: ${plural(policy.templates, 'template')}, ${plural(policy.servers, 'server')}, ${plural(policy.rules, 'rule')}`,
     ],
   ];
+  rows.push(['rejects', rejectText(status.reject)]);
   if (device !== undefined) rows.push(['device', `${device}, ${plural(queues ?? 1, 'queue')}`]);
   if (flows !== undefined) {
     rows.push(['flows', `${flows.count} of ${flows.capacity} (${formatCount(flows.capacity)})`]);

@@ -26,6 +26,7 @@ import type { FailedField, RuleSubject } from './nearest-rule.ts';
 import { openingPacket } from './opening-packet.ts';
 import type { FlowQuestion } from './opening-packet.ts';
 import { formatRule } from './rule-notation.ts';
+import type { Answer } from '../text/reject-text.ts';
 import type { RuleDirection } from '../text/rule-text.ts';
 import type { Server, Template } from './types.ts';
 
@@ -83,6 +84,8 @@ export interface Explanation {
   readonly reason: string;
   /** The same in a sentence. */
   readonly message: string;
+  /** What its sender gets, within the limits of `reject`; absent: nothing. */
+  readonly answer?: Answer;
   /** What decides: the packet by itself, the rules, or a live flow. */
   readonly decidedBy: 'packet' | 'rules' | 'flow';
   readonly packet: ExplainedPacket;
@@ -138,7 +141,12 @@ function explain(source: ExplainSource, bytes: Uint8Array): Explanation {
   const sides = explainSides(source, policy, match, packet);
   const opening = judgeOpening(packet, source.loose);
   if (opening !== DropReason.none) return answer(opening, 'packet', sides);
-  return answer(reasonOfMatch(match), 'rules', sides);
+  const judged = answer(reasonOfMatch(match), 'rules', sides);
+  const isRejected =
+    (match === MatchResult.noOutboundRule && policy.rejectsOutbound) ||
+    (match === MatchResult.noInboundRule && policy.rejectsInbound);
+  if (!isRejected) return judged;
+  return { ...judged, answer: protocol === Protocol.tcp ? 'rst' : 'icmp' };
 }
 
 function reasonOfMatch(match: number): number {

@@ -12,7 +12,7 @@ import type { Readable } from 'node:stream';
 import type { Registry } from 'prom-client';
 import type { Survival } from '../../dataplane/engine/adoption.ts';
 import type { ExplainSource } from '../../policy/explain.ts';
-import type { Problem, Rule } from '../../policy/types.ts';
+import type { Problem, RejectSettings, Rule } from '../../policy/types.ts';
 import type { RuleDirection } from '../../text/rule-text.ts';
 import type { Snapshot, Store } from '../store/store.ts';
 import type { ConnectionCounts } from './connections.ts';
@@ -80,6 +80,8 @@ export interface Status {
   /** `Snapshot.revision` of the configuration in force; absent when no firewall runs. */
   readonly revision?: string;
   readonly policy: { readonly templates: number; readonly servers: number; readonly rules: number };
+  /** The gateway's setting, for servers without their own. */
+  readonly reject: RejectSettings;
   readonly device?: string;
   readonly queues?: number;
   /** ISO 8601. */

@@ -175,6 +175,11 @@ export const explanation = component(
     verdict: Type.Enum(['pass', 'drop', 'held']),
     reason: Type.String({ description: 'The drop reason; `none` if it passes.' }),
     message: Type.String(),
+    answer: Type.Optional(
+      Type.Enum(['rst', 'icmp'], {
+        description: 'What its sender gets, within the limits of `reject`; absent: nothing.',
+      }),
+    ),
     decidedBy: Type.Enum(['packet', 'rules', 'flow']),
     packet: Type.Object({
       protocol: Type.Optional(Type.String()),
@@ -304,6 +309,15 @@ export const status = component(
       servers: Type.Integer(),
       rules: Type.Integer(),
     }),
+    reject: Type.Object(
+      {
+        inbound: Type.Boolean(),
+        outbound: Type.Boolean(),
+        perSecond: Type.Integer(),
+        perSourcePerSecond: Type.Integer(),
+      },
+      { description: 'The setting of gateway.yaml, for servers without their own.' },
+    ),
     device: Type.Optional(Type.String()),
     queues: Type.Optional(Type.Integer()),
     startedAt: Type.Optional(Type.String()),

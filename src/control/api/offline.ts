@@ -23,7 +23,7 @@ export function offlineControlPlane(
       return { templates, servers, compiled, loose: gateway.tcp.loose };
     },
     async status() {
-      const { templates, servers, problems } = await store.read();
+      const { templates, servers, gateway, problems } = await store.read();
       const rules = templates.reduce(
         (sum, { inbound, outbound }) => sum + inbound.length + outbound.length,
         0,
@@ -33,6 +33,7 @@ export function offlineControlPlane(
         running: false,
         epoch: 0,
         policy: { templates: templates.length, servers: servers.length, rules },
+        reject: gateway.reject,
         reloadError: null,
         problems,
       };

@@ -192,6 +192,19 @@ export const templateList = component(
   }),
 );
 
+const rejectDirections = {
+  inbound: Type.Optional(Type.Boolean()),
+  outbound: Type.Optional(Type.Boolean()),
+};
+const reject = Type.Object(rejectDirections, {
+  description:
+    'Answer what lacks a rule, with an RST or ICMP, instead of only dropping it. A direction without a setting has that of the gateway.',
+});
+const effectiveReject = Type.Object(
+  { inbound: Type.Boolean(), outbound: Type.Boolean() },
+  { description: 'By its own setting and that of the gateway. Ignored in a request.' },
+);
+
 const serverProperties = {
   addresses: Type.Array(Type.String(), { minItems: 1, examples: [['10.0.0.2']] }),
   templates: Type.Optional(
@@ -199,6 +212,7 @@ const serverProperties = {
   ),
   region: Type.Optional(Type.String()),
   labels: Type.Optional(Type.Record(Type.String(), Type.String())),
+  reject: Type.Optional(reject),
 };
 
 /** Whether servers are meant by their labels. */
@@ -213,6 +227,9 @@ export const serverPatch = Type.Object({
   templates: serverProperties.templates,
   region: orNull(Type.String()),
   labels: orNull(Type.Record(Type.String(), Type.Union([Type.String(), Type.Null()]))),
+  reject: orNull(
+    Type.Object({ inbound: orNull(Type.Boolean()), outbound: orNull(Type.Boolean()) }),
+  ),
 });
 
 export const serverBody = Type.Object({ name: Type.Optional(nameSchema), ...serverProperties });
@@ -225,6 +242,8 @@ const serverView = {
   appliedTemplates,
   region: Type.Optional(Type.String()),
   labels: Type.Optional(Type.Record(Type.String(), Type.String())),
+  reject: Type.Optional(reject),
+  effectiveReject,
   revision,
 };
 

@@ -1,6 +1,8 @@
 /** Templates and servers in answers: their bodies, with computed fields. */
 import { serverBody, templateBody } from '../../policy/bodies.ts';
 import type { ServerBody } from '../../policy/bodies.ts';
+import { rejectOf } from '../../policy/reject.ts';
+import type { RejectDirections } from '../../policy/reject.ts';
 import { hasExpired } from '../../policy/resolve.ts';
 import { ruleBody } from '../../policy/template-body.ts';
 import type { RuleBody } from '../../policy/template-body.ts';
@@ -101,6 +103,8 @@ export function templateSummary(
 export type ServerView = ServerBody & {
   /** Templates that apply to its labels, beside those that it names. */
   readonly appliedTemplates: readonly AppliedTemplate[];
+  /** By its own setting and that of the gateway. */
+  readonly effectiveReject: RejectDirections;
   readonly revision: string;
 };
 
@@ -109,6 +113,7 @@ export function serverView(snapshot: Snapshot, server: Server): ServerView {
   return {
     ...serverBody(server),
     appliedTemplates: assignedIn(snapshot).appliedTemplates.get(name) ?? [],
+    effectiveReject: rejectOf(server, snapshot.gateway.reject),
     revision: snapshot.revisions.servers.get(name)!,
   };
 }
@@ -145,7 +150,7 @@ export function changeMark({ at, actor, action }: TemplateVersion): ChangeMark {
 /** Fields that only an answer has. */
 const readOnlyKeys = {
   template: ['revision', 'servers', 'appliedServers', 'changed', 'applied'],
-  server: ['revision', 'appliedTemplates', 'applied'],
+  server: ['revision', 'appliedTemplates', 'effectiveReject', 'applied'],
 } as const;
 
 /** A body without read-only fields, so that an answer can be sent back. */

@@ -278,6 +278,7 @@ export class Service {
         servers: servers.length,
         rules: this.#policy.stats.rules,
       },
+      reject: gateway.reject,
       device: gateway.device,
       queues: gateway.queues,
       startedAt: new Date(this.#startedMs).toISOString(),

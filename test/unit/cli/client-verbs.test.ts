@@ -108,6 +108,18 @@ describe('what is done is reported, and is in the files', () => {
       'servers.yaml',
       /web-1[^]*labels: \{ env: prod, role: x \}/,
     ],
+    [
+      'server create new --address 10.0.0.9 --reject both',
+      'server "new" created',
+      'servers.yaml',
+      /name: new\n[^]*reject: \{ inbound: true, outbound: true \}/,
+    ],
+    [
+      'server change web-1 --reject outbound',
+      'server "web-1" changed',
+      'servers.yaml',
+      /web-1[^]*reject: \{ inbound: false, outbound: true \}/,
+    ],
     ['server destroy db-1', 'server "db-1" destroyed', 'servers.yaml', /web-1/],
     [
       'server assign web-1 db-1 --template spare',
@@ -218,6 +230,17 @@ describe('what is there is printed', () => {
     ['audit', { records: [] }],
   ])('%s --json', async (line, json) => {
     expect(JSON.parse(await ok(...words(line), '--json'))).toMatchObject(json);
+  });
+
+  test('a server rejects by its own setting, or by that of the gateway', async () => {
+    const rejects = async (): Promise<string> =>
+      /rejects: .*/.exec(await ok('server', 'show', 'web-1'))![0];
+    expect(await rejects()).toBe("rejects: nothing (the gateway's setting)");
+    await ok('server', 'change', 'web-1', '--reject', 'inbound');
+    expect(await rejects()).toBe('rejects: inbound (its own for inbound and outbound setting)');
+    await ok('server', 'change', 'web-1', '--reject', 'gateway');
+    expect(await rejects()).toBe("rejects: nothing (the gateway's setting)");
+    expect(await directory.text('servers.yaml')).not.toContain('reject');
   });
 
   test('rules with exceptions, and rules that are off or end', async () => {

@@ -12,6 +12,7 @@ import { openingPacket } from '../../../src/policy/opening-packet.ts';
 import { defaultGatewayConfig } from '../../../src/policy/validate-gateway.ts';
 import { validateTemplate } from '../../../src/policy/validate.ts';
 import { MatchResult, Matcher } from '../../../src/dataplane/match/matcher.ts';
+import { EngineFixture } from '../../support/engine-fixture.ts';
 import { addressToInt, icmpMessage, icmpQuery, ipv4, tcp, udp } from '../../support/packets.ts';
 import { naiveMatch, ruleAllows, toServers } from '../../support/policies.ts';
 import { PolicyMaker, interestingPorts } from '../../support/random-policy.ts';
@@ -96,6 +97,35 @@ describe('a packet that opens a flow', () => {
       ],
       epoch: 7,
     });
+  });
+
+  it('is answered as the data plane does it, if its server rejects', () => {
+    const rejecting = servers.map((server) =>
+      server.name === 'web-1' ? { ...server, reject: { inbound: true } } : server,
+    );
+    const compiled = compilePolicy({ templates, servers: rejecting }, 7);
+    const packets = [
+      tcp(client, web, { srcPort: 4000, dstPort: 8443, flags: 'S' }),
+      tcp(client, web, { srcPort: 4000, dstPort: 8443, flags: 'R' }),
+      tcp(client, web, { srcPort: 4000, dstPort: 443, flags: 'S' }),
+      tcp(client, db, { srcPort: 4000, dstPort: 443, flags: 'S' }),
+      tcp(web, client, { srcPort: 4000, dstPort: 443, flags: 'S' }),
+      udp(client, web, 4000, 53),
+      icmpQuery(client, web, 8, 1),
+      icmpQuery(client, web, 0, 1),
+    ];
+    const explained = packets.map(
+      (packet) => explainPacket({ ...source, servers: rejecting, compiled }, packet).answer,
+    );
+    const none = undefined;
+    expect(explained).toEqual(['rst', none, none, none, none, 'icmp', 'icmp', none]);
+    const sent = packets.map((packet) => {
+      const f = new EngineFixture({ policy: new Matcher(compiled.words) });
+      // What passes is no answer.
+      const [answer] = f.forward(packet).filter((each) => each[12] !== packet[12]);
+      return answer && (answer[9] === 6 ? 'rst' : 'icmp');
+    });
+    expect(explained).toEqual(sent);
   });
 
   it('drops with the nearest rule and the field that fails', () => {

@@ -341,6 +341,7 @@ describe('status and explain of a running firewall', () => {
       ...{ uptimeSeconds: 7500, flows: { count: 12, capacity: 262_144 } },
       ...{ reloads: 6, reloadFailures: 1, reloadError: null, problems: [] },
       policy: { templates: 1, servers: 2, rules: 3 },
+      reject: { inbound: false, outbound: true, perSecond: 1000, perSourcePerSecond: 20 },
       ...(gateway !== undefined && { gateway }),
     };
     const controlPlane = { status: () => Promise.resolve(status) };
@@ -354,6 +355,7 @@ describe('status and explain of a running firewall', () => {
     expect(code).toBe(0);
     expect(out).toMatch(/^tunwall 1\.2\.3 is running \(\S+sock\)\n/);
     expect(out).toMatch(/device +fw0, 2 queues\n/);
+    expect(out).toMatch(/rejects +outbound\n/);
     expect(out).toMatch(/flows +12 of 262144/);
     expect(out).toMatch(/up +2 h 5 min, since 2030/);
     expect(out).toMatch(/policy changes +6, 1 refused/);

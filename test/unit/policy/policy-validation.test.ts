@@ -298,6 +298,14 @@ describe('servers.yaml', () => {
     ],
     ['{ name: a, addresses: [10.0.0.1], region: 5 }', 'servers[0].region expected a text, found 5'],
     [
+      '{ name: a, addresses: [10.0.0.1], reject: { inbound: 5 } }',
+      'servers[0].reject.inbound expected true or false, found 5',
+    ],
+    [
+      '{ name: a, addresses: [10.0.0.1], reject: true }',
+      'servers[0].reject expected a mapping with the keys inbound and outbound, found true',
+    ],
+    [
       '{ name: a, addresses: [10.0.0.1], region: "h\\x7fkg" }',
       'servers[0].region expected a text without control characters, found \\u007f',
     ],

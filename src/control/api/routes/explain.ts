@@ -66,7 +66,9 @@ async function withLiveFlow(
   if (live === undefined) return explanation;
   const { flow, verdict, reason } = live;
   const message = sentenceOf(dropReasonNames.indexOf(reason));
-  return { ...explanation, verdict, reason, message, decidedBy: 'flow', flow };
+  const rest = { ...explanation };
+  Reflect.deleteProperty(rest, 'answer');
+  return { ...rest, verdict, reason, message, decidedBy: 'flow', flow };
 }
 
 /** The bytes, from the IPv4 header on. @throws HttpProblem `invalid` */

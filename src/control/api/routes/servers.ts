@@ -207,14 +207,17 @@ function changingRoutes(app: Api, context: ApiContext): void {
   );
 }
 
-/** RFC 7396 (JSON merge patch): what is not named stays, null takes away, and labels are named one by one. */
+/**
+ * RFC 7396 (JSON merge patch): what is not named stays, null takes away, and labels are named one by one. A mapping of which nothing
+ * is left goes as well.
+ */
 function patchRoute(app: Api, context: ApiContext): void {
   app.patch(
     '/servers/:name',
     {
       schema: {
         tags,
-        summary: 'Change what is named of a server: null takes away, labels one by one',
+        summary: 'Change what is named of a server: null takes away, labels and reject one by one',
         description: 'If-Match: only if it has this revision.',
         params: schemas.nameParams,
         body: checkedBy(schemas.serverPatch, schemas.anyObject),
@@ -229,9 +232,7 @@ function patchRoute(app: Api, context: ApiContext): void {
         if (server === undefined) {
           throw new StoreError([{ kind: 'not-found', what: 'server', name }]);
         }
-        const { labels = {}, ...rest } = merged(serverBody(server), patch);
-        const body =
-          isMapping(labels) && Object.keys(labels).length === 0 ? rest : { ...rest, labels };
+        const body = merged(serverBody(server), patch);
         return [
           {
             ...{ kind: 'replace-server', name, body },
@@ -248,9 +249,9 @@ function merged(target: object, patch: object): Record<string, unknown> {
   const result = new Map<string, unknown>(Object.entries(target));
   for (const [key, value] of Object.entries(patch)) {
     const before = result.get(key);
-    if (value === null) result.delete(key);
-    else if (isMapping(value)) result.set(key, merged(isMapping(before) ? before : {}, value));
-    else result.set(key, value);
+    const next = isMapping(value) ? merged(isMapping(before) ? before : {}, value) : value;
+    if (next === null || (isMapping(next) && Object.keys(next).length === 0)) result.delete(key);
+    else result.set(key, next);
   }
   return Object.fromEntries(result);
 }

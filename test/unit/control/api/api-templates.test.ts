@@ -240,6 +240,36 @@ describe('servers and templates', () => {
     expect(await lab.directory.text('servers.yaml')).not.toContain('labels');
   });
 
+  it('a server rejects by its own setting, for each direction, and by the gateway’s for the other', async () => {
+    await lab.directory.write({ 'gateway.yaml': 'reject: { inbound: true }\n' });
+    await lab.controlPlane.apply();
+    const patch = async (reject: unknown): Promise<Record<string, unknown>> =>
+      (await send('PATCH /v1/servers/db-1', { body: { reject } })).json!;
+    const gateways = { inbound: true, outbound: false };
+    expect((await send('GET /v1/servers/db-1')).json!['effectiveReject']).toEqual(gateways);
+    expect(await patch({ outbound: true })).toMatchObject({
+      reject: { outbound: true },
+      effectiveReject: { inbound: true, outbound: true },
+    });
+    expect(await patch({ inbound: false })).toMatchObject({
+      reject: { inbound: false, outbound: true },
+      effectiveReject: { inbound: false, outbound: true },
+    });
+    // What was read can be sent back.
+    const read = await send('GET /v1/servers/db-1');
+    const put = await send('PUT /v1/servers/db-1', { body: read.json });
+    expect(tagOf(put)).toBe(tagOf(read));
+    const wrong = await send('PATCH /v1/servers/db-1', { body: { reject: { inbound: 'yes' } } });
+    expect(wrong.problem).toBe('invalid');
+    expect(await patch({ inbound: null, outbound: null })).toMatchObject({
+      effectiveReject: gateways,
+    });
+    expect(await lab.directory.text('servers.yaml')).not.toContain('reject');
+    expect((await send('GET /v1/status')).json).toMatchObject({
+      reject: { inbound: true, outbound: false, perSecond: 1000, perSourcePerSecond: 20 },
+    });
+  });
+
   it('are assigned by selector, in one change', async () => {
     await send('PATCH /v1/servers/web-1', { body: { labels: { role: 'web' } } });
     await send('PATCH /v1/servers/db-1', { body: { labels: { role: 'db' } } });
