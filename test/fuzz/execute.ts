@@ -2,8 +2,17 @@
  * Runs a fuzz case: two engines of the guarded build on one memory, as two packet threads are, and everything checked
  * after every batch. At the end all clocks run out, and whatever is left is a leak.
  */
-import { Counter, counterCount, createCounters } from '../../src/dataplane/engine/counters.ts';
-import type { Engine } from '../../src/dataplane/engine/engine.ts';
+import { createAnswerMemory } from '../../src/dataplane/engine/answer-memory.ts';
+import { answerBytes, answerSlots } from '../../src/dataplane/engine/answers.ts';
+import {
+  AnswerKind,
+  AnswerOutcome,
+  Counter,
+  answerIndex,
+  counterCount,
+  createCounters,
+} from '../../src/dataplane/engine/counters.ts';
+import type { Engine, EngineMemory } from '../../src/dataplane/engine/engine.ts';
 import { ReloadMode } from '../../src/dataplane/engine/engine.ts';
 import {
   EventRingReader,
@@ -11,7 +20,6 @@ import {
   createEventRing,
 } from '../../src/dataplane/engine/event-ring.ts';
 import { Control, createFlowMemory } from '../../src/dataplane/flow/flow-memory.ts';
-import type { FlowMemory } from '../../src/dataplane/flow/flow-memory.ts';
 import {
   Direction,
   Hot,
@@ -27,6 +35,7 @@ import type { FragmentMemory } from '../../src/dataplane/flow/fragment-memory.ts
 import { dropReasonNames } from '../../src/dataplane/wire/drop-reason.ts';
 import { MemoryBatch, vnetLength } from '../support/batch.ts';
 import { timeoutsMs } from '../support/engine-fixture.ts';
+import { isAnswer } from '../support/naive-answer.ts';
 import { checkFragmentStore } from '../support/fragment-check.ts';
 import { addressToInt } from '../support/packets.ts';
 import { naiveServerTotals } from '../support/server-totals.ts';
@@ -72,12 +81,15 @@ class Thread {
   epoch = 1;
   /** What the rules of all its policies have counted. */
   readonly ruleHits: Float64Array[] = [];
+  /** Slots of its batch that were looked at, and answers among all that it has added. */
+  slots = 0;
+  answers = 0;
 
   constructor(
     build: GuardedBuild,
     settings: FuzzSettings,
     batch: MemoryBatch,
-    memory: { flows: FlowMemory; fragments: FragmentMemory },
+    memory: EngineMemory,
   ) {
     const counters = createCounters();
     const ring = createEventRing(1024);
@@ -141,12 +153,12 @@ export class CaseRunner {
     }
   }
 
-  /** As worker/data-plane.ts lays it out: room behind the batch for every fragment that is held. */
+  /** As worker/data-plane.ts lays it out: room behind the batch for every fragment that is held, and for answers. */
   #batchFor({ chunks }: FragmentMemory): MemoryBatch {
     let batch = this.#batches.get(chunks);
     if (batch === undefined) {
-      const extraSlots = chunks + maxPacketsPerStep;
-      const spareLength = chunks * fragmentChunkLength;
+      const extraSlots = chunks + maxPacketsPerStep + answerSlots;
+      const spareLength = chunks * fragmentChunkLength + answerBytes;
       batch = new MemoryBatch(maxPacketsPerStep, arenaLength, extraSlots, spareLength);
       this.#batches.set(chunks, batch);
     }
@@ -157,7 +169,7 @@ export class CaseRunner {
 class CaseRun {
   readonly #build: GuardedBuild;
   readonly #settings: FuzzSettings;
-  readonly #memory: { flows: FlowMemory; fragments: FragmentMemory };
+  readonly #memory: Required<EngineMemory>;
   readonly #batch: MemoryBatch;
   readonly #shadow: Uint8Array;
   readonly #threads: readonly [Thread, Thread];
@@ -171,8 +183,8 @@ class CaseRun {
   readonly #policies: number[] = [0, 0];
   /** No change has kept or drained anything: then what passes is allowed by the engine's own policy, or by a newer one. */
   #strict = true;
-  /** Fragments that were given to an engine, as bytes in hexadecimal: only these may come out. */
-  readonly #fragmentsGiven: Set<string> = new Set();
+  /** Packets that were given to an engine, as bytes in hexadecimal: only these may come out, or be quoted. */
+  readonly #given: Set<string> = new Set();
   /** State of each flow after the last batch, by index. */
   readonly #states: Uint8Array;
   #snapshot: FlowSnapshot;
@@ -191,12 +203,13 @@ class CaseRun {
   ) {
     this.#build = build;
     this.#settings = settings;
-    this.#memory = { flows: createFlowMemory(settings.capacity, hashKey), fragments };
+    const flows = createFlowMemory(settings.capacity, hashKey);
+    this.#memory = { flows, fragments, answers: createAnswerMemory(hashKey) };
     this.#batch = batch;
     this.#marks = marks;
     this.#nowMs = settings.startMs | 0;
     this.#shadow = new Uint8Array(batch.bytes.length);
-    this.#shadow.fill(build.runtime.Shadow.writable, batch.spareOffset);
+    this.#shadow.fill(build.runtime.Shadow.own, batch.spareOffset);
     build.runtime.watchArena(batch.bytes.buffer, this.#shadow);
     this.#threads = [
       new Thread(build, settings, batch, this.#memory),
@@ -231,7 +244,7 @@ class CaseRun {
     this.#checkVerdicts(thread, step, after);
     // Only the first thread does housekeeping, ten times a second: never longer after a jump of the clock.
     if (step.tick || step.afterMs > 3_600_000) {
-      this.#threads[0].engine.tick(this.#nowMs);
+      this.#tick();
       this.#check();
       this.#checkCounters();
     }
@@ -241,7 +254,7 @@ class CaseRun {
   finish(): void {
     for (let turn = 0; turn < 3; turn++) {
       this.#nowMs = (this.#nowMs + everythingExpiredMs) | 0;
-      this.#threads[0].engine.tick(this.#nowMs);
+      this.#tick();
     }
     this.#check();
     checkShares(this.#memory.flows);
@@ -301,7 +314,7 @@ class CaseRun {
       const at = batch.offsets[slot]!;
       this.#shadow.fill(Shadow.readable, at, at + batch.lengths[slot]!);
       const bytes = packets[slot]!.bytes;
-      if (bytes.length >= 20) this.#fragmentsGiven.add(hexOf(bytes));
+      if (bytes.length >= 20) this.#given.add(hexOf(bytes));
       if ((((bytes[6] ?? 0) & 0x3f) | (bytes[7] ?? 0)) !== 0) this.#fragmented = true;
     }
     this.packets += count;
@@ -316,10 +329,32 @@ class CaseRun {
       );
       this.#shadow.fill(Shadow.none, at, end);
     }
-    for (let slot = count; slot < slots; slot++) this.#checkEmitted(slot);
+    thread.slots = count;
+    this.#checkTail(thread, slots);
   }
 
-  /** Behind the batch: fragments that leave now, byte for byte as they came, without segmentation metadata if stored. */
+  #tick(): void {
+    const [thread] = this.#threads;
+    this.#checkTail(thread, thread.engine.tick(this.#nowMs));
+  }
+
+  /** What the engine has added to the batch since it was looked at. */
+  #checkTail(thread: Thread, slots: number): void {
+    for (; thread.slots < slots; thread.slots++) {
+      const { bytes, offsets, lengths } = this.#batch;
+      const at = offsets[thread.slots]!;
+      const packet = bytes.subarray(at + vnetLength, at + lengths[thread.slots]!);
+      if (isAnswer(packet, this.#given)) thread.answers++;
+      else this.#checkFragment(packet, thread.slots);
+      this.#checkEmitted(thread.slots);
+    }
+    const sent =
+      thread.counters[answerIndex(AnswerKind.rst, AnswerOutcome.sent)]! +
+      thread.counters[answerIndex(AnswerKind.icmp, AnswerOutcome.sent)]!;
+    must(thread.answers === sent, () => `${thread.answers} answers, ${sent} were counted`);
+  }
+
+  /** Behind the batch: it leaves now, without segmentation metadata if it is not of this batch. */
   #checkEmitted(slot: number): void {
     const { bytes, offsets, lengths, verdicts, spareOffset } = this.#batch;
     const at = offsets[slot]!;
@@ -329,10 +364,13 @@ class CaseRun {
     const header = bytes.subarray(at, at + vnetLength);
     must(
       at < spareOffset || header.every((value) => value === 0),
-      () => `fragment in slot ${slot} has a virtio header`,
+      () => `slot ${slot} has a virtio header`,
     );
-    const packet = bytes.subarray(at + vnetLength, end);
-    const known = [...this.#fragmentsGiven].some((hex) => hex.startsWith(hexOf(packet)));
+  }
+
+  /** Fragments leave byte for byte as they came. */
+  #checkFragment(packet: Uint8Array, slot: number): void {
+    const known = [...this.#given].some((hex) => hex.startsWith(hexOf(packet)));
     must(known, () => `slot ${slot}: a fragment leaves that never came`);
   }
 

@@ -16,8 +16,8 @@ export class GuardError extends Error {
 /** How often each edge (a place where control flow splits or enters a function) was taken. */
 export const edges: Uint32Array = new Uint32Array(8192);
 
-/** Marks of the shadow. Everything else is out of bounds. */
-export const Shadow = { none: 0, readable: 1, writable: 2 } as const;
+/** Marks of the shadow, as bits. Everything else is out of bounds. */
+export const Shadow = { none: 0, readable: 1, writable: 2, own: 3 } as const;
 
 /** The end of a process in the middle of its work, as by SIGKILL. */
 export class Killed extends Error {
@@ -64,7 +64,7 @@ function mustBeMarked(array: Indexed, at: number, mark: number, place: string): 
   const { BYTES_PER_ELEMENT: width, byteOffset } = array as unknown as Uint8Array;
   const start = byteOffset + at * width;
   for (let byte = start; byte < start + width; byte++) {
-    if (shadow[byte] === mark) continue;
+    if ((shadow[byte]! & mark) !== 0) continue;
     const what = mark === Shadow.readable ? 'read outside of a packet' : 'write into a packet';
     throw new GuardError(`${place}: ${what} (byte ${byte} of the batch memory)`);
   }

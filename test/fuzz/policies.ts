@@ -46,8 +46,18 @@ const parsedServers = assignments.map((assigned) =>
     })),
   ),
 );
+/** What some of them answer: seldom enough that limits are met. */
+const reject = { inbound: true, outbound: true, perSecond: 50, perSourcePerSecond: 5 };
 const compiled = parsedServers.map(
-  (each) => compilePolicy({ templates: parsedTemplates, servers: each }, 1).words,
+  (each, index) =>
+    compilePolicy(
+      {
+        templates: parsedTemplates,
+        servers: each,
+        ...(index % 2 === 1 && { gateway: { reject } }),
+      },
+      1,
+    ).words,
 );
 
 /** The words of policy `index` with an epoch of its own. */

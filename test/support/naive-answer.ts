@@ -1,6 +1,7 @@
 /**
  * What the firewall answers, written from the RFCs by building whole packets: the naive twin of src/dataplane/wire/answer.ts.
  */
+import { naiveParse } from './naive-parser.ts';
 import { internetChecksum } from './packets.ts';
 
 const view = (bytes: Uint8Array): DataView =>
@@ -49,4 +50,13 @@ export function naiveProhibited(packet: Uint8Array): Uint8Array {
   const message = Uint8Array.of(3, 13, 0, 0, 0, 0, 0, 0, ...quote);
   view(message).setUint16(2, internetChecksum(message));
   return back(packet, 0xc0 | (packet[1]! & 0x1e), 1, message);
+}
+
+/** Whether a packet is one that the firewall may send itself: an RST, or an ICMP error that quotes one of these packets, in hexadecimal. */
+export function isAnswer(packet: Uint8Array, given: ReadonlySet<string>): boolean {
+  if (naiveParse(packet, 0).reason !== 'none') return false;
+  if (packet[9] === 6) return packet.length === 40 && (packet[33] === 4 || packet[33] === 20);
+  if (packet[9] !== 1 || packet[20] !== 3 || packet[21] !== 13) return false;
+  const quote = Buffer.from(packet.subarray(28)).toString('hex');
+  return [...given].some((hex) => hex.startsWith(quote));
 }

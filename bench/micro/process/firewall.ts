@@ -1,4 +1,5 @@
 /** tunwall's engine as a packet thread has it: memory, limits and policy as `tunwall run` makes them, and a batch. */
+import { createAnswerMemory } from '../../../src/dataplane/engine/answer-memory.ts';
 import {
   createCounters,
   Counter,
@@ -73,7 +74,11 @@ export class Firewall {
     this.#counters = new Float64Array(counters);
     this.engine = new Engine(
       this.batch,
-      { flows: createFlowMemory(capacity, key), fragments: createFragmentMemory(1 << 20, key) },
+      {
+        flows: createFlowMemory(capacity, key),
+        fragments: createFragmentMemory(1 << 20, key),
+        answers: createAnswerMemory(key),
+      },
       counters,
       createEventRing(4096),
       new Matcher(compile(templatesOf(rulesOf(rules))).words),

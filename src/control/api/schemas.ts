@@ -192,14 +192,10 @@ export const templateList = component(
   }),
 );
 
-const rejectDirections = {
-  inbound: Type.Optional(Type.Boolean()),
-  outbound: Type.Optional(Type.Boolean()),
-};
-const reject = Type.Object(rejectDirections, {
-  description:
-    'Answer what lacks a rule, with an RST or ICMP, instead of only dropping it. A direction without a setting has that of the gateway.',
-});
+const reject = Type.Object(
+  { inbound: Type.Optional(Type.Boolean()), outbound: Type.Optional(Type.Boolean()) },
+  { description: 'What lacks a rule is answered, with an RST or ICMP. Default: as the gateway.' },
+);
 const effectiveReject = Type.Object(
   { inbound: Type.Boolean(), outbound: Type.Boolean() },
   { description: 'By its own setting and that of the gateway. Ignored in a request.' },

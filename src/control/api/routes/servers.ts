@@ -247,7 +247,7 @@ function patchRoute(app: Api, context: ApiContext): void {
 
 function merged(target: object, patch: object): Record<string, unknown> {
   const result = new Map<string, unknown>(Object.entries(target));
-  for (const [key, value] of Object.entries(patch)) {
+  for (const [key, value] of Object.entries(patch) as [string, unknown][]) {
     const before = result.get(key);
     const next = isMapping(value) ? merged(isMapping(before) ? before : {}, value) : value;
     if (next === null || (isMapping(next) && Object.keys(next).length === 0)) result.delete(key);
