@@ -20,6 +20,7 @@ import {
   createEventRing,
 } from '../../src/dataplane/engine/event-ring.ts';
 import { Control, createFlowMemory } from '../../src/dataplane/flow/flow-memory.ts';
+import type { FlowMemory } from '../../src/dataplane/flow/flow-memory.ts';
 import {
   Direction,
   Hot,
@@ -338,40 +339,28 @@ class CaseRun {
     this.#checkTail(thread, thread.engine.tick(this.#nowMs));
   }
 
-  /** What the engine has added to the batch since it was looked at. */
+  /** What the engine has added to the batch since it was looked at: fragments that leave as they came, and answers. */
   #checkTail(thread: Thread, slots: number): void {
+    const { bytes, offsets, lengths, verdicts, spareOffset } = this.#batch;
     for (; thread.slots < slots; thread.slots++) {
-      const { bytes, offsets, lengths } = this.#batch;
-      const at = offsets[thread.slots]!;
-      const packet = bytes.subarray(at + vnetLength, at + lengths[thread.slots]!);
-      if (isAnswer(packet, this.#given)) thread.answers++;
-      else this.#checkFragment(packet, thread.slots);
-      this.#checkEmitted(thread.slots);
+      const { slots: slot } = thread;
+      const at = offsets[slot]!;
+      const end = at + lengths[slot]!;
+      must(verdicts[slot] === 1, () => `slot ${slot} behind the batch does not pass`);
+      must(end <= bytes.length, () => `slot ${slot} ends at ${end}, behind the batch memory`);
+      const header = bytes.subarray(at, at + vnetLength);
+      const isEmpty = header.every((value) => value === 0);
+      // Segmentation metadata stays with a packet of this batch.
+      must(at < spareOffset || isEmpty, () => `slot ${slot} has a virtio header`);
+      const packet = bytes.subarray(at + vnetLength, end);
+      const came = [...this.#given].some((hex) => hex.startsWith(hexOf(packet)));
+      must(came || isAnswer(packet, this.#given), () => `slot ${slot}: neither came nor answers`);
+      if (!came) thread.answers++;
     }
     const sent =
       thread.counters[answerIndex(AnswerKind.rst, AnswerOutcome.sent)]! +
       thread.counters[answerIndex(AnswerKind.icmp, AnswerOutcome.sent)]!;
     must(thread.answers === sent, () => `${thread.answers} answers, ${sent} were counted`);
-  }
-
-  /** Behind the batch: it leaves now, without segmentation metadata if it is not of this batch. */
-  #checkEmitted(slot: number): void {
-    const { bytes, offsets, lengths, verdicts, spareOffset } = this.#batch;
-    const at = offsets[slot]!;
-    const end = at + lengths[slot]!;
-    must(verdicts[slot] === 1, () => `slot ${slot} behind the batch does not pass`);
-    must(end <= bytes.length, () => `slot ${slot} ends at ${end}, behind the batch memory`);
-    const header = bytes.subarray(at, at + vnetLength);
-    must(
-      at < spareOffset || header.every((value) => value === 0),
-      () => `slot ${slot} has a virtio header`,
-    );
-  }
-
-  /** Fragments leave byte for byte as they came. */
-  #checkFragment(packet: Uint8Array, slot: number): void {
-    const known = [...this.#given].some((hex) => hex.startsWith(hexOf(packet)));
-    must(known, () => `slot ${slot}: a fragment leaves that never came`);
   }
 
   #check(): FlowSnapshot {
