@@ -106,7 +106,9 @@ export async function buildApi(context: ApiContext, options: ApiOptions): Promis
     const wasGone = isGone(request);
     if (wasGone) counts.aborted++;
     request.raw.once('aborted', () => {
-      if (!reply.raw.headersSent) counts.aborted++;
+      // A stream ends with its client.
+      const isStream = reply.raw.headersSent && !reply.raw.writableEnded;
+      if (!isStream) counts.aborted++;
     });
     done(wasGone ? gone : undefined);
   });
