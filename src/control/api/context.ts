@@ -28,6 +28,8 @@ export interface ApiContext {
   readonly connectionCounts?: ConnectionCounts;
   /** Names allowed in the Host header, beside IP addresses and localhost (`api.hosts`). */
   readonly hosts: readonly string[];
+  /** When requests may be answered. Absent: at once. */
+  readonly opened?: Promise<void>;
   /** Warns the operator of the firewall. */
   readonly onWarning: (message: string) => void;
 }

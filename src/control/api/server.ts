@@ -100,6 +100,7 @@ export async function buildApi(context: ApiContext, options: ApiOptions): Promis
   });
   acceptJson(server);
   server.decorateRequest('identity', null);
+  if (context.opened !== undefined) server.addHook('onRequest', () => context.opened);
   await server.register(cookie);
   server.addHook('onRequest', (request, reply, done) => {
     reply.headers(securityHeaders);

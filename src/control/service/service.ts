@@ -87,6 +87,8 @@ export class Service {
   #watching: Watching | undefined;
   #firstOwner: Promise<void> | undefined;
   #kept: Promise<void> | undefined;
+  /** Until root's rights are given up, nobody is answered. */
+  readonly #opened: { promise: Promise<void>; resolve: () => void } = deferred();
   #eventTimer: NodeJS.Timeout | undefined;
   #clockTimer: NodeJS.Timeout | undefined;
   #failed = false;
@@ -115,6 +117,7 @@ export class Service {
     try {
       await service.#start();
       rights.forget();
+      service.#opened.resolve();
     } catch (error) {
       await service.stop();
       throw error;
@@ -230,6 +233,7 @@ export class Service {
       metrics: createMetrics(this.#metricsSource()),
       ...(this.#observer !== undefined && { observer: this.#observer }),
       connectionCounts: this.#connectionCounts,
+      opened: this.#opened.promise,
       hosts: this.#config.gateway.api.hosts,
       onWarning: (message) => this.#log.warn(message),
     };
@@ -471,4 +475,10 @@ export class Service {
       tunTxDropped: () => txDropped(device),
     };
   }
+}
+
+function deferred(): { promise: Promise<void>; resolve: () => void } {
+  let resolve: () => void = () => undefined;
+  const promise = new Promise<void>((done) => (resolve = done));
+  return { promise, resolve };
 }

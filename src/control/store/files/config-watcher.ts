@@ -25,6 +25,10 @@ const foldersMs = 1000;
 /** How long after an error watching is tried again. */
 const restartMs = 1000;
 
+/** How long a directory is polled, until events are tried again; each time twice as long, for an hour at most. */
+const pollFirstMs = 60_000;
+const pollMostMs = 3_600_000;
+
 /** How often a directory is read again of which something could not be read. */
 const rereadMs = 1000;
 
@@ -41,6 +45,9 @@ export class ConfigWatcher implements Watching {
   readonly #create: CreateWatcher;
   #watcher: FSWatcher | undefined;
   #usePolling = false;
+  /** How long the next polling lasts. */
+  #pollMs: number;
+  #eventsTimer: NodeJS.Timeout | undefined;
   /** Why the directory is not watched now. */
   #problem: string | null = null;
   #restartTimer: NodeJS.Timeout | undefined;
@@ -58,14 +65,16 @@ export class ConfigWatcher implements Watching {
    * Resolves when the watch is active.
    *
    * @param reader the store's reader, so that a file is parsed once
+   * @param pollMs how long the directory is polled for lack of descriptors or watches, the first time
    */
   static async start(
     directory: string,
     options: WatchOptions,
     reader: ConfigReader = new ConfigReader(directory),
     create: CreateWatcher = (usePolling) => watchDirectory(directory, usePolling),
+    pollMs: number = pollFirstMs,
   ): Promise<ConfigWatcher> {
-    const watcher = new ConfigWatcher(directory, options, reader, create);
+    const watcher = new ConfigWatcher(directory, options, reader, create, pollMs);
     await watcher.#watch();
     watcher.#foldersTimer = setInterval(() => void watcher.#lookAtFolders(), foldersMs);
     return watcher;
@@ -76,8 +85,10 @@ export class ConfigWatcher implements Watching {
     options: WatchOptions,
     reader: ConfigReader,
     create: CreateWatcher,
+    pollMs: number,
   ) {
     this.#create = create;
+    this.#pollMs = pollMs;
     this.#directory = directory;
     this.#reader = reader;
     this.#options = options;
@@ -94,6 +105,7 @@ export class ConfigWatcher implements Watching {
     clearTimeout(this.#timer);
     clearTimeout(this.#confirmTimer);
     clearTimeout(this.#restartTimer);
+    clearTimeout(this.#eventsTimer);
     clearInterval(this.#foldersTimer);
     await this.#watcher?.close();
     await this.#running;
@@ -108,6 +120,7 @@ export class ConfigWatcher implements Watching {
     await new Promise<void>((resolve) => {
       watcher.on('ready', () => {
         this.#report(null);
+        if (this.#usePolling) this.#tryEventsLater();
         resolve();
       });
       watcher.on('error', (error) => {
@@ -127,6 +140,16 @@ export class ConfigWatcher implements Watching {
     this.#report(`${this.#directory} is not watched (${error.message}): it is tried again${how}`);
     await watcher.close();
     this.#watchLater();
+  }
+
+  /** The lack of descriptors or watches may have passed. */
+  #tryEventsLater(): void {
+    clearTimeout(this.#eventsTimer);
+    this.#eventsTimer = setTimeout(() => {
+      this.#usePolling = false;
+      void this.#exchangeWatcher();
+    }, this.#pollMs);
+    this.#pollMs = Math.min(pollMostMs, 2 * this.#pollMs);
   }
 
   #watchLater(): void {
@@ -192,9 +215,13 @@ export class ConfigWatcher implements Watching {
   }
 
   async #lookAtFolders(): Promise<void> {
-    // Without a watcher the next one is on its way.
+    if (identityOf(this.#directory) !== this.#watched) await this.#exchangeWatcher();
+  }
+
+  async #exchangeWatcher(): Promise<void> {
     const watcher = this.#watcher;
-    if (watcher === undefined || identityOf(this.#directory) === this.#watched) return;
+    // Without a watcher the next one is on its way.
+    if (watcher === undefined) return;
     this.#watcher = undefined;
     await watcher.close();
     await this.#watchAgain();

@@ -1,7 +1,7 @@
 /** What the HTTP server tells: health, and metrics by the names that dashboards rely on. */
 import { describe, expect, it } from 'vitest';
 import type { Api } from '../../../../src/control/api/api.ts';
-import type { ControlPlane, Health } from '../../../../src/control/api/context.ts';
+import type { ApiContext, ControlPlane, Health } from '../../../../src/control/api/context.ts';
 import { buildApi } from '../../../../src/control/api/server.ts';
 import { Counter } from '../../../../src/dataplane/engine/counters.ts';
 import { createMetrics, type MetricsSource } from '../../../../src/control/metrics/metrics.ts';
@@ -13,13 +13,14 @@ import { counters, metricsSource } from '../../../support/metrics-source.ts';
 function api(
   health: Partial<Health> = {},
   gateway: ReturnType<MetricsSource['gateway']> = metricsSource.gateway(),
+  more: Pick<ApiContext, 'opened'> = {},
 ): Promise<Api> {
   const metrics = createMetrics({ ...metricsSource, gateway: () => gateway });
   const controlPlane = {
     health: () => ({ healthy: true, epoch: 7, reloadError: null, ...health }),
   } as unknown as ControlPlane;
   const store = {} as Store;
-  const context = { store, controlPlane, metrics, hosts: [], onWarning: () => undefined };
+  const context = { store, controlPlane, metrics, hosts: [], onWarning: () => undefined, ...more };
   return buildApi(context, { listener: 'tcp' });
 }
 
@@ -39,6 +40,26 @@ describe('/healthz', () => {
     expect(reply.statusCode).toBe(503);
     expect(reply.json()).toEqual({ status: 'failed', epoch: 7, reloadError: null });
   });
+});
+
+it('answers nobody before the firewall says so', async () => {
+  let open: () => void = () => undefined;
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  const server = await api({}, undefined, { opened });
+  let isOpen = false;
+  const answers = ['/healthz', '/'].map(async (url) => {
+    const { statusCode } = await server.inject({ url, headers: { host: 'localhost' } });
+    return [isOpen, statusCode];
+  });
+  // A request that is answered at once would be by now.
+  const other = await (await api()).inject('/healthz');
+  expect(other.statusCode).toBe(200);
+  isOpen = true;
+  open();
+  expect(await Promise.all(answers)).toEqual([
+    [true, 200],
+    [true, 200],
+  ]);
 });
 
 it('says how the gateway is, in health and in metrics', async () => {

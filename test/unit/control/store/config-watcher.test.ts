@@ -20,6 +20,7 @@ let watcher: ConfigWatcher;
 let watching: (string | null)[];
 let created: { watcher: FSWatcher; usePolling: boolean }[];
 let onChange: () => Promise<void>;
+let start: (pollMs?: number) => Promise<ConfigWatcher>;
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'twt-watch-'));
@@ -37,10 +38,12 @@ beforeEach(async () => {
     onWarning: (message: string) => warnings.push(message),
     onWatching: (problem: string | null) => watching.push(problem),
   };
-  watcher = await ConfigWatcher.start(directory, options, undefined, (usePolling) => {
+  const create = (usePolling: boolean): FSWatcher => {
     created.push({ watcher: watchDirectory(directory, usePolling), usePolling });
     return created.at(-1)!.watcher;
-  });
+  };
+  start = (pollMs) => ConfigWatcher.start(directory, options, undefined, create, pollMs);
+  watcher = await start();
 });
 afterEach(async () => {
   await watcher.close();
@@ -237,6 +240,26 @@ describe('the watcher', () => {
     await vi.waitUntil(() => watching.at(-1) === null && created.length === 3, { timeout: 10_000 });
     expect(created.map((each) => each.usePolling)).toEqual([false, usePolling, usePolling]);
     expect(warnings).toHaveLength(2);
+  });
+
+  it('polls for a while, and watches again', async () => {
+    await watcher.close();
+    watcher = await start(20);
+    const polled = created.length;
+    const lack = (): void => {
+      const error = Object.assign(new Error('no more of it'), { code: 'EMFILE' });
+      created.at(-1)!.watcher.emit('error', error);
+    };
+    for (const count of [2, 4]) {
+      lack();
+      await vi.waitUntil(() => created.length === polled + count, { timeout: 10_000 });
+    }
+    expect(created.slice(polled).map(({ usePolling }) => usePolling)).toEqual([
+      ...[true, false, true, false],
+    ]);
+    await vi.waitUntil(() => watching.at(-1) === null);
+    await writeFile(web(), rule(80));
+    await until('web', 80);
   });
 
   it('reads again what could not be read, though it has not changed', async () => {
