@@ -99,7 +99,7 @@ function addUp(gateway: Command, actions: GatewayActions, output: Output, finish
       'keep judged packets accepted in DOCKER-USER, the chain that Docker leaves us',
     )
     .option('--guard', 'with the guard again, after --no-guard')
-    .option('--no-guard', 'do without nftables: open while somebody has deleted rules or device')
+    .option('--no-guard', 'do without nftables: one line of defence less')
     .addHelpText(
       'after',
       examples([

@@ -10,13 +10,13 @@
  * does `down --keep-closed`. Only a plain `down` opens.
  */
 import { GatewayError } from './error.ts';
-import { bypassOf, type Bypass } from './guard.ts';
+import { bypassIn, type Bypass } from './guard.ts';
 import { filterWarnings } from './filters.ts';
 import { bridgeWarnings, neighbourWarnings } from './neighbours.ts';
-import { nft } from './nft.ts';
 import { withGatewayLock } from './gateway-lock.ts';
 import { pruneRecords } from './namespaces.ts';
-import type { Change, Item } from './item.ts';
+import { apply } from './apply.ts';
+import type { Item } from './item.ts';
 import { compare, isUpsBusiness, type Wanted } from './plan.ts';
 import { problemsOf, stateOf, type GatewayProblem, type GatewayState } from './problems.ts';
 import {
@@ -31,20 +31,18 @@ import {
   belongsHere,
   defaultStateDirectory,
   guardIsHere,
+  hasOurMark,
   makeRecord,
-  ourRoutes,
-  ourRules,
   prepareStateDirectory,
   readRecord,
   recordPath,
   removeRecord,
-  wantedOf,
   writeRecord,
   type GatewayRecord,
 } from './record.ts';
 import { removeGuard, restore } from './restore.ts';
 import { readSnapshot, type Snapshot } from './snapshot.ts';
-import { ip, readSysctl, writeSysctl } from './system.ts';
+import { readSysctl } from './system.ts';
 
 export { GatewayError } from './error.ts';
 export type { Item as GatewayItem } from './item.ts';
@@ -126,10 +124,10 @@ export async function gatewayUp(options: GatewayOptions): Promise<GatewayReport>
     if (record !== undefined) {
       // Undoing a repair would reopen what it closed: a repair stays, even half of one.
       await rememberChoices(stateDirectory, record, wanted);
-      return report(wanted, await makeRight(wanted));
+      return report(wanted, before, await makeRight(wanted));
     }
     refuseWithoutRecord(before, wanted.device, stateDirectory);
-    return report(wanted, await setUp(stateDirectory, before, wanted));
+    return report(wanted, before, await setUp(stateDirectory, before, wanted));
   });
 }
 
@@ -247,7 +245,7 @@ function refuseForeign(items: readonly Item[]): void {
  * @throws GatewayError when the gateway is up but its record is gone.
  */
 function refuseWithoutRecord(snapshot: Snapshot, device: string, stateDirectory: string): void {
-  if (!hasRulesOrRoutes(snapshot, device)) return;
+  if (!hasOurMark(snapshot, device)) return;
   throw new GatewayError(
     `the gateway is up here already, but its record ${recordPath(stateDirectory)} is gone`,
     'run `tunwall gateway down` first, then `up` again',
@@ -280,26 +278,34 @@ async function makeRight(wanted: Wanted): Promise<string[]> {
   );
 }
 
-/** False: the interface vanished meanwhile. */
-async function apply(change: Change): Promise<boolean> {
-  if (change.kind === 'sysctl') return writeSysctl(change.path, change.value);
-  if (change.kind === 'nft') await nft(change.commands);
-  else await ip(change.args);
-  return true;
-}
-
-async function report(wanted: Wanted, changed: readonly string[]): Promise<GatewayReport> {
+async function report(
+  wanted: Wanted,
+  before: Snapshot,
+  changed: readonly string[],
+): Promise<GatewayReport> {
   const warning = await tunNodeWarning(wanted.ownerUid);
-  const warnings = [...standingWarnings(wanted), ...(warning === undefined ? [] : [warning])];
+  const warnings = [
+    ...standingWarnings(wanted, before),
+    ...(warning === undefined ? [] : [warning]),
+  ];
   return { device: wanted.device, changed, warnings };
 }
 
-function standingWarnings({ guard }: Wanted): string[] {
-  if (guard) return [];
-  return [
-    `there is no guard (--no-guard): whoever deletes the gateway's rules, routes or device opens it; ` +
-      `tunwall gateway up --guard closes that`,
-  ];
+function standingWarnings({ guard }: Wanted, { forwardPolicy: { state } }: Snapshot): string[] {
+  const lastLine =
+    state === 'missing'
+      ? 'this kernel, or its ip command, has no default for IPsec policies (Linux 5.14)'
+      : undefined;
+  if (!guard) {
+    const then =
+      lastLine ?? 'only the IPsec policies close the gateway then, and not for multicast';
+    return [
+      'there is no guard in nftables (--no-guard), for when rules, routes or device are deleted: ' +
+        `${then}; add it: tunwall gateway up --guard`,
+    ];
+  }
+  if (lastLine === undefined) return [];
+  return [`${lastLine}: when guard and rules are deleted together, packets pass until the repair`];
 }
 
 /** Undoes a failed first `up`, but for the guard. If that fails too, the record stays for `down`. */
@@ -339,7 +345,7 @@ export async function gatewayDown(options: DownOptions): Promise<GatewayReport> 
     if (record !== undefined) {
       warnings.push(...(await restore(record)));
       changed.push(`everything is as it was before ${record.createdAt}`);
-    } else if (hasRulesOrRoutes(snapshot, device)) {
+    } else if (hasOurMark(snapshot, device)) {
       warnings.push(...(await restore({ device, deviceBefore: null, sysctls: ipForwardOff })));
       changed.push(`removed rules, routes and device ${device}`);
       warnings.push(
@@ -367,11 +373,6 @@ export async function gatewayDown(options: DownOptions): Promise<GatewayReport> 
 
 const ipForwardOff = { 'ipv4/ip_forward': '0' } as const;
 
-/** Our mark is on the rules and routes; a TUN alone could belong to another program. */
-function hasRulesOrRoutes(snapshot: Snapshot, device: string): boolean {
-  return ourRules(snapshot, device).length > 0 || ourRoutes(snapshot, device).length > 0;
-}
-
 function attachedQueues(snapshot: Snapshot, device: string): number {
   return snapshot.links.find(({ name }) => name === device)?.tun?.attachedQueues ?? 0;
 }
@@ -390,9 +391,9 @@ export async function gatewayStatus(options: GatewayOptions): Promise<GatewaySta
     closed: !recorded && guardIsHere(snapshot),
     attachedQueues: attachedQueues(snapshot, wanted.device),
     items,
-    bypass: snapshot.nft.state === 'read' ? bypassOf(snapshot.nft.ruleset) : undefined,
+    bypass: bypassIn(snapshot, record?.forwardDropped),
     warnings: [
-      ...standingWarnings(wanted),
+      ...standingWarnings(wanted, snapshot),
       ...neighbourWarnings(snapshot, wanted.device),
       ...(wanted.guard ? bridgeWarnings(snapshot, readSysctl) : []),
     ],
@@ -406,70 +407,4 @@ export async function gatewayStatus(options: GatewayOptions): Promise<GatewaySta
 export async function gatewayStatusWithFilters(options: GatewayOptions): Promise<GatewayStatus> {
   const [status, warnings] = await Promise.all([gatewayStatus(options), filterWarnings()]);
   return { ...status, warnings: [...status.warnings, ...warnings] };
-}
-
-/** One thing that {@link lookAndRepair} has repaired, or why it could not. */
-export interface Attempt {
-  readonly problem: GatewayProblem;
-  readonly failure?: string;
-}
-
-export interface Looked {
-  /** What was found, before the repairs. */
-  readonly problems: readonly GatewayProblem[];
-  readonly attempts: readonly Attempt[];
-  readonly bypass: Bypass | undefined;
-  readonly record: GatewayRecord;
-}
-
-/**
- * Looks at a gateway that is up, and repairs what is due. Unlike `up` it leaves alone what is in the way, and goes on
- * when one change fails: the others close something. Undefined: the gateway was taken down.
- *
- * @param known the record as it was last. It tells what is wanted, also when somebody has removed the record, or
- *   everything by which to tell that it is about this namespace.
- * @throws GatewayError when the state cannot be read, or another command is at work for long.
- */
-export async function lookAndRepair(
-  stateDirectory: string,
-  known: GatewayRecord,
-  isDue: (problem: GatewayProblem) => boolean,
-): Promise<Looked | undefined> {
-  prepareStateDirectory(stateDirectory);
-  return withGatewayLock(stateDirectory, async () => {
-    const snapshot = await readSnapshot();
-    const problems: GatewayProblem[] = [];
-    const attempts: Attempt[] = [];
-    const repair = async (problem: GatewayProblem, change: () => unknown): Promise<void> => {
-      problems.push(problem);
-      if (!problem.repairable || !isDue(problem)) return;
-      try {
-        await change();
-        attempts.push({ problem });
-      } catch (error) {
-        if (!(error instanceof GatewayError)) throw error;
-        attempts.push({ problem, failure: error.message });
-      }
-    };
-    const found = readRecord(stateDirectory);
-    if (found === undefined) {
-      if (!hasRulesOrRoutes(snapshot, known.device)) return undefined;
-      await repair(recordProblem(stateDirectory), () => writeRecord(stateDirectory, known));
-    }
-    const record = found ?? known;
-    for (const item of compare(snapshot, wantedOf(record))) {
-      const { change } = item;
-      for (const problem of problemsOf([item])) {
-        await repair(problem, () => change !== undefined && apply(change));
-      }
-    }
-    const bypass = snapshot.nft.state === 'read' ? bypassOf(snapshot.nft.ruleset) : undefined;
-    return { problems, attempts, bypass, record };
-  });
-}
-
-function recordProblem(stateDirectory: string): GatewayProblem {
-  const what = `record ${recordPath(stateDirectory)}`;
-  const [wanted, found] = ['what `gateway down` goes back to', 'missing'];
-  return { what, wanted, found, kind: 'record', repairable: true };
 }

@@ -15,6 +15,7 @@
  *   is a chain for each value. What comes out of the TUN never goes into it again, so that no loop lives on that.
  */
 import type { Json, NftCommand, Ruleset } from './nft.ts';
+import type { Snapshot } from './snapshot.ts';
 
 export const guardTable = 'tunwall-guard';
 const table = { family: 'inet', table: guardTable } as const;
@@ -106,18 +107,38 @@ function wantedObjects(device: string): Json[] {
   ];
 }
 
+/** What went around the firewall, and was dropped. */
 export interface Bypass {
   readonly packets: number;
-  readonly bytes: number;
 }
 
 /** What the guard has dropped since it was made first; undefined when it is not there. */
-export function bypassOf(ruleset: Ruleset): Bypass | undefined {
+export function bypassOf(ruleset: Ruleset): (Bypass & { readonly bytes: number }) | undefined {
   for (const object of objectsOf(ruleset)) {
-    const { counter } = object as { counter?: { name: string } & Bypass };
+    const { counter } = object as {
+      counter?: { name: string; packets: number; bytes: number };
+    };
     if (counter?.name === 'bypass') return { packets: counter.packets, bytes: counter.bytes };
   }
   return undefined;
+}
+
+/**
+ * What was dropped around the firewall: by the guard, and for want of an IPsec policy. Undefined where neither can be read.
+ *
+ * @param before what the policies had dropped before `up`; undefined: not known
+ */
+export function bypassIn(
+  { nft, forwardPolicy }: Snapshot,
+  before: number | undefined,
+): Bypass | undefined {
+  const guard = nft.state === 'read' ? bypassOf(nft.ruleset)?.packets : undefined;
+  const policies =
+    forwardPolicy.state === 'read' && before !== undefined
+      ? forwardPolicy.dropped - before
+      : undefined;
+  if (guard === undefined && policies === undefined) return undefined;
+  return { packets: (guard ?? 0) + (policies ?? 0) };
 }
 
 function objectsOf(ruleset: Ruleset): Json[] {

@@ -1,10 +1,10 @@
 /**
  * When to look at the namespace's plumbing: whenever something of it may have changed, and now and then anyway.
  *
- * rtnetlink and nftables tell of changes: links, rules, routes, some sysctls (netconf), tables. Two children listen, `ip
- * monitor` and `nft monitor`; what they print is taken as a hint only, the look itself decides. The other sysctls
- * have no events: their files are read every second, which starts no program. A slow look is the second line, for
- * what nobody tells.
+ * rtnetlink, nftables and xfrm tell of changes: links, rules, routes, some sysctls (netconf), tables, IPsec policies.
+ * Children listen, `ip monitor`, `nft monitor`, `ip xfrm monitor`; what they print is taken as a hint only, the look
+ * itself decides. The other sysctls have no events: their files are read every second, which starts no
+ * program. A slow look is the second line, for what nobody tells.
  *
  * One look at a time. What happens during a look leads to another one. After a look there is a pause as long as some looks,
  * so that a host that changes all the time costs a bounded part of a processor.
@@ -12,7 +12,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { firewallTable, readSysctls } from './snapshot.ts';
-import { childEnvironment, hasNetAdmin } from './system.ts';
+import { childEnvironment, hasNetAdmin, readSysctl } from './system.ts';
 
 const sysctlPeriodMs = 1000;
 export const slowPeriodMs = 5000;
@@ -31,6 +31,10 @@ export function isHint(line: string): boolean {
   if (line.startsWith('[ROUTE]')) return line.includes(` table ${firewallTable} `);
   // Likewise the elements of sets; and the end of each transaction.
   return !/^((add|delete) element |# new generation )/.test(line);
+}
+
+function hasIpsec(): boolean {
+  return readSysctl('core/xfrm_acq_expires') !== undefined;
 }
 
 export class Lookout {
@@ -57,8 +61,9 @@ export class Lookout {
     this.#look = look;
     this.#onTrouble = onTrouble;
     this.#monitor('ip', ['-N', 'monitor', 'label', 'link', 'route', 'rule', 'netconf']);
-    // Only root is told of nftables.
+    // Only root is told of nftables and of IPsec policies; not every kernel has these.
     if (hasNetAdmin()) this.#monitor('nft', ['monitor']);
+    if (hasNetAdmin() && hasIpsec()) this.#monitor('ip', ['xfrm', 'monitor', 'policy']);
     this.#every(sysctlPeriodMs, () => this.#readSysctls());
     this.#every(slowPeriodMs, () => this.hint());
     this.hint();
@@ -127,7 +132,9 @@ export class Lookout {
       if (this.#closed) return;
       this.#ended++;
       const again = `it is started again in ${restartMs / 1000} s, until then there is a look a second`;
-      this.#onTrouble(`'${program} monitor' has ended${said === '' ? '' : ` (${said})`}: ${again}`);
+      this.#onTrouble(
+        `'${[program, ...args].join(' ')}' has ended${said === '' ? '' : ` (${said})`}: ${again}`,
+      );
       const timer = setTimeout(() => {
         this.#timers.delete(timer);
         this.#ended--;

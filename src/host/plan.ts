@@ -7,6 +7,7 @@
  * that makes them go through the TUN, and a route that fails closed comes before the one that it guards. So
  * there is no moment in which this gateway forwards unfiltered, also without the guard.
  */
+import { forwardPolicyItems } from './forward-policy.ts';
 import { guardCommands, guardFault, guardTable } from './guard.ts';
 import { neighbourItems } from './neighbours.ts';
 import type { Item } from './item.ts';
@@ -103,6 +104,7 @@ export function compare(snapshot: Snapshot, wanted: Wanted): Item[] {
   return [
     ...guardItems(snapshot, wanted),
     ...deviceItems(snapshot, wanted),
+    ...forwardPolicyItems(snapshot.forwardPolicy, device),
     ...deviceSysctl('ipv4/conf/*/rp_filter', '0'),
     // An IPsec policy would take a packet on its way into the TUN: it is judged first, and encrypted after.
     ...deviceSysctl('ipv4/conf/*/disable_xfrm', '1'),

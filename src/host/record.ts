@@ -16,6 +16,7 @@
 import { lstatSync, mkdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { GatewayError } from './error.ts';
+import { hasForwardPolicy, type ForwardDefault } from './forward-policy.ts';
 import { hasGuard } from './guard.ts';
 import {
   isRule,
@@ -50,6 +51,10 @@ export interface GatewayRecord {
   readonly integrate?: boolean;
   /** The device as it was, or null when `up` made it. */
   readonly deviceBefore: DeviceBefore | null;
+  /** What happened to forwarded packets without an IPsec policy; absent: `accept`. */
+  readonly forwardDefault?: ForwardDefault;
+  /** What IPsec's policies had dropped before. */
+  readonly forwardDropped?: number;
   /** Path below /proc/sys/net -> value. */
   readonly sysctls: Readonly<Record<string, string>>;
   /** Links of the namespace, to recognise it by. */
@@ -78,6 +83,7 @@ function bootId(): string {
 export function makeRecord(snapshot: Snapshot, wanted: Wanted): GatewayRecord {
   const { device, ownerUid, txQueueLength, guard, integrate } = wanted;
   const link = snapshot.links.find(({ name }) => name === device);
+  const { forwardPolicy } = snapshot;
   return {
     version: 2,
     bootId: bootId(),
@@ -89,6 +95,10 @@ export function makeRecord(snapshot: Snapshot, wanted: Wanted): GatewayRecord {
     integrate,
     deviceBefore:
       link === undefined ? null : { up: link.up, txQueueLength: link.txQueueLength, mtu: link.mtu },
+    ...(forwardPolicy.state === 'read' && {
+      forwardDefault: forwardPolicy.byDefault,
+      forwardDropped: forwardPolicy.dropped,
+    }),
     sysctls: Object.fromEntries(
       // `up` sets these on the device only; those of other interfaces are not restored.
       [...snapshot.sysctls].filter(([path]) => !isDeviceOnly(path) || interfaceOf(path) === device),
@@ -143,10 +153,18 @@ export function guardIsHere({ nft }: Snapshot): boolean {
   return nft.state === 'read' && hasGuard(nft.ruleset);
 }
 
-function hasOurWork(snapshot: Snapshot, device: string): boolean {
+/** Our mark is on rules, routes and the IPsec policy; a TUN alone could belong to another program. */
+export function hasOurMark(snapshot: Snapshot, device: string): boolean {
   return (
     ourRules(snapshot, device).length > 0 ||
     ourRoutes(snapshot, device).length > 0 ||
+    hasForwardPolicy(snapshot.forwardPolicy)
+  );
+}
+
+function hasOurWork(snapshot: Snapshot, device: string): boolean {
+  return (
+    hasOurMark(snapshot, device) ||
     snapshot.links.some(({ name, tun }) => name === device && tun?.persistent === true)
   );
 }
@@ -190,6 +208,10 @@ export function whatIsWrong(value: unknown): string | undefined {
     if (!['boolean', 'undefined'].includes(typeof record[key]))
       return `${key} is not true or false`;
   }
+  if (!['accept', 'block', undefined].includes(record.forwardDefault as string | undefined)) {
+    return 'forwardDefault is not accept or block';
+  }
+  if (!isCount(record.forwardDropped ?? 0)) return 'forwardDropped is not a number';
   const before = record.deviceBefore as Partial<Record<string, unknown>> | null | undefined;
   if (before === undefined) return 'deviceBefore is missing';
   if (before !== null && !isDeviceBefore(before)) return 'deviceBefore has no state of a link';

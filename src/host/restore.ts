@@ -5,6 +5,7 @@
  * forwarded any more when the rules go. It is not an error if something is gone meanwhile (an interface, a rule); every
  * step can be repeated.
  */
+import { policyCommand, readForwardPolicy, setDefaultCommand } from './forward-policy.ts';
 import { removeGuardCommands } from './guard.ts';
 import { disintegrateCommands } from './neighbours.ts';
 import { nft } from './nft.ts';
@@ -21,13 +22,17 @@ import {
 import { ip, readSysctl, writeSysctl } from './system.ts';
 
 /** What {@link restore} goes back to: a record, or part of one. */
-export type Before = Pick<GatewayRecord, 'device' | 'deviceBefore' | 'sysctls' | 'integrate'>;
+export type Before = Pick<
+  GatewayRecord,
+  'device' | 'deviceBefore' | 'sysctls' | 'integrate' | 'forwardDefault'
+>;
 
 /** Restores everything but the guard's absence. Returns notes for the operator, one line each. */
 export async function restore(before: Before): Promise<string[]> {
   setBack('ipv4/ip_forward', before.sysctls['ipv4/ip_forward']);
   await removeRulesAndRoutes(before.device);
   if (before.integrate === true) await disintegrate(before.device);
+  await restoreForwardPolicy(before);
   await restoreDevice(before);
   return restoreSysctls(before);
 }
@@ -35,6 +40,13 @@ export async function restore(before: Before): Promise<string[]> {
 /** Opens: the last thing that `down` does. */
 export async function removeGuard(): Promise<void> {
   if (guardIsHere(await readSnapshot())) await nft(removeGuardCommands);
+}
+
+async function restoreForwardPolicy({ forwardDefault = 'accept' }: Before): Promise<void> {
+  const found = await readForwardPolicy();
+  if (found.state !== 'read') return;
+  if (found.byDefault !== forwardDefault) await ip(setDefaultCommand(forwardDefault));
+  for (const device of found.into) await ip(policyCommand('delete', device));
 }
 
 async function disintegrate(device: string): Promise<void> {

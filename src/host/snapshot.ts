@@ -1,8 +1,9 @@
 /**
  * What the namespace looks like right now, as far as the gateway cares: one read of links, rules,
- * table 100, nftables and sysctls into plain data. Everything that decides (plan.ts) works on this data alone.
+ * table 100, nftables, IPsec's default and sysctls into plain data. Everything that decides (plan.ts) works on this data alone.
  */
 import { GatewayError } from './error.ts';
+import { readForwardPolicy, type ForwardPolicy } from './forward-policy.ts';
 import { readNft, type NftState } from './nft.ts';
 import { ipJson, listSysctls, readSysctl, uidOf } from './system.ts';
 
@@ -57,6 +58,7 @@ export interface Snapshot {
   readonly rules: readonly Rule[];
   readonly routes: readonly Route[];
   readonly nft: NftState;
+  readonly forwardPolicy: ForwardPolicy;
   /** Path below /proc/sys/net -> value. */
   readonly sysctls: ReadonlyMap<string, string>;
 }
@@ -65,17 +67,19 @@ type Json = Readonly<Record<string, unknown>>;
 
 /** Reads all of it. No privilege needed. */
 export async function readSnapshot(): Promise<Snapshot> {
-  const [links, rules, routes, nft] = await Promise.all([
+  const [links, rules, routes, nft, forwardPolicy] = await Promise.all([
     ipJson(['link', 'show']),
     ipJson(['-4', 'rule', 'show']),
     readTable(),
     readNft(),
+    readForwardPolicy(),
   ]);
   return {
     links: await Promise.all(links.map((link) => toLink(link as Json))),
     rules: rules.map((rule) => toRule(rule as Json)),
     routes: routes.map((route) => toRoute(route as Json)),
     nft,
+    forwardPolicy,
     sysctls: readSysctls(),
   };
 }

@@ -8,7 +8,7 @@
  */
 import { GatewayError } from './error.ts';
 import { withWatchLock } from './gateway-lock.ts';
-import { gatewayStatus, lookAndRepair, type Attempt, type Looked } from './gateway.ts';
+import { gatewayStatus } from './gateway.ts';
 import { Lookout, slowPeriodMs } from './lookout.ts';
 import { requireNetAdmin } from './preflight.ts';
 import type { GatewayProblem } from './problems.ts';
@@ -18,6 +18,7 @@ import {
   readRecord,
   type GatewayRecord,
 } from './record.ts';
+import { lookAndRepair, type Attempt, type Looked } from './repair.ts';
 import { RepairBudget } from './repair-budget.ts';
 import { removeStateFile, writeStateFile } from './state-file.ts';
 import {

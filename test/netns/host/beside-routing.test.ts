@@ -91,6 +91,17 @@ describe.skipIf(obstacle !== undefined)('beside routing of the host', () => {
     expect(stdout + stderr).toMatch(/Frag needed.*mtu = 1500|mtu=1500/);
   });
 
+  it('policies of a VPN are asked before ours: what must come encrypted is refused in the clear', async () => {
+    const clients = ['src', '198.51.100.0/24', 'dst', '10.0.0.0/24', 'dir', 'fwd'];
+    const encrypted = 'tmpl src 198.51.100.2 dst 198.51.100.1 proto esp mode tunnel'.split(' ');
+    await gw('ip', 'xfrm', 'policy', 'add', ...clients, ...encrypted);
+    const arrivals = await firewall.countArrivals('web', client);
+    expect(await whatPasses(firewall, [ping('client', web), tcp('client', web, 80)])).toEqual([]);
+    expect(await arrivals()).toBe(0);
+    await gw('ip', 'xfrm', 'policy', 'delete', ...clients);
+    expect(await whatPasses(firewall, [ping('client', web)])).toHaveLength(1);
+  });
+
   it('local delivery may have its rule anywhere', async () => {
     for (const pref of ['32765', '1001', '100']) {
       await gw('ip', 'rule', 'add', 'pref', pref, 'lookup', 'local');

@@ -125,6 +125,9 @@ export class GatewayNamespaces {
       (what) => this.must('gateway', 'ip', '-d', ...what.split(' ')),
     );
     const links = this.must('gateway', 'ip', '-o', 'link', 'show');
+    const policies = ['show', 'getdefault'].map((verb) =>
+      this.must('gateway', 'ip', 'xfrm', 'policy', verb),
+    );
     // Not readable, or not settings: the routing cache's flush file, secrets.
     const sysctls = this.run(
       'gateway',
@@ -137,7 +140,9 @@ export class GatewayNamespaces {
     const ruleset = this.must('gateway', 'nft', '-s', 'list', 'ruleset');
     const all = guard === 'with the guard';
     const nft = all ? ruleset : ruleset.replace(/^table inet tunwall-guard \{.*?^\}$/ms, '');
-    return [...shown, links, nft, sysctls.stdout].flatMap((text) => text.trim().split('\n')).sort();
+    return [...shown, links, ...policies, nft, sysctls.stdout]
+      .flatMap((text) => text.trim().split('\n'))
+      .sort();
   }
 
   /** Whether the guard's table is there. */

@@ -259,7 +259,7 @@ describe('gateway', () => {
         device,
         recorded: true,
         closed: false,
-        bypass: { packets: 3, bytes: 252 },
+        bypass: { packets: 3 },
         warnings: [],
         attachedQueues: 0,
         state: 'ok',

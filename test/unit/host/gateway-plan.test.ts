@@ -4,6 +4,7 @@
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { ForwardDefault } from '../../../src/host/forward-policy.ts';
 import { bypassOf, guardCommands, guardFault } from '../../../src/host/guard.ts';
 import type { Json } from '../../../src/host/nft.ts';
 import type { Change, Item } from '../../../src/host/item.ts';
@@ -23,12 +24,16 @@ class Model {
   routes: Route[] = [];
   rules: Rule[] = [];
   ruleset: Json[] = [];
+  byDefault: ForwardDefault = 'accept';
+  into: string[] = [];
   readonly sysctls = new Map<string, string>();
 
   snapshot(): Snapshot {
     const links = this.link === undefined ? [] : [this.link];
     const nft = { state: 'read', ruleset: this.ruleset } as const;
-    return { links, rules: this.rules, routes: this.routes, nft, sysctls: this.sysctls };
+    const { rules, routes, byDefault, into, sysctls } = this;
+    const forwardPolicy = { state: 'read', byDefault, into, dropped: 0 } as const;
+    return { links, rules, routes, nft, forwardPolicy, sysctls };
   }
 
   apply(change: Change): void {
@@ -49,6 +54,7 @@ class Model {
     else if (object === 'link') this.setLink(rest);
     else if (object === 'route') this.routes = [...this.routes, toRoute(rest)];
     else if (object === 'rule') this.rules = [...this.rules, toRule(rest)];
+    else if (object === 'xfrm') this.setPolicy(rest);
     else throw new Error(`the model does not know: ip ${change.args.join(' ')}`);
   }
 
@@ -76,6 +82,18 @@ class Model {
     if (key === 'up') this.link = { ...this.link, up: true };
     else if (key === 'mtu') this.link = { ...this.link, mtu: Number(value) };
     else this.link = { ...this.link, txQueueLength: Number(value) };
+  }
+
+  setPolicy([, verb, ...rest]: readonly string[]): void {
+    if (verb === 'setdefault') {
+      this.byDefault = rest[1] as ForwardDefault;
+      return;
+    }
+    if (this.link === undefined) throw new Error('there is no such device');
+    expect([verb, ...rest].join(' ')).toContain(
+      `add src 0.0.0.0/0 dst 0.0.0.0/0 dev ${device} dir fwd`,
+    );
+    this.into = [...this.into, device];
   }
 
   /** As inet_forward_change does. */
@@ -173,6 +191,7 @@ function hazards(model: Model, before: Model): string[] {
   if (turnedOn((m) => m.sysctls.get('ipv4/ip_forward') === '1')) {
     if (!model.hasRule(20) || !guard) found.push('forwarding unfiltered');
     if (model.ruleset.length === 0) found.push('forwarding without the guard table');
+    if (model.byDefault !== 'block') found.push('forwarding without IPsec’s default');
     if (!strict) found.push('forwarding forged sources');
     if (!noIpv6) found.push('forwarding IPv6');
   }
@@ -185,6 +204,8 @@ function copy(model: Model): Model {
   twin.routes = model.routes;
   twin.rules = model.rules;
   twin.ruleset = [...model.ruleset];
+  twin.byDefault = model.byDefault;
+  twin.into = model.into;
   for (const [path, value] of model.sysctls) twin.sysctls.set(path, value);
   return twin;
 }
@@ -214,7 +235,7 @@ test('the model sees a hazard: each of these changes has one when it comes first
   fresh.sysctls.set('ipv4/ip_forward', '0');
   const hazardous = changesOf(fresh).filter((change) => {
     const model = copy(fresh);
-    if (change.kind === 'ip' && change.args[0] === 'link') return false;
+    if (change.kind === 'ip' && ['link', 'xfrm'].includes(change.args[0]!)) return false;
     model.apply(change);
     return hazards(model, fresh).length > 0;
   });
@@ -312,7 +333,7 @@ test('a record of our own making is believed', () => {
   expect(whatIsWrong(record)).toBeUndefined();
   expect(whatIsWrong({ ...record, deviceBefore: { up: true, txQueueLength: 5 } })).toBeUndefined();
   const deviceBefore = { up: true, txQueueLength: 5, mtu: 1500 };
-  const newer = { ...record, version: 2, guard: false, deviceBefore };
+  const newer = { ...record, version: 2, guard: false, deviceBefore, forwardDefault: 'block' };
   expect(whatIsWrong(newer)).toBeUndefined();
 });
 
@@ -323,6 +344,7 @@ test.each([
   ['a guard that is neither', { ...record, guard: 'yes' }],
   ['an MTU that is none', { ...record, deviceBefore: { up: true, txQueueLength: 5, mtu: 'x' } }],
   ['a device that is a path', { ...record, device: '../x' }],
+  ['a default that is none', { ...record, forwardDefault: 'open' }],
   ['no owner', { ...record, ownerUid: -1 }],
   ['half a link', { ...record, deviceBefore: { up: true } }],
   ['links that are none', { ...record, links: {} }],

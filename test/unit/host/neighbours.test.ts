@@ -153,6 +153,7 @@ describe('what forwards by itself', () => {
   const snapshot = (links: Link[], ruleset: Json[] = []): Snapshot => ({
     links,
     nft: { state: 'read', ruleset },
+    forwardPolicy: { state: 'missing' },
     ...{ rules: [], routes: [], sysctls: new Map() },
   });
   const flowtable = { flowtable: { family: 'inet', table: 'x', name: 'ft', dev: ['eth0'] } };

@@ -23,7 +23,7 @@ const status: WatchStatus = {
   reportOnly: false,
   state: 'ok',
   problems: [],
-  bypass: { packets: 7, bytes: 588 },
+  bypass: { packets: 7 },
   repairs: 3,
   recent: [],
 };
