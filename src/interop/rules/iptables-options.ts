@@ -32,24 +32,39 @@ export function readMatch(rule: IptablesRule, context: MatchContext): MatchReade
   return reader;
 }
 
-const protocolNames: ReadonlyMap<string, BoxProtocol> = new Map([
-  ['icmp', 'icmp'],
-  ['1', 'icmp'],
-  ['tcp', 'tcp'],
-  ['6', 'tcp'],
-  ['udp', 'udp'],
-  ['17', 'udp'],
+const protocolNumbers: ReadonlyMap<number, BoxProtocol> = new Map([
+  [1, 'icmp'],
+  [6, 'tcp'],
+  [17, 'udp'],
 ]);
 
-const protocol: Read = (rule, [name], negated) => {
-  const known = protocolNames.get(name!.toLowerCase());
-  const isAll = name === 'all' || name === '0';
-  if (isAll && negated) rule.protocols([]);
-  if (isAll) return;
-  if (known !== undefined) {
+/** As iptables and /etc/protocols name them. */
+const otherProtocols: ReadonlySet<string> = new Set(
+  (
+    'ah dccp egp eigrp encap esp gre hip idpr-cmtp igmp igp ip ipcomp ipencap ipip ipv6 ipv6-frag ipv6-icmp icmpv6 ' +
+    'ipv6-mh ipv6-nonxt ipv6-opts ipv6-route isis l2tp mh mobility-header mpls-in-ip ospf pim rdp rsvp sctp shim6 skip ' +
+    'udplite vmtp vrrp wesp'
+  ).split(' '),
+);
+
+/** A number in the one way that iptables-save writes it. iptables also reads others: 022 is 18, and 0x6 is 6. */
+function decimal(text: string): number | undefined {
+  return /^(?:0|[1-9]\d{0,9})$/.test(text) ? Number(text) : undefined;
+}
+
+const protocol: Read = (rule, [text], negated) => {
+  const name = text!.toLowerCase();
+  const number = decimal(name);
+  const known =
+    number === undefined ? boxProtocols.find((each) => each === name) : protocolNumbers.get(number);
+  if (name === 'all' || number === 0) {
+    if (negated) rule.protocols([]);
+  } else if (known !== undefined) {
     rule.protocols(negated ? boxProtocols.filter((each) => each !== known) : [known]);
+  } else if (number === undefined && !otherProtocols.has(name)) {
+    rule.doubt(`-p ${text!}`, negated);
   } else if (!negated) {
-    const message = `protocol ${name!}: only ICMP, TCP and UDP can be expressed`;
+    const message = `protocol ${text!}: only ICMP, TCP and UDP can be expressed`;
     rule.never('lost', message, false);
   }
 };
@@ -103,10 +118,11 @@ function addressRange(option: string, side: 'sources' | 'destinations'): Read {
 
 /** `80`, `80:90`, `:90`, `1024:`. */
 function parsePortRange(text: string): Range | undefined {
-  const match = /^(\d{1,5})$|^(\d{0,5}):(\d{0,5})$/.exec(text);
-  if (match === null) return undefined;
-  const from = Number(match[1] ?? match[2]);
-  const to = Number(match[1] ?? (match[3] === '' ? 65_535 : match[3]));
+  const [first = '', last = first, ...more] = text.split(':');
+  const isRange = text.includes(':');
+  const from = decimal(isRange && first === '' ? '0' : first);
+  const to = decimal(isRange && last === '' ? '65535' : last);
+  if (from === undefined || to === undefined || more.length > 0) return undefined;
   return from <= to && to <= 65_535 ? { from, to } : undefined;
 }
 
@@ -227,7 +243,7 @@ const icmpOfFlows = [0, 3, 11, 12, 14, 16, 18];
 
 const icmpType: Read = (rule, [text], negated) => {
   const [name, code] = text!.split('/');
-  const type = icmpNames.get(name!) ?? (/^\d+$/.test(name!) ? Number(name) : undefined);
+  const type = icmpNames.get(name!) ?? decimal(name!);
   if (text === 'any' || text === '255') {
     // As with all ports: some versions match every message then.
     if (negated) rule.doubt(`--icmp-type ${text}`, true);

@@ -52,6 +52,15 @@ export type IptablesTable = ReadonlyMap<string, IptablesChain>;
 export const tableNames = ['raw', 'mangle', 'nat', 'filter', 'security'] as const;
 export type TableName = (typeof tableNames)[number];
 
+/** A chain of these names without a policy keeps the one that it had. */
+const builtInChains: Readonly<Record<TableName, readonly string[]>> = {
+  raw: ['PREROUTING', 'OUTPUT'],
+  mangle: ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'],
+  nat: ['PREROUTING', 'INPUT', 'OUTPUT', 'POSTROUTING'],
+  filter: ['INPUT', 'FORWARD', 'OUTPUT'],
+  security: ['INPUT', 'FORWARD', 'OUTPUT'],
+};
+
 /** Lines between two reports of progress. */
 const progressLines = 2048;
 
@@ -63,6 +72,7 @@ export function parseIptables(
 ): ReadonlyMap<TableName, IptablesTable> {
   const tables = new Map<TableName, Map<string, IptablesChain>>();
   let table: Map<string, IptablesChain> | undefined;
+  let builtIn: readonly string[] = [];
   const lines = text.split('\n');
   for (const [index, raw] of lines.entries()) {
     if (index % progressLines === 0) onProgress(index, lines.length);
@@ -72,10 +82,12 @@ export function parseIptables(
     if (content.startsWith('#')) readComment(content, line, remarks);
     else if (content.startsWith('*')) {
       if (table !== undefined) throw withoutEnd(line);
-      table = beginTable(tables, content.slice(1), line);
+      const name = tableNamed(content.slice(1), line);
+      table = beginTable(tables, name, line);
+      builtIn = builtInChains[name];
     } else if (table === undefined) throw notIptables(line, content);
     else if (content === 'COMMIT') table = undefined;
-    else if (content.startsWith(':')) addChain(table, content, line);
+    else if (content.startsWith(':')) addChain(table, builtIn, content, line);
     else addRule(table, content, line);
   }
   if (table !== undefined) throw withoutEnd(lines.length);
@@ -115,31 +127,43 @@ function refused(line: number, what: string): ImportError {
   );
 }
 
-function beginTable(
-  tables: Map<TableName, Map<string, IptablesChain>>,
-  name: string,
-  line: number,
-): Map<string, IptablesChain> {
+function tableNamed(name: string, line: number): TableName {
   const known = tableNames.find((each) => each === name);
   if (known === undefined) throw notIptables(line, `*${name}`);
-  if (tables.has(known)) {
+  return known;
+}
+
+function beginTable(
+  tables: Map<TableName, Map<string, IptablesChain>>,
+  name: TableName,
+  line: number,
+): Map<string, IptablesChain> {
+  if (tables.has(name)) {
     throw new ImportError(
-      `line ${line}: the table ${known} is there twice: it could mean one after the other, or both at once`,
+      `line ${line}: the table ${name} is there twice: it could mean one after the other, or both at once`,
       'import the rules of iptables-legacy-save and iptables-nft-save one by one',
     );
   }
   const table = new Map<string, IptablesChain>();
-  tables.set(known, table);
+  tables.set(name, table);
   return table;
 }
 
-function addChain(table: Map<string, IptablesChain>, content: string, line: number): void {
+function addChain(
+  table: Map<string, IptablesChain>,
+  builtIn: readonly string[],
+  content: string,
+  line: number,
+): void {
   const match = /^:(\S+)\s+(\S+)(?:\s+\[\d+:\d+\])?$/.exec(content);
   if (match === null) throw notIptables(line, content);
   const [, name, policy] = match as unknown as [string, string, string];
   if (table.has(name)) throw refused(line, `the chain ${name} is declared twice`);
   if (targetOptions.has(name)) throw refused(line, `the chain ${name} has the name of a target`);
   if (!['ACCEPT', 'DROP', 'QUEUE', '-'].includes(policy)) throw notIptables(line, content);
+  if (policy === '-' && builtIn.includes(name)) {
+    throw refused(line, `the built-in chain ${name} has no policy`);
+  }
   table.set(name, { name, line, ...(policy !== '-' && { policy }), rules: [] });
 }
 

@@ -40,9 +40,9 @@ function onto(box: Box, destinations: readonly Range[], ports: string | undefine
   return { ...box, destinations, ports: kept ? box.ports : (parseRange(ports) ?? allPorts) };
 }
 
-/** `8080` or `8080-8090`; undefined for anything else. */
+/** `8080` or `8080-8090`; undefined for anything else, such as 022, which is 18. */
 function parseRange(text: string): readonly Range[] | undefined {
-  const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text);
+  const match = /^([1-9]\d{0,4})(?:-([1-9]\d{0,4}))?$/.exec(text);
   if (match === null) return undefined;
   const from = Number(match[1]);
   const to = Number(match[2] ?? match[1]);

@@ -30,6 +30,57 @@ const filter = (...rules: string[]): string =>
 const ssh = '-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT';
 const outside = ['0.0.0.0-203.0.112.255', '203.0.114.0-255.255.255.255'];
 
+/** iptables reads 022 as 18, 0x6 as 6, and " 6" as well; iptables-save writes none of them. */
+describe('a number in another notation is not guessed', () => {
+  it.each([
+    '-p tcp --dport 022',
+    '-p tcp --dport 026:0x50',
+    '-p tcp -m multiport --dports 80,022',
+    '! -p 06',
+    '! -p 0x6',
+    '-p icmp --icmp-type 010',
+    '-s 0313.0.113.0/24',
+    '-s 203.0.113.9/030',
+    '-m iprange --src-range 010.0.0.1-010.0.0.9',
+  ])('an ACCEPT with %s is left out', (words) => {
+    const result = run(filter(`-A INPUT ${words} -j ACCEPT`, ssh));
+    expect(result.templates[0]!.inbound).toEqual([{ protocol: 'tcp', ports: [22] }]);
+    expect(lost(result)).toHaveLength(1);
+  });
+
+  it.each(['-p 06', '-p 0x6', '-p +6', '-p " 6"', '-p unheard-of', '-p tcp --dport 026'])(
+    'a DROP with %s blocks what is behind it',
+    (words) => {
+      const result = run(filter(`-A INPUT ${words} -s 203.0.113.0/24 -j DROP`, ssh));
+      expect(result.templates[0]!.inbound).toMatchObject([{ sources: outside }]);
+    },
+  );
+
+  it('a DROP of an ICMP type, too', () => {
+    const result = run(
+      filter('-A INPUT -p icmp --icmp-type 010 -j DROP', '-A INPUT -p icmp -j ACCEPT', ssh),
+    );
+    expect(result.templates[0]!.inbound).toEqual([{ protocol: 'tcp', ports: [22] }]);
+  });
+
+  it.each(['', ':022'])('nor where packets are sent by a translation to 10.9.0.2%s', (port) => {
+    const nat = table(
+      'nat',
+      { PREROUTING: 'ACCEPT' },
+      `-A PREROUTING -p tcp --dport 8080 -j DNAT --to-destination 10.9.0.2${port}`,
+    );
+    const result = run(nat + filter(ssh, '-A INPUT -p tcp --dport 18 -j ACCEPT'));
+    expect(result.templates[0]!.inbound).toEqual(
+      port === ''
+        ? [
+            { protocol: 'tcp', ports: [22] },
+            { protocol: 'tcp', ports: [18] },
+          ]
+        : [],
+    );
+  });
+});
+
 describe('the grammar is closed', () => {
   it.each([
     ['two tables of one name', filter(ssh) + filter(), 'line 8: the table filter is there twice'],
@@ -44,6 +95,11 @@ describe('the grammar is closed', () => {
       'a chain that is declared again',
       filter('-A INPUT -s 203.0.113.0/24 -j DROP', ':INPUT ACCEPT [0:0]', ssh),
       'line 7: the chain INPUT is declared twice',
+    ],
+    [
+      'a built-in chain without a policy, which would keep the one it had',
+      table('raw', { PREROUTING: '-' }, '-A PREROUTING -p tcp -j DROP') + filter(ssh),
+      'line 2: the built-in chain PREROUTING has no policy',
     ],
     [
       'a chain with the name of a target',
