@@ -18,8 +18,8 @@ debian_packages='
   nft        nftables
   iperf3     iperf3
   iptables   iptables
+  ipset      ipset
   conntrack  conntrack
-  iptables   iptables
   smcrouted  smcroute
   traceroute traceroute
   tcpdump    tcpdump

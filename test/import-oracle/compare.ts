@@ -7,7 +7,8 @@ import type { Template } from '../../src/policy/types.ts';
 import { Random } from '../oracle/random.ts';
 import { assignedTo, read } from '../support/imports.ts';
 import { addressToInt, icmpMessage, ipv4, tcpSegment, udpDatagram } from '../support/packets.ts';
-import type { Interface, KernelHooks } from './kernel-hooks.ts';
+import { keyOfAttempt } from './kernel-hooks.ts';
+import type { Attempt, Backend, Interface, KernelHooks } from './kernel-hooks.ts';
 import { generate, hostAddresses, icmpTypes, peers, ports, serverAddresses } from './rule-sets.ts';
 import type { Hook, RuleSet } from './rule-sets.ts';
 
@@ -36,14 +37,19 @@ export interface Comparison {
 const probesEach = 80;
 const numbers = { icmp: 1, tcp: 6, udp: 17 } as const;
 
-export function compare(kernel: KernelHooks, seed: number, caseNumber: number): Comparison {
+export async function compare(
+  kernel: KernelHooks,
+  seed: number,
+  caseNumber: number,
+): Promise<Comparison> {
   const random = new Random(seed, caseNumber);
   const set = generate(random);
   const nothing = { set, wider: [], passed: 0, imported: 0, narrower: [] };
-  const refused = kernel.load(set.text);
+  const backend: Backend = random.chance(0.3) ? 'legacy' : 'nft';
+  const refused = kernel.load(set.text, backend);
   if (refused !== undefined) return { ...nothing, refused, refusedBy: 'kernel' };
   const probes = Array.from({ length: probesEach }, () => probe(random, set.hook));
-  const reached = kernel.send(set.hook, probes.map(packetOf));
+  const through = await reaching(kernel, set.hook, probes);
   const results = new Map<string, string>();
   let passed = 0;
   let imported = 0;
@@ -56,7 +62,7 @@ export function compare(kernel: KernelHooks, seed: number, caseNumber: number): 
         return { ...nothing, refused: allows, refusedBy: 'importer' };
       }
       for (const [id, each] of probes.entries()) {
-        const isThrough = reached.has(id + 1);
+        const isThrough = through[id]!;
         const isAllowed = allows(each);
         if (isThrough) passed++;
         if (isThrough && isAllowed) imported++;
@@ -69,16 +75,32 @@ export function compare(kernel: KernelHooks, seed: number, caseNumber: number): 
   return { set, wider, passed, imported, narrower: [...new Set(narrower)] };
 }
 
+/** Which of the probes come through. */
+async function reaching(
+  kernel: KernelHooks,
+  hook: Hook,
+  probes: readonly Probe[],
+): Promise<boolean[]> {
+  if (hook !== 'OUTPUT') {
+    const reached = kernel.send(hook, probes.map(packetOf));
+    return probes.map((_, id) => reached.has(id + 1));
+  }
+  const attempts = probes as readonly Attempt[];
+  const left = await kernel.attempt(attempts);
+  return attempts.map((each) => left.has(keyOfAttempt(each)));
+}
+
 function probe(random: Random, hook: Hook): Probe {
   const protocol = random.weighted([
     [4, numbers.tcp],
     [2, numbers.udp],
-    [1, numbers.icmp],
+    // The host opens no raw sockets.
+    [hook === 'OUTPUT' ? 0 : 1, numbers.icmp],
   ]);
   const port = protocol === 1 ? random.pick(icmpTypes) : random.pick(ports) + random.int(0, 1);
-  const own = random.pick(hook === 'INPUT' ? hostAddresses : serverAddresses);
+  const own = random.pick(hook === 'FORWARD' ? serverAddresses : hostAddresses);
   const peer = random.pick(peers);
-  const outwards = hook === 'FORWARD' && random.chance(0.3);
+  const outwards = hook === 'OUTPUT' || (hook === 'FORWARD' && random.chance(0.3));
   return {
     protocol,
     source: outwards ? own : peer,
@@ -128,7 +150,7 @@ function importedPolicy(
     return (error as Error).message;
   }
   const templates = read(result);
-  const own = hook === 'INPUT' ? hostAddresses : serverAddresses;
+  const own = hook === 'FORWARD' ? serverAddresses : hostAddresses;
   const servers = own.map((address, index) => ({
     name: `server-${index}`,
     addresses: [unsigned(address)],
@@ -145,7 +167,7 @@ function importedPolicy(
 }
 
 function namesFor(templates: readonly Template[], hook: Hook, address: number): string[] {
-  return hook === 'INPUT' ? templates.map(({ name }) => name) : assignedTo(templates, address);
+  return hook === 'FORWARD' ? assignedTo(templates, address) : templates.map(({ name }) => name);
 }
 
 const unsigned = (address: string): number => addressToInt(address) >>> 0;

@@ -4,15 +4,39 @@
  *
  * It takes over the network namespace that it runs in, which must have been made for it: scripts/import-oracle starts this
  * process with `unshare --net`, and the namespace goes with it. Packets are known by the identification of their IP header,
- * which nft rules behind all of iptables' write down.
+ * which nft rules behind all of iptables' write down; those that the host sends itself, by their addresses and ports.
  */
 import { spawnSync } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { readlinkSync, writeFileSync } from 'node:fs';
 import { bindQueue, createWake, openTun } from '../../src/dataplane/tun/linux-tun.ts';
 import type { TunQueue } from '../../src/dataplane/tun/device.ts';
+import { connect } from 'node:net';
+import { addressSet, listed } from './rule-sets.ts';
 import type { Hook } from './rule-sets.ts';
 
 export type Interface = 'eth0' | 'eth1';
+
+/** The two kinds of iptables. Only one has rules at a time. */
+export type Backend = 'legacy' | 'nft';
+
+/** A TCP connection or a datagram of the host itself. */
+export interface Attempt {
+  readonly protocol: 6 | 17;
+  readonly source: string;
+  readonly sourcePort: number;
+  readonly destination: string;
+  readonly port: number;
+}
+
+export const keyOfAttempt = ({
+  protocol,
+  source,
+  sourcePort,
+  destination,
+  port,
+}: Attempt): string => [source, destination, protocol, sourcePort, port].join(' ');
 
 const slots = 256;
 const chunkBytes = 1 << 20;
@@ -26,6 +50,9 @@ const settings: readonly (readonly [string, string])[] = [
   ['ipv4/conf/all/log_martians', '0'],
 ];
 
+/** What a translation sends elsewhere is not found by this. The import leaves it out, too. */
+const tuple = 'ip saddr . ip daddr . meta l4proto . th sport . th dport';
+
 /**
  * Behind iptables' own chains: those of INPUT are at 0 and 50 (filter, security), those of POSTROUTING at -150 (mangle);
  * sources are translated at 100. Answers of the host itself have its own addresses.
@@ -34,9 +61,12 @@ const witnesses = `
 table ip witness {
   set input { typeof ip id; flags dynamic; size 65535; }
   set forward { typeof ip id; flags dynamic; size 65535; }
+  set output { typeof ${tuple}; flags dynamic; size 65535; }
   chain input { type filter hook input priority 60; add @input { ip id }
   }
   chain forward { type filter hook postrouting priority 50; ip saddr != 10.9.0.0/24 add @forward { ip id }
+  }
+  chain output { type filter hook postrouting priority 50; add @output { ${tuple} }
   }
 }
 `;
@@ -65,6 +95,7 @@ function requireOwnNamespace(): void {
 
 export class KernelHooks {
   readonly #queues: Readonly<Record<Interface, TunQueue>>;
+  #backend: Backend = 'nft';
 
   constructor() {
     requireOwnNamespace();
@@ -85,16 +116,21 @@ export class KernelHooks {
       ].join('\n'),
     );
     run('nft', ['-f', '-'], witnesses);
+    const members = listed.map((block) => `add ${addressSet} ${block}\n`);
+    run('ipset', ['restore'], `create ${addressSet} hash:net\n${members.join('')}`);
   }
 
   /** Undefined, or why iptables-restore does not take the rules. */
-  load(text: string): string | undefined {
+  load(text: string, backend: Backend): string | undefined {
     const blank = Object.entries(builtIn)
       .filter(([table]) => !text.includes(`*${table}\n`))
-      .map(([table, chains]) =>
-        [`*${table}`, ...chains.map((chain) => `:${chain} ACCEPT [0:0]`), 'COMMIT', ''].join('\n'),
-      );
-    const done = spawnSync('iptables-restore', [], {
+      .map(([table]) => blankTable(table));
+    if (backend !== this.#backend) {
+      const all = Object.keys(builtIn).map(blankTable);
+      run(`iptables-${this.#backend}-restore`, [], all.join(''));
+      this.#backend = backend;
+    }
+    const done = spawnSync(`iptables-${backend}-restore`, [], {
       encoding: 'utf8',
       input: blank.join('') + text,
     });
@@ -103,7 +139,7 @@ export class KernelHooks {
 
   /** The rules that are in force, as iptables-save prints them. */
   save(): string {
-    return run('iptables-save', []);
+    return run(`iptables-${this.#backend}-save`, []);
   }
 
   /** Identifications of the packets that came through. */
@@ -112,13 +148,61 @@ export class KernelHooks {
     run('nft', ['flush', 'set', 'ip', 'witness', set]);
     for (const [device, packet] of packets) write(this.#queues[device], packet);
     // A write to a TUN takes the packet all the way before it returns; another processor's backlog may be behind.
+    return new Set(this.#written<number>(set));
+  }
+
+  /** Keys of the attempts that left the host. */
+  async attempt(attempts: readonly Attempt[]): Promise<Set<string>> {
+    run('nft', ['flush', 'set', 'ip', 'witness', 'output']);
+    for (const each of attempts) await (each.protocol === 6 ? tryConnection : tryDatagram)(each);
+    const numbers: Readonly<Record<string, number>> = { tcp: 6, udp: 17 };
+    return new Set(
+      this.#written<{ concat: (string | number)[] }>('output').map(({ concat }) =>
+        concat.map((part) => numbers[part] ?? part).join(' '),
+      ),
+    );
+  }
+
+  #written<T>(set: string): T[] {
     const listing = run('nft', ['-j', 'list', 'set', 'ip', 'witness', set]);
     run('conntrack', ['-F']);
-    const { nftables } = JSON.parse(listing) as {
-      nftables: { set?: { elem?: readonly number[] } }[];
-    };
-    return new Set(nftables.flatMap((each) => each.set?.elem ?? []));
+    const { nftables } = JSON.parse(listing) as { nftables: { set?: { elem?: readonly T[] } }[] };
+    return nftables.flatMap((each) => each.set?.elem ?? []);
   }
+}
+
+function blankTable(table: string): string {
+  const chains = builtIn[table]!.map((chain) => `:${chain} ACCEPT [0:0]`);
+  return [`*${table}`, ...chains, 'COMMIT', ''].join('\n');
+}
+
+/** What a rule set refuses gives an error here, or none. */
+const ignored = (): void => undefined;
+
+async function tryConnection(attempt: Attempt): Promise<void> {
+  const { source, sourcePort, destination, port } = attempt;
+  const socket = connect({
+    ...{ host: destination, port },
+    ...{ localAddress: source, localPort: sourcePort },
+  });
+  socket.on('error', ignored);
+  // The SYN is sent within the next turn; nobody answers.
+  await new Promise((resolve) => setImmediate(resolve));
+  const closed = once(socket, 'close');
+  socket.destroy();
+  await closed;
+}
+
+async function tryDatagram(attempt: Attempt): Promise<void> {
+  const { source, sourcePort, destination, port } = attempt;
+  const socket = createSocket({ type: 'udp4', reuseAddr: true });
+  socket.on('error', ignored);
+  socket.bind(sourcePort, source);
+  await once(socket, 'listening');
+  await new Promise((resolve) => {
+    socket.send('probe', port, destination, resolve);
+  });
+  socket.close();
 }
 
 function openDevice(name: Interface): TunQueue {

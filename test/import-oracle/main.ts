@@ -66,7 +66,7 @@ const refusals: Record<string, number> = {};
 const first = options.caseNumber ?? 0;
 const end = options.caseNumber === undefined ? options.sets : first + 1;
 for (let caseNumber = first; caseNumber < end; caseNumber++) {
-  const result = compare(kernel, seed, caseNumber);
+  const result = await compare(kernel, seed, caseNumber);
   counts.sets++;
   if (result.refusedBy === 'kernel') counts.refusedByKernel++;
   if (result.refusedBy === 'importer') {

@@ -4,7 +4,7 @@
  */
 import type { Random } from '../oracle/random.ts';
 
-export type Hook = 'INPUT' | 'FORWARD';
+export type Hook = 'INPUT' | 'FORWARD' | 'OUTPUT';
 
 export interface RuleSet {
   readonly hook: Hook;
@@ -13,7 +13,7 @@ export interface RuleSet {
   readonly text: string;
 }
 
-/** Of the host whose INPUT is asked, and of servers behind it. */
+/** Of the host whose INPUT and OUTPUT are asked, and of servers behind it. */
 export const hostAddresses = ['10.9.0.2', '10.9.0.3'] as const;
 export const serverAddresses = ['10.8.0.2', '10.8.0.3'] as const;
 /** Where packets come from; none of these is a host of the lab. */
@@ -29,6 +29,9 @@ export const peers = [
 ] as const;
 export const ports = [1, 22, 53, 67, 68, 80, 443, 1023, 1024, 8000, 8080, 65_535] as const;
 export const icmpTypes = [8, 13, 15, 17] as const;
+/** The set that rules may ask, and what is in it. */
+export const addressSet = 'listed';
+export const listed = ['203.0.113.0/24', '10.1.0.0/16', '10.9.0.2', '10.8.0.3'] as const;
 
 type Words = readonly string[];
 
@@ -66,16 +69,28 @@ function address(random: Random, letter: 's' | 'd', addresses: readonly string[]
 const number = (text: string): number =>
   text.split('.').reduce((value, part) => value * 256 + Number(part), 0);
 
+/** iptables reads numbers as C does. */
+const notations: readonly ((value: number) => string)[] = [
+  (value) => `0${value.toString(8)}`,
+  (value) => `0x${value.toString(16)}`,
+  (value) => `+${value}`,
+];
+
 function portRange(random: Random): string {
   const [a, b] = [random.pick(ports), random.pick(ports)];
   return random.weighted([
     [5, String(a)],
+    [0.3, random.pick(notations)(a)],
     [3, `${Math.min(a, b)}:${Math.max(a, b)}`],
     [1, `${a}:`],
     [1, `:${a}`],
     [1, '0:1023'],
   ]);
 }
+
+/** Nothing is left by the negation of all ports; iptables-legacy-save leaves it out, so that the rule says the contrary. */
+const maybeNotPorts = (random: Random, option: string, range: string): Words =>
+  /^0?:(?:65535)?$/.test(range) ? [option, range] : maybeNot(random, [option, range]);
 
 function portMatch(random: Random, protocol: string): Words {
   if (random.chance(0.35)) {
@@ -90,7 +105,7 @@ function portMatch(random: Random, protocol: string): Words {
   }
   const loaded = random.chance(0.7) ? ['-m', protocol] : [];
   const name = random.pick(['--dport', '--destination-port']);
-  return [...loaded, ...maybeNot(random, [name, portRange(random)])];
+  return [...loaded, ...maybeNotPorts(random, name, portRange(random))];
 }
 
 const states = ['NEW', 'ESTABLISHED', 'RELATED', 'INVALID', 'UNTRACKED'];
@@ -103,17 +118,27 @@ function state(random: Random): Words {
     : ['-m', 'conntrack', ...maybeNot(random, ['--ctstate', list])];
 }
 
+const ofInterfaces = (option: '-i' | '-o'): Words[] => [
+  [option, 'eth0'],
+  [option, 'eth1'],
+  ['!', option, 'eth0'],
+  [option, 'eth+'],
+  [option, 'lo'],
+  ['!', option, 'lo'],
+];
+
+const ofOutput = (random: Random): Words[] => [
+  ...ofInterfaces('-o'),
+  ['-m', 'owner', ...maybeNot(random, ['--uid-owner', random.pick(['0', '33'])])],
+];
+
 /** What templates cannot say, or what has to be known to be about nothing that comes. */
 function odd(random: Random, hook: Hook, table: string, protocol: string | undefined): Words {
   const flags = ['FIN', 'SYN', 'RST', 'ACK', 'PSH', 'URG'];
   const some = (): string => flags.filter(() => random.chance(0.4)).join(',') || 'SYN';
   const choices: Words[] = [
-    ['-i', 'eth0'],
-    ['-i', 'eth1'],
-    ['!', '-i', 'eth0'],
-    ['-i', 'eth+'],
-    ['-i', 'lo'],
-    ['!', '-i', 'lo'],
+    ...(hook === 'OUTPUT' ? ofOutput(random) : ofInterfaces('-i')),
+    ['-m', 'set', ...maybeNot(random, ['--match-set', addressSet, random.pick(['src', 'dst'])])],
     ['-m', 'limit', '--limit', '1/hour', '--limit-burst', '2'],
     ['-m', 'statistic', '--mode', 'random', '--probability', '0.5'],
     ['-m', 'statistic', '--mode', 'nth', '--every', '2', '--packet', '0'],
@@ -125,7 +150,7 @@ function odd(random: Random, hook: Hook, table: string, protocol: string | undef
     ['-m', 'length', '--length', '0:40'],
     ['-m', 'ttl', '--ttl-gt', '63'],
     ['-m', 'mark', ...maybeNot(random, ['--mark', '1'])],
-    ['-m', 'mac', '--mac-source', '02:00:00:00:00:01'],
+    ...(hook === 'OUTPUT' ? [] : [['-m', 'mac', '--mac-source', '02:00:00:00:00:01']]),
     ['-m', 'pkttype', '--pkt-type', random.pick(['unicast', 'broadcast', 'multicast'])],
     ['-m', 'addrtype', ...maybeNot(random, ['--dst-type', random.pick(['LOCAL', 'BROADCAST'])])],
     ['-m', 'addrtype', '--src-type', random.pick(['LOCAL', 'UNICAST', 'MULTICAST,BROADCAST'])],
@@ -143,7 +168,7 @@ function odd(random: Random, hook: Hook, table: string, protocol: string | undef
     choices.push(
       maybeNot(random, ['--syn']),
       ['-m', 'tcp', ...maybeNot(random, ['--tcp-flags', some(), some()])],
-      ['-m', 'tcp', ...maybeNot(random, ['--sport', portRange(random)])],
+      ['-m', 'tcp', ...maybeNotPorts(random, '--sport', portRange(random))],
       ['-m', 'multiport', '--ports', '22,80'],
     );
   }
@@ -152,7 +177,7 @@ function odd(random: Random, hook: Hook, table: string, protocol: string | undef
 }
 
 function icmp(random: Random): Words {
-  const type = random.pick(['8', '13', 'echo-request', 'any', '3', '0', '8/0', '5']);
+  const type = random.pick(['8', '13', 'echo-request', 'any', '3', '0', '8/0', '5', '010', '0x8']);
   return ['-m', 'icmp', ...maybeNot(random, ['--icmp-type', type])];
 }
 
@@ -165,18 +190,21 @@ interface Place {
 /** Conditions in an order that iptables takes: the protocol before its ports. */
 function conditions(random: Random, { hook, plain, table }: Place): Words[] {
   const words: Words[] = [];
+  const number = plain ? undefined : random.pick(notations)(random.pick([6, 17]));
   const protocol = random.weighted<string | undefined>([
+    [number === undefined ? 0 : 0.3, number],
     [6, 'tcp'],
     [3, 'udp'],
     [2, 'icmp'],
     [3, undefined],
     [plain ? 0 : 1, 'esp'],
   ]);
-  const own = hook === 'INPUT' ? hostAddresses : serverAddresses;
+  const own = hook === 'FORWARD' ? serverAddresses : hostAddresses;
+  const [ofPeers, ofOwn] = hook === 'OUTPUT' ? (['d', 's'] as const) : (['s', 'd'] as const);
   const ends: Words[] = [];
-  if (random.chance(0.4)) ends.push(address(random, 's', peers));
-  const ofOwn = hook === 'FORWARD' ? 0.4 : plain ? 0 : 0.1;
-  if (random.chance(ofOwn)) ends.push(address(random, 'd', own));
+  if (random.chance(0.4)) ends.push(address(random, ofPeers, peers));
+  const ownChance = hook === 'FORWARD' ? 0.4 : plain ? 0 : 0.1;
+  if (random.chance(ownChance)) ends.push(address(random, ofOwn, own));
   const endsFirst = random.chance(0.5);
   if (endsFirst) words.push(...ends);
   if (protocol !== undefined) {
@@ -298,14 +326,15 @@ function table(random: Random, name: string, builtIn: readonly string[], set: Pl
 }
 
 export function generate(random: Random): RuleSet {
-  const hook = random.pick(['INPUT', 'INPUT', 'FORWARD'] as const);
+  const hook = random.pick(['INPUT', 'INPUT', 'FORWARD', 'OUTPUT'] as const);
   const plain = random.chance(0.4);
   const set: Place = { hook, plain, table: 'filter' };
   const other = plain ? 0 : 0.25;
+  const first = hook === 'OUTPUT' ? 'OUTPUT' : 'PREROUTING';
   const lines = [
-    ...(random.chance(other) ? table(random, 'raw', ['PREROUTING'], set) : []),
-    ...(random.chance(other) ? table(random, 'mangle', ['PREROUTING', hook], set) : []),
-    ...(random.chance(other) ? table(random, 'nat', ['PREROUTING'], set) : []),
+    ...(random.chance(other) ? table(random, 'raw', [first], set) : []),
+    ...(random.chance(other) ? table(random, 'mangle', [...new Set([first, hook])], set) : []),
+    ...(random.chance(other) ? table(random, 'nat', [first], set) : []),
     ...table(random, 'filter', [hook], set),
     ...(random.chance(other / 2) ? table(random, 'security', [hook], set) : []),
   ];
