@@ -90,16 +90,17 @@ export function resetOfBefore(outcome: Outcome): boolean {
 }
 
 /** While a SYN waits for its answer, a SYN+ACK of the other end that does not acknowledge it; it need not have passed. */
-export function answerOfBefore({ conversation, difference }: Outcome): boolean {
+export function answerOfBefore({ conversation, verdicts, difference }: Outcome): boolean {
   const waiting: Record<End, number | undefined> = { opener: undefined, responder: undefined };
-  for (const segment of conversation.steps.slice(0, difference!.step + 1).map(sent)) {
+  const steps = conversation.steps.slice(0, difference!.step + 1);
+  for (const [at, segment] of steps.map(sent).entries()) {
     const { kind, from, flags, ack } = segment;
     if (kind !== 'tcp' || !flags.includes('S')) continue;
     if (isSyn(segment)) waiting[from] = endOfSyn(segment);
     const asked = waiting[otherEnd(from)];
     if (!flags.includes('A') || asked === undefined) continue;
     if (ack >>> 0 !== asked) return true;
-    waiting[otherEnd(from)] = undefined;
+    if (includes(verdicts[at]!.engine, 'pass')) waiting[otherEnd(from)] = undefined;
   }
   return false;
 }
