@@ -16,6 +16,7 @@ import type {
   ExplainedSide,
   Explanation,
 } from '../policy/explain.ts';
+import type { FailedField } from '../policy/nearest-rule.ts';
 import type { FlowQuestion, QuestionProtocol } from '../policy/opening-packet.ts';
 import { formatProblem } from '../policy/problem.ts';
 import type { GatewayConfig, Problem, Server, Template } from '../policy/types.ts';
@@ -272,6 +273,7 @@ function printSide(
   if (rule !== undefined) {
     output.print(line`${head} allowed by ${output.style('green', rule.text)}`);
     output.print(`  template ${rule.template}, ${place(rule)}${commentOf(rule)}`);
+    printReasons(rule, output);
     return;
   }
   if (nearest === undefined) {
@@ -285,9 +287,24 @@ function printSide(
   output.print(line`${head} none of ${side.rules} rule${side.rules === 1 ? '' : 's'} allows it`);
   output.print(line`  nearest: ${output.style('yellow', nearest.text)}`);
   output.print(`  template ${nearest.template}, ${place(nearest)}${commentOf(nearest)}`);
+  printReasons(nearest, output);
   for (const { field, expected, found } of nearest.failed) {
-    output.print(`  ${field}: the rule has ${expected}, the packet ${found}`);
+    output.print(`  ${field}: ${failureText(field, expected, found)}`);
   }
+}
+
+function failureText(field: FailedField['field'], expected: string, found: string): string {
+  if (field === 'enabled') return 'the rule is off';
+  if (field === 'expires') return `the rule has ended at ${found}`;
+  if (field === 'except') return `the rule takes away ${expected}, the packet has ${found}`;
+  return `the rule has ${expected}, the packet ${found}`;
+}
+
+/** What is not in the rule's text: why the server has it, and whom a group means. */
+function printReasons({ template, selector, matched }: ExplainedRule, output: Output): void {
+  if (selector !== undefined) output.print(`  ${template} applies to ${selector}`);
+  if (matched?.server !== undefined) output.print(`  ${matched.peer}: server ${matched.server}`);
+  else if (matched?.set !== undefined) output.print(`  ${matched.peer}: set ${matched.set}`);
 }
 
 function commentOf({ comment }: ExplainedRule): string {

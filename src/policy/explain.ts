@@ -28,7 +28,12 @@ import type { FlowQuestion } from './opening-packet.ts';
 import { formatRule } from './rule-notation.ts';
 import type { Answer } from '../text/reject-text.ts';
 import type { RuleDirection } from '../text/rule-text.ts';
-import type { Server, Template } from './types.ts';
+import { matchedPeer, ownerOf } from './matched-peer.ts';
+import type { MatchedPeer } from './matched-peer.ts';
+import { isGroup } from './peers.ts';
+import { labelsOf } from './resolve.ts';
+import type { Assignment, Resolver } from './resolve.ts';
+import type { Peer, Server, Template } from './types.ts';
 
 /** The policy, with the configuration that it was compiled from. */
 export interface ExplainSource {
@@ -48,13 +53,17 @@ export interface ExplainedRule {
   /** `TCP: 443 from 10.0.0.0/8`. */
   readonly text: string;
   readonly comment?: string;
+  /** The selector by which the template applies to the server; absent: the server names it. */
+  readonly selector?: string;
+  /** Which of the rule's peers means the packet's other end; absent: the rule is for any, or does not mean it. */
+  readonly matched?: MatchedPeer;
 }
 
 /** The verdict of one end's server. */
 export interface ExplainedSide {
   readonly direction: RuleDirection;
   readonly server: string;
-  /** The server's templates, and how many rules of this direction they have. */
+  /** The server's templates, and how many rules of this direction they have that count now. */
   readonly templates: readonly string[];
   readonly rules: number;
   readonly allowed: boolean;
@@ -218,28 +227,39 @@ function explainSide(
   ruleIndex: number,
   packet: Packet,
 ): ExplainedSide {
+  const { resolver } = compiled;
   const { name } = servers[serverIndex]!;
-  const templates = compiled.resolver.assignmentsOf(serverIndex).map(({ template }) => template);
+  const assigned = resolver.assignmentsOf(serverIndex);
+  const templates = assigned.map(({ template }) => template);
   const own = compiled.rules.filter(
-    (place) => place.live && place.direction === direction && templates.includes(place.template),
+    (place) => place.direction === direction && templates.includes(place.template),
   );
-  const side = { direction, server: name, templates, rules: own.length };
+  const side = { direction, server: name, templates, rules: own.filter(({ live }) => live).length };
+  const peer = (direction === 'inbound' ? packet.srcAddr : packet.dstAddr) >>> 0;
+  const explained = (place: RulePlace): ExplainedRule => ({
+    ...explainedRule(place),
+    ...reasonOf(place.template, assigned),
+    ...matchOf(place.rule.peers, peer, servers, resolver),
+  });
   if (ruleIndex >= 0) {
-    return { ...side, allowed: true, rule: explainedRule(compiled.rules[ruleIndex]!) };
+    return { ...side, allowed: true, rule: explained(compiled.rules[ruleIndex]!) };
   }
   const subject: RuleSubject = {
     protocol: formatProtocol(packet.protocol) as RuleSubject['protocol'],
-    peer: (direction === 'inbound' ? packet.srcAddr : packet.dstAddr) >>> 0,
+    peer,
     ...(packet.protocol !== Protocol.icmp && { port: packet.dstPort }),
   };
   const nearest = nearestRule(own, subject);
   if (nearest === undefined) return { ...side, allowed: false };
-  const failed = failedFields(direction, nearest, subject);
-  return { ...side, allowed: false, nearest: { ...explainedRule(nearest), failed } };
+  const { peers = [], except = [] } = nearest.rule;
+  const excluded = matchedPeer(except, peer, servers, resolver)?.peer;
+  const found = [...peers, ...except].some(isGroup) ? describePeer(peer, servers) : undefined;
+  const failed = failedFields(direction, nearest, subject, excluded, found);
+  return { ...side, allowed: false, nearest: { ...explained(nearest), failed } };
 }
 
 function explainedRule({ template, direction, position, rule }: RulePlace): ExplainedRule {
-  const text = formatRule(direction, rule);
+  const text = formatRule(direction, rule, Date.now());
   return {
     template,
     direction,
@@ -247,6 +267,31 @@ function explainedRule({ template, direction, position, rule }: RulePlace): Expl
     text,
     ...(rule.comment !== undefined && { comment: rule.comment }),
   };
+}
+
+function reasonOf(
+  template: string,
+  assigned: readonly Assignment[],
+): Pick<ExplainedRule, 'selector'> {
+  const selector = assigned.find((each) => each.template === template)?.selector;
+  return selector === undefined ? {} : { selector: selector.text };
+}
+
+function matchOf(
+  peers: readonly Peer[] | undefined,
+  ...rest: readonly [address: number, servers: readonly Server[], resolver: Resolver]
+): Pick<ExplainedRule, 'matched'> {
+  const matched = peers && matchedPeer(peers, ...rest);
+  return matched === undefined ? {} : { matched };
+}
+
+/** `10.0.0.9 (server web-9: role=web, region=hkg)`. */
+function describePeer(address: number, servers: readonly Server[]): string {
+  const text = formatAddress(address);
+  const owner = ownerOf(address, servers);
+  if (owner === undefined) return `${text} (no server)`;
+  const labels = Object.entries(labelsOf(owner)).map(([key, value]) => `${key}=${value}`);
+  return `${text} (server ${[owner.name, ...(labels.length > 0 ? [labels.join(', ')] : [])].join(': ')})`;
 }
 
 /** The fields of the packet that the parser read before its verdict. */

@@ -3,7 +3,8 @@
  *
  * Nearest means, in this order: fewest failing fields; the right protocol; the smallest distance from the packet's port to
  * the rule's ports; the smallest distance from the packet's other end to the rule's addresses; the first in the list. A
- * field that a rule does not have (ports of an ICMP rule), or that the packet does not have, does not fail.
+ * field that a rule does not have (ports of an ICMP rule), or that the packet does not have, does not fail. A rule that is
+ * off or has expired fails in that, so it is the nearest if nothing else of it fails.
  *
  * It looks at every rule one by one and shares nothing with the compiled classifier, so a rule without a failing field is
  * also a second opinion on what the classifier says.
@@ -26,7 +27,8 @@ export interface RuleSubject {
 }
 
 export interface FailedField {
-  readonly field: 'protocol' | 'ports' | 'sources' | 'destinations';
+  readonly field:
+    'protocol' | 'ports' | 'sources' | 'destinations' | 'except' | 'enabled' | 'expires';
   /** What the rule says, and what the packet has. */
   readonly expected: string;
   readonly found: string;
@@ -49,20 +51,27 @@ function distanceTo(value: number, ranges: readonly { from: number; to: number }
   return nearest;
 }
 
-/** A rule and the addresses that it is about now; absent: any. */
 export interface PlacedRule {
   readonly rule: Rule;
+  /** Addresses that it is about now; absent: any. */
   readonly ranges?: Ranges;
+  /** `false`: it is off or has expired. */
+  readonly live?: boolean;
 }
 
-function distance({ rule, ranges }: PlacedRule, subject: RuleSubject, order: number): Distance {
+function distance(
+  { rule, ranges, live = true }: PlacedRule,
+  subject: RuleSubject,
+  order: number,
+): Distance {
   const protocol = rule.protocol === 'all' || rule.protocol === subject.protocol ? 0 : 1;
   const ports =
     rule.ports === undefined || subject.port === undefined
       ? 0
       : distanceTo(subject.port, rule.ports);
   const peers = ranges === undefined ? 0 : distanceToRanges(ranges, subject.peer);
-  return [protocol + Math.sign(ports) + Math.sign(peers), protocol, ports, peers, order];
+  const failed = protocol + Math.sign(ports) + Math.sign(peers) + (live ? 0 : 1);
+  return [failed, protocol, ports, peers, order];
 }
 
 function isLess(a: Distance, b: Distance): boolean {
@@ -87,13 +96,20 @@ export function nearestRule<T extends PlacedRule>(
   return nearest;
 }
 
-/** The fields of a rule that a packet does not meet; none if the rule allows it. */
+/**
+ * The fields of a rule that a packet does not meet; none if the rule allows it.
+ *
+ * @param excluded the exception of the rule that takes the packet's other end away, as it is written
+ * @param found the packet's other end in words. Default: its address
+ */
 export function failedFields(
   direction: RuleDirection,
   place: PlacedRule,
   subject: RuleSubject,
+  excluded?: string,
+  found = formatAddressNumber(subject.peer),
 ): FailedField[] {
-  const { rule } = place;
+  const { rule, ranges, live = true } = place;
   const [, protocol, ports, peers] = distance(place, subject, 0);
   const failed: FailedField[] = [];
   if (protocol !== 0) {
@@ -103,12 +119,16 @@ export function failedFields(
     const expected = rule.ports!.map(portBody).join(',');
     failed.push({ field: 'ports', expected, found: String(subject.port) });
   }
-  if (peers !== 0) {
-    failed.push({
-      field: direction === 'inbound' ? 'sources' : 'destinations',
-      expected: formatPeers(rule),
-      found: formatAddressNumber(subject.peer),
-    });
+  if (peers !== 0 && excluded !== undefined) {
+    failed.push({ field: 'except', expected: excluded, found });
+  } else if (peers !== 0) {
+    const expected = formatPeers(rule) + (ranges?.length === 0 ? ' (nobody now)' : '');
+    failed.push({ field: direction === 'inbound' ? 'sources' : 'destinations', expected, found });
+  }
+  if (!live && rule.enabled === false) {
+    failed.push({ field: 'enabled', expected: 'true', found: 'false' });
+  } else if (!live) {
+    failed.push({ field: 'expires', expected: 'a later end', found: rule.expires! });
   }
   return failed;
 }

@@ -167,6 +167,19 @@ const explainedRule = {
   position: Type.Integer({ description: 'From 0.' }),
   text: Type.String({ examples: ['TCP: 443 from 10.0.0.0/8'] }),
   comment: Type.Optional(Type.String()),
+  selector: Type.Optional(
+    Type.String({ description: 'By which the template applies; absent: the server names it.' }),
+  ),
+  matched: Type.Optional(
+    Type.Object(
+      {
+        peer: Type.String({ examples: ['label:role=web'] }),
+        server: Type.Optional(Type.String()),
+        set: Type.Optional(Type.String()),
+      },
+      { description: 'Which of its peers means the other end, and by which server or set.' },
+    ),
+  ),
 };
 
 export const explanation = component(
