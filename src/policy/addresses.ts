@@ -5,6 +5,7 @@
  * address has four decimal parts and nothing else, because "010.0.0.1" means different things to different programs.
  */
 import ipaddr from 'ipaddr.js';
+import type { Ranges } from './ranges.ts';
 import type { AddressRange, PortRange } from './types.ts';
 
 export type Parsed<T> = { readonly value: T } | { readonly message: string };
@@ -19,6 +20,17 @@ function toNumber(text: string): number | undefined {
 
 export function formatAddressNumber(address: number): string {
   return [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join('.');
+}
+
+/** Each an address or a range: `10.0.0.1`, `10.0.0.4-10.0.0.9`. */
+export function formatRanges(ranges: Ranges): string[] {
+  const items: string[] = [];
+  for (let i = 0; i < ranges.length; i += 2) {
+    const first = formatAddressNumber(ranges[i]!);
+    const last = formatAddressNumber(ranges[i + 1]!);
+    items.push(first === last ? first : `${first}-${last}`);
+  }
+  return items;
 }
 
 function notAnAddress(text: string): string {

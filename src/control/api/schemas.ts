@@ -292,7 +292,7 @@ export const changedNames = component(
   }),
 );
 
-const changedThings = Type.Array(
+export const changedThings = Type.Array(
   Type.Object({
     kind: Type.String(),
     name: Type.String(),
@@ -328,27 +328,6 @@ export const pruned = component(
     rules: Type.Array(expiredRule),
     changed: changedThings,
     applied: Type.Optional(applied),
-  }),
-);
-
-export const review = component(
-  'Review',
-  Type.Object({
-    changed: Type.Array(
-      Type.Object({
-        kind: Type.String(),
-        name: Type.String(),
-        before: Type.Optional(Type.String()),
-        after: Type.Optional(Type.String()),
-      }),
-    ),
-    diff: Type.String({ description: 'Of the files, unified.' }),
-    servers: Type.Array(Type.String(), { description: 'Whose rules would change.' }),
-    flowsCut: Type.Optional(
-      Type.Integer({
-        description: 'Live flows that the new rules forbid; absent when no firewall runs.',
-      }),
-    ),
   }),
 );
 

@@ -11,7 +11,7 @@
  *
  * The ruleset replaces a table of the same name in one transaction, so it can be loaded again and again.
  */
-import { formatAddressNumber } from '../../policy/addresses.ts';
+import { formatAddressNumber, formatRanges } from '../../policy/addresses.ts';
 import { formatPeers } from '../../policy/rule-notation.ts';
 import { portBody } from '../../policy/template-body.ts';
 import type { RuleDirection } from '../../text/rule-text.ts';
@@ -222,14 +222,4 @@ function asSet(items: readonly string[]): string {
 /** nft refuses sets whose elements overlap, so ranges are merged. */
 function formatPorts(ports: readonly PortRange[]): string {
   return asSet(mergeRanges(ports).map((range) => String(portBody(range))));
-}
-
-function formatRanges(ranges: Ranges): string[] {
-  const items: string[] = [];
-  for (let i = 0; i < ranges.length; i += 2) {
-    const first = formatAddressNumber(ranges[i]!);
-    const last = formatAddressNumber(ranges[i + 1]!);
-    items.push(first === last ? first : `${first}-${last}`);
-  }
-  return items;
 }

@@ -1,6 +1,7 @@
 /** What the API takes and answers, by its schemas: types only, nothing of the API gets into the browser. */
 import type { Static } from 'typebox';
 import type * as live from '../../control/api/live-schemas.ts';
+import type * as reviews from '../../control/api/review-schemas.ts';
 import type * as schemas from '../../control/api/schemas.ts';
 
 export type Rule = Static<typeof schemas.rule>;
@@ -22,7 +23,7 @@ export type AuditPage = Static<typeof schemas.auditPage>;
 export type Session = Static<typeof schemas.session>;
 export type Change = Static<typeof schemas.changeOnly>;
 export type Problem = Static<typeof schemas.problem>;
-export type Review = Static<typeof schemas.review>;
+export type Review = Static<typeof reviews.review>;
 export type Stats = Static<typeof live.stats>;
 export type Status = Static<typeof live.status>;
 export type Flow = Static<typeof live.flow>;

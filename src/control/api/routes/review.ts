@@ -4,12 +4,14 @@
  */
 import { Type } from 'typebox';
 import { compilePolicy } from '../../../policy/compile.ts';
-import type { Operation, Preview, Snapshot } from '../../store/store.ts';
+import type { Operation, Preview } from '../../store/store.ts';
+import { effectsOf } from '../affected.ts';
 import type { Api } from '../api.ts';
-import { storeChange } from '../changes.ts';
+import { newWarnings, storeChange } from '../changes.ts';
 import type { ApiContext } from '../context.ts';
 import { operationSchema, operationsProblem, parseOperations, requireOne } from '../operations.ts';
 import * as schemas from '../schemas.ts';
+import { review } from '../review-schemas.ts';
 import { checkedBy } from '../validation.ts';
 import { withoutReadOnly } from '../views.ts';
 
@@ -49,7 +51,7 @@ export function reviewRoutes(app: Api, context: ApiContext): void {
           { additionalProperties: false },
         ),
         body: checkedBy(documented, checked),
-        response: { 200: schemas.review, ...schemas.problems },
+        response: { 200: review, ...schemas.problems },
       },
     },
     async (request) => {
@@ -63,11 +65,16 @@ export function reviewRoutes(app: Api, context: ApiContext): void {
         throw operationsProblem(error, one ? undefined : operations);
       }
       const { changed, diff, before, after } = preview;
-      const servers = affectedServers(before, after, changed);
+      const effects = effectsOf(before, after, changed, Date.now());
+      const answer = {
+        ...{ changed, diff, ...effects },
+        servers: effects.affected.map(({ server }) => server),
+        warnings: newWarnings(before, after),
+      };
       const { flows = true } = request.query;
-      if (observer === undefined || !flows) return { changed, diff, servers };
+      if (observer === undefined || !flows) return answer;
       const { words } = compilePolicy(after, 0);
-      return { changed, diff, servers, flowsCut: await observer.countCut(words) };
+      return { ...answer, flowsCut: await observer.countCut(words) };
     },
   );
 
@@ -122,20 +129,4 @@ function operationsOf(body: ReviewBody): { operations: readonly Operation[]; one
     };
   }
   return { operations: parseOperations(body.operations ?? []), one: false };
-}
-
-/** Servers that change, and servers whose templates change. */
-function affectedServers(
-  before: Snapshot,
-  after: Snapshot,
-  changed: Preview['changed'],
-): readonly string[] {
-  const names = (kind: string): Set<string> =>
-    new Set(changed.filter((each) => each.kind === kind).map(({ name }) => name));
-  const templates = names('template');
-  const servers = names('server');
-  for (const { name, templates: own } of [...before.servers, ...after.servers]) {
-    if (own.some((each) => templates.has(each))) servers.add(name);
-  }
-  return [...servers].sort();
 }

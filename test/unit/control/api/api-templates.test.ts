@@ -336,6 +336,59 @@ describe('a change before it is made', () => {
     expect(lab.controlPlane.applies).toBe(0);
   });
 
+  it('names whom it concerns through a label, and what that opens and closes', async () => {
+    const rule = { protocol: 'tcp', ports: [5432], sources: ['label:role=web', '10.0.0.2'] };
+    await lab.directory.write({
+      'servers.yaml': `servers:
+  - { name: web-1, addresses: [10.0.0.2], labels: { role: web } }
+  - { name: web-2, addresses: [10.0.0.4], labels: { role: mail } }
+  - { name: db-1, addresses: [10.0.0.3], templates: [db] }
+`,
+    });
+    await send('POST /v1/templates', { body: { name: 'db', inbound: [rule] } });
+    await send('PUT /v1/templates/spare', {
+      body: {
+        appliesTo: ['role=web'],
+        outbound: [{ protocol: 'all', destinations: ['template:db'] }],
+      },
+    });
+    const reviewed = async (name: string, role: string): Promise<Answer> => {
+      const read = await send(`GET /v1/servers/${name}`);
+      return send('POST /v1/review', { body: { server: { ...read.json, labels: { role } } } });
+    };
+    const db = { template: 'db', direction: 'inbound', index: 0, through: ['label:role=web'] };
+    expect((await reviewed('web-2', 'web')).json).toMatchObject({
+      servers: ['db-1', 'web-2'],
+      affected: [
+        { server: 'db-1', reasons: ['label:role=web in template db'] },
+        { server: 'web-2', reasons: ['it changes', 'it gets template spare (role=web)'] },
+      ],
+      rules: [{ ...db, opened: ['10.0.0.4'], closed: [] }],
+      ...{ warnings: [], flowsCut: 3 },
+    });
+    // Its address is named beside: the rule goes on to mean it.
+    expect((await reviewed('web-1', 'mail')).json).toMatchObject({
+      affected: [
+        { server: 'web-1', reasons: ['it changes', 'it loses template spare (role=web)'] },
+      ],
+      rules: [],
+      warnings: [
+        'db.yaml: no server matches "role=web": it means nobody until one does',
+        'spare.yaml: no server matches "role=web": it means nobody until one does',
+      ],
+    });
+    const unassigned = await send('POST /v1/review', {
+      body: { operations: [{ kind: 'unassign', servers: ['db-1'], templates: ['db'] }] },
+    });
+    expect(unassigned.json).toMatchObject({
+      affected: [
+        { server: 'db-1', reasons: ['it changes', 'it loses template db'] },
+        { server: 'web-1', reasons: ['template:db in template spare'] },
+      ],
+      rules: [{ template: 'spare', through: ['template:db'], opened: [], closed: ['10.0.0.3'] }],
+    });
+  });
+
   it('of several operations, all are made or none', async () => {
     const before = await lab.directory.contents();
     const create = { kind: 'create-template', name: 'mail', body: {} };

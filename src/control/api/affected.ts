@@ -1,0 +1,146 @@
+/**
+ * Whom a change concerns, beyond what it writes: servers that get or lose a template by their labels, and rules that mean
+ * other addresses than before, though nobody has touched them.
+ */
+import { formatRanges } from '../../policy/addresses.ts';
+import { isGroup } from '../../policy/peers.ts';
+import { allAddresses, subtractRanges } from '../../policy/ranges.ts';
+import type { Ranges } from '../../policy/ranges.ts';
+import { Resolver } from '../../policy/resolve.ts';
+import { formatRule } from '../../policy/rule-notation.ts';
+import type { Peer, Rule } from '../../policy/types.ts';
+import { directions } from '../../text/rule-text.ts';
+import type { RuleDirection } from '../../text/rule-text.ts';
+import type { Changed, Snapshot } from '../store/store.ts';
+
+export interface AffectedServer {
+  readonly server: string;
+  readonly reasons: readonly string[];
+}
+
+/** A rule that stays as it is written. */
+export interface ShiftedRule {
+  readonly template: string;
+  readonly direction: RuleDirection;
+  readonly index: number;
+  readonly text: string;
+  /** Its groups that mean others than before. */
+  readonly through: readonly string[];
+  /** Addresses that it is about from then on, and no more. */
+  readonly opened: readonly string[];
+  readonly closed: readonly string[];
+}
+
+export interface Effects {
+  /** By name, ascending. */
+  readonly affected: readonly AffectedServer[];
+  readonly rules: readonly ShiftedRule[];
+}
+
+/** Ranges that are written out of one rule. */
+const maxRanges = 100;
+
+export function effectsOf(
+  before: Snapshot,
+  after: Snapshot,
+  changed: readonly Changed[],
+  nowMs: number,
+): Effects {
+  const old = new Resolver(before, nowMs);
+  const next = new Resolver(after, nowMs);
+  const rules = shiftedRules(before, after, old, next);
+  const templateReasons = new Map<string, string[]>();
+  const namesOf = (kind: Changed['kind']): string[] =>
+    changed.filter((each) => each.kind === kind).map(({ name }) => name);
+  for (const name of namesOf('template')) templateReasons.set(name, [`template ${name} changes`]);
+  for (const { template, through } of rules) {
+    const reasons = templateReasons.get(template) ?? [];
+    reasons.push(...through.map((group) => `${group} in template ${template}`));
+    templateReasons.set(template, reasons);
+  }
+  const reasons = new Map<string, Set<string>>();
+  const add = (server: string, reason: string): void => {
+    const known = reasons.get(server);
+    if (known === undefined) reasons.set(server, new Set([reason]));
+    else known.add(reason);
+  };
+  for (const name of namesOf('server')) add(name, 'it changes');
+  const had = assignmentsBy(before, old);
+  const has = assignmentsBy(after, next);
+  for (const server of new Set([...had.keys(), ...has.keys()])) {
+    const [was, is] = [had.get(server) ?? noAssignments, has.get(server) ?? noAssignments];
+    for (const template of new Set([...was.keys(), ...is.keys()])) {
+      for (const reason of templateReasons.get(template) ?? []) add(server, reason);
+      const selector = is.get(template) ?? was.get(template);
+      const name = `template ${template}${selector === undefined ? '' : ` (${selector})`}`;
+      if (!was.has(template)) add(server, `it gets ${name}`);
+      else if (!is.has(template)) add(server, `it loses ${name}`);
+    }
+  }
+  const affected = [...reasons]
+    .map(([server, own]) => ({ server, reasons: [...own] }))
+    .sort((a, b) => (a.server < b.server ? -1 : 1));
+  return { affected, rules };
+}
+
+type Assignments = ReadonlyMap<string, string | undefined>;
+const noAssignments: Assignments = new Map();
+
+/** Selectors by template, by server; none if the server names the template. */
+function assignmentsBy({ servers }: Snapshot, resolver: Resolver): Map<string, Assignments> {
+  return new Map(
+    servers.map(({ name }, index) => [
+      name,
+      new Map(
+        resolver
+          .assignmentsOf(index)
+          .map(({ template, selector }) => [template, selector?.text] as const),
+      ),
+    ]),
+  );
+}
+
+function shiftedRules(
+  before: Snapshot,
+  after: Snapshot,
+  old: Resolver,
+  next: Resolver,
+): ShiftedRule[] {
+  const untouched = after.templates.filter(
+    ({ name }) => before.revisions.templates.get(name) === after.revisions.templates.get(name),
+  );
+  return untouched.flatMap((template) =>
+    directions.flatMap((direction) =>
+      template[direction].flatMap((rule, index): ShiftedRule[] => {
+        const groups = [...(rule.peers ?? []), ...(rule.except ?? [])].filter(isGroup);
+        if (groups.length === 0 || !next.isLive(rule)) return [];
+        const [was, is] = [rangesOf(old, rule), rangesOf(next, rule)];
+        const opened = subtractRanges(is, was);
+        const closed = subtractRanges(was, is);
+        if (opened.length + closed.length === 0) return [];
+        const differs = (peer: Peer): boolean => {
+          const alone: Rule = { protocol: 'all', peers: [peer] };
+          const [a, b] = [rangesOf(old, alone), rangesOf(next, alone)];
+          return subtractRanges(a, b).length + subtractRanges(b, a).length > 0;
+        };
+        const through = groups.filter(differs).map(({ text }) => text);
+        return [
+          {
+            ...{ template: template.name, direction, index, text: formatRule(direction, rule) },
+            ...{ through, opened: shortened(opened), closed: shortened(closed) },
+          },
+        ];
+      }),
+    ),
+  );
+}
+
+function rangesOf(resolver: Resolver, rule: Rule): Ranges {
+  return resolver.rangesOf(rule) ?? allAddresses;
+}
+
+function shortened(ranges: Ranges): string[] {
+  const texts = formatRanges(ranges.subarray(0, maxRanges * 2));
+  const more = ranges.length / 2 - texts.length;
+  return more > 0 ? [...texts, `and ${more} more`] : texts;
+}

@@ -1,0 +1,42 @@
+/** The schema of a review: what a change would do. */
+import { Type } from 'typebox';
+import { directions } from '../../text/rule-text.ts';
+import { changedThings, component } from './schemas.ts';
+
+const addresses = Type.Array(Type.String(), {
+  description: 'Addresses and ranges, at most 100.',
+  examples: [['10.0.0.9', '10.0.0.16-10.0.0.31']],
+});
+
+export const review = component(
+  'Review',
+  Type.Object({
+    changed: changedThings,
+    diff: Type.String({ description: 'Of the files, unified.' }),
+    servers: Type.Array(Type.String(), { description: 'Whose rules would change.' }),
+    affected: Type.Array(
+      Type.Object({ server: Type.String(), reasons: Type.Array(Type.String()) }),
+      { description: 'The same with the reasons: `it changes`, `label:role=web in template db`.' },
+    ),
+    rules: Type.Array(
+      Type.Object({
+        template: Type.String(),
+        direction: Type.Enum([...directions]),
+        index: Type.Integer({ description: 'From 0.' }),
+        text: Type.String(),
+        through: Type.Array(Type.String(), { description: 'Its groups that mean others.' }),
+        opened: addresses,
+        closed: addresses,
+      }),
+      { description: 'Rules that stay as they are written, and would mean other addresses.' },
+    ),
+    warnings: Type.Array(Type.String(), {
+      description: 'What the change would bring that is valid, and perhaps not meant.',
+    }),
+    flowsCut: Type.Optional(
+      Type.Integer({
+        description: 'Live flows that the new rules forbid; absent when no firewall runs.',
+      }),
+    ),
+  }),
+);
