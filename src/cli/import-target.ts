@@ -24,9 +24,15 @@ const maxFileLength = 4 << 20;
 const taken = 'choose another --name, or overwrite it with --force';
 
 /** The text of a template file, one rule a line as people write them. */
-export function importedText({ description, inbound, outbound }: ImportedTemplate): string {
+export function importedText({
+  description,
+  appliesTo,
+  inbound,
+  outbound,
+}: ImportedTemplate): string {
   return documentText({
     description,
+    ...(appliesTo !== undefined && { appliesTo }),
     ...(inbound.length > 0 && { inbound }),
     ...(outbound.length > 0 && { outbound }),
   });

@@ -31,6 +31,8 @@ export interface CloudRule {
   /** Name of the field with the addresses, and path of their list. */
   readonly peersKey: string;
   readonly peersPath: string;
+  /** Groups of servers beside them, as templates write them. Default: none. */
+  readonly groups?: readonly string[];
   /** Whether there are other ends than those in `peers`. */
   readonly hasOtherPeers: boolean;
   readonly comment: string;
@@ -42,6 +44,8 @@ export interface CloudReading extends Reading {
   /** Of an allow: as it is written. */
   readonly body?: { readonly protocol: BoxProtocol; readonly ports?: readonly (number | string)[] };
   readonly peers: readonly string[];
+  /** Which addresses they mean is not known here. */
+  readonly groups: readonly string[];
 }
 
 /** Undefined after reporting why nothing of it can be expressed. */
@@ -63,7 +67,8 @@ export function readAllow(rule: CloudRule, remarks: Remarks): CloudReading | und
     return undefined;
   }
   const peers = addressesOf(rule.peers, rule.peersPath, remarks);
-  if (peers.length === 0) {
+  const { groups = [] } = rule;
+  if (peers.length + groups.length === 0) {
     remarks.lost(place, `none of its ${rule.peersKey} can be expressed: the rule is left out`);
     return undefined;
   }
@@ -71,9 +76,9 @@ export function readAllow(rule: CloudRule, remarks: Remarks): CloudReading | und
   const portRanges =
     ports === 'all' ? allOf(protocol) : ports.map((each) => valueOf(parsePorts(each)));
   const box = boxOf(direction, protocol, portRanges, mergeRanges(ranges));
-  const pieces = [{ box, when: [] }];
+  const pieces = peers.length === 0 ? [] : [{ box, when: [] }];
   const body = { protocol, ...(ports !== 'all' && { ports }) };
-  return { action: 'allow', name: 'allow', place, pieces, direction, comment, body, peers };
+  return { action: 'allow', name: 'allow', place, pieces, direction, comment, body, peers, groups };
 }
 
 /** @param isDeny false: what it does is not known */
@@ -106,14 +111,15 @@ export function readDeny(rule: CloudRule, isDeny: boolean, remarks: Remarks): Cl
   }
   const action = isDeny && doubts.size === 0 ? 'deny' : 'unknown';
   const pieces = boxes.map((box) => ({ box, when: [] }));
-  return { action, name: 'deny', place, pieces, direction, comment, peers: [] };
+  return { action, name: 'deny', place, pieces, direction, comment, peers: [], groups: [] };
 }
 
 /** A thing of which not even that is known whether it is a rule: it may deny everything. */
 export function unreadable(direction: Direction, place: string): CloudReading {
   const boxes = boxProtocols.map((each) => boxOf(direction, each, allOf(each), allAddresses));
   const pieces = boxes.map((box) => ({ box, when: [] }));
-  return { action: 'unknown', name: 'deny', place, pieces, direction, comment: '', peers: [] };
+  const none = { comment: '', peers: [], groups: [] };
+  return { action: 'unknown', name: 'deny', place, pieces, direction, ...none };
 }
 
 function isBoxProtocol(value: unknown): value is BoxProtocol {
@@ -169,21 +175,30 @@ export function bodiesOf(
   const imported = { inbound: 0, outbound: 0 };
   for (const direction of ['inbound', 'outbound'] as const) {
     const ofIt = [...denies, ...allows].filter((each) => each.direction === direction);
+    const denied = ofIt.some(isDeny);
     for (const settled of settle(ofIt, () => undefined)) {
-      const { place } = settled.reading;
+      const { place, groups } = settled.reading;
       if (settled.takenBy !== undefined) remarks.note(place, `${settled.takenBy} takes all of it`);
       if (settled.lost.length > 0) remarks.lost(place, settled.lost.join('; '));
-      if (settled.boxes.length === 0) continue;
+      if (denied && groups.length > 0) {
+        remarks.lost(place, `what a deny takes of ${groups.join(', ')} is not known: left out`);
+      }
+      if (settled.boxes.length === 0 && (denied || groups.length === 0)) continue;
       imported[direction]++;
-      if (direction === 'inbound') bodies.inbound.push(...inboundOf(settled, remarks));
-      else bodies.outbound.push(...outboundOf(settled, remarks));
+      const written = { ...settled, groups: denied ? [] : groups };
+      if (direction === 'inbound') bodies.inbound.push(...inboundOf(written, remarks));
+      else bodies.outbound.push(...outboundOf(written, remarks));
     }
   }
   return { ...bodies, imported };
 }
 
+/** With the groups that can be written. */
+type WithGroups = Settled<CloudReading> & { readonly groups: readonly string[] };
+
 /** As it was written, where nothing was taken from it. */
-function isWhole({ boxes, reading }: Settled<CloudReading>): boolean {
+function isWhole({ boxes, reading }: WithGroups): boolean {
+  if (reading.pieces.length === 0) return true;
   const [box, ...more] = boxes;
   const [first] = reading.pieces;
   if (box === undefined || first === undefined || more.length > 0) return false;
@@ -194,18 +209,20 @@ function isWhole({ boxes, reading }: Settled<CloudReading>): boolean {
 const commentOf = ({ comment }: CloudReading): { comment?: string } =>
   comment === '' ? {} : { comment };
 
-function inboundOf(settled: Settled<CloudReading>, remarks: Remarks): InboundRuleBody[] {
-  const { reading, boxes } = settled;
+function inboundOf(settled: WithGroups, remarks: Remarks): InboundRuleBody[] {
+  const { reading, boxes, groups } = settled;
   if (isWhole(settled)) {
-    return [{ ...reading.body!, sources: reading.peers, ...commentOf(reading) }];
+    const sources = [...reading.peers, ...groups];
+    return [{ ...reading.body!, sources, ...commentOf(reading) }];
   }
   return trafficOf(boxes, reading.place, remarks).map((each) => inboundBody(each, reading.comment));
 }
 
-function outboundOf(settled: Settled<CloudReading>, remarks: Remarks): OutboundRuleBody[] {
-  const { reading, boxes } = settled;
+function outboundOf(settled: WithGroups, remarks: Remarks): OutboundRuleBody[] {
+  const { reading, boxes, groups } = settled;
   if (isWhole(settled)) {
-    return [{ ...reading.body!, destinations: reading.peers, ...commentOf(reading) }];
+    const destinations = [...reading.peers, ...groups];
+    return [{ ...reading.body!, destinations, ...commentOf(reading) }];
   }
   return trafficOf(boxes, reading.place, remarks).map((each) =>
     outboundBody(each, reading.comment),

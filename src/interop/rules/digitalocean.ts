@@ -3,11 +3,13 @@
  *
  * Both directions drop by default, as here. A rule allows, or since 2026-09 denies (`action`). A deny wins, also over an
  * allow of another firewall that the same server has. Sources and destinations are unions of addresses, tags, machines,
- * load balancers and Kubernetes clusters; only IPv4 addresses and blocks can be expressed.
+ * load balancers and Kubernetes clusters; only IPv4 addresses, blocks and tags can be expressed. A tag becomes the label
+ * `tag-NAME` without a value.
  */
+import { parseSelector } from '../../policy/selector.ts';
 import { bodiesOf, readAllow, readDeny, unreadable } from './cloud-rules.ts';
 import type { CloudReading, CloudRule, Direction } from './cloud-rules.ts';
-import { NameGiver, Remarks, wantedName } from './import-result.ts';
+import { NameGiver, Remarks, labelsWanted, wantedName } from './import-result.ts';
 import type { ImportedTemplate, ImportOptions, ImportResult } from './import-result.ts';
 import { findFirewalls, isEmpty, isObject, join, listOf, unknownKeys } from './json-fields.ts';
 import type { JsonObject } from './json-fields.ts';
@@ -22,6 +24,7 @@ const directions = ['inbound', 'outbound'] as const;
 interface ReadFirewall {
   readonly firewall: JsonObject;
   readonly own: string;
+  readonly appliesTo: readonly string[];
   readonly readings: readonly CloudReading[];
 }
 
@@ -32,14 +35,11 @@ export function importDigitalOcean(document: unknown, options: ImportOptions): I
   const imported = { inbound: 0, outbound: 0 };
   const found = findFirewalls(document, 'DigitalOcean').map(({ firewall, path }): ReadFirewall => {
     const own = typeof firewall['name'] === 'string' ? firewall['name'] : '';
-    for (const key of ['droplet_ids', 'tags']) {
-      if (!isEmpty(firewall[key])) {
-        remarks.note(
-          join(path, key),
-          'assignments are not imported: assign the template to servers',
-        );
-      }
+    if (!isEmpty(firewall['droplet_ids'])) {
+      const message = 'servers are not imported: assign the template to them';
+      remarks.note(join(path, 'droplet_ids'), message);
     }
+    const appliesTo = selectorsOf(firewall, path, remarks);
     if (directions.every((direction) => isEmpty(firewall[lists[direction].key]))) {
       if (!directions.some((direction) => lists[direction].key in firewall)) {
         remarks.lost(path === '' ? 'the document' : path, 'it has no rules of DigitalOcean');
@@ -50,7 +50,7 @@ export function importDigitalOcean(document: unknown, options: ImportOptions): I
       allowing[direction] += read.allowing;
       return read.readings;
     });
-    return { firewall, own, readings };
+    return { firewall, own, appliesTo, readings };
   });
   const templates = found.map((one): ImportedTemplate => {
     const others = found.filter((other) => other !== one && mayShareServer(one, other));
@@ -60,6 +60,7 @@ export function importDigitalOcean(document: unknown, options: ImportOptions): I
     return {
       name: names.give(wantedName(options, one.own, found.length)),
       description: `Imported from the DigitalOcean firewall ${JSON.stringify(one.own)}`,
+      ...(one.appliesTo.length > 0 && { appliesTo: one.appliesTo }),
       inbound,
       outbound,
     };
@@ -84,6 +85,22 @@ function mayShareServer({ firewall: a }: ReadFirewall, { firewall: b }: ReadFire
   };
   const [ofA, ofB] = [machines(a), machines(b)];
   return ofA === undefined || ofB === undefined || ofA.some((id) => ofB.includes(id));
+}
+
+/** Selectors for the tags of a firewall, or of the sources or destinations of a rule. */
+function selectorsOf(object: JsonObject, path: string, remarks: Remarks): string[] {
+  const at = join(path, 'tags');
+  const found = (listOf(object, 'tags', path, remarks) ?? []).flatMap((tag, index) => {
+    const selector = typeof tag === 'string' && tag !== '' ? `tag-${tag}` : '';
+    const parsed = parseSelector(selector);
+    const isKey =
+      'value' in parsed && parsed.value.requirements.every(({ key }) => key === selector);
+    if (isKey) return [selector];
+    remarks.lost(`${at}[${index}]`, 'expected a tag of letters, digits, colons, - and _');
+    return [];
+  });
+  if (found.length > 0) remarks.note(at, `${labelsWanted}: ${found.join('; ')}`);
+  return found;
 }
 
 function readingsOf(
@@ -132,12 +149,16 @@ function ruleOf(
   const { peersKey } = lists[direction];
   const value = rule[peersKey];
   const peers = isObject(value) ? value : {};
-  const others = unknownKeys(peers, ['addresses']);
   const peersPath = join(place, peersKey);
   const isDeny = !isEmpty(rule['action']) && rule['action'] !== 'allow';
+  // Whom a deny means by a tag is not known: it may be anybody.
+  const others = unknownKeys(peers, isDeny ? ['addresses'] : ['addresses', 'tags']);
+  const groups = isDeny
+    ? []
+    : selectorsOf(peers, peersPath, remarks).map((selector) => `label:${selector}`);
   if (!isDeny) {
     for (const key of others) {
-      const text = 'only addresses and blocks can be expressed: this part is left out';
+      const text = 'only addresses, blocks and tags can be expressed: this part is left out';
       remarks.lost(join(peersPath, key), text);
     }
   }
@@ -153,6 +174,7 @@ function ruleOf(
     peers: list ?? [],
     peersKey,
     peersPath: join(peersPath, 'addresses'),
+    groups,
     hasOtherPeers: list === undefined || others.length > 0,
     comment: '',
   };

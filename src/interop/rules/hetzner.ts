@@ -7,7 +7,8 @@
  */
 import { bodiesOf, readAllow, readDeny, unreadable } from './cloud-rules.ts';
 import type { CloudReading, CloudRule, Direction } from './cloud-rules.ts';
-import { NameGiver, Remarks, wantedName } from './import-result.ts';
+import { parseSelector } from '../../policy/selector.ts';
+import { NameGiver, Remarks, labelsWanted, wantedName } from './import-result.ts';
 import type { ImportedTemplate, ImportOptions, ImportResult } from './import-result.ts';
 import { findFirewalls, isEmpty, isObject, join, listOf, unknownKeys } from './json-fields.ts';
 import type { JsonObject } from './json-fields.ts';
@@ -34,10 +35,7 @@ export function importHetzner(document: unknown, options: ImportOptions): Import
   const found = findFirewalls(document, 'Hetzner Cloud');
   const templates = found.map(({ firewall, path }): ImportedTemplate => {
     const own = typeof firewall['name'] === 'string' ? firewall['name'] : '';
-    if (!isEmpty(firewall['applied_to'])) {
-      const message = 'assignments are not imported: assign the template to servers';
-      remarks.note(join(path, 'applied_to'), message);
-    }
+    const appliesTo = selectorsOf(firewall, path, remarks);
     const { readings, outboundIsOpen } = readingsOf(firewall, path, allowing, remarks);
     const { inbound, outbound, imported: count } = bodiesOf(readings, [], remarks);
     if (outboundIsOpen) {
@@ -53,6 +51,7 @@ export function importHetzner(document: unknown, options: ImportOptions): Import
     return {
       name: names.give(wantedName(options, own, found.length)),
       description: `Imported from the Hetzner Cloud firewall ${JSON.stringify(own)}`,
+      ...(appliesTo.length > 0 && { appliesTo }),
       inbound,
       outbound,
     };
@@ -62,6 +61,28 @@ export function importHetzner(document: unknown, options: ImportOptions): Import
     { name: 'direction out', allowing: allowing.outbound, imported: imported.outbound },
   ];
   return { format: 'hetzner', templates, directions, remarks: remarks.all };
+}
+
+/** Label selectors that the firewall is applied to. Servers by themselves are not in the document. */
+function selectorsOf(firewall: JsonObject, path: string, remarks: Remarks): string[] {
+  const at = join(path, 'applied_to');
+  const list = firewall['applied_to'];
+  if (isEmpty(list)) return [];
+  const selectors = (Array.isArray(list) ? (list as unknown[]) : [list]).map((each, index) => {
+    const value = isObject(each) && isObject(each['label_selector']) ? each['label_selector'] : {};
+    const { selector } = value;
+    if (typeof selector !== 'string') return undefined;
+    const parsed = parseSelector(selector);
+    if ('value' in parsed) return selector;
+    remarks.lost(`${at}[${index}].label_selector.selector`, parsed.message);
+    return undefined;
+  });
+  if (selectors.includes(undefined)) {
+    remarks.note(at, 'servers are not imported: assign the template to them');
+  }
+  const found = selectors.filter((each) => each !== undefined);
+  if (found.length > 0) remarks.note(at, `${labelsWanted}: ${found.join('; ')}`);
+  return found;
 }
 
 function readingsOf(

@@ -18,6 +18,8 @@ export interface Remark {
 export interface ImportedTemplate {
   readonly name: string;
   readonly description: string;
+  /** Selectors; absent: the template has to be assigned to servers. */
+  readonly appliesTo?: readonly string[];
   readonly inbound: readonly InboundRuleBody[];
   readonly outbound: readonly OutboundRuleBody[];
 }
@@ -61,6 +63,9 @@ export interface ImportOptions {
   /** Called now and then with the part of the document that has been read. */
   readonly onProgress?: (done: number, total: number) => void;
 }
+
+/** Servers are not part of an import. */
+export const labelsWanted = 'give the servers their labels there, for these selectors';
 
 /** Gathers remarks on the way. */
 export class Remarks {

@@ -118,6 +118,92 @@ describe('DigitalOcean: actions', () => {
   });
 });
 
+describe('DigitalOcean: tags', () => {
+  it('are labels: of the servers that have a firewall, and of sources and destinations', () => {
+    const rules = [
+      rule('22', { sources: { ...office, tags: ['gateway', 'env:prod'] } }),
+      rule('80', { sources: { tags: ['web'] } }),
+    ];
+    const outbound = { protocol: 'icmp', destinations: { tags: ['db'] } };
+    const result = run({
+      ...firewall('f', rules, { tags: ['web', 'blue'] }),
+      outbound_rules: [outbound],
+    });
+    const groups = ['label:tag-gateway', 'label:tag-env:prod'];
+    expect(result.templates[0]).toMatchObject({
+      appliesTo: ['tag-web', 'tag-blue'],
+      inbound: [
+        { protocol: 'tcp', ports: [22], sources: ['203.0.113.0/24', ...groups] },
+        { protocol: 'tcp', ports: [80], sources: ['label:tag-web'] },
+      ],
+      outbound: [{ protocol: 'icmp', destinations: ['label:tag-db'] }],
+    });
+    expect(reported(result)[0]).toBe(
+      'note tags: give the servers their labels there, for these selectors: tag-web; tag-blue',
+    );
+    expect(reported(result).every((each) => each.startsWith('note'))).toBe(true);
+    expect(result.directions).toMatchObject([
+      { allowing: 2, imported: 2 },
+      { allowing: 1, imported: 1 },
+    ]);
+  });
+
+  it('beside a deny are left out: what it takes of them is not known', () => {
+    const rules = [
+      rule('22', { sources: { ...office, tags: ['gateway'] } }),
+      rule('80', { sources: { tags: ['web'] } }),
+      rule('99', deny),
+    ];
+    const result = run(firewall('f', rules));
+    expect(result.templates[0]!.inbound).toEqual([
+      { protocol: 'tcp', ports: [22], sources: ['203.0.113.0/24'] },
+    ]);
+    expect(reported(result).filter((each) => each.startsWith('lost'))).toEqual([
+      'lost inbound_rules[0]: what a deny takes of label:tag-gateway is not known: left out',
+      'lost inbound_rules[1]: what a deny takes of label:tag-web is not known: left out',
+    ]);
+  });
+
+  it.each([['a b'], ['a,b'], ['a=b'], ['!a'], [''], [7]])('%j is no tag', (tag) => {
+    const result = run(firewall('f', [rule('22', { sources: { tags: [tag] } })], { tags: [tag] }));
+    expect(result.templates[0]).toMatchObject({ inbound: [] });
+    expect(Object.keys(result.templates[0]!)).not.toContain('appliesTo');
+    expect(reported(result)[0]).toMatch(/^lost tags\[0\]: expected a tag/);
+  });
+});
+
+describe('Hetzner: what a firewall is applied to', () => {
+  const applied = (...to: object[]): ImportResult => {
+    const ssh = { direction: 'in', protocol: 'tcp', port: '22', source_ips: ['0.0.0.0/0'] };
+    return run({ name: 'hz', rules: [ssh], applied_to: to });
+  };
+  const bySelector = (selector: unknown): object => ({
+    type: 'label_selector',
+    label_selector: { selector },
+    applied_to_resources: [{ type: 'server', server: { id: 7 } }],
+  });
+
+  it('label selectors are those of the template', () => {
+    const selectors = ['env=prod,!canary', 'role in (web,db)'];
+    const result = applied(...selectors.map(bySelector));
+    expect(result.templates[0]!.appliesTo).toEqual(selectors);
+    expect(reported(result)[0]).toBe(
+      'note applied_to: give the servers their labels there, for these selectors: env=prod,!canary; role in (web,db)',
+    );
+  });
+
+  it('servers are not, and a selector that cannot be read is reported', () => {
+    const server = { type: 'server', server: { id: 42 } };
+    const result = applied(server, bySelector('env=prod'), bySelector('a b'), bySelector(7));
+    expect(result.templates[0]!.appliesTo).toEqual(['env=prod']);
+    expect(reported(result).slice(0, 2)).toEqual([
+      expect.stringContaining('lost applied_to[2].label_selector.selector: expected a selector'),
+      'note applied_to: servers are not imported: assign the template to them',
+    ]);
+    expect(Object.keys(applied(server).templates[0]!)).not.toContain('appliesTo');
+  });
+});
+
 describe('IPv6', () => {
   it('beside IPv4 is worth a note, alone it is a loss', () => {
     const both = run(firewall('f', [rule('22', { sources: { addresses: ['::/0', '10.0.0.1'] } })]));
