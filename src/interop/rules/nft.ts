@@ -66,7 +66,7 @@ export function exportNft(
   return [...lines, '}', ''].join('\n');
 }
 
-/** Addresses that rules mean by groups: a named set for each way in which that is written. */
+/** Addresses that rules mean by groups: `set_NAME` for a set, else a named set for each way in which that is written. */
 class PeerSets {
   readonly #resolver: Resolver;
   readonly #sets: Map<string, { readonly name: string; readonly ranges: Ranges }> = new Map();
@@ -89,7 +89,9 @@ class PeerSets {
     const text = formatPeers(rule);
     let set = this.#sets.get(text);
     if (set === undefined) {
-      set = { name: `peers_${this.#sets.size + 1}`, ranges };
+      const [peer, ...more] = [...peers, ...except];
+      const isSet = more.length === 0 && peer !== undefined && isGroup(peer) && peer.kind === 'set';
+      set = { name: isSet ? `set_${peer.name}` : `peers_${this.#sets.size + 1}`, ranges };
       this.#sets.set(text, set);
     }
     return `@${set.name}`;

@@ -2,6 +2,7 @@
  * The exported nft ruleset against tunwall: the same probes, with the kernel's own forwarding and filter in the gateway and
  * with the firewall, get the same verdicts. Policies are random, over the addresses and ports that the probes use, so that
  * every rule form comes up in both directions and between servers; what passes is also compared with a scan of the rules.
+ * Half of them name servers, labels, templates and sets.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
@@ -10,8 +11,9 @@ import { formatAddressNumber } from '../../../src/policy/addresses.ts';
 import { toTemplateBody } from '../../../src/policy/template-body.ts';
 import { MatchResult } from '../../../src/dataplane/match/matcher.ts';
 import { addressToInt, icmpMessage, ipv4, tcp as tcpPacket } from '../../support/packets.ts';
-import { naiveMatch } from '../../support/policies.ts';
-import type { RandomPolicy } from '../../support/random-policy.ts';
+import { NaivePolicy } from '../../support/naive-policy.ts';
+import { withGroups } from '../../support/random-groups.ts';
+import type { GroupPolicy } from '../../support/random-groups.ts';
 import { PolicyMaker } from '../../support/random-policy.ts';
 import { seed, seededRandom } from '../../support/seed.ts';
 import {
@@ -29,6 +31,8 @@ import { describeProbe, ping, tcp, udp, whatPasses } from '../support/probes.ts'
 import type { Probe } from '../support/probes.ts';
 
 const policies = 8;
+/** In every configuration, so that none of the one before is left over. */
+const noSets = ['near', 'far'].map((name) => ({ name, addresses: [], except: [], include: [] }));
 
 const unsigned = (address: string): number => addressToInt(address) >>> 0;
 
@@ -62,16 +66,16 @@ const probes: readonly Probe[] = [
 ];
 
 const homes: Record<string, string> = { client, web, db };
-const protocols = { ping: 1, tcp: 6, udp: 17 };
 
-function shouldPass({ templates, servers }: RandomPolicy, probe: Probe): boolean {
+function shouldPass(policy: GroupPolicy, probe: Probe): boolean {
   const from = unsigned(probe.source ?? homes[probe.from]!);
-  const [protocol, port] = [protocols[probe.kind], probe.port ?? 0];
-  const match = naiveMatch(templates, servers, protocol, from, unsigned(probe.to), port);
+  const protocol = probe.kind === 'ping' ? 'icmp' : probe.kind;
+  const naive = new NaivePolicy(policy, Date.now());
+  const match = naive.match(protocol, from, unsigned(probe.to), probe.port ?? 0);
   return match === MatchResult.allowed;
 }
 
-function toConfig({ templates, servers }: RandomPolicy): Config {
+function toConfig({ templates, servers, sets }: GroupPolicy): Config {
   return {
     templates: Object.fromEntries(
       // As JSON has it, so that nothing is readonly or shared.
@@ -80,11 +84,23 @@ function toConfig({ templates, servers }: RandomPolicy): Config {
         parse(JSON.stringify(toTemplateBody(template))) as Config['templates'][string],
       ]),
     ),
-    servers: servers.map(({ name, addresses, templates: assigned }) => ({
+    servers: servers.map(({ name, addresses, templates: assigned, labels, region }) => ({
       name,
       addresses: addresses.map(formatAddressNumber),
       templates: [...assigned],
+      ...(labels !== undefined && { labels }),
+      ...(region !== undefined && { region }),
     })),
+    sets: Object.fromEntries(
+      sets.map(({ name, addresses, except, include }) => [
+        name,
+        {
+          addresses: addresses.map(({ text }) => text),
+          except: except.map(({ text }) => text),
+          include: include.map((each) => `set:${each}`),
+        },
+      ]),
+    ),
   };
 }
 
@@ -116,7 +132,7 @@ describe.skipIf(obstacle !== undefined)('the exported nft ruleset', () => {
   const maker = new PolicyMaker(seededRandom(), [
     ...[client, ...clientAddresses, web, webSecond, db].map(unsigned),
   ]);
-  const random = Array.from({ length: policies }, (): RandomPolicy => {
+  const random = Array.from({ length: policies }, (_, index): GroupPolicy => {
     const { templates } = maker.policy(4);
     const names = (): string[] => templates.filter(() => maker.chance(0.7)).map(({ name }) => name);
     // Always the same servers, so that the probes meet some.
@@ -124,7 +140,8 @@ describe.skipIf(obstacle !== undefined)('the exported nft ruleset', () => {
       { name: 'web', addresses: [unsigned(web), unsigned(webSecond)], templates: names() },
       { name: 'db', addresses: [unsigned(db)], templates: names() },
     ];
-    return { templates, servers: maker.chance(0.2) ? servers.slice(0, 1) : servers };
+    const plain = { templates, servers: maker.chance(0.2) ? servers.slice(0, 1) : servers };
+    return index % 2 === 0 ? { ...plain, sets: noSets } : withGroups(plain, maker);
   });
 
   beforeAll(async () => {
@@ -135,7 +152,7 @@ describe.skipIf(obstacle !== undefined)('the exported nft ruleset', () => {
     await firewall.close();
   });
 
-  const expected = (policy: RandomPolicy): string[] =>
+  const expected = (policy: GroupPolicy): string[] =>
     probes.filter((probe) => shouldPass(policy, probe)).map(describeProbe);
 
   it('passes what tunwall passes, and drops what tunwall drops', async () => {

@@ -51,6 +51,8 @@ export interface RuleConfig {
   ports?: (number | string)[];
   sources?: string[];
   destinations?: string[];
+  except?: string[];
+  enabled?: boolean;
   expires?: string;
 }
 
@@ -66,11 +68,19 @@ export interface ServerConfig {
   templates: string[];
   labels?: Record<string, string>;
   reject?: { inbound?: boolean; outbound?: boolean };
+  region?: string;
+}
+
+export interface SetConfig {
+  addresses: string[];
+  except: string[];
+  include: string[];
 }
 
 export interface Config {
   templates: Record<string, TemplateConfig>;
   servers: ServerConfig[];
+  sets?: Record<string, SetConfig>;
   gateway?: Record<string, unknown>;
 }
 
@@ -208,6 +218,10 @@ export class FirewallLab {
       ...config.gateway,
     };
     await this.#save('gateway.yaml', stringify(gateway));
+    if (config.sets !== undefined) await mkdir(join(directory, 'sets'), { recursive: true });
+    for (const [name, set] of Object.entries(config.sets ?? {})) {
+      await this.#save(`sets/${name}.yaml`, stringify(set));
+    }
     for (const [name, template] of Object.entries(config.templates)) {
       await this.#save(`templates/${name}.yaml`, stringify(template));
     }

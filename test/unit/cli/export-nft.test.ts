@@ -13,6 +13,8 @@ import { runProgram } from '../../../src/cli/program.ts';
 import { exportNft } from '../../../src/interop/rules/nft.ts';
 import { intersectRanges, mergeRanges, rangesCover } from '../../../src/interop/rules/ranges.ts';
 import type { Range } from '../../../src/interop/rules/ranges.ts';
+import { parsePeer } from '../../../src/policy/peers.ts';
+import type { Peer } from '../../../src/policy/types.ts';
 import { toServers, toTemplates } from '../../support/policies.ts';
 import { PolicyMaker } from '../../support/random-policy.ts';
 import { seed, seededRandom } from '../../support/seed.ts';
@@ -88,6 +90,34 @@ describe('the ruleset', () => {
       'ip protocol udp return comment "db outbound[0]"',
     );
   });
+});
+
+it('a set has its name there, and what else groups mean has a set for each way to write it', () => {
+  const group = (text: string): Peer => (parsePeer(text) as { value: Peer }).value;
+  const office = { name: 'office', addresses: [], except: [], include: ['vpn'] };
+  const range = { from: 0xc0000200, to: 0xc00002ff, text: '192.0.2.0/24' };
+  const text = exportNft({
+    templates: [
+      {
+        name: 'web',
+        inbound: [
+          { protocol: 'tcp', peers: [group('set:office')] },
+          { protocol: 'udp', peers: [group('set:office')], except: [group('server:web-1')] },
+          { protocol: 'icmp', peers: [group('label:role=web')] },
+        ],
+        outbound: [],
+      },
+    ],
+    servers: servers.map((each) => ({ ...each, labels: { role: 'web' } })),
+    sets: [office, { name: 'vpn', addresses: [range], except: [], include: [] }],
+  });
+  const rulesOf = (name: string): number => text.split(`ip saddr @${name} `).length - 1;
+  expect(text).toContain(
+    '\t# set:office\n\tset set_office {\n\t\ttype ipv4_addr\n\t\tflags interval\n\t\telements = {\n\t\t\t192.0.2.0-192.0.2.255\n',
+  );
+  expect(text).toContain('\t# set:office except server:web-1\n\tset peers_2 {\n');
+  expect(text).toContain('\t# label:role=web\n\tset peers_3 {\n');
+  expect([rulesOf('set_office'), rulesOf('peers_2'), rulesOf('peers_3')]).toEqual([1, 1, 1]);
 });
 
 describe('ranges', () => {

@@ -4,13 +4,12 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { MatchResult, Matcher } from '../../../src/dataplane/match/matcher.ts';
+import { Matcher } from '../../../src/dataplane/match/matcher.ts';
 import { validateSet } from '../../../src/policy/address-set.ts';
 import { compilePolicy } from '../../../src/policy/compile.ts';
 import { parsePeer } from '../../../src/policy/peers.ts';
 import { checkReferences } from '../../../src/policy/references.ts';
-import { labelsOf } from '../../../src/policy/resolve.ts';
-import { parseSelector, selects } from '../../../src/policy/selector.ts';
+import { parseSelector } from '../../../src/policy/selector.ts';
 import type {
   AddressSet,
   Peer,
@@ -21,6 +20,7 @@ import type {
   Template,
 } from '../../../src/policy/types.ts';
 import { validateTemplate } from '../../../src/policy/validate.ts';
+import { NaivePolicy } from '../../support/naive-policy.ts';
 import { seed } from '../../support/seed.ts';
 
 const now = Date.parse('2026-06-01T12:00:00Z');
@@ -128,64 +128,6 @@ const sets = fc.tuple(
   ),
 );
 
-/** Computes memberships from scratch for each address. */
-class Naive {
-  readonly source: Required<Omit<PolicySource, 'gateway'>>;
-
-  constructor(source: Required<Omit<PolicySource, 'gateway'>>) {
-    this.source = source;
-  }
-
-  templatesOf(server: Server): Template[] {
-    return this.source.templates.filter(
-      ({ name, appliesTo = [] }) =>
-        server.templates.includes(name) ||
-        appliesTo.some((selector) => selects(selector, labelsOf(server))),
-    );
-  }
-
-  isIn(set: string, address: number): boolean {
-    const { addresses, except, include } = this.source.sets.find(({ name }) => name === set)!;
-    const within = (list: readonly { from: number; to: number }[]): boolean =>
-      list.some(({ from, to }) => from <= address && address <= to);
-    const has = within(addresses) || include.some((each) => this.isIn(each, address));
-    return has && !within(except);
-  }
-
-  means(named: Peer, address: number): boolean {
-    if (!('kind' in named)) return named.from <= address && address <= named.to;
-    if (named.kind === 'set') return this.isIn(named.name, address);
-    const owner = this.source.servers.find(({ addresses }) => addresses.includes(address));
-    if (owner === undefined) return false;
-    if (named.kind === 'server') return owner.name === named.name;
-    if (named.kind === 'label') return selects(named.selector, labelsOf(owner));
-    return this.templatesOf(owner).some(({ name }) => name === named.name);
-  }
-
-  allows(own: Rule, protocol: 'tcp' | 'udp', address: number, port: number): boolean {
-    if (own.enabled === false) return false;
-    if (own.expires !== undefined && Date.parse(own.expires) <= now) return false;
-    if (own.protocol !== 'all' && own.protocol !== protocol) return false;
-    if (own.ports?.every(({ from, to }) => port < from || port > to)) return false;
-    if (own.except?.some((each) => this.means(each, address))) return false;
-    return own.peers === undefined || own.peers.some((each) => this.means(each, address));
-  }
-
-  match(protocol: 'tcp' | 'udp', source: number, destination: number, port: number): number {
-    const ownerOf = (address: number): Server | undefined =>
-      this.source.servers.find(({ addresses }) => addresses.includes(address));
-    const [from, to] = [ownerOf(source), ownerOf(destination)];
-    if (from === undefined && to === undefined) return MatchResult.noServer;
-    const passes = (server: Server, direction: 'inbound' | 'outbound', other: number): boolean =>
-      this.templatesOf(server).some((template) =>
-        template[direction].some((each) => this.allows(each, protocol, other, port)),
-      );
-    if (from && !passes(from, 'outbound', destination)) return MatchResult.noOutboundRule;
-    if (to && !passes(to, 'inbound', source)) return MatchResult.noInboundRule;
-    return MatchResult.allowed;
-  }
-}
-
 it('a policy with groups means what a naive evaluator finds', () => {
   const seen = new Map<number, number>();
   const addresses = [...Array.from({ length: 11 }, (_, i) => base + i), 0xc0000201, 0xc0000301];
@@ -193,7 +135,7 @@ it('a policy with groups means what a naive evaluator finds', () => {
     fc.property(templates, servers, sets, (someTemplates, someServers, someSets) => {
       const source = { templates: someTemplates, servers: someServers, sets: someSets };
       const matcher = new Matcher(compilePolicy(source, 1, { nowMs: now }).words);
-      const naive = new Naive(source);
+      const naive = new NaivePolicy(source, now);
       for (const from of addresses) {
         for (const to of addresses) {
           if (from === to) continue;
