@@ -2,6 +2,7 @@
 import type { Static } from 'typebox';
 import type * as live from '../control/api/live-schemas.ts';
 import type * as schemas from '../control/api/schemas.ts';
+import type * as users from '../control/api/user-schemas.ts';
 
 export type RuleView = Static<typeof schemas.rule>;
 export type AppliedView = Static<typeof schemas.applied>;
@@ -15,10 +16,10 @@ export type ServerListView = Static<typeof schemas.serverList>;
 export type EffectiveRulesView = Static<typeof schemas.effectiveRules>;
 export type PrunedView = Static<typeof schemas.pruned>;
 export type AssignedView = Static<typeof schemas.assignedChange>;
-export type UserView = Static<typeof schemas.user>;
-export type UserListView = Static<typeof schemas.userList>;
-export type NewTokenView = Static<typeof schemas.newToken>;
-export type AuditPageView = Static<typeof schemas.auditPage>;
+export type UserView = Static<typeof users.user>;
+export type UserListView = Static<typeof users.userList>;
+export type NewTokenView = Static<typeof users.newToken>;
+export type AuditPageView = Static<typeof users.auditPage>;
 /** With the servers' counts, which the command line always requests. */
 export type StatsView = Static<typeof live.stats> & {
   readonly servers: NonNullable<Static<typeof live.stats>['servers']>;

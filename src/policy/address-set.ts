@@ -7,7 +7,7 @@
 import { parsePeer as parseRange } from './addresses.ts';
 import type { Parsed } from './addresses.ts';
 import { maxPairs, rangesOfPairs } from './ranges.ts';
-import type { Ranges } from './ranges.ts';
+import type { Range, Ranges } from './ranges.ts';
 import type { AddressRange, AddressSet, Problem } from './types.ts';
 import { nameWords, namePattern, read } from './validate.ts';
 import type { Validated } from './validate.ts';
@@ -108,20 +108,9 @@ export function parseAddressList(file: string, bytes: Uint8Array): AddressList {
       grown.set(pairs);
       pairs = grown;
     }
-    cursor.at = start;
-    if (readEntry(bytes, cursor, end, pairs, entries * 2)) {
-      entries++;
-    } else {
-      const text = textOf(bytes, start, end);
-      const range = text === '' ? undefined : parseRange(text);
-      if (range !== undefined && 'value' in range && text !== 'any') {
-        pairs[entries * 2] = range.value.from;
-        pairs[entries * 2 + 1] = range.value.to;
-        entries++;
-      } else if (range !== undefined && ++bad <= reportedLines) {
-        report('message' in range ? range.message : 'expected an address, a block or a range');
-      }
-    }
+    const wrong = readLine(bytes, start, end, cursor, pairs, entries * 2);
+    if (wrong === undefined) entries++;
+    else if (wrong !== '' && ++bad <= reportedLines) report(wrong);
     if (entries > maxPairs) {
       report(`more than ${maxPairs} entries`);
       return { ranges: new Uint32Array(0), entries, problems };
@@ -133,6 +122,60 @@ export function parseAddressList(file: string, bytes: Uint8Array): AddressList {
     report(`${bad - reportedLines} more lines are wrong`);
   }
   return { ranges: rangesOfPairs(pairs.subarray(0, entries * 2)), entries, problems };
+}
+
+/**
+ * A list without some of its entries; the lines of the others stay as they are.
+ *
+ * @returns `found`: which of them it had
+ */
+export function withoutEntries(
+  list: string,
+  entries: readonly Range[],
+): { readonly text: string; readonly found: readonly boolean[] } {
+  const bytes = new TextEncoder().encode(list);
+  const wanted = new Map(entries.map(({ from, to }, index) => [`${from}-${to}`, index]));
+  const firsts = new Set(entries.map(({ from }) => from));
+  const found = entries.map(() => false);
+  const cursor = { at: 0 };
+  const pair = new Uint32Array(2);
+  let text = '';
+  let kept = 0;
+  for (let start = 0; start < bytes.length;) {
+    const newlineAt = bytes.indexOf(newline, start);
+    const end = newlineAt < 0 ? bytes.length : newlineAt;
+    const isEntry = readLine(bytes, start, end, cursor, pair, 0) === undefined;
+    const index =
+      isEntry && firsts.has(pair[0]!) ? wanted.get(`${pair[0]!}-${pair[1]!}`) : undefined;
+    if (index !== undefined) {
+      found[index] = true;
+      text += decoder.decode(bytes.subarray(kept, start));
+      kept = end + 1;
+    }
+    start = end + 1;
+  }
+  return { text: text + decoder.decode(bytes.subarray(kept)), found };
+}
+
+/** Reads an entry. @returns `undefined`; empty if there is none in the line; else what is wrong */
+function readLine(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  cursor: Cursor,
+  pairs: Uint32Array,
+  at: number,
+): string | undefined {
+  cursor.at = start;
+  if (readEntry(bytes, cursor, end, pairs, at)) return undefined;
+  const text = textOf(bytes, start, end);
+  if (text === '') return '';
+  const range = parseRange(text);
+  if ('message' in range) return range.message;
+  if (text === 'any') return 'expected an address, a block or a range';
+  pairs[at] = range.value.from;
+  pairs[at + 1] = range.value.to;
+  return undefined;
 }
 
 const newline = 10;

@@ -123,3 +123,13 @@ export function parsePorts(value: unknown): Parsed<PortRange> {
   if (from > to) return { message: `the range "${text}" ends before it begins` };
   return { value: { from, to } };
 }
+
+/** An address, a block where it is one, else a range. */
+export function formatRange(from: number, to: number): string {
+  if (from === to) return formatAddressNumber(from);
+  const bits = Math.log2(to - from + 1);
+  const isBlock = Number.isInteger(bits) && from % 2 ** bits === 0;
+  return isBlock
+    ? `${formatAddressNumber(from)}/${32 - bits}`
+    : `${formatAddressNumber(from)}-${formatAddressNumber(to)}`;
+}

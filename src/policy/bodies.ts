@@ -5,6 +5,7 @@
  * rules and messages. Only the place is reported as a path within the body.
  */
 import { stringify } from 'yaml';
+import { validateSet } from './address-set.ts';
 import { formatAddressNumber } from './addresses.ts';
 import type { RuleDirection } from '../text/rule-text.ts';
 import { toTemplateBody } from './template-body.ts';
@@ -90,6 +91,14 @@ export function judgeRule(direction: RuleDirection, body: unknown): Judged<Rule>
     const { value, problems } = validateTemplate('rule', '', text);
     return { value: value?.[direction][0], problems };
   });
+}
+
+/** @param body with or without its name; it has to be `name` then */
+export function judgeSet(name: string, body: unknown): Judged<AddressSet> {
+  const [content, problems] = nameApart(name, body);
+  return judge(content, problems, '', (text) =>
+    validateSet(namePattern.test(name) ? name : 'x', '', text),
+  );
 }
 
 /** @param templates the names that it may refer to */

@@ -72,6 +72,11 @@ export class Resolver {
     });
   }
 
+  /** Servers that a group means; a set has none. */
+  membersOf(group: GroupPeer): readonly Server[] {
+    return this.#serversOf(group);
+  }
+
   /** Templates of a server, those that it names first. @param server its index in the source */
   assignmentsOf(server: number): readonly Assignment[] {
     return this.#assignments[server]!;

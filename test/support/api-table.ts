@@ -4,6 +4,7 @@
  */
 import { operationTable } from './api-table-operation.ts';
 import type { Row } from './api-table-operation.ts';
+import { setTable } from './api-table-sets.ts';
 
 const rule = { protocol: 'udp', ports: [53] };
 const noName = '/v1/templates/nope';
@@ -17,6 +18,7 @@ const unreadable = { headers: { 'if-match': 'stale' }, problem: 'bad-request' };
 
 export const routeTable: Record<string, Row> = {
   ...operationTable,
+  ...setTable,
   'GET /v1/templates': {
     access: 'view',
     url: '/v1/templates?changed=true',
@@ -275,6 +277,18 @@ export const routeTable: Record<string, Row> = {
       { body: { lables: {} }, problem: 'invalid', errors: ['lables'] },
       { body: { addresses: null }, problem: 'invalid', errors: [''] },
       { body: { region: 'hk' }, ...outdated },
+    ],
+  },
+  'POST /v1/servers/{name}/rename': {
+    access: 'owner',
+    url: '/v1/servers/web-1/rename',
+    body: { to: 'web-9' },
+    status: 201,
+    wrong: [
+      { url: '/v1/servers/nope/rename', body: { to: 'x' }, ...gone },
+      { body: { to: 'db-1' }, problem: 'exists' },
+      { body: { to: 'UPPER' }, problem: 'invalid', errors: ['to'] },
+      { body: { to: 'x' }, ...outdated },
     ],
   },
   'DELETE /v1/servers/{name}': {

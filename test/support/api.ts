@@ -136,6 +136,9 @@ export class ApiLab {
       'templates/web.yaml': webText,
       'templates/spare.yaml': 'inbound:\n  - { protocol: icmp }\n',
       'servers.yaml': serversText,
+      'sets/office.yaml': 'addresses: [192.0.2.0/24]\nfile: office.txt\n',
+      'sets/office.txt': '203.0.113.7 # the roof\n',
+      'sets/all.yaml': 'include: ["set:office"]\n',
     };
     const directory = await TestDirectory.create(files);
     const users = join(directory.path, 'users.yaml');

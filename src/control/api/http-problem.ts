@@ -9,6 +9,7 @@
  */
 import type { FastifyReply } from 'fastify';
 import { describeFailure, StoreError } from '../store/store.ts';
+import type { Mention } from '../store/mentions.ts';
 import type { Failure } from '../store/store.ts';
 
 /** Status and title of each kind. */
@@ -34,6 +35,9 @@ export const problemKinds = {
   'read-only': [503, 'The configuration cannot be written'],
 } as const satisfies Readonly<Record<string, readonly [number, string]>>;
 
+/** Places that an answer names. */
+const maxUsers = 1000;
+
 export type ProblemKind = keyof typeof problemKinds;
 
 /** One error and its place. */
@@ -49,8 +53,9 @@ export interface FieldError {
 
 export interface ProblemMembers {
   readonly errors?: readonly FieldError[];
-  /** With `in-use`: its users. */
+  /** With `in-use`: the servers that have it, and all places that name it. */
   readonly servers?: readonly string[];
+  readonly usedBy?: readonly Mention[];
   /** With `precondition-failed`: the current revision. */
   readonly revision?: string;
 }
@@ -141,11 +146,17 @@ export function problemOf(error: StoreError, locate: Locate = () => undefined): 
     error.message,
     {
       ...(errors.length > 0 && { errors }),
-      ...(used !== undefined && { servers: used.servers }),
+      ...(used !== undefined && usersOf(used.usedBy)),
       ...(changed?.revision !== undefined && { revision: changed.revision }),
     },
     retry,
   );
+}
+
+/** The servers by themselves, and every place, as far as a person reads. */
+function usersOf(usedBy: readonly Mention[]): Pick<ProblemMembers, 'servers' | 'usedBy'> {
+  const servers = usedBy.flatMap(({ kind, name }) => (kind === 'server' ? name : []));
+  return { ...(servers.length > 0 && { servers }), usedBy: usedBy.slice(0, maxUsers) };
 }
 
 function errorsOf(failure: Failure, path: string | undefined): FieldError[] {

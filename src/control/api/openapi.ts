@@ -19,7 +19,8 @@ export async function registerOpenApi(server: FastifyInstance): Promise<void> {
       servers: [{ url: '/', description: 'This gateway' }],
       tags: [
         { name: 'templates', description: 'Rules, and the sets of them' },
-        { name: 'history', description: 'Versions of templates' },
+        { name: 'sets', description: 'Named sets of addresses' },
+        { name: 'history', description: 'Versions of templates and sets' },
         { name: 'servers', description: 'The machines that are protected' },
         { name: 'assignments', description: 'Templates of many servers at once' },
         { name: 'changes', description: 'Several operations, and what they would do' },

@@ -24,6 +24,8 @@ const ifRevision = Type.Optional(Type.String({ description: 'Only if it has this
 const name = schemas.nameSchema;
 const anyBody = schemas.anyObject;
 const ruleOf = { template: name, direction: Type.Enum([...directions]), ifRevision };
+const addresses = Type.Array(Type.String());
+const list = Type.Optional(Type.String({ description: 'The text of its list.' }));
 const assignment = { servers: schemas.names, templates: schemas.names };
 
 const fields: Readonly<Record<Operation['kind'], Readonly<Record<string, TSchema>>>> = {
@@ -39,7 +41,20 @@ const fields: Readonly<Record<Operation['kind'], Readonly<Record<string, TSchema
   'move-rule': { ...ruleOf, index, to: index },
   'create-server': { name, body: anyBody },
   'replace-server': { name, body: anyBody, upsert: Type.Optional(Type.Boolean()), ifRevision },
-  'destroy-server': { name, ifRevision },
+  'rename-server': { name, to: name, ifRevision },
+  'destroy-server': { name, force: Type.Optional(Type.Boolean()), ifRevision },
+  'create-set': { name, body: anyBody, list },
+  'replace-set': { name, body: anyBody, list, upsert: Type.Optional(Type.Boolean()), ifRevision },
+  'clone-set': { name, to: name },
+  'rename-set': { name, to: name, ifRevision },
+  'destroy-set': { name, force: Type.Optional(Type.Boolean()), ifRevision },
+  'restore-set': { name, version: Type.Integer({ minimum: 1 }), ifRevision },
+  'change-addresses': {
+    set: name,
+    add: Type.Optional(addresses),
+    remove: Type.Optional(addresses),
+    ifRevision,
+  },
   assign: assignment,
   unassign: assignment,
 };
@@ -86,7 +101,7 @@ export function parseOperations(values: readonly unknown[]): Operation[] {
 function withoutReadOnlyKeys(operation: Operation): Operation {
   if ('rule' in operation) return { ...operation, rule: writtenRule(operation.rule) };
   if (!('body' in operation)) return operation;
-  const what = operation.kind.endsWith('-server') ? 'server' : 'template';
+  const what = operation.kind.replace(/^.*-/, '') as 'template' | 'server' | 'set';
   return { ...operation, body: withoutReadOnly(what, operation.body as object) };
 }
 

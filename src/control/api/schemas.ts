@@ -5,8 +5,7 @@
  * Bodies of templates, rules and servers are documented here and validated by src/policy (see `validation.ts`).
  */
 import { Type } from 'typebox';
-import type { Static, TSchema, TUnsafe } from 'typebox';
-import { roles } from '../../policy/users.ts';
+import type { Static, TSchema, TString, TUnsafe } from 'typebox';
 import { versionActions } from '../store/store.ts';
 import { problemKinds } from './http-problem.ts';
 
@@ -35,10 +34,13 @@ export const nameSchema = Type.String({
   examples: ['web'],
 });
 
-const revision = Type.String({
+export const revision: TString = Type.String({
   description: 'Changes with what it says, as its ETag does. Ignored in a request.',
 });
-const at = Type.String({ description: 'ISO 8601.', examples: ['2030-01-31T12:00:00.000Z'] });
+export const at: TString = Type.String({
+  description: 'ISO 8601.',
+  examples: ['2030-01-31T12:00:00.000Z'],
+});
 const hits = Type.Optional(
   Type.Integer({
     description: 'Flows opened so far; absent when no firewall runs. Ignored in a request.',
@@ -53,6 +55,17 @@ const peers = Type.Array(Type.String(), {
     'Addresses, blocks, ranges, `any`, `server:NAME`, `template:NAME`, `set:NAME` or `label:SELECTOR`; absent: any.',
   examples: [['10.0.0.0/8', '198.51.100.10-198.51.100.20', 'label:role=web,env!=test']],
 });
+
+const resolvedPeer = component(
+  'ResolvedPeer',
+  Type.Object({
+    peer: Type.String({ description: 'As written.' }),
+    server: Type.Optional(Type.String({ description: 'The server that it means here.' })),
+    set: Type.Optional(Type.String()),
+    ranges: Type.Array(Type.String(), { description: 'At most 100.' }),
+    more: Type.Optional(Type.Integer({ description: 'How many more ranges there are.' })),
+  }),
+);
 
 const ruleProperties = {
   protocol: Type.Enum(['all', 'icmp', 'tcp', 'udp']),
@@ -76,6 +89,12 @@ const ruleProperties = {
     Type.Boolean({ description: 'Whether its end has come. Ignored in a request.' }),
   ),
   hits,
+  resolved: Type.Optional(
+    Type.Array(resolvedPeer, {
+      description:
+        'With `resolve`: what its peers mean now, without `except`. Ignored in a request.',
+    }),
+  ),
 };
 
 export const rule = component(
@@ -343,6 +362,12 @@ export const version = component(
         'expire, revive: a rule has ended by the clock, or counts again. The text is the same.',
     }),
     sha256: Type.Optional(Type.String({ description: 'Of the text; absent: destroyed.' })),
+    list: Type.Optional(
+      Type.Object(
+        { file: Type.String(), sha256: Type.String() },
+        { description: 'Of a set: the list that it had.' },
+      ),
+    ),
     from: Type.Optional(Type.String()),
     to: Type.Optional(Type.String()),
   }),
@@ -366,82 +391,34 @@ export const preset = component(
 );
 export const presetList = component('PresetList', Type.Object({ presets: Type.Array(preset) }));
 
-export const roleSchema = Type.Enum([...roles]);
-
-export const user = component(
-  'User',
-  Type.Object({
-    name: nameSchema,
-    role: roleSchema,
-    hasPassword: Type.Boolean(),
-    tokens: Type.Array(Type.Object({ name: Type.String(), created: Type.Optional(at) })),
-    revision,
-  }),
-);
-export const userList = component(
-  'UserList',
-  Type.Object({
-    users: Type.Array(user),
-    problems: Type.Array(Type.String(), {
-      description: 'Why no user can log in; empty if users can.',
+/** Where something is named. */
+export const usedBy = Type.Array(
+  component(
+    'Mention',
+    Type.Object({
+      kind: Type.Enum(['template', 'server', 'set']),
+      name: nameSchema,
+      path: Type.String({ examples: ['inbound[0].sources[1]'] }),
     }),
-  }),
-);
-export const newToken = component(
-  'NewToken',
-  Type.Object({ name: Type.String(), token: Type.String({ description: 'Shown once.' }) }),
+  ),
+  { description: 'Who names it, and where.' },
 );
 
-export const session = component(
-  'Session',
-  Type.Object({
-    name: Type.String(),
-    role: roleSchema,
-    via: Type.String({ description: 'session, token, socket or cli' }),
-    may: Type.Object({
-      view: Type.Boolean({ description: 'See templates, servers, flows, drops.' }),
-      change: Type.Boolean({ description: 'Everything.' }),
-    }),
-    expires: Type.Optional(Type.String({ description: 'When the session ends at the latest.' })),
-  }),
-);
-
-export const auditPage = component(
-  'AuditPage',
-  Type.Object({
-    records: Type.Array(
-      Type.Object({
-        id: Type.String(),
-        at,
-        actor: Type.Object({
-          name: Type.String(),
-          via: Type.String(),
-          address: Type.Optional(Type.String()),
-          token: Type.Optional(Type.String()),
-        }),
-        action: Type.String(),
-        result: Type.String(),
-        target: Type.Optional(Type.Array(Type.String())),
-        changed: Type.Optional(
-          Type.Array(
-            Type.Object({
-              kind: Type.String(),
-              name: Type.String(),
-              before: Type.Optional(Type.String()),
-              after: Type.Optional(Type.String()),
-            }),
-          ),
-        ),
-        summary: Type.Optional(Type.String()),
-        count: Type.Optional(
-          Type.Integer({ description: 'Of denials: how many of this kind there were.' }),
-        ),
+export const changedQuery = Type.Object(
+  {
+    changed: Type.Optional(
+      Type.Boolean({
+        description: 'Also the time and the author of the last change: reads the history.',
       }),
-      { description: 'Newest first.' },
     ),
-    next: Type.Optional(Type.String({ description: 'There is more: `before` of the next page.' })),
-  }),
+  },
+  { additionalProperties: false },
 );
+
+const resolve = Type.Optional(
+  Type.Boolean({ description: 'Also what the addresses of each rule mean now.' }),
+);
+export const resolveQuery = Type.Object({ resolve }, { additionalProperties: false });
 
 export const problem = component(
   'Problem',
@@ -464,6 +441,7 @@ export const problem = component(
         ),
       ),
       servers: Type.Optional(names),
+      usedBy: Type.Optional(usedBy),
       revision: Type.Optional(Type.String()),
     },
     { description: 'RFC 9457' },

@@ -46,9 +46,10 @@ import { pruneRoute } from './routes/prune.ts';
 import { reviewRoutes } from './routes/review.ts';
 import { serverRoutes } from './routes/servers.ts';
 import { sessionRoutes } from './routes/session.ts';
-import { templateHistoryRoutes } from './routes/template-history.ts';
+import { setRoutes } from './routes/sets.ts';
+import { historyRoutes } from './routes/history.ts';
 import { templateRuleRoutes } from './routes/template-rules.ts';
-import { templateRoutes } from './routes/templates.ts';
+import { templateResource, templateRoutes } from './routes/templates.ts';
 import { userRoutes } from './routes/users.ts';
 import { Sessions } from './sessions.ts';
 import { Thinning } from './thinning.ts';
@@ -96,7 +97,8 @@ export async function buildApi(context: ApiContext, options: ApiOptions): Promis
   limitConnections(server, limits, counts);
   const failures = failureLog(context, now);
   server.setErrorHandler((error: FastifyError, request, reply) => {
-    return sendProblem(reply, isGone(request) ? gone : problemFor(error, failures));
+    const { bodyLimit } = request.routeOptions;
+    return sendProblem(reply, isGone(request) ? gone : problemFor(error, failures, bodyLimit));
   });
   acceptJson(server);
   server.decorateRequest('identity', null);
@@ -144,7 +146,8 @@ export async function buildApi(context: ApiContext, options: ApiOptions): Promis
       templateRoutes(app, context);
       pruneRoute(app, context);
       templateRuleRoutes(app, context);
-      templateHistoryRoutes(app, context);
+      historyRoutes(app, context, templateResource(context));
+      setRoutes(app, context);
       serverRoutes(app, context);
       assignmentRoutes(app, context);
       reviewRoutes(app, context);
@@ -260,14 +263,21 @@ function failureLog({ onWarning }: ApiContext, now: () => number): Thinning<stri
 function problemFor(
   error: FastifyError | HttpProblem | StoreError,
   failures: Thinning<string>,
+  maxBytes: number | undefined,
 ): HttpProblem {
   if (error instanceof HttpProblem) return error;
   if (error instanceof StoreError) return problemOf(error);
   switch (error.code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return new HttpProblem('body-too-large', `a body has at most ${maxBodyBytes} bytes`);
+      return new HttpProblem(
+        'body-too-large',
+        `a body has at most ${maxBytes ?? maxBodyBytes} bytes here`,
+      );
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
-      return new HttpProblem('unsupported-media-type', 'expected content-type: application/json');
+      return new HttpProblem(
+        'unsupported-media-type',
+        'expected content-type: application/json; for an import of sets text/plain',
+      );
   }
   const { statusCode = 500, message, stack = message } = error;
   if (statusCode >= 400 && statusCode < 500) return new HttpProblem('bad-request', message);

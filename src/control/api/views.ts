@@ -4,30 +4,40 @@ import type { ServerBody } from '../../policy/bodies.ts';
 import { rejectOf } from '../../policy/reject.ts';
 import type { RejectDirections } from '../../policy/reject.ts';
 import { hasExpired } from '../../policy/resolve.ts';
+import type { Resolver } from '../../policy/resolve.ts';
 import { ruleBody } from '../../policy/template-body.ts';
 import type { RuleBody } from '../../policy/template-body.ts';
 import type { Rule, Server, Template } from '../../policy/types.ts';
 import { directions } from '../../text/rule-text.ts';
 import type { RuleDirection } from '../../text/rule-text.ts';
-import type { Snapshot, TemplateVersion } from '../store/store.ts';
+import type { Snapshot, Version } from '../store/store.ts';
 import { assignedIn } from './assigned.ts';
 import type { AppliedServer, AppliedTemplate } from './assigned.ts';
 import type { RuleHits } from './context.ts';
 import { HttpProblem } from './http-problem.ts';
+import { resolvedPeers } from './resolved.ts';
+import type { ResolvedPeer } from './resolved.ts';
 
-export type RuleView = RuleBody & { readonly hits?: number; readonly expired?: boolean };
+export type RuleView = RuleBody & {
+  readonly hits?: number;
+  readonly expired?: boolean;
+  /** Absent unless it was asked for. */
+  readonly resolved?: readonly ResolvedPeer[];
+};
 
 export function ruleView(
   template: string,
   direction: RuleDirection,
   rule: Rule,
   hits: RuleHits | undefined,
+  resolver?: Resolver,
 ): RuleView {
   const count = hits?.of(template, direction, rule);
   return {
     ...ruleBody(rule, direction),
     ...(hasExpired(rule, Date.now()) && { expired: true }),
     ...(count !== undefined && { hits: count }),
+    ...(resolver !== undefined && { resolved: resolvedPeers(resolver, rule) }),
   };
 }
 
@@ -47,10 +57,11 @@ export function templateView(
   snapshot: Snapshot,
   template: Template,
   hits: RuleHits | undefined,
+  resolver?: Resolver,
 ): TemplateView {
   const { name } = template;
   const rules = (direction: RuleDirection): RuleView[] =>
-    template[direction].map((rule) => ruleView(name, direction, rule, hits));
+    template[direction].map((rule) => ruleView(name, direction, rule, hits, resolver));
   return {
     ...templateBody(template),
     inbound: rules('inbound'),
@@ -140,10 +151,10 @@ export interface ChangeMark {
   readonly at: string;
   readonly actor: string;
   readonly via: string;
-  readonly action: TemplateVersion['action'];
+  readonly action: Version['action'];
 }
 
-export function changeMark({ at, actor, action }: TemplateVersion): ChangeMark {
+export function changeMark({ at, actor, action }: Version): ChangeMark {
   return { at, actor: actor.name, via: actor.via, action };
 }
 
@@ -151,6 +162,7 @@ export function changeMark({ at, actor, action }: TemplateVersion): ChangeMark {
 const readOnlyKeys = {
   template: ['revision', 'servers', 'appliedServers', 'changed', 'applied'],
   server: ['revision', 'appliedTemplates', 'effectiveReject', 'applied'],
+  set: ['revision', 'listEntries', 'addressCount', 'rangeCount', 'usedBy', 'changed', 'applied'],
 } as const;
 
 /** A body without read-only fields, so that an answer can be sent back. */
@@ -171,6 +183,6 @@ export function withoutReadOnly(
 export function writtenRule(rule: unknown): unknown {
   if (typeof rule !== 'object' || rule === null || Array.isArray(rule)) return rule;
   const rest: Record<string, unknown> = { ...rule };
-  for (const key of ['hits', 'expired']) Reflect.deleteProperty(rest, key);
+  for (const key of ['hits', 'expired', 'resolved']) Reflect.deleteProperty(rest, key);
   return rest;
 }

@@ -2,66 +2,67 @@
  * The files after a change: applies operations, one after the other, to the texts of one reading.
  *
  * Nothing is written here. Errors are collected, so that all of them can be reported; operations after a failed one are
- * still checked. A text is edited towards its new value (`editYaml`), so that comments stay wherever possible.
+ * still checked. A text is edited towards its new value (`documents.ts`), so that comments stay wherever possible. What
+ * others name is neither destroyed nor renamed under them (`mentions.ts`).
  */
-import { isDeepStrictEqual } from 'node:util';
-import { yamlValue } from '../../policy/parse-yaml.ts';
-import { judgeRule, judgeServer, judgeTemplate, serverBody } from '../../policy/bodies.ts';
+import { judgeRule, judgeServer, serverBody } from '../../policy/bodies.ts';
 import type { Judged, ServerBody } from '../../policy/bodies.ts';
-import type { Problem, Rule, Template } from '../../policy/types.ts';
-import { namePattern, nameWords, validateTemplate } from '../../policy/validate.ts';
-import { ruleBody } from '../../policy/template-body.ts';
-import type { RuleDirection } from '../../text/rule-text.ts';
-import { LayoutError, editYaml } from './yaml-edit.ts';
-import { documentText } from './yaml-text.ts';
+import type { AddressSet, Problem, Template } from '../../policy/types.ts';
+import { namePattern, nameWords } from '../../policy/validate.ts';
+import { Documents, setForm, templateForm } from './documents.ts';
+import { DraftLists } from './draft-lists.ts';
+import { findMentions, mentionsOf, withoutName } from './mentions.ts';
+import type { Mention, Mentions, Named } from './mentions.ts';
+import { LayoutError } from './yaml-edit.ts';
 import { StoreError } from './store.ts';
-import type { BodyProblem, Failure, Operation, Snapshot, TemplateVersion } from './store.ts';
-
-/** The content of a template's file, as plain values. */
-interface TemplateContent {
-  description?: string;
-  appliesTo?: unknown[];
-  inbound?: unknown[];
-  outbound?: unknown[];
-}
-
-interface TemplateFile {
-  readonly text: string;
-  /** `undefined`: the file has errors. */
-  readonly template: Template | undefined;
-}
-
-/** For the history: the operation that changed or removed a template. */
-export type Cause = Pick<TemplateVersion, 'action' | 'from' | 'to'>;
+import type { BodyProblem, Failure, Operation, Snapshot, VersionText } from './store.ts';
 
 type Of<K extends Operation['kind']> = Extract<Operation, { kind: K }>;
+type DocumentKind = 'template' | 'set';
+type AnyDocuments = Pick<Documents<unknown>, keyof Documents<unknown>>;
 
 export interface DraftSource {
   readonly snapshot: Snapshot;
-  /** Texts of all template files by name, also of those with errors. */
+  /** Texts of all files by name, also of those with errors. */
   readonly templates: ReadonlyMap<string, string>;
-  /** An old text of a template. @throws StoreError `not-found` */
-  readonly textOfVersion: (name: string, version: number) => Promise<string>;
+  readonly sets: ReadonlyMap<string, string>;
+  /** Texts of the lists beside the sets, by file name. */
+  readonly lists: ReadonlyMap<string, string>;
+  /** An old text. @throws StoreError `not-found` */
+  readonly version: (kind: DocumentKind, name: string, version: number) => Promise<VersionText>;
+}
+
+/** The operation that has written a file: errors in it are those of its body. */
+export interface Origin {
+  readonly operation: number;
+  /** Where the body stands in the file: `inbound[3]`; empty: it is the whole. */
+  readonly prefix: string;
 }
 
 export class Draft {
   readonly failures: Failure[] = [];
-  readonly causes: Map<string, Cause> = new Map<string, Cause>();
+  readonly templates: Documents<Template>;
+  readonly sets: Documents<AddressSet>;
+  readonly lists: DraftLists;
+  /** By file name. */
+  readonly origins: Map<string, Origin> = new Map<string, Origin>();
+  /** Old names of servers, by new name. */
+  readonly renamedServers: Map<string, string> = new Map<string, string>();
   readonly #source: DraftSource;
-  readonly #templates: Map<string, TemplateFile>;
   readonly #servers: Map<string, ServerBody>;
   readonly #owners: Map<string, string> = new Map<string, string>();
   /** Errors of servers.yaml; it cannot be changed while it has any. */
   readonly #serverErrors: readonly Problem[];
   #operation = 0;
+  #serverEdits = 0;
+  #mentions: { readonly edits: number; readonly found: Mentions } | undefined;
 
   constructor(source: DraftSource) {
     this.#source = source;
-    const { snapshot, templates } = source;
-    const valid = new Map(snapshot.templates.map((each) => [each.name, each]));
-    this.#templates = new Map(
-      [...templates].map(([name, text]) => [name, { text, template: valid.get(name) }]),
-    );
+    const { snapshot, templates, sets } = source;
+    this.templates = new Documents(templateForm, templates, snapshot.templates);
+    this.sets = new Documents(setForm, sets, snapshot.sets);
+    this.lists = new DraftLists(source.lists, this.sets);
     this.#servers = new Map(snapshot.servers.map((each) => [each.name, serverBody(each)]));
     for (const { name, addresses } of this.#servers.values()) {
       for (const address of addresses) this.#owners.set(address, name);
@@ -69,11 +70,6 @@ export class Draft {
     this.#serverErrors = snapshot.problems.filter(
       ({ severity, file }) => severity === 'error' && file.endsWith('/servers.yaml'),
     );
-  }
-
-  /** Texts of the template files afterwards. */
-  get templates(): ReadonlyMap<string, string> {
-    return new Map([...this.#templates].map(([name, { text }]) => [name, text]));
   }
 
   get servers(): readonly ServerBody[] {
@@ -96,22 +92,28 @@ export class Draft {
   async #apply(operation: Operation): Promise<void> {
     switch (operation.kind) {
       case 'create-template':
-        this.#createTemplate(operation.name, operation.body);
+      case 'create-set':
+        this.#create(operation);
         return;
       case 'replace-template':
-        this.#replaceTemplate(operation);
+      case 'replace-set':
+        this.#replace(operation);
         return;
       case 'clone-template':
-        this.#copyTemplate(operation.name, operation.to, 'clone');
+      case 'clone-set':
+        this.#copy(kindOf(operation), operation.name, operation.to, 'clone');
         return;
       case 'rename-template':
-        this.#renameTemplate(operation);
+      case 'rename-set':
+        this.#rename(kindOf(operation), operation);
         return;
       case 'destroy-template':
-        this.#destroyTemplate(operation);
+      case 'destroy-set':
+        this.#destroy(kindOf(operation), operation);
         return;
       case 'restore-template':
-        await this.#restoreTemplate(operation);
+      case 'restore-set':
+        await this.#restore(kindOf(operation), operation);
         return;
       case 'add-rule':
       case 'replace-rule':
@@ -119,11 +121,17 @@ export class Draft {
       case 'move-rule':
         this.#changeRules(operation);
         return;
+      case 'change-addresses':
+        this.#changeAddresses(operation);
+        return;
       case 'create-server':
         this.#putServer({ ...operation, kind: 'replace-server', upsert: true }, true);
         return;
       case 'replace-server':
         this.#putServer(operation, false);
+        return;
+      case 'rename-server':
+        this.#renameServer(operation);
         return;
       case 'destroy-server':
         this.#destroyServer(operation);
@@ -152,12 +160,15 @@ export class Draft {
     return undefined;
   }
 
-  /** Checks that a required template or server exists, in the required revision. */
-  #requires(what: 'template' | 'server', name: string, ifRevision: string | undefined): boolean {
-    const there = what === 'template' ? this.#templates.has(name) : this.#servers.has(name);
+  #documents(kind: DocumentKind): AnyDocuments {
+    return kind === 'template' ? this.templates : this.sets;
+  }
+
+  /** Checks that a required thing exists, in the required revision. */
+  #requires(what: Named['kind'], name: string, ifRevision: string | undefined): boolean {
+    const there = what === 'server' ? this.#servers.has(name) : this.#documents(what).has(name);
     if (ifRevision !== undefined) {
-      const { revisions } = this.#source.snapshot;
-      const revision = (what === 'template' ? revisions.templates : revisions.servers).get(name);
+      const revision = this.#source.snapshot.revisions[`${what}s`].get(name);
       if (!there || revision !== ifRevision) {
         const current = there && revision !== undefined ? { revision } : {};
         this.#fail({ kind: 'precondition-failed', what, name, ...current });
@@ -168,82 +179,153 @@ export class Draft {
     return there;
   }
 
-  #write(name: string, text: string, cause: Cause): void {
-    const { value } = validateTemplate(name, `templates/${name}.yaml`, text);
-    this.#templates.set(name, { text, template: value });
-    this.causes.set(name, cause);
-  }
-
-  #free(name: string, path: string): boolean {
+  #free(what: Named['kind'], name: string, path: string): boolean {
     if (!namePattern.test(name)) {
       this.#invalid([{ path, message: `expected ${nameWords}, found ${JSON.stringify(name)}` }]);
       return false;
     }
-    if (this.#templates.has(name)) this.#fail({ kind: 'exists', what: 'template', name });
-    return !this.#templates.has(name);
+    const taken = what === 'server' ? this.#servers.has(name) : this.#documents(what).has(name);
+    if (taken) this.#fail({ kind: 'exists', what, name });
+    return !taken;
   }
 
-  #createTemplate(name: string, body: unknown): void {
-    const template = this.#judged(judgeTemplate(name, body));
-    if (template === undefined || !this.#free(name, 'name')) return;
-    this.#write(name, documentText(contentOf(body, {})), { action: 'create' });
+  /** Errors in this file are those of the operation's body. */
+  #isFrom(file: string, prefix = ''): void {
+    this.origins.set(file, { operation: this.#operation, prefix });
   }
 
-  #replaceTemplate(operation: Of<'replace-template'>): void {
-    const { name, body, upsert = false, ifRevision } = operation;
-    if (upsert && ifRevision === undefined && !this.#templates.has(name)) {
-      this.#createTemplate(name, body);
+  #create(operation: Of<'create-template' | 'create-set'>): void {
+    const { name } = operation;
+    const kind = kindOf(operation);
+    const documents = this.#documents(kind);
+    const body = this.#withList(operation);
+    const value = this.#judged(documents.judge(name, body));
+    if (value === undefined || !this.#free(kind, name, 'name')) return;
+    documents.create(name, body);
+    this.#isFrom(documents.fileOf(name));
+  }
+
+  #replace(operation: Of<'replace-template' | 'replace-set'>): void {
+    const { name, upsert = false, ifRevision } = operation;
+    const kind = kindOf(operation);
+    const documents = this.#documents(kind);
+    if (upsert && ifRevision === undefined && !documents.has(name)) {
+      this.#create({ ...operation, kind: `create-${kind}` });
       return;
     }
-    const wanted = this.#judged(judgeTemplate(name, body));
-    if (!this.#requires('template', name, ifRevision) || wanted === undefined) return;
-    const { text, template } = this.#templates.get(name)!;
-    // Nothing of a file with errors is kept.
-    const next =
-      template === undefined
-        ? documentText(contentOf(body, {}))
-        : editYaml(text, keepSpelling(contentOf(body, read(text)), wanted, read(text), template));
-    if (next !== text) this.#write(name, next, { action: 'edit' });
+    const body = this.#withList(operation);
+    const wanted = this.#judged(documents.judge(name, body));
+    if (!this.#requires(kind, name, ifRevision) || wanted === undefined) return;
+    const before = kind === 'set' ? this.lists.of(name) : undefined;
+    documents.replace(name, body, wanted);
+    if (before !== undefined) this.lists.release(before);
+    this.#isFrom(documents.fileOf(name));
   }
 
-  #copyTemplate(name: string, to: string, action: 'clone' | 'rename'): boolean {
-    if (!this.#requires('template', name, undefined) || !this.#free(to, 'to')) return false;
-    this.#write(to, this.#templates.get(name)!.text, { action, from: name });
+  /** The body of a set whose list is given, too: it names that list. */
+  #withList(
+    operation: Of<'create-template' | 'create-set' | 'replace-template' | 'replace-set'>,
+  ): unknown {
+    const { list } = operation as Of<'create-set'>;
+    if (list === undefined) return operation.body;
+    const body: Record<string, unknown> = { ...(operation.body as object) };
+    const file = this.lists.put(operation.name, body['file'], list);
+    if ('message' in file) {
+      this.#invalid([{ path: 'file', message: file.message }]);
+      return body;
+    }
+    this.#isFrom(`sets/${file.value}`);
+    return { ...body, file: file.value };
+  }
+
+  #copy(kind: DocumentKind, name: string, to: string, action: 'clone' | 'rename'): boolean {
+    if (!this.#requires(kind, name, undefined) || !this.#free(kind, to, 'to')) return false;
+    const documents = this.#documents(kind);
+    documents.write(to, documents.text(name), { action, from: name });
+    if (kind === 'set') this.lists.copy(name, to, action);
     return true;
   }
 
-  #renameTemplate({ name, to, ifRevision }: Of<'rename-template'>): void {
-    if (!this.#requires('template', name, ifRevision) || !this.#serversWritable()) return;
-    if (!this.#copyTemplate(name, to, 'rename')) return;
-    for (const server of this.servers.filter((each) => each.templates.includes(name))) {
-      const templates = server.templates.map((each) => (each === name ? to : each));
-      this.#servers.set(server.name, { ...server, templates });
-    }
-    this.#templates.delete(name);
-    this.causes.set(name, { action: 'rename', to });
+  #rename(
+    kind: DocumentKind,
+    { name, to, ifRevision }: Of<'rename-template' | 'rename-set'>,
+  ): void {
+    if (!this.#requires(kind, name, ifRevision) || !this.#serversWritable()) return;
+    const list = kind === 'set' ? this.lists.of(name) : undefined;
+    if (!this.#copy(kind, name, to, 'rename')) return;
+    this.#documents(kind).remove(name, { action: 'rename', to });
+    if (list !== undefined) this.lists.release(list);
+    this.#renameMentions({ kind, name }, to);
   }
 
-  #destroyTemplate({ name, force = false, ifRevision }: Of<'destroy-template'>): void {
-    if (!this.#requires('template', name, ifRevision) || !this.#serversWritable()) return;
-    const users = this.servers.filter((each) => each.templates.includes(name));
-    if (users.length > 0 && !force) {
-      this.#fail({ kind: 'in-use', template: name, servers: users.map((each) => each.name) });
-      return;
-    }
-    for (const server of users) {
-      const templates = server.templates.filter((each) => each !== name);
-      this.#servers.set(server.name, { ...server, templates });
-    }
-    this.#templates.delete(name);
-    this.causes.set(name, { action: 'destroy' });
+  #destroy(
+    kind: DocumentKind,
+    { name, force = false, ifRevision }: Of<'destroy-template' | 'destroy-set'>,
+  ): void {
+    if (!this.#requires(kind, name, ifRevision) || !this.#serversWritable()) return;
+    if (!this.#unused({ kind, name }, force)) return;
+    const list = kind === 'set' ? this.lists.of(name) : undefined;
+    this.#documents(kind).remove(name, { action: 'destroy' });
+    if (list !== undefined) this.lists.release(list);
   }
 
-  async #restoreTemplate({ name, version, ifRevision }: Of<'restore-template'>): Promise<void> {
-    if (ifRevision !== undefined && !this.#requires('template', name, ifRevision)) return;
-    const text = await this.#source.textOfVersion(name, version);
-    if (text !== this.#templates.get(name)?.text) {
-      this.#write(name, text, { action: 'restore', from: String(version) });
+  /** Whether nobody names it (any more). @param force mentions are removed */
+  #unused(named: Named, force: boolean): boolean {
+    const usedBy = this.#mentionsOf(named);
+    if (usedBy.length === 0) return true;
+    if (force) this.#renameMentions(named, undefined);
+    else this.#fail({ kind: 'in-use', what: named.kind, name: named.name, usedBy });
+    return force;
+  }
+
+  #mentionsOf(named: Named): Mention[] {
+    const edits = this.templates.edits + this.sets.edits + this.#serverEdits;
+    if (this.#mentions?.edits !== edits) {
+      const [templates, sets] = [this.templates.values, this.sets.values];
+      const found = findMentions({ templates, sets, servers: this.#servers.values() });
+      this.#mentions = { edits, found };
     }
+    // A server that was destroyed meanwhile names nothing: many are destroyed in one change.
+    return mentionsOf(this.#mentions.found, named).filter(
+      ({ kind, name }) => kind !== 'server' || this.#servers.has(name),
+    );
+  }
+
+  /** Gives all that name it the new name; without one they name it no longer. */
+  #renameMentions(named: Named, to: string | undefined): void {
+    const users = new Map(
+      this.#mentionsOf(named).map((each) => [`${each.kind} ${each.name}`, each]),
+    );
+    for (const { kind, name } of users.values()) {
+      if (kind === 'server') {
+        const server = this.#servers.get(name)!;
+        const templates = server.templates.flatMap((each) =>
+          each === named.name ? (to ?? []) : each,
+        );
+        this.#setServer({ ...server, templates });
+        continue;
+      }
+      const documents = this.#documents(kind);
+      documents.edit(
+        name,
+        withoutName(documents.content(name), named, to),
+        documents.causes.get(name),
+      );
+    }
+  }
+
+  async #restore(
+    kind: DocumentKind,
+    { name, version, ifRevision }: Of<'restore-template' | 'restore-set'>,
+  ): Promise<void> {
+    if (ifRevision !== undefined && !this.#requires(kind, name, ifRevision)) return;
+    const { text, list } = await this.#source.version(kind, name, version);
+    const before = kind === 'set' ? this.lists.of(name) : undefined;
+    const cause = { action: 'restore', from: String(version) } as const;
+    const documents = this.#documents(kind);
+    documents.write(name, text, cause);
+    if (list !== undefined && this.lists.restore(name, list)) documents.causes.set(name, cause);
+    if (before !== undefined) this.lists.release(before);
   }
 
   #changeRules(operation: Of<'add-rule' | 'replace-rule' | 'remove-rule' | 'move-rule'>): void {
@@ -251,13 +333,13 @@ export class Draft {
     const judged =
       'rule' in operation ? this.#judged(judgeRule(direction, operation.rule)) : undefined;
     if (!this.#requires('template', name, ifRevision)) return;
-    const { text, template } = this.#templates.get(name)!;
-    if (template === undefined) {
-      this.#fail({ kind: 'broken', problems: this.#problemsOf(`templates/${name}.yaml`) });
+    const file = this.templates.fileOf(name);
+    if (this.templates.value(name) === undefined) {
+      this.#fail({ kind: 'broken', problems: this.#problemsOf(file) });
       return;
     }
-    const content = read(text);
-    const rules = [...(content[direction] ?? [])];
+    const content = this.templates.content(name);
+    const rules = [content[direction] ?? []].flat() as unknown[];
     const missing = (index: number, end: number): boolean => {
       const inside = Number.isInteger(index) && index >= 0 && index < end;
       const rule = `${name}.${direction}[${index}]`;
@@ -274,9 +356,21 @@ export class Draft {
     } else {
       if (judged === undefined) return;
       rules.splice(index, operation.kind === 'add-rule' ? 0 : 1, operation.rule);
+      this.#isFrom(file, `${direction}[${index}]`);
     }
-    const next = editYaml(text, { ...content, [direction]: rules });
-    if (next !== text) this.#write(name, next, { action: 'edit' });
+    this.templates.edit(name, { ...content, [direction]: rules });
+  }
+
+  #changeAddresses(operation: Of<'change-addresses'>): void {
+    const { set: name, ifRevision } = operation;
+    if (!this.#requires('set', name, ifRevision)) return;
+    const set = this.sets.value(name);
+    if (set === undefined) {
+      this.#fail({ kind: 'broken', problems: this.#problemsOf(this.sets.fileOf(name)) });
+      return;
+    }
+    const problems = this.lists.changeAddresses(set, operation);
+    if (problems.length > 0) this.#invalid(problems);
   }
 
   #problemsOf(file: string): Problem[] {
@@ -297,7 +391,7 @@ export class Draft {
   #putServer(operation: Of<'replace-server'>, create: boolean): void {
     const { name, body, upsert = false, ifRevision } = operation;
     if (!this.#serversWritable()) return;
-    const names = new Set(this.#templates.keys());
+    const names = new Set(this.templates.texts.keys());
     const server = this.#judged(judgeServer(name, body, names));
     const there = this.#servers.get(name);
     if (create && there !== undefined) {
@@ -320,13 +414,32 @@ export class Draft {
     }
     for (const address of there?.addresses ?? []) this.#owners.delete(address);
     for (const address of next.addresses) this.#owners.set(address, name);
-    this.#servers.set(name, next);
+    this.#setServer(next);
   }
 
-  #destroyServer({ name, ifRevision }: Of<'destroy-server'>): void {
+  #setServer(server: ServerBody): void {
+    this.#servers.set(server.name, server);
+    this.#serverEdits++;
+  }
+
+  #renameServer({ name, to, ifRevision }: Of<'rename-server'>): void {
     if (!this.#serversWritable() || !this.#requires('server', name, ifRevision)) return;
+    if (!this.#free('server', to, 'to')) return;
+    const all = this.servers.map((each) => (each.name === name ? { ...each, name: to } : each));
+    this.#servers.clear();
+    for (const each of all) this.#setServer(each);
+    for (const address of this.#servers.get(to)!.addresses) this.#owners.set(address, to);
+    this.renamedServers.set(to, this.renamedServers.get(name) ?? name);
+    this.renamedServers.delete(name);
+    this.#renameMentions({ kind: 'server', name }, to);
+  }
+
+  #destroyServer({ name, force = false, ifRevision }: Of<'destroy-server'>): void {
+    if (!this.#serversWritable() || !this.#requires('server', name, ifRevision)) return;
+    if (!this.#unused({ kind: 'server', name }, force)) return;
     for (const address of this.#servers.get(name)!.addresses) this.#owners.delete(address);
     this.#servers.delete(name);
+    this.renamedServers.delete(name);
   }
 
   #assign({ kind, servers, templates }: Of<'assign' | 'unassign'>): void {
@@ -342,46 +455,11 @@ export class Draft {
         kind === 'assign'
           ? [...server.templates, ...[...given].filter((each) => !had.has(each))]
           : server.templates.filter((each) => !given.has(each));
-      if (next.length !== had.size) this.#servers.set(name, { ...server, templates: next });
+      if (next.length !== had.size) this.#setServer({ ...server, templates: next });
     }
   }
 }
 
-function read(text: string): TemplateContent {
-  return JSON.parse(JSON.stringify(yamlValue(text) ?? {})) as TemplateContent;
-}
-
-/** A body as written to a file: without its name, and without empty lists that the file does not have already. */
-function contentOf(body: unknown, before: TemplateContent): TemplateContent {
-  const { description, appliesTo, inbound, outbound } = body as TemplateContent;
-  const list = (direction: RuleDirection, rules: unknown[] | undefined): TemplateContent =>
-    rules === undefined || (rules.length === 0 && before[direction] === undefined)
-      ? {}
-      : { [direction]: rules };
-  return {
-    ...(description !== undefined && { description }),
-    ...(appliesTo !== undefined && { appliesTo }),
-    ...list('inbound', inbound),
-    ...list('outbound', outbound),
-  };
-}
-
-/** A rule that equals one in the file keeps its notation there (for example `"80"`). */
-function keepSpelling(
-  content: TemplateContent,
-  wanted: Template,
-  before: TemplateContent,
-  template: Template,
-): TemplateContent {
-  const respell = (direction: RuleDirection): TemplateContent => {
-    if (content[direction] === undefined) return {};
-    const old = template[direction].map((rule: Rule) => ruleBody(rule, direction));
-    const rules = wanted[direction].map((rule, index) => {
-      const body = ruleBody(rule, direction);
-      const same = old.findIndex((each) => isDeepStrictEqual(each, body));
-      return same < 0 ? content[direction]![index] : before[direction]![same];
-    });
-    return { [direction]: rules };
-  };
-  return { ...content, ...respell('inbound'), ...respell('outbound') };
+function kindOf({ kind }: Operation): DocumentKind {
+  return kind.endsWith('-set') ? 'set' : 'template';
 }

@@ -1,5 +1,6 @@
 /** Operations as text for the audit log, with the requested values, valid or not. */
 import { directions } from '../../text/rule-text.ts';
+import { shortened } from '../../policy/problem.ts';
 import type { Operation } from './store.ts';
 
 export function operationWords(operation: Operation): string {
@@ -28,8 +29,24 @@ export function operationWords(operation: Operation): string {
       return `create server ${operation.name}: ${fields(operation.body)}`;
     case 'replace-server':
       return `change server ${operation.name}: ${fields(operation.body)}`;
+    case 'rename-server':
+      return `rename server ${operation.name} to ${operation.to}`;
     case 'destroy-server':
-      return `destroy server ${operation.name}`;
+      return `destroy server ${operation.name}${operation.force === true ? ', named or not' : ''}`;
+    case 'create-set':
+      return `create set ${operation.name}${withList(operation)}`;
+    case 'replace-set':
+      return `replace set ${operation.name}${withList(operation)}`;
+    case 'clone-set':
+      return `copy set ${operation.name} to ${operation.to}`;
+    case 'rename-set':
+      return `rename set ${operation.name} to ${operation.to}`;
+    case 'destroy-set':
+      return `destroy set ${operation.name}${operation.force === true ? ', named or not' : ''}`;
+    case 'restore-set':
+      return `roll set ${operation.name} back to version ${operation.version}`;
+    case 'change-addresses':
+      return `change set ${operation.set}: ${addressWords(operation)}`;
     case 'assign':
       return `assign ${list(operation.templates)} to ${list(operation.servers)}`;
     case 'unassign':
@@ -41,6 +58,24 @@ type RulePlace = Extract<Operation, { template: string; index: number }>;
 
 function placeOf({ template, direction, index }: Omit<RulePlace, 'kind'>): string {
   return `${direction} rule ${index + 1} of template ${template}`;
+}
+
+/** A set's body; of its list, which may have a million lines, only the length. */
+function withList({ body, list: text }: { body: unknown; list?: string }): string {
+  const lines = text === undefined ? '' : `, with a list of ${text.split('\n').length} lines`;
+  return `: ${shortened(fields(body), 1000)}${lines}`;
+}
+
+function addressWords({
+  add = [],
+  remove = [],
+}: {
+  add?: readonly string[];
+  remove?: readonly string[];
+}): string {
+  const words = (verb: string, addresses: readonly string[]): string[] =>
+    addresses.length === 0 ? [] : [`${verb} ${shortened(list(addresses), 1000)}`];
+  return [...words('add', add), ...words('remove', remove)].join('; ');
 }
 
 const list = (names: readonly string[]): string => names.join(', ');

@@ -8,14 +8,16 @@
  * same result; a test compares the two.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { yamlValue } from '../../policy/parse-yaml.ts';
+import { isMap, isScalar, isSeq } from 'yaml';
+import type { Scalar } from 'yaml';
+import { parseYaml, yamlValue } from '../../policy/parse-yaml.ts';
 import { serverBody } from '../../policy/bodies.ts';
 import type { ServerBody } from '../../policy/bodies.ts';
 import type { Server } from '../../policy/types.ts';
 import { validateServers } from '../../policy/validate.ts';
 import type { Validated } from '../../policy/validate.ts';
-import { editYaml } from './yaml-edit.ts';
-import { itemText } from './yaml-text.ts';
+import { editYaml, splice } from './yaml-edit.ts';
+import { inlineText, itemText } from './yaml-text.ts';
 
 interface Items {
   /** Everything before the first item. */
@@ -120,6 +122,37 @@ function fitTogether(servers: readonly Server[], templates: ReadonlySet<string>)
     count += server.addresses.length;
   }
   return names.size === servers.length && addresses.size === count;
+}
+
+/**
+ * servers.yaml with other names of servers; everything else, comments too, stays as it is.
+ *
+ * @param names new ones by old ones
+ */
+export function renameServers(text: string, names: ReadonlyMap<string, string>): string {
+  if (names.size === 0) return text;
+  const items = split(text);
+  if (items === undefined) return renameItems(text, names);
+  // Only what may have such a name is parsed.
+  const own = items.texts.map((item) =>
+    [...names.keys()].some((name) => item.includes(name))
+      ? renameItems(`servers:\n${item}`, names).slice('servers:\n'.length)
+      : item,
+  );
+  return items.head + own.join('');
+}
+
+function renameItems(text: string, names: ReadonlyMap<string, string>): string {
+  const places: { from: number; to: number; text: string }[] = [];
+  const servers = parseYaml(text).get('servers');
+  for (const item of isSeq(servers) ? servers.items : []) {
+    const name = isMap(item) ? item.get('name', true) : undefined;
+    const next = isScalar(name) ? names.get(String(name.value)) : undefined;
+    if (next === undefined) continue;
+    const [from, to] = (name as Scalar).range!;
+    places.push({ from, to, text: inlineText(next) });
+  }
+  return splice(text, places);
 }
 
 /**

@@ -19,6 +19,9 @@ import type { AddressSet, GatewayConfig, Problem, Server, Template } from '../..
 import type { Role } from '../../policy/users.ts';
 import type { RuleDirection } from '../../text/rule-text.ts';
 
+export { StoreError, describeFailure } from './failures.ts';
+export type { BodyProblem, Failure, ThingKind } from './failures.ts';
+
 /** The whole policy at one moment. With errors among the problems, the rest is incomplete. */
 export interface Snapshot {
   readonly gateway: GatewayConfig;
@@ -130,7 +133,63 @@ export type Operation =
       readonly upsert?: boolean;
       readonly ifRevision?: string;
     }
-  | { readonly kind: 'destroy-server'; readonly name: string; readonly ifRevision?: string }
+  /** Rules keep it, under its new name. */
+  | {
+      readonly kind: 'rename-server';
+      readonly name: string;
+      readonly to: string;
+      readonly ifRevision?: string;
+    }
+  /** Refused as `in-use` while a rule names it, unless `force`: then it is removed from those rules first. */
+  | {
+      readonly kind: 'destroy-server';
+      readonly name: string;
+      readonly force?: boolean;
+      readonly ifRevision?: string;
+    }
+  /** `list`: the text of the list that the body names as its `file`; by default that is `NAME.txt`. */
+  | {
+      readonly kind: 'create-set';
+      readonly name: string;
+      readonly body: unknown;
+      readonly list?: string;
+    }
+  | {
+      readonly kind: 'replace-set';
+      readonly name: string;
+      readonly body: unknown;
+      readonly list?: string;
+      readonly upsert?: boolean;
+      readonly ifRevision?: string;
+    }
+  | { readonly kind: 'clone-set'; readonly name: string; readonly to: string }
+  | {
+      readonly kind: 'rename-set';
+      readonly name: string;
+      readonly to: string;
+      readonly ifRevision?: string;
+    }
+  /** Refused as `in-use` while a rule or a set names it, unless `force`. Its list goes with it. */
+  | {
+      readonly kind: 'destroy-set';
+      readonly name: string;
+      readonly force?: boolean;
+      readonly ifRevision?: string;
+    }
+  | {
+      readonly kind: 'restore-set';
+      readonly name: string;
+      readonly version: number;
+      readonly ifRevision?: string;
+    }
+  /** What is there already is not added again. What is removed has to be there, written as address, block or range. */
+  | {
+      readonly kind: 'change-addresses';
+      readonly set: string;
+      readonly add?: readonly string[];
+      readonly remove?: readonly string[];
+      readonly ifRevision?: string;
+    }
   /** Every one of `templates` to (from) every one of `servers`. Templates that are already assigned (removed) stay so. */
   | {
       readonly kind: 'assign' | 'unassign';
@@ -152,9 +211,9 @@ export type Edit = (snapshot: Snapshot) => readonly Operation[];
  */
 export type Guard = (users: readonly User[]) => void;
 
-/** A template or server that a change has changed. Absent `before`: created; absent `after`: destroyed. */
+/** What a change has changed. Absent `before`: created; absent `after`: destroyed. */
 export interface Changed {
-  readonly kind: 'template' | 'server' | 'user';
+  readonly kind: 'template' | 'server' | 'set' | 'user';
   readonly name: string;
   /** Revisions. */
   readonly before?: string;
@@ -174,83 +233,6 @@ export interface Preview {
   readonly changed: readonly Changed[];
   /** Unified diff of the files to be written; empty when there are none. */
   readonly diff: string;
-}
-
-/** An error in the body of an operation. */
-export interface BodyProblem {
-  /** Index of the operation in its change. */
-  readonly operation: number;
-  /** Within the body, as a client wrote it: `inbound[2].ports[0]`; within a rule: `ports[0]`. Empty: the whole. */
-  readonly path: string;
-  readonly message: string;
-}
-
-export type ThingKind = 'template' | 'server' | 'rule' | 'version' | 'user' | 'token';
-
-/** Why a change was refused. */
-export type Failure =
-  | { readonly kind: 'not-found'; readonly what: ThingKind; readonly name: string }
-  | { readonly kind: 'exists'; readonly what: ThingKind; readonly name: string }
-  /** `revision` is the current one; absent if the resource is gone. */
-  | {
-      readonly kind: 'precondition-failed';
-      readonly what: ThingKind;
-      readonly name: string;
-      readonly revision?: string;
-    }
-  | { readonly kind: 'in-use'; readonly template: string; readonly servers: readonly string[] }
-  | { readonly kind: 'invalid'; readonly problems: readonly BodyProblem[] }
-  /** The state has errors that this change does not correct. */
-  | { readonly kind: 'broken'; readonly problems: readonly Problem[] }
-  /** The client's access has ended: its session or token, or the password was changed meanwhile. */
-  | { readonly kind: 'unauthenticated'; readonly message: string }
-  /** The client may not do this. */
-  | { readonly kind: 'forbidden'; readonly message: string }
-  /** The last owner can be neither removed nor demoted. */
-  | { readonly kind: 'last-owner'; readonly name: string }
-  /** This process lacks write permission; `message` names the file and the remedy. */
-  | { readonly kind: 'read-only'; readonly message: string }
-  /** Another process kept the store locked for too long, or kept changing it: trying again may help. */
-  | { readonly kind: 'busy'; readonly message: string }
-  /** The disk is full, or the like. */
-  | { readonly kind: 'failed'; readonly message: string };
-
-/** A change was refused, and nothing has changed. */
-export class StoreError extends Error {
-  override name = 'StoreError';
-  /** At least one; all that are known. */
-  readonly failures: readonly Failure[];
-
-  constructor(failures: readonly Failure[], cause?: unknown) {
-    super(failures.map(describeFailure).join('; '), { cause });
-    this.failures = failures;
-  }
-}
-
-/** One line, for a person. */
-export function describeFailure(failure: Failure): string {
-  switch (failure.kind) {
-    case 'not-found':
-      return `there is no ${failure.what} "${failure.name}"`;
-    case 'exists':
-      return `there is a ${failure.what} "${failure.name}" already`;
-    case 'precondition-failed':
-      return `${failure.what} "${failure.name}" was changed by somebody else meanwhile`;
-    case 'in-use':
-      return `template "${failure.template}" is assigned to ${failure.servers.join(', ')}`;
-    case 'invalid':
-      return failure.problems
-        .map(({ path, message }) => (path === '' ? message : `${path}: ${message}`))
-        .join('; ');
-    case 'broken':
-      return `the configuration has errors that have to be mended first: ${failure.problems
-        .map(({ file, line, message }) => `${file}:${line}: ${message}`)
-        .join('; ')}`;
-    case 'last-owner':
-      return `"${failure.name}" is the last owner: make somebody else an owner first`;
-    default:
-      return failure.message;
-  }
 }
 
 export interface WatchOptions {
@@ -276,7 +258,11 @@ export interface Store {
   preview(edit: Edit): Promise<Preview>;
   /** Resolves when the watch is active. Changes by this process are reported, too. */
   watch(options: WatchOptions): Promise<Watching>;
-  readonly history: TemplateHistory;
+  /** Of templates. */
+  readonly history: VersionHistory;
+  readonly setHistory: VersionHistory;
+  /** The list of a set in a snapshot. @throws StoreError `not-found` */
+  listText(snapshot: Snapshot, file: string): Promise<string>;
   readonly users: Users;
   readonly audit: AuditLog;
 }
@@ -293,32 +279,48 @@ export const versionActions = [
 ] as const;
 export type VersionAction = (typeof versionActions)[number];
 
-/** One version of a template. */
-export interface TemplateVersion {
+/** The text of a list, and its name. */
+export interface ListText {
+  readonly file: string;
+  readonly text: string;
+}
+
+/** A version as it was written; that of a set with its list. */
+export interface VersionText {
+  readonly text: string;
+  readonly list?: ListText;
+}
+
+/** One version of a template or set. */
+export interface Version {
   /** From 1, ascending, never used twice for one name. */
   readonly version: number;
   /** ISO 8601. */
   readonly at: string;
   readonly actor: Actor;
   /**
-   * The operation; `edit` for a hand edit, `destroy` for a version that marks the template's removal. `expire` and `revive`
-   * mark that time has changed what the template means, and repeat its text.
+   * The operation; `edit` for a hand edit, `destroy` for a version that marks the removal. `expire` and `revive`
+   * mark that time has changed what a template means, and repeat its text.
    */
   readonly action: VersionAction;
   /** Of the text; absent with `destroy`. */
   readonly sha256?: string;
-  /** The name of the template that a `clone` or `rename` came from, or went to; the version that a `restore` took. */
+  /** The list that the set had. */
+  readonly list?: { readonly file: string; readonly sha256: string };
+  /** The name that a `clone` or `rename` came from, or went to; the version that a `restore` took. */
   readonly from?: string;
   readonly to?: string;
 }
 
-export interface TemplateHistory {
-  /** Names that have a history, those of destroyed templates included. */
+export interface VersionHistory {
+  /** Names that have a history, those of what was destroyed included. */
   names(): Promise<readonly string[]>;
   /** Newest first; empty for a name that was never used. Old ones are forgotten (`keptVersions`). */
-  list(name: string): Promise<readonly TemplateVersion[]>;
-  /** The text as it was written. @throws StoreError `not-found` */
+  list(name: string): Promise<readonly Version[]>;
+  /** The text as it was written, without a list. @throws StoreError `not-found` */
   text(name: string, version: number): Promise<string>;
+  /** All of it. @throws StoreError `not-found`, also when its list is not kept any more */
+  version(name: string, version: number): Promise<VersionText>;
   /** Unified, from one version to another; version 0 is the empty text. Empty for equal texts. @throws StoreError `not-found` */
   diff(name: string, from: number, to: number): Promise<string>;
 }

@@ -79,7 +79,8 @@ function withoutAliases(text: string): string {
   return splice(text, splices);
 }
 
-function splice(text: string, splices: readonly Splice[], offset = 0): string {
+/** The text with some of its parts replaced. @param offset where the text begins in what the places count */
+export function splice(text: string, splices: readonly Splice[], offset = 0): string {
   let result = '';
   let at = 0;
   for (const { from, to, text: replacement } of [...splices].sort((a, b) => a.from - b.from)) {

@@ -5,6 +5,7 @@ import type { ApiContext } from '../context.ts';
 import { invalid } from '../http-problem.ts';
 import { limit } from '../live-schemas.ts';
 import * as schemas from '../schemas.ts';
+import * as userSchemas from '../user-schemas.ts';
 
 export function auditRoutes(app: Api, { store }: ApiContext): void {
   const time = Type.Optional(Type.String({ description: 'ISO 8601, included.' }));
@@ -26,7 +27,7 @@ export function auditRoutes(app: Api, { store }: ApiContext): void {
           },
           { additionalProperties: false },
         ),
-        response: { 200: schemas.auditPage, ...schemas.problems },
+        response: { 200: userSchemas.auditPage, ...schemas.problems },
       },
     },
     async (request) => {

@@ -12,12 +12,14 @@ import type { AppliedChange } from '../changes.ts';
 import type { ApiContext } from '../context.ts';
 import { isKnown, requirementOf, setTag } from '../etag.ts';
 import { invalid } from '../http-problem.ts';
+import { resolverOf } from '../resolved.ts';
 import * as schemas from '../schemas.ts';
 import { selectorOf } from '../selectors.ts';
 import { checkedBy, checker } from '../validation.ts';
 import { requireServer, ruleView, serverView, withoutReadOnly } from '../views.ts';
 import type { RuleView, ServerView } from '../views.ts';
-import { assignments, isCreated, putThing, revisionOf } from './templates.ts';
+import { destroyRoute, isCreated, putThing, renameRoute, revisionOf } from './resources.ts';
+import { assignments } from './templates.ts';
 
 const tags = ['servers'];
 const named = Type.Object({ name: Type.String({ title: 'a name' }) });
@@ -91,6 +93,7 @@ function readingRoutes(app: Api, context: ApiContext): void {
         tags,
         summary: 'The rules of a server: the union of those of its templates',
         params: schemas.nameParams,
+        querystring: schemas.resolveQuery,
         response: { 200: schemas.effectiveRules, ...schemas.problems },
       },
     },
@@ -98,6 +101,7 @@ function readingRoutes(app: Api, context: ApiContext): void {
       const snapshot = await controlPlane.snapshot();
       const server = serverView(snapshot, requireServer(snapshot, request.params.name));
       const hits = observer?.ruleHits();
+      const resolver = request.query.resolve === true ? resolverOf(snapshot) : undefined;
       const reasons = new Map(server.appliedTemplates.map((each) => [each.template, each]));
       const rules = (direction: RuleDirection): EffectiveRule[] =>
         snapshot.templates
@@ -105,7 +109,7 @@ function readingRoutes(app: Api, context: ApiContext): void {
           .flatMap(({ name: template, [direction]: own }) =>
             own.map((rule, index) => ({
               ...{ index, ...(reasons.get(template) ?? { template }) },
-              ...ruleView(template, direction, rule, hits),
+              ...ruleView(template, direction, rule, hits, resolver),
             })),
           );
       return { inbound: rules('inbound'), outbound: rules('outbound') };
@@ -169,14 +173,7 @@ function changingRoutes(app: Api, context: ApiContext): void {
     async (request, reply) => {
       const { name } = request.params;
       const body = withoutReadOnly('server', request.body);
-      const result = await putThing(context, request, 'server', name, (requirement) =>
-        requirement.mustNotExist
-          ? { kind: 'create-server', name, body }
-          : {
-              ...{ kind: 'replace-server', name, body, upsert: !requirement.mustExist },
-              ...(requirement.ifRevision !== undefined && { ifRevision: requirement.ifRevision }),
-            },
-      );
+      const result = await putThing(context, request, 'server', name, body);
       if (isCreated(result, 'server', name)) reply.code(201);
       return changedView(reply, result, name);
     },
@@ -184,27 +181,12 @@ function changingRoutes(app: Api, context: ApiContext): void {
 
   patchRoute(app, context);
 
-  app.delete(
-    '/servers/:name',
-    {
-      schema: {
-        tags,
-        summary: 'Destroy a server: what goes to it is dropped from then on',
-        params: schemas.nameParams,
-        response: { 200: schemas.changeOnly, ...schemas.problems },
-      },
-    },
-    async (request) => {
-      const { name } = request.params;
-      const { changed, applied } = await makeChange(context, request, ({ revisions }) => [
-        {
-          ...{ kind: 'destroy-server', name },
-          ...revisionOf(requirementOf(request, revisions.servers.get(name))),
-        },
-      ]);
-      return { changed, applied };
-    },
-  );
+  const resource = { kind: 'server', tags, changedView, changed: schemas.changedServer } as const;
+  destroyRoute(app, context, resource, {
+    summary: 'Destroy a server: what goes to it is dropped from then on',
+    description: 'Refused as in-use while a rule names it, unless `force`.',
+  });
+  renameRoute(app, context, resource, 'Rename a server: its templates stay with it');
 }
 
 /**

@@ -7,6 +7,7 @@ import type { Api } from '../api.ts';
 import type { ApiContext } from '../context.ts';
 import { HttpProblem } from '../http-problem.ts';
 import * as schemas from '../schemas.ts';
+import * as userSchemas from '../user-schemas.ts';
 import { clearSessionCookies, setSessionCookie } from '../session-cookie.ts';
 import { throttled } from './users.ts';
 import type { UserRouteOptions } from './users.ts';
@@ -24,7 +25,7 @@ export function sessionRoutes(app: Api, context: ApiContext, options: UserRouteO
       schema: {
         tags,
         summary: 'The current user and its role',
-        response: { 200: schemas.session, ...schemas.problems },
+        response: { 200: userSchemas.session, ...schemas.problems },
       },
     },
     (request) => sessionView(identityOf(request)),
@@ -68,7 +69,7 @@ function loginRoute(app: Api, { store }: ApiContext, options: UserRouteOptions):
           },
           { additionalProperties: false },
         ),
-        response: { 200: schemas.session, ...schemas.problems },
+        response: { 200: userSchemas.session, ...schemas.problems },
       },
     },
     async (request, reply) => {

@@ -9,7 +9,8 @@ import * as schemas from '../schemas.ts';
 import { checkedBy } from '../validation.ts';
 import { directions } from '../../../text/rule-text.ts';
 import { writtenRule } from '../views.ts';
-import { changedView, revisionOf } from './templates.ts';
+import { revisionOf } from './resources.ts';
+import { changedView } from './templates.ts';
 
 const index = Type.Integer({ minimum: 0, title: 'the index of a rule, from 0' });
 const direction = Type.Enum([...directions]);

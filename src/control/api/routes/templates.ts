@@ -4,26 +4,28 @@ import { judgeTemplate } from '../../../policy/bodies.ts';
 import { presets } from '../../../policy/presets.ts';
 import { didYouMean } from '../../../policy/problem.ts';
 import { StoreError } from '../../store/store.ts';
-import type { Operation, TemplateHistory } from '../../store/store.ts';
-import type { Api, Reply, Request } from '../api.ts';
+import type { Operation } from '../../store/store.ts';
+import type { Api, Reply } from '../api.ts';
 import { locateNames, makeChange, makeOperations } from '../changes.ts';
 import type { AppliedChange } from '../changes.ts';
 import type { ApiContext } from '../context.ts';
-import { isKnown, requirementOf, setTag } from '../etag.ts';
-import type { Requirement } from '../etag.ts';
-import { HttpProblem, invalid, problemOf } from '../http-problem.ts';
+import { isKnown, setTag } from '../etag.ts';
+import { invalid } from '../http-problem.ts';
 import type { FieldError } from '../http-problem.ts';
+import { resolverOf } from '../resolved.ts';
 import * as schemas from '../schemas.ts';
+import { lastChange } from '../set-views.ts';
 import { checkedBy, checker } from '../validation.ts';
 import {
-  changeMark,
   requireTemplate,
   serversOf,
   templateSummary,
   templateView,
   withoutReadOnly,
 } from '../views.ts';
-import type { ChangeMark, TemplateView } from '../views.ts';
+import type { TemplateView } from '../views.ts';
+import { copyRoute, destroyRoute, isCreated, putThing, renameRoute } from './resources.ts';
+import type { Resource } from './resources.ts';
 
 const tags = ['templates'];
 
@@ -36,7 +38,6 @@ const newTemplate = Type.Object({
 });
 
 const createQuery = Type.Object({}, { additionalProperties: false });
-const toBody = Type.Object({ to: schemas.nameSchema }, { additionalProperties: false });
 
 export function templateRoutes(app: Api, context: ApiContext): void {
   readingRoutes(app, context);
@@ -54,16 +55,7 @@ function readingRoutes(app: Api, context: ApiContext): void {
       schema: {
         tags,
         summary: 'List templates',
-        querystring: Type.Object(
-          {
-            changed: Type.Optional(
-              Type.Boolean({
-                description: 'Also the time and the author of the last change: reads the history.',
-              }),
-            ),
-          },
-          { additionalProperties: false },
-        ),
+        querystring: schemas.changedQuery,
         response: { 200: schemas.templateList, ...schemas.problems },
       },
     },
@@ -86,6 +78,7 @@ function readingRoutes(app: Api, context: ApiContext): void {
         summary: 'Show a template, with the hits of its rules',
         description: 'The ETag is that of what it says: 304 tells nothing of hits and servers.',
         params: schemas.nameParams,
+        querystring: schemas.resolveQuery,
         response: { 200: schemas.template, ...schemas.notModified, ...schemas.problems },
       },
     },
@@ -93,20 +86,16 @@ function readingRoutes(app: Api, context: ApiContext): void {
       const snapshot = await controlPlane.snapshot();
       const { name } = request.params;
       const template = requireTemplate(snapshot, name);
-      const view = templateView(snapshot, template, observer?.ruleHits());
+      const resolver = request.query.resolve === true ? resolverOf(snapshot) : undefined;
+      const view = templateView(snapshot, template, observer?.ruleHits(), resolver);
       setTag(reply, view.revision);
-      if (isKnown(request, view.revision)) return reply.code(304).send(null);
+      // What groups mean changes without the template.
+      if (resolver === undefined && isKnown(request, view.revision)) {
+        return reply.code(304).send(null);
+      }
       return { ...view, ...(await lastChange(store.history, name)) };
     },
   );
-}
-
-async function lastChange(
-  history: TemplateHistory,
-  name: string,
-): Promise<{ changed?: ChangeMark }> {
-  const [newest] = await history.list(name);
-  return newest === undefined ? {} : { changed: changeMark(newest) };
 }
 
 function creatingRoute(app: Api, context: ApiContext): void {
@@ -210,128 +199,33 @@ function changingRoutes(app: Api, context: ApiContext): void {
     async (request, reply) => {
       const { name } = request.params;
       const body = withoutReadOnly('template', request.body);
-      const result = await putThing(context, request, 'template', name, (requirement) =>
-        requirement.mustNotExist
-          ? { kind: 'create-template', name, body }
-          : {
-              ...{ kind: 'replace-template', name, body, upsert: !requirement.mustExist },
-              ...(requirement.ifRevision !== undefined && { ifRevision: requirement.ifRevision }),
-            },
-      );
+      const result = await putThing(context, request, 'template', name, body);
       if (isCreated(result, 'template', name)) reply.code(201);
       return changedView(context, reply, result, name);
     },
   );
-
-  app.delete(
-    '/templates/:name',
-    {
-      schema: {
-        tags,
-        summary: 'Destroy a template',
-        description: 'Refused as in-use while a server has it, unless `force`. Its history stays.',
-        params: schemas.nameParams,
-        querystring: Type.Object(
-          {
-            force: Type.Optional(
-              Type.Boolean({ description: 'Remove it from its servers first.' }),
-            ),
-          },
-          { additionalProperties: false },
-        ),
-        response: { 200: schemas.changeOnly, ...schemas.problems },
-      },
-    },
-    async (request) => {
-      const { name } = request.params;
-      const { force = false } = request.query;
-      const { changed, applied } = await makeChange(context, request, ({ revisions }) => [
-        {
-          ...{ kind: 'destroy-template', name, force },
-          ...revisionOf(requirementOf(request, revisions.templates.get(name))),
-        },
-      ]);
-      return { changed, applied };
-    },
+  const resource = templateResource(context);
+  destroyRoute(app, context, resource, {
+    summary: 'Destroy a template',
+    description:
+      'Refused as in-use while a server has it or a rule names it, unless `force`. Its history stays.',
+  });
+  copyRoute(app, context, resource, 'Copy a template: the copy is no server’s');
+  renameRoute(
+    app,
+    context,
+    resource,
+    'Rename a template: its servers and its history stay with it',
   );
-
-  for (const verb of ['clone', 'rename'] as const) {
-    app.post(
-      `/templates/:name/${verb}`,
-      {
-        schema: {
-          tags,
-          summary:
-            verb === 'clone'
-              ? 'Copy a template: the copy is no server’s'
-              : 'Rename a template: its servers and its history stay with it',
-          params: schemas.nameParams,
-          body: toBody,
-          response: { 201: schemas.changedTemplate, ...schemas.problems },
-        },
-      },
-      async (request, reply) => {
-        const { name } = request.params;
-        const { to } = request.body;
-        const result = await makeChange(context, request, ({ revisions }) =>
-          verb === 'clone'
-            ? [{ kind: 'clone-template', name, to }]
-            : [
-                {
-                  ...{ kind: 'rename-template', name, to },
-                  ...revisionOf(requirementOf(request, revisions.templates.get(name))),
-                },
-              ],
-        );
-        reply.code(201).header('location', `/v1/templates/${encodeURIComponent(to)}`);
-        return changedView(context, reply, result, to);
-      },
-    );
-  }
 }
 
-export function revisionOf({ ifRevision, mustExist }: Requirement): { ifRevision?: string } {
-  // The resource must exist for this change anyway: `*` requires no more than that.
-  return ifRevision === undefined || !mustExist ? {} : { ifRevision };
-}
-
-/** PUT of a template or server, with the meaning that HTTP gives to its preconditions. */
-export async function putThing(
-  context: ApiContext,
-  request: Request,
-  what: 'template' | 'server',
-  name: string,
-  operation: (requirement: Requirement) => Operation,
-  locate?: Parameters<typeof problemOf>[1],
-): Promise<AppliedChange> {
-  try {
-    return await makeChange(
-      context,
-      request,
-      ({ revisions }) => {
-        const known = what === 'template' ? revisions.templates : revisions.servers;
-        return [operation(requirementOf(request, known.get(name)))];
-      },
-      locate,
-    );
-  } catch (error) {
-    if (!(error instanceof HttpProblem)) throw error;
-    const { mustExist, mustNotExist } = requirementOf(request, undefined);
-    const failed =
-      (mustNotExist && error.kind === 'exists') || (mustExist && error.kind === 'not-found');
-    if (!failed) throw error;
-    throw new HttpProblem('precondition-failed', error.message, error.members);
-  }
-}
-
-export function isCreated(
-  { changed }: AppliedChange,
-  kind: 'template' | 'server',
-  name: string,
-): boolean {
-  return changed.some(
-    (each) => each.kind === kind && each.name === name && each.before === undefined,
-  );
+export function templateResource(context: ApiContext): Resource & { readonly kind: 'template' } {
+  return {
+    kind: 'template',
+    tags,
+    changed: schemas.changedTemplate,
+    changedView: (reply, result, name) => changedView(context, reply, result, name),
+  };
 }
 
 /** The answer to a change of a template: its new state, and whether that is in force. */

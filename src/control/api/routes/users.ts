@@ -14,6 +14,7 @@ import { asProblem, HttpProblem, invalid, problemOf } from '../http-problem.ts';
 import type { LoginThrottle } from '../login-throttle.ts';
 import type { OwnChanges } from '../own-changes.ts';
 import * as schemas from '../schemas.ts';
+import * as userSchemas from '../user-schemas.ts';
 import type { Sessions } from '../sessions.ts';
 import { notFound } from '../views.ts';
 
@@ -41,7 +42,7 @@ function listRoutes(app: Api, { store }: ApiContext): void {
       schema: {
         tags,
         summary: 'List users',
-        response: { 200: schemas.userList, ...schemas.problems },
+        response: { 200: userSchemas.userList, ...schemas.problems },
       },
     },
     async () => {
@@ -62,12 +63,12 @@ function changeRoutes(app: Api, { store }: ApiContext): void {
         body: Type.Object(
           {
             name: schemas.nameSchema,
-            role: schemas.roleSchema,
+            role: userSchemas.roleSchema,
             password: Type.Optional(password),
           },
           { additionalProperties: false },
         ),
-        response: { 201: schemas.user, ...schemas.problems },
+        response: { 201: userSchemas.user, ...schemas.problems },
       },
     },
     async (request, reply) => {
@@ -86,8 +87,8 @@ function changeRoutes(app: Api, { store }: ApiContext): void {
         tags,
         summary: 'Give a user another role',
         params: schemas.nameParams,
-        body: Type.Object({ role: schemas.roleSchema }, { additionalProperties: false }),
-        response: { 200: schemas.user, ...schemas.problems },
+        body: Type.Object({ role: userSchemas.roleSchema }, { additionalProperties: false }),
+        response: { 200: userSchemas.user, ...schemas.problems },
       },
     },
     async (request) => {
@@ -133,7 +134,7 @@ function ownRoutes(app: Api, context: ApiContext, options: UserRouteOptions): vo
         tags,
         summary: 'Show a user: owners any, everybody himself',
         params: schemas.nameParams,
-        response: { 200: schemas.user, ...schemas.problems },
+        response: { 200: userSchemas.user, ...schemas.problems },
       },
     },
     async (request) => {
@@ -164,7 +165,7 @@ function ownRoutes(app: Api, context: ApiContext, options: UserRouteOptions): vo
           },
           { additionalProperties: false },
         ),
-        response: { 200: schemas.user, ...schemas.problems },
+        response: { 200: userSchemas.user, ...schemas.problems },
       },
     },
     async (request) => {
@@ -201,7 +202,7 @@ function tokenRoutes(app: Api, context: ApiContext, options: UserRouteOptions): 
         summary: 'Make an API token; it is in the answer, and nowhere else',
         params: schemas.nameParams,
         body: Type.Object({ name: schemas.nameSchema }, { additionalProperties: false }),
-        response: { 201: schemas.newToken, ...schemas.problems },
+        response: { 201: userSchemas.newToken, ...schemas.problems },
       },
     },
     async (request, reply) => {

@@ -1,12 +1,23 @@
-/** What a change does to the files: what is written and removed, as a list of names and texts; nothing here touches the disk. */
-import { filesOf, templateNameOf } from './config-files.ts';
+/**
+ * What a change does to the files: which are written and removed, what the directory says afterwards, and which versions
+ * that adds to the histories. Nothing here touches the disk.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { serverBody } from '../../../policy/bodies.ts';
+import type { Problem } from '../../../policy/types.ts';
+import { Draft } from '../draft.ts';
+import { editServers, renameServers } from '../servers-file.ts';
+import { StoreError } from '../store.ts';
+import type { Changed, Failure, Operation, Snapshot } from '../store.ts';
+import type { ConfigReader, Reading } from './config-directory.ts';
+import { filesOf, placeOf } from './config-files.ts';
 import type { RawDirectory, RawFile } from './config-files.ts';
-import type { Cause } from '../draft.ts';
 import { nowhere, unifiedDiff } from './history.ts';
-import { templateTexts } from './recorder.ts';
-import type { Changed, Snapshot } from '../store.ts';
+import type { HistoryFiles } from './history.ts';
+import { versionedFiles, versionedKinds, versionsOf } from './recorder.ts';
+import type { VersionedKind, WrittenVersion } from './recorder.ts';
 
-/** What is to be written, and the templates that are to be removed, in this order. */
+/** What is to be written, and the names of the files that are to be removed, in this order. */
 export interface Writing {
   readonly writes: readonly RawFile[];
   readonly removals: readonly string[];
@@ -17,44 +28,103 @@ export interface Plan extends Writing {
   readonly raw: RawDirectory;
   readonly after: RawDirectory;
   readonly next: Snapshot;
-  readonly causes: ReadonlyMap<string, Cause>;
+  readonly versions: readonly WrittenVersion[];
   readonly changed: readonly Changed[];
+}
+
+export interface PlanParts {
+  readonly reader: ConfigReader;
+  readonly histories: Readonly<Record<VersionedKind, HistoryFiles>>;
+}
+
+/** @returns `undefined` when the operations change nothing. @throws StoreError */
+export async function makePlan(
+  reading: Reading,
+  operations: readonly Operation[],
+  { reader, histories }: PlanParts,
+): Promise<Plan | undefined> {
+  const { snapshot, raw } = reading;
+  if (operations.length === 0) return undefined;
+  if (raw === undefined) throw new StoreError([{ kind: 'broken', problems: snapshot.problems }]);
+  const draft = new Draft({
+    snapshot,
+    templates: textsOf(versionedFiles('template', raw)),
+    sets: textsOf(versionedFiles('set', raw)),
+    lists: listTexts(raw),
+    version: (kind, name, version) => histories[kind].version(name, version),
+  });
+  await draft.apply(operations);
+  if (draft.failures.length > 0) throw new StoreError(draft.failures);
+
+  const servers = serversFile(reading, draft);
+  const { templates, sets } = draft;
+  const inTemplates = folderAfter(
+    raw.templates,
+    filesBy(templates.texts, (name) => templates.fileOf(name)),
+  );
+  const lists = filesBy(draft.lists.texts, (name) => `sets/${name}`);
+  const inSets = folderAfter(
+    raw.sets,
+    new Map([...lists, ...filesBy(sets.texts, (name) => sets.fileOf(name))]),
+  );
+  const writes = [
+    ...inSets.writes,
+    ...inTemplates.writes,
+    ...(servers === undefined ? [] : [servers]),
+  ];
+  const removals = [...inTemplates.removals, ...inSets.removals];
+  if (writes.length === 0 && removals.length === 0) return undefined;
+
+  const after: RawDirectory = {
+    ...raw,
+    servers: servers ?? raw.servers,
+    templates: inTemplates.files,
+    sets: inSets.files,
+  };
+  const next = reader.judge(after);
+  const errors = next.problems.filter(({ severity }) => severity === 'error');
+  if (errors.length > 0) throw new StoreError([refusalOf(errors, draft, reader.directory)]);
+  const versions = writtenVersions(reading, { snapshot: next, raw: after }, draft);
+  const changed = compare(snapshot, next, versions);
+  return { raw, after, next, writes, removals, versions, changed };
 }
 
 /** All files that are written and removed. */
 export function pathsOf({ writes, removals }: Writing): string[] {
-  return [...writes.map(({ name }) => name), ...removals.map((name) => `templates/${name}.yaml`)];
+  return [...writes.map(({ name }) => name), ...removals];
 }
 
-/** Changes that follow each other, as one, of the files `raw`: templates before what names them. */
+/** What names others is written after them, and removed before them. */
+const order = ['list', 'set', 'template', undefined] as const;
+
+/** Changes that follow each other, as one, of the files `raw`. */
 export function together(raw: RawDirectory, changes: readonly Writing[]): Writing {
   const writes = new Map<string, RawFile>();
   const removals = new Set<string>();
   for (const change of changes) {
     for (const file of change.writes) {
       writes.set(file.name, file);
-      removals.delete(templateNameOf(file.name) ?? '');
+      removals.delete(file.name);
     }
     for (const name of change.removals) {
-      writes.delete(`templates/${name}.yaml`);
+      writes.delete(name);
       removals.add(name);
     }
   }
-  const there = templateTexts(raw);
-  const isTemplate = ({ name }: RawFile): boolean => templateNameOf(name) !== undefined;
-  const all = [...writes.values()];
+  const there = new Set(filesOf(raw).map(({ name }) => name));
+  const rank = (name: string): number => order.indexOf(placeOf(name)?.kind);
   return {
-    writes: [...all.filter(isTemplate), ...all.filter((file) => !isTemplate(file))],
-    removals: [...removals].filter((name) => there.has(name)),
+    writes: [...writes.values()].sort((a, b) => rank(a.name) - rank(b.name)),
+    removals: [...removals].filter((name) => there.has(name)).sort((a, b) => rank(b) - rank(a)),
   };
 }
 
-/** The change as a unified diff of all files. */
+/** The differences of the files, unified. */
 export function diffOf({ raw, writes, removals }: Plan): string {
   const before = new Map(filesOf(raw).map(({ name, text = '' }) => [name, text]));
   const after = [
     ...writes.map(({ name, text }) => [name, text!] as const),
-    ...removals.map((name) => [`templates/${name}.yaml`, undefined] as const),
+    ...removals.map((name) => [name, undefined] as const),
   ];
   return after
     .map(([name, text]) => {
@@ -65,33 +135,127 @@ export function diffOf({ raw, writes, removals }: Plan): string {
     .join('');
 }
 
-export function rawFile(name: string, text: string): RawFile {
+function serversFile({ snapshot, raw }: Reading, draft: Draft): RawFile | undefined {
+  // With errors in it the file says more than the snapshot has: it must not be written for a change of something else.
+  if (isDeepStrictEqual(snapshot.servers.map(serverBody), draft.servers)) return undefined;
+  const text = raw?.servers?.text ?? '';
+  const names = new Map([...draft.renamedServers].map(([to, from]) => [from, to]));
+  const before = snapshot.servers.map((each) => ({
+    ...each,
+    name: names.get(each.name) ?? each.name,
+  }));
+  const edited = editServers(renameServers(text, names), before, draft.servers);
+  return edited === text ? undefined : rawFile('servers.yaml', edited);
+}
+
+function rawFile(name: string, text: string): RawFile {
   return { name, text, problem: undefined };
 }
 
-/** The template files afterwards, including unreadable and misnamed ones. */
-export function mergeTemplates(raw: RawDirectory, after: ReadonlyMap<string, string>): RawFile[] {
-  const before = new Map((raw.templates ?? []).map((file) => [file.name, file]));
-  const others = (raw.templates ?? []).filter(({ name }) => templateNameOf(name) === undefined);
-  const own = [...after].map(([template, text]) => {
-    const name = `templates/${template}.yaml`;
-    const old = before.get(name);
-    return old !== undefined && (old.text ?? '') === text ? old : rawFile(name, text);
-  });
-  return [...others, ...own].sort((a, b) => (a.name < b.name ? -1 : 1));
+function textsOf(files: ReadonlyMap<string, RawFile>): Map<string, string> {
+  return new Map([...files].map(([name, { text }]) => [name, text ?? '']));
 }
 
-/** The differences between two snapshots, and templates of which only the text has changed. */
-export function compare(before: Snapshot, after: Snapshot, writes: readonly RawFile[]): Changed[] {
-  const written = new Set(writes.map(({ name }) => templateNameOf(name)));
-  const of = (
-    kind: 'template' | 'server',
-    old: ReadonlyMap<string, string>,
-    now: ReadonlyMap<string, string>,
-  ): Changed[] =>
-    [...new Set([...old.keys(), ...now.keys()])].flatMap((name) => {
+/** By file name, without the folder. */
+function listTexts(raw: RawDirectory): Map<string, string> {
+  return new Map(
+    (raw.sets ?? []).flatMap(({ name, text }): [string, string][] =>
+      placeOf(name)?.kind === 'list' ? [[name.slice('sets/'.length), text ?? '']] : [],
+    ),
+  );
+}
+
+function filesBy(
+  texts: ReadonlyMap<string, string>,
+  fileOf: (name: string) => string,
+): Map<string, string> {
+  return new Map([...texts].map(([name, text]) => [fileOf(name), text]));
+}
+
+interface Folder {
+  /** All of them, unreadable and misnamed ones too. */
+  readonly files: RawFile[];
+  readonly writes: RawFile[];
+  readonly removals: string[];
+}
+
+/** A folder after a change. @param texts of its files by name */
+function folderAfter(
+  before: readonly RawFile[] | undefined,
+  texts: ReadonlyMap<string, string>,
+): Folder {
+  const old = new Map((before ?? []).map((file) => [file.name, file]));
+  const others = [...old.values()].filter(({ name }) => placeOf(name) === undefined);
+  const writes: RawFile[] = [];
+  const own = [...texts].map(([name, text]) => {
+    const file = old.get(name);
+    if (file !== undefined && (file.text ?? '') === text) return file;
+    const written = rawFile(name, text);
+    writes.push(written);
+    return written;
+  });
+  const files = [...others, ...own].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const removals = [...old.keys()].filter(
+    (name) => placeOf(name) !== undefined && !texts.has(name),
+  );
+  return { files, writes, removals };
+}
+
+/** Errors that all stand in files which the change has written are those of its bodies. */
+function refusalOf(errors: readonly Problem[], { origins }: Draft, directory: string): Failure {
+  const problems = errors.flatMap(({ file, path, line, message }) => {
+    const name = file.slice(directory.length + 1);
+    const origin = origins.get(name);
+    if (origin === undefined) return [];
+    const { operation, prefix } = origin;
+    if (placeOf(name)?.kind === 'list') {
+      return { operation, path: line === 0 ? '' : `line ${line}`, message };
+    }
+    if (!path.startsWith(prefix)) return [];
+    return { operation, path: path.slice(prefix.length).replace(/^\./, ''), message };
+  });
+  return problems.length === errors.length
+    ? { kind: 'invalid', problems }
+    : { kind: 'broken', problems: errors };
+}
+
+function writtenVersions(
+  before: { readonly snapshot: Snapshot; readonly raw: RawDirectory | undefined },
+  after: { readonly snapshot: Snapshot; readonly raw: RawDirectory },
+  draft: Draft,
+): WrittenVersion[] {
+  return versionedKinds.flatMap((kind) => {
+    const { causes } = kind === 'template' ? draft.templates : draft.sets;
+    const old =
+      before.raw === undefined ? new Map<string, RawFile>() : versionedFiles(kind, before.raw);
+    const lists = new Map((before.raw?.sets ?? []).map((file) => [file.name, file]));
+    const now = versionsOf(kind, after.snapshot, after.raw);
+    const written = [...now].flatMap(([name, version]): WrittenVersion[] => {
+      const { file, list } = version;
+      const sameList = list === undefined || lists.get(list.name) === list;
+      if (old.get(name) === file && sameList) return [];
+      return [{ kind, name, cause: causes.get(name) ?? { action: 'edit' }, now: version }];
+    });
+    const gone = [...old.keys()].filter((name) => !now.has(name));
+    const removed = gone.map((name): WrittenVersion => {
+      return { kind, name, cause: causes.get(name) ?? { action: 'destroy' } };
+    });
+    return [...removed, ...written];
+  });
+}
+
+/** The differences between two snapshots, and templates and sets of which only the text has changed. */
+function compare(
+  before: Snapshot,
+  after: Snapshot,
+  versions: readonly WrittenVersion[],
+): Changed[] {
+  const written = new Set(versions.map(({ kind, name }) => `${kind} ${name}`));
+  return (['template', 'set', 'server'] as const).flatMap((kind) => {
+    const [old, now] = [before.revisions[`${kind}s`], after.revisions[`${kind}s`]];
+    return [...new Set([...old.keys(), ...now.keys()])].flatMap((name) => {
       const [was, is] = [old.get(name), now.get(name)];
-      if (was === is && !(kind === 'template' && written.has(name))) return [];
+      if (was === is && !written.has(`${kind} ${name}`)) return [];
       return {
         kind,
         name,
@@ -99,8 +263,5 @@ export function compare(before: Snapshot, after: Snapshot, writes: readonly RawF
         ...(is !== undefined && { after: is }),
       };
     });
-  return [
-    ...of('template', before.revisions.templates, after.revisions.templates),
-    ...of('server', before.revisions.servers, after.revisions.servers),
-  ];
+  });
 }

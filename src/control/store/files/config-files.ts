@@ -88,6 +88,22 @@ function digestOf(file: RawFile): string {
   return digest;
 }
 
+const textDigests = new WeakMap<RawFile, string>();
+
+/** SHA-256 of a file's text. */
+export function textDigestOf(file: RawFile): string {
+  let digest = textDigests.get(file);
+  if (digest === undefined) {
+    digest = sha256(file.text ?? '');
+    textDigests.set(file, digest);
+  }
+  return digest;
+}
+
+export function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
 /** Digest of the names and contents of everything read. */
 export function revisionOf(raw: RawDirectory): string {
   const hash = createHash('sha256');

@@ -9,8 +9,10 @@
  *
  * - Changes of this process that wait together are written together. Each is judged alone, upon those before it, and has its
  *   own answer, history and audit record; a refused one does not hold up the others.
- * - The order is: new or changed templates, servers.yaml, removed templates. So a server never names a missing
- *   template, and a process that dies at any point leaves a directory that loads, with a part of the change at worst.
+ * - The order is: lists, sets, templates, servers.yaml, each new or changed; then removed templates, sets, lists. So
+ *   nothing names what is missing, and a process that dies at any point leaves a directory that loads, with a part of
+ *   the change at worst. A server with a new name is the exception: templates and servers.yaml both name it. If the
+ *   process dies between these two, the directory has errors, and the last good configuration stays in force.
  * - Between the check and the renames are some hundred microseconds in which an editor's save would be overwritten.
  *   Earlier edits are in the history, as far as they were seen.
  * - A name is checked before it becomes part of a path. A file that is a link is read, but not written: replacing the
@@ -20,18 +22,15 @@
  */
 import { lstat, realpath, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { isDeepStrictEqual } from 'node:util';
-import { serverBody } from '../../../policy/bodies.ts';
 import { withDirectoryLock } from '../../../system/lock.ts';
 import { AuditFile } from './audit-log.ts';
 import { ConfigReader } from './config-directory.ts';
 import type { Reading } from './config-directory.ts';
-import { compare, diffOf, mergeTemplates, pathsOf, rawFile, together } from './change-plan.ts';
+import { diffOf, makePlan, pathsOf, together } from './change-plan.ts';
 import type { Plan, Writing } from './change-plan.ts';
-import { filesOf, fingerprintOf, readText, templateNameOf } from './config-files.ts';
-import type { RawDirectory, RawFile } from './config-files.ts';
+import { filesOf, fingerprintOf, readText } from './config-files.ts';
+import type { RawDirectory } from './config-files.ts';
 import { ConfigWatcher } from './config-watcher.ts';
-import { Draft } from '../draft.ts';
 import {
   commitFile,
   discardFile,
@@ -42,11 +41,10 @@ import {
   writeFailure,
 } from './durable-file.ts';
 import type { StagedFile } from './durable-file.ts';
-import { HistoryFiles } from './history.ts';
+import { HistoryFiles, keptVersions } from './history.ts';
 import { LastGood } from './last-good.ts';
 import { inodeOf } from './path-identity.ts';
-import { Recorder, templateTexts } from './recorder.ts';
-import { editServers } from '../servers-file.ts';
+import { Recorder } from './recorder.ts';
 import { makeDirectory, stateDirectoryOf } from './state-directory.ts';
 import { StoreError } from '../store.ts';
 import type {
@@ -59,8 +57,8 @@ import type {
   Preview,
   Snapshot,
   Store,
-  TemplateHistory,
   Users,
+  VersionHistory,
   WatchOptions,
   Watching,
 } from '../store.ts';
@@ -105,7 +103,7 @@ export class FileStore implements Store {
   readonly users: Users;
   readonly #reader: ConfigReader;
   readonly #recorder: Recorder;
-  readonly #history: HistoryFiles;
+  readonly #histories: Readonly<Record<'template' | 'set', HistoryFiles>>;
   readonly #options: FileStoreOptions;
   readonly #patienceMs: number;
   readonly #lastGood: LastGood;
@@ -132,15 +130,30 @@ export class FileStore implements Store {
     this.#options = options;
     this.#patienceMs = options.lockPatienceMs ?? lockPatienceMs;
     this.#reader = new ConfigReader(directory);
-    this.#history = new HistoryFiles(stateDirectory);
+    this.#histories = {
+      template: new HistoryFiles(stateDirectory),
+      set: new HistoryFiles(stateDirectory, keptVersions, 'set-history'),
+    };
     this.#lastGood = new LastGood(stateDirectory);
     this.audit = new AuditFile(stateDirectory, { onWarning: options.onWarning });
-    this.#recorder = new Recorder(stateDirectory, this.#history, this.audit);
+    this.#recorder = new Recorder(stateDirectory, this.#histories, this.audit);
     this.users = new UsersFile(directory, this.audit, (work) => this.#locked(work));
   }
 
-  get history(): TemplateHistory {
-    return this.#history;
+  get history(): VersionHistory {
+    return this.#histories.template;
+  }
+
+  get setHistory(): VersionHistory {
+    return this.#histories.set;
+  }
+
+  listText(snapshot: Snapshot, file: string): Promise<string> {
+    const name = `sets/${file}`;
+    const raw = this.#reader.filesOf(snapshot) ?? this.#reader.read().raw;
+    const text = filesOf(raw).find((each) => each.name === name)?.text;
+    if (text !== undefined) return Promise.resolve(text);
+    return Promise.reject(new StoreError([{ kind: 'not-found', what: 'list', name: file }]));
   }
 
   read(): Promise<Snapshot> {
@@ -219,10 +232,10 @@ export class FileStore implements Store {
     try {
       await this.#locked(async () => {
         await this.#recorder.recordHandEdits(this.#reader.read());
-        const newest = await this.#history.newest(name, undefined);
+        const newest = await this.#histories.template.newest(name, undefined);
         if (newest?.sha256 === undefined) return;
-        const text = await this.#history.text(name, newest.version);
-        await this.#history.add({ name, actor, action, text });
+        const text = await this.#histories.template.text(name, newest.version);
+        await this.#histories.template.add({ name, actor, action, text });
       });
     } catch (error) {
       this.#options.onWarning(
@@ -355,47 +368,8 @@ export class FileStore implements Store {
     if (inodeOf(this.directory) !== this.#inode) throw new DirectoryReplaced();
   }
 
-  /** @returns `undefined` when the operations change nothing. @throws StoreError */
-  async #plan(reading: Reading, operations: readonly Operation[]): Promise<Plan | undefined> {
-    const { snapshot, raw } = reading;
-    if (operations.length === 0) return undefined;
-    if (raw === undefined) throw new StoreError([{ kind: 'broken', problems: snapshot.problems }]);
-    const texts = templateTexts(raw);
-    const draft = new Draft({
-      snapshot,
-      templates: texts,
-      textOfVersion: (name, version) => this.#history.text(name, version),
-    });
-    await draft.apply(operations);
-    if (draft.failures.length > 0) throw new StoreError(draft.failures);
-
-    const after = draft.templates;
-    const writes: RawFile[] = [...after]
-      .filter(([name, text]) => texts.get(name) !== text)
-      .map(([name, text]) => rawFile(`templates/${name}.yaml`, text));
-    const removals = [...texts.keys()].filter((name) => !after.has(name));
-    const servers = this.#serversFile(reading, draft);
-    if (servers !== undefined) writes.push(servers);
-    if (writes.length === 0 && removals.length === 0) return undefined;
-
-    const files: RawDirectory = {
-      ...raw,
-      servers: servers ?? raw.servers,
-      templates: mergeTemplates(raw, after),
-    };
-    const next = this.#reader.judge(files);
-    const errors = next.problems.filter(({ severity }) => severity === 'error');
-    if (errors.length > 0) throw new StoreError([{ kind: 'broken', problems: errors }]);
-    const changed = compare(snapshot, next, writes);
-    return { raw, after: files, next, writes, removals, causes: draft.causes, changed };
-  }
-
-  #serversFile({ snapshot, raw }: Reading, draft: Draft): RawFile | undefined {
-    // With errors in it the file says more than the snapshot has: it must not be written for a change of something else.
-    if (isDeepStrictEqual(snapshot.servers.map(serverBody), draft.servers)) return undefined;
-    const text = raw?.servers?.text ?? '';
-    const edited = editServers(text, snapshot.servers, draft.servers);
-    return edited === text ? undefined : rawFile('servers.yaml', edited);
+  #plan(reading: Reading, operations: readonly Operation[]): Promise<Plan | undefined> {
+    return makePlan(reading, operations, { reader: this.#reader, histories: this.#histories });
   }
 
   /** @returns false when a file was edited by hand meanwhile: then nothing is written */
@@ -434,32 +408,28 @@ export class FileStore implements Store {
         await commitFile(staged[0]!);
         staged.shift();
       }
-      for (const name of removals) await rm(join(this.#target, `templates/${name}.yaml`));
+      for (const name of removals) await rm(join(this.#target, name));
     } finally {
       for (const file of staged) await discardFile(file);
       if (!begun) await this.#recorder.forget();
     }
-    const touched = [
-      ...writes.map(({ name }) => dirname(join(this.#target, name))),
-      ...(removals.length > 0 ? [join(this.#target, 'templates')] : []),
-    ];
+    const touched = pathsOf(writing).map((name) => dirname(join(this.#target, name)));
     for (const path of new Set(touched)) await syncDirectory(path);
     await this.#recorder.record(changes);
     return true;
   }
 
   /** Finds every foreseeable obstacle of a change before anything is written. */
-  async #requireWritable({ writes, removals }: Writing): Promise<void> {
-    const templates = join(this.#target, 'templates');
+  async #requireWritable(writing: Writing): Promise<void> {
     await requireWritable(this.#target, 'the configuration directory');
-    if (writes.some(({ name }) => templateNameOf(name) !== undefined))
-      await makeDirectory(templates);
-    const paths = pathsOf({ writes, removals });
-    if (paths.some((name) => templateNameOf(name) !== undefined)) {
-      await requireWritable(templates, 'the directory');
-      paths.push('templates');
+    const paths = pathsOf(writing);
+    const folders = new Set(paths.map((name) => dirname(name)).filter((name) => name !== '.'));
+    for (const folder of folders) {
+      const path = join(this.#target, folder);
+      if (writing.writes.some(({ name }) => dirname(name) === folder)) await makeDirectory(path);
+      await requireWritable(path, 'the directory');
     }
-    for (const name of paths) {
+    for (const name of [...paths, ...folders]) {
       const found = await lstat(join(this.#target, name)).catch(() => undefined);
       if (found?.isSymbolicLink() !== true) continue;
       const message = `${join(this.#target, name)} is a link: change what it leads to`;
@@ -470,7 +440,7 @@ export class FileStore implements Store {
 
   async #removeLeftovers(): Promise<void> {
     await removeLeftovers(this.#target);
-    await removeLeftovers(join(this.#target, 'templates'));
+    for (const folder of ['templates', 'sets']) await removeLeftovers(join(this.#target, folder));
     await removeLeftovers(this.stateDirectory);
   }
 

@@ -1,15 +1,18 @@
 /**
- * Every version of every template, in the state directory:
+ * Every version of every template, in the state directory; and of every set, likewise in `set-history`:
  *
  *     history/web/index.jsonl     a line for each version: number, time, actor, action, digest
  *     history/web/000012.yaml     the text of version 12, as it was written, comments included
+ *     set-history/drop/3f….txt    a list, by its digest: versions share it
+ *
+ * Of the lists of a set only the newest are kept, up to a bound in bytes: they may have a million lines, and come anew
+ * every day.
  *
  * A text is written before its line, so that a line always has its text; an incomplete last line is skipped. The newest
  * `keptVersions` are kept. The history of a destroyed template stays, and the template can be restored from it. Only
  * the holder of the configuration directory's lock writes; hand edits are found by comparing digests.
  */
-import { createHash } from 'node:crypto';
-import { readdir, rm } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { createTwoFilesPatch } from 'diff';
 import { readOwnFile } from '../../../system/safe-file.ts';
@@ -25,7 +28,8 @@ import {
 } from './durable-file.ts';
 import { makeStateDirectory } from './state-directory.ts';
 import { StoreError } from '../store.ts';
-import type { Actor, TemplateHistory, TemplateVersion } from '../store.ts';
+import type { Actor, ListText, Version, VersionHistory, VersionText } from '../store.ts';
+import { maxListBytes, sha256 } from './config-files.ts';
 
 /** Versions kept of each template; the index is shortened when it has twice as many. */
 export const keptVersions = 200;
@@ -33,18 +37,29 @@ const mode = 0o640;
 /** A text has 4 MiB at most, and an index a few hundred lines. */
 const maxBytes = 16 << 20;
 
-/** A version to add; without a text the template was removed. */
+/** Bytes of lists that are kept for one set; the newest is in any case. */
+export const keptListBytes: number = 64 << 20;
+
+/** A text longer than this, or with more differences than this, is compared by its number of lines only. */
+const maxComparedBytes = 1 << 20;
+const maxDifferences = 4000;
+
+/** A version to add; without a text it was removed. */
 export interface NewVersion {
   readonly name: string;
   readonly actor: Actor;
-  readonly action: TemplateVersion['action'];
+  readonly action: Version['action'];
   readonly text?: string;
+  /** SHA-256 of text and list (`versionDigest`). */
+  readonly digest?: string;
+  readonly list?: ListText & { readonly sha256: string };
   readonly from?: string;
   readonly to?: string;
 }
 
-export function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
+/** Of a version: of its text, or of that and its list. @param list digest of the list */
+export function versionDigest(text: string, list: string | undefined): string {
+  return list === undefined ? text : sha256(`${text} ${list}`);
 }
 
 /** The name of a missing file. */
@@ -53,19 +68,30 @@ export const nowhere = '/dev/null';
 /** Empty for equal texts. */
 export function unifiedDiff(from: string, to: string, before: string, after: string): string {
   if (before === after) return '';
-  return createTwoFilesPatch(from, to, before, after, undefined, undefined, {
-    headerOptions: { includeIndex: false, includeUnderline: false, includeFileHeaders: true },
-  });
+  const patch =
+    before.length + after.length > maxComparedBytes
+      ? undefined
+      : createTwoFilesPatch(from, to, before, after, undefined, undefined, {
+          headerOptions: { includeIndex: false, includeUnderline: false, includeFileHeaders: true },
+          maxEditLength: maxDifferences,
+        });
+  if (patch !== undefined) return patch;
+  const lines = (text: string): string => (text.split('\n').length - 1).toLocaleString('en-US');
+  return `--- ${from}\n+++ ${to}\n@@ ${lines(before)} lines became ${lines(after)}: too many to compare @@\n`;
 }
 
-export class HistoryFiles implements TemplateHistory {
+export class HistoryFiles implements VersionHistory {
   readonly #directory: string;
   readonly #kept: number;
   /** Cached last version of each template; valid only under the lock. */
-  readonly #newest: Map<string, TemplateVersion> = new Map<string, TemplateVersion>();
+  readonly #newest: Map<string, Version> = new Map<string, Version>();
 
-  constructor(stateDirectory: string, kept: number = keptVersions) {
-    this.#directory = join(stateDirectory, 'history');
+  constructor(
+    stateDirectory: string,
+    kept: number = keptVersions,
+    folder: 'history' | 'set-history' = 'history',
+  ) {
+    this.#directory = join(stateDirectory, folder);
     this.#kept = kept;
   }
 
@@ -74,7 +100,7 @@ export class HistoryFiles implements TemplateHistory {
     return names.filter((name) => namePattern.test(name)).sort();
   }
 
-  async list(name: string): Promise<readonly TemplateVersion[]> {
+  async list(name: string): Promise<readonly Version[]> {
     return (await this.#versions(name)).slice(-this.#kept).reverse();
   }
 
@@ -89,13 +115,33 @@ export class HistoryFiles implements TemplateHistory {
     throw new StoreError([{ kind: 'not-found', what: 'version', name: `${name} ${version}` }]);
   }
 
+  async version(name: string, version: number): Promise<VersionText> {
+    const text = await this.text(name, version);
+    const found = (await this.#versions(name)).find((each) => each.version === version);
+    if (found?.list === undefined) return { text };
+    const { file, sha256: digest } = found.list;
+    const read = await readOwnFile(this.#listPath(name, digest), maxListBytes);
+    if (read !== undefined) return { text, list: { file, text: read.bytes.toString('utf8') } };
+    throw new StoreError([
+      { kind: 'not-found', what: 'list', name: `${file} of version ${version}` },
+    ]);
+  }
+
   async diff(name: string, from: number, to: number): Promise<string> {
     const [before, after] = await Promise.all(
-      [from, to].map(async (version) => (version === 0 ? '' : await this.text(name, version))),
+      [from, to].map(async (version) =>
+        version === 0 ? { text: '' } : await this.version(name, version),
+      ),
     );
-    const label = (version: number): string =>
-      version === 0 ? nowhere : `${name}.yaml version ${version}`;
-    return unifiedDiff(label(from), label(to), before!, after!);
+    const label = (file: string, version: number, text: string | undefined): string =>
+      version === 0 || text === undefined ? nowhere : `${file} version ${version}`;
+    const compared = (file: string, old: string | undefined, now: string | undefined): string =>
+      unifiedDiff(label(file, from, old), label(file, to, now), old ?? '', now ?? '');
+    const list = before!.list?.file ?? after!.list?.file ?? '';
+    return (
+      compared(`${name}.yaml`, before!.text, after!.text) +
+      compared(list, before!.list?.text, after!.list?.text)
+    );
   }
 
   /**
@@ -103,7 +149,7 @@ export class HistoryFiles implements TemplateHistory {
    *
    * @param digest of the present template: if it equals the cached version's, the index is not read again
    */
-  async newest(name: string, digest: string | undefined): Promise<TemplateVersion | undefined> {
+  async newest(name: string, digest: string | undefined): Promise<Version | undefined> {
     const known = this.#newest.get(name);
     if (known !== undefined && known.sha256 === digest) return known;
     const last = (await this.#versions(name)).at(-1);
@@ -127,17 +173,19 @@ export class HistoryFiles implements TemplateHistory {
     await makeStateDirectory(directory);
     const versions = await this.#versions(name);
     const before = versions.length;
-    for (const { actor, action, text, from, to } of added) {
+    for (const { actor, action, text, digest, list, from, to } of added) {
       const version = (versions.at(-1)?.version ?? 0) + 1;
       versions.push({
         version,
         at: new Date().toISOString(),
         actor,
         action,
-        ...(text !== undefined && { sha256: sha256(text) }),
+        ...(text !== undefined && { sha256: digest ?? sha256(text) }),
+        ...(list !== undefined && { list: { file: list.file, sha256: list.sha256 } }),
         ...(from !== undefined && { from }),
         ...(to !== undefined && { to }),
       });
+      if (list !== undefined) await this.#keepList(name, list);
       if (text === undefined) continue;
       await commitFile(await stageFile(this.#textPath(name, version), text, mode));
     }
@@ -146,10 +194,31 @@ export class HistoryFiles implements TemplateHistory {
     await appendDurably(this.#indexPath(name), lines, mode);
     this.#newest.set(name, versions.at(-1)!);
     await this.#forget(name, versions, added.length);
+    if (added.some(({ list }) => list !== undefined)) await this.#forgetLists(name, versions);
+  }
+
+  async #keepList(
+    name: string,
+    { text, sha256: digest }: { text: string; sha256: string },
+  ): Promise<void> {
+    const path = this.#listPath(name, digest);
+    const known = await stat(path).catch(() => undefined);
+    if (known === undefined) await writeDurably(path, text, mode);
+  }
+
+  /** Keeps the lists of the newest versions, as far as the bound in bytes goes. */
+  async #forgetLists(name: string, versions: readonly Version[]): Promise<void> {
+    const newestFirst = versions.flatMap(({ list }) => list?.sha256 ?? []).reverse();
+    let bytes = 0;
+    for (const [index, digest] of [...new Set(newestFirst)].entries()) {
+      const path = this.#listPath(name, digest);
+      bytes += (await stat(path).catch(() => undefined))?.size ?? 0;
+      if (index > 0 && bytes > keptListBytes) await rm(path, { force: true });
+    }
   }
 
   /** Removes what is older than the versions that are kept, after `added` new ones. */
-  async #forget(name: string, versions: readonly TemplateVersion[], added: number): Promise<void> {
+  async #forget(name: string, versions: readonly Version[], added: number): Promise<void> {
     const old = versions.length - this.#kept;
     if (old <= 0) return;
     for (const { version } of versions.slice(Math.max(0, old - added), old)) {
@@ -165,12 +234,12 @@ export class HistoryFiles implements TemplateHistory {
     await removeLeftovers(dirname(this.#indexPath(name)));
   }
 
-  async #versions(name: string): Promise<TemplateVersion[]> {
+  async #versions(name: string): Promise<Version[]> {
     if (!namePattern.test(name)) return [];
     const text = (await readOwnFile(this.#indexPath(name), maxBytes))?.bytes.toString('utf8') ?? '';
     return text.split('\n').flatMap((line) => {
       try {
-        return [JSON.parse(line) as TemplateVersion];
+        return [JSON.parse(line) as Version];
       } catch {
         return [];
       }
@@ -179,6 +248,10 @@ export class HistoryFiles implements TemplateHistory {
 
   #indexPath(name: string): string {
     return join(this.#directory, name, 'index.jsonl');
+  }
+
+  #listPath(name: string, digest: string): string {
+    return join(this.#directory, name, `${digest.replace(/[^0-9a-f]/g, '')}.txt`);
   }
 
   #textPath(name: string, version: number): string {

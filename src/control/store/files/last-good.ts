@@ -5,11 +5,10 @@
  * A firewall that starts while the configuration has errors starts with this one. Otherwise one bad file that the running
  * firewall has refused would stop everything at the next restart.
  */
-import { createHash } from 'node:crypto';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readOwnFile } from '../../../system/safe-file.ts';
-import { filesOf, maxListBytes, placeOf } from './config-files.ts';
+import { filesOf, maxListBytes, placeOf, textDigestOf } from './config-files.ts';
 import type { RawDirectory, RawFile } from './config-files.ts';
 import { removeLeftovers, writeDurably } from './durable-file.ts';
 import { makeStateDirectory } from './state-directory.ts';
@@ -34,7 +33,6 @@ interface Stored {
 export class LastGood {
   readonly #stateDirectory: string;
   #revision: string | undefined;
-  readonly #digests: WeakMap<RawFile, string> = new WeakMap<RawFile, string>();
 
   constructor(stateDirectory: string) {
     this.#stateDirectory = stateDirectory;
@@ -50,7 +48,7 @@ export class LastGood {
       const { name, text } = file;
       if (text === undefined) continue;
       const isList = placeOf(name)?.kind === 'list';
-      files.push(isList ? { name, sha256: await this.#keepList(file, text) } : { name, text });
+      files.push(isList ? { name, sha256: await this.#keepList(file) } : { name, text });
     }
     const stored: Stored = { version: 1, revision, files };
     await writeDurably(this.#path, JSON.stringify(stored), mode);
@@ -58,15 +56,12 @@ export class LastGood {
     await this.#forgetLists(files);
   }
 
-  async #keepList(file: RawFile, text: string): Promise<string> {
-    let sha256 = this.#digests.get(file);
-    if (sha256 !== undefined) return sha256;
-    sha256 = createHash('sha256').update(text).digest('hex');
+  async #keepList(file: RawFile): Promise<string> {
+    const sha256 = textDigestOf(file);
     await makeStateDirectory(this.#lists);
     if (!(await readdir(this.#lists)).includes(sha256)) {
-      await writeDurably(join(this.#lists, sha256), text, mode);
+      await writeDurably(join(this.#lists, sha256), file.text!, mode);
     }
-    this.#digests.set(file, sha256);
     return sha256;
   }
 

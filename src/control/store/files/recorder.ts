@@ -1,5 +1,5 @@
 /**
- * Records changes: the history of templates, and the audit log.
+ * Records changes: the histories of templates and sets, and the audit log.
  *
  * A version gets into the history after its file was renamed into place. If a process dies in between, its change must
  * not look like a hand edit: so it writes a note (`pending.json`) before, which the next process reads. Any other
@@ -10,31 +10,51 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readOwnFile } from '../../../system/safe-file.ts';
 import type { Reading } from './config-directory.ts';
-import { templateNameOf } from './config-files.ts';
+import { placeOf, textDigestOf } from './config-files.ts';
 import type { RawDirectory, RawFile } from './config-files.ts';
-import type { Cause } from '../draft.ts';
+import type { Cause } from '../documents.ts';
 import { inBatches, requireWritable, writeDurably } from './durable-file.ts';
-import { sha256 } from './history.ts';
+import { versionDigest } from './history.ts';
 import type { HistoryFiles, NewVersion } from './history.ts';
 import { operationWords } from '../operation-words.ts';
 import { makeStateDirectory } from './state-directory.ts';
 import { StoreError } from '../store.ts';
-import type { Actor, AuditEvent, AuditLog, Changed, Operation } from '../store.ts';
+import type { Actor, AuditEvent, AuditLog, Changed, Operation, Snapshot } from '../store.ts';
 
-/** A pending change: its author, and the digests of its templates by name. */
+/** What has a history. */
+export const versionedKinds = ['template', 'set'] as const;
+export type VersionedKind = (typeof versionedKinds)[number];
+
+type Digests = Readonly<Record<string, { sha256: string; cause: Cause }>>;
+
+/** A pending change: its author, and the digests of its templates and sets by name. */
 interface Pending {
   readonly actor: Actor;
-  readonly templates: Readonly<Record<string, { sha256: string; cause: Cause }>>;
+  readonly templates: Digests;
+  readonly sets?: Digests;
 }
 
-/** A change, and the files that it writes and removes. */
+/** A template or set as it is in the files, with the list of the set. */
+export interface Versioned {
+  readonly file: RawFile;
+  readonly list?: RawFile;
+}
+
+/** A change, and what it writes and removes of templates and sets. */
 interface Written {
   readonly actor: Actor;
   readonly operations: readonly Operation[];
   readonly changed: readonly Changed[];
-  readonly writes: readonly RawFile[];
-  readonly removals: readonly string[];
-  readonly causes: ReadonlyMap<string, Cause>;
+  readonly versions: readonly WrittenVersion[];
+}
+
+/** A template or set that a change has written or removed. */
+export interface WrittenVersion {
+  readonly kind: VersionedKind;
+  readonly name: string;
+  readonly cause: Cause;
+  /** Absent: removed. */
+  readonly now?: Versioned;
 }
 
 const maxPendingBytes = 64 << 20;
@@ -42,14 +62,21 @@ const fileActor: Actor = { name: 'file', via: 'file' };
 
 export class Recorder {
   readonly #stateDirectory: string;
-  readonly #history: HistoryFiles;
+  readonly #histories: Readonly<Record<VersionedKind, HistoryFiles>>;
   readonly #audit: AuditLog;
-  /** Files whose text is known to be in the history: they are not checked again until they change. */
-  readonly #recorded: WeakSet<RawFile> = new WeakSet<RawFile>();
+  /** Files, with their lists, that are known to be in the history: they are not checked again until they change. */
+  readonly #recorded: WeakMap<RawFile, RawFile | undefined> = new WeakMap<
+    RawFile,
+    RawFile | undefined
+  >();
 
-  constructor(stateDirectory: string, history: HistoryFiles, audit: AuditLog) {
+  constructor(
+    stateDirectory: string,
+    histories: Readonly<Record<VersionedKind, HistoryFiles>>,
+    audit: AuditLog,
+  ) {
     this.#stateDirectory = stateDirectory;
-    this.#history = history;
+    this.#histories = histories;
     this.#audit = audit;
   }
 
@@ -66,14 +93,14 @@ export class Recorder {
 
   /** Before the renames: writes the note. */
   async note(changes: readonly Written[]): Promise<void> {
-    const pending = changes.map(({ actor, writes, causes }): Pending => {
-      const templates: Record<string, { sha256: string; cause: Cause }> = {};
-      for (const { name, text } of writes) {
-        const template = templateNameOf(name);
-        const cause = template === undefined ? undefined : causes.get(template);
-        if (cause !== undefined) templates[template!] = { sha256: sha256(text!), cause };
-      }
-      return { actor, templates };
+    const pending = changes.map(({ actor, versions }): Pending => {
+      const digests = (kind: VersionedKind): Digests =>
+        Object.fromEntries(
+          versions.flatMap(({ kind: own, name, now, cause }) =>
+            own === kind && now !== undefined ? [[name, { sha256: digestOf(now), cause }]] : [],
+          ),
+        );
+      return { actor, templates: digests('template'), sets: digests('set') };
     });
     await writeDurably(this.#pendingPath(), JSON.stringify(pending), 0o640);
   }
@@ -102,65 +129,92 @@ export class Recorder {
 
   /** After the renames: records the changes. */
   async record(changes: readonly Written[]): Promise<void> {
-    await this.#history.add(...changes.flatMap(versionsOf));
+    for (const kind of versionedKinds) {
+      const added = changes.flatMap(({ actor, versions }) =>
+        versions
+          .filter((each) => each.kind === kind)
+          .map(({ name, cause, now }): NewVersion => ({
+            name,
+            actor,
+            ...contentOf(now),
+            ...cause,
+          })),
+      );
+      await this.#histories[kind].add(...added);
+    }
     await this.forget();
   }
 
   /** Adds versions that are missing in the history: those of a process that died, and hand edits. Under the lock. */
-  async recordHandEdits({ snapshot, raw }: Reading): Promise<void> {
-    if (raw === undefined || !(await this.#mayRecord())) return;
-    const texts = templateTexts(raw);
+  async recordHandEdits(reading: Reading): Promise<void> {
+    if (reading.raw === undefined || !(await this.#mayRecord())) return;
     const pending = await this.#readPending();
-    const record = async (name: string): Promise<string | undefined> => {
-      const text = texts.get(name);
-      const newest = await this.#history.newest(
-        name,
-        text === undefined ? undefined : sha256(text),
-      );
-      if (text === undefined) {
-        if (newest?.sha256 === undefined) return undefined;
-        await this.#history.add({ name, actor: fileActor, action: 'destroy' });
-        return name;
-      }
-      const digest = sha256(text);
-      if (newest?.sha256 === digest) return undefined;
-      const died = pending.find(({ templates }) => templates[name]?.sha256 === digest);
-      const action = newest?.sha256 === undefined ? 'create' : 'edit';
-      await this.#history.add({
-        name,
-        text,
-        actor: died?.actor ?? fileActor,
-        ...(died?.templates[name]?.cause ?? { action }),
-      });
-      return died === undefined ? name : undefined;
-    };
-    const files = new Map((raw.templates ?? []).map((file) => [templateNameOf(file.name), file]));
-    const valid = snapshot.templates
-      .map(({ name }) => name)
-      .filter((name) => !this.#recorded.has(files.get(name)!));
-    const gone = (await this.#history.names()).filter((name) => !texts.has(name));
-    const edited = (await inBatches([...valid, ...gone], record)).filter(
-      (name) => name !== undefined,
-    );
-    for (const name of valid) this.#recorded.add(files.get(name)!);
-    for (const { actor, templates } of pending.toReversed()) {
+    const edited = new Map<VersionedKind, readonly string[]>();
+    for (const kind of versionedKinds) {
+      edited.set(kind, await this.#recordEdited(kind, reading.snapshot, reading.raw, pending));
+    }
+    for (const { actor, templates, sets = {} } of pending.toReversed()) {
       await this.#audit.append({
         actor,
         action: 'policy.change',
         result: 'failed',
-        target: Object.keys(templates),
+        target: [...Object.keys(templates), ...Object.keys(sets)],
         summary: 'the change before was interrupted: a part of it may have been written',
       });
     }
     if (pending.length > 0) await this.forget();
-    if (edited.length === 0) return;
-    await this.#audit.append({
-      actor: fileActor,
-      action: 'template.edit',
-      result: 'ok',
-      target: edited,
-      summary: 'found changed by hand',
-    });
+    for (const [kind, names] of edited) {
+      if (names.length === 0) continue;
+      await this.#audit.append({
+        actor: fileActor,
+        action: `${kind}.edit`,
+        result: 'ok',
+        target: names,
+        summary: 'found changed by hand',
+      });
+    }
+  }
+
+  /** @returns the names of what was changed by hand */
+  async #recordEdited(
+    kind: VersionedKind,
+    snapshot: Snapshot,
+    raw: RawDirectory,
+    pending: readonly Pending[],
+  ): Promise<string[]> {
+    const history = this.#histories[kind];
+    const own = versionedFiles(kind, raw);
+    const versions = versionsOf(kind, snapshot, raw);
+    const record = async (name: string): Promise<string | undefined> => {
+      const now = versions.get(name);
+      const digest = now && digestOf(now);
+      const newest = await history.newest(name, digest);
+      if (now === undefined) {
+        if (newest?.sha256 === undefined) return undefined;
+        await history.add({ name, actor: fileActor, action: 'destroy' });
+        return name;
+      }
+      if (newest?.sha256 === digest) return undefined;
+      const noted = ({ templates, sets }: Pending): Digests[string] | undefined =>
+        (kind === 'template' ? templates : sets)?.[name];
+      const died = pending.find((each) => noted(each)?.sha256 === digest);
+      const action = newest?.sha256 === undefined ? 'create' : 'edit';
+      await history.add({
+        name,
+        ...contentOf(now),
+        actor: died?.actor ?? fileActor,
+        ...((died && noted(died)?.cause) ?? { action }),
+      });
+      return died === undefined ? name : undefined;
+    };
+    const fresh = [...versions].filter(
+      ([, { file, list }]) => !this.#recorded.has(file) || this.#recorded.get(file) !== list,
+    );
+    const gone = (await history.names()).filter((name) => !own.has(name));
+    const names = [...fresh.map(([name]) => name), ...gone];
+    const edited = await inBatches(names, record);
+    for (const [, { file, list }] of fresh) this.#recorded.set(file, list);
+    return edited.filter((name) => name !== undefined);
   }
 
   async #mayRecord(): Promise<boolean> {
@@ -192,20 +246,6 @@ export class Recorder {
   }
 }
 
-function versionsOf({ actor, writes, removals, causes }: Written): NewVersion[] {
-  const versions: NewVersion[] = removals.map((name) => ({
-    name,
-    actor,
-    ...(causes.get(name) ?? { action: 'destroy' }),
-  }));
-  for (const { name: file, text } of writes) {
-    const name = templateNameOf(file);
-    if (name === undefined) continue;
-    versions.push({ name, actor, text: text!, ...(causes.get(name) ?? { action: 'edit' }) });
-  }
-  return versions;
-}
-
 function eventOf(
   actor: Actor,
   operations: readonly Operation[],
@@ -224,28 +264,67 @@ function eventOf(
   };
 }
 
-/** Texts of the template files, by the templates' names. */
-export function templateTexts(raw: RawDirectory): Map<string, string> {
+/** The files of templates or sets, valid or not, by name. */
+export function versionedFiles(kind: VersionedKind, raw: RawDirectory): Map<string, RawFile> {
+  const files = (kind === 'template' ? raw.templates : raw.sets) ?? [];
   return new Map(
-    (raw.templates ?? []).flatMap(({ name, text }): [string, string][] => {
-      const template = templateNameOf(name);
-      return template === undefined ? [] : [[template, text ?? '']];
+    files.flatMap((file): [string, RawFile][] => {
+      const place = placeOf(file.name);
+      return place?.kind === kind ? [[place.name, file]] : [];
     }),
   );
 }
 
-/** `template.create`, `template.add-rule`, `server.assign`. */
+/** The valid ones, with the lists of sets. */
+export function versionsOf(
+  kind: VersionedKind,
+  snapshot: Snapshot,
+  raw: RawDirectory,
+): Map<string, Versioned> {
+  const files = versionedFiles(kind, raw);
+  if (kind === 'template') {
+    return new Map(snapshot.templates.map(({ name }) => [name, { file: files.get(name)! }]));
+  }
+  const lists = new Map((raw.sets ?? []).map((file) => [file.name, file]));
+  return new Map(
+    snapshot.sets.map(({ name, file }) => {
+      const list = file === undefined ? undefined : lists.get(`sets/${file}`);
+      return [name, { file: files.get(name)!, ...(list !== undefined && { list }) }];
+    }),
+  );
+}
+
+function digestOf({ file, list }: Versioned): string {
+  return versionDigest(textDigestOf(file), list && textDigestOf(list));
+}
+
+/** What the history keeps of it; nothing of what is gone. */
+function contentOf(now: Versioned | undefined): Pick<NewVersion, 'text' | 'digest' | 'list'> {
+  if (now === undefined) return {};
+  const { file, list } = now;
+  return {
+    text: file.text!,
+    digest: digestOf(now),
+    ...(list !== undefined && {
+      list: {
+        file: list.name.slice('sets/'.length),
+        text: list.text!,
+        sha256: textDigestOf(list),
+      },
+    }),
+  };
+}
+
+/** `template.create`, `template.add-rule`, `server.assign`, `set.change-addresses`. */
 function auditAction({ kind }: Operation): string {
-  const match = /^(.*)-(template|server)$/.exec(kind);
+  const match = /^(.*)-(template|server|set)$/.exec(kind);
   if (match !== null) return `${match[2]!}.${match[1]!}`;
+  if (kind === 'change-addresses') return `set.${kind}`;
   return kind.endsWith('-rule') ? `template.${kind}` : `server.${kind}`;
 }
 
 function targetsOf(operation: Operation): readonly string[] {
   if ('servers' in operation) return [...operation.servers, ...operation.templates];
-  return [
-    operation.kind.endsWith('-rule')
-      ? (operation as { template: string }).template
-      : (operation as { name: string }).name,
-  ];
+  if ('template' in operation) return [operation.template];
+  return ['set' in operation ? operation.set : operation.name];
 }

@@ -131,7 +131,12 @@ outbound:
   it('in use are destroyed only by force', async () => {
     const before = await directory.contents();
     expect(await failuresOf(change({ kind: 'destroy-template', name: 'web' }))).toEqual([
-      { kind: 'in-use', template: 'web', servers: ['web-1'] },
+      {
+        kind: 'in-use',
+        what: 'template',
+        name: 'web',
+        usedBy: [{ kind: 'server', name: 'web-1', path: 'templates[0]' }],
+      },
     ]);
     expect(await directory.contents()).toEqual(before);
     const { snapshot } = await change({ kind: 'destroy-template', name: 'web', force: true });

@@ -71,7 +71,9 @@ describe('a change', () => {
   it('does not take away a server that a rule names', async () => {
     const refused = change({ kind: 'destroy-server', name: 'web-1' });
     await expect(refused).rejects.toThrow(StoreError);
-    await expect(refused).rejects.toThrow(/templates\/db\.yaml:4.*there is no server "web-1"/);
+    await expect(refused).rejects.toThrow(
+      'server "web-1" is named by template db (inbound[0].sources[0])',
+    );
     expect(await problems()).toHaveLength(1);
   });
 

@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { FileStore } from '../../../../src/control/store/files/file-store.ts';
-import { HistoryFiles, sha256 } from '../../../../src/control/store/files/history.ts';
+import { sha256 } from '../../../../src/control/store/files/config-files.ts';
+import { HistoryFiles } from '../../../../src/control/store/files/history.ts';
 import { stateDirectoryOf } from '../../../../src/control/store/files/state-directory.ts';
-import type { Operation, TemplateVersion } from '../../../../src/control/store/store.ts';
+import type { Operation, Version } from '../../../../src/control/store/store.ts';
 import {
   TestDirectory,
   alice,
@@ -35,7 +36,7 @@ const ping = { protocol: 'icmp' };
 const addPing: Operation = {
   ...{ kind: 'add-rule', template: 'web', direction: 'inbound', rule: ping },
 };
-const reported = (versions: readonly TemplateVersion[]): string[] =>
+const reported = (versions: readonly Version[]): string[] =>
   versions.map(({ version, actor, action, from, to }) =>
     [version, actor.name, action, from, to].filter((each) => each !== undefined).join(' '),
   );

@@ -1,6 +1,6 @@
-/** Every version of a template: list, text, difference, rollback. Includes destroyed templates. */
+/** Every version of a template or set: list, text, difference, rollback. Includes what was destroyed. */
 import { Type } from 'typebox';
-import type { TemplateVersion } from '../../store/store.ts';
+import type { Operation, Version, VersionHistory } from '../../store/store.ts';
 import type { Api } from '../api.ts';
 import { makeChange } from '../changes.ts';
 import type { ApiContext } from '../context.ts';
@@ -8,27 +8,35 @@ import { requirementOf } from '../etag.ts';
 import { asProblem } from '../http-problem.ts';
 import * as schemas from '../schemas.ts';
 import { changeMark, notFound } from '../views.ts';
-import { changedView, revisionOf } from './templates.ts';
+import { revisionOf } from './resources.ts';
+import type { Resource } from './resources.ts';
 
 const tags = ['history'];
 const version = Type.Integer({ minimum: 1, title: 'the number of a version, from 1' });
 
-export function templateHistoryRoutes(app: Api, context: ApiContext): void {
-  const { history } = context.store;
+export function historyRoutes(
+  app: Api,
+  context: ApiContext,
+  resource: Resource & { readonly kind: 'template' | 'set' },
+): void {
+  const { kind, changedView, changed } = resource;
+  const path = `/${kind}s/:name` as const;
+  const history: VersionHistory =
+    kind === 'template' ? context.store.history : context.store.setHistory;
   /** @throws HttpProblem for a name that was never used */
-  const versionsOf = async (name: string): Promise<readonly TemplateVersion[]> => {
+  const versionsOf = async (name: string): Promise<readonly Version[]> => {
     const versions = await history.list(name);
-    if (versions.length === 0) throw notFound('history of a template', name);
+    if (versions.length === 0) throw notFound(`history of a ${kind}`, name);
     return versions;
   };
 
   app.get(
-    '/templates/:name/history',
+    `${path}/history`,
     {
       config: { access: 'view' },
       schema: {
         tags,
-        summary: 'The versions of a template',
+        summary: `The versions of a ${kind}`,
         params: schemas.nameParams,
         response: { 200: schemas.versionList, ...schemas.problems },
       },
@@ -40,7 +48,7 @@ export function templateHistoryRoutes(app: Api, context: ApiContext): void {
   );
 
   app.get(
-    '/templates/:name/history/:version',
+    `${path}/history/:version`,
     {
       config: { access: 'view' },
       schema: {
@@ -59,7 +67,7 @@ export function templateHistoryRoutes(app: Api, context: ApiContext): void {
   );
 
   app.get(
-    '/templates/:name/history/diff',
+    `${path}/history/diff`,
     {
       config: { access: 'view' },
       schema: {
@@ -84,8 +92,7 @@ export function templateHistoryRoutes(app: Api, context: ApiContext): void {
       const { name } = request.params;
       const versions = await versionsOf(name);
       // A version by the clock repeats the text of the one before.
-      const isEdit = ({ action }: TemplateVersion): boolean =>
-        action !== 'expire' && action !== 'revive';
+      const isEdit = ({ action }: Version): boolean => action !== 'expire' && action !== 'revive';
       const { to = (versions.find(isEdit) ?? versions[0]!).version } = request.query;
       const before = versions.find((each) => each.version < to)?.version ?? 0;
       const text = await asProblem(history.diff(name, request.query.from ?? before, to));
@@ -94,14 +101,14 @@ export function templateHistoryRoutes(app: Api, context: ApiContext): void {
   );
 
   app.post(
-    '/templates/:name/rollback',
+    `${path}/rollback`,
     {
       schema: {
         tags,
-        summary: 'Back to a version, exactly as it was; also for a destroyed template',
+        summary: `Back to a version, exactly as it was; also for a destroyed ${kind}`,
         params: schemas.nameParams,
         body: Type.Object({ version }, { additionalProperties: false }),
-        response: { 200: schemas.changedTemplate, ...schemas.problems },
+        response: { 200: changed, ...schemas.problems },
       },
     },
     async (request, reply) => {
@@ -110,16 +117,18 @@ export function templateHistoryRoutes(app: Api, context: ApiContext): void {
       const result = await makeChange(
         context,
         request,
-        ({ revisions }) => [
+        ({ revisions }): Operation[] => [
           {
-            ...{ kind: 'restore-template', name, version: request.body.version },
-            ...revisionOf(requirementOf(request, revisions.templates.get(name))),
+            ...{ kind: `restore-${kind}`, name, version: request.body.version },
+            ...revisionOf(requirementOf(request, revisions[`${kind}s`].get(name))),
           },
         ],
         (failure) =>
-          failure.kind === 'not-found' && failure.what === 'version' ? 'version' : undefined,
+          failure.kind === 'not-found' && (failure.what === 'version' || failure.what === 'list')
+            ? 'version'
+            : undefined,
       );
-      return changedView(context, reply, result, name);
+      return changedView(reply, result, name);
     },
   );
 }

@@ -1,0 +1,69 @@
+/**
+ * What the peers of a rule mean at this moment: the ranges of each, and the server or set that they come from.
+ *
+ * It follows what is stored, not what is in force: usually the same. Long lists are cut, with the number of the rest.
+ */
+import { formatRange } from '../../policy/addresses.ts';
+import { isGroup } from '../../policy/peers.ts';
+import { rangesOf, subtractRanges } from '../../policy/ranges.ts';
+import type { Ranges } from '../../policy/ranges.ts';
+import { Resolver } from '../../policy/resolve.ts';
+import type { Peer, Rule } from '../../policy/types.ts';
+import type { Snapshot } from '../store/store.ts';
+
+/** Ranges shown for one origin. */
+const maxRanges = 100;
+
+export interface ResolvedPeer {
+  /** As written. */
+  readonly peer: string;
+  /** Absent: the address, block or range itself, or a selector that matches nobody. */
+  readonly server?: string;
+  readonly set?: string;
+  /** Addresses, blocks and ranges, without what `except` takes away. */
+  readonly ranges: readonly string[];
+  /** How many more ranges there are. */
+  readonly more?: number;
+}
+
+const known = new WeakMap<Snapshot, Resolver>();
+
+/** One resolver for each snapshot: it keeps what it has found. */
+export function resolverOf(snapshot: Snapshot): Resolver {
+  let resolver = known.get(snapshot);
+  if (resolver === undefined) {
+    // Members do not depend on the time.
+    resolver = new Resolver(snapshot, 0);
+    known.set(snapshot, resolver);
+  }
+  return resolver;
+}
+
+/** Nothing for a rule that is for any address. */
+export function resolvedPeers(resolver: Resolver, { peers = [], except }: Rule): ResolvedPeer[] {
+  const taken = except && resolver.rangesOf({ protocol: 'all', peers: except });
+  const remaining = (ranges: Ranges): Pick<ResolvedPeer, 'ranges' | 'more'> =>
+    shownRanges(taken === undefined ? ranges : subtractRanges(ranges, taken));
+  return peers.flatMap((peer: Peer): ResolvedPeer[] => {
+    const { text } = peer;
+    if (!isGroup(peer)) return [{ peer: text, ...remaining(rangesOf([peer])) }];
+    if (peer.kind === 'set') {
+      const ranges = resolver.rangesOf({ protocol: 'all', peers: [peer] })!;
+      return [{ peer: text, set: peer.name, ...remaining(ranges) }];
+    }
+    const members = resolver.membersOf(peer);
+    if (members.length === 0) return [{ peer: text, ranges: [] }];
+    return members.map(({ name, addresses }) => {
+      const own = rangesOf(addresses.map((address) => ({ from: address, to: address })));
+      return { peer: text, server: name, ...remaining(own) };
+    });
+  });
+}
+
+function shownRanges(ranges: Ranges): Pick<ResolvedPeer, 'ranges' | 'more'> {
+  const count = ranges.length / 2;
+  const shown = Array.from({ length: Math.min(count, maxRanges) }, (_, index) =>
+    formatRange(ranges[index * 2]!, ranges[index * 2 + 1]!),
+  );
+  return { ranges: shown, ...(count > maxRanges && { more: count - maxRanges }) };
+}

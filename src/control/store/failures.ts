@@ -1,0 +1,88 @@
+/** Why a store refuses a change. */
+import type { Problem } from '../../policy/types.ts';
+import { usedByWords } from './mentions.ts';
+import type { Mention, Named } from './mentions.ts';
+
+/** An error in the body of an operation. */
+export interface BodyProblem {
+  /** Index of the operation in its change. */
+  readonly operation: number;
+  /** Within the body, as a client wrote it: `inbound[2].ports[0]`; within a rule: `ports[0]`. Empty: the whole. */
+  readonly path: string;
+  readonly message: string;
+}
+
+export type ThingKind =
+  'template' | 'server' | 'set' | 'list' | 'rule' | 'version' | 'user' | 'token';
+
+/** Why a change was refused. */
+export type Failure =
+  | { readonly kind: 'not-found'; readonly what: ThingKind; readonly name: string }
+  | { readonly kind: 'exists'; readonly what: ThingKind; readonly name: string }
+  /** `revision` is the current one; absent if the resource is gone. */
+  | {
+      readonly kind: 'precondition-failed';
+      readonly what: ThingKind;
+      readonly name: string;
+      readonly revision?: string;
+    }
+  /** At least one place. */
+  | {
+      readonly kind: 'in-use';
+      readonly what: Named['kind'];
+      readonly name: string;
+      readonly usedBy: readonly Mention[];
+    }
+  | { readonly kind: 'invalid'; readonly problems: readonly BodyProblem[] }
+  /** The state has errors that this change does not correct. */
+  | { readonly kind: 'broken'; readonly problems: readonly Problem[] }
+  /** The client's access has ended: its session or token, or the password was changed meanwhile. */
+  | { readonly kind: 'unauthenticated'; readonly message: string }
+  /** The client may not do this. */
+  | { readonly kind: 'forbidden'; readonly message: string }
+  /** The last owner can be neither removed nor demoted. */
+  | { readonly kind: 'last-owner'; readonly name: string }
+  /** This process lacks write permission; `message` names the file and the remedy. */
+  | { readonly kind: 'read-only'; readonly message: string }
+  /** Another process kept the store locked for too long, or kept changing it: trying again may help. */
+  | { readonly kind: 'busy'; readonly message: string }
+  /** The disk is full, or the like. */
+  | { readonly kind: 'failed'; readonly message: string };
+
+/** A change was refused, and nothing has changed. */
+export class StoreError extends Error {
+  override name = 'StoreError';
+  /** At least one; all that are known. */
+  readonly failures: readonly Failure[];
+
+  constructor(failures: readonly Failure[], cause?: unknown) {
+    super(failures.map(describeFailure).join('; '), { cause });
+    this.failures = failures;
+  }
+}
+
+/** One line, for a person. */
+export function describeFailure(failure: Failure): string {
+  switch (failure.kind) {
+    case 'not-found':
+      return `there is no ${failure.what} "${failure.name}"`;
+    case 'exists':
+      return `there is a ${failure.what} "${failure.name}" already`;
+    case 'precondition-failed':
+      return `${failure.what} "${failure.name}" was changed by somebody else meanwhile`;
+    case 'in-use':
+      return `${failure.what} "${failure.name}" ${usedByWords(failure.usedBy)}`;
+    case 'invalid':
+      return failure.problems
+        .map(({ path, message }) => (path === '' ? message : `${path}: ${message}`))
+        .join('; ');
+    case 'broken':
+      return `the configuration has errors that have to be mended first: ${failure.problems
+        .map(({ file, line, message }) => `${file}:${line}: ${message}`)
+        .join('; ')}`;
+    case 'last-owner':
+      return `"${failure.name}" is the last owner: make somebody else an owner first`;
+    default:
+      return failure.message;
+  }
+}
