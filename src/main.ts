@@ -136,6 +136,16 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
       editor: createTextEditor(process.env),
     });
   },
+  set: async () => {
+    const { setCommand } = await import('./cli/set-command.ts');
+    const { readInput } = await import('./cli/read-input.ts');
+    const { createTextEditor } = await import('./cli/text-editor.ts');
+    return setCommand({
+      connections: await connections(),
+      readText: readInput,
+      editor: createTextEditor(process.env),
+    });
+  },
   server: async () => {
     const { serverCommand } = await import('./cli/server-command.ts');
     return serverCommand(await connections());

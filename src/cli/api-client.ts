@@ -13,6 +13,8 @@ export type Query = Readonly<Record<string, string | number | boolean | undefine
 export interface Change {
   readonly query?: Query;
   readonly body?: unknown;
+  /** A plain text, instead of a body of JSON. */
+  readonly text?: string;
   /** The revision that the resource must still have; `*`: any, but it must exist. */
   readonly revision?: string | undefined;
 }
@@ -38,7 +40,7 @@ const hints: Readonly<Record<string, string>> = {
   unauthenticated: 'give a token: --token-file FILE, or TUNWALL_TOKEN in the environment',
   forbidden: 'only an owner may do this: tunwall user list shows who is',
   'foreign-host': 'use its address, or add the name to api.hosts in gateway.yaml',
-  'in-use': 'take it from them first (tunwall server remove), or use --force',
+  'in-use': 'take it from them first, or use --force',
   'precondition-failed': 'look at it again, then repeat the command',
   broken: 'see all that is wrong: tunwall check',
   'no-firewall': 'start it: tunwall run. If it runs elsewhere, name it: --socket or --url',
@@ -129,7 +131,7 @@ export class ApiClient {
   async #send(
     method: Method,
     path: string,
-    { query = {}, body, revision }: Change,
+    { query = {}, body, text, revision }: Change,
     accept = 'application/json',
     signal?: AbortSignal,
   ): Promise<TransportResponse> {
@@ -143,11 +145,13 @@ export class ApiClient {
       headers: {
         accept,
         ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...(text !== undefined && { 'content-type': 'text/plain' }),
         ...(revision !== undefined && {
           'if-match': revision === '*' ? '*' : `"${revision}"`,
         }),
       },
       ...(body !== undefined && { body: JSON.stringify(body) }),
+      ...(text !== undefined && { body: text }),
       signal,
     });
     if (response.status >= 200 && response.status < 300) return response;

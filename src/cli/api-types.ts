@@ -2,6 +2,7 @@
 import type { Static } from 'typebox';
 import type * as live from '../control/api/live-schemas.ts';
 import type * as schemas from '../control/api/schemas.ts';
+import type * as sets from '../control/api/set-schemas.ts';
 import type * as users from '../control/api/user-schemas.ts';
 
 export type RuleView = Static<typeof schemas.rule>;
@@ -11,6 +12,9 @@ export type TemplateListView = Static<typeof schemas.templateList>;
 export type PresetView = Static<typeof schemas.preset>;
 export type PresetListView = Static<typeof schemas.presetList>;
 export type VersionListView = Static<typeof schemas.versionList>;
+export type SetView = Static<typeof sets.addressSet>;
+export type SetListView = Static<typeof sets.setList>;
+export type ImportedSetsView = Static<typeof sets.importedSets>;
 export type ServerView = Static<typeof schemas.server>;
 export type ServerListView = Static<typeof schemas.serverList>;
 export type EffectiveRulesView = Static<typeof schemas.effectiveRules>;

@@ -56,6 +56,8 @@ const argumentTexts: Readonly<Record<string, string>> = {
   template: 'name of a template',
   templates: 'names of templates',
   server: 'name of a server',
+  set: 'name of a set',
+  addresses: 'addresses, blocks, ranges',
   servers: 'names of servers',
   user: 'name of a user',
   preset: 'name of a preset',

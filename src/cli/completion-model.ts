@@ -7,7 +7,7 @@
 import type { Argument, Command, Option } from 'commander';
 
 /** Names that only the API knows. */
-export const nameKinds = ['template', 'server', 'user', 'preset'] as const;
+export const nameKinds = ['template', 'server', 'set', 'user', 'preset'] as const;
 export type NameKind = (typeof nameKinds)[number];
 
 export type ValueKind =

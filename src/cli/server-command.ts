@@ -15,6 +15,7 @@ import type { Connections } from './connection.ts';
 import { UserError } from './errors.ts';
 import type { Output } from './output.ts';
 import type { Verb } from './program.ts';
+import { addDestroyCommand, addRenameCommand } from './resource-verbs.ts';
 import { printRules } from './rules.ts';
 import { directions } from '../text/rule-text.ts';
 import { line } from '../text/line.ts';
@@ -114,10 +115,6 @@ interface ChangeFlags extends ClientFlags {
   readonly revision?: string;
 }
 
-interface DestroyFlags extends ClientFlags {
-  readonly revision?: string;
-}
-
 function addChangeCommands(family: Command, { output, run }: ClientParts): void {
   clientCommand(family, {
     usage: 'create <name>',
@@ -198,21 +195,18 @@ function addChangeCommands(family: Command, { output, run }: ClientParts): void 
       }),
     );
 
-  clientCommand(family, {
-    usage: 'destroy <server>',
-    description: 'destroy a server: what goes to it is dropped from then on',
-    examples: [['tunwall server destroy web-3', 'its templates stay']],
-  })
-    .option('--revision <revision>', 'only if it still has this revision')
-    .action((name: string, flags: DestroyFlags) =>
-      run(flags, async (client) => {
-        const answer = await client.change<Changed>('DELETE', route`/servers/${name}`, {
-          revision: flags.revision,
-        });
-        if (flags.json === true) output.json(answer);
-        else printChange(output, `server "${name}" destroyed`, answer.applied);
-      }),
-    );
+  addRenameCommand(family, { output, run }, 'server', {
+    description: 'rename a server; rules that name it follow, and its templates stay with it',
+    examples: [['tunwall server rename web-3 web-4', 'rules say server:web-4 from then on']],
+  });
+  addDestroyCommand(family, { output, run }, 'server', {
+    description:
+      'destroy a server: what goes to it is dropped from then on. Refused while a rule names it',
+    examples: [
+      ['tunwall server destroy web-3', 'its templates stay'],
+      ['tunwall server destroy web-3 --force', 'takes it from the rules that name it'],
+    ],
+  });
 }
 
 interface AssignFlags extends ClientFlags {

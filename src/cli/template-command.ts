@@ -17,10 +17,12 @@ import type { Output } from './output.ts';
 import type { Verb } from './program.ts';
 import { line } from '../text/line.ts';
 import { formatTable } from '../text/table.ts';
-import { addEditCommand } from './template-edit.ts';
-import type { TextEditor } from './template-edit.ts';
-import { parseTemplateText } from './template-file.ts';
-import { addHistoryCommands } from './template-history.ts';
+import { addEditCommand } from './resource-edit.ts';
+import type { TextEditor } from './resource-edit.ts';
+import { parseBodyText } from './resource-file.ts';
+import { addHistoryCommands } from './resource-history.ts';
+import { addCopyCommand, addDestroyCommand, addRenameCommand } from './resource-verbs.ts';
+import { templateText } from './template-file.ts';
 import { addRuleCommands } from './template-rules.ts';
 
 export interface TemplateActions {
@@ -37,10 +39,28 @@ export function templateCommand(actions: TemplateActions): Verb {
       .description('firewall templates: sets of allow rules that are assigned to servers');
     addReadCommands(family, parts);
     addCreateCommand(family, parts, actions);
-    addNameCommands(family, parts);
+    addCopyCommand(family, parts, 'template', 'copy a template; no server gets the copy');
+    addRenameCommand(family, parts, 'template', {
+      description:
+        'rename a template; servers and rules that name it follow, and so does its history',
+      examples: [['tunwall template rename web site', 'servers have "site" from then on']],
+    });
+    addDestroyCommand(family, parts, 'template', {
+      description: 'destroy a template. Refused while others name it; its history stays',
+      examples: [
+        ['tunwall template destroy old', 'fails if a server has it, and says which'],
+        ['tunwall template destroy old --force', 'takes it from its servers first'],
+        ['tunwall template rollback old 3', 'brings it back'],
+      ],
+    });
     addRuleCommands(family, parts);
-    addHistoryCommands(family, parts);
-    addEditCommand(family, parts, actions);
+    addHistoryCommands(family, parts, 'template');
+    addEditCommand(family, parts, actions, {
+      word: 'template',
+      description:
+        'edit a template with $VISUAL or $EDITOR; or replace what it says with that of a file',
+      textOf: templateText,
+    });
   });
 }
 
@@ -132,7 +152,8 @@ function addCreateCommand(
     .action((name: string, flags: CreateFlags) =>
       run(flags, async (client) => {
         const { preset, clone, file, description, assign } = flags;
-        const written = file === undefined ? {} : parseTemplateText(file, await readText(file));
+        const written =
+          file === undefined ? {} : parseBodyText('template', file, await readText(file));
         const body = {
           ...written,
           name,
@@ -147,54 +168,6 @@ function addCreateCommand(
           const rules = plural(made.inbound.length + made.outbound.length, 'rule');
           printChange(output, `template "${name}" created with ${rules}`, made.applied);
         }
-      }),
-    );
-}
-
-interface DestroyFlags extends ClientFlags {
-  readonly force?: boolean;
-  readonly revision?: string;
-}
-
-function addNameCommands(family: Command, { output, run }: ClientParts): void {
-  for (const [verb, done, description] of [
-    ['clone', 'cloned', 'copy a template; no server gets the copy'],
-    ['rename', 'renamed', 'rename a template; servers keep it, and so does its history'],
-  ] as const) {
-    clientCommand(family, {
-      usage: `${verb} <template> <name>`,
-      description,
-      examples: [[`tunwall template ${verb} web web-2`, `"web" is there, "web-2" is new`]],
-    }).action((name: string, to: string, flags: ClientFlags) =>
-      run(flags, async (client) => {
-        const path =
-          verb === 'clone' ? route`/templates/${name}/clone` : route`/templates/${name}/rename`;
-        const made = await client.change<Changed>('POST', path, { body: { to } });
-        if (flags.json === true) output.json(made);
-        else printChange(output, `template "${name}" ${done} to "${to}"`, made.applied);
-      }),
-    );
-  }
-
-  clientCommand(family, {
-    usage: 'destroy <template>',
-    description: 'destroy a template. Refused while servers have it; its history stays',
-    examples: [
-      ['tunwall template destroy old', 'fails if a server has it, and says which'],
-      ['tunwall template destroy old --force', 'takes it from its servers first'],
-      ['tunwall template rollback old 3', 'brings it back'],
-    ],
-  })
-    .option('--force', 'take it from the servers that have it')
-    .option('--revision <revision>', 'only if it still has this revision')
-    .action((name: string, flags: DestroyFlags) =>
-      run(flags, async (client) => {
-        const answer = await client.change<Changed>('DELETE', route`/templates/${name}`, {
-          query: { force: flags.force === true ? true : undefined },
-          revision: flags.revision,
-        });
-        if (flags.json === true) output.json(answer);
-        else printChange(output, `template "${name}" destroyed`, answer.applied);
       }),
     );
 }

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { UserError } from './errors.ts';
-import type { TextEditor } from './template-edit.ts';
+import type { TextEditor } from './resource-edit.ts';
 
 export function createTextEditor(
   environment: Readonly<Record<string, string | undefined>>,

@@ -3,6 +3,7 @@
  * passwords that the test says.
  */
 import { serverCommand } from '../../src/cli/server-command.ts';
+import { setCommand } from '../../src/cli/set-command.ts';
 import { auditCommand, statusCommand } from '../../src/cli/status-command.ts';
 import { templateCommand } from '../../src/cli/template-command.ts';
 import { createTextEditor } from '../../src/cli/text-editor.ts';
@@ -43,12 +44,14 @@ export class OfflineCli {
   /** Without saying whom to ask. */
   runBare(args: readonly string[], input = '', options: RunOptions = {}): Promise<Ran> {
     const connections = offlineConnections();
+    const edited = {
+      connections,
+      readText: () => Promise.resolve(input),
+      editor: createTextEditor({ EDITOR: this.editor }),
+    };
     const verbs = [
-      templateCommand({
-        connections,
-        readText: () => Promise.resolve(input),
-        editor: createTextEditor({ EDITOR: this.editor }),
-      }),
+      templateCommand(edited),
+      setCommand(edited),
       serverCommand(connections),
       userCommand({
         connections,

@@ -80,8 +80,9 @@ export const setList = schemas.component(
 
 export const importQuery = Type.Object(
   {
-    name: Type.Optional(
-      Type.String({ description: 'Of the set; default: as in the file, else "imported".' }),
+    name: Type.Optional(Type.String({ description: 'Of the set; default: as in the file.' })),
+    fallback: Type.Optional(
+      Type.String({ description: 'The name of a list that names no set; default: imported.' }),
     ),
     format: Type.Optional(Type.Enum(['auto', ...listFormats])),
   },

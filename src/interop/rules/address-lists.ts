@@ -35,21 +35,23 @@ export interface ImportedLists {
 export interface ListOptions {
   /** Default: detected. */
   readonly format?: ListFormat | undefined;
-  /** Of the one set; default: as in the file, else `imported`. */
+  /** Of the one set; default: as in the file. */
   readonly name?: string | undefined;
+  /** Where the file has no names; default: `imported`. */
+  readonly fallback?: string | undefined;
 }
 
 /** @returns the sets, or why there are none */
 export function importAddressLists(
   text: string,
-  { format = detect(text), name }: ListOptions,
+  { format = detect(text), name, fallback = 'imported' }: ListOptions,
 ): ImportedLists | { readonly problem: string } {
   if (format === 'ipset') return importIpset(text, name);
   if (!/^[^\S\n]*[^#;\s]/m.test(text)) {
     return { problem: 'there is no address in it: nothing was changed' };
   }
   const set = {
-    name: name ?? 'imported',
+    name: name ?? (nameFor(fallback) || 'imported'),
     list: text.endsWith('\n') ? text : `${text}\n`,
     include: [],
   };
@@ -107,7 +109,7 @@ class IpsetReader {
       this.#remark('', `${this.#lineRemarks - maxRemarks} more entries could not be expressed`);
     }
     if (this.#timeouts > 0) {
-      this.#remark('', `${this.#timeouts} entries have a timeout: here they stay`);
+      this.#remark('', `entries with a timeout: ${this.#timeouts}. Here they stay`);
     }
     return undefined;
   }

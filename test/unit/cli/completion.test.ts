@@ -90,6 +90,7 @@ describe('names', () => {
   test.each([
     ['template', /^web$[^]*^web-2$|^web-2$[^]*^web$/m],
     ['server', 'web-1\ndb-1\n'],
+    ['set', ''],
     ['user', ''],
     ['preset', /\nssh\n|^ssh\n/],
   ])('of %ss', async (kind, names) => {

@@ -217,10 +217,11 @@ function importRoute(app: Api, context: ApiContext): void {
       },
     },
     async (request) => {
-      const { name, format = 'auto' } = request.query;
+      const { name, fallback, format = 'auto' } = request.query;
       const found = importAddressLists(request.body, {
         format: format === 'auto' ? undefined : format,
         name,
+        fallback,
       });
       if ('problem' in found) throw invalid([{ path: '', message: found.problem }]);
       const names = found.sets.map((each) => each.name);

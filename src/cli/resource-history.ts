@@ -1,11 +1,11 @@
-/** `tunwall template history`, `diff` and `rollback`. */
+/** `history`, `diff` and `rollback` of templates and sets. */
 import { Argument } from 'commander';
 import type { Command } from 'commander';
-import { route } from './api-client.ts';
 import type { Changed, VersionListView } from './api-types.ts';
 import { clientCommand, parseNumber, printChange } from './client-verb.ts';
 import type { ClientFlags, ClientParts } from './client-verb.ts';
 import type { Output } from './output.ts';
+import { resourcePath } from './resource-verbs.ts';
 import { linesOf } from '../text/line.ts';
 import type { Text } from '../text/line.ts';
 import { formatTable } from '../text/table.ts';
@@ -16,63 +16,68 @@ interface RollbackFlags extends ClientFlags {
   readonly revision?: string;
 }
 
-export function addHistoryCommands(family: Command, { output, run }: ClientParts): void {
+export function addHistoryCommands(
+  family: Command,
+  { output, run }: ClientParts,
+  word: 'template' | 'set',
+): void {
+  const base = `tunwall ${word}`;
   clientCommand(family, {
-    usage: 'history <template>',
-    description: 'every version of a template: when, who, how; with a number, its text',
+    usage: `history <${word}>`,
+    description: `every version of a ${word}: when, who, how; with a number, its text`,
     examples: [
-      ['tunwall template history web', 'newest first'],
-      ['tunwall template history web 3', 'version 3 as it was written'],
+      [`${base} history web`, 'newest first'],
+      [`${base} history web 3`, 'version 3 as it was written'],
     ],
   })
     .addArgument(new Argument('[version]', 'print its text').argParser(parseVersion))
     .action((name: string, version: number | undefined, flags: ClientFlags) =>
       run(flags, async (client) => {
         if (version === undefined) {
-          const list = await client.get<VersionListView>(route`/templates/${name}/history`);
+          const list = await client.get<VersionListView>(resourcePath(word, name, '/history'));
           if (flags.json === true) output.json(list);
           else printVersions(list, output);
           return;
         }
-        const text = await client.text(route`/templates/${name}/history/${version}`);
+        const text = await client.text(resourcePath(word, name, `/history/${version}`));
         if (flags.json === true) output.json({ version, text });
         else output.document(text);
       }),
     );
 
   clientCommand(family, {
-    usage: 'diff <template>',
+    usage: `diff <${word}>`,
     description: 'what changed from one version to another (default: the last change)',
     examples: [
-      ['tunwall template diff web', 'the last change'],
-      ['tunwall template diff web 3 7', 'from version 3 to version 7; 0 is the empty text'],
+      [`${base} diff web`, 'the last change'],
+      [`${base} diff web 3 7`, 'from version 3 to version 7; 0 is the empty text'],
     ],
   })
     .addArgument(new Argument('[from]', 'version').argParser(parseVersion))
     .addArgument(new Argument('[to]', 'version (default: the newest)').argParser(parseVersion))
     .action((name: string, from: number | undefined, to: number | undefined, flags: ClientFlags) =>
       run(flags, async (client) => {
-        const diff = await client.text(route`/templates/${name}/history/diff`, { from, to });
+        const diff = await client.text(resourcePath(word, name, '/history/diff'), { from, to });
         if (flags.json === true) output.json({ from, to, diff });
         else if (diff !== '') output.print(colouredDiff(diff.trimEnd(), output));
       }),
     );
 
   clientCommand(family, {
-    usage: 'rollback <template>',
-    description: 'back to a version, exactly as it was; also for a template that was destroyed',
-    examples: [['tunwall template rollback web 3', 'this becomes the newest version']],
+    usage: `rollback <${word}>`,
+    description: `back to a version, exactly as it was; also for a ${word} that was destroyed`,
+    examples: [[`${base} rollback web 3`, 'this becomes the newest version']],
   })
     .addArgument(new Argument('<version>', 'number in the history').argParser(parseVersion))
-    .option('--revision <revision>', 'only if the template still has this revision')
+    .option('--revision <revision>', `only if the ${word} still has this revision`)
     .action((name: string, version: number, flags: RollbackFlags) =>
       run(flags, async (client) => {
-        const answer = await client.change<Changed>('POST', route`/templates/${name}/rollback`, {
+        const answer = await client.change<Changed>('POST', resourcePath(word, name, '/rollback'), {
           body: { version },
           revision: flags.revision,
         });
         if (flags.json === true) output.json(answer);
-        else printChange(output, `template "${name}" is as in version ${version}`, answer.applied);
+        else printChange(output, `${word} "${name}" is as in version ${version}`, answer.applied);
       }),
     );
 }
