@@ -12,7 +12,7 @@
 import type { EngineFixture } from '../support/engine-fixture.ts';
 import type { Conversation, Place } from './conversation.ts';
 import { entersFrom, sent } from './conversation.ts';
-import { createEngine, judge } from './engine-filter.ts';
+import { createEngine, judge, restarted } from './engine-filter.ts';
 import { engineFlows, kernelFlows } from './flows.ts';
 import type { Flow } from './flows.ts';
 import type { KernelFilter } from './kernel-filter.ts';
@@ -95,7 +95,7 @@ export class Comparison {
     const kernel = this.#kernel;
     const { settings } = lanes[0]!.conversation;
     kernel.configure(settings);
-    const engine = createEngine(settings);
+    let engine = createEngine(settings);
     engine.nowMs = Math.floor(performance.now());
     const rounds = Math.max(...lanes.map((lane) => lane.conversation.steps.length));
     for (let round = 0; round < rounds; round++) {
@@ -106,6 +106,7 @@ export class Comparison {
       for (const place of ['outside', 'inside'] as const) {
         playRound(kernel, engine, playing, round, place);
       }
+      if (settings.restarts) engine = restarted(engine, settings);
     }
     engine.nowMs = Math.floor(performance.now());
     if (lanes.some((lane) => lane.difference === undefined)) {

@@ -77,9 +77,15 @@ export interface Settings {
   readonly loose: boolean;
   /** The kernel's `ipfrag_max_dist`; 0: no limit. */
   readonly fragmentDistance: number;
+  /** After each step another process goes on with tunwall's flows. The kernel's filter notices nothing. */
+  readonly restarts: boolean;
 }
 
-export const usualSettings: Settings = { loose: false, fragmentDistance: 64 };
+export const usualSettings: Settings = {
+  loose: false,
+  fragmentDistance: 64,
+  restarts: false,
+};
 
 export interface Conversation {
   readonly settings: Settings;

@@ -1,7 +1,9 @@
 /** Our engine as the other filter: the same packets, the same policy, the same clock. */
 import { EventWord } from '../../src/dataplane/engine/event-ring.ts';
 import { dropReasonNames } from '../../src/dataplane/wire/drop-reason.ts';
-import { EngineFixture } from '../support/engine-fixture.ts';
+import { adoptFlows } from '../../src/dataplane/engine/adoption.ts';
+import { createFlowMemory } from '../../src/dataplane/flow/flow-memory.ts';
+import { EngineFixture, timeoutsMs } from '../support/engine-fixture.ts';
 import type { Settings } from './conversation.ts';
 import { enginePolicy } from './policy.ts';
 
@@ -17,6 +19,18 @@ const policy = enginePolicy();
 /** An engine without flows. */
 export function createEngine({ loose }: Settings): EngineFixture {
   return new EngineFixture({ policy, capacity: 8192, fragmentBytes: 16 << 20, loose });
+}
+
+/** Another process with the same policy, which takes over the flows of the one before. */
+export function restarted(engine: EngineFixture, { loose }: Settings): EngineFixture {
+  const { hot, cold, capacity } = engine.memory.flows;
+  const records = { hot: new Int32Array(hot), cold: new Int32Array(cold) };
+  const flows = createFlowMemory(capacity, [engine.nowMs, 1]);
+  const limits = { timeoutsMs: timeoutsMs(), serverShare: Infinity };
+  const { cut, refused } = adoptFlows(records, flows, limits, policy, undefined, engine.nowMs);
+  if (cut + refused > 0) throw new Error(`a restart has cut ${cut} flows and refused ${refused}`);
+  const memory = { flows, fragments: engine.memory.fragments };
+  return new EngineFixture({ policy, loose, nowMs: engine.nowMs }, { memory });
 }
 
 export function judge(engine: EngineFixture, packet: Uint8Array): EngineVerdict {

@@ -19,12 +19,13 @@ const kinds: readonly (readonly [number, (random: Random) => Step[]])[] = [
 /** So many cases in a row have the same settings, and are played side by side. */
 export const lanes = 128;
 
-/** Every second lot picks up connections; half of each has no limit on the distance of fragments. */
+/** Every second lot picks up connections; half of each has no limit on the distance of fragments; a third of all is restarted. */
 function settingsOf(caseNumber: number): Settings {
   const lot = Math.floor(caseNumber / lanes);
   return {
     loose: lot % 2 === 1,
     fragmentDistance: lot % 4 < 2 ? usualSettings.fragmentDistance : 0,
+    restarts: lot % 3 === 2,
   };
 }
 

@@ -5,7 +5,8 @@ const usage = `Usage: scripts/oracle [--packets N] [--seed S] [--case K] [--json
 
 Plays generated conversations, valid and mutated ones, to a filter made of nft "ct state" rules between two
 TUN devices and to tunwall's engine, and compares every verdict, and the flows that both track in the end. Half of
-them are played with nf_conntrack_tcp_loose 1, and half of each with ipfrag_max_dist 0.
+them are played with nf_conntrack_tcp_loose 1, and half of each with ipfrag_max_dist 0. In a third of all another
+process goes on with the engine's flows after each step.
 
   --packets N  at least so many packets (default 200000)
   --seed S     the same conversations again (default: random; it is printed)

@@ -101,8 +101,8 @@ function printLine(step: Step, verdict: StepVerdict | undefined): string {
 }
 
 export function printConversation({ settings, place, port }: Conversation): string {
-  const { loose, fragmentDistance } = settings;
-  const told = `${loose ? ', loose' : ''}${fragmentDistance === 0 ? ', fragments at any distance' : ''}`;
+  const { loose, fragmentDistance, restarts } = settings;
+  const told = `${loose ? ', loose' : ''}${fragmentDistance === 0 ? ', fragments at any distance' : ''}${restarts ? ', restarted after each step' : ''}`;
   return `from ${place} port ${openerPort} to port ${port} (> opener, < responder)${told}`;
 }
 

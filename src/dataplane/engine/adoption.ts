@@ -76,6 +76,31 @@ const knownStateBits =
 /** Likewise of {@link Hot.tcp}: all up to the highest one. */
 const knownTcpBits = TcpBits.earlierSyn * 2 - 1;
 
+/** Words that go on as they are. */
+const carriedHot: readonly number[] = [
+  Hot.lastRefresh,
+  Hot.tcp,
+  Hot.end,
+  Hot.end + 1,
+  Hot.maxEnd,
+  Hot.maxEnd + 1,
+  Hot.maxWindow,
+  Hot.maxWindow + 1,
+];
+const carriedCold: readonly number[] = [
+  Cold.created,
+  Cold.maxAck,
+  Cold.maxAck + 1,
+  Cold.lastSequence,
+  Cold.lastAck,
+  Cold.lastExtent,
+  Cold.packets,
+  Cold.packets + 1,
+  Cold.bytes,
+  Cold.bytes + 1,
+  Cold.bytesHigh,
+];
+
 /** RFC 7323 section 2.3. */
 const maxScale = 14;
 
@@ -119,14 +144,13 @@ function isSound(hot: Int32Array, record: number): boolean {
   return protocol === Protocol.tcp ? isSoundTcp(hot, record) : hot[record + Hot.tcp] === 0;
 }
 
+/** Sequence numbers and windows can have any value: what a SACK acknowledges beyond a window is added to it. */
 function isSoundTcp(hot: Int32Array, record: number): boolean {
   const tcp = hot[record + Hot.tcp]!;
   if ((tcp & ~knownTcpBits) !== 0) return false;
   for (let direction = 0; direction < 2; direction++) {
     const scale = (tcp >> (direction * TcpBits.scaleShift)) & TcpBits.scaleMask;
     if (scale > maxScale) return false;
-    const window = hot[record + Hot.maxWindow + direction]!;
-    if (window < 0 || window > 0xffff * 2 ** maxScale) return false;
   }
   return true;
 }
@@ -267,19 +291,13 @@ class Adopter {
     const records = this.#records;
     const from = index << hotShift;
     const to = flow << hotShift;
-    const { lastRefresh } = Hot;
-    hot[to + lastRefresh] = records.hot[from + lastRefresh]!;
-    hot[to + Hot.listed] = records.hot[from + lastRefresh]!;
-    for (let word: number = Hot.tcp; word < Hot.listed; word++) {
-      hot[to + word] = records.hot[from + word]!;
-    }
+    hot[to + Hot.listed] = records.hot[from + Hot.lastRefresh]!;
+    for (const word of carriedHot) hot[to + word] = records.hot[from + word]!;
     const own = StateBits.stateMask | StateBits.listMask;
     const word = records.hot[from + Hot.state]!;
     hot[to + Hot.state] = (hot[to + Hot.state]! & own) | (word & ~own);
     const fromCold = index * coldWords;
     const toCold = flow * coldWords;
-    for (let word: number = Cold.created; word < Cold.servers; word++) {
-      cold[toCold + word] = records.cold[fromCold + word]!;
-    }
+    for (const word of carriedCold) cold[toCold + word] = records.cold[fromCold + word]!;
   }
 }

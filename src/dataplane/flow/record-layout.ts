@@ -6,7 +6,7 @@
  *
  * A change of the words of flow-record.ts, or of what one of them means, takes the next number for {@link recordLayout}. If an
  * older program would misread the fields that it knows, the change sets {@link readableFrom} to the same number; and then
- * {@link arrange} has to bring records of the layout before into the new form.
+ * {@link arrange} has to bring records of the layout before into the new form. A new field is named in {@link addedFields}.
  */
 import { Cold, Hot, coldWords, hotWords } from './flow-record.ts';
 
@@ -21,6 +21,9 @@ export interface Arrangement {
   readonly words: number;
   readonly fields: Readonly<Record<string, number>>;
 }
+
+/** Fields that this layout has and the one before has not: they are 0 in its records. */
+const addedFields: readonly string[] = [];
 
 /** What a file says of its records. */
 export interface RecordLayout {
@@ -65,7 +68,7 @@ interface Move {
 }
 
 /** Undefined: a field is missing, or lies outside of its record. */
-function moves({ hot, cold }: RecordLayout): Move[] | undefined {
+function moves({ id, hot, cold }: RecordLayout): Move[] | undefined {
   const result: Move[] = [];
   for (const { words } of [hot, cold]) {
     if (!Number.isInteger(words) || words < 1 || words > maxWords) return undefined;
@@ -76,7 +79,9 @@ function moves({ hot, cold }: RecordLayout): Move[] | undefined {
       const width = paired.includes(name) ? 2 : 1;
       const fromHot = Object.hasOwn(hot.fields, name);
       const region = fromHot ? hot : cold;
-      const from = Object.hasOwn(region.fields, name) ? region.fields[name]! : -1;
+      const isThere = Object.hasOwn(region.fields, name);
+      if (!isThere && id < recordLayout && addedFields.includes(name)) continue;
+      const from = isThere ? region.fields[name]! : -1;
       if (!Number.isInteger(from) || from < 0 || from + width > region.words) return undefined;
       for (let word = 0; word < width; word++) {
         result.push({ toHot, to: to + word, fromHot, from: from + word });
@@ -100,6 +105,7 @@ export interface Records {
 export function arrange(records: Records, layout: RecordLayout): Records {
   const list = moves(layout)!;
   const same =
+    layout.id === recordLayout &&
     layout.hot.words === hotWords &&
     layout.cold.words === coldWords &&
     list.every(({ toHot, to, fromHot, from }) => toHot === fromHot && to === from);

@@ -2,13 +2,14 @@
  * Flows outlive the process: whatever ends it, connections, streams and pings that run through it go on with the next one, unless
  * the policy that is in force then forbids them.
  */
-import { chown, readFile, readdir, truncate, writeFile } from 'node:fs/promises';
+import { chown, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import type { ChildProcess } from 'node:child_process';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { seed, seededRandom } from '../../support/seed.ts';
-import { FirewallLab, obstacle, openConfig, web } from '../support/firewall.ts';
+import { FirewallLab, obstacle, openConfig, repository, web } from '../support/firewall.ts';
 import type { Config } from '../support/firewall.ts';
+import { layoutBuild } from '../support/layout-build.ts';
 import { runScript, startScript } from '../support/scripts.ts';
 
 const port = 7000;
@@ -100,6 +101,25 @@ describe.skipIf(obstacle !== undefined)('flows across restarts', () => {
       await firewall.start();
     }
     await expectAllGoOn();
+  });
+
+  it('none is lost by an upgrade to another record layout, nor on the way back', async () => {
+    const built = layoutBuild();
+    try {
+      for (const program of [built, 'dist/main.js']) {
+        await firewall.stop('SIGTERM');
+        firewall.program = program;
+        await firewall.start();
+        const found = await survival();
+        expect(found, program).toMatchObject({ kept: true, cut: 0, expired: 0, refused: 0 });
+        expect(found.problem).toBeUndefined();
+        expect(found.adopted).toBeGreaterThanOrEqual(sessionCount + 5);
+        await expectAllGoOn();
+      }
+    } finally {
+      firewall.program = 'dist/main.js';
+      await rm(join(repository, dirname(dirname(built))), { recursive: true });
+    }
   });
 
   it('what the policy forbids since the firewall was down is cut, and nothing else', async () => {

@@ -293,7 +293,7 @@ describe('memory that cannot be trusted', () => {
     const random = seededRandom();
     let killed = 0;
     let adopted = 0;
-    for (let round = 0; round < 300; round++) {
+    for (let round = 0; round < 150; round++) {
       build.runtime.killAfter(500 + Math.floor(random() * 4000));
       try {
         runner.run(newCase(random));
@@ -311,8 +311,8 @@ describe('memory that cannot be trusted', () => {
       adopted += adopt(records, new Matcher(policyWords(by, 1)), runner.nowMs, { memory }).adopted;
       mustBeAllowed(memory, by);
     }
-    expect(killed).toBeGreaterThan(100);
-    expect(adopted).toBeGreaterThan(100);
+    expect(killed).toBeGreaterThan(50);
+    expect(adopted).toBeGreaterThan(50);
   });
 
   it.each([
@@ -320,7 +320,6 @@ describe('memory that cannot be trusted', () => {
     ['a source that no host has', Hot.originalAddr, 0x7f000001],
     ['another protocol than its state', Hot.kind, 17],
     ['a protocol that nobody speaks', Hot.kind, 99],
-    ['a window larger than any', Hot.maxWindow, -1],
     ['a scale larger than any', Hot.tcp, 15],
   ])('a record with %s is refused', (_what, word, value) => {
     const f = new EngineFixture({ policy: policy(1, 'tcp') });

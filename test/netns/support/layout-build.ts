@@ -1,0 +1,63 @@
+/**
+ * The firewall as a later version could be: its flow records have another layout. Fields have changed places, a word is new, and
+ * the layout has the next number.
+ *
+ * The build lies in a cache folder of the repository, where its imports find the same packages and the same addon.
+ */
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync } from 'node:fs';
+import { symlinkSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import ts from 'typescript';
+import { repository } from './firewall.ts';
+
+const cache = join(repository, 'node_modules/.cache/tunwall-layout');
+
+/** What is changed: file, text, and what stands there instead. */
+const changes: readonly (readonly [string, string, string])[] = [
+  ['dataplane/flow/flow-record.ts', 'lastRefresh: 6,', 'lastRefresh: 7,'],
+  ['dataplane/flow/flow-record.ts', 'epoch: 7,', 'epoch: 6,'],
+  ['dataplane/flow/flow-record.ts', 'tcp: 8,', 'tcp: 15,'],
+  ['dataplane/flow/flow-record.ts', 'listed: 15,', 'listed: 8,'],
+  ['dataplane/flow/flow-record.ts', 'coldWords = 14;', 'coldWords = 17;'],
+  ['dataplane/flow/flow-record.ts', 'created: 2,', 'created: 14,\n  isNew: 16,'],
+  ['dataplane/flow/flow-record.ts', 'servers: 13,', 'servers: 15,'],
+  ['dataplane/flow/record-layout.ts', 'recordLayout = 1;', 'recordLayout = 2;'],
+  ['dataplane/flow/record-layout.ts', 'string[] = [];', "string[] = ['isNew'];"],
+];
+
+function changed(file: string, text: string): string {
+  let result = text;
+  for (const [of, from, to] of changes.filter(([name]) => name === file)) {
+    if (!result.includes(from)) throw new Error(`${of} no longer says ${from}`);
+    result = result.replace(from, to);
+  }
+  return result;
+}
+
+/** Its main.js, from the repository. */
+export function layoutBuild(): string {
+  mkdirSync(cache, { recursive: true });
+  const folder = mkdtempSync(join(cache, 'build-'));
+  // It is run by another user.
+  chmodSync(folder, 0o755);
+  cpSync(join(repository, 'dist'), join(folder, 'dist'), { recursive: true });
+  cpSync(join(repository, 'package.json'), join(folder, 'package.json'));
+  symlinkSync(relative(folder, join(repository, 'native')), join(folder, 'native'));
+  const source = join(repository, 'src');
+  const names = readdirSync(source, { recursive: true, encoding: 'utf8' });
+  for (const name of names.filter((each) => each.endsWith('.ts') && !each.startsWith('panel'))) {
+    // Every file: in dist the old words are written where they are used.
+    const { outputText } = ts.transpileModule(
+      changed(name, readFileSync(join(source, name), 'utf8')),
+      {
+        compilerOptions: {
+          target: ts.ScriptTarget.ES2023,
+          module: ts.ModuleKind.ESNext,
+          rewriteRelativeImportExtensions: true,
+        },
+      },
+    );
+    writeFileSync(join(folder, 'dist', name.replace(/\.ts$/, '.js')), outputText);
+  }
+  return relative(repository, join(folder, 'dist/main.js'));
+}
