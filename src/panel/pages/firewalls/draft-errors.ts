@@ -8,18 +8,21 @@ import type { FieldError } from '../../data/types.ts';
 import type { RuleDirection } from '../../../text/rule-text.ts';
 import type { Draft } from './draft.ts';
 
-export type RuleField = 'protocol' | 'ports' | 'peers' | 'comment' | 'rule';
+export type RuleField = 'protocol' | 'ports' | 'peers' | 'comment' | 'except' | 'expires' | 'rule';
 
 export interface DraftErrors {
   readonly name: readonly string[];
   readonly description: readonly string[];
+  readonly appliesTo: readonly string[];
   /** By the key of the rule and the field. */
   readonly rules: ReadonlyMap<string, readonly string[]>;
   /** Of no field that there is. */
   readonly others: readonly FieldError[];
 }
 
-export const noErrors: DraftErrors = { name: [], description: [], rules: new Map(), others: [] };
+export const noErrors: DraftErrors = {
+  ...{ name: [], description: [], appliesTo: [], rules: new Map(), others: [] },
+};
 
 const fields: Readonly<Record<string, RuleField>> = {
   protocol: 'protocol',
@@ -27,18 +30,22 @@ const fields: Readonly<Record<string, RuleField>> = {
   sources: 'peers',
   destinations: 'peers',
   comment: 'comment',
+  except: 'except',
+  expires: 'expires',
 };
 
 export const fieldKey = (rule: number, field: RuleField): string => `${rule} ${field}`;
 
-export function hasErrors({ name, description, rules, others }: DraftErrors): boolean {
-  return name.length + description.length + rules.size + others.length > 0;
+export function hasErrors(errors: DraftErrors): boolean {
+  const { name, description, appliesTo, rules, others } = errors;
+  return name.length + description.length + appliesTo.length + rules.size + others.length > 0;
 }
 
 /** @param sent the draft that the problem is about */
 export function errorsOf(problem: ApiProblem, sent: Draft): DraftErrors {
   const name: string[] = problem.kind === 'exists' ? [problem.message] : [];
   const description: string[] = [];
+  const appliesTo: string[] = [];
   const rules = new Map<string, string[]>();
   const others: FieldError[] = [];
   for (const error of problem.errors) {
@@ -47,10 +54,11 @@ export function errorsOf(problem: ApiProblem, sent: Draft): DraftErrors {
     if (error.file !== undefined) others.push(error);
     else if (path === 'name') name.push(error.message);
     else if (path === 'description') description.push(error.message);
+    else if (path.startsWith('appliesTo')) appliesTo.push(error.message);
     else if (field === undefined) others.push({ ...error, path });
     else rules.set(field, [...(rules.get(field) ?? []), error.message]);
   }
-  return { name, description, rules, others };
+  return { name, description, appliesTo, rules, others };
 }
 
 function ruleFieldOf(path: string, sent: Draft): string | undefined {

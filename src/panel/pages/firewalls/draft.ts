@@ -16,14 +16,18 @@ export interface RuleDraft {
   /** As typed; empty: any. */
   readonly peers: string;
   readonly comment: string;
-  /** The editor shows it and does not change it. */
-  readonly rest: Pick<RuleBody, 'except' | 'enabled' | 'expires'>;
+  /** As typed; empty: nothing is taken away. */
+  readonly except: string;
+  readonly enabled: boolean;
+  /** RFC 3339; empty: never. */
+  readonly expires: string;
 }
 
 export interface Draft {
   readonly name: string;
   readonly description: string;
-  readonly appliesTo?: string[];
+  /** Selectors. */
+  readonly appliesTo: readonly string[];
   readonly inbound: readonly RuleDraft[];
   readonly outbound: readonly RuleDraft[];
   /** Those that are to have it. */
@@ -40,22 +44,29 @@ function ruleDraft(rule: Rule): RuleDraft {
     ports: (rule.ports ?? []).join(', '),
     peers: (rule.sources ?? rule.destinations ?? []).join(', '),
     comment: rule.comment ?? '',
-    rest: {
-      ...(rule.except && { except: [...rule.except] }),
-      ...(rule.enabled !== undefined && { enabled: rule.enabled }),
-      ...(rule.expires !== undefined && { expires: rule.expires }),
-    },
+    except: (rule.except ?? []).join(', '),
+    enabled: rule.enabled ?? true,
+    expires: rule.expires ?? '',
   };
 }
 
-/** `except 10.0.0.7; until 2030-01-31T18:00:00Z`; empty: a rule without any of it. */
-export function restText({ except, ...life }: RuleDraft['rest']): string {
-  const taken = except === undefined ? '' : `except ${except.join(', ')}`;
-  return [taken, lifeText(life)].filter((part) => part !== '').join('; ');
+/** What its row does not show: `except 10.0.0.7; until 2030-01-31T18:00:00Z`; empty: nothing. @param nowMs since 1970 */
+export function optionsText({ except, enabled, expires }: RuleDraft, nowMs: number): string {
+  const taken = listedPeers(except);
+  const expired = Date.parse(expires) <= nowMs;
+  const life = lifeText({ enabled, ...(expires !== '' && { expires, expired }) });
+  return [taken.length === 0 ? '' : `except ${taken.join(', ')}`, life]
+    .filter((part) => part !== '')
+    .join('; ');
+}
+
+/** RFC 3339, in whole seconds. */
+export function momentText(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
 }
 
 export const emptyDraft: Draft = {
-  ...{ name: '', description: '', inbound: [], outbound: [], servers: [] },
+  ...{ name: '', description: '', appliesTo: [], inbound: [], outbound: [], servers: [] },
 };
 
 export function draftOf(
@@ -65,7 +76,7 @@ export function draftOf(
   return {
     name: template.name,
     description: template.description ?? '',
-    ...(template.appliesTo && { appliesTo: [...template.appliesTo] }),
+    appliesTo: template.appliesTo ?? [],
     inbound: template.inbound.map(ruleDraft),
     outbound: template.outbound.map(ruleDraft),
     servers: template.servers ?? [],
@@ -96,6 +107,7 @@ export const hasPorts = (protocol: Rule['protocol']): boolean =>
 export function ruleOf(direction: RuleDirection, draft: RuleDraft): RuleBody {
   const ports = listed(draft.ports);
   const peers = listedPeers(draft.peers);
+  const except = listedPeers(draft.except);
   const comment = draft.comment.trim();
   const peerKey = direction === 'inbound' ? 'sources' : 'destinations';
   return {
@@ -105,7 +117,9 @@ export function ruleOf(direction: RuleDirection, draft: RuleDraft): RuleBody {
         ports: ports.map((port) => (/^[1-9]\d{0,9}$/.test(port) ? Number(port) : port)),
       }),
     ...(!isAll(peers, 'any') && { [peerKey]: peers }),
-    ...draft.rest,
+    ...(except.length > 0 && { except }),
+    ...(!draft.enabled && { enabled: false }),
+    ...(draft.expires !== '' && { expires: draft.expires }),
     ...(comment !== '' && { comment }),
   };
 }
@@ -114,7 +128,7 @@ export function bodyOf(draft: Draft): TemplateBody {
   const description = draft.description.trim();
   return {
     ...(description !== '' && { description }),
-    ...(draft.appliesTo && { appliesTo: draft.appliesTo }),
+    ...(draft.appliesTo.length > 0 && { appliesTo: [...draft.appliesTo] }),
     inbound: draft.inbound.map((rule) => ruleOf('inbound', rule)),
     outbound: draft.outbound.map((rule) => ruleOf('outbound', rule)),
   };
@@ -189,7 +203,10 @@ function changedRules(
     case 'add':
       return [
         ...rules,
-        { key: nextKey(), protocol: 'tcp', ports: '', peers: '', comment: '', rest: {} },
+        {
+          ...{ key: nextKey(), protocol: 'tcp', ports: '', peers: '', comment: '' },
+          ...{ except: '', enabled: true, expires: '' },
+        },
       ];
     case 'remove':
       return rules.filter(({ key }) => key !== action.key);

@@ -12,7 +12,8 @@ import type { RuleDirection } from '../../../text/rule-text.ts';
 import { ProblemSummary } from '../../parts/problem-summary.tsx';
 import { ReviewDialog } from '../../parts/review-dialog.tsx';
 import { Conflict } from './conflict.tsx';
-import { DescriptionField } from './description-field.tsx';
+import { AppliedServers } from './applied-servers.tsx';
+import { AppliesToField, DescriptionField } from './description-field.tsx';
 import { edit, ruleOf } from './draft.ts';
 import type { RuleDraft } from './draft.ts';
 import { errorsOf, hasErrors } from './draft-errors.ts';
@@ -111,7 +112,11 @@ function Fields({ template, base, draft, errors, dispatch }: FieldsProps): React
   return (
     <>
       <Paper withBorder radius="md" p={{ base: 'sm', sm: 'md' }}>
-        <DescriptionField {...{ draft, errors, dispatch }} />
+        <Stack gap="sm">
+          <DescriptionField {...{ draft, errors, dispatch }} />
+          <AppliesToField {...{ draft, errors, dispatch }} />
+          <AppliedServers template={template} />
+        </Stack>
       </Paper>
       {directions.map((direction) => (
         <RuleSection

@@ -64,10 +64,11 @@ export function BackToList(): ReactNode {
 }
 
 function About({ template }: { readonly template: Template }): ReactNode {
-  const { inbound, outbound, servers, changed } = template;
+  const { inbound, outbound, servers, appliedServers, changed } = template;
   return (
     <>
-      {count(inbound.length + outbound.length, 'rule')}, {count(servers.length, 'server')}
+      {count(inbound.length + outbound.length, 'rule')},{' '}
+      {count(servers.length + appliedServers.length, 'server')}
       {changed !== undefined && (
         <>
           , changed <Ago at={changed.at} />{' '}

@@ -6,6 +6,7 @@ import type { Template } from '../../data/types.ts';
 import { formatNumber } from '../../parts/format.ts';
 import { directions, peersText } from '../../../text/rule-text.ts';
 import type { RuleDirection } from '../../../text/rule-text.ts';
+import { AppliedServers } from './applied-servers.tsx';
 import { directionWords } from '../../parts/rule-words.ts';
 import { RuleTraffic } from '../../parts/rule-traffic.tsx';
 import '../../parts/live.css';
@@ -22,7 +23,8 @@ export function FirewallView({ template }: { readonly template: Template }): Rea
         <Title order={2} size="h4" mb="xs">
           Servers
         </Title>
-        {template.servers.length === 0 ? (
+        <AppliedServers template={template} />
+        {template.servers.length + template.appliedServers.length === 0 ? (
           <Text size="sm" className="no-rules">
             No server has this firewall.
           </Text>

@@ -8,7 +8,7 @@ import type { Operation } from '../../data/changes.ts';
 import { Page } from '../../parts/page.tsx';
 import { ProblemSummary } from '../../parts/problem-summary.tsx';
 import { ReviewDialog } from '../../parts/review-dialog.tsx';
-import { DescriptionField } from './description-field.tsx';
+import { AppliesToField, DescriptionField } from './description-field.tsx';
 import { directions } from '../../../text/rule-text.ts';
 import { creation, emptyDraft, reduce } from './draft.ts';
 import type { Action, Draft } from './draft.ts';
@@ -114,6 +114,7 @@ function Head({ draft, errors, dispatch }: HeadProps): ReactNode {
             miw={220}
           />
           <DescriptionField {...{ draft, errors, dispatch }} />
+          <AppliesToField {...{ draft, errors, dispatch }} />
         </Group>
         <StartFrom draft={draft} dispatch={dispatch} />
       </Stack>

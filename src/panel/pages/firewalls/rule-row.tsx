@@ -7,9 +7,11 @@ import type { RuleDirection } from '../../../text/rule-text.ts';
 import { formatNumber } from '../../parts/format.ts';
 import { directionWords } from '../../parts/rule-words.ts';
 import type { Action, RuleDraft } from './draft.ts';
-import { hasPorts, restText } from './draft.ts';
+import { hasPorts } from './draft.ts';
 import { fieldKey } from './draft-errors.ts';
 import type { DraftErrors, RuleField } from './draft-errors.ts';
+import { PeersInput } from './peers-input.tsx';
+import { RuleNote, RuleOptions } from './rule-options.tsx';
 
 export interface RuleRowProps {
   readonly direction: RuleDirection;
@@ -77,14 +79,13 @@ export function RuleRow(props: RuleRowProps): ReactNode {
         error={errorOf('ports')}
         {...typed}
       />
-      <TextInput
+      <PeersInput
         label={directionWords[direction].peers}
-        placeholder="any, or 10.0.0.0/8, 192.0.2.7"
+        placeholder="any, or 10.0.0.0/8, label:role=web"
         value={rule.peers}
-        onChange={({ currentTarget }) => change({ peers: currentTarget.value })}
+        onChange={(peers) => change({ peers })}
         onKeyDown={moveByKey}
         error={errorOf('peers')}
-        {...typed}
       />
       <TextInput
         label="Comment"
@@ -95,26 +96,14 @@ export function RuleRow(props: RuleRowProps): ReactNode {
         autoComplete="off"
       />
       <Hits hits={hits} />
-      <RowButtons {...props} />
-      <Rest rest={rule.rest} />
+      <RowButtons {...props} change={change} />
+      <RuleNote rule={rule} />
       {ofAll !== undefined && (
         <Text className="rule-note" size="xs" c="var(--mantine-color-error)" role="alert">
           {ofAll}
         </Text>
       )}
     </div>
-  );
-}
-
-/** What has no field here. */
-function Rest({ rest }: Pick<RuleDraft, 'rest'>): ReactNode {
-  const text = restText(rest);
-  return (
-    text !== '' && (
-      <Text className="rule-note" size="xs" c="dimmed">
-        {text}
-      </Text>
-    )
   );
 }
 
@@ -134,10 +123,16 @@ function Hits({ hits }: Pick<RuleRowProps, 'hits'>): ReactNode {
 /** Fields of notation, not of language. */
 const typed = { autoComplete: 'off', autoCapitalize: 'none', spellCheck: false } as const;
 
-function RowButtons({ direction, rule, index, count, dispatch, onMove }: RuleRowProps): ReactNode {
+interface RowButtonsProps extends RuleRowProps {
+  readonly change: (values: Partial<RuleDraft>) => void;
+}
+
+function RowButtons(props: RowButtonsProps): ReactNode {
+  const { direction, rule, index, count, errors, dispatch, onMove, change } = props;
   const what = `${direction} rule ${index + 1}`;
   return (
     <div className="rule-buttons">
+      <RuleOptions {...{ what, rule, errors, change }} />
       <ActionIcon
         variant="subtle"
         color="gray"

@@ -13,12 +13,13 @@ import { Empty, Loaded } from '../../parts/states.tsx';
 
 export interface EffectiveRulesProps {
   readonly server: string;
-  readonly templates: readonly string[];
+  /** Whether it has any firewall, named or by its labels. */
+  readonly hasFirewall: boolean;
 }
 
-export function EffectiveRules({ server, templates }: EffectiveRulesProps): ReactNode {
+export function EffectiveRules({ server, hasFirewall }: EffectiveRulesProps): ReactNode {
   const rules = useServerRules(server);
-  if (templates.length === 0) {
+  if (!hasFirewall) {
     return (
       <Empty title="No firewall, no rules">
         Everything to and from this server is dropped. Give it a firewall: with Edit here, or on the
@@ -90,6 +91,11 @@ function RuleTable({ direction, rules }: SectionProps): ReactNode {
             </Table.Td>
             <Table.Td data-label="Firewall">
               <FirewallLink name={rule.template} />
+              {rule.selector !== undefined && (
+                <Text size="xs" c="dimmed">
+                  by {rule.selector}
+                </Text>
+              )}
             </Table.Td>
             <Table.Td data-label="Comment" c="dimmed">
               {rule.comment}

@@ -1,5 +1,14 @@
 /** A server, new or as it is: name, addresses, firewalls, region, labels. The API's errors are shown at their fields. */
-import { Button, Group, Modal, MultiSelect, Stack, TagsInput, TextInput } from '@mantine/core';
+import {
+  Button,
+  Group,
+  Modal,
+  MultiSelect,
+  NativeSelect,
+  Stack,
+  TagsInput,
+  TextInput,
+} from '@mantine/core';
 import { useState } from 'react';
 import type { ReactNode, SubmitEvent } from 'react';
 import { useLocation } from 'wouter';
@@ -39,7 +48,18 @@ interface Values {
   readonly region: string;
   /** As typed: `key=value`. */
   readonly labels: readonly string[];
+  /** A value of {@link rejections}; another one as JSON. */
+  readonly reject: string;
 }
+
+/** What may be chosen, by what is stored: as JSON, or empty for nothing. */
+const rejections: readonly { readonly value: string; readonly label: string }[] = [
+  { value: '', label: 'As the gateway' },
+  { value: '{"inbound":false,"outbound":false}', label: 'Drop silently' },
+  { value: '{"inbound":true,"outbound":false}', label: 'Reject inbound' },
+  { value: '{"inbound":false,"outbound":true}', label: 'Reject outbound' },
+  { value: '{"inbound":true,"outbound":true}', label: 'Reject inbound and outbound' },
+];
 
 function valuesOf(server: Server | undefined): Values {
   return {
@@ -48,10 +68,11 @@ function valuesOf(server: Server | undefined): Values {
     templates: server?.templates ?? [],
     region: server?.region ?? '',
     labels: Object.entries(server?.labels ?? {}).map(([key, value]) => `${key}=${value}`),
+    reject: server?.reject === undefined ? '' : JSON.stringify(server.reject),
   };
 }
 
-function bodyOf({ name, addresses, templates, region, labels }: Values): object {
+function bodyOf({ name, addresses, templates, region, labels, reject }: Values): object {
   const pairs = labels.map((label) => {
     const [key = '', ...value] = label.split('=');
     return [key.trim(), value.join('=').trim()] as const;
@@ -60,11 +81,14 @@ function bodyOf({ name, addresses, templates, region, labels }: Values): object 
     ...{ name: name.trim(), addresses, templates },
     ...(region.trim() !== '' && { region: region.trim() }),
     ...(pairs.length > 0 && { labels: Object.fromEntries(pairs) }),
+    ...(reject !== '' && { reject: JSON.parse(reject) as object }),
   };
 }
 
 type Field = keyof Values;
-const fields: readonly Field[] = ['name', 'addresses', 'templates', 'region', 'labels'];
+const fields: readonly Field[] = [
+  ...(['name', 'addresses', 'templates', 'region', 'labels', 'reject'] as const),
+];
 
 /** The field that an error is about: `addresses` of `addresses[1]`. */
 function fieldOf({ path }: FieldError): Field | undefined {
@@ -191,6 +215,20 @@ function Fields({ values, set, isNew, problem }: FieldsProps): ReactNode {
         acceptValueOnBlur
         error={errorOf('labels')}
       />
+      <NativeSelect
+        label="What lacks a rule"
+        description="Dropped in silence, or answered, so that a client fails at once."
+        data={rejectionChoices(values.reject)}
+        value={values.reject}
+        onChange={({ currentTarget }) => set({ reject: currentTarget.value })}
+        error={errorOf('reject')}
+      />
     </>
   );
+}
+
+/** With what a file says otherwise: one direction only, for example. */
+function rejectionChoices(now: string): { value: string; label: string }[] {
+  const isListed = rejections.some(({ value }) => value === now);
+  return [...rejections, ...(isListed ? [] : [{ value: now, label: `As it is: ${now}` }])];
 }

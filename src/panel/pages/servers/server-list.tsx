@@ -11,8 +11,9 @@ import { useStats } from '../../data/use-stats.ts';
 import { count } from '../../parts/format.ts';
 import '../../parts/live.css';
 import { Page } from '../../parts/page.tsx';
-import { FirewallLink, ServerLink } from '../../parts/server-link.tsx';
+import { ServerLink } from '../../parts/server-link.tsx';
 import { Empty, Loaded } from '../../parts/states.tsx';
+import { Firewalls } from './server-firewalls.tsx';
 import { ServerForm } from './server-form.tsx';
 import { DropsCell, TrafficCell } from './server-traffic.tsx';
 
@@ -55,8 +56,10 @@ export default function ServerList(): ReactNode {
   );
 }
 
-function matches({ name, addresses, templates, region, labels }: Server, words: string): boolean {
-  const texts = [name, ...addresses, ...templates, region ?? '', ...labelWords(labels)];
+function matches(server: Server, words: string): boolean {
+  const { name, addresses, templates, appliedTemplates, region, labels } = server;
+  const applied = appliedTemplates.map(({ template }) => template);
+  const texts = [name, ...addresses, ...templates, ...applied, region ?? '', ...labelWords(labels)];
   const all = texts.join(' ').toLowerCase();
   return words
     .toLowerCase()
@@ -133,7 +136,7 @@ function ServerTable({ list, stats }: ServerTableProps): ReactNode {
               {server.addresses.join(', ')}
             </Table.Td>
             <Table.Td data-label="Firewalls">
-              <Firewalls names={server.templates} />
+              <Firewalls server={server} />
             </Table.Td>
             <Table.Td data-label="Traffic" w={200}>
               <TrafficCell stats={stats} name={server.name} />
@@ -155,22 +158,5 @@ function Details({ server: { region, labels } }: { readonly server: Server }): R
     <Text size="xs" c="dimmed" fw={400}>
       {words.join(' · ')}
     </Text>
-  );
-}
-
-function Firewalls({ names }: { readonly names: readonly string[] }): ReactNode {
-  if (names.length === 0) {
-    return (
-      <Text size="sm" c="dimmed">
-        none: all is dropped
-      </Text>
-    );
-  }
-  return (
-    <Group gap={8}>
-      {names.map((name) => (
-        <FirewallLink key={name} name={name} />
-      ))}
-    </Group>
   );
 }

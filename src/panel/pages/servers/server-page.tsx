@@ -15,7 +15,9 @@ import { ConfirmDialog } from '../../parts/confirm-dialog.tsx';
 import { DropStream } from '../../parts/drop-stream.tsx';
 import { Page } from '../../parts/page.tsx';
 import { Loaded } from '../../parts/states.tsx';
+import { directions } from '../../../text/rule-text.ts';
 import { EffectiveRules } from './effective-rules.tsx';
+import { Firewalls } from './server-firewalls.tsx';
 import { ServerFlows } from './server-flows.tsx';
 import { ServerForm } from './server-form.tsx';
 import { ServerTiles } from './server-tiles.tsx';
@@ -42,7 +44,9 @@ export default function ServerPage({ name }: { readonly name: string }): ReactNo
   );
 }
 
-function About({ server: { addresses, region, labels } }: { readonly server: Server }): ReactNode {
+function About({ server }: { readonly server: Server }): ReactNode {
+  const { addresses, region, labels, effectiveReject: reject } = server;
+  const answered = directions.filter((direction) => reject[direction]);
   return (
     <Group gap="xs">
       <span className="mono">{addresses.join(', ')}</span>
@@ -52,6 +56,12 @@ function About({ server: { addresses, region, labels } }: { readonly server: Ser
           {key}={value}
         </Badge>
       ))}
+      {answered.length > 0 && (
+        <Badge variant="light" tt="none">
+          rejects {answered.join(' and ')}
+        </Badge>
+      )}
+      <Firewalls server={server} />
     </Group>
   );
 }
@@ -91,10 +101,16 @@ interface PanelProps {
   readonly stats: LiveStats;
 }
 
-function Panel({ tab, server: { name, templates }, stats }: PanelProps): ReactNode {
+function Panel({ tab, server, stats }: PanelProps): ReactNode {
+  const { name, templates, appliedTemplates } = server;
   switch (tab) {
     case 'rules':
-      return <EffectiveRules server={name} templates={templates} />;
+      return (
+        <EffectiveRules
+          server={name}
+          hasFirewall={templates.length + appliedTemplates.length > 0}
+        />
+      );
     case 'flows':
       return <ServerFlows server={name} />;
     case 'drops':
