@@ -14,6 +14,8 @@ export interface SubjectOptions {
   readonly bothCores?: boolean;
   /** Whether a user for the panel exists (live-page.ts). */
   readonly logins?: boolean;
+  /** Queues of the device; one if absent. */
+  readonly queues?: number;
   /** Have the collector tell what it does. */
   readonly traceGc?: boolean;
 }

@@ -17,8 +17,8 @@ function serversFile(templates: Iterable<string>): string {
 `;
 }
 
-function gatewayFile({ flows }: SubjectOptions): string {
-  if (flows === undefined) return '';
+function gatewayFile({ flows, queues = 1 }: SubjectOptions): string {
+  if (flows === undefined) return `queues: ${queues}\n`;
   // One server has all the flows here, and they have to live as long as the measurement.
   return `flows: { capacity: ${flows}, perServerShare: 1 }\ntimeouts: { udp: 3600 }\n`;
 }
@@ -55,31 +55,47 @@ async function metric(lab: Lab, pattern: RegExp): Promise<number> {
   return values.reduce((sum, value) => sum + value, 0);
 }
 
-/** Starts the firewall on a configuration directory; resolves when it forwards. Gives its process id. */
+/**
+ * Starts the firewall on a configuration directory; resolves when it forwards. Gives its process id.
+ *
+ * @param supervisor what comes before its command line
+ */
 export async function startTunwall(
   lab: Lab,
   config: string,
   options: Pick<SubjectOptions, 'bothCores' | 'traceGc'>,
+  supervisor: readonly string[] = [],
 ): Promise<number> {
   await lab.mustExec('gateway', tunwallCommand('gateway', 'up', '--config', config));
   const command = tunwallCommand('run', '--config', config);
   if (options.traceGc === true) command.splice(1, 0, '--trace-gc');
-  const pid = spawnSubject(lab, options, command, openSync(logFileOf(lab), 'a'));
+  const pid = spawnSubject(
+    lab,
+    options,
+    [...supervisor, ...command],
+    openSync(logFileOf(lab), 'a'),
+  );
   await until('tunwall forwards', async () => (await epoch(lab)) > 0, logFileOf(lab));
   return pid;
 }
 
 const logFileOf = (lab: Lab): string => join(lab.directory, 'tunwall.log');
 
-async function start(options: SubjectOptions): Promise<Subject> {
+/** A network, and the configuration of a firewall in it. */
+async function prepare(options: SubjectOptions): Promise<{ lab: Lab; config: string }> {
   const lab = await openLab();
   const config = join(lab.directory, 'config');
-  const logFile = logFileOf(lab);
   mkdirSync(join(config, 'templates'), { recursive: true });
   writeFileSync(join(config, 'gateway.yaml'), gatewayFile(options));
   const templates = saveRules(config, options.rules);
   writeFileSync(join(config, 'servers.yaml'), serversFile(templates));
   if (options.logins === true) await writeUsers(config);
+  return { lab, config };
+}
+
+async function start(options: SubjectOptions): Promise<Subject> {
+  const { lab, config } = await prepare(options);
+  const logFile = logFileOf(lab);
   const pid = await startTunwall(lab, config, options);
 
   return {
@@ -99,6 +115,35 @@ async function start(options: SubjectOptions): Promise<Subject> {
     ...(options.traceGc === true && {
       majorCollections: () => majorCollections(readFileSync(logFile, 'utf8')),
     }),
+  };
+}
+
+/** A firewall that is started again whenever it ends. */
+export interface Supervised {
+  readonly name: string;
+  readonly lab: Lab;
+  /** Kills it; resolves when the next one answers. */
+  restart(): Promise<void>;
+}
+
+/** Restart= and RestartSec= of the systemd unit, as a shell sees them. */
+const supervisor = ['sh', '-c', 'while :; do "$@"; sleep 0.2; done', 'sh'];
+
+export async function startSupervised(options: SubjectOptions): Promise<Supervised> {
+  const { lab, config } = await prepare(options);
+  const shell = await startTunwall(lab, config, options, supervisor);
+  const child = (): string =>
+    readFileSync(`/proc/${shell}/task/${shell}/children`, 'utf8').trim().split(' ')[0]!;
+  return {
+    name: `${options.queues ?? 1} queue(s)`,
+    lab,
+    async restart() {
+      const before = child();
+      process.kill(Number(before), 'SIGKILL');
+      await until('it is started again', async () => {
+        return child() !== before && (await epoch(lab)) > 0;
+      });
+    },
   };
 }
 

@@ -8,6 +8,7 @@ import { controlPlane } from './control-plane.ts';
 import { livePage } from './live-page.ts';
 import { manyFlows } from './many-flows.ts';
 import { reload } from './reload.ts';
+import { restart } from './restart.ts';
 import { manyRules } from './rules.ts';
 import { droppedPackets, smallPackets } from './small-packets.ts';
 import { flood } from './syn-flood.ts';
@@ -23,6 +24,7 @@ export const networkBenchmarks: readonly Benchmark[] = [
   flood,
   manyRules,
   reload,
+  restart,
   collections,
   controlPlane,
   livePage,
