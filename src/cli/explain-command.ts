@@ -28,7 +28,7 @@ import { parseHexDump } from './hex-dump.ts';
 import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
 import { defaultConfigDirectory } from './run-command.ts';
-import { formatDuration } from './units.ts';
+import { formatDuration } from '../text/duration.ts';
 import { line } from '../text/line.ts';
 import { answerTexts } from '../text/reject-text.ts';
 

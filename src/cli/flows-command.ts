@@ -13,7 +13,8 @@ import { ExitCode } from './errors.ts';
 import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
 import { formatTable } from '../text/table.ts';
-import { formatCount, formatDuration } from './units.ts';
+import { formatDuration } from '../text/duration.ts';
+import { formatCount } from './units.ts';
 
 /** Page size when all matching flows are requested. */
 const pageSize = 1000;

@@ -11,7 +11,8 @@ import type { Verb } from './program.ts';
 import { line } from '../text/line.ts';
 import { rejectText } from '../text/reject-text.ts';
 import { formatTable } from '../text/table.ts';
-import { formatCount, formatDuration } from './units.ts';
+import { formatDuration } from '../text/duration.ts';
+import { formatCount } from './units.ts';
 
 export function statusCommand(connections: Connections): Verb {
   return clientVerb(connections, (program, { output, run }) => {

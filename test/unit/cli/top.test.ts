@@ -7,7 +7,8 @@ import type { StatsView } from '../../../src/cli/api-types.ts';
 import { topLines } from '../../../src/cli/top-view.ts';
 import { Line } from '../../../src/text/line.ts';
 import type { Colour, Text } from '../../../src/text/line.ts';
-import { formatCount, formatDuration, formatRate } from '../../../src/cli/units.ts';
+import { formatCount, formatRate } from '../../../src/cli/units.ts';
+import { formatDuration } from '../../../src/text/duration.ts';
 import { seed } from '../../support/seed.ts';
 
 const judged = (passed: number, dropped: number): StatsView['servers'][string]['inbound'] => ({

@@ -10,7 +10,8 @@ import {
 } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
 import type { Explanation, Flow } from '../../data/types.ts';
-import { count, formatBytes, formatDuration } from '../../parts/format.ts';
+import { formatDuration } from '../../../text/duration.ts';
+import { count, formatBytes } from '../../parts/format.ts';
 import {
   destinationWords,
   endWords,

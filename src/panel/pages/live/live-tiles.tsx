@@ -1,16 +1,10 @@
 /** The numbers of now: what passes, what is dropped, flows, and the policy by which packets are judged. */
+import { formatDuration } from '../../../text/duration.ts';
 import { SimpleGrid } from '@mantine/core';
 import type { ReactNode } from 'react';
 import type { StatsHistory } from '../../data/rates.ts';
 import type { Stats, Status } from '../../data/types.ts';
-import {
-  count,
-  formatBits,
-  formatDuration,
-  formatNumber,
-  formatPackets,
-  formatShort,
-} from '../../parts/format.ts';
+import { count, formatBits, formatNumber, formatPackets, formatShort } from '../../parts/format.ts';
 import { Tile } from '../../parts/tile.tsx';
 
 export interface LiveTilesProps {

@@ -4,7 +4,8 @@ import { IconPlugX } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
 import type { Flow } from '../../data/types.ts';
 import { Address } from '../../parts/address.tsx';
-import { count, formatBytes, formatDuration } from '../../parts/format.ts';
+import { formatDuration } from '../../../text/duration.ts';
+import { count, formatBytes } from '../../parts/format.ts';
 import { destinationWords, protocolWords, sourceWords } from '../../parts/packet-words.ts';
 
 export interface FlowTableProps {

@@ -377,7 +377,7 @@ it('--write puts verdicts beside the packets', async () => {
   ]);
 });
 
-it('judges without a packet of memory for each: the heap does not grow with the file', () => {
+it('judges without a buffer for each packet', () => {
   const judging = new Replay(config, { ignoreChecksums: false });
   const bytes = fromClient('A', 1);
   const packet = {
@@ -394,10 +394,9 @@ it('judges without a packet of memory for each: the heap does not grow with the 
     for (let i = 0; i < count; i++) judging.judge(packet);
   };
   judge(100_000);
-  const before = process.memoryUsage();
+  const before = process.memoryUsage().arrayBuffers;
   judge(1_000_000);
-  const after = process.memoryUsage();
+  const after = process.memoryUsage().arrayBuffers;
   expect(judging.counts().dropped).toBe(1_100_000);
-  expect(after.arrayBuffers - before.arrayBuffers).toBeLessThan(1 << 20);
-  expect(after.heapUsed - before.heapUsed).toBeLessThan(64 << 20);
+  expect(after - before).toBeLessThan(1 << 20);
 });
