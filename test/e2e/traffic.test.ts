@@ -228,6 +228,37 @@ describe.skipIf(obstacle !== undefined)('traffic and people', () => {
     await page.context().close();
   });
 
+  it('a new password ends the tokens as well, for who asks for it', async () => {
+    const page = await panel.openAs('billing-member', '/');
+    await page.getByRole('button', { name: /Billing Member/ }).click();
+    await page.getByRole('menuitem', { name: 'Password and tokens' }).click();
+    await page.getByLabel('Name of a new token').fill('deploy');
+    await page.getByRole('button', { name: 'Make Token' }).click();
+    const token = await page.getByLabel('The token').innerText();
+    const answer = (): Promise<string> =>
+      panel.firewall.lab.mustExec('gateway', [
+        ...['curl', '-s', '-o', '/dev/null', '-w', '%{http_code}', '--max-time', '10'],
+        ...['-H', `Authorization: Bearer ${token}`, 'http://127.0.0.1:8740/v1/session'],
+      ]);
+    expect(await answer()).toBe('200');
+    const ends = page.getByLabel('End the API tokens as well');
+    const change = async (current: string, next: string): Promise<void> => {
+      await page.getByLabel('Password until now').fill(current);
+      await page.getByLabel('New password').fill(next);
+      await page.getByRole('button', { name: 'Set Password' }).click();
+      await expect
+        .poll(() => page.getByLabel('New password').inputValue(), { timeout: 10_000 })
+        .toBe('');
+    };
+    await change('a password for tests', 'the next password');
+    expect(await answer()).toBe('200');
+    await ends.check();
+    await change('the next password', 'the one after that');
+    await page.getByText('No tokens. Scripts use one instead').waitFor();
+    expect(await answer()).toBe('401');
+    await page.context().close();
+  });
+
   it('no page has complained', async () => {
     await sleep(100);
     expect(panel.complaints).toEqual([]);
