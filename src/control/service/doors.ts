@@ -4,7 +4,6 @@ import type { GatewayConfig } from '../../policy/types.ts';
 import type { PutAside } from '../../system/privileges.ts';
 import type { Api } from '../api/api.ts';
 import type { ApiContext } from '../api/context.ts';
-import { buildApi } from '../api/server.ts';
 import type { ApiOptions } from '../api/server.ts';
 import { Certificate } from './certificate.ts';
 import { listenOnSocket, listenOnTcp } from './control-socket.ts';
@@ -38,6 +37,8 @@ export class Doors {
     { api, metrics }: GatewayConfig,
     rights: PutAside,
   ): Promise<void> {
+    // Loading it takes longer than the rest of a start: packets come first. It may lie where only root can read.
+    const { buildApi } = await rights.asRoot(() => import('../api/server.ts'));
     const build = async (options: ApiOptions): Promise<Api> => {
       const built = await buildApi(context, options);
       this.#apis.push(built);
