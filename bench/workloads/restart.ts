@@ -18,11 +18,12 @@ const rate = 1000;
 const longestMs = 60_000;
 const rules = 1000;
 
-async function gapMs({ lab, restart }: Supervised): Promise<number> {
+async function gapMs(subject: Supervised): Promise<number> {
+  const { lab } = subject;
   const sink = await udpSink(lab, { gaps: true });
   const sender = await startUdpBlast(lab, { rate, ms: longestMs });
   await sleep(500);
-  await restart();
+  await subject.restart();
   await sleep(500);
   await sender.stop();
   await sleep(200);
