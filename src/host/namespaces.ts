@@ -21,23 +21,35 @@ export function pruneRecords(stateDirectory: string): void {
   }
 }
 
-/** Inodes of all network namespaces; undefined where not all can be seen. */
+/** Inodes of all network namespaces; undefined where not all can be seen (PID namespaces, `hidepid`, `ProtectProc`). */
 function livingNamespaces(): ReadonlySet<string> | undefined {
   if (process.geteuid?.() !== 0 || link('/proc/self/ns/pid') !== firstPidNamespace)
     return undefined;
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  // Where others' processes are hidden, the first one is.
+  if (!pids.includes('1')) return undefined;
   const alive = new Set<string>();
   const mountNamespaces = new Set<string>();
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    addInode(alive, link(`/proc/${pid}/ns/net`));
-    const mounts = link(`/proc/${pid}/ns/mnt`);
-    if (mounts === undefined || mountNamespaces.has(mounts)) continue;
-    mountNamespaces.add(mounts);
-    // Named ones (ip netns, containers) are mounts: `... - nsfs nsfs rw`, with `net:[inode]` as their root.
-    for (const [root] of text(`/proc/${pid}/mountinfo`).matchAll(/net:\[\d+\]/g)) {
-      addInode(alive, root);
+  try {
+    for (const pid of pids) {
+      addInode(alive, link(`/proc/${pid}/ns/net`));
+      const mounts = link(`/proc/${pid}/ns/mnt`);
+      if (mounts === undefined || mountNamespaces.has(mounts)) continue;
+      mountNamespaces.add(mounts);
+      // Named ones (ip netns, containers) are mounts: `... - nsfs nsfs rw`, with `net:[inode]` as their root.
+      for (const [root] of text(`/proc/${pid}/mountinfo`).matchAll(/net:\[\d+\]/g)) {
+        addInode(alive, root);
+      }
     }
+  } catch (error) {
+    if (isForbidden(error)) return undefined;
+    throw error;
   }
   return alive;
+}
+
+function isForbidden(error: unknown): boolean {
+  return ['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '');
 }
 
 function addInode(inodes: Set<string>, name: string | undefined): void {
@@ -48,7 +60,8 @@ function addInode(inodes: Set<string>, name: string | undefined): void {
 function link(path: string): string | undefined {
   try {
     return readlinkSync(path);
-  } catch {
+  } catch (error) {
+    if (isForbidden(error)) throw error;
     // The process has ended, or is a thread of the kernel.
     return undefined;
   }
@@ -57,7 +70,8 @@ function link(path: string): string | undefined {
 function text(path: string): string {
   try {
     return readFileSync(path, 'latin1');
-  } catch {
+  } catch (error) {
+    if (isForbidden(error)) throw error;
     return '';
   }
 }

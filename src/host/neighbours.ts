@@ -20,6 +20,7 @@ export function neighbourItems(snapshot: Snapshot, device: string, integrate: bo
   return [
     ...vrfItems(snapshot.links),
     ...flowtableItems(ruleset),
+    ...forwardingRuleItems(ruleset),
     ...(integrate ? integrationItems(ruleset, device) : []),
     ...chainItems(snapshot, ruleset, device),
   ];
@@ -44,6 +45,26 @@ function flowtableItems(ruleset: Ruleset): Item[] {
     const item = `nft flowtable ${[family, table, name].map(String).join(' ')}`;
     const hint = `a flowtable forwards by itself, past the firewall; delete it: nft delete flowtable ${[family, table, name].map(String).join(' ')}`;
     return [{ ...refused, item, found: `on ${JSON.stringify(dev ?? [])}`, hint }];
+  });
+}
+
+/** `fwd to DEVICE` at ingress sends a packet out of another interface at once. */
+function forwardingRuleItems(ruleset: Ruleset): Item[] {
+  return rulesWith(ruleset, 'fwd').map(({ family, table, chain, handle }) => {
+    const place = [family, table, chain].map(String).join(' ');
+    const hint = `it forwards by itself, past the firewall; delete it: nft delete rule ${place} handle ${String(handle)}`;
+    return { ...refused, item: `chain ${place}`, found: `rule ${String(handle)}: fwd`, hint };
+  });
+}
+
+/** Rules with a statement of this kind, also as a target of iptables. */
+function rulesWith(ruleset: Ruleset, kind: string): Readonly<Record<string, unknown>>[] {
+  return ruleset.flatMap(({ rule }) => {
+    const statements = (rule?.['expr'] ?? []) as Readonly<Record<string, unknown>>[];
+    const has = statements.some(
+      (one) => kind in one || (one['xt'] as { name?: unknown } | undefined)?.name === kind,
+    );
+    return has && rule !== undefined ? [rule] : [];
   });
 }
 
@@ -146,10 +167,14 @@ export function neighbourWarnings({ links, nft }: Snapshot, device: string): str
       `XDP programs run on ${xdp.join(', ')}: what they forward or drop by themselves, the firewall never sees`,
     );
   }
-  const ingress = nft.state === 'read' ? nft.ruleset.filter(isIngressChain) : [];
-  if (ingress.length > 0) {
+  const ruleset = nft.state === 'read' ? nft.ruleset : [];
+  const copying = [...rulesWith(ruleset, 'dup'), ...rulesWith(ruleset, 'TEE')];
+  if (copying.length > 0) {
+    const chains = new Set(
+      copying.map((rule) => `${String(rule['table'])} ${String(rule['chain'])}`),
+    );
     warnings.push(
-      'nftables chains at ingress may forward (fwd, dup) past the firewall: nft list ruleset',
+      `rules send copies of packets elsewhere before they are judged (dup, TEE): ${[...chains].join(', ')}`,
     );
   }
   return warnings;
@@ -173,8 +198,4 @@ export function bridgeWarnings(
     `the guard drops what ${bridges.join(', ')} forwards between its own ports; let it through: ` +
       `sysctl -w ${set.map((name) => `${name}=0`).join(' ')}`,
   ];
-}
-
-function isIngressChain({ chain }: Ruleset[number]): boolean {
-  return chain?.['hook'] === 'ingress';
 }

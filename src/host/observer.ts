@@ -7,7 +7,7 @@ import { gatewayStatus } from './gateway.ts';
 import { Lookout } from './lookout.ts';
 import type { GatewayProblem } from './problems.ts';
 import { defaultStateDirectory } from './record.ts';
-import { readWatchStatus, type WatchStatus } from './watch-status.ts';
+import { hasEnded, readWatchStatus, type WatchStatus } from './watch-status.ts';
 
 /** `absent`: nobody watches. `stale`: a watch hangs, or was killed. */
 export type WatchState = 'running' | 'report-only' | 'stale' | 'absent';
@@ -143,7 +143,9 @@ export class GatewayObserver {
 
   #watched(): WatchStatus | string | undefined {
     try {
-      return readWatchStatus(defaultStateDirectory, this.#device);
+      const status = readWatchStatus(defaultStateDirectory, this.#device);
+      if (status === undefined || !hasEnded(status)) return status;
+      return `process ${status.pid} is gone; it looked last at ${status.lookedAt}`;
     } catch (error) {
       return `its status cannot be used: ${(error as Error).message}`;
     }

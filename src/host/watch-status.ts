@@ -1,9 +1,9 @@
 /**
  * What `gateway watch` says to whoever cannot look as closely: a file beside the gateway's record, one for each
  * network namespace and device, written after every look and removed at an orderly end. Who reads it judges its
- * age: a watch that hangs or was killed says nothing any more.
+ * age and whether the process is still there: a watch that hangs or was killed says nothing any more.
  */
-import { readdirSync } from 'node:fs';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Bypass } from './guard.ts';
 import type { GatewayProblem } from './problems.ts';
@@ -13,6 +13,8 @@ import { readStateFile, removeStateFile } from './state-file.ts';
 export interface WatchStatus {
   readonly version: 1;
   readonly pid: number;
+  /** In which `pid` counts: `pid:[4026531836]`. */
+  readonly pidNamespace: string;
   readonly device: string;
   /** ISO 8601. */
   readonly startedAt: string;
@@ -64,6 +66,8 @@ function isWatchStatus(value: unknown): value is WatchStatus {
   const { bypass } = status as { bypass?: { packets?: unknown } | null };
   return (
     status.version === 1 &&
+    Number.isSafeInteger(status.pid) &&
+    typeof status.pidNamespace === 'string' &&
     !Number.isNaN(Date.parse(String(status.lookedAt))) &&
     typeof status.validMs === 'number' &&
     typeof status.reportOnly === 'boolean' &&
@@ -79,6 +83,23 @@ function isProblem(value: unknown): value is GatewayProblem {
   const { what, wanted, found, hint } = value as Partial<Record<string, unknown>>;
   const texts = [what, wanted, found, hint ?? ''];
   return texts.every((text) => typeof text === 'string');
+}
+
+/** Inode of this process's PID namespace. */
+export function pidNamespace(): string {
+  return readlinkSync('/proc/self/ns/pid');
+}
+
+/** Whether the watch is certainly gone: it was killed, and could not remove its file. */
+export function hasEnded(status: WatchStatus): boolean {
+  if (status.pidNamespace !== pidNamespace()) return false;
+  try {
+    process.kill(status.pid, 0);
+    return false;
+  } catch (error) {
+    // EPERM: it is there, and root's.
+    return (error as NodeJS.ErrnoException).code === 'ESRCH';
+  }
 }
 
 /** Removes what watches of this namespace left behind that did not end in order. */

@@ -22,6 +22,7 @@ import { lookAndRepair, type Attempt, type Looked } from './repair.ts';
 import { RepairBudget } from './repair-budget.ts';
 import { removeStateFile, writeStateFile } from './state-file.ts';
 import {
+  pidNamespace,
   removeOldWatchStatus,
   watchStatusPath,
   type Repair,
@@ -183,6 +184,7 @@ class Watch {
     const status: WatchStatus = {
       version: 1,
       pid: process.pid,
+      pidNamespace: pidNamespace(),
       device,
       startedAt: this.#startedAt,
       lookedAt: new Date().toISOString(),

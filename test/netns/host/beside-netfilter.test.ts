@@ -121,6 +121,19 @@ describe.skipIf(obstacle !== undefined)('beside netfilter of others', () => {
     expect(await status()).toMatchObject({ state: 'ok', problems: [] });
   });
 
+  it('a rule that forwards at ingress by itself is named, and its removal is the hint', async () => {
+    await sh(`nft -f - <<X
+table netdev x { chain i { type filter hook ingress device "client" priority 0
+ip protocol icmp fwd to "web"
+}
+}
+X`);
+    const { state, problems } = await status();
+    expect([state, problems.map(({ what }) => what)]).toEqual(['degraded', ['chain netdev x i']]);
+    await sh(problems[0]!.hint!.replace(/^.*: /, ''));
+    expect(await status()).toMatchObject({ state: 'ok', problems: [] });
+  });
+
   it('status warns of a filter of tc that redirects', async ({ skip }) => {
     const redirect =
       'tc qdisc add dev client clsact; tc filter add dev client ingress protocol ip u32 match u32 0 0 action mirred egress redirect dev web';

@@ -260,6 +260,12 @@ describe.skipIf(obstacle !== undefined)('what the firewall says, as nobody', () 
     await firewall.until('it is said', async () => (await watch.gateway())?.watch === 'stale');
     expect((await watch.gateway())?.problems[0]).toMatchObject({ what: 'gateway watch' });
     await rm(file);
+    // One that was killed says nothing more, and is missed before its last word is old.
+    const killed = await Watch.started(firewall);
+    await killed.end('SIGKILL');
+    await firewall.until('it is missed', async () => (await watch.gateway())?.watch === 'stale');
+    expect((await watch.gateway())?.problems[0]?.found).toMatch(/^process \d+ is gone/);
+    await rm(file);
     await firewall.until('it is ok', async () => (await watch.gateway())?.state === 'ok');
   });
 });

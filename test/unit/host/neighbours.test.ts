@@ -167,14 +167,32 @@ describe('what forwards by itself', () => {
     expect(items.every(({ hint }) => hint !== undefined)).toBe(true);
   });
 
-  test('is a warning where it cannot be looked into: XDP, ingress', () => {
-    const ingress = chain('i', { hook: 'ingress' });
-    const seen = snapshot([link('eth0', '', true), link('fw0', 'tun', true)], [ingress]);
+  const ruleWith = (...expr: object[]): Json => ({
+    rule: { family: 'netdev', table: 't', chain: 'c', handle: 7, expr },
+  });
+
+  test('is refused: a rule that sends packets out of another interface', () => {
+    const seen = snapshot([], [ruleWith({ fwd: { dev: 'web' } }), ruleWith({ accept: null })]);
+    expect(neighbourItems(seen, 'fw0', false)).toMatchObject([
+      {
+        ...{ item: 'chain netdev t c', found: 'rule 7: fwd', refused: true },
+        hint: expect.stringMatching(/nft delete rule netdev t c handle 7$/) as string,
+      },
+    ]);
+  });
+
+  test('is a warning: XDP, which cannot be looked into, and copies', () => {
+    const copies = [
+      ruleWith({ dup: { addr: '10.0.0.3' } }),
+      ruleWith({ xt: { type: 'target', name: 'TEE' } }),
+    ];
+    const seen = snapshot([link('eth0', '', true), link('fw0', 'tun', true)], copies);
     expect(neighbourWarnings(seen, 'fw0')).toEqual([
       expect.stringContaining('XDP programs run on eth0:'),
-      expect.stringContaining('ingress'),
+      expect.stringMatching(/copies .*: t c$/),
     ]);
-    expect(neighbourWarnings(snapshot([link('eth0', '')]), 'fw0')).toEqual([]);
+    const harmless = chain('i', { hook: 'ingress' });
+    expect(neighbourWarnings(snapshot([link('eth0', '')], [harmless]), 'fw0')).toEqual([]);
   });
 
   test('is dropped by the guard: frames of a bridge that pass nftables', () => {

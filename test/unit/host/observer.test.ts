@@ -1,9 +1,10 @@
 /** What the firewall says about its gateway: from what it sees, and what the watch says. */
+import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { isHint } from '../../../src/host/lookout.ts';
 import { observed, type Seen } from '../../../src/host/observer.ts';
 import type { GatewayProblem } from '../../../src/host/problems.ts';
-import type { WatchStatus } from '../../../src/host/watch-status.ts';
+import { hasEnded, pidNamespace, type WatchStatus } from '../../../src/host/watch-status.ts';
 
 const nowMs = Date.parse('2030-01-31T12:00:00Z');
 const right: Seen = { state: 'ok', problems: [], device: 'fw0', bypassPackets: undefined };
@@ -16,6 +17,7 @@ const degraded: Seen = { ...right, state: 'degraded', problems: [rule] };
 const status: WatchStatus = {
   version: 1,
   pid: 1,
+  pidNamespace: 'pid:[4026531836]',
   device: 'fw0',
   startedAt: '2030-01-31T11:00:00Z',
   lookedAt: '2030-01-31T11:59:58Z',
@@ -122,4 +124,13 @@ it.each([
   ['# new generation 7 by process 4711 (nft)', false],
 ])('%j makes the watch look: %s', (line, looks) => {
   expect(isHint(line)).toBe(looks);
+});
+
+it('a watch has ended when its process is gone, as far as that can be known', () => {
+  const here = { ...status, pidNamespace: pidNamespace() };
+  const { pid: gone } = spawnSync('true');
+  expect(hasEnded({ ...here, pid: process.pid })).toBe(false);
+  expect(hasEnded({ ...here, pid: gone })).toBe(true);
+  // In a PID namespace of its own, its number says nothing here.
+  expect(hasEnded({ ...here, pid: gone, pidNamespace: 'pid:[1]' })).toBe(false);
 });

@@ -53,6 +53,7 @@ describe('a state file', () => {
     const path = watchStatusPath(directory, 'fw0');
     const good = {
       ...{ version: 1, lookedAt: '2030-01-31T12:00:00Z', validMs: 1, reportOnly: false },
+      ...{ pid: 7, pidNamespace: 'pid:[1]' },
       ...{ repairs: 0, problems: [{ what: 'a', wanted: 'b', found: 'c' }] },
     };
     writeStateFile(path, good);
@@ -61,6 +62,8 @@ describe('a state file', () => {
       null,
       [],
       { ...good, version: 2 },
+      { ...good, pid: 'x' },
+      { ...good, pidNamespace: 1 },
       { ...good, lookedAt: 'today' },
       { ...good, problems: [{ what: 1 }] },
       { ...good, problems: {} },
