@@ -100,6 +100,17 @@ describe.skipIf(obstacle !== undefined)('beside NAT', () => {
     await firewall.apply(openConfig);
   });
 
+  it('a server is reached by the public address from inside, too, but not by itself', async () => {
+    const dnat = `ip daddr ${gatewayAddress} tcp dport 8080 dnat to ${web}:80`;
+    const line = `nft '${nftTable}add rule ip nat pre ${dnat}; add rule ip nat post iifname fw0 oifname web masquerade'`;
+    await firewall.lab.mustExec('gateway', ['bash', '-ec', line]);
+    const [other, itself] = [tcp('db', gatewayAddress, 8080), tcp('web', gatewayAddress, 8080)];
+    expect(await whatPasses(firewall, [other])).toHaveLength(1);
+    const before = await firewall.drops('land');
+    expect(await whatPasses(firewall, [itself])).toEqual([]);
+    expect(await firewall.drops('land')).toBeGreaterThan(before);
+  });
+
   it('is not needed between servers, and the gateway itself stays reachable', async () => {
     await add('nft', 'masquerade');
     await add('nft', 'dnat');
