@@ -62,6 +62,11 @@ export const targets: readonly Target[] = [
     2,
   ),
   atMost('compile 100,000 rules', 'micro-compile.compile', 1500, 'ms'),
+  atMost('adopt 262,144 flows', 'survive.adopt-262144', 150, 'ms'),
+  atMost('adopt a million flows', 'survive.adopt-1000000', 700, 'ms'),
+  ...(['hit-tcp', 'hit-udp', 'new-flow'] as const).map((figure) =>
+    ratio(`table in a file, ${figure}`, `survive.${figure}`, 'survive: false', 'at most', 1.01),
+  ),
   atMost('memory per flow, table alone', 'micro-memory.flow', 128, 'bytes'),
   atMost('memory per flow', 'many-flows.bytes', 128, 'bytes'),
   atMost('memory of a million flows', 'many-flows.memory', 200, 'MB'),

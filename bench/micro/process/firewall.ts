@@ -1,5 +1,6 @@
 /** tunwall's engine as a packet thread has it: memory, limits and policy as `tunwall run` makes them, and a batch. */
 import { createAnswerMemory } from '../../../src/dataplane/engine/answer-memory.ts';
+import { closeSync, openSync, unlinkSync } from 'node:fs';
 import {
   createCounters,
   Counter,
@@ -8,6 +9,7 @@ import {
 import { Engine } from '../../../src/dataplane/engine/engine.ts';
 import { createEventRing } from '../../../src/dataplane/engine/event-ring.ts';
 import { Control, createFlowMemory } from '../../../src/dataplane/flow/flow-memory.ts';
+import type { FlowMemory } from '../../../src/dataplane/flow/flow-memory.ts';
 import { createFragmentMemory } from '../../../src/dataplane/flow/fragment-memory.ts';
 import { defaultTimeoutSeconds } from '../../../src/dataplane/flow/timeouts.ts';
 import { compilePolicy } from '../../../src/policy/compile.ts';
@@ -16,6 +18,7 @@ import type { Template } from '../../../src/policy/types.ts';
 import { Matcher } from '../../../src/dataplane/match/matcher.ts';
 import { createBatch, defaultBatchSize } from '../../../src/dataplane/tun/batch.ts';
 import type { Batch } from '../../../src/dataplane/tun/batch.ts';
+import { loadAddon } from '../../../src/system/addon.ts';
 import { rulesOf } from '../../net/policy.ts';
 import type { Rules } from '../../net/policy.ts';
 
@@ -57,6 +60,23 @@ export interface FirewallOptions {
   readonly rules?: number;
   /** Packets of a batch. */
   readonly batchSize?: number;
+  /** The flow table lies in a file, as with `flows.survive`. */
+  readonly survive?: boolean | undefined;
+}
+
+/** A file without a name, in memory as /run is. */
+function layIntoFile({ hot, cold }: FlowMemory): void {
+  const path = `/dev/shm/tunwall-bench-${process.pid}`;
+  const fd = openSync(path, 'wx+', 0o600);
+  unlinkSync(path);
+  const addon = loadAddon();
+  addon.mapFile(fd, 0, new Uint8Array(hot, 0, hot.byteLength));
+  addon.mapFile(
+    fd,
+    4096 * Math.ceil(hot.byteLength / 4096),
+    new Uint8Array(cold, 0, cold.byteLength),
+  );
+  closeSync(fd);
 }
 
 export class Firewall {
@@ -65,17 +85,24 @@ export class Firewall {
   readonly engine: Engine;
   readonly #counters: Float64Array;
 
-  constructor({ capacity, rules, batchSize = defaultBatchSize.readSlots }: FirewallOptions) {
+  constructor({
+    capacity,
+    rules,
+    batchSize = defaultBatchSize.readSlots,
+    survive,
+  }: FirewallOptions) {
     this.batch = createBatch({ ...defaultBatchSize, readSlots: batchSize });
     this.words = new Uint16Array(this.batch.buffer, 0, this.batch.buffer.byteLength >> 1);
     const hashKey = crypto.getRandomValues(new Int32Array(2));
     const key = [hashKey[0]!, hashKey[1]!] as const;
+    const flows = createFlowMemory(capacity, key);
+    if (survive === true) layIntoFile(flows);
     const counters = createCounters();
     this.#counters = new Float64Array(counters);
     this.engine = new Engine(
       this.batch,
       {
-        flows: createFlowMemory(capacity, key),
+        flows,
         fragments: createFragmentMemory(1 << 20, key),
         answers: createAnswerMemory(key),
       },

@@ -14,6 +14,8 @@ export interface FlowLifeOptions {
   readonly rules: number;
   /** Flows that are opened at a time, 65,536 at most: a source port each. That is a quarter of the table. */
   readonly flows: number;
+  /** See FirewallOptions. */
+  readonly survive?: boolean;
 }
 
 const capacity = 1 << 18;
@@ -77,7 +79,7 @@ export function measureFlowLife(
   options: FlowLifeOptions,
   { warmUpMs, measureMs }: Duration,
 ): FlowLife {
-  const firewall = new Firewall({ capacity, rules: options.rules });
+  const firewall = new Firewall({ capacity, rules: options.rules, survive: options.survive });
   const { batch } = firewall;
   layOut(batch);
   const store = synStore(options, batch.readSlots);

@@ -20,6 +20,8 @@ export interface HitOptions {
   readonly protocol: 'tcp' | 'udp';
   /** Packets in a batch. */
   readonly batchSize: number;
+  /** See FirewallOptions. */
+  readonly survive?: boolean;
 }
 
 /** As the packet loop does it. */
@@ -145,7 +147,11 @@ export function measureHit(
 ): { time: number } {
   const capacity = Math.max(options.flows, 1 << 18);
   const nowMs = performance.now() | 0;
-  const firewall = new Firewall({ capacity, batchSize: options.batchSize });
+  const firewall = new Firewall({
+    capacity,
+    batchSize: options.batchSize,
+    survive: options.survive,
+  });
   const { batch, words, engine } = firewall;
   layOut(batch);
   if (naive) {

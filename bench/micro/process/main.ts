@@ -5,6 +5,7 @@
  * inlined, memory laid out. The compiler's flags are those of a packet thread.
  */
 import { setCompilerFlags } from '../../../src/dataplane/worker/compiler-flags.ts';
+import { measureAdopt } from './adopt.ts';
 import { measureCompile } from './compile.ts';
 import { measureDrop } from './drop.ts';
 import { measureFlowLife } from './flow-life.ts';
@@ -21,10 +22,10 @@ export type Measurement = { readonly naive: boolean; readonly duration: Duration
   | ({ readonly case: 'hit' } & HitOptions)
   | ({ readonly case: 'flow-life' } & FlowLifeOptions)
   | { readonly case: 'compile'; readonly rules: number }
-  | { readonly case: 'memory'; readonly flows: number }
+  | { readonly case: 'memory' | 'adopt'; readonly flows: number }
 );
 
-function measure(measurement: Measurement): object {
+function measure(measurement: Measurement): object | Promise<object> {
   const { naive, duration } = measurement;
   switch (measurement.case) {
     case 'parse':
@@ -39,8 +40,10 @@ function measure(measurement: Measurement): object {
       return measureCompile(measurement.rules);
     case 'memory':
       return measureMemory(naive, measurement.flows);
+    case 'adopt':
+      return measureAdopt(measurement.flows);
   }
 }
 
 setCompilerFlags();
-console.log(JSON.stringify(measure(JSON.parse(process.argv[2]!) as Measurement)));
+console.log(JSON.stringify(await measure(JSON.parse(process.argv[2]!) as Measurement)));
