@@ -1,44 +1,34 @@
 /**
  * Templates and servers, compiled into the program of src/dataplane/match/matcher.ts.
  *
- * Servers with the same set of templates share one program. Within it each direction and protocol gets a classifier, and
- * rules are numbered through all templates, so that a match can be reported by template and position.
+ * A compiler keeps what it has compiled, and compiles only what has changed: templates whose rules, or whose rules' meaning, are
+ * other ones, and the programs of the servers that have them. All of it lies in one memory (program-memory.ts), so the packet
+ * threads get no copy of what they have already.
+ *
+ * Life-cycle: `compile` makes a policy; `release` says that no packet thread uses it any more. What only released policies needed
+ * is written over after the next release, not at once: whoever on this thread still looks at the policy before can finish.
+ *
+ * Which rule is reported where several allow a packet depends on the policy alone, not on what was compiled before.
  */
 import { serverSlotCount } from '../dataplane/flow/server-totals.ts';
-import {
-  ClassifierWord,
-  Header,
-  SetWord,
-  policyMagic,
-  serverSlot,
-} from '../dataplane/match/matcher.ts';
-import { directions } from '../text/rule-text.ts';
-import type { RuleDirection } from '../text/rule-text.ts';
-import { unionOf } from './interval-union.ts';
-import type { IntervalSet, RuleRange } from './interval-union.ts';
-import { allAddresses } from './ranges.ts';
-import type { Ranges } from './ranges.ts';
+import { Header, policyMagic, serverSlot } from '../dataplane/match/matcher.ts';
+import type { PolicyProgram } from '../dataplane/match/matcher.ts';
+import { BlockWriter } from './program-memory.ts';
+import type { Block } from './program-memory.ts';
+import { ProgramParts } from './program-parts.ts';
+import type { RulePlace, ServerProgram, TemplatePart } from './program-parts.ts';
 import { defaultReject, rejectBits, rejectOf } from './reject.ts';
 import { Resolver, isLive } from './resolve.ts';
-import type { PolicySource, RejectSettings, Rule, RuleProtocol } from './types.ts';
+import type { PolicySource, RejectSettings, Server } from './types.ts';
 
-/** A rule in its place, by its index in the program. */
-export interface RulePlace {
-  readonly template: string;
-  readonly direction: RuleDirection;
-  /** Position in the template's list of that direction, from 0. */
-  readonly position: number;
-  readonly rule: Rule;
-  /** Addresses that it is about now; absent: any. */
-  readonly ranges?: Ranges;
-  /** `false`: it is switched off or has expired, and allows nothing. */
-  readonly live: boolean;
-}
+export type { RulePlace } from './program-parts.ts';
 
-export interface CompiledPolicy {
+export interface CompiledPolicy extends PolicyProgram {
   readonly epoch: number;
-  readonly words: Int32Array;
-  readonly rules: readonly RulePlace[];
+  /** By index; a compiler that has compiled other policies before may leave some out. */
+  readonly rules: readonly (RulePlace | undefined)[];
+  /** Those of a template, by its name: inbound, then outbound. The array is the same while nothing in it has changed. */
+  readonly rulesOf: ReadonlyMap<string, readonly RulePlace[]>;
   /** Server names by index. */
   readonly servers: readonly string[];
   /** What the source meant when it was compiled. */
@@ -48,21 +38,6 @@ export interface CompiledPolicy {
   readonly stats: { readonly rules: number; readonly programs: number; readonly words: number };
 }
 
-/** More than this would be a mistake in the configuration, not a policy: 256 MiB. */
-const maxWords = 1 << 26;
-
-/** Sets of more starts get an index by the key's high bits. */
-const indexAbove = 16;
-const maxIndexBits = 16;
-
-const protocols = ['icmp', 'tcp', 'udp'] as const;
-const lastPort = 0xffff;
-
-/** A policy that is too large to be compiled. */
-export class PolicyTooLargeError extends Error {
-  override name = 'PolicyTooLargeError';
-}
-
 export interface CompileOptions {
   /** Under which the servers' traffic is counted (server-slots.ts), by index. Default: in their order. */
   readonly slots?: readonly number[];
@@ -70,39 +45,15 @@ export interface CompileOptions {
   readonly nowMs?: number;
 }
 
+/** A policy without a predecessor; its header is at the start of its words. */
 export function compilePolicy(
   source: PolicySource,
   epoch: number,
-  { slots, nowMs = Date.now() }: CompileOptions = {},
+  options: CompileOptions = {},
 ): CompiledPolicy {
-  const resolver = new Resolver(source, nowMs);
-  const rules: RulePlace[] = [];
-  for (const template of source.templates) {
-    for (const direction of directions) {
-      template[direction].forEach((rule, position) => {
-        const ranges = resolver.rangesOf(rule);
-        const live = resolver.isLive(rule);
-        const place = { template: template.name, direction, position, rule, live };
-        rules.push(ranges === undefined ? place : { ...place, ranges });
-      });
-    }
-  }
-  const reject = source.gateway?.reject ?? defaultReject;
-  const subjects = source.servers.map((server, index) => ({
-    addresses: server.addresses,
-    templates: resolver.assignmentsOf(index).map(({ template }) => template),
-    rejects: rejectBits(rejectOf(server, reject)),
-  }));
-  const { words, programs } = writePolicy(rules, subjects, epoch, { slots, reject });
-  return {
-    epoch,
-    words,
-    rules,
-    servers: source.servers.map(({ name }) => name),
-    resolver,
-    expiring: rules.filter(({ rule }) => rule.expires !== undefined),
-    stats: { rules: rules.length, programs, words: words.length },
-  };
+  const compiler = new PolicyCompiler();
+  const policy = compiler.compile(source, epoch, options);
+  return { ...policy, words: compiler.wordsOf(policy), root: 0 };
 }
 
 /** Rules that have ended since the policy was compiled, or begun again because the clock was set back. */
@@ -110,68 +61,100 @@ export function changedByTime({ expiring }: CompiledPolicy, nowMs: number): Rule
   return expiring.filter(({ rule, live }) => isLive(rule, nowMs) !== live);
 }
 
-/** The same rules, by the same numbers, for one server of the policy with one address alone. */
-export function compileAlone(
-  { rules, resolver, epoch }: CompiledPolicy,
-  server: number,
-  address: number,
-): Int32Array {
-  const templates = resolver.assignmentsOf(server).map(({ template }) => template);
-  return writePolicy(rules, [{ addresses: [address], templates }], epoch).words;
+/** What a policy uses of the parts. */
+interface Held {
+  readonly templates: TemplatePart[];
+  readonly programs: Set<ServerProgram>;
+  root: Block | undefined;
 }
 
-/** A server as the program sees it. */
-interface Subject {
-  readonly addresses: readonly number[];
-  readonly templates: readonly string[];
-  /** RejectBits. Default: none. */
-  readonly rejects?: number;
-}
+export class PolicyCompiler {
+  readonly #parts: ProgramParts = new ProgramParts();
+  readonly #writer: BlockWriter = new BlockWriter();
+  readonly #held: WeakMap<CompiledPolicy, Held> = new WeakMap<CompiledPolicy, Held>();
+  /** Of the last released policy. */
+  #released: Held | undefined;
+  #resolver: Resolver | undefined;
 
-/** A rule and its index in the program. */
-interface NumberedRule {
-  readonly place: RulePlace;
-  readonly index: number;
-}
-
-function writePolicy(
-  rules: readonly RulePlace[],
-  servers: readonly Subject[],
-  epoch: number,
-  {
-    slots = servers.map((_, index) => inOrder(index)),
-    reject = defaultReject,
-  }: { slots?: readonly number[] | undefined; reject?: RejectSettings } = {},
-): { readonly words: Int32Array; readonly programs: number } {
-  const byTemplate = new Map<string, NumberedRule[]>();
-  rules.forEach((place, index) => {
-    const own = byTemplate.get(place.template);
-    if (own === undefined) byTemplate.set(place.template, [{ place, index }]);
-    else own.push({ place, index });
-  });
-  const writer = new WordWriter();
-  writer.reserve(Header.length);
-  const programs = new Map<string, number>();
-  const programOf = ({ templates }: Subject): number => {
-    const names = [...new Set(templates)].sort();
-    const key = names.join('\n');
-    let program = programs.get(key);
-    if (program === undefined) {
-      program = writeProgram(
-        writer,
-        names.flatMap((name) => byTemplate.get(name) ?? []),
-      );
-      programs.set(key, program);
+  /** @throws PolicyTooLargeError */
+  compile(
+    source: PolicySource,
+    epoch: number,
+    { slots, nowMs = Date.now() }: CompileOptions = {},
+  ): CompiledPolicy {
+    const resolver = new Resolver(source, nowMs, this.#resolver);
+    const held: Held = { templates: [], programs: new Set(), root: undefined };
+    try {
+      return this.#compile(source, epoch, resolver, held, slots);
+    } catch (error) {
+      this.#giveBack(held);
+      throw error;
     }
-    return program;
-  };
-  const serverPrograms = servers.map(programOf);
-  writeServers(writer, servers, serverPrograms, slots);
-  writer.set(Header.magic, policyMagic);
-  writer.set(Header.epoch, epoch);
-  writer.set(Header.ruleCount, rules.length);
-  writeRejects(writer, servers, reject);
-  return { words: writer.finish(), programs: programs.size };
+  }
+
+  /** No packet thread uses a policy any more. To be called once for each. */
+  release(policy: CompiledPolicy): void {
+    if (this.#released !== undefined) this.#giveBack(this.#released);
+    this.#released = this.#held.get(policy);
+  }
+
+  /** The words of a policy that begin with its header, apart from those of others. */
+  wordsOf({ root }: CompiledPolicy): Int32Array {
+    return this.#parts.memory.trimmed(root);
+  }
+
+  #compile(
+    source: PolicySource,
+    epoch: number,
+    resolver: Resolver,
+    held: Held,
+    slots: readonly number[] = source.servers.map((_, index) => inOrder(index)),
+  ): CompiledPolicy {
+    const parts = this.#parts;
+    const templates = new Map<string, TemplatePart>();
+    for (const template of source.templates) {
+      const part = parts.takeTemplate(template, resolver);
+      held.templates.push(part);
+      templates.set(template.name, part);
+    }
+    const programs = source.servers.map((_, server) => {
+      const names = resolver.assignmentsOf(server).map(({ template }) => template);
+      const own = [...new Set(names)].sort().flatMap((name) => templates.get(name) ?? []);
+      const program = parts.takeProgram(own);
+      if (held.programs.has(program)) parts.giveProgram(program);
+      else held.programs.add(program);
+      return program.written.block.offset;
+    });
+    this.#writer.clear();
+    writeRoot(this.#writer, source.servers, programs, slots);
+    writeRejects(this.#writer, source.servers, source.gateway?.reject ?? defaultReject);
+    this.#writer.set(Header.epoch, epoch);
+    this.#writer.set(Header.ruleCount, parts.ruleCount);
+    held.root = parts.memory.place(this.#writer);
+    const places = held.templates.flatMap((part) => part.places);
+    const rules = new Array<RulePlace | undefined>(parts.ruleCount).fill(undefined);
+    for (const place of places) rules[place.index] = place;
+    const policy: CompiledPolicy = {
+      epoch,
+      words: parts.memory.words,
+      root: held.root.offset,
+      rules,
+      rulesOf: new Map(held.templates.map((part) => [part.template.name, part.places])),
+      servers: source.servers.map(({ name }) => name),
+      resolver,
+      expiring: places.filter(({ rule }) => rule.expires !== undefined),
+      stats: { rules: places.length, programs: held.programs.size, words: parts.memory.used },
+    };
+    this.#resolver = resolver;
+    this.#held.set(policy, held);
+    return policy;
+  }
+
+  #giveBack({ templates, programs, root }: Held): void {
+    for (const program of programs) this.#parts.giveProgram(program);
+    for (const template of templates) this.#parts.giveTemplate(template);
+    if (root !== undefined) this.#parts.memory.free(root);
+  }
 }
 
 /** The slots of a policy without a predecessor. */
@@ -179,12 +162,15 @@ function inOrder(index: number): number {
   return index + 1 < serverSlotCount ? index + 1 : 0;
 }
 
-function writeServers(
-  writer: WordWriter,
-  servers: readonly Subject[],
+/** Header, servers, and the lists of what they have. @param programs, @param slots by index of the server */
+function writeRoot(
+  writer: BlockWriter,
+  servers: readonly Server[],
   programs: readonly number[],
   slots: readonly number[],
 ): void {
+  writer.reserve(Header.length);
+  writer.set(Header.magic, policyMagic);
   const addresses = servers.reduce((sum, server) => sum + server.addresses.length, 0);
   let bits = 4;
   while (1 << bits < addresses * 2) bits++;
@@ -198,174 +184,20 @@ function writeServers(
       writer.set(table + slot * 2 + 1, index + 1);
     }
   });
-  const list = writer.reserve(servers.length);
-  programs.forEach((program, index) => writer.set(list + index, program));
   writer.set(Header.serverShift, shift);
-  writer.set(Header.serverTable, table);
-  writer.set(Header.serverPrograms, list);
-  const slotList = writer.reserve(servers.length);
-  slots.forEach((slot, index) => writer.set(slotList + index, slot));
-  writer.set(Header.serverSlots, slotList);
+  writer.link(Header.serverTable, table);
+  writer.link(Header.serverPrograms, writer.append(programs));
+  writer.link(Header.serverSlots, writer.append(slots));
 }
 
 function writeRejects(
-  writer: WordWriter,
-  servers: readonly Subject[],
+  writer: BlockWriter,
+  servers: readonly Server[],
   reject: RejectSettings,
 ): void {
   writer.set(Header.reject, rejectBits(reject));
   writer.set(Header.answersPerSecond, reject.perSecond);
   writer.set(Header.answersPerSource, reject.perSourcePerSecond);
-  if (!servers.some(({ rejects = 0 }) => rejects !== 0)) return;
-  const list = writer.reserve(servers.length);
-  servers.forEach(({ rejects = 0 }, index) => writer.set(list + index, rejects));
-  writer.set(Header.serverRejects, list);
-}
-
-/** A rule's ranges in one classifier. */
-interface FlatRule {
-  readonly portFrom: number;
-  readonly portTo: number;
-  readonly addressFrom: number;
-  readonly addressTo: number;
-  readonly rule: number;
-}
-
-function writeProgram(writer: WordWriter, rules: readonly NumberedRule[]): number {
-  const classifiers: number[] = [];
-  for (const direction of directions) {
-    for (const protocol of protocols) {
-      const flat = rules.flatMap((each) =>
-        each.place.direction === direction ? flatten(each, protocol) : [],
-      );
-      classifiers.push(flat.length === 0 ? 0 : writeClassifier(writer, flat));
-    }
-  }
-  const program = writer.reserve(classifiers.length);
-  classifiers.forEach((classifier, index) => writer.set(program + index, classifier));
-  return program;
-}
-
-function flatten({ place, index }: NumberedRule, protocol: RuleProtocol): FlatRule[] {
-  const { rule, ranges = allAddresses, live } = place;
-  if (!live || (rule.protocol !== 'all' && rule.protocol !== protocol)) return [];
-  const anyPort = [{ from: 0, to: lastPort }];
-  const ports = protocol === 'icmp' ? anyPort : (rule.ports ?? anyPort);
-  const flat: FlatRule[] = [];
-  for (const { from: portFrom, to: portTo } of ports) {
-    for (let i = 0; i < ranges.length; i += 2) {
-      const [addressFrom, addressTo] = [ranges[i]!, ranges[i + 1]!];
-      flat.push({ portFrom, portTo, addressFrom, addressTo, rule: index });
-    }
-  }
-  return flat;
-}
-
-/** The segment tree over port classes; see src/dataplane/match/matcher.ts. */
-function writeClassifier(writer: WordWriter, rules: readonly FlatRule[]): number {
-  const edges = new Set<number>([0]);
-  for (const { portFrom, portTo } of rules) {
-    edges.add(portFrom);
-    if (portTo < lastPort) edges.add(portTo + 1);
-  }
-  const starts = [...edges].sort((a, b) => a - b);
-  const classOf = new Map(starts.map((start, index) => [start, index]));
-  let leaves = 1;
-  while (leaves < starts.length) leaves *= 2;
-
-  const nodes: RuleRange[][] = [];
-  for (const { portFrom, portTo, addressFrom, addressTo, rule } of rules) {
-    const range = { from: addressFrom, to: addressTo, rule };
-    // The canonical nodes of [first, last]: at most two on each level.
-    let low = leaves + classOf.get(portFrom)!;
-    let high = leaves + (portTo < lastPort ? classOf.get(portTo + 1)! : starts.length);
-    if (high - leaves === starts.length) high = 2 * leaves;
-    for (; low < high; low >>= 1, high >>= 1) {
-      if ((low & 1) === 1) (nodes[low++] ??= []).push(range);
-      if ((high & 1) === 1) (nodes[--high] ??= []).push(range);
-    }
-  }
-
-  const sets = new Array<number>(2 * leaves).fill(0);
-  const open = new Array<boolean>(2 * leaves).fill(false);
-  for (let node = 1; node < 2 * leaves; node++) {
-    // Below a node that allows every address nothing can be added.
-    const parentOpen = open[node >> 1] ?? false;
-    open[node] = parentOpen;
-    const ranges = nodes[node];
-    if (parentOpen || ranges === undefined) continue;
-    const union = unionOf(ranges);
-    open[node] = union.values.every((value) => value !== 0);
-    sets[node] = writeSet(writer, union);
-  }
-  const ports =
-    starts.length === 1
-      ? 0
-      : writeSet(writer, { starts: starts.map((start) => start * 65_536), values: [] });
-  const classifier = writer.reserve(ClassifierWord.nodes + 2 * leaves - 1);
-  writer.set(classifier + ClassifierWord.leaves, leaves);
-  writer.set(classifier + ClassifierWord.ports, ports);
-  for (let node = 1; node < 2 * leaves; node++) {
-    writer.set(classifier + ClassifierWord.nodes + node - 1, sets[node]!);
-  }
-  return classifier;
-}
-
-function writeSet(writer: WordWriter, { starts, values }: IntervalSet): number {
-  const count = starts.length;
-  const set = writer.reserve(SetWord.starts + count + values.length);
-  writer.set(set + SetWord.count, count);
-  starts.forEach((start, i) => writer.set(set + SetWord.starts + i, start ^ 0x80000000));
-  values.forEach((value, i) => writer.set(set + SetWord.starts + count + i, value));
-  if (count > indexAbove) {
-    const bits = Math.min(maxIndexBits, Math.ceil(Math.log2(count)));
-    const shift = 32 - bits;
-    const index = writer.reserve((1 << bits) + 1);
-    let at = 0;
-    for (let bucket = 0; bucket <= 1 << bits; bucket++) {
-      const key = bucket * 2 ** shift;
-      while (at + 1 < count && starts[at + 1]! <= key) at++;
-      writer.set(index + bucket, at);
-    }
-    writer.set(set + SetWord.indexShift, shift);
-    writer.set(set + SetWord.index, index);
-  }
-  return set;
-}
-
-/** Words that grow; ends as shared memory, which the packet threads read without a copy. */
-class WordWriter {
-  #words = new Int32Array(4096);
-  #length = 0;
-
-  /** Appends so many zero words and returns where they start. */
-  reserve(count: number): number {
-    const at = this.#length;
-    this.#length += count;
-    if (this.#length > maxWords) {
-      throw new PolicyTooLargeError(
-        'the policy is too large: its rules need more than 256 MiB; merge port ranges or split templates',
-      );
-    }
-    if (this.#length > this.#words.length) {
-      const grown = new Int32Array(Math.max(this.#length, this.#words.length * 2));
-      grown.set(this.#words);
-      this.#words = grown;
-    }
-    return at;
-  }
-
-  set(at: number, word: number): void {
-    this.#words[at] = word;
-  }
-
-  get(at: number): number {
-    return this.#words[at]!;
-  }
-
-  finish(): Int32Array {
-    const shared = new Int32Array(new SharedArrayBuffer(this.#length * 4));
-    shared.set(this.#words.subarray(0, this.#length));
-    return shared;
-  }
+  const bits = servers.map((server) => rejectBits(rejectOf(server, reject)));
+  if (bits.some((each) => each !== 0)) writer.link(Header.serverRejects, writer.append(bits));
 }

@@ -18,7 +18,6 @@ import { formatAddress, formatProtocol, formatTcpFlags } from '../dataplane/wire
 import { IcmpType, Protocol, VnetHeader, alignedVnetOffset } from '../dataplane/wire/headers.ts';
 import { Packet } from '../dataplane/wire/packet.ts';
 import { parsePacket } from '../dataplane/wire/parse.ts';
-import { compileAlone } from './compile.ts';
 import type { CompiledPolicy, RulePlace } from './compile.ts';
 import { sentenceOf } from './drop-sentences.ts';
 import { failedFields, nearestRule } from './nearest-rule.ts';
@@ -143,7 +142,7 @@ function explain(source: ExplainSource, bytes: Uint8Array): Explanation {
   const alone = judgeAlone(packet);
   if (alone !== DropReason.none) return answer(alone, 'packet');
 
-  const policy = new Matcher(source.compiled.words);
+  const policy = new Matcher(source.compiled.words, undefined, source.compiled.root);
   const { protocol, srcAddr, dstAddr, dstPort } = packet;
   const match = policy.match(protocol, srcAddr, dstAddr, dstPort);
   if (match === MatchResult.noServer) return answer(DropReason.noServer, 'rules');
@@ -201,23 +200,15 @@ function explainSides(
     sides.push(explainSide(source, 'outbound', outboundServer, outboundRule, packet));
   }
   if (inboundServer >= 0) {
+    const { protocol, srcAddr, dstPort } = packet;
+    // The match does not come to it when the source's server drops the packet.
     const rule =
       match === MatchResult.noOutboundRule
-        ? inboundRuleOf(source, inboundServer, packet)
+        ? policy.inboundRuleOf(inboundServer, protocol, srcAddr, dstPort)
         : policy.inboundRule;
     sides.push(explainSide(source, 'inbound', inboundServer, rule, packet));
   }
   return sides;
-}
-
-/**
- * The inbound rule that the match did not come to, because the source's server drops the packet first: the same match
- * with a policy in which only the destination address is a server (its server may own the source too).
- */
-function inboundRuleOf({ compiled }: ExplainSource, server: number, packet: Packet): number {
-  const only = new Matcher(compileAlone(compiled, server, packet.dstAddr >>> 0));
-  only.match(packet.protocol, packet.srcAddr, packet.dstAddr, packet.dstPort);
-  return only.inboundRule;
 }
 
 function explainSide(
@@ -231,8 +222,8 @@ function explainSide(
   const { name } = servers[serverIndex]!;
   const assigned = resolver.assignmentsOf(serverIndex);
   const templates = assigned.map(({ template }) => template);
-  const own = compiled.rules.filter(
-    (place) => place.direction === direction && templates.includes(place.template),
+  const own = [...compiled.rulesOf].flatMap(([template, places]) =>
+    templates.includes(template) ? places.filter((place) => place.direction === direction) : [],
   );
   const side = { direction, server: name, templates, rules: own.filter(({ live }) => live).length };
   const peer = (direction === 'inbound' ? packet.srcAddr : packet.dstAddr) >>> 0;

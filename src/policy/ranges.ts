@@ -30,17 +30,20 @@ export function rangesOf(list: readonly Range[]): Ranges {
 
 /** The union of at most {@link maxPairs} pairs of first and last address, in any order. */
 export function rangesOfPairs(pairs: Uint32Array): Ranges {
+  const writer = new RangeWriter(pairs.length / 2);
+  for (const index of orderOfPairs(pairs)) writer.add(pairs[index * 2]!, pairs[index * 2 + 1]!);
+  return writer.finish();
+}
+
+/** Indices of at most {@link maxPairs} pairs, ascending by first address; of equal ones in their order. */
+export function orderOfPairs(pairs: Uint32Array): Float64Array {
   const count = pairs.length / 2;
   if (count > maxPairs) throw new RangeError(`more than ${maxPairs} ranges in one set`);
-  const writer = new RangeWriter(count);
   const order = new Float64Array(count);
   for (let i = 0; i < count; i++) order[i] = pairs[i * 2]! * maxPairs + i;
   order.sort();
-  for (const each of order) {
-    const at = (each % maxPairs) * 2;
-    writer.add(pairs[at]!, pairs[at + 1]!);
-  }
-  return writer.finish();
+  for (let i = 0; i < count; i++) order[i]! %= maxPairs;
+  return order;
 }
 
 /** The union of sets. */
@@ -53,6 +56,8 @@ export function unionRanges(sets: readonly Ranges[]): Ranges {
 }
 
 function mergeRanges(a: Ranges, b: Ranges): Ranges {
+  if (a.length === 0) return b;
+  if (b.length === 0) return a;
   const writer = new RangeWriter((a.length + b.length) / 2);
   let [i, j] = [0, 0];
   while (i < a.length || j < b.length) {
@@ -69,6 +74,7 @@ function mergeRanges(a: Ranges, b: Ranges): Ranges {
 
 /** What `a` has and `b` does not. */
 export function subtractRanges(a: Ranges, b: Ranges): Ranges {
+  if (b.length === 0) return a;
   const writer = new RangeWriter((a.length + b.length) / 2);
   let j = 0;
   for (let i = 0; i < a.length; i += 2) {
@@ -82,6 +88,10 @@ export function subtractRanges(a: Ranges, b: Ranges): Ranges {
     if (from <= to) writer.add(from, to);
   }
   return writer.finish();
+}
+
+export function equalRanges(a: Ranges, b: Ranges): boolean {
+  return a.length === b.length && a.every((each, index) => each === b[index]);
 }
 
 /** Whether an address (unsigned) is in the set. */

@@ -6,7 +6,14 @@
  * never changes; a group that does not exist has no members; a circle of sets ends where it closes.
  */
 import { isGroup } from './peers.ts';
-import { allAddresses, noRanges, rangesOf, subtractRanges, unionRanges } from './ranges.ts';
+import {
+  allAddresses,
+  equalRanges,
+  noRanges,
+  rangesOf,
+  subtractRanges,
+  unionRanges,
+} from './ranges.ts';
 import type { Ranges } from './ranges.ts';
 import { selects } from './selector.ts';
 import type { Labels } from './selector.ts';
@@ -42,6 +49,19 @@ export function isLive(rule: Rule, nowMs: number): boolean {
   return rule.enabled !== false && !hasExpired(rule, nowMs);
 }
 
+/** Ranges, and what they were made of: the same parts give the same ranges. */
+interface Combined {
+  readonly parts: readonly Ranges[];
+  readonly ranges: Ranges;
+}
+
+type CombinedByName = Map<string, Combined>;
+
+/** What depends on nothing else, by what it is of. */
+const rangesOfPlainRules = new WeakMap<Rule, Ranges>();
+const rangesOfSets = new WeakMap<AddressSet, { readonly own: Ranges; readonly except: Ranges }>();
+const namedBy = new WeakMap<Server, readonly Assignment[]>();
+
 export class Resolver {
   readonly #source: PolicySource;
   readonly #servers: ReadonlyMap<string, Server>;
@@ -50,25 +70,41 @@ export class Resolver {
   readonly #labels: readonly Labels[];
   /** By index of the server. */
   readonly #assignments: readonly (readonly Assignment[])[];
-  /** By the text of a group. */
+  /** By the text of a selector. */
+  readonly #selected: Map<string, readonly number[]> = new Map<string, readonly number[]>();
+  /** Servers by the value of a label, for each label that was asked about. */
+  readonly #byLabel: Map<string, Map<string, number[]>> = new Map<string, Map<string, number[]>>();
+  /** By the text of a group, of this resolver and the one before. */
   readonly #ranges: Map<string, Ranges> = new Map<string, Ranges>();
-  readonly #setRanges: Map<string, Ranges> = new Map<string, Ranges>();
+  readonly #rangesBefore: ReadonlyMap<string, Ranges> | undefined = undefined;
+  /** By name. */
+  readonly #setRanges: CombinedByName = new Map<string, Combined>();
+  readonly #setRangesBefore: CombinedByName | undefined = undefined;
+  /** Of rules that name groups, by what they name. */
+  readonly #ruleRanges: CombinedByName = new Map<string, Combined>();
+  readonly #ruleRangesBefore: CombinedByName | undefined = undefined;
 
-  constructor(source: PolicySource, nowMs: number) {
+  /** @param before of an earlier state: what means the same addresses in both is the same object */
+  constructor(source: PolicySource, nowMs: number, before?: Resolver) {
     this.#source = source;
     this.#nowMs = nowMs;
+    if (before !== undefined) {
+      this.#rangesBefore = before.#ranges;
+      this.#setRangesBefore = before.#setRanges;
+      this.#ruleRangesBefore = before.#ruleRanges;
+    }
     this.#servers = new Map(source.servers.map((each) => [each.name, each]));
     this.#sets = new Map((source.sets ?? []).map((each) => [each.name, each]));
     this.#labels = source.servers.map(labelsOf);
     const applying = source.templates.filter(({ appliesTo }) => appliesTo !== undefined);
-    this.#assignments = source.servers.map(({ templates }, index) => {
-      const named = templates.map((template): Assignment => ({ template }));
+    this.#assignments = source.servers.map((server, index) => {
+      const named = namedAssignments(server);
       const applied = applying.flatMap(({ name, appliesTo }): Assignment[] => {
-        if (templates.includes(name)) return [];
+        if (server.templates.includes(name)) return [];
         const selector = appliesTo!.find((each) => selects(each, this.#labels[index]!));
         return selector === undefined ? [] : [{ template: name, selector }];
       });
-      return [...named, ...applied];
+      return applied.length === 0 ? named : [...named, ...applied];
     });
   }
 
@@ -83,8 +119,13 @@ export class Resolver {
   }
 
   /** Indices of the servers whose labels match. */
-  selected(selector: Selector): number[] {
-    return this.#labels.flatMap((labels, index) => (selects(selector, labels) ? [index] : []));
+  selected(selector: Selector): readonly number[] {
+    const known = this.#selected.get(selector.text);
+    if (known !== undefined) return known;
+    const matches = (index: number): boolean => selects(selector, this.#labels[index]!);
+    const found = this.#candidates(selector).filter(matches);
+    this.#selected.set(selector.text, found);
+    return found;
   }
 
   isLive(rule: Rule): boolean {
@@ -92,8 +133,29 @@ export class Resolver {
   }
 
   /** Addresses that a rule is about; `undefined`: any. */
-  rangesOf({ peers, except }: Rule): Ranges | undefined {
-    if (except === undefined) return peers === undefined ? undefined : this.#union(peers);
+  rangesOf(rule: Rule): Ranges | undefined {
+    const { peers, except = [] } = rule;
+    if (peers === undefined && except.length === 0) return undefined;
+    const plain = rangesOfPlainRules.get(rule);
+    if (plain !== undefined) return plain;
+    if (peers?.some(isGroup) !== true && !except.some(isGroup)) {
+      const ranges = this.#subtract(peers, except);
+      rangesOfPlainRules.set(rule, ranges);
+      return ranges;
+    }
+    const key = `${peers?.map(meaningOf).join('\n') ?? 'any'}\n\n${except.map(meaningOf).join('\n')}`;
+    const known = this.#ruleRanges.get(key);
+    if (known !== undefined) return known.ranges;
+    const groups = [...(peers ?? []), ...except].filter(isGroup);
+    const parts = groups.map((group) => this.#rangesOfGroup(group));
+    const combined = combine(this.#ruleRangesBefore?.get(key), parts, () =>
+      this.#subtract(peers, except),
+    );
+    this.#ruleRanges.set(key, combined);
+    return combined.ranges;
+  }
+
+  #subtract(peers: readonly Peer[] | undefined, except: readonly Peer[]): Ranges {
     const from = peers === undefined ? allAddresses : this.#union(peers);
     return subtractRanges(from, this.#union(except));
   }
@@ -111,9 +173,36 @@ export class Resolver {
         group.kind === 'set'
           ? this.#rangesOfSet(group.name)
           : rangesOf(this.#serversOf(group).flatMap(addressRanges));
+      const before = this.#rangesBefore?.get(group.text);
+      if (before !== undefined && equalRanges(before, ranges)) ranges = before;
       this.#ranges.set(group.text, ranges);
     }
     return ranges;
+  }
+
+  /** Indices of servers, among them all that can match. */
+  #candidates({ requirements }: Selector): readonly number[] {
+    const required = requirements.find(({ test }) => test === 'in');
+    if (required === undefined) return [...this.#labels.keys()];
+    const byValue = this.#serversByValue(required.key);
+    if (required.values.length === 1) return byValue.get(required.values[0]!) ?? [];
+    const values = [...new Set(required.values)];
+    return values.flatMap((value) => byValue.get(value) ?? []).sort((a, b) => a - b);
+  }
+
+  #serversByValue(key: string): ReadonlyMap<string, readonly number[]> {
+    let byValue = this.#byLabel.get(key);
+    if (byValue === undefined) {
+      byValue = new Map<string, number[]>();
+      for (const [index, labels] of this.#labels.entries()) {
+        if (!Object.hasOwn(labels, key)) continue;
+        const servers = byValue.get(labels[key]!);
+        if (servers === undefined) byValue.set(labels[key]!, [index]);
+        else servers.push(index);
+      }
+      this.#byLabel.set(key, byValue);
+    }
+    return byValue;
   }
 
   #serversOf(group: GroupPeer): readonly Server[] {
@@ -136,18 +225,56 @@ export class Resolver {
 
   #rangesOfSet(name: string): Ranges {
     const known = this.#setRanges.get(name);
-    if (known !== undefined) return known;
+    if (known !== undefined) return known.ranges;
     // Until it is known: here a circle ends.
-    this.#setRanges.set(name, noRanges);
+    this.#setRanges.set(name, { parts: [], ranges: noRanges });
     const set = this.#sets.get(name);
     if (set === undefined) return noRanges;
-    const parts = set.include.map((each) => this.#rangesOfSet(each));
-    parts.push(rangesOf(set.addresses));
-    if (set.list !== undefined) parts.push(set.list);
-    const ranges = subtractRanges(unionRanges(parts), rangesOf(set.except));
-    this.#setRanges.set(name, ranges);
-    return ranges;
+    const { own, except } = plainRangesOf(set);
+    const added = [...set.include.map((each) => this.#rangesOfSet(each)), own];
+    if (set.list !== undefined) added.push(set.list);
+    const combined = combine(this.#setRangesBefore?.get(name), [...added, except], () =>
+      subtractRanges(unionRanges(added), except),
+    );
+    this.#setRanges.set(name, combined);
+    return combined.ranges;
   }
+}
+
+/** The templates that a server names. */
+function namedAssignments(server: Server): readonly Assignment[] {
+  let named = namedBy.get(server);
+  if (named === undefined) {
+    named = server.templates.map((template) => ({ template }));
+    namedBy.set(server, named);
+  }
+  return named;
+}
+
+function plainRangesOf(set: AddressSet): { readonly own: Ranges; readonly except: Ranges } {
+  let ranges = rangesOfSets.get(set);
+  if (ranges === undefined) {
+    ranges = { own: rangesOf(set.addresses), except: rangesOf(set.except) };
+    rangesOfSets.set(set, ranges);
+  }
+  return ranges;
+}
+
+/** What was made before, if it was made of the same parts. */
+function combine(
+  before: Combined | undefined,
+  parts: readonly Ranges[],
+  make: () => Ranges,
+): Combined {
+  const same =
+    before?.parts.length === parts.length &&
+    parts.every((part, index) => part === before.parts[index]);
+  return same ? before : { parts, ranges: make() };
+}
+
+/** Equal for peers that mean the same addresses whatever the servers are. */
+function meaningOf(peer: Peer): string {
+  return isGroup(peer) ? peer.text : `${peer.from}-${peer.to}`;
 }
 
 function addressRanges({ addresses }: Server): { from: number; to: number }[] {

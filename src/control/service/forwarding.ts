@@ -2,10 +2,10 @@
 import { release } from 'node:os';
 import { dirname } from 'node:path';
 import type { Survival } from '../../dataplane/engine/adoption.ts';
+import type { PolicyProgram } from '../../dataplane/match/matcher.ts';
 import { DataPlane } from '../../dataplane/worker/data-plane.ts';
 import { FlowFileFull, flowFilePath, removeFlowFile } from '../../dataplane/worker/flow-file.ts';
 import { engineOptions } from '../../policy/engine-options.ts';
-import { policyDigest } from '../../policy/policy-digest.ts';
 import type { GatewayConfig } from '../../policy/types.ts';
 import type { Logger } from '../log/logger.ts';
 import { StartError } from './start-state.ts';
@@ -13,12 +13,13 @@ import { StartError } from './start-state.ts';
 /**
  * Starts the packet threads with a first policy.
  *
- * @param onFailure nothing is forwarded any more
+ * @param digest of the policy (policy-digest.ts), where flows are kept; @param onFailure nothing is forwarded any more
  * @throws StartError if there is no space for the flows, or a `TunError`
  */
 export async function startForwarding(
   gateway: GatewayConfig,
-  policyWords: Int32Array,
+  program: PolicyProgram,
+  digest: string,
   log: Logger,
   onFailure: (error: Error) => void,
 ): Promise<DataPlane> {
@@ -34,9 +35,9 @@ export async function startForwarding(
       flowCapacity: gateway.flows.capacity,
       fragmentBytes: gateway.fragments.memory,
       engine: engineOptions(gateway),
-      policyWords,
+      program,
       ...(gateway.flows.survive && {
-        survival: { path, policyDigest: policyDigest(policyWords) },
+        survival: { path, policyDigest: digest },
       }),
       onFailure,
       onSuperPacketsRefused: (kind, retryMs) =>

@@ -107,7 +107,7 @@ export function liveVerdict(
   const memory = { flows: createFlowMemory(1, key), fragments: createFragmentMemory(0, key) };
   const counters = createCounters();
   const events = createEventRing(2);
-  const inForce = new Matcher(policy.words);
+  const inForce = new Matcher(policy.program.words, undefined, policy.program.root);
   const engine = new Engine(batch, memory, counters, events, inForce, options);
   engine.setPolicy(inForce, policy.mode, policy.drainUntilMs);
   putFlow(engine, flow);

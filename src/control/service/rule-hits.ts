@@ -35,45 +35,69 @@ function identityOf(template: string, direction: string, rule: Rule): string {
   return identity;
 }
 
+type Indices = ReadonlyMap<string, readonly number[]>;
+
+/** Indices of the rules with the same content, by that; for a list of places that stays the same while nothing in it changes. */
+const knownIndices = new WeakMap<readonly RulePlace[], Indices>();
+
+function indicesOf(places: readonly RulePlace[]): Indices {
+  const known = knownIndices.get(places);
+  if (known !== undefined) return known;
+  const indices = new Map<string, number[]>();
+  for (const { template, direction, rule, index } of places) {
+    const key = identityOf(template, direction, rule);
+    const same = indices.get(key);
+    if (same === undefined) indices.set(key, [index]);
+    else same.push(index);
+  }
+  knownIndices.set(places, indices);
+  return indices;
+}
+
 export class RuleHitLedger {
-  #rules: readonly RulePlace[];
+  #rulesOf: CompiledPolicy['rulesOf'];
   #hits: Float64Array;
-  /** Indices of all rules with this content, and their count under earlier policies. */
-  #entries: Map<string, { readonly indices: number[]; readonly before: number }> = new Map();
+  /** Counts under earlier policies, by the rules' indices now. */
+  #past: Float64Array;
 
   /** @param hits the packet threads' counters for the policy */
-  constructor({ rules }: CompiledPolicy, hits: Float64Array) {
-    this.#rules = rules;
+  constructor({ rules, rulesOf }: CompiledPolicy, hits: Float64Array) {
+    this.#rulesOf = rulesOf;
     this.#hits = hits;
-    this.#enter(new Map());
+    this.#past = new Float64Array(rules.length);
   }
 
   /** A policy is in force on all threads: the counts of the one before are final. */
-  onPolicy({ rules }: CompiledPolicy, hits: Float64Array): void {
-    const before = new Map([...this.#entries.keys()].map((key) => [key, this.#countOf(key)]));
-    this.#rules = rules;
+  onPolicy({ rules, rulesOf }: CompiledPolicy, hits: Float64Array): void {
+    const past = new Float64Array(rules.length);
+    for (const [template, places] of rulesOf) {
+      const before = this.#rulesOf.get(template);
+      if (before === undefined) continue;
+      if (before === places) {
+        for (const { index } of places) past[index] = this.#count(index);
+        continue;
+      }
+      const indicesBefore = indicesOf(before);
+      for (const [key, [index]] of indicesOf(places))
+        past[index!] = this.#sum(indicesBefore.get(key));
+    }
+    this.#rulesOf = rulesOf;
     this.#hits = hits;
-    this.#enter(before);
+    this.#past = past;
   }
 
   /** Undefined: the policy in force has no such rule. */
   of(template: string, direction: RuleDirection, rule: Rule): number | undefined {
-    return this.#countOf(identityOf(template, direction, rule));
+    const places = this.#rulesOf.get(template);
+    const indices = places && indicesOf(places).get(identityOf(template, direction, rule));
+    return indices && this.#sum(indices);
   }
 
-  #countOf(key: string): number | undefined {
-    const entry = this.#entries.get(key);
-    if (entry === undefined) return undefined;
-    return entry.indices.reduce((sum, index) => sum + this.#hits[index]!, entry.before);
+  #sum(indices: readonly number[] = []): number {
+    return indices.reduce((sum, index) => sum + this.#count(index), 0);
   }
 
-  #enter(before: ReadonlyMap<string, number | undefined>): void {
-    this.#entries = new Map();
-    this.#rules.forEach(({ template, direction, rule }, index) => {
-      const key = identityOf(template, direction, rule);
-      const entry = this.#entries.get(key);
-      if (entry !== undefined) entry.indices.push(index);
-      else this.#entries.set(key, { indices: [index], before: before.get(key) ?? 0 });
-    });
+  #count(index: number): number {
+    return this.#past[index]! + this.#hits[index]!;
   }
 }

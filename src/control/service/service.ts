@@ -17,7 +17,7 @@ import { ReloadMode } from '../../dataplane/engine/engine.ts';
 import { DropLog } from '../log/drop-log.ts';
 import type { Logger } from '../log/logger.ts';
 import { createMetrics } from '../metrics/metrics.ts';
-import { changedByTime, compilePolicy } from '../../policy/compile.ts';
+import { PolicyCompiler, changedByTime } from '../../policy/compile.ts';
 import type { CompiledPolicy } from '../../policy/compile.ts';
 import { engineOptions } from '../../policy/engine-options.ts';
 import { policyDigest } from '../../policy/policy-digest.ts';
@@ -79,6 +79,7 @@ export class Service {
   #snapshot: Snapshot;
   /** Of the newest state, with or without errors. */
   #problems: readonly Problem[];
+  readonly #compiler: PolicyCompiler = new PolicyCompiler();
   #policy: CompiledPolicy;
   readonly #slots: ServerSlots = new ServerSlots((slot) => this.#dataPlane?.flows.clearSlot(slot));
   #dataPlane: DataPlane | undefined;
@@ -175,11 +176,17 @@ export class Service {
     const { gateway } = this.#config;
     for (const problem of this.#config.problems) this.#log.warn(formatProblem(problem));
     this.#dataPlane = await this.#rights.asRoot(() =>
-      startForwarding(gateway, this.#policy.words, this.#log, (error) => {
-        this.#failed = true;
-        this.#log.fatal({ err: error }, 'a packet thread has failed: nothing is forwarded');
-        this.#options.onFailure(error);
-      }),
+      startForwarding(
+        gateway,
+        this.#policy,
+        this.#digestOf(this.#policy, this.#config),
+        this.#log,
+        (error) => {
+          this.#failed = true;
+          this.#log.fatal({ err: error }, 'a packet thread has failed: nothing is forwarded');
+          this.#options.onFailure(error);
+        },
+      ),
     );
     this.#observer = new LiveObserver({
       dataPlane: this.#dataPlane,
@@ -377,11 +384,7 @@ export class Service {
 
   async #apply(config: Snapshot): Promise<void> {
     const startedMs = performance.now();
-    const {
-      templates,
-      servers,
-      gateway: { reload },
-    } = config;
+    const { reload } = config.gateway;
     const next = this.#compile(config, this.#policy.epoch + 1);
     const mode =
       typeof reload === 'object'
@@ -390,24 +393,29 @@ export class Service {
           ? ReloadMode.keep
           : ReloadMode.cut;
     const drainMs = typeof reload === 'object' ? reload.drain * 1000 : 0;
-    const digest = config.gateway.flows.survive ? policyDigest(next.words) : '';
-    await this.#running().setPolicy(next.words, mode, drainMs, digest);
-    const changed = changedByTime(this.#policy, Date.now());
+    const digest = this.#digestOf(next, config);
+    await this.#running().setPolicy(next, mode, drainMs, digest);
+    const before = this.#policy;
+    const changed = changedByTime(before, Date.now());
     this.#policy = next;
     this.#observer?.onPolicy(next);
+    this.#compiler.release(before);
     this.#config = config;
     this.#reloads++;
     await reportEnds(changed, this.#reportEnds());
     const ms = Math.round(performance.now() - startedMs);
-    const { epoch, stats } = next;
-    const counts = { templates: templates.length, servers: servers.length, rules: stats.rules };
-    this.#log.info({ epoch, ...counts, ms }, 'policy changed');
-    this.#sweepLog.onPolicy(epoch);
+    this.#log.info({ ...this.#policySummary(), ms }, 'policy changed');
+    this.#sweepLog.onPolicy(next.epoch);
   }
 
   #compile(snapshot: Snapshot, epoch: number): CompiledPolicy {
     const slots = this.#slots.assign(snapshot.servers.map(({ name }) => name));
-    return compilePolicy(snapshot, epoch, { slots });
+    return this.#compiler.compile(snapshot, epoch, { slots });
+  }
+
+  /** For the flow file; where there is none, nobody asks. */
+  #digestOf(policy: CompiledPolicy, config: Snapshot): string {
+    return config.gateway.flows.survive ? policyDigest(config, policy) : '';
   }
 
   #policySummary(): Record<string, number> {

@@ -1,27 +1,33 @@
 /**
- * The compiled policy: one immutable array of 32-bit words, and the match against it.
+ * The compiled policy: immutable blocks in an array of 32-bit words, and the match against it.
  *
  * Rules only allow, so their order does not matter, and what a server allows is a union. That makes a classifier possible
- * whose cost does not grow with the number of rules. For each set of templates, direction and protocol, the ports that rules
+ * whose cost does not grow with the number of rules. For each direction and protocol, the ports that rules
  * mention cut the port space into classes; a segment tree over the classes holds, at each node, the union of the addresses
  * of the rules whose port ranges cover that node. A packet's port leads to a leaf, and the walk from there to the root asks
- * each node's address set: at most 17 nodes, each a search among sorted, disjoint intervals. O(log ports x log addresses).
+ * each node's address sets: at most 17 nodes, each a search among sorted, disjoint intervals. O(log ports x log addresses).
  *
- * Layout, in words from the start of the array (offsets are absolute; 0 = none):
+ * A server has one program of all its templates, or asks the programs of a few large templates one after the other
+ * (src/policy/compile.ts says when).
+ *
+ * Layout (offsets are from the start of the array; 0 = none):
  *
  *     header        see Header
  *     servers       hash table, open addressing: address, server index + 1
- *     server        one word each: offset of its program
+ *     server        one word each: offset of its first program
  *     slot          one word for each server: the slot under which its traffic is counted (flow/server-totals.ts)
  *     reject        one word for each server: RejectBits
- *     program       six words: offset of the classifier for inbound icmp, tcp, udp, outbound icmp, tcp, udp
- *     classifier    leaf count P (a power of two), offset of the port set, P * 2 words: address set of node 1, 2, ...
+ *     program       six words: offset of the classifier for inbound icmp, tcp, udp, outbound icmp, tcp, udp; see ProgramWord
+ *     classifier    leaf count P (a power of two), offset of the port set, P * 2 words: address sets of node 1, 2, ...
  *     set           count n, index shift, index offset, n starts, n values
+ *     shared set    the same without values
+ *     use           of a shared set by a node: offset of the set, rule index + 1, the node's next sets
  *
  * A set maps keys to values: the value at i holds for keys from start i up to before start i + 1; start 0 is the lowest key.
  * Starts are compared as signed words, so they are stored with the top bit flipped. A set of many starts has an index by
  * the key's high bits, to search between two neighbours only. Address sets hold rule index + 1, or 0 where nothing is
- * allowed; in the port set (keys are port << 16) the position itself is the class.
+ * allowed; in the port set (keys are port << 16) the position itself is the class. A large set that many rules may use is
+ * shared: a key is in it if the position is odd. A node's word with the top bit set is the offset of a use.
  */
 
 export const policyMagic = 0x74776c31;
@@ -35,7 +41,7 @@ export const Header = {
   serverTable: 3,
   serverPrograms: 4,
   serverSlots: 5,
-  /** Number of rules of all templates; a match names a rule by its index. */
+  /** Above the highest index of a rule; a match names a rule by its index. */
   ruleCount: 6,
   /** 0: no server rejects. */
   serverRejects: 7,
@@ -50,11 +56,26 @@ export const Header = {
 /** In which directions the lack of a rule is answered, not only dropped. */
 export const RejectBits = { inbound: 1, outbound: 2 } as const;
 
+/** Words of a program. */
+export const ProgramWord = {
+  classifiers: 0,
+  /** 1: the server has another program, behind this one. */
+  more: 6,
+  length: 8,
+} as const;
+
 /** Words of a set, from its offset. */
 export const SetWord = { count: 0, indexShift: 1, index: 2, starts: 3 } as const;
 
 /** Words of a classifier. */
 export const ClassifierWord = { leaves: 0, ports: 1, nodes: 2 } as const;
+
+/** Words of a use. */
+export const UseWord = { set: 0, rule: 1, next: 2, length: 3 } as const;
+
+/** Marks the offset of a use. */
+export const useBit = 0x80000000;
+const offsetBits = 0x7fffffff;
 
 /** Result of {@link Matcher.match}. */
 export const MatchResult = {
@@ -67,6 +88,13 @@ export const MatchResult = {
 
 const inbound = 0;
 const outbound = 3;
+
+/** A policy, as the packet threads get it. */
+export interface PolicyProgram {
+  readonly words: Int32Array;
+  /** Where its header is. */
+  readonly root: number;
+}
 
 /** Where the search for an address starts in the server table. */
 export function serverSlot(address: number, shift: number): number {
@@ -100,22 +128,23 @@ export class Matcher {
   /**
    * @param words made by src/policy/compile.ts
    * @param hits hit counters, one per rule. Default: memory of its own
+   * @param root offset of the header
    */
-  constructor(words: Int32Array, hits?: Float64Array) {
-    if (words[Header.magic] !== policyMagic) throw new Error('not a compiled policy');
+  constructor(words: Int32Array, hits?: Float64Array, root = 0) {
+    if (words[root + Header.magic] !== policyMagic) throw new Error('not a compiled policy');
     this.#words = words;
-    this.epoch = words[Header.epoch]!;
-    this.#serverShift = words[Header.serverShift]!;
-    this.#serverTable = words[Header.serverTable]!;
+    this.epoch = words[root + Header.epoch]!;
+    this.#serverShift = words[root + Header.serverShift]!;
+    this.#serverTable = words[root + Header.serverTable]!;
     this.#serverMask = (1 << (32 - this.#serverShift)) - 1;
-    this.#serverPrograms = words[Header.serverPrograms]!;
-    this.#serverSlots = words[Header.serverSlots]!;
-    this.#serverRejects = words[Header.serverRejects]!;
-    this.#reject = words[Header.reject]!;
+    this.#serverPrograms = words[root + Header.serverPrograms]!;
+    this.#serverSlots = words[root + Header.serverSlots]!;
+    this.#serverRejects = words[root + Header.serverRejects]!;
+    this.#reject = words[root + Header.reject]!;
     this.rejectsAny = this.#serverRejects !== 0 || this.#reject !== 0;
-    this.answersPerSecond = words[Header.answersPerSecond]!;
-    this.answersPerSource = words[Header.answersPerSource]!;
-    this.hits = hits ?? new Float64Array(words[Header.ruleCount]!);
+    this.answersPerSecond = words[root + Header.answersPerSecond]!;
+    this.answersPerSource = words[root + Header.answersPerSource]!;
+    this.hits = hits ?? new Float64Array(words[root + Header.ruleCount]!);
   }
 
   /**
@@ -147,6 +176,15 @@ export class Matcher {
       if (this.inboundRule < 0) return MatchResult.noInboundRule;
     }
     return MatchResult.allowed;
+  }
+
+  /**
+   * The inbound rule by which one server alone allows a packet, whatever else is asked of it; -1 if none does.
+   *
+   * @param server its index, @param peer where the packet comes from
+   */
+  inboundRuleOf(server: number, protocol: number, peer: number, port: number): number {
+    return this.#matchSide(server, inbound, protocol, peer, port);
   }
 
   /** Counts a flow that the last match allowed. */
@@ -211,23 +249,52 @@ export class Matcher {
   /** The rule by which one server allows the packet, or -1. */
   #matchSide(server: number, side: number, protocol: number, peer: number, port: number): number {
     const words = this.#words;
-    const program = words[this.#serverPrograms + server]!;
-    const column = protocol === 6 ? 1 : protocol === 17 ? 2 : 0;
-    const classifier = words[program + side + column]!;
-    if (classifier === 0) return -1;
+    const column = side + (protocol === 6 ? 1 : protocol === 17 ? 2 : 0);
+    let program = words[this.#serverPrograms + server]!;
+    for (;;) {
+      const classifier = words[program + column]!;
+      if (classifier !== 0) {
+        const rule = this.#classify(classifier, peer, port);
+        if (rule !== 0) return rule - 1;
+      }
+      if (words[program + ProgramWord.more] === 0) return -1;
+      program += ProgramWord.length;
+    }
+  }
+
+  /** The index + 1 of a rule that allows the packet, or 0. */
+  #classify(classifier: number, peer: number, port: number): number {
+    const words = this.#words;
     const ports = words[classifier + ClassifierWord.ports]!;
     const portClass = ports === 0 ? 0 : this.#locate(ports, port << 16);
     let node = words[classifier + ClassifierWord.leaves]! + portClass;
     while (node > 0) {
       const set = words[classifier + ClassifierWord.nodes + node - 1]!;
       if (set !== 0) {
-        const values = set + SetWord.starts + words[set + SetWord.count]!;
-        const rule = words[values + this.#locate(set, peer)]!;
-        if (rule !== 0) return rule - 1;
+        const rule = set > 0 ? this.#valueAt(set, peer) : this.#ruleOfUses(set, peer);
+        if (rule !== 0) return rule;
       }
       node >>= 1;
     }
-    return -1;
+    return 0;
+  }
+
+  #valueAt(set: number, key: number): number {
+    const words = this.#words;
+    return words[set + SetWord.starts + words[set + SetWord.count]! + this.#locate(set, key)]!;
+  }
+
+  /** Of a node with uses of shared sets, and perhaps a set of its own behind them. */
+  #ruleOfUses(first: number, peer: number): number {
+    const words = this.#words;
+    let set = first;
+    while (set < 0) {
+      const use = set & offsetBits;
+      const isIn = (this.#locate(words[use + UseWord.set]!, peer) & 1) !== 0;
+      if (isIn) return words[use + UseWord.rule]!;
+      set = words[use + UseWord.next]!;
+    }
+    return set === 0 ? 0 : this.#valueAt(set, peer);
   }
 
   /** The last start of a set that is not above the key. */

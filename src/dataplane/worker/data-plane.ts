@@ -25,6 +25,7 @@ import {
 } from '../flow/fragment-memory.ts';
 import { TimeoutList } from '../flow/timeouts.ts';
 import { Header } from '../match/matcher.ts';
+import type { PolicyProgram } from '../match/matcher.ts';
 import { defaultBatchSize } from '../tun/batch.ts';
 import type { BatchSize } from '../tun/batch.ts';
 import { closeFd, createWake, openQueues, setOffload, signalWake } from '../tun/linux-tun.ts';
@@ -55,7 +56,7 @@ export interface DataPlaneOptions {
   readonly fragmentBytes: number;
   readonly engine: EngineOptions;
   /** The first policy. */
-  readonly policyWords: Int32Array;
+  readonly program: PolicyProgram;
   /** Where flows are kept for the next process, and those of the last one taken from. Absent: nowhere. */
   readonly survival?: SurvivalOptions;
   /** A running packet thread has ended unexpectedly: nothing is forwarded any more. */
@@ -78,7 +79,7 @@ interface PacketThread {
 
 /** A policy, and what it does to flows that it forbids. */
 export interface PolicyInForce {
-  readonly words: Int32Array;
+  readonly program: PolicyProgram;
   /** ReloadMode of the engine, and with drain: until when. */
   readonly mode: number;
   readonly drainUntilMs: number;
@@ -132,26 +133,31 @@ export class DataPlane {
     this.#state = new Int32Array(new SharedArrayBuffer(stateWords * 4));
     const lock = new SharedLock(this.#state, StateWord.lock);
     this.flows = new FlowInspector(this.#memory, options.engine.limits, lock, monotonicMs);
-    this.#ruleHits = createRuleHits(options.policyWords);
-    this.#policyInForce = { words: options.policyWords, mode: ReloadMode.cut, drainUntilMs: 0 };
+    this.#ruleHits = createRuleHits(options.program);
+    this.#policyInForce = { program: options.program, mode: ReloadMode.cut, drainUntilMs: 0 };
   }
 
   /**
-   * Puts a policy in force; resolves when every thread judges by it.
+   * Puts a policy in force; resolves when every thread judges by it, and none by the one before.
    *
    * @param mode ReloadMode of the engine, @param drainMs with drain: for how long
    * @param digest for the next process: equal for equal policies
    */
-  async setPolicy(words: Int32Array, mode: number, drainMs: number, digest = ''): Promise<void> {
-    const epoch = words[Header.epoch]!;
+  async setPolicy(
+    program: PolicyProgram,
+    mode: number,
+    drainMs: number,
+    digest = '',
+  ): Promise<void> {
+    const epoch = program.words[program.root + Header.epoch]!;
     // If this process ends in between, no flow is spared by either policy.
     const { file } = this.#kept;
     file?.setPolicy({ digest: '', epoch, mode: ReloadMode.cut, drainUntilMs: 0 });
     const version = this.#policyVersion + 1;
     this.#policyVersion = version;
-    const hits = createRuleHits(words);
+    const hits = createRuleHits(program);
     const drainUntilMs = (monotonicMs() + drainMs) | 0;
-    const message: PolicyMessage = { version, words, hits, mode, drainMs };
+    const message: PolicyMessage = { version, program: only(program), hits, mode, drainMs };
     for (const thread of this.#threads) thread.worker.postMessage(message);
     // Sent before it is announced: a thread that sees the version finds the message.
     Atomics.store(this.#state, StateWord.policyVersion, version);
@@ -159,7 +165,7 @@ export class DataPlane {
     this.#wakeAll();
     await applied;
     this.#ruleHits = hits;
-    this.#policyInForce = { words, mode, drainUntilMs };
+    this.#policyInForce = { program, mode, drainUntilMs };
     file?.setPolicy({ digest, epoch, mode, drainUntilMs });
   }
 
@@ -284,11 +290,11 @@ export class DataPlane {
 
   /** Once the device is open, which says that no other process judges by these flows. */
   async #keepFlows(): Promise<void> {
-    const { device, survival, engine, policyWords } = this.#options;
+    const { device, survival, engine, program } = this.#options;
     if (survival === undefined) return;
-    this.#kept = await keepFlows(survival, device, this.#memory.flows, engine, policyWords);
+    this.#kept = await keepFlows(survival, device, this.#memory.flows, engine, program);
     const { mode, drainUntilMs } = this.#kept.review;
-    this.#policyInForce = { words: policyWords, mode, drainUntilMs };
+    this.#policyInForce = { program, mode, drainUntilMs };
   }
 
   #startThread(queue: number, tunFd: number): Promise<void> {
@@ -307,7 +313,7 @@ export class DataPlane {
       memory: this.#memory,
       counters,
       events,
-      policyWords: this.#options.policyWords,
+      program: only(this.#options.program),
       ruleHits: this.#ruleHits,
       firstReview: this.#kept.review,
       captureControl: this.capture.control,
@@ -365,8 +371,13 @@ export class DataPlane {
   }
 }
 
-function createRuleHits(policyWords: Int32Array): Float64Array {
-  return new Float64Array(new SharedArrayBuffer(policyWords[Header.ruleCount]! * 8));
+function createRuleHits({ words, root }: PolicyProgram): Float64Array {
+  return new Float64Array(new SharedArrayBuffer(words[root + Header.ruleCount]! * 8));
+}
+
+/** What a packet thread gets: a compiled policy has more, which would be copied. */
+function only({ words, root }: PolicyProgram): PolicyProgram {
+  return { words, root };
 }
 
 /** A batch with spare room for answers and for every fragment that the store can hold: all of them may be released at once. */

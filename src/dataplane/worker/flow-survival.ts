@@ -5,6 +5,7 @@ import type { EngineOptions } from '../engine/engine.ts';
 import { ReloadMode } from '../engine/flow-review.ts';
 import type { FlowMemory } from '../flow/flow-memory.ts';
 import { Header, Matcher } from '../match/matcher.ts';
+import type { PolicyProgram } from '../match/matcher.ts';
 import { monotonicMs } from './clock.ts';
 import { FlowFile, FlowFileUnavailable } from './flow-file.ts';
 
@@ -42,9 +43,9 @@ export async function keepFlows(
   device: string,
   memory: FlowMemory,
   engine: EngineOptions,
-  policyWords: Int32Array,
+  { words, root }: PolicyProgram,
 ): Promise<Kept> {
-  const epoch = policyWords[Header.epoch]!;
+  const epoch = words[root + Header.epoch]!;
   let file: FlowFile;
   try {
     file = await FlowFile.open(path, device, { digest: policyDigest, epoch, ...plainReview });
@@ -63,7 +64,7 @@ export async function keepFlows(
             remains.records,
             memory,
             engine.limits,
-            new Matcher(policyWords),
+            new Matcher(words, undefined, root),
             same,
             monotonicMs(),
           );

@@ -31,7 +31,7 @@ export function runPacketLoop(data: PacketThreadData, queue: TunQueue, port: Loo
   const counters = new Float64Array(data.counters);
   const failures = new WriteFailures(queue, counters, port);
   const lock = new SharedLock(state, StateWord.lock);
-  const policy = new Matcher(data.policyWords, data.ruleHits);
+  const policy = new Matcher(data.program.words, data.ruleHits, data.program.root);
   const engine = new Engine(
     queue.batch,
     data.memory,
@@ -118,7 +118,8 @@ function takePolicies(engine: Engine, port: LoopPort, version: number, nowMs: nu
   for (;;) {
     const message = port.receive();
     if (message === undefined) return reached;
-    const policy = new Matcher(message.words, message.hits);
+    const { program, hits } = message;
+    const policy = new Matcher(program.words, hits, program.root);
     engine.setPolicy(policy, message.mode, (nowMs + message.drainMs) | 0);
     reached = message.version;
     port.send({ kind: 'applied', version: reached });

@@ -6,6 +6,7 @@
  */
 import type { BatchSize } from '../tun/batch.ts';
 import type { SuperPacket } from '../tun/offload.ts';
+import type { PolicyProgram } from '../match/matcher.ts';
 import type { EngineMemory, EngineOptions } from '../engine/engine.ts';
 import type { FirstReview } from './flow-survival.ts';
 
@@ -24,7 +25,7 @@ export const stateWords = 64;
 /** To a packet thread: judge by this policy from the next batch on. */
 export interface PolicyMessage {
   readonly version: number;
-  readonly words: Int32Array;
+  readonly program: PolicyProgram;
   /** Where its rules' hits are counted, in shared memory. */
   readonly hits: Float64Array;
   /** ReloadMode of the engine. */
@@ -50,7 +51,7 @@ export interface PacketThreadData {
   readonly memory: EngineMemory;
   readonly counters: SharedArrayBuffer;
   readonly events: SharedArrayBuffer;
-  readonly policyWords: Int32Array;
+  readonly program: PolicyProgram;
   readonly ruleHits: Float64Array;
   readonly firstReview: FirstReview;
   /** See engine/capture-ring.ts. */

@@ -242,7 +242,7 @@ describe('a packet from the wire', () => {
 describe('the nearest rule', () => {
   const rulesOf = (text: string) => {
     const template = validateTemplate('t', 't.yaml', `inbound:\n${text}`).value!;
-    return compilePolicy({ templates: [template], servers: [] }, 1).rules;
+    return compilePolicy({ templates: [template], servers: [] }, 1).rulesOf.get('t')!;
   };
   const subject = { protocol: 'tcp', peer: unsigned(client), port: 8080 } as const;
   it.each([

@@ -10,6 +10,7 @@ import {
   createCaptureRing,
 } from '../../../../src/dataplane/engine/capture-ring.ts';
 import { ReloadMode } from '../../../../src/dataplane/engine/engine.ts';
+import type { PolicyInForce } from '../../../../src/dataplane/worker/data-plane.ts';
 import { compilePolicy } from '../../../../src/policy/compile.ts';
 import type { CompiledPolicy } from '../../../../src/policy/compile.ts';
 import { openingPacket } from '../../../../src/policy/opening-packet.ts';
@@ -40,12 +41,12 @@ class Gateway {
   readonly observer: LiveObserver;
   #compiled: CompiledPolicy;
   #policy: Matcher;
-  #inForce: { words: Int32Array; mode: number; drainUntilMs: number };
+  #inForce: PolicyInForce;
 
   constructor(inbound: PlainRule[], loose = false) {
     this.#compiled = this.compile(inbound, 1);
     this.#policy = new Matcher(this.#compiled.words);
-    this.#inForce = { words: this.#compiled.words, mode: ReloadMode.cut, drainUntilMs: 0 };
+    this.#inForce = { program: this.#compiled, mode: ReloadMode.cut, drainUntilMs: 0 };
     const ring = createCaptureRing(65_536);
     this.capture.addRing(ring);
     captures.push(this.capture);
@@ -100,7 +101,7 @@ class Gateway {
 
   change(next: CompiledPolicy, mode: number = ReloadMode.cut): void {
     this.#policy = new Matcher(next.words);
-    this.#inForce = { words: next.words, mode, drainUntilMs: 0 };
+    this.#inForce = { program: next, mode, drainUntilMs: 0 };
     this.engine.engine.setPolicy(this.#policy, mode, 0);
     this.observer.onPolicy(next);
   }

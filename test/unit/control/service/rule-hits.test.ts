@@ -78,7 +78,12 @@ describe('the hits of a rule', () => {
     const base = compile(2, [office, dns]);
     const second = {
       ...base,
-      rules: base.rules.map((place) => ({ ...place, rule: { ...place.rule, comment: 'new' } })),
+      rulesOf: new Map(
+        [...base.rulesOf].map(([name, places]) => [
+          name,
+          places.map((place) => ({ ...place, rule: { ...place.rule, comment: 'new' } })),
+        ]),
+      ),
     };
     change(second);
     expect([rule(second, 0), rule(second, 1)]).toEqual([0, 2]);
@@ -88,7 +93,7 @@ describe('the hits of a rule', () => {
     change(compile(3, [ntp, dns]));
     expect([rule(first, 0), rule(first, 1)]).toEqual([3, 0]);
     // The same words in another template or the other direction are another rule.
-    const { rule: words } = first.rules[0]!;
+    const { rule: words } = first.rulesOf.get('base')![0]!;
     expect(ledger.of('spare', 'inbound', words)).toBe(0);
     expect(ledger.of('base', 'outbound', words)).toBeUndefined();
   });

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { compilePolicy } from '../../../../src/policy/compile.ts';
+import { rangesOf } from '../../../../src/policy/ranges.ts';
 import { unionOf } from '../../../../src/policy/interval-union.ts';
 import type { Rule, Server, Template } from '../../../../src/policy/types.ts';
 import { MatchResult, Matcher } from '../../../../src/dataplane/match/matcher.ts';
@@ -162,7 +163,11 @@ describe('the union of ranges', () => {
       .map(([from, length, rule]) => ({ from, to: from + length, rule }));
     fc.assert(
       fc.property(fc.array(range, { maxLength: 10 }), (ranges) => {
-        const { starts, values } = unionOf(ranges);
+        const rules = [1, 2, 3, 4, 5, 6].map((value) => ({
+          value,
+          ranges: rangesOf(ranges.filter(({ rule }) => rule + 1 === value)),
+        }));
+        const { starts, values } = unionOf(rules);
         expect(starts[0]).toBe(0);
         for (let key = 0; key <= 60; key++) {
           const covering = ranges.filter(({ from, to }) => from <= key && key <= to);

@@ -18,12 +18,13 @@ import type {
 import { MemoryBatch, vnetLength } from '../../../support/batch.ts';
 import { EngineFixture, timeoutsMs } from '../../../support/engine-fixture.ts';
 import { udp } from '../../../support/packets.ts';
+import type { PolicyProgram } from '../../../../src/dataplane/match/matcher.ts';
 import { compilePolicy } from '../../../../src/policy/compile.ts';
 import { toServers, toTemplates } from '../../../support/policies.ts';
 
 const server = '10.0.0.2';
 const probe = (dstPort: number): Uint8Array => udp('198.51.100.2', server, 4000, dstPort);
-const allowing = (port: number, epoch: number): Int32Array =>
+const allowing = (port: number, epoch: number): PolicyProgram =>
   compilePolicy(
     {
       templates: toTemplates({
@@ -32,7 +33,7 @@ const allowing = (port: number, epoch: number): Int32Array =>
       servers: toServers([{ name: 'web', addresses: [server], templates: ['web'] }]),
     },
     epoch,
-  ).words;
+  );
 
 const ruleHits = (): Float64Array => new Float64Array(new SharedArrayBuffer(8));
 
@@ -113,7 +114,7 @@ function runLoop(
       memory: EngineFixture.memoryFor({ capacity: 1024, fragmentBytes: 131_072 }),
       counters,
       events: createEventRing(64),
-      policyWords: allowing(1, 1),
+      program: allowing(1, 1),
       ruleHits: ruleHits(),
       firstReview: { mode: ReloadMode.cut, drainUntilMs: 0 },
       captureControl: new SharedArrayBuffer(captureControlWords * 4),
@@ -131,7 +132,7 @@ function runLoop(
 
 const policy = (version: number, port: number, mode: number = ReloadMode.cut): PolicyMessage => ({
   version,
-  words: allowing(port, version + 1),
+  program: allowing(port, version + 1),
   hits: ruleHits(),
   mode,
   drainMs: 0,
@@ -194,7 +195,7 @@ describe('the packet loop', () => {
         () => [probe(1)],
         (handOver, own) => {
           queue = own;
-          handOver({ ...policy(1, 1), words: new Int32Array(8) });
+          handOver({ ...policy(1, 1), program: { words: new Int32Array(8), root: 0 } });
           return [probe(1)];
         },
       ]);
