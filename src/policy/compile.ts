@@ -19,6 +19,7 @@ import { ProgramParts } from './program-parts.ts';
 import type { RulePlace, ServerProgram, TemplatePart } from './program-parts.ts';
 import { defaultReject, rejectBits, rejectOf } from './reject.ts';
 import { Resolver, isLive } from './resolve.ts';
+import type { Assignment } from './resolve.ts';
 import type { PolicySource, RejectSettings, Server } from './types.ts';
 
 export type { RulePlace } from './program-parts.ts';
@@ -118,9 +119,8 @@ export class PolicyCompiler {
       templates.set(template.name, part);
     }
     const programs = source.servers.map((_, server) => {
-      const names = resolver.assignmentsOf(server).map(({ template }) => template);
-      const own = [...new Set(names)].sort().flatMap((name) => templates.get(name) ?? []);
-      const program = parts.takeProgram(own);
+      const names = sortedNames(resolver.assignmentsOf(server));
+      const program = parts.takeProgram(names.flatMap((name) => templates.get(name) ?? []));
       if (held.programs.has(program)) parts.giveProgram(program);
       else held.programs.add(program);
       return program.written.block.offset;
@@ -131,9 +131,12 @@ export class PolicyCompiler {
     this.#writer.set(Header.epoch, epoch);
     this.#writer.set(Header.ruleCount, parts.ruleCount);
     held.root = parts.memory.place(this.#writer);
-    const places = held.templates.flatMap((part) => part.places);
     const rules = new Array<RulePlace | undefined>(parts.ruleCount).fill(undefined);
-    for (const place of places) rules[place.index] = place;
+    let count = 0;
+    for (const { first, places } of held.templates) {
+      for (let i = 0; i < places.length; i++) rules[first + i] = places[i];
+      count += places.length;
+    }
     const policy: CompiledPolicy = {
       epoch,
       words: parts.memory.words,
@@ -142,8 +145,8 @@ export class PolicyCompiler {
       rulesOf: new Map(held.templates.map((part) => [part.template.name, part.places])),
       servers: source.servers.map(({ name }) => name),
       resolver,
-      expiring: places.filter(({ rule }) => rule.expires !== undefined),
-      stats: { rules: places.length, programs: held.programs.size, words: parts.memory.used },
+      expiring: held.templates.flatMap(({ expiring }) => expiring),
+      stats: { rules: count, programs: held.programs.size, words: parts.memory.used },
     };
     this.#resolver = resolver;
     this.#held.set(policy, held);
@@ -155,6 +158,19 @@ export class PolicyCompiler {
     for (const template of templates) this.#parts.giveTemplate(template);
     if (root !== undefined) this.#parts.memory.free(root);
   }
+}
+
+/** Of unchanged servers, which are nearly all after an edit. */
+const namesOf = new WeakMap<readonly Assignment[], readonly string[]>();
+
+/** Names of a server's templates, each once. */
+function sortedNames(assignments: readonly Assignment[]): readonly string[] {
+  let names = namesOf.get(assignments);
+  if (names === undefined) {
+    names = [...new Set(assignments.map(({ template }) => template))].sort();
+    namesOf.set(assignments, names);
+  }
+  return names;
 }
 
 /** The slots of a policy without a predecessor. */

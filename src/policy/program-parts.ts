@@ -57,6 +57,10 @@ export interface TemplatePart {
   readonly template: Template;
   /** Inbound, then outbound; their indices follow each other. */
   readonly places: readonly RulePlace[];
+  /** Index of the first rule. */
+  readonly first: number;
+  /** Those with an end. */
+  readonly expiring: readonly RulePlace[];
   /** What its rules mean depends neither on other files nor on the time. */
   readonly isConstant: boolean;
   /** Written for the first server that refers to it. */
@@ -105,7 +109,7 @@ export class ProgramParts {
     if (others.length === 0) this.#templates.delete(name);
     else this.#templates.set(name, others);
     if (part.program !== undefined) this.#free(part.program);
-    if (part.places.length > 0) this.#indices.give(part.places[0]!.index, part.places.length);
+    this.#indices.give(part.first, part.places.length);
   }
 
   /** @param parts of a server's templates, each once, in an order that depends on their names only */
@@ -143,7 +147,17 @@ export class ProgramParts {
       return ranges === undefined ? { ...place, live } : { ...place, live, ranges };
     });
     const isConstant = rules.every(({ rule }) => isConstantRule(rule));
-    return { id: ++this.#lastId, template, places, isConstant, program: undefined, users: 0 };
+    const expiring = places.filter(({ rule }) => rule.expires !== undefined);
+    return {
+      id: ++this.#lastId,
+      template,
+      places,
+      first,
+      expiring,
+      isConstant,
+      program: undefined,
+      users: 0,
+    };
   }
 
   /** The program of some rules, in a block of its own. */
