@@ -1,21 +1,34 @@
 /**
  * Addresses and ports as users write them.
  *
- * ipaddr.js parses, but by its own choice also takes what inet_aton takes (octal, hexadecimal, fewer parts). Here an
- * address has four decimal parts and nothing else, because "010.0.0.1" means different things to different programs.
+ * An address has four decimal parts and nothing else, and not what inet_aton takes as well (octal, hexadecimal, fewer parts), because
+ * "010.0.0.1" means different things to different programs. ipaddr.js says what is an IPv6 address.
  */
 import ipaddr from 'ipaddr.js';
 import type { Ranges } from './ranges.ts';
 import type { AddressRange, PortRange } from './types.ts';
 
+const [dot, zero] = [46, 48];
+
 export type Parsed<T> = { readonly value: T } | { readonly message: string };
 
-const fourParts = /^\d{1,3}(\.\d{1,3}){3}$/;
-
 function toNumber(text: string): number | undefined {
-  if (!fourParts.test(text) || /(^|\.)0\d/.test(text) || !ipaddr.IPv4.isValid(text))
-    return undefined;
-  return ipaddr.IPv4.parse(text).octets.reduce((value, octet) => value * 256 + octet, 0);
+  let [address, part, digits, dots] = [0, 0, 0, 0];
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === dot) {
+      if (digits === 0 || ++dots > 3) return undefined;
+      address = address * 256 + part;
+      part = digits = 0;
+    } else {
+      // A zero in front of digits is one of the other notations.
+      if (code < zero || code > zero + 9 || (digits > 0 && part === 0)) return undefined;
+      part = part * 10 + code - zero;
+      if (part > 255) return undefined;
+      digits++;
+    }
+  }
+  return dots === 3 && digits > 0 ? address * 256 + part : undefined;
 }
 
 export function formatAddressNumber(address: number): string {

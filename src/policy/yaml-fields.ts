@@ -8,6 +8,7 @@ import { LineCounter, isAlias, isMap, isScalar, isSeq } from 'yaml';
 import type { Node } from 'yaml';
 import { controlIn } from '../text/controls.ts';
 import { parseYaml } from './parse-yaml.ts';
+import { quickYaml } from './quick-yaml.ts';
 import { ProblemList, didYouMean, shortened } from './problem.ts';
 import type { Message } from './problem.ts';
 import type { GroupPeer, Problem } from './types.ts';
@@ -32,6 +33,12 @@ export class YamlFile {
   constructor(name: string, text: string) {
     this.#name = name;
     this.#problems = new ProblemList(name);
+    const quick = quickYaml(text, this.#lines.addNewLine);
+    if (quick !== undefined) {
+      this.root = quick;
+      this.#resolve = (node) => node;
+      return;
+    }
     const document = parseYaml(text, { lineCounter: this.#lines });
     for (const error of document.errors) {
       const message =
