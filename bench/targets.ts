@@ -79,5 +79,18 @@ export const targets: readonly Target[] = [
   atMost('list 200 templates', 'control-plane.templates', 50, 'ms'),
   atMost('list 1,000 servers', 'control-plane.servers', 50, 'ms'),
   atMost('add a rule, until it is in force', 'control-plane.rule', 300, 'ms'),
+  atMost('10,000 servers: add a rule, until it is in force', 'policies.rule', 300, 'ms'),
+  atMost('10,000 servers: change a label, until it is in force', 'policies.label', 500, 'ms'),
+  atMost('10,000 servers: start until the first packet', 'policies.start', 4000, 'ms'),
+  atMost('10,000 servers: resident memory', 'policies.memory', 350, 'MB'),
+  ratio(
+    'size of the program, labels ÷ addresses written out',
+    'policies.size',
+    'addresses written out',
+    'at most',
+    1.05,
+  ),
+  atMost('a set of 1,000,000 addresses in 100 templates', 'policies.set', 100, 'MB'),
+  atMost('100,000 rules, from saving until they are in force', 'reload.inForce', 2000, 'ms'),
   atMost('assign to 100 servers, until it is in force', 'control-plane.assign', 300, 'ms'),
 ];

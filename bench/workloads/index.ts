@@ -7,6 +7,7 @@ import { connections, loadedLatency } from './connections.ts';
 import { controlPlane } from './control-plane.ts';
 import { livePage } from './live-page.ts';
 import { manyFlows } from './many-flows.ts';
+import { policies } from './policies.ts';
 import { reload } from './reload.ts';
 import { restart } from './restart.ts';
 import { manyRules } from './rules.ts';
@@ -27,5 +28,6 @@ export const networkBenchmarks: readonly Benchmark[] = [
   restart,
   collections,
   controlPlane,
+  policies,
   livePage,
 ];

@@ -1,0 +1,164 @@
+/**
+ * What a change costs in a very large configuration: 10,000 servers with three of 1,000 templates each, 50 rules a template, 200 of the
+ * rules about servers by label. From the request until the packet threads judge by it; and what the firewall needs to start with it.
+ */
+import { existsSync, mkdirSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import { ApiClient } from '../../src/cli/api-client.ts';
+import type { AppliedView } from '../../src/cli/api-types.ts';
+import { socketTransport } from '../../src/cli/transport.ts';
+import type { Lab } from '../../src/lab/lab.ts';
+import { ConfigReader } from '../../src/control/store/files/config-directory.ts';
+import { compilePolicy } from '../../src/policy/compile.ts';
+import { rangesOf } from '../../src/policy/ranges.ts';
+import type { AddressSet, Template } from '../../src/policy/types.ts';
+import type { Benchmark, Context, Sample } from '../lib/benchmark.ts';
+import { interleave } from '../lib/interleave.ts';
+import { serverAddress } from '../net/addresses.ts';
+import { cpuBetween, processCpu, residentBytes } from '../net/cpu.ts';
+import { writeLargeConfig } from '../net/large-policy.ts';
+import type { RolePeers } from '../net/large-policy.ts';
+import { closeLab, openLab, spawnSubject, tunwallCommand, until } from '../net/rig.ts';
+
+const keys = ['start', 'memory', 'rule', 'label'] as const;
+type Key = (typeof keys)[number];
+
+const titles: Record<Key, readonly [title: string, unit: string]> = {
+  start: ['10,000 servers: start until the first packet', 'ms'],
+  memory: ['10,000 servers: resident memory at the first packet', 'MB'],
+  rule: ['10,000 servers: add a rule, until it is in force', 'ms'],
+  label: ['10,000 servers: change the label of a server, until it is in force', 'ms'],
+};
+
+/** A change whose answer says that packets are judged by it. */
+async function change(
+  client: ApiClient,
+  method: 'POST' | 'PATCH',
+  path: string,
+  body: unknown,
+): Promise<void> {
+  const { applied } = await client.change<{ applied: AppliedView }>(method, path, { body });
+  if (!applied.applied) throw new Error(`${path}: not in force: ${applied.pending}`);
+}
+
+/** Time that passes, in ms, and CPU time of the firewall. */
+async function timed(pid: number, work: () => Promise<unknown>): Promise<Sample> {
+  const before = processCpu(pid);
+  const startedMs = performance.now();
+  await work();
+  const value = performance.now() - startedMs;
+  return { value, cpuUs: cpuBetween(before, processCpu(pid)).totalNs / 1000 };
+}
+
+/** Ends when the first packet has come back: what comes before the firewall forwards is dropped. */
+async function firstPacket(lab: Lab): Promise<void> {
+  const ping = ['ping', '-q', '-i', '0.02', '-c', '1', '-w', '120', serverAddress];
+  await lab.mustExec('client', ping);
+}
+
+/** A firewall from its start on; it has ended when this resolves. */
+async function measure(lab: Lab, config: string, round: number): Promise<Record<Key, Sample>> {
+  const log = join(lab.directory, 'tunwall.log');
+  const startedMs = performance.now();
+  const command = tunwallCommand('run', '--config', config);
+  const pid = spawnSubject(lab, { bothCores: true }, command, openSync(log, 'a'));
+  const idle = processCpu(pid);
+  try {
+    await firstPacket(lab);
+    const cpuUs = cpuBetween(idle, processCpu(pid)).totalNs / 1000;
+    const start = { value: performance.now() - startedMs, cpuUs };
+    const memory = { value: residentBytes(pid) / 1e6 };
+    const socket = join(lab.directory, 'tunwall.sock');
+    const client = new ApiClient(socketTransport(socket, { 'tunwall-actor': 'bench' }));
+    await until('the API answers', () => client.get('/status').then(Boolean, () => false), log);
+    const label = (role: string): Promise<Sample> =>
+      timed(pid, () => change(client, 'PATCH', `/servers/s-${round + 7}`, { labels: { role } }));
+    const rule = (template: string): Promise<Sample> =>
+      timed(pid, () =>
+        change(client, 'POST', `/templates/${template}/rules/inbound`, {
+          protocol: 'udp',
+          ports: [53],
+        }),
+      );
+    // The first ones come before the code for them is compiled, and write the history of all templates.
+    for (let warm = 0; warm < 4; warm++) {
+      await label(`r-${warm}`);
+      await rule(`t-${100 + round * 10 + warm}`);
+    }
+    return { start, memory, rule: await rule(`t-${round + 1}`), label: await label('r-9') };
+  } finally {
+    process.kill(pid, 'SIGTERM');
+    await until('the firewall has ended', () => Promise.resolve(!existsSync(`/proc/${pid}`)), log);
+  }
+}
+
+/** Sizes of compiled programs: exact, so measured once. */
+function recordSizes(context: Context, directory: string): void {
+  const wordsOf = (peers: RolePeers): number => {
+    const config = join(directory, peers);
+    writeLargeConfig(config, '', peers);
+    return compilePolicy(new ConfigReader(config).read().snapshot, 1).stats.words;
+  };
+  const once = (words: number): Sample[] => [{ value: (words * 4) / 1e6 }];
+  context.record({
+    id: 'policies.size',
+    title: '10,000 servers: size of the program, 200 rules with labels',
+    unit: 'MB',
+    better: 'lower',
+    series: [
+      { subject: 'tunwall', samples: once(wordsOf('labels')) },
+      { subject: 'addresses written out', samples: once(wordsOf('written')) },
+    ],
+  });
+  // Every third address: no two of them touch.
+  const list = rangesOf(
+    Array.from({ length: 1_000_000 }, (_, i) => ({ from: i * 3000, to: i * 3000 })),
+  );
+  const set: AddressSet = { name: 'list', addresses: [], except: [], include: [], list };
+  const peer = { kind: 'set', name: 'list', text: 'set:list' } as const;
+  const templates = Array.from({ length: 100 }, (_, t): Template => ({
+    name: `t-${t}`,
+    inbound: [{ protocol: 'tcp', ports: [{ from: 1 + t, to: 1 + t }], peers: [peer] }],
+    outbound: [],
+  }));
+  const servers = templates.map(({ name }, s) => ({
+    name: `s-${s}`,
+    addresses: [0x0a000000 + s],
+    templates: [name],
+  }));
+  const { stats } = compilePolicy({ templates, servers, sets: [set] }, 1);
+  context.record({
+    id: 'policies.set',
+    title: 'a set of 1,000,000 addresses in 100 templates: size of the program',
+    unit: 'MB',
+    better: 'lower',
+    series: [{ subject: 'tunwall', samples: once(stats.words) }],
+  });
+}
+
+export const policies: Benchmark = {
+  name: 'policies',
+  describe: 'start, memory and edits of 10,000 servers with 1,000 templates; sizes of programs',
+  async run(context) {
+    const lab = await openLab();
+    try {
+      recordSizes(context, lab.directory);
+      const config = join(lab.directory, 'config');
+      const socket = join(lab.directory, 'tunwall.sock');
+      mkdirSync(config);
+      writeLargeConfig(config, `api: { socket: ${socket} }\n`, 'labels');
+      await lab.mustExec('gateway', tunwallCommand('gateway', 'up', '--config', config));
+      const subjects = [{ name: 'tunwall' }];
+      const series = await interleave(context, 'policies', subjects, keys, (_, round) =>
+        measure(lab, config, round),
+      );
+      for (const key of keys) {
+        const [title, unit] = titles[key];
+        const id = `policies.${key}`;
+        context.record({ id, title, unit, better: 'lower', series: series[key] });
+      }
+    } finally {
+      await closeLab(lab);
+    }
+  },
+};
