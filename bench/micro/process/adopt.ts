@@ -64,7 +64,7 @@ export async function measureAdopt(flows: number): Promise<{ time: number }> {
     file.publish();
     fill(before, flows);
     file.close();
-    const { words } = compile(templatesOf(rulesOf()));
+    const program = compile(templatesOf(rulesOf()));
     const limits = {
       timeoutsMs: Object.values(defaultTimeoutSeconds).map((seconds) => seconds * 1000),
       serverShare: flows,
@@ -73,7 +73,7 @@ export async function measureAdopt(flows: number): Promise<{ time: number }> {
     const memory = createFlowMemory(flows, [3, 4]);
     const survival = { path, policyDigest: 'another' };
     const start = cpuNs();
-    const kept = await keepFlows(survival, device, memory, engine, words);
+    const kept = await keepFlows(survival, device, memory, engine, program);
     const time = cpuNs() - start;
     expectEqual('flows that were adopted', kept.survival.adopted, flows);
     kept.file!.close();
