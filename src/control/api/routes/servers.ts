@@ -215,6 +215,8 @@ function patchRoute(app: Api, context: ApiContext): void {
           throw new StoreError([{ kind: 'not-found', what: 'server', name }]);
         }
         const body = merged(serverBody(server), patch);
+        if (isEmpty(body['labels'])) delete body['labels'];
+        if (isEmpty(body['reject'])) delete body['reject'];
         return [
           {
             ...{ kind: 'replace-server', name, body },
@@ -227,15 +229,19 @@ function patchRoute(app: Api, context: ApiContext): void {
   );
 }
 
+/** RFC 7396. */
 function merged(target: object, patch: object): Record<string, unknown> {
   const result = new Map<string, unknown>(Object.entries(target));
   for (const [key, value] of Object.entries(patch) as [string, unknown][]) {
     const before = result.get(key);
-    const next = isMapping(value) ? merged(isMapping(before) ? before : {}, value) : value;
-    if (next === null || (isMapping(next) && Object.keys(next).length === 0)) result.delete(key);
-    else result.set(key, next);
+    if (value === null) result.delete(key);
+    else result.set(key, isMapping(value) ? merged(isMapping(before) ? before : {}, value) : value);
   }
   return Object.fromEntries(result);
+}
+
+function isEmpty(value: unknown): boolean {
+  return isMapping(value) && Object.keys(value).length === 0;
 }
 
 function isMapping(value: unknown): value is object {

@@ -423,7 +423,7 @@ describe('by hand, beside it,', () => {
     const made = await send(`POST ${web}/rules/outbound`, { body: { protocol: 'all' } });
     expect(made.status).toBe(201);
     expect(made.json!['applied']).toMatchObject({ applied: false, epoch: 1 });
-    expect(made.json!['applied']!['pending']).toContain('expected a server, found 7');
+    expect(made.json!['applied']!['pending']).toContain('expected a list of servers, found 7');
   });
 
   it('reading does not look at the directory', async () => {
