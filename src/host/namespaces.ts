@@ -32,8 +32,10 @@ function livingNamespaces(): ReadonlySet<string> | undefined {
   const mountNamespaces = new Set<string>();
   try {
     for (const pid of pids) {
-      addInode(alive, link(`/proc/${pid}/ns/net`));
-      const mounts = link(`/proc/${pid}/ns/mnt`);
+      // Some hosts let nobody look at the first process. It lives where the kernel's threads do, which are looked at, too.
+      const isFirst = pid === '1';
+      addInode(alive, link(`/proc/${pid}/ns/net`, isFirst));
+      const mounts = link(`/proc/${pid}/ns/mnt`, isFirst) ?? (isFirst ? 'first' : undefined);
       if (mounts === undefined || mountNamespaces.has(mounts)) continue;
       mountNamespaces.add(mounts);
       // Named ones (ip netns, containers) are mounts: `... - nsfs nsfs rw`, with `net:[inode]` as their root.
@@ -57,12 +59,12 @@ function addInode(inodes: Set<string>, name: string | undefined): void {
   if (inode !== undefined) inodes.add(inode);
 }
 
-function link(path: string): string | undefined {
+function link(path: string, mayBeForbidden = false): string | undefined {
   try {
     return readlinkSync(path);
   } catch (error) {
-    if (isForbidden(error)) throw error;
-    // The process has ended, or is a thread of the kernel.
+    if (isForbidden(error) && !mayBeForbidden) throw error;
+    // The process has ended.
     return undefined;
   }
 }

