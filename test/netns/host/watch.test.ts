@@ -263,8 +263,10 @@ describe.skipIf(obstacle !== undefined)('what the firewall says, as nobody', () 
     // One that was killed says nothing more, and is missed before its last word is old.
     const killed = await Watch.started(firewall);
     await killed.end('SIGKILL');
-    await firewall.until('it is missed', async () => (await watch.gateway())?.watch === 'stale');
-    expect((await watch.gateway())?.problems[0]?.found).toMatch(/^process \d+ is gone/);
+    await firewall.until('it is missed', async () => {
+      const { watch: state, problems } = (await watch.gateway()) ?? {};
+      return state === 'stale' && /^process \d+ is gone/.test(problems?.[0]?.found ?? '');
+    });
     await rm(file);
     await firewall.until('it is ok', async () => (await watch.gateway())?.state === 'ok');
   });
