@@ -163,13 +163,14 @@ describe.skipIf(obstacle !== undefined)('reject', () => {
       tcp('198.51.100.3', web, { srcPort: 2000 + i, dstPort: 443, flags: 'S', seq: i }),
     );
     const before = await sent('rst', 'source-limit');
-    await firewall.inject('client', ...syns);
+    // More than once: the flood before has left nothing of what the gateway sends in a second.
     await firewall.until('its limit was met', async () => {
-      return (await sent('rst', 'source-limit')) > before;
+      await firewall.inject('client', ...syns);
+      const met = (await sent('rst', 'source-limit')) > before;
+      return met && (await resets()) >= limits.perSourcePerSecond;
     });
     const arrived = await resets();
     const seconds = (performance.now() - startedMs) / 1000;
-    expect(arrived).toBeGreaterThanOrEqual(limits.perSourcePerSecond);
     expect(arrived).toBeLessThanOrEqual(limits.perSourcePerSecond * (1 + seconds));
   });
 
