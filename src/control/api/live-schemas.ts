@@ -274,7 +274,7 @@ const gateway = component(
 );
 
 /** What does not reach the firewall. */
-const deafness = {
+const inputErrors = {
   watchError: Type.Optional(
     Type.String({
       description: 'Why edits of the configuration directory are not seen at present.',
@@ -340,7 +340,7 @@ export const status = component(
     reloads: Type.Optional(Type.Integer()),
     reloadFailures: Type.Optional(Type.Integer()),
     reloadError: Type.Union([Type.String(), Type.Null()]),
-    ...deafness,
+    ...inputErrors,
     problems: Type.Array(
       Type.Object({
         severity: Type.Enum(['error', 'warning']),
@@ -374,7 +374,7 @@ export const health = component(
     status: Type.Enum(['ok', 'degraded', 'failed']),
     epoch: Type.Integer(),
     reloadError: Type.Union([Type.String(), Type.Null()]),
-    ...deafness,
+    ...inputErrors,
     gateway: Type.Optional(gateway),
   }),
 );

@@ -30,7 +30,7 @@ import { becomeOwnerOf } from '../../system/privileges.ts';
 import { txDropped } from '../../dataplane/tun/linux-tun.ts';
 import type { PutAside } from '../../system/privileges.ts';
 import type { DataPlane } from '../../dataplane/worker/data-plane.ts';
-import { Doors, urlOf } from './doors.ts';
+import { ApiListeners, urlOf } from './api-listeners.ts';
 import { startForwarding } from './forwarding.ts';
 import { healthOf, logGateway } from './gateway-health.ts';
 import type { GatewayObservation, ObserveGateway } from './gateway-health.ts';
@@ -68,7 +68,7 @@ export class Service {
   readonly #sweepLog: SweepLog;
   readonly #reloadQueue: ReloadQueue<Applied>;
   readonly #connectionCounts: ConnectionCounts = new ConnectionCounts();
-  readonly #doors: Doors = new Doors({
+  readonly #apis: ApiListeners = new ApiListeners({
     warn: (message) => this.#log.warn(message),
     info: (message) => this.#log.info(message),
   });
@@ -163,7 +163,7 @@ export class Service {
     clearInterval(this.#clockTimer);
     await this.#watching?.close();
     await this.#gateway?.close();
-    await this.#doors.close();
+    await this.#apis.close();
     await this.#firstOwner;
     await this.#kept;
     await this.#dataPlane?.stop();
@@ -214,7 +214,7 @@ export class Service {
     await this.#gateway.ready;
     await reportMissedEnds(this.#policy, Date.now(), this.#reportEnds());
     // Last: a client that gets an answer can rely on a complete firewall.
-    await this.#doors.open(this.#apiContext(), gateway, this.#rights);
+    await this.#apis.open(this.#apiContext(), gateway, this.#rights);
     this.#eventTimer = setInterval(() => this.#takeEvents(), eventPeriodMs);
     // Looks at the clock, instead of waiting for a moment: the clock may be set.
     this.#clockTimer = setInterval(() => {
@@ -252,7 +252,7 @@ export class Service {
         healthy: !this.#failed,
         epoch: this.#policy.epoch,
         reloadError: this.#reloadError,
-        ...this.#deafness(),
+        ...this.#inputErrors(),
         ...healthOf(this.#gateway),
       }),
       status: () => Promise.resolve(this.#status()),
@@ -267,8 +267,8 @@ export class Service {
   }
 
   /** What does not reach the firewall at present. */
-  #deafness(): Pick<Status, 'watchError' | 'listenError'> {
-    const { error } = this.#doors;
+  #inputErrors(): Pick<Status, 'watchError' | 'listenError'> {
+    const { error } = this.#apis;
     return {
       ...(this.#watchError !== null && { watchError: this.#watchError }),
       ...(error !== undefined && { listenError: error }),
@@ -299,7 +299,7 @@ export class Service {
       reloads: this.#reloads,
       reloadFailures: this.#reloadFailures,
       reloadError: this.#reloadError,
-      ...this.#deafness(),
+      ...this.#inputErrors(),
       problems: this.#problems,
       ...healthOf(this.#gateway),
     };
@@ -477,7 +477,7 @@ export class Service {
       reloadFailures: () => this.#reloadFailures,
       configDegraded: () => this.#reloadError !== null,
       apiConnectionsRefused: () => this.#connectionCounts.refused,
-      apiListenFailures: () => this.#doors.failures,
+      apiListenFailures: () => this.#apis.failures,
       apiRequestsAborted: () => this.#connectionCounts.aborted,
       gateway: () => this.#gateway?.current,
       tunTxDropped: () => txDropped(device),

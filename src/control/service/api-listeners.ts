@@ -10,7 +10,7 @@ import { listenOnSocket, listenOnTcp } from './control-socket.ts';
 import { Listeners } from './listeners.ts';
 import type { Tell } from './listeners.ts';
 
-export class Doors {
+export class ApiListeners {
   readonly #tell: Tell;
   readonly #listeners: Listeners;
   readonly #apis: Api[] = [];
