@@ -90,13 +90,22 @@ describe.skipIf(obstacle !== undefined)('flows across restarts', { timeout: 300_
     const ping = firewall.lab.spawn('client', ['ping', '-i', '0.2', web], 'pipe');
     let output = '';
     ping.stdout!.on('data', (text: Buffer) => (output += text.toString()));
-    await firewall.until('the ping runs', () => Promise.resolve(/icmp_seq=3 /.test(output)));
+    await firewall.until('the ping runs', () => Promise.resolve(/icmp_seq=10 /.test(output)));
     await firewall.stop('SIGKILL');
     await firewall.start();
     const before = output.length;
     await firewall.until('the ping goes on', () => Promise.resolve(output.length > before));
-    // One flow: the identifier is that of the process.
+    // One flow, the identifier being that of the process; and an older one than the firewall is.
     expect(await flowsOf('icmp')).toBe(1);
+    const url = 'http://localhost/v1/flows?protocol=icmp';
+    const asked = ['curl', '-sS', '--unix-socket', firewall.socket, url];
+    const askedMs = Date.now();
+    const { flows } = JSON.parse(await firewall.lab.mustExec('gateway', asked)) as {
+      flows: { ageSeconds: number }[];
+    };
+    const { startedAt } = await firewall.status();
+    const openedMs = askedMs - flows[0]!.ageSeconds * 1000;
+    expect(openedMs).toBeLessThan(Date.parse(startedAt as string));
     ping.kill();
     await firewall.apply(config);
     await expectAllGoOn();
