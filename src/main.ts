@@ -168,6 +168,14 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
       readText: readInput,
     });
   },
+  reach: async () => {
+    const { reachCommand } = await import('./cli/reach-command.ts');
+    return reachCommand(await connections());
+  },
+  find: async () => {
+    const { findCommand } = await import('./cli/find-command.ts');
+    return findCommand(await connections());
+  },
   flows: async () => {
     const { flowsCommand } = await import('./cli/flows-command.ts');
     return flowsCommand(await connections());

@@ -1,6 +1,7 @@
 /** Types of the API's answers, from its schemas. */
 import type { Static } from 'typebox';
 import type * as live from '../control/api/live-schemas.ts';
+import type * as questions from '../control/api/question-schemas.ts';
 import type * as schemas from '../control/api/schemas.ts';
 import type * as sets from '../control/api/set-schemas.ts';
 import type * as users from '../control/api/user-schemas.ts';
@@ -31,6 +32,9 @@ export type StatsView = Static<typeof live.stats> & {
 export type StatusView = Static<typeof live.status>;
 export type FlowView = Static<typeof live.flow>;
 export type FlowPageView = Static<typeof live.flowPage>;
+export type PlacedRuleView = Static<typeof questions.placedRule>;
+export type ReachView = Static<typeof questions.reach>;
+export type FoundView = Static<typeof questions.found>;
 export type DropView = Static<typeof live.drop>;
 export type DropListView = Static<typeof live.dropList>;
 

@@ -64,6 +64,7 @@ const argumentTexts: Readonly<Record<string, string>> = {
   token: 'name of a token',
   id: 'first column of tunwall flows',
   name: 'the new name',
+  what: 'an address, a block, a range, a port, a text',
 };
 
 /** A command with the options of the connection, `--json` and examples. */

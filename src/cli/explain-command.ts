@@ -9,6 +9,7 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { parseAddress } from '../policy/addresses.ts';
 import { compilePolicy } from '../policy/compile.ts';
+import { addressOf } from '../policy/ends.ts';
 import { explainFlow, explainPacket } from '../policy/explain.ts';
 import type {
   ExplainedPacket,
@@ -19,6 +20,7 @@ import type {
 import type { FailedField } from '../policy/nearest-rule.ts';
 import type { FlowQuestion, QuestionProtocol } from '../policy/opening-packet.ts';
 import { formatProblem } from '../policy/problem.ts';
+import { namePattern } from '../policy/validate.ts';
 import type { GatewayConfig, Problem, Server, Template } from '../policy/types.ts';
 import type { FlowView } from './api-types.ts';
 import { addConnectionOptions } from './connection.ts';
@@ -30,10 +32,17 @@ import { examples, type Verb } from './program.ts';
 import { defaultConfigDirectory } from './run-command.ts';
 import { formatDuration } from '../text/duration.ts';
 import { line } from '../text/line.ts';
+import { placeText } from './rule-places.ts';
 import { answerTexts } from '../text/reject-text.ts';
 
 /** The question: a packet that would open a flow, or the bytes of a packet from its IPv4 header on. */
-export type ExplainQuestion = { readonly flow: FlowQuestion } | { readonly packet: Uint8Array };
+export type ExplainQuestion = { readonly flow: NamedQuestion } | { readonly packet: Uint8Array };
+
+/** Ends as they were typed: addresses, or names of servers. */
+export interface NamedQuestion extends Omit<FlowQuestion, 'source' | 'destination'> {
+  readonly source: string;
+  readonly destination: string;
+}
 
 /** An answer, and where the file of a template lies, if it has one. */
 export interface ExplainAnswer {
@@ -79,15 +88,26 @@ export function offlineAnswers(
     return {
       explanation:
         'flow' in question
-          ? explainFlow(source, question.flow)
+          ? explainFlow(source, withAddresses(question.flow, servers))
           : explainPacket(source, question.packet),
       fileOf: (template) => `${directory}/templates/${template}.yaml`,
     };
   };
 }
 
+function withAddresses(flow: NamedQuestion, servers: readonly Server[]): FlowQuestion {
+  const resolved = (end: string): number => {
+    const address = addressOf(end, { servers });
+    if ('message' in address) throw new UserError(address.message);
+    return address.value;
+  };
+  const { source, destination } = flow;
+  return { ...flow, source: resolved(source), destination: resolved(destination) };
+}
+
 interface End {
-  readonly address: number;
+  /** An address or a server's name. */
+  readonly whom: string;
   readonly port?: number;
 }
 
@@ -110,13 +130,23 @@ export function explainCommand(actions: ExplainActions): Verb {
           'live flow decides instead.\n' +
           'Exit code 0: answered, whatever the verdict.',
       )
-      .option('--from <address[:port]>', 'where the packet comes from', parseEnd)
       .option(
-        '--to <address[:port]>',
-        'where it goes; the port is needed for tcp and udp',
+        '--from <end[:port]>',
+        'where the packet comes from: an address, or a server by its name',
         parseEnd,
       )
-      .addOption(new Option('--proto <protocol>', 'protocol').choices(['tcp', 'udp', 'icmp']))
+      .option(
+        '--to <end[:port]>',
+        'where it goes, likewise; the port is needed for tcp and udp',
+        parseEnd,
+      )
+      .addOption(
+        new Option('--proto <protocol>', 'protocol (default: tcp, if --to has a port)').choices([
+          'tcp',
+          'udp',
+          'icmp',
+        ]),
+      )
       .option('--icmp-type <number>', 'type of the ICMP message (default: 8, echo)', parseIcmpType)
       .addOption(
         new Option(
@@ -128,7 +158,8 @@ export function explainCommand(actions: ExplainActions): Verb {
       .addHelpText(
         'after',
         examples([
-          ['tunwall explain --from 198.51.100.7 --to 10.0.0.2:443 --proto tcp', 'ask for a flow'],
+          ['tunwall explain --from web-1 --to db-1:5432', 'between servers, by name'],
+          ['tunwall explain --from 198.51.100.7 --to 10.0.0.2:53 --proto udp', 'by address'],
           ['tunwall explain --from 10.0.0.2 --to 10.0.0.3 --proto icmp --json', 'for a script'],
           ['tcpdump -c 1 -xni eth0 port 53 | tunwall explain --hex -', 'ask for a real packet'],
         ]),
@@ -151,14 +182,16 @@ export function explainCommand(actions: ExplainActions): Verb {
 }
 
 function parseEnd(text: string): End {
-  const [address = '', port, ...more] = text.split(':');
-  const parsed = parseAddress(address);
-  if ('message' in parsed) throw new InvalidArgumentError(`${parsed.message}.`);
-  if (port === undefined) return { address: parsed.value };
+  const [whom = '', port, ...more] = text.split(':');
+  const parsed = parseAddress(whom);
+  if ('message' in parsed && (!namePattern.test(whom) || /^[\d.]+$/.test(whom))) {
+    throw new InvalidArgumentError(`${parsed.message}.`);
+  }
+  if (port === undefined) return { whom };
   if (more.length > 0 || !/^\d{1,5}$/.test(port) || Number(port) > 0xffff) {
     throw new InvalidArgumentError('expected a port from 0 to 65535 behind the colon.');
   }
-  return { address: parsed.value, port: Number(port) };
+  return { whom, port: Number(port) };
 }
 
 function parseIcmpType(text: string): number {
@@ -181,9 +214,10 @@ async function questionOf(
     }
     return { packet: bytes };
   }
-  const { from, to, proto, icmpType } = flags;
+  const { from, to, icmpType } = flags;
+  const proto = flags.proto ?? (to?.port === undefined ? undefined : 'tcp');
   if (from === undefined || to === undefined || proto === undefined) {
-    refuse('expected --from, --to and --proto, or --hex');
+    refuse('expected --from, --to and --proto (or a port behind --to), or --hex');
   }
   const ports = from?.port !== undefined || to?.port !== undefined;
   if (proto === 'icmp' && ports) refuse('ICMP has no ports: leave them out of --from and --to');
@@ -192,8 +226,8 @@ async function questionOf(
   return {
     flow: {
       protocol: proto!,
-      source: from!.address,
-      destination: to!.address,
+      source: from!.whom,
+      destination: to!.whom,
       ...(from!.port !== undefined && { sourcePort: from!.port }),
       ...(to!.port !== undefined && { destinationPort: to!.port }),
       ...(icmpType !== undefined && { icmpType }),
@@ -267,8 +301,8 @@ function printSide(
   output: Output,
 ): void {
   const { direction, server, templates, rule, nearest } = side;
-  const place = ({ template, position }: ExplainedRule): string =>
-    `${fileOf(template)}: ${direction}[${position}]`;
+  const place = ({ template, index, line: at }: ExplainedRule): string =>
+    placeText(fileOf(template), at, direction, index);
   const head = line`${direction} of server ${output.style('bold', server)}:`;
   if (rule !== undefined) {
     output.print(line`${head} allowed by ${output.style('green', rule.text)}`);

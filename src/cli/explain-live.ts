@@ -28,14 +28,10 @@ function bodyOf(question: ExplainQuestion): object {
   const { protocol, source, destination, sourcePort, destinationPort, icmpType } = question.flow;
   return {
     protocol,
-    src: dotted(source),
-    dst: dotted(destination),
+    src: source,
+    dst: destination,
     ...(sourcePort !== undefined && { srcPort: sourcePort }),
     ...(destinationPort !== undefined && { dstPort: destinationPort }),
     ...(icmpType !== undefined && { icmpType }),
   };
-}
-
-function dotted(address: number): string {
-  return [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join('.');
 }

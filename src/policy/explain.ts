@@ -24,20 +24,23 @@ import { failedFields, nearestRule } from './nearest-rule.ts';
 import type { FailedField, RuleSubject } from './nearest-rule.ts';
 import { openingPacket } from './opening-packet.ts';
 import type { FlowQuestion } from './opening-packet.ts';
+import { lineOf } from './rule-lines.ts';
 import { formatRule } from './rule-notation.ts';
 import type { Answer } from '../text/reject-text.ts';
 import type { RuleDirection } from '../text/rule-text.ts';
 import { matchedPeer, ownerOf } from './matched-peer.ts';
 import type { MatchedPeer } from './matched-peer.ts';
 import { isGroup } from './peers.ts';
+import { rulesOfServer } from './reach.ts';
 import { labelsOf } from './resolve.ts';
 import type { Assignment, Resolver } from './resolve.ts';
-import type { Peer, Server, Template } from './types.ts';
+import type { AddressSet, Peer, Server, Template } from './types.ts';
 
 /** The policy, with the configuration that it was compiled from. */
 export interface ExplainSource {
   readonly templates: readonly Template[];
   readonly servers: readonly Server[];
+  readonly sets?: readonly AddressSet[];
   readonly compiled: CompiledPolicy;
   /** `tcp.loose` of gateway.yaml: segments in mid-stream may open flows. */
   readonly loose: boolean;
@@ -48,7 +51,11 @@ export interface ExplainedRule {
   readonly template: string;
   readonly direction: RuleDirection;
   /** From 0, in the template's list of that direction. */
+  readonly index: number;
+  /** The same under its older name. */
   readonly position: number;
+  /** In the template's file; absent: it was not read from one. */
+  readonly line?: number;
   /** `TCP: 443 from 10.0.0.0/8`. */
   readonly text: string;
   readonly comment?: string;
@@ -222,9 +229,7 @@ function explainSide(
   const { name } = servers[serverIndex]!;
   const assigned = resolver.assignmentsOf(serverIndex);
   const templates = assigned.map(({ template }) => template);
-  const own = [...compiled.rulesOf].flatMap(([template, places]) =>
-    templates.includes(template) ? places.filter((place) => place.direction === direction) : [],
-  );
+  const own = rulesOfServer(compiled, serverIndex, direction);
   const side = { direction, server: name, templates, rules: own.filter(({ live }) => live).length };
   const peer = (direction === 'inbound' ? packet.srcAddr : packet.dstAddr) >>> 0;
   const explained = (place: RulePlace): ExplainedRule => ({
@@ -251,10 +256,13 @@ function explainSide(
 
 function explainedRule({ template, direction, position, rule }: RulePlace): ExplainedRule {
   const text = formatRule(direction, rule, Date.now());
+  const line = lineOf(rule);
   return {
     template,
     direction,
+    index: position,
     position,
+    ...(line !== undefined && { line }),
     text,
     ...(rule.comment !== undefined && { comment: rule.comment }),
   };

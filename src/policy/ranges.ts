@@ -90,6 +90,20 @@ export function subtractRanges(a: Ranges, b: Ranges): Ranges {
   return writer.finish();
 }
 
+/** What both have. */
+export function intersectRanges(a: Ranges, b: Ranges): Ranges {
+  const writer = new RangeWriter((a.length + b.length) / 2);
+  let [i, j] = [0, 0];
+  while (i < a.length && j < b.length) {
+    const from = Math.max(a[i]!, b[j]!);
+    const to = Math.min(a[i + 1]!, b[j + 1]!);
+    if (from <= to) writer.add(from, to);
+    if (a[i + 1]! < b[j + 1]!) i += 2;
+    else j += 2;
+  }
+  return writer.finish();
+}
+
 export function equalRanges(a: Ranges, b: Ranges): boolean {
   return a.length === b.length && a.every((each, index) => each === b[index]);
 }

@@ -5,6 +5,7 @@ import { parsePorts, parseServerAddress } from './addresses.ts';
 import type { Parsed } from './addresses.ts';
 import { isGroup, parsePeer } from './peers.ts';
 import { didYouMean, shortened } from './problem.ts';
+import { rememberLine } from './rule-lines.ts';
 import { parseSelector } from './selector.ts';
 import type {
   Peer,
@@ -132,7 +133,9 @@ function rule(direction: RuleDirection): Field<Rule> {
     }
     const { sources, destinations, ...rest } = fields;
     const named = sources ?? destinations;
-    return { ...rest, ...(named !== undefined && { peers: named }) };
+    const value: Rule = { ...rest, ...(named !== undefined && { peers: named }) };
+    rememberLine(value, place.file.placeOf(place.node).line);
+    return value;
   };
 }
 

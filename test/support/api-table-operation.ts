@@ -43,6 +43,29 @@ export const operationTable: Record<string, Row> = {
       { body: { protocol: 'sctp' }, problem: 'invalid', errors: ['protocol'] },
     ],
   },
+  'GET /v1/reach': {
+    access: 'view',
+    url: '/v1/reach?from=any&to=web-1%3A443&protocol=tcp',
+    wrong: [
+      { url: '/v1/reach', problem: 'invalid', errors: ['to'] },
+      {
+        url: '/v1/reach?from=web-1%3A80&to=nope%3A99999',
+        problem: 'invalid',
+        errors: ['to', 'from'],
+      },
+      { url: '/v1/reach?to=web-1%3A80&protocol=icmp', problem: 'invalid', errors: ['to'] },
+      { url: '/v1/reach?to=set%3Anope', problem: 'invalid', errors: ['to'] },
+    ],
+  },
+  'GET /v1/find': {
+    access: 'view',
+    url: '/v1/find?q=443',
+    wrong: [
+      { url: '/v1/find', problem: 'invalid', errors: ['q'] },
+      { url: '/v1/find?q=10.0.0.1%2F8', problem: 'invalid', errors: ['q'] },
+      { url: '/v1/find?q=70000', problem: 'invalid', errors: ['q'] },
+    ],
+  },
   'GET /v1/flows': {
     access: 'view',
     url: '/v1/flows?server=web-1&port=443&sort=age&limit=10',

@@ -1,6 +1,7 @@
 /** Schemas of the running firewall's data: flows, drops, counts, explanations, status. */
 import { Type } from 'typebox';
 import { dropReasons, flowStates } from './live-words.ts';
+import { rulePlace } from './question-schemas.ts';
 import { component, nameSchema } from './schemas.ts';
 
 const address = Type.String({ examples: ['10.0.0.2'] });
@@ -162,9 +163,8 @@ export const stats = component(
 );
 
 const explainedRule = {
-  template: Type.String(),
-  direction: Type.Enum(['inbound', 'outbound']),
-  position: Type.Integer({ description: 'From 0.' }),
+  ...rulePlace,
+  position: Type.Integer({ description: 'The older name of `index`.' }),
   text: Type.String({ examples: ['TCP: 443 from 10.0.0.0/8'] }),
   comment: Type.Optional(Type.String()),
   selector: Type.Optional(
@@ -230,8 +230,8 @@ export const explanation = component(
 
 export const explainBody = Type.Object(
   {
-    src: Type.Optional(Type.String({ title: 'an address' })),
-    dst: Type.Optional(Type.String({ title: 'an address' })),
+    src: Type.Optional(Type.String({ title: 'an address or a server' })),
+    dst: Type.Optional(Type.String({ title: 'an address or a server' })),
     protocol: Type.Optional(protocol),
     srcPort: port,
     dstPort: port,

@@ -5,6 +5,7 @@
 import { compilePolicy } from '../../policy/compile.ts';
 import type { Store } from '../store/store.ts';
 import type { ControlPlane } from './context.ts';
+import { HttpProblem } from './http-problem.ts';
 
 const pending = 'no firewall runs on this configuration: it is in force when one starts';
 
@@ -18,9 +19,14 @@ export function offlineControlPlane(
     apply: () => Promise.resolve({ applied: false, epoch: 0, pending }),
     async policy() {
       const snapshot = await store.read();
-      const { templates, servers, gateway } = snapshot;
+      const { templates, servers, sets, gateway, problems } = snapshot;
+      const errors = problems.filter(({ severity }) => severity === 'error');
+      if (errors.length > 0) {
+        // What is missing because of them would look like an answer.
+        throw new HttpProblem('broken', errors[0]!.message, { errors });
+      }
       const compiled = compilePolicy(snapshot, 0);
-      return { templates, servers, compiled, loose: gateway.tcp.loose };
+      return { templates, servers, sets, compiled, loose: gateway.tcp.loose };
     },
     async status() {
       const { templates, servers, gateway, problems } = await store.read();

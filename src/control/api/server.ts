@@ -41,6 +41,7 @@ import { auditRoutes } from './routes/audit.ts';
 import { explainRoutes } from './routes/explain.ts';
 import { liveRoutes } from './routes/live.ts';
 import { monitoringRoutes, statusRoutes } from './routes/operations.ts';
+import { questionRoutes } from './routes/questions.ts';
 import { presetRoutes } from './routes/presets.ts';
 import { pruneRoute } from './routes/prune.ts';
 import { reviewRoutes } from './routes/review.ts';
@@ -153,6 +154,7 @@ export async function buildApi(context: ApiContext, options: ApiOptions): Promis
       reviewRoutes(app, context);
       presetRoutes(app);
       explainRoutes(app, context);
+      questionRoutes(app, context);
       liveRoutes(app, context, streams);
       statusRoutes(app, context);
       auditRoutes(app, context);

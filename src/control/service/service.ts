@@ -258,9 +258,9 @@ export class Service {
       status: () => Promise.resolve(this.#status()),
       snapshot: () => Promise.resolve(this.#snapshot),
       policy: () => {
-        const { templates, servers, gateway } = this.#config;
+        const { templates, servers, sets, gateway } = this.#config;
         const compiled = this.#policy;
-        return Promise.resolve({ templates, servers, compiled, loose: gateway.tcp.loose });
+        return Promise.resolve({ templates, servers, sets, compiled, loose: gateway.tcp.loose });
       },
       apply: () => this.#reloadQueue.run(),
     };

@@ -89,7 +89,9 @@ describe('a packet that opens a flow', () => {
           rule: {
             template: 'web',
             direction: 'inbound',
+            index: 0,
             position: 0,
+            line: 2,
             text: 'TCP: 80,443 from any',
             comment: 'HTTP',
           },
@@ -370,7 +372,7 @@ describe('tunwall explain', () => {
       out: `PASS  tcp ${client}:49152 -> ${web}:443 flags S
 
 inbound of server web-1: allowed by TCP: 80,443 from any
-  template web, conf/templates/web.yaml: inbound[0] (HTTP)
+  template web, conf/templates/web.yaml:2: inbound[0] (HTTP)
 `,
     });
     expect((await run(['--from', web, '--to', `${db}:80`, '--proto', 'tcp'])).out).toBe(
@@ -379,12 +381,12 @@ inbound of server web-1: allowed by TCP: 80,443 from any
 
 outbound of server web-1: none of 1 rule allows it
   nearest: TCP: 5432 to 10.0.0.3
-  template web, conf/templates/web.yaml: outbound[0]
+  template web, conf/templates/web.yaml:5: outbound[0]
   ports: the rule has 5432, the packet 80
 
 inbound of server db-1: none of 1 rule allows it
   nearest: TCP: 5432 from 10.0.0.2, 10.0.0.16/28
-  template database, conf/templates/database.yaml: inbound[0]
+  template database, conf/templates/database.yaml:2: inbound[0]
   ports: the rule has 5432, the packet 80
 `,
     );
@@ -394,6 +396,16 @@ inbound of server db-1: none of 1 rule allows it
     expect((await run(['--from', quiet, '--to', client, '--proto', 'icmp'])).out).toContain(
       'its templates (database) have no outbound rules\n',
     );
+  });
+
+  it('takes servers by name, and TCP where a port is given', async () => {
+    const { out } = await run(['--from', 'web-1', '--to', 'db-1:5432']);
+    expect(out).toBe((await run(['--from', web, '--to', `${db}:5432`, '--proto', 'tcp'])).out);
+    expect(out).toContain(`PASS  tcp ${web}:49152 -> ${db}:5432`);
+    expect(await run(['--from', 'web-2', '--to', 'db-1:5432'])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('there is no server "web-2"; did you mean "web-1"?') as string,
+    });
   });
 
   it('takes a packet from a hex dump', async () => {
@@ -425,8 +437,10 @@ inbound of server db-1: none of 1 rule allows it
   });
 
   it.each<[string[], RegExp]>([
-    [[], /expected --from, --to and --proto, or --hex/],
+    [[], /expected --from, --to and --proto \(or a port behind --to\), or --hex/],
     [['--from', client, '--to', web], /expected --from/],
+    [['--from', 'no name', '--to', `${web}:1`], /not an IPv4 address/],
+    [['--from', '10.0.0.999', '--to', `${web}:1`], /not an IPv4 address/],
     [['--from', client, '--to', web, '--proto', 'tcp'], /--to needs a port for tcp/],
     [['--from', client, '--to', `${web}:1`, '--proto', 'icmp'], /ICMP has no ports/],
     [['--from', client, '--to', `${web}:1`, '--proto', 'gre'], /choices are tcp, udp, icmp/],

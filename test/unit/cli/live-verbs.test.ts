@@ -393,7 +393,7 @@ describe('status and explain of a running firewall', () => {
   test('explain asks for the live flow, too', async () => {
     const line = 'explain --from 198.51.100.7:4000 --to 10.0.0.2:443 --proto tcp';
     const asked = await run(line);
-    expect(asked.out).toContain(`template web, ${directory.path}/templates/web.yaml: inbound[0]`);
+    expect(asked.out).toContain(`template web, ${directory.path}/templates/web.yaml:5: inbound[0]`);
     observer.live = { flow: flow('a1'), verdict: 'pass', reason: 'none' };
     const { code, out } = await run(line);
     expect(code).toBe(0);
@@ -404,5 +404,13 @@ describe('status and explain of a running firewall', () => {
       flow: { id: 'a1' },
     });
     expect((await run('explain --hex -')).code).toBe(0);
+    expect((await run('explain --from 198.51.100.7 --to web-1:443')).code).toBe(0);
+    const unclear = await run('explain --from web-1 --to db-1:443');
+    expect(unclear).toMatchObject({
+      code: 1,
+      err: expect.stringContaining(
+        'server db-1 has several addresses, say which one: 10.0.0.3, 10.0.1.3',
+      ) as string,
+    });
   });
 });

@@ -61,7 +61,14 @@ describe('what matched', () => {
   it('and by what a template is the server’s', () => {
     const { sides } = explainFlow(source, question('10.0.0.2', 5432));
     const [outbound] = sides;
-    expect(Object.keys(outbound!.rule!)).toEqual(['template', 'direction', 'position', 'text']);
+    expect(Object.keys(outbound!.rule!)).toEqual([
+      'template',
+      'direction',
+      'index',
+      'position',
+      'line',
+      'text',
+    ]);
   });
 });
 
@@ -120,9 +127,9 @@ it.each<[args: string[], words: string[]]>([
   [['10.0.0.2', '10.0.0.3:23'], ['expires: the rule has ended at 2026-01-31T18:00:00Z']],
 ])('on the command line: %j', async ([from, to], words) => {
   const verb = explainCommand({
-    answer: (_, asked) =>
+    answer: () =>
       Promise.resolve({
-        explanation: explainFlow(source, (asked as { flow: ReturnType<typeof question> }).flow),
+        explanation: explainFlow(source, question(from!, Number(to!.split(':')[1]))),
         fileOf: (template) => `${template}.yaml`,
       }),
     readText: () => Promise.reject(new Error('not asked')),

@@ -1,8 +1,8 @@
 /** Why a packet passes or drops: by the policy in force, and by the live flow that it belongs to, if there is one. */
-import { parseAddress } from '../../../policy/addresses.ts';
+import { addressOf } from '../../../policy/ends.ts';
 import { sentenceOf } from '../../../policy/drop-sentences.ts';
 import { explainFlow, explainPacket } from '../../../policy/explain.ts';
-import type { Explanation } from '../../../policy/explain.ts';
+import type { Explanation, ExplainSource } from '../../../policy/explain.ts';
 import { openingPacket } from '../../../policy/opening-packet.ts';
 import type { FlowQuestion, QuestionProtocol } from '../../../policy/opening-packet.ts';
 import { dropReasonNames } from '../../../dataplane/wire/drop-reason.ts';
@@ -32,7 +32,7 @@ export function explainRoutes(app: Api, context: ApiContext): void {
         tags: ['live'],
         summary: 'Why a packet passes or drops: server, template, rule; on a drop the nearest rule',
         description:
-          'The packet that would open a flow: `src`, `dst`, `protocol`, and `dstPort` with tcp and udp. Or the bytes of any packet: `hex`.',
+          'The packet that would open a flow: `src`, `dst` (an address, or a server with one), `protocol`, and `dstPort` with tcp and udp. Or the bytes of any packet: `hex`.',
         body: live.explainBody,
         response: { 200: live.explanation, ...schemas.problems },
       },
@@ -44,7 +44,7 @@ export function explainRoutes(app: Api, context: ApiContext): void {
         const packet = packetOf(hex, asked);
         return await withLiveFlow(context, packet, explainPacket(source, packet));
       }
-      const question = questionOf(asked);
+      const question = questionOf(asked, source);
       const packet = openingPacket(question).subarray(VnetHeader.length);
       return await withLiveFlow(context, packet, explainFlow(source, question));
     },
@@ -85,10 +85,13 @@ function packetOf(hex: string, question: Question): Uint8Array {
   return Uint8Array.from(Buffer.from(digits, 'hex'));
 }
 
-function questionOf({ src, dst, protocol, srcPort, dstPort, icmpType }: Question): FlowQuestion {
+function questionOf(
+  { src, dst, protocol, srcPort, dstPort, icmpType }: Question,
+  policy: ExplainSource,
+): FlowQuestion {
   const errors: FieldError[] = [];
   const address = (path: string, text: string | undefined): number => {
-    const parsed = text === undefined ? { message: 'is missing' } : parseAddress(text);
+    const parsed = text === undefined ? { message: 'is missing' } : addressOf(text, policy);
     if ('value' in parsed) return parsed.value;
     errors.push({ path, message: parsed.message });
     return 0;
