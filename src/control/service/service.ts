@@ -25,7 +25,7 @@ import { formatProblem } from '../../policy/problem.ts';
 import { ServerSlots } from '../../policy/server-slots.ts';
 import type { GatewayConfig, Problem } from '../../policy/types.ts';
 import { FileStore } from '../store/files/file-store.ts';
-import type { Snapshot, Watching } from '../store/store.ts';
+import type { PolicyStore, Snapshot, Watching } from '../store/store.ts';
 import { becomeOwnerOf } from '../../system/privileges.ts';
 import { txDropped } from '../../dataplane/tun/linux-tun.ts';
 import type { PutAside } from '../../system/privileges.ts';
@@ -61,7 +61,7 @@ export interface ServiceOptions {
 
 export class Service {
   readonly #options: ServiceOptions;
-  readonly #store: FileStore;
+  readonly #store: PolicyStore;
   readonly #rights: PutAside;
   readonly #log: Logger;
   readonly #dropLog: DropLog;
@@ -128,7 +128,7 @@ export class Service {
 
   private constructor(
     options: ServiceOptions,
-    store: FileStore,
+    store: PolicyStore,
     snapshot: Snapshot,
     rights: PutAside,
   ) {

@@ -2,8 +2,7 @@
 import { join } from 'node:path';
 import { formatProblem } from '../../policy/problem.ts';
 import type { Problem } from '../../policy/types.ts';
-import type { FileStore } from '../store/files/file-store.ts';
-import type { Snapshot } from '../store/store.ts';
+import type { PolicyStore, Snapshot } from '../store/store.ts';
 
 /** A reason not to start that the user can do something about. */
 export class StartError extends Error {
@@ -21,7 +20,7 @@ export class StartError extends Error {
  *
  * @throws StartError
  */
-export async function startable(store: FileStore, read: Snapshot): Promise<Snapshot> {
+export async function startable(store: PolicyStore, read: Snapshot): Promise<Snapshot> {
   const problems = errorsOf(read);
   if (problems.length === 0) return read;
   const good = await store.lastGood();

@@ -267,6 +267,20 @@ export interface Store {
   readonly audit: AuditLog;
 }
 
+/** A store that a firewall runs on. */
+export interface PolicyStore extends Store {
+  /** The configuration directory. */
+  readonly directory: string;
+  /** Of history, audit log and what is kept for a restart. */
+  readonly stateDirectory: string;
+  /** Keeps a state that is in force, for a start that finds errors or no store. Never throws. */
+  keepGood(snapshot: Snapshot): Promise<void>;
+  /** The state that was in force last; `undefined` when there is none without errors. */
+  lastGood(): Promise<Snapshot | undefined>;
+  /** Puts it into the history of a template that time has changed what it means. Never throws. */
+  markEnd(name: string, actor: Actor, action: 'expire' | 'revive'): Promise<void>;
+}
+
 export const versionActions = [
   'create',
   'edit',

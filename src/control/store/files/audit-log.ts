@@ -16,7 +16,8 @@ import { withDirectoryLock } from '../../../system/lock.ts';
 import { RotatingLog } from './rotating-log.ts';
 import { makeStateDirectory } from './state-directory.ts';
 import { StoreError } from '../store.ts';
-import type { AuditEvent, AuditLog, AuditQuery, AuditRecord, Changed } from '../store.ts';
+import { cutEvent } from '../audit-events.ts';
+import type { AuditEvent, AuditLog, AuditQuery, AuditRecord } from '../store.ts';
 
 /** Bounds of each log: 10 files of 8 MiB are 80,000 records at least, and usually some 300,000. */
 const maxBytes = 8 << 20;
@@ -155,41 +156,10 @@ export function recordLine(sequence: number, at: Date, event: AuditEvent): strin
     const line = JSON.stringify({
       id,
       at: at.toISOString(),
-      ...cutTo(event, maxRecordBytes * share),
+      ...cutEvent(event, maxRecordBytes * share),
     });
     if (Buffer.byteLength(line) < maxRecordBytes) return line;
   }
-}
-
-/** Cuts texts and lists to about `size`, and marks what was cut. */
-function cutTo(event: AuditEvent, size: number): AuditEvent {
-  const cut = (text: string, length: number): string =>
-    text.length > length ? `${text.slice(0, length)}…` : text;
-  const { actor, target, changed, summary } = event;
-  const names = Math.ceil(size / 64);
-  const short = Math.ceil(size / 8);
-  return {
-    ...event,
-    actor: {
-      ...actor,
-      name: cut(actor.name, short),
-      ...(actor.address !== undefined && { address: cut(actor.address, short) }),
-      ...(actor.token !== undefined && { token: cut(actor.token, short) }),
-    },
-    action: cut(event.action, short),
-    ...(target !== undefined && { target: firstOf(target, names).map((each) => cut(each, short)) }),
-    ...(changed !== undefined && { changed: changed.slice(0, names).map(bounded) }),
-    ...(summary !== undefined && { summary: cut(summary, size / 2) }),
-  };
-
-  function bounded(each: Changed): Changed {
-    return { ...each, name: cut(each.name, short) };
-  }
-}
-
-function firstOf(names: readonly string[], most: number): readonly string[] {
-  const more = names.length - most;
-  return more <= 0 ? names : [...names.slice(0, most), `and ${more} more`];
 }
 
 /** `undefined` for a line that was torn. */

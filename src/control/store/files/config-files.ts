@@ -6,17 +6,11 @@
  * opened again while its metadata is unchanged. An exception is a file that had just changed when it was read: a file
  * system's timestamps are coarse, so a second change within one step would not show.
  */
-import { createHash } from 'node:crypto';
 import { lstatSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { namePattern } from '../../../policy/validate.ts';
 import { readRegularFile } from '../../../system/safe-file.ts';
-
-/** A file larger than this is a mistake. */
-const maxFileBytes = 4 << 20;
-
-/** A list of addresses may have a million lines. */
-export const maxListBytes: number = 64 << 20;
+import { fileOrder, filesOf, maxFileBytes, maxListBytes, placeOf } from '../config-texts.ts';
+import type { ConfigFiles, RawFile } from '../config-texts.ts';
 
 /** After this time without a change, the next change is visible in the timestamps: file systems' steps are shorter. */
 const settledNs = 1_000_000_000n;
@@ -24,20 +18,7 @@ const settledNs = 1_000_000_000n;
 /** How often a directory that keeps changing is read again before its last state is accepted. */
 const maxReads = 5;
 
-export interface RawFile {
-  /** Relative to the directory. */
-  readonly name: string;
-  readonly text: string | undefined;
-  readonly problem: string | undefined;
-}
-
-export interface RawDirectory {
-  readonly gateway: RawFile | undefined;
-  readonly servers: RawFile | undefined;
-  /** `undefined` when there is no folder of templates. */
-  readonly templates: readonly RawFile[] | undefined;
-  /** Sets and their lists; `undefined` when there is no folder of them. */
-  readonly sets: readonly RawFile[] | undefined;
+export interface RawDirectory extends ConfigFiles {
   /** Names, times and sizes of everything read: equal values before and after reading mean one consistent state. */
   readonly fingerprint: string;
   readonly stamps: Stamps;
@@ -65,50 +46,6 @@ export function readFiles(directory: string, before?: RawDirectory): RawDirector
     raw = readRaw(directory, before);
   }
   return raw;
-}
-
-/** All files that exist. */
-export function filesOf(raw: RawDirectory | undefined): RawFile[] {
-  const single = [raw?.gateway, raw?.servers].filter((file) => file !== undefined);
-  return [...single, ...(raw?.templates ?? []), ...(raw?.sets ?? [])];
-}
-
-const digests = new WeakMap<RawFile, string>();
-
-function digestOf(file: RawFile): string {
-  let digest = digests.get(file);
-  if (digest === undefined) {
-    const { name, text, problem } = file;
-    digest = createHash('sha256')
-      .update(JSON.stringify([name, text?.length, problem]))
-      .update(text ?? '')
-      .digest('hex');
-    digests.set(file, digest);
-  }
-  return digest;
-}
-
-const textDigests = new WeakMap<RawFile, string>();
-
-/** SHA-256 of a file's text. */
-export function textDigestOf(file: RawFile): string {
-  let digest = textDigests.get(file);
-  if (digest === undefined) {
-    digest = sha256(file.text ?? '');
-    textDigests.set(file, digest);
-  }
-  return digest;
-}
-
-export function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
-}
-
-/** Digest of the names and contents of everything read. */
-export function revisionOf(raw: RawDirectory): string {
-  const hash = createHash('sha256');
-  for (const file of filesOf(raw)) hash.update(digestOf(file));
-  return hash.digest('hex');
 }
 
 /** An error of the file system, as text. */
@@ -143,12 +80,8 @@ type Folder = (typeof folders)[number];
 function fileNames(directory: string, folder: Folder): string[] | undefined {
   try {
     const names = readdirSync(join(directory, folder));
-    // Sorted by what the files are about: web before web-2, although web.yaml would come after web-2.yaml.
-    const key = (name: string): string => name.replace(/\.(yaml|txt)$/, '');
-    const order = (a: string, b: string): number =>
-      key(a) === key(b) ? Number(a > b) - Number(a < b) : key(a) < key(b) ? -1 : 1;
     const own = names.filter((name) => !isEditorFile(name) && !isLeftover(name));
-    return own.sort(order).map((name) => `${folder}/${name}`);
+    return own.sort(fileOrder).map((name) => `${folder}/${name}`);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
@@ -212,34 +145,6 @@ function readRaw(directory: string, before: RawDirectory | undefined): RawDirect
 
 function isUnchanged(before: Stamp | undefined, now: Stamp | undefined): boolean {
   return before?.settled === true && before.key === now?.key;
-}
-
-/** What a file in a folder is. */
-export interface FilePlace {
-  /** `list`: the addresses of a set, beside it. */
-  readonly kind: 'template' | 'set' | 'list';
-  readonly name: string;
-}
-
-const forms: readonly (readonly [RegExp, FilePlace['kind']])[] = [
-  [/^templates\/(.*)\.yaml$/s, 'template'],
-  [/^sets\/(.*)\.yaml$/s, 'set'],
-  [/^sets\/(.*)\.txt$/s, 'list'],
-];
-
-/** @param fileName below the configuration directory @returns `undefined` for a stray file */
-export function placeOf(fileName: string): FilePlace | undefined {
-  for (const [form, kind] of forms) {
-    const name = form.exec(fileName)?.[1];
-    if (name !== undefined && namePattern.test(name)) return { kind, name };
-  }
-  return undefined;
-}
-
-/** `undefined`: not the name of a template's file. */
-export function templateNameOf(fileName: string): string | undefined {
-  const place = placeOf(fileName);
-  return place?.kind === 'template' ? place.name : undefined;
 }
 
 /** Something in a folder that does not belong there. */

@@ -12,7 +12,8 @@
  */
 import { watch } from 'chokidar';
 import type { FSWatcher } from 'chokidar';
-import { ConfigReader, unreadWords } from './config-directory.ts';
+import { unreadWords } from '../config-judge.ts';
+import { ConfigReader } from './config-directory.ts';
 import { identityOf } from './path-identity.ts';
 import type { Snapshot, WatchOptions, Watching } from '../store.ts';
 

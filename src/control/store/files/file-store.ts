@@ -23,12 +23,32 @@
 import { lstat, realpath, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { withDirectoryLock } from '../../../system/lock.ts';
+import { changeEvent } from '../audit-events.ts';
+import { pathsOf, previewOf, together } from '../change-plan.ts';
+import type { Writing } from '../change-plan.ts';
+import { ChangeQueue, PlaceReplaced, maxAttempts } from '../change-queue.ts';
+import type { Commits, PlannedChange } from '../change-queue.ts';
+import { filesOf } from '../config-texts.ts';
+import { StoreError } from '../store.ts';
+import type {
+  Actor,
+  AuditLog,
+  ChangeResult,
+  Edit,
+  Guard,
+  Preview,
+  Snapshot,
+  PolicyStore,
+  Users,
+  VersionHistory,
+  WatchOptions,
+  Watching,
+} from '../store.ts';
+import { UserDocument } from '../user-document.ts';
 import { AuditFile } from './audit-log.ts';
 import { ConfigReader } from './config-directory.ts';
-import type { Reading } from './config-directory.ts';
-import { diffOf, makePlan, pathsOf, together } from './change-plan.ts';
-import type { Plan, Writing } from './change-plan.ts';
-import { filesOf, fingerprintOf, readText } from './config-files.ts';
+import type { DirectoryReading } from './config-directory.ts';
+import { fingerprintOf, readText } from './config-files.ts';
 import type { RawDirectory } from './config-files.ts';
 import { ConfigWatcher } from './config-watcher.ts';
 import {
@@ -42,33 +62,14 @@ import {
 } from './durable-file.ts';
 import type { StagedFile } from './durable-file.ts';
 import { HistoryFiles, keptVersions } from './history.ts';
-import { LastGood } from './last-good.ts';
+import { KeptState } from './last-good.ts';
 import { inodeOf } from './path-identity.ts';
 import { Recorder } from './recorder.ts';
 import { makeDirectory, stateDirectoryOf } from './state-directory.ts';
-import { StoreError } from '../store.ts';
-import type {
-  Actor,
-  AuditLog,
-  ChangeResult,
-  Edit,
-  Guard,
-  Operation,
-  Preview,
-  Snapshot,
-  Store,
-  Users,
-  VersionHistory,
-  WatchOptions,
-  Watching,
-} from '../store.ts';
 import { UsersFile } from './users-file.ts';
 
-/** How long a change waits for others, and how often it is retried because of hand edits. */
+/** How long a change waits for others. */
 const lockPatienceMs = 10_000;
-const maxAttempts = 20;
-/** So many changes at most are made together: another process may wait for the lock. */
-const mostTogether = 32;
 
 /** What the audit log says of an attempt that was logged, but not made. */
 export const notMade = 'not made: the files were edited by hand in this moment; begun anew';
@@ -80,23 +81,7 @@ export interface FileStoreOptions {
   readonly lockPatienceMs?: number;
 }
 
-/** A change that waits for the lock, and what became of it. */
-interface WaitingChange {
-  readonly actor: Actor;
-  readonly edit: Edit;
-  readonly guard: Guard | undefined;
-  operations: readonly Operation[];
-  outcome: { readonly result: ChangeResult } | { readonly error: unknown } | undefined;
-}
-
-/** A change that may be made; without a plan there is nothing to write for it. */
-interface PlannedChange {
-  readonly change: WaitingChange;
-  readonly plan: Plan | undefined;
-  readonly result: ChangeResult;
-}
-
-export class FileStore implements Store {
+export class FileStore implements PolicyStore {
   readonly directory: string;
   readonly stateDirectory: string;
   readonly audit: AuditLog;
@@ -106,17 +91,11 @@ export class FileStore implements Store {
   readonly #histories: Readonly<Record<'template' | 'set', HistoryFiles>>;
   readonly #options: FileStoreOptions;
   readonly #patienceMs: number;
-  readonly #lastGood: LastGood;
-  #goodToKeep: Snapshot | undefined;
-  #keeping: Promise<void> | undefined;
-  /** Why the last try failed. */
-  #cannotKeep: string | undefined;
+  readonly #kept: KeptState;
+  readonly #changes: ChangeQueue<DirectoryReading>;
   /** The directory that is locked: its path without links, and what it is. */
   #target = '';
   #inode = '';
-  /** Who needs the lock, in this process, one after the other. */
-  #queue: Promise<unknown> = Promise.resolve();
-  readonly #waiting: Set<WaitingChange> = new Set<WaitingChange>();
 
   static async open(directory: string, options: FileStoreOptions): Promise<FileStore> {
     const path = resolve(directory);
@@ -134,10 +113,13 @@ export class FileStore implements Store {
       template: new HistoryFiles(stateDirectory),
       set: new HistoryFiles(stateDirectory, keptVersions, 'set-history'),
     };
-    this.#lastGood = new LastGood(stateDirectory);
+    this.#kept = new KeptState(stateDirectory, this.#reader.judge, options.onWarning);
     this.audit = new AuditFile(stateDirectory, { onWarning: options.onWarning });
     this.#recorder = new Recorder(stateDirectory, this.#histories, this.audit);
-    this.users = new UsersFile(directory, this.audit, (work) => this.#locked(work));
+    const parts = { judge: this.#reader.judge, histories: this.#histories };
+    this.#changes = new ChangeQueue(this.#commits(), parts, this.audit);
+    const users = new UsersFile(directory, this.audit, (work) => this.#locked(work));
+    this.users = new UserDocument(users, this.audit);
   }
 
   get history(): VersionHistory {
@@ -150,7 +132,7 @@ export class FileStore implements Store {
 
   listText(snapshot: Snapshot, file: string): Promise<string> {
     const name = `sets/${file}`;
-    const raw = this.#reader.filesOf(snapshot) ?? this.#reader.read().raw;
+    const raw = this.#reader.judge.filesOf(snapshot) ?? this.#reader.read().raw;
     const text = filesOf(raw).find((each) => each.name === name)?.text;
     if (text !== undefined) return Promise.resolve(text);
     return Promise.reject(new StoreError([{ kind: 'not-found', what: 'list', name: file }]));
@@ -160,44 +142,12 @@ export class FileStore implements Store {
     return Promise.resolve(this.#reader.read().snapshot);
   }
 
-  /**
-   * Keeps a state that is in force, for a start that finds errors. Of states that come while one is being written, only the
-   * newest is. Never throws.
-   */
   keepGood(snapshot: Snapshot): Promise<void> {
-    this.#goodToKeep = snapshot;
-    this.#keeping ??= this.#keepGoodOnes().finally(() => (this.#keeping = undefined));
-    return this.#keeping;
+    return this.#kept.keep(snapshot);
   }
 
-  async #keepGoodOnes(): Promise<void> {
-    for (let next = this.#goodToKeep; next !== undefined; next = this.#goodToKeep) {
-      this.#goodToKeep = undefined;
-      const raw = this.#reader.filesOf(next);
-      if (raw === undefined) continue;
-      try {
-        await this.#lastGood.keep(next.revision, raw);
-        this.#cannotKeep = undefined;
-      } catch (error) {
-        const { message } = error as Error;
-        // Told once, not with every change.
-        if (this.#cannotKeep === undefined) {
-          this.#options.onWarning(
-            `the last good configuration cannot be kept for a restart: ${message}`,
-          );
-        }
-        this.#cannotKeep = message;
-      }
-    }
-  }
-
-  /** The state that was in force last; `undefined` when there is none without errors. */
-  async lastGood(): Promise<Snapshot | undefined> {
-    const raw = await this.#lastGood.files();
-    const snapshot = raw && this.#reader.judge(raw);
-    return snapshot?.problems.every(({ severity }) => severity !== 'error') === true
-      ? snapshot
-      : undefined;
+  lastGood(): Promise<Snapshot | undefined> {
+    return this.#kept.read();
   }
 
   async watch(options: WatchOptions): Promise<Watching> {
@@ -244,101 +194,35 @@ export class FileStore implements Store {
     }
   }
 
-  async change(actor: Actor, edit: Edit, guard?: Guard): Promise<ChangeResult> {
-    const own: WaitingChange = { actor, edit, guard, operations: [], outcome: undefined };
-    this.#waiting.add(own);
-    try {
-      await this.#inTurn(async () => {
-        try {
-          // Who came before may have made this one, too.
-          if (own.outcome === undefined) await this.#lockedHere(() => this.#makeWaiting());
-        } finally {
-          this.#waiting.delete(own);
-        }
-      });
-      if ('error' in own.outcome!) throw own.outcome.error;
-      return own.outcome!.result;
-    } catch (error) {
-      const failure = writeFailure(error);
-      const failed = failure.failures.some(({ kind }) => kind === 'failed');
-      await this.#recorder.audit(
-        actor,
-        own.operations,
-        failed ? 'failed' : 'refused',
-        [],
-        failure.message,
-      );
-      throw failure;
-    }
+  change(actor: Actor, edit: Edit, guard?: Guard): Promise<ChangeResult> {
+    return this.#changes.change(actor, edit, guard);
   }
 
-  /** Makes the changes that wait. @throws StoreError when none could be made; who still waits may try again */
-  async #makeWaiting(): Promise<void> {
-    for (let attempt = 1; attempt <= maxAttempts; attempt++) {
-      this.#requireSameDirectory();
-      const reading = this.#reader.read();
-      await this.#recorder.recordHandEdits(reading);
-      const planned = await this.#planWaiting(reading);
-      try {
-        if (!(await this.#write(reading, planned))) continue;
-      } catch (error) {
-        if (error instanceof DirectoryReplaced) throw error;
-        for (const { change } of planned) change.outcome = { error };
-        return;
-      }
-      for (const { change, result } of planned) change.outcome = { result };
-      return;
-    }
-    const message = `${this.directory} is being edited by hand again and again: try again`;
-    throw new StoreError([{ kind: 'busy', message }]);
+  preview(edit: Edit): Promise<Preview> {
+    const parts = { judge: this.#reader.judge, histories: this.#histories };
+    return previewOf(this.#reader.read(), edit, parts);
   }
 
-  /** Judges each change that waits upon those before it. Settles those that are refused, and returns the others. */
-  async #planWaiting(reading: Reading): Promise<PlannedChange[]> {
-    const planned: PlannedChange[] = [];
-    let { snapshot, raw } = reading;
-    for (const change of this.#waiting) {
-      if (change.outcome !== undefined) continue;
-      if (planned.length === mostTogether) break;
-      try {
-        change.guard?.((await this.users.list()).users);
-        change.operations = change.edit(snapshot);
-        const plan = await this.#plan({ snapshot, raw }, change.operations);
-        if (plan !== undefined) {
-          await this.#requireWritable(plan);
-          ({ next: snapshot, after: raw } = plan);
-        }
-        planned.push({ change, plan, result: { snapshot, changed: plan?.changed ?? [] } });
-      } catch (error) {
-        change.outcome = { error };
-      }
-    }
-    return planned;
-  }
-
-  async preview(edit: Edit): Promise<Preview> {
-    const reading = this.#reader.read();
-    const { snapshot: before } = reading;
-    const plan = await this.#plan(reading, edit(before));
-    if (plan === undefined) return { before, after: before, changed: [], diff: '' };
-    return { before, after: plan.next, changed: plan.changed, diff: diffOf(plan) };
+  #commits(): Commits<DirectoryReading> {
+    return {
+      exclusively: (work) => this.#lockedHere(work),
+      newest: async () => {
+        this.#requireSameDirectory();
+        const reading = this.#reader.read();
+        await this.#recorder.recordHandEdits(reading);
+        return reading;
+      },
+      users: async () => (await this.users.list()).users,
+      allow: (plan) => this.#requireWritable(plan),
+      commit: ({ raw }, changes) => this.#writeAll(raw!, changes),
+      failureOf: writeFailure,
+      busy: `${this.directory} is being edited by hand again and again: try again`,
+    };
   }
 
   /** Runs `work` alone, in this process and among processes. */
   #locked<T>(work: () => Promise<T>): Promise<T> {
-    return this.#inTurn(() => this.#lockedHere(work));
-  }
-
-  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#queue.then(async () => {
-      try {
-        return await work();
-      } catch (error) {
-        throw writeFailure(error);
-      }
-    });
-    this.#queue = turn.catch(() => undefined);
-    return await turn;
+    return this.#changes.inTurn(() => this.#lockedHere(work));
   }
 
   /** Locks the directory to which the path leads now; if it leads to another one afterwards, that one instead. */
@@ -368,23 +252,8 @@ export class FileStore implements Store {
     if (inodeOf(this.directory) !== this.#inode) throw new DirectoryReplaced();
   }
 
-  #plan(reading: Reading, operations: readonly Operation[]): Promise<Plan | undefined> {
-    return makePlan(reading, operations, { reader: this.#reader, histories: this.#histories });
-  }
-
   /** @returns false when a file was edited by hand meanwhile: then nothing is written */
-  async #write(reading: Reading, planned: readonly PlannedChange[]): Promise<boolean> {
-    const toWrite = planned.flatMap(({ change, plan }) =>
-      plan === undefined ? [] : [{ ...change, ...plan }],
-    );
-    if (toWrite.length > 0 && !(await this.#writeAll(reading.raw!, toWrite))) return false;
-    for (const { change, plan } of planned) {
-      if (plan === undefined) await this.#recorder.audit(change.actor, change.operations, 'ok', []);
-    }
-    return true;
-  }
-
-  async #writeAll(raw: RawDirectory, changes: readonly (WaitingChange & Plan)[]): Promise<boolean> {
+  async #writeAll(raw: RawDirectory, changes: readonly PlannedChange[]): Promise<boolean> {
     const writing = together(raw, changes);
     const { writes, removals } = writing;
     await this.#removeLeftovers();
@@ -399,7 +268,7 @@ export class FileStore implements Store {
       await this.#recorder.intend(changes);
       if (this.#isEdited(raw, writing)) {
         for (const { actor, operations } of changes) {
-          await this.#recorder.audit(actor, operations, 'refused', [], notMade);
+          await this.audit.append(changeEvent(actor, operations, 'refused', [], notMade));
         }
         return false;
       }
@@ -456,9 +325,7 @@ export class FileStore implements Store {
 }
 
 /** Begun anew in the directory that is there now. */
-class DirectoryReplaced extends Error {
-  override name = 'DirectoryReplaced';
-
+class DirectoryReplaced extends PlaceReplaced {
   constructor() {
     super('the configuration directory was replaced by another one again and again');
   }

@@ -14,7 +14,6 @@
  */
 import { readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { createTwoFilesPatch } from 'diff';
 import { readOwnFile } from '../../../system/safe-file.ts';
 import { namePattern } from '../../../policy/validate.ts';
 import {
@@ -28,8 +27,10 @@ import {
 } from './durable-file.ts';
 import { makeStateDirectory } from './state-directory.ts';
 import { StoreError } from '../store.ts';
-import type { Actor, ListText, Version, VersionHistory, VersionText } from '../store.ts';
-import { maxListBytes, sha256 } from './config-files.ts';
+import type { Version, VersionHistory, VersionText } from '../store.ts';
+import { maxListBytes, sha256 } from '../config-texts.ts';
+import { versionsDiff } from '../text-diff.ts';
+import type { NewVersion } from '../versions.ts';
 
 /** Versions kept of each template; the index is shortened when it has twice as many. */
 export const keptVersions = 200;
@@ -39,46 +40,6 @@ const maxBytes = 16 << 20;
 
 /** Bytes of lists that are kept for one set; the newest is in any case. */
 export const keptListBytes: number = 64 << 20;
-
-/** A text longer than this, or with more differences than this, is compared by its number of lines only. */
-const maxComparedBytes = 1 << 20;
-const maxDifferences = 4000;
-
-/** A version to add; without a text it was removed. */
-export interface NewVersion {
-  readonly name: string;
-  readonly actor: Actor;
-  readonly action: Version['action'];
-  readonly text?: string;
-  /** SHA-256 of text and list (`versionDigest`). */
-  readonly digest?: string;
-  readonly list?: ListText & { readonly sha256: string };
-  readonly from?: string;
-  readonly to?: string;
-}
-
-/** Of a version: of its text, or of that and its list. @param list digest of the list */
-export function versionDigest(text: string, list: string | undefined): string {
-  return list === undefined ? text : sha256(`${text} ${list}`);
-}
-
-/** The name of a missing file. */
-export const nowhere = '/dev/null';
-
-/** Empty for equal texts. */
-export function unifiedDiff(from: string, to: string, before: string, after: string): string {
-  if (before === after) return '';
-  const patch =
-    before.length + after.length > maxComparedBytes
-      ? undefined
-      : createTwoFilesPatch(from, to, before, after, undefined, undefined, {
-          headerOptions: { includeIndex: false, includeUnderline: false, includeFileHeaders: true },
-          maxEditLength: maxDifferences,
-        });
-  if (patch !== undefined) return patch;
-  const lines = (text: string): string => (text.split('\n').length - 1).toLocaleString('en-US');
-  return `--- ${from}\n+++ ${to}\n@@ ${lines(before)} lines became ${lines(after)}: too many to compare @@\n`;
-}
 
 export class HistoryFiles implements VersionHistory {
   readonly #directory: string;
@@ -127,21 +88,8 @@ export class HistoryFiles implements VersionHistory {
     ]);
   }
 
-  async diff(name: string, from: number, to: number): Promise<string> {
-    const [before, after] = await Promise.all(
-      [from, to].map(async (version) =>
-        version === 0 ? { text: '' } : await this.version(name, version),
-      ),
-    );
-    const label = (file: string, version: number, text: string | undefined): string =>
-      version === 0 || text === undefined ? nowhere : `${file} version ${version}`;
-    const compared = (file: string, old: string | undefined, now: string | undefined): string =>
-      unifiedDiff(label(file, from, old), label(file, to, now), old ?? '', now ?? '');
-    const list = before!.list?.file ?? after!.list?.file ?? '';
-    return (
-      compared(`${name}.yaml`, before!.text, after!.text) +
-      compared(list, before!.list?.text, after!.list?.text)
-    );
+  diff(name: string, from: number, to: number): Promise<string> {
+    return versionsDiff(this, name, from, to);
   }
 
   /**

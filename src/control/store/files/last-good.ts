@@ -8,8 +8,10 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readOwnFile } from '../../../system/safe-file.ts';
-import { filesOf, maxListBytes, placeOf, textDigestOf } from './config-files.ts';
-import type { RawDirectory, RawFile } from './config-files.ts';
+import type { ConfigJudge } from '../config-judge.ts';
+import { filesOf, maxListBytes, placeOf, textDigestOf } from '../config-texts.ts';
+import type { ConfigFiles, RawFile } from '../config-texts.ts';
+import type { Snapshot } from '../store.ts';
 import { removeLeftovers, writeDurably } from './durable-file.ts';
 import { makeStateDirectory } from './state-directory.ts';
 
@@ -39,7 +41,7 @@ export class LastGood {
   }
 
   /** Keeps these files instead of those from before. @throws when they cannot be written */
-  async keep(revision: string, raw: RawDirectory): Promise<void> {
+  async keep(revision: string, raw: ConfigFiles): Promise<void> {
     this.#revision ??= (await this.#read())?.revision;
     if (this.#revision === revision) return;
     await makeStateDirectory(this.#stateDirectory);
@@ -75,7 +77,7 @@ export class LastGood {
   }
 
   /** `undefined` when there are none, or they cannot be read. */
-  async files(): Promise<RawDirectory | undefined> {
+  async files(): Promise<ConfigFiles | undefined> {
     const stored = await this.#read();
     if (stored === undefined) return undefined;
     const files: RawFile[] = [];
@@ -93,8 +95,6 @@ export class LastGood {
       servers: files.find(({ name }) => name === 'servers.yaml'),
       templates: inFolder('templates/'),
       sets: inFolder('sets/'),
-      fingerprint: '',
-      stamps: new Map(),
     };
   }
 
@@ -125,5 +125,57 @@ export class LastGood {
     } catch {
       return undefined;
     }
+  }
+}
+
+/** The state that was in force last, as snapshots. */
+export class KeptState {
+  readonly #files: LastGood;
+  readonly #judge: ConfigJudge;
+  readonly #onWarning: (message: string) => void;
+  #next: Snapshot | undefined;
+  #keeping: Promise<void> | undefined;
+  /** Why the last try failed. */
+  #problem: string | undefined;
+
+  constructor(stateDirectory: string, judge: ConfigJudge, onWarning: (message: string) => void) {
+    this.#files = new LastGood(stateDirectory);
+    this.#judge = judge;
+    this.#onWarning = onWarning;
+  }
+
+  /** Of states that come while one is being written, only the newest is kept. Never throws. */
+  keep(snapshot: Snapshot): Promise<void> {
+    this.#next = snapshot;
+    this.#keeping ??= this.#keepAll().finally(() => (this.#keeping = undefined));
+    return this.#keeping;
+  }
+
+  async #keepAll(): Promise<void> {
+    for (let next = this.#next; next !== undefined; next = this.#next) {
+      this.#next = undefined;
+      const raw = this.#judge.filesOf(next);
+      if (raw === undefined) continue;
+      try {
+        await this.#files.keep(next.revision, raw);
+        this.#problem = undefined;
+      } catch (error) {
+        const { message } = error as Error;
+        // Told once, not with every change.
+        if (this.#problem === undefined) {
+          this.#onWarning(`the last good configuration cannot be kept for a restart: ${message}`);
+        }
+        this.#problem = message;
+      }
+    }
+  }
+
+  /** `undefined` when there is none without errors. */
+  async read(): Promise<Snapshot | undefined> {
+    const raw = await this.#files.files();
+    const snapshot = raw && this.#judge.judge(raw);
+    return snapshot?.problems.every(({ severity }) => severity !== 'error') === true
+      ? snapshot
+      : undefined;
   }
 }

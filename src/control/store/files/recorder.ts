@@ -9,21 +9,23 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readOwnFile } from '../../../system/safe-file.ts';
-import type { Reading } from './config-directory.ts';
-import { placeOf, textDigestOf } from './config-files.ts';
-import type { RawDirectory, RawFile } from './config-files.ts';
+import type { Reading } from '../config-judge.ts';
+import type { ConfigFiles, RawFile } from '../config-texts.ts';
+import { changeEvent } from '../audit-events.ts';
 import type { Cause } from '../documents.ts';
-import { inBatches, requireWritable, writeDurably } from './durable-file.ts';
-import { versionDigest } from './history.ts';
-import type { HistoryFiles, NewVersion } from './history.ts';
-import { operationWords } from '../operation-words.ts';
-import { makeStateDirectory } from './state-directory.ts';
 import { StoreError } from '../store.ts';
-import type { Actor, AuditEvent, AuditLog, Changed, Operation, Snapshot } from '../store.ts';
-
-/** What has a history. */
-export const versionedKinds = ['template', 'set'] as const;
-export type VersionedKind = (typeof versionedKinds)[number];
+import type { Actor, AuditLog, Snapshot } from '../store.ts';
+import {
+  contentOf,
+  versionedDigest,
+  versionedFiles,
+  versionedKinds,
+  versionsOf,
+} from '../versions.ts';
+import type { NewVersion, VersionedKind, Written } from '../versions.ts';
+import { inBatches, requireWritable, writeDurably } from './durable-file.ts';
+import type { HistoryFiles } from './history.ts';
+import { makeStateDirectory } from './state-directory.ts';
 
 type Digests = Readonly<Record<string, { sha256: string; cause: Cause }>>;
 
@@ -32,29 +34,6 @@ interface Pending {
   readonly actor: Actor;
   readonly templates: Digests;
   readonly sets?: Digests;
-}
-
-/** A template or set as it is in the files, with the list of the set. */
-export interface Versioned {
-  readonly file: RawFile;
-  readonly list?: RawFile;
-}
-
-/** A change, and what it writes and removes of templates and sets. */
-interface Written {
-  readonly actor: Actor;
-  readonly operations: readonly Operation[];
-  readonly changed: readonly Changed[];
-  readonly versions: readonly WrittenVersion[];
-}
-
-/** A template or set that a change has written or removed. */
-export interface WrittenVersion {
-  readonly kind: VersionedKind;
-  readonly name: string;
-  readonly cause: Cause;
-  /** Absent: removed. */
-  readonly now?: Versioned;
 }
 
 const maxPendingBytes = 64 << 20;
@@ -97,7 +76,9 @@ export class Recorder {
       const digests = (kind: VersionedKind): Digests =>
         Object.fromEntries(
           versions.flatMap(({ kind: own, name, now, cause }) =>
-            own === kind && now !== undefined ? [[name, { sha256: digestOf(now), cause }]] : [],
+            own === kind && now !== undefined
+              ? [[name, { sha256: versionedDigest(now), cause }]]
+              : [],
           ),
         );
       return { actor, templates: digests('template'), sets: digests('set') };
@@ -179,7 +160,7 @@ export class Recorder {
   async #recordEdited(
     kind: VersionedKind,
     snapshot: Snapshot,
-    raw: RawDirectory,
+    raw: ConfigFiles,
     pending: readonly Pending[],
   ): Promise<string[]> {
     const history = this.#histories[kind];
@@ -187,7 +168,7 @@ export class Recorder {
     const versions = versionsOf(kind, snapshot, raw);
     const record = async (name: string): Promise<string | undefined> => {
       const now = versions.get(name);
-      const digest = now && digestOf(now);
+      const digest = now && versionedDigest(now);
       const newest = await history.newest(name, digest);
       if (now === undefined) {
         if (newest?.sha256 === undefined) return undefined;
@@ -229,102 +210,9 @@ export class Recorder {
   /** Before changes are made. @throws StoreError when they cannot be logged: then they are not made */
   async intend(changes: readonly Written[]): Promise<void> {
     await this.#audit.record(
-      ...changes.map(({ actor, operations, changed }) => eventOf(actor, operations, 'ok', changed)),
+      ...changes.map(({ actor, operations, changed }) =>
+        changeEvent(actor, operations, 'ok', changed),
+      ),
     );
   }
-
-  async audit(
-    actor: Actor,
-    operations: readonly Operation[],
-    result: 'ok' | 'refused' | 'failed',
-    changed: readonly Changed[],
-    summary?: string,
-  ): Promise<void> {
-    const [first] = operations;
-    if (first === undefined && result === 'ok') return;
-    await this.#audit.append(eventOf(actor, operations, result, changed, summary));
-  }
-}
-
-function eventOf(
-  actor: Actor,
-  operations: readonly Operation[],
-  result: AuditEvent['result'],
-  changed: readonly Changed[],
-  summary?: string,
-): AuditEvent {
-  const kinds = new Set(operations.map(auditAction));
-  return {
-    actor,
-    action: kinds.size === 1 ? [...kinds][0]! : 'policy.change',
-    result,
-    target: [...new Set(operations.flatMap(targetsOf))],
-    changed,
-    summary: summary ?? operations.map(operationWords).join('; '),
-  };
-}
-
-/** The files of templates or sets, valid or not, by name. */
-export function versionedFiles(kind: VersionedKind, raw: RawDirectory): Map<string, RawFile> {
-  const files = (kind === 'template' ? raw.templates : raw.sets) ?? [];
-  return new Map(
-    files.flatMap((file): [string, RawFile][] => {
-      const place = placeOf(file.name);
-      return place?.kind === kind ? [[place.name, file]] : [];
-    }),
-  );
-}
-
-/** The valid ones, with the lists of sets. */
-export function versionsOf(
-  kind: VersionedKind,
-  snapshot: Snapshot,
-  raw: RawDirectory,
-): Map<string, Versioned> {
-  const files = versionedFiles(kind, raw);
-  if (kind === 'template') {
-    return new Map(snapshot.templates.map(({ name }) => [name, { file: files.get(name)! }]));
-  }
-  const lists = new Map((raw.sets ?? []).map((file) => [file.name, file]));
-  return new Map(
-    snapshot.sets.map(({ name, file }) => {
-      const list = file === undefined ? undefined : lists.get(`sets/${file}`);
-      return [name, { file: files.get(name)!, ...(list !== undefined && { list }) }];
-    }),
-  );
-}
-
-function digestOf({ file, list }: Versioned): string {
-  return versionDigest(textDigestOf(file), list && textDigestOf(list));
-}
-
-/** What the history keeps of it; nothing of what is gone. */
-function contentOf(now: Versioned | undefined): Pick<NewVersion, 'text' | 'digest' | 'list'> {
-  if (now === undefined) return {};
-  const { file, list } = now;
-  return {
-    text: file.text!,
-    digest: digestOf(now),
-    ...(list !== undefined && {
-      list: {
-        file: list.name.slice('sets/'.length),
-        text: list.text!,
-        sha256: textDigestOf(list),
-      },
-    }),
-  };
-}
-
-/** `template.create`, `template.add-rule`, `server.assign`, `set.change-addresses`. */
-function auditAction({ kind }: Operation): string {
-  const match = /^(.*)-(template|server|set)$/.exec(kind);
-  if (match !== null) return `${match[2]!}.${match[1]!}`;
-  if (kind === 'change-addresses') return `set.${kind}`;
-  return kind.endsWith('-rule') ? `template.${kind}` : `server.${kind}`;
-}
-
-function targetsOf(operation: Operation): readonly string[] {
-  if ('servers' in operation) return [...operation.servers, ...operation.templates];
-  if ('template' in operation) return [operation.template];
-  return ['set' in operation ? operation.set : operation.name];
 }

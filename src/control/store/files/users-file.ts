@@ -1,392 +1,87 @@
 /**
- * users.yaml: the users that may log in. Mode 0600, edited like the other files (its comments stay), under the same
- * lock.
+ * users.yaml. Mode 0600, edited like the other files (its comments stay), under the same lock.
  *
- * It is read for each query, and parsed when it has changed; so a revoked token or a changed role takes effect at once,
- * also when it was changed by hand or by another process. If it cannot be read, has an error, or is accessible to
- * others, there are no users: no login is possible, and packets are judged as before.
+ * It is read for each query; so a revoked token or a changed role takes effect at once, also when it was changed by hand or by
+ * another process. If it cannot be read, or is accessible to others, there are no users: no login is possible.
  */
-import { createHash } from 'node:crypto';
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isDeepStrictEqual } from 'node:util';
-import { yamlValue } from '../../../policy/parse-yaml.ts';
 import { readRegularFile } from '../../../system/safe-file.ts';
 import type { Problem } from '../../../policy/types.ts';
-import { roles, validateUsers } from '../../../policy/users.ts';
-import type { Role, StoredUser } from '../../../policy/users.ts';
-import { namePattern, nameWords } from '../../../policy/validate.ts';
+import { maxFileBytes } from '../config-texts.ts';
+import { StoreError } from '../store.ts';
+import type { AuditEvent, AuditLog } from '../store.ts';
+import type { UsersPlace, UsersText } from '../user-document.ts';
 import { reasonOf } from './config-files.ts';
 import { removeLeftovers, requireWritable, writeDurably, writeFailure } from './durable-file.ts';
-import {
-  createToken,
-  findToken,
-  hashPassword,
-  isPassword,
-  maxPasswordLength,
-  minPasswordLength,
-  randomPassword,
-} from '../secrets.ts';
-import { StoreError } from '../store.ts';
-import type { Actor, AuditLog, Failure, Guard, ThingKind, User, Users } from '../store.ts';
-import { editYaml } from '../yaml-edit.ts';
-
-const maxFileBytes = 4 << 20;
-/** Everybody may make tokens: the file must not grow beyond its bounds by it. */
-const maxTokens = 32;
-const tooManyTokens = `a user has at most ${maxTokens} tokens: revoke one first`;
-const systemActor: Actor = { name: 'tunwall', via: 'system' };
-
-interface UsersState {
-  readonly text: string;
-  readonly mode: number;
-  readonly users: readonly StoredUser[];
-  readonly problems: readonly Problem[];
-}
-
-type UsersEdit = (users: readonly StoredUser[]) => readonly StoredUser[];
-
-interface ChangeOptions {
-  readonly action: string;
-  readonly summary: string;
-  readonly guard?: Guard | undefined;
-}
 
 type Locked = <T>(work: () => Promise<T>) => Promise<T>;
 
-export class UsersFile implements Users {
+interface FileText extends UsersText {
+  readonly mode: number;
+}
+
+export class UsersFile implements UsersPlace<FileText> {
+  readonly path: string;
+  readonly exclusively: Locked;
   readonly #directory: string;
-  readonly #path: string;
   readonly #audit: AuditLog;
-  readonly #locked: Locked;
-  #known: { text: string; result: ReturnType<typeof validateUsers> } | undefined;
 
   /** @param locked runs its argument while holding the lock of the directory */
   constructor(directory: string, audit: AuditLog, locked: Locked) {
     this.#directory = directory;
-    this.#path = join(directory, 'users.yaml');
+    this.path = join(directory, 'users.yaml');
     this.#audit = audit;
-    this.#locked = locked;
+    this.exclusively = locked;
   }
 
-  async list(): Promise<{ users: readonly User[]; problems: readonly Problem[] }> {
-    const { users, problems } = await this.#read();
-    return { users: users.map(publicUser), problems };
+  read(): Promise<FileText> {
+    return Promise.resolve(this.#read());
   }
 
-  async verifyPassword(name: string, password: string): Promise<User | undefined> {
-    const { users } = await this.#read();
-    const user = users.find((each) => each.name === name);
-    const right = await isPassword(password, user?.passwordHash);
-    return right && user !== undefined ? publicUser(user) : undefined;
-  }
-
-  async verifyToken(token: string): Promise<{ user: User; token: string } | undefined> {
-    const { users } = await this.#read();
-    const all = users.flatMap((user) => user.tokens.map((each) => ({ ...each, user })));
-    const found = findToken(token, all);
-    return found && { user: publicUser(found.user), token: found.name };
-  }
-
-  async create(
-    actor: Actor,
-    { name, role, password }: { name: string; role: string; password?: string },
-    guard?: Guard,
-  ): Promise<User> {
-    // Hashing is slow: before the lock, not under it.
-    const hash = await hashOf(password);
-    const change = { action: 'user.create', summary: `role ${role}`, guard };
-    return await this.#change(actor, name, change, (users) => {
-      requireValid([
-        ...(namePattern.test(name)
-          ? []
-          : [{ path: 'name', message: `expected ${nameWords}, found ${JSON.stringify(name)}` }]),
-        ...roleProblems(role),
-        ...(password === undefined ? [] : passwordProblems(password)),
-      ]);
-      if (users.some((each) => each.name === name)) throw refusal('exists', 'user', name);
-      return [...users, { name, role: role as Role, ...hash, tokens: [] }];
-    });
-  }
-
-  async setRole(actor: Actor, name: string, role: string, guard?: Guard): Promise<User> {
-    const change = { action: 'user.set-role', summary: `role ${role}`, guard };
-    return await this.#change(actor, name, change, (users) => {
-      requireValid(roleProblems(role));
-      const next = replaced(users, name, (user) =>
-        user.role === role ? user : raised({ ...user, role: role as Role }),
-      );
-      requireOwner(users, next, name);
-      return next;
-    });
-  }
-
-  async setPassword(
-    actor: Actor,
-    name: string,
-    password: string,
-    { revokeTokens = false, guard }: { revokeTokens?: boolean; guard?: Guard } = {},
-  ): Promise<User> {
-    const hash = await hashOf(password);
-    const summary = revokeTokens ? 'tokens revoked' : '';
-    const change = { action: 'user.set-password', summary, guard };
-    return await this.#change(actor, name, change, (users) => {
-      requireValid(passwordProblems(password));
-      return replaced(users, name, (user) =>
-        raised({ ...user, ...hash, ...(revokeTokens && { tokens: [] }) }),
-      );
-    });
-  }
-
-  async destroy(actor: Actor, name: string, guard?: Guard): Promise<void> {
-    await this.#change(actor, name, { action: 'user.destroy', summary: '', guard }, (users) => {
-      const next = users.filter((each) => each.name !== name);
-      if (next.length === users.length) throw refusal('not-found', 'user', name);
-      requireOwner(users, next, name);
-      return next;
-    });
-  }
-
-  async createToken(
-    actor: Actor,
-    name: string,
-    tokenName: string,
-    guard?: Guard,
-  ): Promise<{ token: string }> {
-    const { token, hash } = createToken();
-    const change = { action: 'user.create-token', summary: `token ${tokenName}`, guard };
-    await this.#change(actor, name, change, (users) => {
-      const valid = namePattern.test(tokenName);
-      const message = `expected ${nameWords}, found ${JSON.stringify(tokenName)}`;
-      requireValid(valid ? [] : [{ path: 'name', message }]);
-      return replaced(users, name, (user) => {
-        if (user.tokens.some((each) => each.name === tokenName)) {
-          throw refusal('exists', 'token', tokenName);
-        }
-        const full = user.tokens.length >= maxTokens;
-        requireValid(full ? [{ path: '', message: tooManyTokens }] : []);
-        const created = new Date().toISOString();
-        return { ...user, tokens: [...user.tokens, { name: tokenName, hash, created }] };
-      });
-    });
-    return { token };
-  }
-
-  async revokeToken(actor: Actor, name: string, tokenName: string, guard?: Guard): Promise<void> {
-    const change = { action: 'user.revoke-token', summary: `token ${tokenName}`, guard };
-    await this.#change(actor, name, change, (users) =>
-      replaced(users, name, (user) => {
-        const tokens = user.tokens.filter((each) => each.name !== tokenName);
-        if (tokens.length === user.tokens.length) throw refusal('not-found', 'token', tokenName);
-        return { ...user, tokens };
-      }),
-    );
-  }
-
-  async createFirstOwner(): Promise<{ name: string; password: string } | undefined> {
-    const name = 'owner';
-    const password = randomPassword();
-    if ((await this.#read()).users.length > 0) return undefined;
-    const hash = await hashOf(password);
-    try {
-      const change = { action: 'user.create', summary: 'the first owner' };
-      await this.#change(systemActor, name, change, (users) => {
-        // Another process was first.
-        if (users.length > 0) throw refusal('exists', 'user', users[0]!.name);
-        return [{ name, role: 'owner', ...hash, tokens: [] }];
-      });
-      return { name, password };
-    } catch (error) {
-      const late = error instanceof StoreError && error.failures[0]?.kind === 'exists';
-      if (late) return undefined;
-      throw error;
-    }
-  }
-
-  #read(): Promise<UsersState> {
-    return Promise.resolve(this.#readNow());
-  }
-
-  #readNow(): UsersState {
+  #read(): FileText {
     const problem = (message: string, severity: Problem['severity'] = 'error'): Problem => ({
-      ...{ severity, file: this.#path, line: 0, column: 0, path: '', message },
+      ...{ severity, file: this.path, line: 0, column: 0, path: '', message },
     });
-    const none = { text: '', mode: 0o600, users: [] };
+    const none = { text: undefined, mode: 0o600, closed: true };
     try {
-      const { bytes, stats } = readRegularFile(this.#path, maxFileBytes);
+      const { bytes, stats } = readRegularFile(this.path, maxFileBytes);
       const { mode } = stats;
       const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-      if (this.#known?.text !== text) {
-        this.#known = { text, result: validateUsers(this.#path, text) };
-      }
-      const { value, problems } = this.#known.result;
       const rights = (mode & 0o777).toString(8).padStart(4, '0');
       const open = (mode & 0o027) !== 0;
       const shared = (mode & 0o040) !== 0;
-      const all = [...problems];
-      if (open) all.push(problem(`mode ${rights} lets others at it: expected 0600 (chmod 600)`));
-      else if (shared) all.push(problem(`mode ${rights} lets its group read it`, 'warning'));
-      return { text, mode: mode & 0o777, users: open ? [] : (value ?? []), problems: all };
+      const problems: Problem[] = [];
+      if (open) {
+        problems.push(problem(`mode ${rights} lets others at it: expected 0600 (chmod 600)`));
+      } else if (shared) {
+        problems.push(problem(`mode ${rights} lets its group read it`, 'warning'));
+      }
+      return { text, mode: mode & 0o777, closed: open, problems };
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { ...none, problems: [] };
       return { ...none, problems: [problem(`cannot be read: ${reasonOf(error)}`)] };
     }
   }
 
-  /** @returns the user of this name afterwards, if there is one */
-  async #change(
-    actor: Actor,
-    name: string,
-    { action, summary, guard }: ChangeOptions,
-    edit: UsersEdit,
-  ): Promise<User> {
-    const audited = { actor, action, target: [name] };
-    try {
-      const of = (users: readonly StoredUser[]): StoredUser | undefined =>
-        users.find((each) => each.name === name);
-      const { before, after } = await this.#locked(() =>
-        this.#apply(edit, guard, async (users, next) => {
-          const [was, is] = [of(users), of(next)];
-          const changed = {
-            ...{ kind: 'user' as const, name },
-            ...(was !== undefined && { before: revisionOf(was) }),
-            ...(is !== undefined && { after: revisionOf(is) }),
-          };
-          await this.#audit.record({ ...audited, result: 'ok', changed: [changed], summary });
-        }),
-      );
-      return publicUser((of(after) ?? of(before))!);
-    } catch (error) {
-      const failure = writeFailure(error);
-      await this.#audit.append({ ...audited, result: 'refused', summary: failure.message });
-      throw failure;
+  async replace(before: FileText, next: string, event: AuditEvent): Promise<boolean> {
+    await requireWritable(this.#directory, 'the configuration directory');
+    await removeLeftovers(this.#directory);
+    if ((await lstat(this.path).catch(() => undefined))?.isSymbolicLink() === true) {
+      const message = `${this.path} is a link: change what it leads to`;
+      throw new StoreError([{ kind: 'read-only', message }]);
     }
+    if (this.#read().text !== before.text) return false;
+    await this.#audit.record(event);
+    await writeDurably(this.path, next, before.mode & 0o640);
+    return true;
   }
 
-  /** @param log is called before the change is made */
-  async #apply(
-    edit: UsersEdit,
-    guard: Guard | undefined,
-    log: (before: readonly StoredUser[], after: readonly StoredUser[]) => Promise<void>,
-  ): Promise<{ before: readonly StoredUser[]; after: readonly StoredUser[] }> {
-    for (let attempt = 1; attempt <= 20; attempt++) {
-      const { text, mode, users, problems } = await this.#read();
-      const errors = problems.filter(({ severity }) => severity === 'error');
-      if (errors.length > 0) throw new StoreError([{ kind: 'broken', problems: errors }]);
-      guard?.(users.map(publicUser));
-      const after = edit(users);
-      if (isDeepStrictEqual(after, users)) return { before: users, after };
-      await requireWritable(this.#directory, 'the configuration directory');
-      await removeLeftovers(this.#directory);
-      if ((await lstat(this.#path).catch(() => undefined))?.isSymbolicLink() === true) {
-        const message = `${this.#path} is a link: change what it leads to`;
-        throw new StoreError([{ kind: 'read-only', message }]);
-      }
-      const next = editYaml(text, { users: spelled(text, users, after) });
-      // The file was edited by hand meanwhile: try again with its present content.
-      if ((await this.#read()).text !== text) continue;
-      await log(users, after);
-      await writeDurably(this.#path, next, mode & 0o640);
-      return { before: users, after };
-    }
-    const message = `${this.#path} is being edited by hand again and again: try again`;
-    throw new StoreError([{ kind: 'busy', message }]);
+  failureOf(error: unknown): StoreError {
+    return writeFailure(error);
   }
-}
 
-/** Unchanged users as they are in the file, the others as they will be written. */
-function spelled(
-  text: string,
-  before: readonly StoredUser[],
-  after: readonly StoredUser[],
-): unknown[] {
-  const raw = (yamlValue(text) as { users?: { name: string }[] } | null)?.users ?? [];
-  return after.map((user) => {
-    const same = before.some((each) => isDeepStrictEqual(each, user));
-    if (same) return raw.find(({ name }) => name === user.name);
-    const { tokens, ...rest } = user;
-    return { ...rest, ...(tokens.length > 0 && { tokens }) };
-  });
-}
-
-function revisionOf({ name, role, passwordHash, generation, tokens }: StoredUser): string {
-  const text = JSON.stringify([name, role, passwordHash, generation, tokens]);
-  return createHash('sha256').update(text).digest('hex').slice(0, 16);
-}
-
-/** A counter, and what may also be changed by hand. */
-function generationOf({ generation = 0, role, passwordHash = '' }: StoredUser): string {
-  const digest = createHash('sha256').update(`${role} ${passwordHash}`).digest('hex');
-  return `${generation}-${digest.slice(0, 16)}`;
-}
-
-function raised(user: StoredUser): StoredUser {
-  return { ...user, generation: (user.generation ?? 0) + 1 };
-}
-
-function publicUser(user: StoredUser): User {
-  return {
-    name: user.name,
-    role: user.role,
-    hasPassword: user.passwordHash !== undefined,
-    tokens: user.tokens.map(({ name, created }) => ({
-      name,
-      ...(created !== undefined && { created }),
-    })),
-    revision: revisionOf(user),
-    generation: generationOf(user),
-  };
-}
-
-function refusal(kind: 'exists' | 'not-found', what: ThingKind, name: string): StoreError {
-  return new StoreError([{ kind, what, name }]);
-}
-
-function replaced(
-  users: readonly StoredUser[],
-  name: string,
-  change: (user: StoredUser) => StoredUser,
-): StoredUser[] {
-  if (!users.some((each) => each.name === name)) throw refusal('not-found', 'user', name);
-  return users.map((each) => (each.name === name ? change(each) : each));
-}
-
-function requireOwner(
-  before: readonly StoredUser[],
-  after: readonly StoredUser[],
-  name: string,
-): void {
-  const owners = (users: readonly StoredUser[]): number =>
-    users.filter(({ role }) => role === 'owner').length;
-  const failure: Failure = { kind: 'last-owner', name };
-  if (owners(before) > 0 && owners(after) === 0) throw new StoreError([failure]);
-}
-
-interface FieldProblem {
-  readonly path: string;
-  readonly message: string;
-}
-
-function requireValid(problems: readonly FieldProblem[]): void {
-  if (problems.length === 0) return;
-  const all = problems.map((each) => ({ operation: 0, ...each }));
-  throw new StoreError([{ kind: 'invalid', problems: all }]);
-}
-
-function roleProblems(role: string): FieldProblem[] {
-  if ((roles as readonly string[]).includes(role)) return [];
-  const message = `expected ${roles.join(', ')}; found ${JSON.stringify(role)}`;
-  return [{ path: 'role', message }];
-}
-
-/** Undefined without a password, or if it will be refused. */
-async function hashOf(password: string | undefined): Promise<{ passwordHash?: string }> {
-  if (password === undefined || passwordProblems(password).length > 0) return {};
-  return { passwordHash: await hashPassword(password) };
-}
-
-function passwordProblems(password: string): FieldProblem[] {
-  if (password.length >= minPasswordLength && password.length <= maxPasswordLength) return [];
-  const message = `expected a password of ${minPasswordLength} to ${maxPasswordLength} characters`;
-  return [{ path: 'password', message }];
+  get busy(): string {
+    return `${this.path} is being edited by hand again and again: try again`;
+  }
 }

@@ -3,7 +3,6 @@ import { basename } from 'node:path';
 import type { FileHandle } from 'node:fs/promises';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { FileStore } from '../../../../src/control/store/files/file-store.ts';
-import { StoreError } from '../../../../src/control/store/store.ts';
 import type { ChangeResult, Edit, Operation } from '../../../../src/control/store/store.ts';
 import { withDirectoryLock } from '../../../../src/system/lock.ts';
 import { TestDirectory, alice, failuresOf, serversText, webText } from '../../../support/stores.ts';
@@ -125,45 +124,6 @@ it('are one commit: each file is written once, and each has its own answer, vers
     edits.map((_, at) => [`user-${at}`, 'ok']),
   );
   expect(new Set(made.map(({ id }) => id)).size).toBe(edits.length);
-});
-
-it('are judged one by one: a bad one is refused alone, and each sees what those before it do', async () => {
-  const { revisions } = await store.read();
-  const unless = (operation: Operation): Edit => {
-    return (now) => {
-      if (now.revisions.templates.get('web') !== revisions.templates.get('web')) {
-        throw new StoreError([{ kind: 'busy', message: 'somebody else has changed it' }]);
-      }
-      return [operation];
-    };
-  };
-  const answers = await waitTogether([
-    unless(addPort(8001)),
-    () => [{ kind: 'destroy-template', name: 'missing' }],
-    unless(addPort(8002)),
-    () => [addPort(99_999)],
-    () => [],
-    () => [create('kept')],
-    () => [{ kind: 'rename-template', name: 'kept', to: 'moved' }],
-    () => [create('short')],
-    () => [{ kind: 'destroy-template', name: 'short' }],
-  ]);
-  const refused = answers.flatMap(({ status }, at) => (status === 'rejected' ? [at] : []));
-  expect(refused).toEqual([1, 2, 3]);
-  expect(configRenames()).toEqual(['web.yaml', 'moved.yaml']);
-  const after = await store.read();
-  expect(after.problems).toEqual([]);
-  expect(after.templates.map(({ name }) => name).sort()).toEqual(['moved', 'web']);
-  expect(await directory.text('templates/web.yaml')).not.toMatch(/8002|99999/);
-  const { records } = await store.audit.query({ limit: 100 });
-  const told = records.filter(({ actor }) => actor.name.startsWith('user-'));
-  expect(told.map(({ actor, result }) => `${actor.name} ${result}`).sort()).toEqual(
-    [0, 1, 2, 3, 5, 6, 7, 8].map((at) => `user-${at} ${refused.includes(at) ? 'refused' : 'ok'}`),
-  );
-  expect((await store.history.list('short')).map(({ action }) => action)).toEqual([
-    'destroy',
-    'create',
-  ]);
 });
 
 it('begin anew together when a file is edited by hand meanwhile', async () => {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { FileStore } from '../../../../src/control/store/files/file-store.ts';
-import { sha256 } from '../../../../src/control/store/files/config-files.ts';
+import { sha256 } from '../../../../src/control/store/config-texts.ts';
 import { HistoryFiles } from '../../../../src/control/store/files/history.ts';
 import { stateDirectoryOf } from '../../../../src/control/store/files/state-directory.ts';
 import type { Operation, Version } from '../../../../src/control/store/store.ts';
@@ -69,23 +69,6 @@ describe('the history', () => {
     expect(await failuresOf(store.history.diff('web', 1, 9))).toEqual([
       { kind: 'not-found', what: 'version', name: 'web 9' },
     ]);
-  });
-
-  it('brings any version back, also of a template that was destroyed', async () => {
-    await change(addPing);
-    await change({ kind: 'restore-template', name: 'web', version: 1 });
-    expect(await directory.text('templates/web.yaml')).toBe(webText);
-    await change({ kind: 'destroy-template', name: 'web', force: true });
-    await change({ kind: 'restore-template', name: 'web', version: 2 });
-    expect(await directory.text('templates/web.yaml')).toBe(`${webText}  - { protocol: icmp }\n`);
-    expect(reported(await store.history.list('web'))).toEqual([
-      '5 alice restore 2',
-      '4 alice destroy',
-      '3 alice restore 1',
-      '2 alice edit',
-      '1 file create',
-    ]);
-    expect(await store.history.names()).toEqual(['web']);
   });
 
   it('of what a dead process wrote names the actor of the change', async () => {

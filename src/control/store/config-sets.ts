@@ -4,14 +4,14 @@
  * A list belongs to the sets that name it, usually one. A set with its list is one object for as long as neither has
  * changed, so that a reload knows what is unchanged without looking at a million addresses.
  */
-import { parseAddressList, validateSet } from '../../../policy/address-set.ts';
-import type { AddressList, SetPlace } from '../../../policy/address-set.ts';
-import { didYouMean } from '../../../policy/problem.ts';
-import type { AddressSet, Problem } from '../../../policy/types.ts';
-import { nameWords } from '../../../policy/validate.ts';
-import type { Validated } from '../../../policy/validate.ts';
-import { placeOf } from './config-files.ts';
-import type { RawFile } from './config-files.ts';
+import { parseAddressList, validateSet } from '../../policy/address-set.ts';
+import type { AddressList, SetPlace } from '../../policy/address-set.ts';
+import { didYouMean } from '../../policy/problem.ts';
+import type { AddressSet, Problem } from '../../policy/types.ts';
+import { nameWords } from '../../policy/validate.ts';
+import type { Validated } from '../../policy/validate.ts';
+import { placeOf } from './config-texts.ts';
+import type { RawFile } from './config-texts.ts';
 
 /** What the reader of the directory gives. */
 export interface Examiner {

@@ -3,19 +3,26 @@
  * that adds to the histories. Nothing here touches the disk.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { serverBody } from '../../../policy/bodies.ts';
-import type { Problem } from '../../../policy/types.ts';
-import { Draft } from '../draft.ts';
-import { editServers, renameServers } from '../servers-file.ts';
-import { StoreError } from '../store.ts';
-import type { Changed, Failure, Operation, Snapshot } from '../store.ts';
-import type { ConfigReader, Reading } from './config-directory.ts';
-import { filesOf, placeOf } from './config-files.ts';
-import type { RawDirectory, RawFile } from './config-files.ts';
-import { nowhere, unifiedDiff } from './history.ts';
-import type { HistoryFiles } from './history.ts';
-import { versionedFiles, versionedKinds, versionsOf } from './recorder.ts';
-import type { VersionedKind, WrittenVersion } from './recorder.ts';
+import { serverBody } from '../../policy/bodies.ts';
+import type { Problem } from '../../policy/types.ts';
+import { Draft } from './draft.ts';
+import { editServers, renameServers } from './servers-file.ts';
+import { StoreError } from './store.ts';
+import type {
+  Changed,
+  Edit,
+  Failure,
+  Operation,
+  Preview,
+  Snapshot,
+  VersionHistory,
+} from './store.ts';
+import type { ConfigJudge, Reading } from './config-judge.ts';
+import { fileOrder, filesOf, placeOf } from './config-texts.ts';
+import type { ConfigFiles, RawFile } from './config-texts.ts';
+import { nowhere, unifiedDiff } from './text-diff.ts';
+import { versionedFiles, versionedKinds, versionsOf } from './versions.ts';
+import type { VersionedKind, WrittenVersion } from './versions.ts';
 
 /** What is to be written, and the names of the files that are to be removed, in this order. */
 export interface Writing {
@@ -25,23 +32,23 @@ export interface Writing {
 
 /** What a change does to the files. */
 export interface Plan extends Writing {
-  readonly raw: RawDirectory;
-  readonly after: RawDirectory;
+  readonly raw: ConfigFiles;
+  readonly after: ConfigFiles;
   readonly next: Snapshot;
   readonly versions: readonly WrittenVersion[];
   readonly changed: readonly Changed[];
 }
 
 export interface PlanParts {
-  readonly reader: ConfigReader;
-  readonly histories: Readonly<Record<VersionedKind, HistoryFiles>>;
+  readonly judge: ConfigJudge;
+  readonly histories: Readonly<Record<VersionedKind, Pick<VersionHistory, 'version'>>>;
 }
 
 /** @returns `undefined` when the operations change nothing. @throws StoreError */
 export async function makePlan(
   reading: Reading,
   operations: readonly Operation[],
-  { reader, histories }: PlanParts,
+  { judge, histories }: PlanParts,
 ): Promise<Plan | undefined> {
   const { snapshot, raw } = reading;
   if (operations.length === 0) return undefined;
@@ -75,15 +82,15 @@ export async function makePlan(
   const removals = [...inTemplates.removals, ...inSets.removals];
   if (writes.length === 0 && removals.length === 0) return undefined;
 
-  const after: RawDirectory = {
+  const after: ConfigFiles = {
     ...raw,
     servers: servers ?? raw.servers,
     templates: inTemplates.files,
     sets: inSets.files,
   };
-  const next = reader.judge(after);
+  const next = judge.judge(after);
   const errors = next.problems.filter(({ severity }) => severity === 'error');
-  if (errors.length > 0) throw new StoreError([refusalOf(errors, draft, reader.directory)]);
+  if (errors.length > 0) throw new StoreError([refusalOf(errors, draft, judge.place)]);
   const versions = writtenVersions(reading, { snapshot: next, raw: after }, draft);
   const changed = compare(snapshot, next, versions);
   return { raw, after, next, writes, removals, versions, changed };
@@ -98,7 +105,7 @@ export function pathsOf({ writes, removals }: Writing): string[] {
 const order = ['list', 'set', 'template', undefined] as const;
 
 /** Changes that follow each other, as one, of the files `raw`. */
-export function together(raw: RawDirectory, changes: readonly Writing[]): Writing {
+export function together(raw: ConfigFiles, changes: readonly Writing[]): Writing {
   const writes = new Map<string, RawFile>();
   const removals = new Set<string>();
   for (const change of changes) {
@@ -119,8 +126,16 @@ export function together(raw: RawDirectory, changes: readonly Writing[]): Writin
   };
 }
 
+/** What a change would do to a state. @throws StoreError */
+export async function previewOf(reading: Reading, edit: Edit, parts: PlanParts): Promise<Preview> {
+  const { snapshot: before } = reading;
+  const plan = await makePlan(reading, edit(before), parts);
+  if (plan === undefined) return { before, after: before, changed: [], diff: '' };
+  return { before, after: plan.next, changed: plan.changed, diff: diffOf(plan) };
+}
+
 /** The differences of the files, unified. */
-export function diffOf({ raw, writes, removals }: Plan): string {
+function diffOf({ raw, writes, removals }: Plan): string {
   const before = new Map(filesOf(raw).map(({ name, text = '' }) => [name, text]));
   const after = [
     ...writes.map(({ name, text }) => [name, text!] as const),
@@ -157,7 +172,7 @@ function textsOf(files: ReadonlyMap<string, RawFile>): Map<string, string> {
 }
 
 /** By file name, without the folder. */
-function listTexts(raw: RawDirectory): Map<string, string> {
+function listTexts(raw: ConfigFiles): Map<string, string> {
   return new Map(
     (raw.sets ?? []).flatMap(({ name, text }): [string, string][] =>
       placeOf(name)?.kind === 'list' ? [[name.slice('sets/'.length), text ?? '']] : [],
@@ -194,7 +209,7 @@ function folderAfter(
     writes.push(written);
     return written;
   });
-  const files = [...others, ...own].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const files = [...others, ...own].sort((a, b) => fileOrder(a.name, b.name));
   const removals = [...old.keys()].filter(
     (name) => placeOf(name) !== undefined && !texts.has(name),
   );
@@ -202,9 +217,9 @@ function folderAfter(
 }
 
 /** Errors that all stand in files which the change has written are those of its bodies. */
-function refusalOf(errors: readonly Problem[], { origins }: Draft, directory: string): Failure {
+function refusalOf(errors: readonly Problem[], { origins }: Draft, place: string): Failure {
   const problems = errors.flatMap(({ file, path, line, message }) => {
-    const name = file.slice(directory.length + 1);
+    const name = file.slice(place.length + 1);
     const origin = origins.get(name);
     if (origin === undefined) return [];
     const { operation, prefix } = origin;
@@ -220,8 +235,8 @@ function refusalOf(errors: readonly Problem[], { origins }: Draft, directory: st
 }
 
 function writtenVersions(
-  before: { readonly snapshot: Snapshot; readonly raw: RawDirectory | undefined },
-  after: { readonly snapshot: Snapshot; readonly raw: RawDirectory },
+  before: { readonly snapshot: Snapshot; readonly raw: ConfigFiles | undefined },
+  after: { readonly snapshot: Snapshot; readonly raw: ConfigFiles },
   draft: Draft,
 ): WrittenVersion[] {
   return versionedKinds.flatMap((kind) => {

@@ -1,0 +1,104 @@
+/** What has a history, templates and sets with their lists, and which versions of it a change adds. */
+import { placeOf, sha256, textDigestOf } from './config-texts.ts';
+import type { ConfigFiles, RawFile } from './config-texts.ts';
+import type { Cause } from './documents.ts';
+import type { Actor, Changed, ListText, Operation, Snapshot, Version } from './store.ts';
+
+/** What has a history. */
+export const versionedKinds = ['template', 'set'] as const;
+export type VersionedKind = (typeof versionedKinds)[number];
+
+/** A template or set as it is in the files, with the list of the set. */
+export interface Versioned {
+  readonly file: RawFile;
+  readonly list?: RawFile;
+}
+
+/** A change, and what it writes and removes of templates and sets. */
+export interface Written {
+  readonly actor: Actor;
+  readonly operations: readonly Operation[];
+  readonly changed: readonly Changed[];
+  readonly versions: readonly WrittenVersion[];
+}
+
+/** A template or set that a change has written or removed. */
+export interface WrittenVersion {
+  readonly kind: VersionedKind;
+  readonly name: string;
+  readonly cause: Cause;
+  /** Absent: removed. */
+  readonly now?: Versioned;
+}
+
+/** A version to add; without a text it was removed. */
+export interface NewVersion {
+  readonly name: string;
+  readonly actor: Actor;
+  readonly action: Version['action'];
+  readonly text?: string;
+  /** SHA-256 of text and list (`versionDigest`). */
+  readonly digest?: string;
+  readonly list?: ListText & { readonly sha256: string };
+  readonly from?: string;
+  readonly to?: string;
+}
+
+/** Of a version: of its text, or of that and its list. @param list digest of the list */
+export function versionDigest(text: string, list: string | undefined): string {
+  return list === undefined ? text : sha256(`${text} ${list}`);
+}
+
+/** The files of templates or sets, valid or not, by name. */
+export function versionedFiles(kind: VersionedKind, raw: ConfigFiles): Map<string, RawFile> {
+  const files = (kind === 'template' ? raw.templates : raw.sets) ?? [];
+  return new Map(
+    files.flatMap((file): [string, RawFile][] => {
+      const place = placeOf(file.name);
+      return place?.kind === kind ? [[place.name, file]] : [];
+    }),
+  );
+}
+
+/** The valid ones, with the lists of sets. */
+export function versionsOf(
+  kind: VersionedKind,
+  snapshot: Snapshot,
+  raw: ConfigFiles,
+): Map<string, Versioned> {
+  const files = versionedFiles(kind, raw);
+  if (kind === 'template') {
+    return new Map(snapshot.templates.map(({ name }) => [name, { file: files.get(name)! }]));
+  }
+  const lists = new Map((raw.sets ?? []).map((file) => [file.name, file]));
+  return new Map(
+    snapshot.sets.map(({ name, file }) => {
+      const list = file === undefined ? undefined : lists.get(`sets/${file}`);
+      return [name, { file: files.get(name)!, ...(list !== undefined && { list }) }];
+    }),
+  );
+}
+
+/** Of text and list. */
+export function versionedDigest({ file, list }: Versioned): string {
+  return versionDigest(textDigestOf(file), list && textDigestOf(list));
+}
+
+/** What the history keeps of it; nothing of what is gone. */
+export function contentOf(
+  now: Versioned | undefined,
+): Pick<NewVersion, 'text' | 'digest' | 'list'> {
+  if (now === undefined) return {};
+  const { file, list } = now;
+  return {
+    text: file.text!,
+    digest: versionedDigest(now),
+    ...(list !== undefined && {
+      list: {
+        file: list.name.slice('sets/'.length),
+        text: list.text!,
+        sha256: textDigestOf(list),
+      },
+    }),
+  };
+}
