@@ -119,8 +119,12 @@ export class PolicyCompiler {
       templates.set(template.name, part);
     }
     const programs = source.servers.map((_, server) => {
-      const names = sortedNames(resolver.assignmentsOf(server));
-      const program = parts.takeProgram(names.flatMap((name) => templates.get(name) ?? []));
+      const own: TemplatePart[] = [];
+      for (const name of sortedNames(resolver.assignmentsOf(server))) {
+        const part = templates.get(name);
+        if (part !== undefined) own.push(part);
+      }
+      const program = parts.takeProgram(own);
       if (held.programs.has(program)) parts.giveProgram(program);
       else held.programs.add(program);
       return program.written.block.offset;

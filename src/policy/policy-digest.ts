@@ -17,16 +17,39 @@ const digestsOfRanges = new WeakMap<Ranges, string>();
 export function policyDigest(source: PolicySource, policy: CompiledPolicy): string {
   const { servers, gateway } = source;
   const reject = gateway?.reject ?? defaultReject;
-  const hash = createHash('sha256').update(JSON.stringify(reject));
+  const assignments = servers.map((_, index) => policy.resolver.assignmentsOf(index));
+  const digests = new Map<string, string>();
+  for (const ofServer of assignments) {
+    for (const { template } of ofServer) {
+      if (digests.has(template)) continue;
+      digests.set(template, digestOfRules(policy.rulesOf.get(template) ?? []));
+    }
+  }
+  // There may be very many servers: what they have is named by its place in this list.
+  const distinct = [...new Set(digests.values())].sort();
+  const places = new Map(distinct.map((digest, place) => [digest, place]));
+  const placeOf = new Map(
+    [...digests].map(([template, digest]) => [template, places.get(digest)!]),
+  );
+  const words: number[] = [];
   servers.forEach((server, index) => {
-    const templates = policy.resolver
-      .assignmentsOf(index)
-      .map(({ template }) => digestOfRules(policy.rulesOf.get(template) ?? []))
-      .sort();
-    const rejects = rejectBits(rejectOf(server, reject));
-    hash.update(JSON.stringify([server.addresses, rejects, templates]));
+    const { addresses } = server;
+    const templates = assignments[index]!;
+    words.push(addresses.length, ...addresses, rejectBits(rejectOf(server, reject)));
+    words.push(
+      templates.length,
+      ...templates.map(({ template }) => placeOf.get(template)!).sort(ascending),
+    );
   });
-  return hash.digest('hex');
+  return createHash('sha256')
+    .update(JSON.stringify(reject))
+    .update(distinct.join())
+    .update(Uint32Array.from(words))
+    .digest('hex');
+}
+
+function ascending(a: number, b: number): number {
+  return a - b;
 }
 
 /** Of the rules of a template, as they are now. */
@@ -44,7 +67,11 @@ function digestOfRules(places: readonly RulePlace[]): string {
   return digest;
 }
 
+/** Up to so many words, ranges are written out. */
+const shortRanges = 16;
+
 function digestOfRanges(ranges: Ranges): string {
+  if (ranges.length <= shortRanges) return ranges.join();
   let digest = digestsOfRanges.get(ranges);
   if (digest === undefined) {
     digest = createHash('sha256').update(ranges).digest('base64');

@@ -61,8 +61,8 @@ export interface TemplatePart {
   readonly first: number;
   /** Those with an end. */
   readonly expiring: readonly RulePlace[];
-  /** What its rules mean depends neither on other files nor on the time. */
-  readonly isConstant: boolean;
+  /** Those whose meaning depends on other files or on the time. */
+  readonly variable: readonly RulePlace[];
   /** Written for the first server that refers to it. */
   program: Written | undefined;
   users: number;
@@ -143,10 +143,14 @@ export class ProgramParts {
     const places = rules.map(({ direction, position, rule }, index): RulePlace => {
       const ranges = resolver.rangesOf(rule);
       const live = resolver.isLive(rule);
-      const place = { index: first + index, template: template.name, direction, position, rule };
-      return ranges === undefined ? { ...place, live } : { ...place, live, ranges };
+      const { name } = template;
+      const at = first + index;
+      // Written out: each spread of an object would get a hidden class of its own.
+      return ranges === undefined
+        ? { index: at, template: name, direction, position, rule, live }
+        : { index: at, template: name, direction, position, rule, live, ranges };
     });
-    const isConstant = rules.every(({ rule }) => isConstantRule(rule));
+    const variable = places.filter(({ rule }) => !isConstantRule(rule));
     const expiring = places.filter(({ rule }) => rule.expires !== undefined);
     return {
       id: ++this.#lastId,
@@ -154,7 +158,7 @@ export class ProgramParts {
       places,
       first,
       expiring,
-      isConstant,
+      variable,
       program: undefined,
       users: 0,
     };
@@ -214,8 +218,7 @@ function isConstantRule({ peers = [], except = [], expires }: Rule): boolean {
 
 function isSame(part: TemplatePart, template: Template, resolver: Resolver): boolean {
   if (part.template !== template) return false;
-  if (part.isConstant) return true;
-  return part.places.every(
+  return part.variable.every(
     ({ rule, live, ranges }) =>
       resolver.isLive(rule) === live && resolver.rangesOf(rule) === ranges,
   );

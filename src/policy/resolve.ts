@@ -35,9 +35,16 @@ export interface Assignment {
 }
 
 /** Labels of a server; its region is one of them. */
-export function labelsOf({ labels, region }: Server): Labels {
-  return region === undefined ? (labels ?? {}) : { ...labels, region };
+export function labelsOf(server: Server): Labels {
+  const { labels = noLabels, region } = server;
+  if (region === undefined) return labels;
+  let all = labelsWithRegion.get(server);
+  if (all === undefined) labelsWithRegion.set(server, (all = { ...labels, region }));
+  return all;
 }
+
+const noLabels: Labels = {};
+const labelsWithRegion = new WeakMap<Server, Labels>();
 
 /** Whether a rule's end has come. */
 export function hasExpired({ expires }: Rule, nowMs: number): boolean {
@@ -64,7 +71,7 @@ const namedBy = new WeakMap<Server, readonly Assignment[]>();
 
 export class Resolver {
   readonly #source: PolicySource;
-  readonly #servers: ReadonlyMap<string, Server>;
+  #serversByName: ReadonlyMap<string, Server> | undefined;
   readonly #sets: ReadonlyMap<string, AddressSet>;
   readonly #nowMs: number;
   readonly #labels: readonly Labels[];
@@ -93,12 +100,12 @@ export class Resolver {
       this.#setRangesBefore = before.#setRanges;
       this.#ruleRangesBefore = before.#ruleRanges;
     }
-    this.#servers = new Map(source.servers.map((each) => [each.name, each]));
     this.#sets = new Map((source.sets ?? []).map((each) => [each.name, each]));
     this.#labels = source.servers.map(labelsOf);
     const applying = source.templates.filter(({ appliesTo }) => appliesTo !== undefined);
     this.#assignments = source.servers.map((server, index) => {
       const named = namedAssignments(server);
+      if (applying.length === 0) return named;
       const applied = applying.flatMap(({ name, appliesTo }): Assignment[] => {
         if (server.templates.includes(name)) return [];
         const selector = appliesTo!.find((each) => selects(each, this.#labels[index]!));
@@ -209,7 +216,8 @@ export class Resolver {
     const { servers } = this.#source;
     switch (group.kind) {
       case 'server': {
-        const server = this.#servers.get(group.name);
+        this.#serversByName ??= new Map(servers.map((each) => [each.name, each]));
+        const server = this.#serversByName.get(group.name);
         return server === undefined ? [] : [server];
       }
       case 'template':

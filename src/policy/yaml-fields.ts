@@ -231,7 +231,8 @@ function sequence<T>(what: string, item: Field<T>, whenEmpty?: string): Field<T[
       const value = node && item({ file: place.file, node, path });
       if (value !== undefined) values.push(value);
     });
-    return values.length === items.length ? values : undefined;
+    // A copy has no room to grow: most lists are of one or two, and a large policy has many.
+    return values.length === items.length ? values.slice() : undefined;
   };
 }
 
