@@ -1,8 +1,9 @@
 /**
  * Which templates each server has, and which servers each template: those that the server names, and those that apply to its
- * labels, with the selector as the reason. Found once for each snapshot.
+ * labels, with the selector as the reason. Found once for the same servers and `appliesTo`.
  */
 import { Resolver } from '../../policy/resolve.ts';
+import type { Server, Template } from '../../policy/types.ts';
 import type { Snapshot } from '../store/store.ts';
 
 /** A template of a server that does not name it. */
@@ -25,14 +26,25 @@ interface Assigned {
   readonly appliedTemplates: ReadonlyMap<string, readonly AppliedTemplate[]>;
 }
 
-const known = new WeakMap<Snapshot, Assigned>();
+interface Known {
+  /** All that the assignment depends on beside the servers. */
+  readonly applying: readonly Template[];
+  readonly assigned: Assigned;
+}
+
+/** A change of a rule changes none of it, and there may be very many servers. */
+const known = new WeakMap<readonly Server[], Known>();
 
 export function assignedIn(snapshot: Snapshot): Assigned {
-  let assigned = known.get(snapshot);
-  if (assigned === undefined) {
-    assigned = assign(snapshot);
-    known.set(snapshot, assigned);
-  }
+  const { servers, templates } = snapshot;
+  const applying = templates.filter(({ appliesTo }) => appliesTo !== undefined);
+  const last = known.get(servers);
+  const isSame =
+    last?.applying.length === applying.length &&
+    applying.every((each, index) => each === last.applying[index]);
+  if (isSame) return last.assigned;
+  const assigned = assign(snapshot);
+  known.set(servers, { applying, assigned });
   return assigned;
 }
 

@@ -74,7 +74,10 @@ export class RuleHitLedger {
       const before = this.#rulesOf.get(template);
       if (before === undefined) continue;
       if (before === places) {
-        for (const { index } of places) past[index] = this.#count(index);
+        // Indices of a template's rules follow each other.
+        const first = places[0]?.index ?? 0;
+        const end = first + places.length;
+        for (let index = first; index < end; index++) past[index] = this.#count(index);
         continue;
       }
       const indicesBefore = indicesOf(before);

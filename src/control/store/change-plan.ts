@@ -152,6 +152,7 @@ function diffOf({ raw, writes, removals }: Plan): string {
 
 function serversFile({ snapshot, raw }: Reading, draft: Draft): RawFile | undefined {
   // With errors in it the file says more than the snapshot has: it must not be written for a change of something else.
+  if (!draft.concernsServers) return undefined;
   if (isDeepStrictEqual(snapshot.servers.map(serverBody), draft.servers)) return undefined;
   const text = raw?.servers?.text ?? '';
   const names = new Map([...draft.renamedServers].map(([to, from]) => [from, to]));
@@ -268,6 +269,7 @@ function compare(
   const written = new Set(versions.map(({ kind, name }) => `${kind} ${name}`));
   return (['template', 'set', 'server'] as const).flatMap((kind) => {
     const [old, now] = [before.revisions[`${kind}s`], after.revisions[`${kind}s`]];
+    if (old === now) return [];
     return [...new Set([...old.keys(), ...now.keys()])].flatMap((name) => {
       const [was, is] = [old.get(name), now.get(name)];
       if (was === is && !written.has(`${kind} ${name}`)) return [];

@@ -1,7 +1,8 @@
 /**
  * What the texts of a configuration mean, and every problem in them.
  *
- * Validated files are cached by content: only a changed file is parsed again. There is no other state.
+ * Validated files are cached by content: only a changed file is parsed again. So is the last answer: a change is judged before its
+ * files are written, and the same files are found afterwards. There is no other state.
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
@@ -13,7 +14,7 @@ import { nameWords, validateTemplate } from '../../policy/validate.ts';
 import type { Validated } from '../../policy/validate.ts';
 import type { Reference } from '../../policy/yaml-fields.ts';
 import { ConfigSets } from './config-sets.ts';
-import { revisionOf, templateNameOf } from './config-texts.ts';
+import { filesOf, revisionOf, templateNameOf } from './config-texts.ts';
 import type { ConfigFiles, RawFile } from './config-texts.ts';
 import { ServersFile } from './servers-file.ts';
 import type { Snapshot } from './store.ts';
@@ -41,6 +42,7 @@ export class ConfigJudge {
   readonly #servers: ServersFile = new ServersFile();
   readonly #sets: ConfigSets = new ConfigSets();
   readonly #files: WeakMap<Snapshot, ConfigFiles> = new WeakMap<Snapshot, ConfigFiles>();
+  #last: { readonly raw: ConfigFiles; readonly snapshot: Snapshot } | undefined;
 
   /** @param gatewayPlace where gateway.yaml lies, if it lies elsewhere */
   constructor(place: string, gatewayPlace: string = place) {
@@ -55,6 +57,13 @@ export class ConfigJudge {
 
   /** What these files say. */
   judge(raw: ConfigFiles): Snapshot {
+    if (this.#last === undefined || !saySame(this.#last.raw, raw)) {
+      this.#last = { raw, snapshot: this.#judge(raw) };
+    }
+    return this.#last.snapshot;
+  }
+
+  #judge(raw: ConfigFiles): Snapshot {
     const problems: Problem[] = [];
     const known = new Map<string, Known>();
     const references: Reference[] = [];
@@ -128,6 +137,17 @@ export class ConfigJudge {
   }
 }
 
+function saySame(a: ConfigFiles, b: ConfigFiles): boolean {
+  const [ours, theirs] = [filesOf(a), filesOf(b)];
+  return (
+    ours.length === theirs.length &&
+    ours.every((file, index) => {
+      const { name, text, problem } = theirs[index]!;
+      return file.name === name && file.text === text && file.problem === problem;
+    })
+  );
+}
+
 function misnamed(fileName: string): string {
   const base = fileName.slice('templates/'.length);
   return base.endsWith('.yml')
@@ -148,13 +168,21 @@ function snapshot(
   revision: string,
 ): Snapshot {
   const { templates, servers, sets } = content;
+  let ofServers = revisionsOfServers.get(servers);
+  if (ofServers === undefined) {
+    ofServers = new Map(servers.map((each) => [each.name, serverRevision(each)]));
+    revisionsOfServers.set(servers, ofServers);
+  }
   const revisions = {
     templates: new Map(templates.map((each) => [each.name, templateRevision(each)])),
-    servers: new Map(servers.map((each) => [each.name, serverRevision(each)])),
+    servers: ofServers,
     sets: new Map(sets.map((each) => [each.name, setRevision(each)])),
   };
   return { ...content, problems, revision, revisions };
 }
+
+/** Of servers that have not changed, which may be very many. */
+const revisionsOfServers = new WeakMap<readonly Server[], ReadonlyMap<string, string>>();
 
 /** Cached results of values that have not changed. */
 const knownRevisions = new WeakMap<Template | Server | AddressSet, string>();

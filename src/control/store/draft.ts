@@ -49,8 +49,8 @@ export class Draft {
   /** Old names of servers, by new name. */
   readonly renamedServers: Map<string, string> = new Map<string, string>();
   readonly #source: DraftSource;
-  readonly #servers: Map<string, ServerBody>;
-  readonly #owners: Map<string, string> = new Map<string, string>();
+  #ownServers: Map<string, ServerBody> | undefined;
+  #ownOwners: Map<string, string> | undefined;
   /** Errors of servers.yaml; it cannot be changed while it has any. */
   readonly #serverErrors: readonly Problem[];
   #operation = 0;
@@ -63,10 +63,6 @@ export class Draft {
     this.templates = new Documents(templateForm, templates, snapshot.templates);
     this.sets = new Documents(setForm, sets, snapshot.sets);
     this.lists = new DraftLists(source.lists, this.sets);
-    this.#servers = new Map(snapshot.servers.map((each) => [each.name, serverBody(each)]));
-    for (const { name, addresses } of this.#servers.values()) {
-      for (const address of addresses) this.#owners.set(address, name);
-    }
     this.#serverErrors = snapshot.problems.filter(
       ({ severity, file }) => severity === 'error' && file.endsWith('/servers.yaml'),
     );
@@ -74,6 +70,27 @@ export class Draft {
 
   get servers(): readonly ServerBody[] {
     return [...this.#servers.values()];
+  }
+
+  /** Whether any operation was about servers. Most are not, and there may be very many. */
+  get concernsServers(): boolean {
+    return this.#ownServers !== undefined;
+  }
+
+  get #servers(): Map<string, ServerBody> {
+    const { servers } = this.#source.snapshot;
+    this.#ownServers ??= new Map(servers.map((each) => [each.name, serverBody(each)]));
+    return this.#ownServers;
+  }
+
+  /** Names of servers by their addresses. */
+  get #owners(): Map<string, string> {
+    this.#ownOwners ??= new Map(
+      [...this.#servers.values()].flatMap(({ name, addresses }) =>
+        addresses.map((address): [string, string] => [address, name]),
+      ),
+    );
+    return this.#ownOwners;
   }
 
   async apply(operations: readonly Operation[]): Promise<void> {

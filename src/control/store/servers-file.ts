@@ -70,9 +70,24 @@ function hasRemarksBehind(item: string): boolean {
   return lines.slice(Math.max(last + 1, 1)).some((line) => line.includes('#'));
 }
 
+/** The last result, and all that it depends on. */
+interface Checked {
+  readonly fileName: string;
+  readonly text: string;
+  readonly templates: ReadonlySet<string>;
+  readonly result: Validated<readonly Server[]>;
+}
+
+function areSame(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
+  if (a.size !== b.size) return false;
+  for (const each of a) if (!b.has(each)) return false;
+  return true;
+}
+
 /** Reads servers.yaml, and remembers the items of the last text. */
 export class ServersFile {
   #known: ReadonlyMap<string, Server> = new Map();
+  #last: Checked | undefined;
 
   /** The same as `validateServers`. */
   validate(
@@ -80,11 +95,17 @@ export class ServersFile {
     text: string,
     templates: ReadonlySet<string>,
   ): Validated<readonly Server[]> {
-    const servers = this.#quick(text);
-    if (servers !== undefined && fitTogether(servers, templates)) {
-      return { value: servers, problems: [] };
+    const last = this.#last;
+    if (last?.text === text && last.fileName === fileName && areSame(last.templates, templates)) {
+      return last.result;
     }
-    return validateServers(fileName, text, templates);
+    const servers = this.#quick(text);
+    const result: Validated<readonly Server[]> =
+      servers !== undefined && fitTogether(servers, templates)
+        ? { value: servers, problems: [] }
+        : validateServers(fileName, text, templates);
+    this.#last = { fileName, text, templates, result };
+    return result;
   }
 
   /** `undefined`: something is unusual or wrong. */

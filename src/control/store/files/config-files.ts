@@ -40,12 +40,13 @@ type Stamps = ReadonlyMap<string, Stamp | undefined>;
  * @throws the system's error when the directory itself cannot be read
  */
 export function readFiles(directory: string, before?: RawDirectory): RawDirectory {
-  let raw = readRaw(directory, before);
+  let read = readRaw(directory, before);
   for (let reads = 1; reads < maxReads; reads++) {
-    if (fingerprintOf(directory) === raw.fingerprint) break;
-    raw = readRaw(directory, before);
+    // If no file says something else, the state is that from before, which was one.
+    if (read.isSame || fingerprintOf(directory) === read.raw.fingerprint) break;
+    read = readRaw(directory, before);
   }
-  return raw;
+  return read.raw;
 }
 
 /** An error of the file system, as text. */
@@ -119,7 +120,12 @@ function stampsOf(directory: string, inFolders: FolderNames): Stamps {
   );
 }
 
-function readRaw(directory: string, before: RawDirectory | undefined): RawDirectory {
+/** `isSame`: no file says anything else than before. */
+function readRaw(
+  directory: string,
+  before: RawDirectory | undefined,
+): { raw: RawDirectory; isSame: boolean } {
+  let isSame = true;
   const inFolders = folderNames(directory);
   const stamps = stampsOf(directory, inFolders);
   const known = new Map(filesOf(before).map((file) => [file.name, file]));
@@ -128,12 +134,14 @@ function readRaw(directory: string, before: RawDirectory | undefined): RawDirect
     if (last !== undefined && isUnchanged(before?.stamps.get(name), stamps.get(name))) return last;
     const isStray = name.includes('/') && placeOf(name) === undefined;
     const file = isStray ? stray(name) : readText(directory, name);
-    return last?.text === file?.text && last?.problem === file?.problem ? last : file;
+    if (last?.text === file?.text && last?.problem === file?.problem) return last;
+    isSame = false;
+    return file;
   };
   // A file that vanished in between does not exist.
   const readAll = (names: readonly string[] | undefined): RawFile[] | undefined =>
     names?.flatMap((name) => read(name) ?? []);
-  return {
+  const raw: RawDirectory = {
     gateway: read('gateway.yaml'),
     servers: read('servers.yaml'),
     templates: readAll(inFolders.templates),
@@ -141,6 +149,7 @@ function readRaw(directory: string, before: RawDirectory | undefined): RawDirect
     fingerprint: fingerprint(stamps),
     stamps,
   };
+  return { raw, isSame };
 }
 
 function isUnchanged(before: Stamp | undefined, now: Stamp | undefined): boolean {

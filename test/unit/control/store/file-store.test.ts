@@ -31,6 +31,23 @@ const assigned = (snapshot: Snapshot): Record<string, readonly string[]> =>
 const ping = { protocol: 'icmp' };
 
 describe('files', () => {
+  it('are judged once: what a change has judged is not judged again when it was written', async () => {
+    const before = await store.read();
+    // In the order of the files it would come before web.yaml.
+    const { snapshot } = await change({
+      kind: 'create-template',
+      name: 'web-2',
+      body: { name: 'web-2', inbound: [ping], outbound: [] },
+    });
+    expect(await store.read()).toBe(snapshot);
+    const rule = { kind: 'add-rule', template: 'web-2', direction: 'inbound', rule: ping } as const;
+    const added = await change(rule);
+    expect(await store.read()).toBe(added.snapshot);
+    expect(added.snapshot.servers).toBe(snapshot.servers);
+    expect(added.snapshot.revisions.servers).toBe(snapshot.revisions.servers);
+    expect(added.snapshot.servers).toEqual(before.servers);
+  });
+
   it('keep mode and owner, and new ones are as readable as their directory', async () => {
     const path = join(directory.path, 'servers.yaml');
     await chmod(path, 0o664);
