@@ -1,6 +1,10 @@
 /** `tunwall check`: prints the errors of a configuration directory, or a summary of it. */
+import { join } from 'node:path';
+import { adviceOn } from '../policy/advice.ts';
+import { compilePolicy } from '../policy/compile.ts';
+import { lineOf } from '../policy/rule-lines.ts';
 import { Resolver } from '../policy/resolve.ts';
-import type { Server, Template } from '../policy/types.ts';
+import type { AddressSet, Server, Template } from '../policy/types.ts';
 import { ExitCode } from './errors.ts';
 import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
@@ -25,6 +29,7 @@ export interface CheckedConfig {
   readonly revision: string;
   readonly templates: readonly Template[];
   readonly servers: readonly Server[];
+  readonly sets?: readonly AddressSet[];
   readonly problems: readonly ConfigProblem[];
 }
 
@@ -32,6 +37,7 @@ export type ReadConfig = (directory: string) => CheckedConfig | Promise<CheckedC
 
 interface Flags {
   readonly config: string;
+  readonly strict?: boolean;
   readonly json?: boolean;
 }
 
@@ -39,14 +45,22 @@ export function checkCommand(readConfig: ReadConfig): Verb {
   return (program, output, finish) => {
     program
       .command('check')
-      .description('validate the configuration directory, as `tunwall run` would see it')
+      .description(
+        'validate the configuration directory, as `tunwall run` would see it.\n' +
+          'Warnings are about what is valid and perhaps not meant: rules that say the same as others or\n' +
+          'add nothing to them (over all templates of each server), templates without servers, sensitive\n' +
+          'ports open to all, servers that a rule lets in and whose own outbound rules do not let out.\n' +
+          'Exit code 1: there is an error; with --strict, or a warning.',
+      )
       .option('--config <dir>', 'configuration directory', defaultConfigDirectory)
+      .option('--strict', 'fail if there are warnings, too')
       .option('--json', 'print JSON')
       .addHelpText(
         'after',
         examples([
           ['tunwall check', `look at ${defaultConfigDirectory}`],
           ['tunwall check --config ./config --json', 'for a script or an editor'],
+          ['tunwall check --config ./config --strict', 'before a merge'],
         ]),
       )
       .action((flags: Flags) => finish(check(flags, readConfig, output)));
@@ -54,21 +68,38 @@ export function checkCommand(readConfig: ReadConfig): Verb {
 }
 
 async function check(flags: Flags, readConfig: ReadConfig, output: Output): Promise<number> {
-  const config = await readConfig(flags.config);
-  const errors = config.problems.filter(({ severity }) => severity === 'error').length;
-  const ok = errors === 0;
+  const read = await readConfig(flags.config);
+  const errors = read.problems.filter(({ severity }) => severity === 'error').length;
+  const config =
+    errors > 0 ? read : { ...read, problems: [...read.problems, ...adviceIn(read, flags.config)] };
+  const warnings = config.problems.length - errors;
+  const ok = errors === 0 && (flags.strict !== true || warnings === 0);
   if (flags.json === true) {
     const { revision, problems } = config;
     output.json({ ok, revision, ...summary(config), problems });
   } else {
     for (const problem of config.problems) output.error(formatProblem(problem, output));
-    if (ok) printSummary(config, flags.config, output);
-    const warnings = config.problems.length - errors;
-    if (!ok || warnings > 0) {
+    if (errors === 0) printSummary(config, flags.config, output);
+    if (errors > 0 || warnings > 0) {
       output.error(`${flags.config}: ${count(errors, 'error')}, ${count(warnings, 'warning')}`);
     }
   }
   return ok ? ExitCode.ok : ExitCode.failed;
+}
+
+/** What is valid and perhaps not meant, in its place. */
+function adviceIn(config: CheckedConfig, directory: string): ConfigProblem[] {
+  const compiled = compilePolicy(config, 0);
+  return adviceOn({ ...config, compiled }).map(({ template, place, message }) => {
+    const at = place && lineOf(place.rule);
+    return {
+      severity: 'warning',
+      file: join(directory, 'templates', `${template}.yaml`),
+      ...{ line: at ?? 0, column: at === undefined ? 0 : 1 },
+      path: place === undefined ? '' : `${place.direction}[${place.position}]`,
+      message,
+    };
+  });
 }
 
 /** `file:line:col: path: message`, which editors and terminals make clickable. */

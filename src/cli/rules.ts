@@ -5,7 +5,7 @@ import type { RuleTraffic } from '../policy/rule-notation.ts';
 import { ruleBody } from '../policy/template-body.ts';
 import type { RuleView } from './api-types.ts';
 import type { Output } from './output.ts';
-import { durationWords, parseDuration } from '../text/duration.ts';
+import { durationWords, formatDuration, parseDuration } from '../text/duration.ts';
 import { line } from '../text/line.ts';
 import { lifeText, peersText, trafficText } from '../text/rule-text.ts';
 import type { RuleDirection } from '../text/rule-text.ts';
@@ -60,6 +60,11 @@ function momentIn(seconds: number): string {
   return moment.toISOString().replace('.000Z', 'Z');
 }
 
+function agoText(moment: string | undefined): string {
+  if (moment === undefined) return '-';
+  return `${formatDuration(Math.max(0, (Date.now() - Date.parse(moment)) / 1000))} ago`;
+}
+
 /** Rules under a heading, numbered as the verbs expect. */
 export function printRules<R extends RuleView>(
   output: Output,
@@ -83,7 +88,12 @@ export function printRules<R extends RuleView>(
     ['rule', trafficText] as const,
     [direction === 'inbound' ? 'from' : 'to', peersText] as const,
     ...(temporary ? [['in force', lifeText] as const] : []),
-    ...(counted ? [['hits', ({ hits }: R) => String(hits ?? '-')] as const] : []),
+    ...(counted
+      ? [
+          ['hits', ({ hits }: R) => String(hits ?? '-')] as const,
+          ['last hit', ({ lastHit }: R) => agoText(lastHit)] as const,
+        ]
+      : []),
     ...(commented ? [['comment', ({ comment = '' }: R) => comment] as const] : []),
   ];
   const rows = rules.map((rule, index) => all.map(([, cell]) => cell(rule, index)));

@@ -98,7 +98,7 @@ class Thread {
     this.counters = new Float64Array(counters, 0, counterCount);
     this.events = new EventRingReader(ring);
     const policy = new build.matcher.Matcher(policyWords(0, 1));
-    this.ruleHits.push(policy.hits);
+    this.ruleHits.push(policy.hits.counts);
     this.engine = new build.engine.Engine(batch, memory, counters, ring, policy, {
       limits: { timeoutsMs: timeoutsMs(), serverShare: settings.serverShare },
       tcp: { loose: settings.loose, liberal: settings.liberal },
@@ -298,7 +298,7 @@ class CaseRun {
     const policy = new this.#build.matcher.Matcher(policyWords(change.policy, epoch));
     thread.engine.setPolicy(policy, change.mode, (this.#nowMs + change.drainMs) | 0);
     thread.epoch = epoch;
-    thread.ruleHits.push(policy.hits);
+    thread.ruleHits.push(policy.hits.counts);
   }
 
   /** Fills the batch, marks what may be read, and lets the engine judge. */

@@ -91,7 +91,12 @@ export class FakeObserver implements Observer {
 
   /** The first rule of each template has been hit five times. */
   ruleHits(): RuleHits {
-    return { of: (template, direction) => (template === 'web' && direction === 'inbound' ? 5 : 0) };
+    return {
+      of: (template, direction) =>
+        template === 'web' && direction === 'inbound'
+          ? { hits: 5, sinceMs: Date.UTC(2030, 0, 1), lastHitMs: Date.UTC(2030, 0, 2) }
+          : { hits: 0, sinceMs: Date.UTC(2030, 0, 1) },
+    };
   }
 
   totals(): Totals {

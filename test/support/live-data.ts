@@ -105,7 +105,9 @@ export class LiveData implements Observer {
     const { looks } = this;
     return {
       of: (template, direction, { ports }) =>
-        template === 'web' && direction === 'inbound' && ports?.[0]?.from === 80 ? 5 * looks : 0,
+        template === 'web' && direction === 'inbound' && ports?.[0]?.from === 80
+          ? { hits: 5 * looks, sinceMs: 1, lastHitMs: 2 }
+          : { hits: 0, sinceMs: 1 },
     };
   }
 

@@ -140,12 +140,22 @@ export interface Observer {
 
 export interface RuleHits {
   /**
-   * How many flows the rule has opened. A rule that survives a policy change keeps its count. `undefined`: this rule is
-   * not (yet) in force.
+   * What the rule has let in or out. A rule that survives a policy change keeps its count. `undefined`: this rule is not
+   * (yet) in force.
    *
    * @param rule as it stands in the template of the newest snapshot
    */
-  of(template: string, direction: RuleDirection, rule: Rule): number | undefined;
+  of(template: string, direction: RuleDirection, rule: Rule): RuleHit | undefined;
+}
+
+/** In ms since 1970. */
+export interface RuleHit {
+  /** How many flows it has opened. */
+  readonly hits: number;
+  /** The moment from which they count. */
+  readonly sinceMs: number;
+  /** When it opened the last one; absent: none since then. */
+  readonly lastHitMs?: number;
 }
 
 export interface Traffic {

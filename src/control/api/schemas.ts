@@ -89,6 +89,16 @@ const ruleProperties = {
     Type.Boolean({ description: 'Whether its end has come. Ignored in a request.' }),
   ),
   hits,
+  hitsSince: Type.Optional(
+    Type.String({
+      description: 'ISO 8601: the moment from which they count. Ignored in a request.',
+    }),
+  ),
+  lastHit: Type.Optional(
+    Type.String({
+      description: 'ISO 8601: when it opened the last one; absent: none. Ignored in a request.',
+    }),
+  ),
   resolved: Type.Optional(
     Type.Array(resolvedPeer, {
       description:

@@ -46,7 +46,7 @@ async function ruleCounts(
   return templates.flatMap(({ name: template, ...rules }) =>
     directions.flatMap((direction) =>
       rules[direction].flatMap((rule, index) => {
-        const count = hits.of(template, direction, rule) ?? 0;
+        const count = hits.of(template, direction, rule)?.hits ?? 0;
         const text = count === 0 ? '' : formatRule(direction, rule);
         return count === 0 ? [] : { template, direction, index, text, hits: count };
       }),

@@ -13,13 +13,15 @@ import type { RuleDirection } from '../../text/rule-text.ts';
 import type { Snapshot, Version } from '../store/store.ts';
 import { assignedIn } from './assigned.ts';
 import type { AppliedServer, AppliedTemplate } from './assigned.ts';
-import type { RuleHits } from './context.ts';
+import type { RuleHit, RuleHits } from './context.ts';
 import { HttpProblem } from './http-problem.ts';
 import { resolvedPeers } from './resolved.ts';
 import type { ResolvedPeer } from './resolved.ts';
 
 export type RuleView = RuleBody & {
   readonly hits?: number;
+  readonly hitsSince?: string;
+  readonly lastHit?: string;
   readonly expired?: boolean;
   /** Absent unless it was asked for. */
   readonly resolved?: readonly ResolvedPeer[];
@@ -32,13 +34,21 @@ export function ruleView(
   hits: RuleHits | undefined,
   resolver?: Resolver,
 ): RuleView {
-  const count = hits?.of(template, direction, rule);
+  const known = hits?.of(template, direction, rule);
   return {
     ...ruleBody(rule, direction),
     ...(hasExpired(rule, Date.now()) && { expired: true }),
-    ...(count !== undefined && { hits: count }),
+    ...(known && hitsView(known)),
     ...(resolver !== undefined && { resolved: resolvedPeers(resolver, rule) }),
   };
+}
+
+function hitsView({ hits, sinceMs, lastHitMs }: RuleHit): Pick<RuleView, 'hits'> {
+  const times = {
+    hitsSince: new Date(sinceMs).toISOString(),
+    ...(lastHitMs !== undefined && { lastHit: new Date(lastHitMs).toISOString() }),
+  };
+  return { hits, ...times };
 }
 
 export interface TemplateView {
@@ -100,7 +110,10 @@ export function templateSummary(
 ): TemplateSummary {
   const { name, description, inbound, outbound } = template;
   const sum = (direction: RuleDirection): number =>
-    template[direction].reduce((all, rule) => all + (hits!.of(name, direction, rule) ?? 0), 0);
+    template[direction].reduce(
+      (all, rule) => all + (hits!.of(name, direction, rule)?.hits ?? 0),
+      0,
+    );
   return {
     name,
     ...(description !== undefined && { description }),
@@ -179,10 +192,13 @@ export function withoutReadOnly(
   return rest;
 }
 
+/** What answers say of a rule beside what is written. */
+const readOnlyRuleKeys = ['hits', 'hitsSince', 'lastHit', 'expired', 'resolved'] as const;
+
 /** The same for a rule. */
 export function writtenRule(rule: unknown): unknown {
   if (typeof rule !== 'object' || rule === null || Array.isArray(rule)) return rule;
   const rest: Record<string, unknown> = { ...rule };
-  for (const key of ['hits', 'expired', 'resolved']) Reflect.deleteProperty(rest, key);
+  for (const key of readOnlyRuleKeys) Reflect.deleteProperty(rest, key);
   return rest;
 }

@@ -58,7 +58,8 @@ export class LiveObserver implements Observer {
 
   constructor(options: LiveObserverOptions) {
     this.#options = options;
-    this.#hits = new RuleHitLedger(options.policy, options.dataPlane.ruleHits);
+    const clocks = { nowMs: () => Date.now(), wallClockOf };
+    this.#hits = new RuleHitLedger(options.policy, options.dataPlane.ruleHits, clocks);
   }
 
   /** A policy has come into force in every packet thread. */
@@ -86,6 +87,11 @@ export class LiveObserver implements Observer {
       if (!policyAllows(policy, hot, record)) cut++;
     });
     return cut;
+  }
+
+  /** To be called at least once a day. */
+  collectHits(): void {
+    this.#hits.collect();
   }
 
   ruleHits(): RuleHits {

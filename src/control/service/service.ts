@@ -218,6 +218,7 @@ export class Service {
     this.#eventTimer = setInterval(() => this.#takeEvents(), eventPeriodMs);
     // Looks at the clock, instead of waiting for a moment: the clock may be set.
     this.#clockTimer = setInterval(() => {
+      this.#observer?.collectHits();
       if (changedByTime(this.#policy, Date.now()).length > 0) void this.#reloadQueue.run();
     }, clockPeriodMs);
     this.#log.info(

@@ -480,7 +480,7 @@ export class Engine {
     }
     // Counted last: a packet that was refused opens no flow and hits no rule.
     this.#counters[Counter.flowsOpened]! += 1;
-    policy.countHits();
+    policy.countHits(this.#nowMs);
     table.account(flow, 0, packet.totalLength);
     return DropReason.none;
   }

@@ -96,6 +96,22 @@ export interface PolicyProgram {
   readonly root: number;
 }
 
+/** What the packet threads count of each rule, by its index; shared by them, written under their lock. */
+export interface RuleHits {
+  /** How many flows it has opened. */
+  readonly counts: Float64Array;
+  /** When it opened the last one, by the clock of the queues: ms modulo 2^32, never 0. 0: none yet. */
+  readonly lastMs: Int32Array;
+}
+
+/** @param shared to be seen by other threads */
+export function createRuleHits(rules: number, shared = false): RuleHits {
+  const memory = (bytes: number): ArrayBuffer =>
+    // Typed arrays take both, and are typed by the one that is not shared.
+    shared ? (new SharedArrayBuffer(bytes) as unknown as ArrayBuffer) : new ArrayBuffer(bytes);
+  return { counts: new Float64Array(memory(rules * 8)), lastMs: new Int32Array(memory(rules * 4)) };
+}
+
 /** Where the search for an address starts in the server table. */
 export function serverSlot(address: number, shift: number): number {
   return Math.imul(address, 0x9e3779b1) >>> shift;
@@ -115,8 +131,9 @@ export class Matcher {
   readonly rejectsAny: boolean;
   readonly answersPerSecond: number;
   readonly answersPerSource: number;
-  /** How many flows each rule has opened, by its index. Shared by the packet threads, written under their lock. */
-  readonly hits: Float64Array;
+  readonly hits: RuleHits;
+  readonly #hitCounts: Float64Array;
+  readonly #lastHitMs: Int32Array;
 
   /** The servers of the last match, by index; -1 if that end is no server. */
   inboundServer = -1;
@@ -127,10 +144,10 @@ export class Matcher {
 
   /**
    * @param words made by src/policy/compile.ts
-   * @param hits hit counters, one per rule. Default: memory of its own
+   * @param hits of its rules. Default: memory of its own
    * @param root offset of the header
    */
-  constructor(words: Int32Array, hits?: Float64Array, root = 0) {
+  constructor(words: Int32Array, hits?: RuleHits, root = 0) {
     if (words[root + Header.magic] !== policyMagic) throw new Error('not a compiled policy');
     this.#words = words;
     this.epoch = words[root + Header.epoch]!;
@@ -144,7 +161,9 @@ export class Matcher {
     this.rejectsAny = this.#serverRejects !== 0 || this.#reject !== 0;
     this.answersPerSecond = words[root + Header.answersPerSecond]!;
     this.answersPerSource = words[root + Header.answersPerSource]!;
-    this.hits = hits ?? new Float64Array(words[root + Header.ruleCount]!);
+    this.hits = hits ?? createRuleHits(words[root + Header.ruleCount]!);
+    this.#hitCounts = this.hits.counts;
+    this.#lastHitMs = this.hits.lastMs;
   }
 
   /**
@@ -188,9 +207,16 @@ export class Matcher {
   }
 
   /** Counts a flow that the last match allowed. */
-  countHits(): void {
-    if (this.inboundRule >= 0) this.hits[this.inboundRule]! += 1;
-    if (this.outboundRule >= 0) this.hits[this.outboundRule]! += 1;
+  countHits(nowMs: number): void {
+    const stamp = nowMs | 1;
+    if (this.inboundRule >= 0) {
+      this.#hitCounts[this.inboundRule]! += 1;
+      this.#lastHitMs[this.inboundRule] = stamp;
+    }
+    if (this.outboundRule >= 0) {
+      this.#hitCounts[this.outboundRule]! += 1;
+      this.#lastHitMs[this.outboundRule] = stamp;
+    }
   }
 
   /** Slots of the last match's servers: inbound in the low half, outbound in the high half; 0 = none. */

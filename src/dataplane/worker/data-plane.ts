@@ -24,8 +24,8 @@ import {
   fragmentDatagramsHeld,
 } from '../flow/fragment-memory.ts';
 import { TimeoutList } from '../flow/timeouts.ts';
-import { Header } from '../match/matcher.ts';
-import type { PolicyProgram } from '../match/matcher.ts';
+import { Header, createRuleHits } from '../match/matcher.ts';
+import type { PolicyProgram, RuleHits } from '../match/matcher.ts';
 import { defaultBatchSize } from '../tun/batch.ts';
 import type { BatchSize } from '../tun/batch.ts';
 import { closeFd, createWake, openQueues, setOffload, signalWake } from '../tun/linux-tun.ts';
@@ -99,7 +99,7 @@ export class DataPlane {
   /** The flow table, as the control plane reaches it. */
   readonly flows: FlowInspector;
   readonly capture: LiveCapture = new LiveCapture();
-  #ruleHits: Float64Array;
+  #ruleHits: RuleHits;
   #policyInForce: PolicyInForce;
   #waiters: Waiter[] = [];
   #policyVersion = 0;
@@ -133,7 +133,7 @@ export class DataPlane {
     this.#state = new Int32Array(new SharedArrayBuffer(stateWords * 4));
     const lock = new SharedLock(this.#state, StateWord.lock);
     this.flows = new FlowInspector(this.#memory, options.engine.limits, lock, monotonicMs);
-    this.#ruleHits = createRuleHits(options.program);
+    this.#ruleHits = sharedHits(options.program);
     this.#policyInForce = { program: options.program, mode: ReloadMode.cut, drainUntilMs: 0 };
   }
 
@@ -155,7 +155,7 @@ export class DataPlane {
     file?.setPolicy({ digest: '', epoch, mode: ReloadMode.cut, drainUntilMs: 0 });
     const version = this.#policyVersion + 1;
     this.#policyVersion = version;
-    const hits = createRuleHits(program);
+    const hits = sharedHits(program);
     const drainUntilMs = (monotonicMs() + drainMs) | 0;
     const message: PolicyMessage = { version, program: only(program), hits, mode, drainMs };
     for (const thread of this.#threads) thread.worker.postMessage(message);
@@ -175,7 +175,7 @@ export class DataPlane {
   }
 
   /** Flows opened by each rule of the policy in force, by its index. The arrays of earlier policies change no more. */
-  get ruleHits(): Float64Array {
+  get ruleHits(): RuleHits {
     return this.#ruleHits;
   }
 
@@ -371,8 +371,8 @@ export class DataPlane {
   }
 }
 
-function createRuleHits({ words, root }: PolicyProgram): Float64Array {
-  return new Float64Array(new SharedArrayBuffer(words[root + Header.ruleCount]! * 8));
+function sharedHits({ words, root }: PolicyProgram): RuleHits {
+  return createRuleHits(words[root + Header.ruleCount]!, true);
 }
 
 /** What a packet thread gets: a compiled policy has more, which would be copied. */

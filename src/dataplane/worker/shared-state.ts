@@ -6,7 +6,7 @@
  */
 import type { BatchSize } from '../tun/batch.ts';
 import type { SuperPacket } from '../tun/offload.ts';
-import type { PolicyProgram } from '../match/matcher.ts';
+import type { PolicyProgram, RuleHits } from '../match/matcher.ts';
 import type { EngineMemory, EngineOptions } from '../engine/engine.ts';
 import type { FirstReview } from './flow-survival.ts';
 
@@ -27,7 +27,7 @@ export interface PolicyMessage {
   readonly version: number;
   readonly program: PolicyProgram;
   /** Where its rules' hits are counted, in shared memory. */
-  readonly hits: Float64Array;
+  readonly hits: RuleHits;
   /** ReloadMode of the engine. */
   readonly mode: number;
   /** With drain: its duration in ms. */
@@ -52,7 +52,7 @@ export interface PacketThreadData {
   readonly counters: SharedArrayBuffer;
   readonly events: SharedArrayBuffer;
   readonly program: PolicyProgram;
-  readonly ruleHits: Float64Array;
+  readonly ruleHits: RuleHits;
   readonly firstReview: FirstReview;
   /** See engine/capture-ring.ts. */
   readonly captureControl: SharedArrayBuffer;

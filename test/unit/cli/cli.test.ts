@@ -143,14 +143,15 @@ describe('colours', () => {
 
 describe('check', () => {
   const rule = { protocol: 'icmp' } as const;
+  const dns = { protocol: 'udp', ports: [{ from: 53, to: 53 }] } as const;
   const config: CheckedConfig = {
     revision: '5f0c',
     templates: [
-      { name: 'web', inbound: [rule, rule], outbound: [rule] },
-      { name: 'unused', inbound: [], outbound: [] },
+      { name: 'web', inbound: [rule, dns], outbound: [rule] },
+      { name: 'small', inbound: [], outbound: [] },
     ],
     servers: [
-      { name: 'a', addresses: [1], templates: ['web'] },
+      { name: 'a', addresses: [1], templates: ['web', 'small'] },
       { name: 'b', addresses: [2, 3], templates: [] },
     ],
     problems: [],
@@ -182,7 +183,7 @@ describe('check', () => {
       out:
         'template  inbound rules  outbound rules  servers\n' +
         'web       2              1               1\n' +
-        'unused    0              0               0\n' +
+        'small     0              0               1\n' +
         'dir is valid: 2 templates with 3 rules, 2 servers\n' +
         'without a template, so everything is dropped: b\n',
       err: '',
@@ -224,6 +225,26 @@ describe('check', () => {
     expect(out).toContain('dir is valid');
   });
 
+  test('warns of what is valid and perhaps not meant, and fails for that only if told to', async () => {
+    const spare = { name: 'spare', inbound: [rule, rule], outbound: [] };
+    const doubtful = { ...config, templates: [...config.templates, spare] };
+    const err =
+      'dir/templates/spare.yaml: warning: no server has this template\n' +
+      'dir/templates/spare.yaml: inbound[1]: warning: it says the same as inbound[0]\n' +
+      'dir: 0 errors, 2 warnings\n';
+    const out = expect.stringContaining('dir is valid') as string;
+    expect(await check(doubtful)).toEqual({ code: 0, out, err });
+    expect(await check(doubtful, '--strict')).toEqual({ code: 1, out, err });
+    expect(JSON.parse((await check(doubtful, '--json', '--strict')).out)).toMatchObject({
+      ok: false,
+      problems: [{ severity: 'warning', path: '' }, { path: 'inbound[1]' }],
+    });
+    expect((await check(config, '--strict')).code).toBe(0);
+    // Of a configuration with errors a part is not known.
+    const broken = { ...doubtful, problems: problems.slice(0, 1) };
+    expect((await check(broken)).err).toContain('dir: 1 error, 0 warnings\n');
+  });
+
   test('prints JSON with the same exit codes', async () => {
     const bad = await check({ ...config, problems }, '--json');
     expect(bad.code).toBe(1);
@@ -232,7 +253,7 @@ describe('check', () => {
     expect(good.code).toBe(0);
     expect(JSON.parse(good.out)).toMatchObject({
       ok: true,
-      templates: [{ name: 'web', inbound: 2, outbound: 1, servers: 1 }, { name: 'unused' }],
+      templates: [{ name: 'web', inbound: 2, outbound: 1, servers: 1 }, { name: 'small' }],
     });
   });
 });

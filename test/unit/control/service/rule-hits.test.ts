@@ -36,7 +36,12 @@ function compile(epoch: number, inbound: PlainRule[], outbound: PlainRule[] = []
 function fixture(first: CompiledPolicy) {
   let policy = new Matcher(first.words);
   const engine = new EngineFixture({ policy });
-  const ledger = new RuleHitLedger(first, policy.hits);
+  const clock = { nowMs: 1_000_000 };
+  // The threads' clock began at 900,000.
+  const ledger = new RuleHitLedger(first, policy.hits, {
+    nowMs: () => clock.nowMs,
+    wallClockOf: (thenMs) => 900_000 + thenMs,
+  });
   const change = (next: CompiledPolicy): void => {
     policy = new Matcher(next.words);
     engine.engine.setPolicy(policy, ReloadMode.cut, 0);
@@ -44,9 +49,9 @@ function fixture(first: CompiledPolicy) {
   };
   const rule = (compiled: CompiledPolicy, index: number): number | undefined => {
     const place = compiled.rules[index]!;
-    return ledger.of(place.template, place.direction, place.rule);
+    return ledger.of(place.template, place.direction, place.rule)?.hits;
   };
-  return { engine, ledger, change, rule };
+  return { engine, ledger, change, rule, clock };
 }
 
 describe('the hits of a rule', () => {
@@ -94,7 +99,7 @@ describe('the hits of a rule', () => {
     expect([rule(first, 0), rule(first, 1)]).toEqual([3, 0]);
     // The same words in another template or the other direction are another rule.
     const { rule: words } = first.rulesOf.get('base')![0]!;
-    expect(ledger.of('spare', 'inbound', words)).toBe(0);
+    expect(ledger.of('spare', 'inbound', words)?.hits).toBe(0);
     expect(ledger.of('base', 'outbound', words)).toBeUndefined();
   });
 
@@ -106,5 +111,41 @@ describe('the hits of a rule', () => {
     const once = compile(2, [dns]);
     change(once);
     expect(rule(once, 0)).toBe(1);
+  });
+
+  it('have a moment from which they count, and the rule that of its last one', () => {
+    const first = compile(1, [dns]);
+    const { engine, change, ledger, clock } = fixture(first);
+    const told = (compiled: CompiledPolicy, index: number): unknown => {
+      const { template, direction, rule: own } = compiled.rules[index]!;
+      return ledger.of(template, direction, own);
+    };
+    expect(told(first, 0)).toEqual({ hits: 0, sinceMs: 1_000_000 });
+    engine.nowMs = 200_000;
+    engine.forward(udp(client, web, 1, 53));
+    expect(told(first, 0)).toEqual({ hits: 1, sinceMs: 1_000_000, lastHitMs: 1_100_001 });
+    clock.nowMs = 2_000_000;
+    const second = compile(2, [ntp, dns]);
+    change(second);
+    expect(told(second, 0)).toEqual({ hits: 0, sinceMs: 2_000_000 });
+    expect(told(second, 1)).toEqual({ hits: 1, sinceMs: 1_000_000, lastHitMs: 1_100_001 });
+    engine.nowMs = 300_001;
+    engine.forward(udp(client, web, 2, 53));
+    expect(told(second, 1)).toMatchObject({ hits: 2, lastHitMs: 1_200_001 });
+  });
+
+  it('a stamp that was collected stays what it was, whatever the threads’ clock says later', () => {
+    const policy = compile(1, [dns, ntp]);
+    const matcher = new Matcher(policy.words);
+    let origin = 0;
+    const ledger = new RuleHitLedger(policy, matcher.hits, {
+      nowMs: () => 4_000_000,
+      wallClockOf: (thenMs) => origin + thenMs,
+    });
+    matcher.hits.lastMs[0] = 5;
+    ledger.collect();
+    origin = 2 ** 32;
+    const { template, direction, rule } = policy.rules[0]!;
+    expect(ledger.of(template, direction, rule)).toMatchObject({ lastHitMs: 5 });
   });
 });

@@ -109,7 +109,7 @@ describe('a complete datagram', () => {
 
   it('that cannot leave opens no flow, and is no hit of a rule', () => {
     const f = new EngineFixture({ policy, spareBytes: 1000 });
-    const hits = (): number => policy.hits.reduce((sum, hit) => sum + hit, 0);
+    const hits = (): number => policy.hits.counts.reduce((sum, hit) => sum + hit, 0);
     const before = hits();
     const fragments = cut(datagram(4000), 17, [
       { from: 0, to: 1600 },

@@ -18,7 +18,8 @@ import type {
 import { MemoryBatch, vnetLength } from '../../../support/batch.ts';
 import { EngineFixture, timeoutsMs } from '../../../support/engine-fixture.ts';
 import { udp } from '../../../support/packets.ts';
-import type { PolicyProgram } from '../../../../src/dataplane/match/matcher.ts';
+import { createRuleHits } from '../../../../src/dataplane/match/matcher.ts';
+import type { PolicyProgram, RuleHits } from '../../../../src/dataplane/match/matcher.ts';
 import { compilePolicy } from '../../../../src/policy/compile.ts';
 import { toServers, toTemplates } from '../../../support/policies.ts';
 
@@ -35,7 +36,7 @@ const allowing = (port: number, epoch: number): PolicyProgram =>
     epoch,
   );
 
-const ruleHits = (): Float64Array => new Float64Array(new SharedArrayBuffer(8));
+const ruleHits = (): RuleHits => createRuleHits(1, true);
 
 /** A queue that gives scripted batches, and ends the loop behind the last one. */
 class ScriptedQueue implements TunQueue {
