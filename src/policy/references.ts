@@ -30,8 +30,8 @@ interface Judgement {
   readonly message: Message;
 }
 
-/** What is wrong with a group. */
-function judgeOf(source: PolicySource): (group: GroupPeer) => Judgement | undefined {
+/** What is wrong with a group of this source. */
+export function judgeOf(source: PolicySource): (group: GroupPeer) => Judgement | undefined {
   const names = {
     server: new Set(source.servers.map(({ name }) => name)),
     template: new Set(source.templates.map(({ name }) => name)),

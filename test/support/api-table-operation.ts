@@ -28,6 +28,21 @@ export const operationTable: Record<string, Row> = {
   'GET /metrics': { access: 'public', url: '/metrics', status: 503 },
   'GET /openapi.json': { access: 'public', url: '/openapi.json' },
 
+  'POST /v1/resolve': {
+    access: 'view',
+    url: '/v1/resolve',
+    body: { peers: ['server:web-1', '192.0.2.0/24'], except: ['192.0.2.7'] },
+    wrong: [
+      { body: {}, problem: 'invalid', errors: ['peers'] },
+      { body: { peers: ['192.0.2.0/33'] }, problem: 'invalid', errors: ['peers[0]'] },
+      {
+        body: { peers: ['set:nope', '10.0.0.1'], except: ['server:nope'] },
+        problem: 'invalid',
+        errors: ['peers[0]', 'except[0]'],
+      },
+      { body: { peers: [], other: 1 }, problem: 'invalid', errors: ['other'] },
+    ],
+  },
   'POST /v1/explain': {
     access: 'view',
     url: '/v1/explain',

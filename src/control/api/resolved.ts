@@ -5,7 +5,7 @@
  */
 import { formatRange } from '../../policy/addresses.ts';
 import { isGroup } from '../../policy/peers.ts';
-import { rangesOf, subtractRanges } from '../../policy/ranges.ts';
+import { allAddresses, rangesOf, subtractRanges } from '../../policy/ranges.ts';
 import type { Ranges } from '../../policy/ranges.ts';
 import { Resolver } from '../../policy/resolve.ts';
 import type { Peer, Rule } from '../../policy/types.ts';
@@ -13,6 +13,9 @@ import type { Snapshot } from '../store/store.ts';
 
 /** Ranges shown for one origin. */
 const maxRanges = 100;
+
+/** Servers, and origins of addresses, that one answer names. */
+const maxNamed = 200;
 
 export interface ResolvedPeer {
   /** As written. */
@@ -58,6 +61,41 @@ export function resolvedPeers(resolver: Resolver, { peers = [], except }: Rule):
       return { peer: text, server: name, ...remaining(own) };
     });
   });
+}
+
+/** What some peers mean together. */
+export interface Meaning {
+  /** How many servers are meant by name, template or label. */
+  readonly serverCount: number;
+  /** The first of them. */
+  readonly servers: readonly string[];
+  /** IPv4 addresses, without what `except` takes away. */
+  readonly addressCount: number;
+  /** The first origins of these addresses. */
+  readonly resolved: readonly ResolvedPeer[];
+}
+
+export function meaningOf(resolver: Resolver, rule: Rule): Meaning {
+  const resolved = resolvedPeers(resolver, rule);
+  const servers = new Set(resolved.flatMap(({ server }) => server ?? []));
+  return {
+    serverCount: servers.size,
+    servers: [...servers].slice(0, maxNamed),
+    addressCount: countAddresses(resolver.rangesOf(rule) ?? allAddresses),
+    resolved: resolved.slice(0, maxNamed),
+  };
+}
+
+const counts = new WeakMap<Ranges, number>();
+
+export function countAddresses(ranges: Ranges): number {
+  let count = counts.get(ranges);
+  if (count === undefined) {
+    count = 0;
+    for (let at = 0; at < ranges.length; at += 2) count += ranges[at + 1]! - ranges[at]! + 1;
+    counts.set(ranges, count);
+  }
+  return count;
 }
 
 function shownRanges(ranges: Ranges): Pick<ResolvedPeer, 'ranges' | 'more'> {

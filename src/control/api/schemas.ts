@@ -430,6 +430,21 @@ const resolve = Type.Optional(
 );
 export const resolveQuery = Type.Object({ resolve }, { additionalProperties: false });
 
+export const resolveBody = Type.Object(
+  { peers, except: Type.Optional(peers) },
+  { additionalProperties: false },
+);
+
+export const meaning = component(
+  'Meaning',
+  Type.Object({
+    serverCount: Type.Integer({ description: 'Servers that are meant by a group.' }),
+    servers: Type.Array(nameSchema, { description: 'The first 200 of them.' }),
+    addressCount: Type.Integer({ description: 'IPv4 addresses, without those of `except`.' }),
+    resolved: Type.Array(resolvedPeer, { description: 'At most 200.' }),
+  }),
+);
+
 export const problem = component(
   'Problem',
   Type.Object(

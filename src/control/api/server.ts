@@ -44,6 +44,7 @@ import { monitoringRoutes, statusRoutes } from './routes/operations.ts';
 import { questionRoutes } from './routes/questions.ts';
 import { presetRoutes } from './routes/presets.ts';
 import { pruneRoute } from './routes/prune.ts';
+import { resolveRoute } from './routes/resolve.ts';
 import { reviewRoutes } from './routes/review.ts';
 import { serverRoutes } from './routes/servers.ts';
 import { sessionRoutes } from './routes/session.ts';
@@ -151,6 +152,7 @@ export async function buildApi(context: ApiContext, options: ApiOptions): Promis
       setRoutes(app, context);
       serverRoutes(app, context);
       assignmentRoutes(app, context);
+      resolveRoute(app, context);
       reviewRoutes(app, context);
       presetRoutes(app);
       explainRoutes(app, context);

@@ -1,12 +1,11 @@
 /** Sets in answers: their bodies, with computed fields. */
 import { setBody } from '../../policy/bodies.ts';
 import type { SetBody } from '../../policy/bodies.ts';
-import type { Ranges } from '../../policy/ranges.ts';
 import type { AddressSet } from '../../policy/types.ts';
 import { findMentions, mentionsOf } from '../store/mentions.ts';
 import type { Mention, Mentions } from '../store/mentions.ts';
 import type { Snapshot, VersionHistory } from '../store/store.ts';
-import { resolverOf } from './resolved.ts';
+import { countAddresses, resolverOf } from './resolved.ts';
 import { changeMark, notFound } from './views.ts';
 import type { ChangeMark } from './views.ts';
 
@@ -46,18 +45,6 @@ export function setSummary(snapshot: Snapshot, set: AddressSet): SetSummary {
     usedBy: mentionsOf(mentions, { kind: 'set', name }),
     revision: snapshot.revisions.sets.get(name)!,
   };
-}
-
-const counts = new WeakMap<Ranges, number>();
-
-function countAddresses(ranges: Ranges): number {
-  let count = counts.get(ranges);
-  if (count === undefined) {
-    count = 0;
-    for (let at = 0; at < ranges.length; at += 2) count += ranges[at + 1]! - ranges[at]! + 1;
-    counts.set(ranges, count);
-  }
-  return count;
 }
 
 /** @throws HttpProblem `not-found` */

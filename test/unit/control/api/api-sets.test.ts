@@ -226,3 +226,50 @@ describe('?resolve=1', () => {
     expect(JSON.stringify(plain.json)).not.toContain('resolved');
   });
 });
+
+describe('POST /v1/resolve', () => {
+  it('says what peers mean that stand in no rule yet', async () => {
+    await send('PATCH /v1/servers/web-1', { body: { region: 'hkg' } });
+    const body = {
+      peers: ['label:region=hkg', 'set:office', '10.0.0.9'],
+      except: ['192.0.2.0/25'],
+    };
+    const { status, json } = await lab.send('member', 'POST /v1/resolve', { body });
+    expect(status).toBe(200);
+    expect(json).toMatchObject({
+      serverCount: 1,
+      servers: ['web-1'],
+      addressCount: 1 + 128 + 3 + 1,
+      resolved: [
+        { peer: 'label:region=hkg', server: 'web-1', ranges: ['10.0.0.2'] },
+        { peer: 'set:office', ranges: ['192.0.2.128/25', '203.0.113.7-203.0.113.9'] },
+        { peer: '10.0.0.9', ranges: ['10.0.0.9'] },
+      ],
+    });
+  });
+
+  it('counts servers once, and a selector may match nobody', async () => {
+    const peers = ['template:web', 'server:web-1', 'label:role=nobody'];
+    const { json } = await send('POST /v1/resolve', { body: { peers } });
+    expect(json!['serverCount']).toBe(new Set(json!['servers'] as unknown as string[]).size);
+    expect(json!['servers']).toContain('web-1');
+    expect(json!['resolved']).toContainEqual({ peer: 'label:role=nobody', ranges: [] });
+  });
+
+  it('names the entry that is wrong', async () => {
+    const body = { peers: ['10.0.0.1', 'set:ofice', 'label:a in b'], except: ['server:web-7'] };
+    const first = await send('POST /v1/resolve', { body });
+    expect(first.status).toBe(422);
+    expect(first.json!['errors']).toMatchObject([{ path: 'peers[2]' }]);
+    const second = await send('POST /v1/resolve', {
+      body: { ...body, peers: body.peers.slice(0, 2) },
+    });
+    expect(second.json!['errors']).toMatchObject([
+      { path: 'peers[1]', message: 'there is no set "ofice"; did you mean "office"?' },
+      {
+        path: 'except[0]',
+        message: expect.stringContaining('there is no server "web-7"') as string,
+      },
+    ]);
+  });
+});
