@@ -4,7 +4,7 @@ import type { Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { db, web } from '../netns/support/firewall.ts';
 import { tcp, whatPasses } from '../netns/support/probes.ts';
-import { PanelLab, obstacle } from './support/panel-lab.ts';
+import { PanelLab, editRule, obstacle } from './support/panel-lab.ts';
 
 /** Servers that are there to be many. */
 const crowd = Array.from({ length: 30 }, (_, index) => ({
@@ -81,28 +81,37 @@ describe.skipIf(obstacle !== undefined)('firewalls in the panel', () => {
 
   it('tells errors in the words of the API, at the very field, and keeps them there', async () => {
     await goTo('/firewalls/site');
+    await editRule(page, 2);
     await inbound(2).getByLabel('Ports').fill('443, 99999');
     await inbound(2).getByLabel('Sources').fill('198.51.100.0/33');
     await inbound(2).getByText('expected a port from 1 to 65535', { exact: false }).waitFor();
     await inbound(2).getByText('the length behind the slash is 0 to 32').waitFor();
     await page.getByText('2 fields need a correction').waitFor();
     expect(await inbound(2).getByLabel('Ports').getAttribute('aria-invalid')).toBe('true');
-    expect(await inbound(1).getByLabel('Ports').getAttribute('aria-invalid')).not.toBe('true');
+    expect(await inbound(1).getByLabel('Ports').count()).toBe(0);
     // The rule moves, and its errors with it.
     await page.getByRole('button', { name: 'Move inbound rule 2 up' }).click();
     await inbound(1).getByText('expected a port from 1 to 65535', { exact: false }).waitFor();
     await page.getByRole('button', { name: 'Save', exact: true }).click();
     await inbound(1).getByLabel('Ports').and(page.locator(':focus')).waitFor();
     await page.getByRole('button', { name: 'Discard' }).click();
-    expect(await inbound(1).getByLabel('Ports').inputValue()).toBe('80');
+    await inbound(1).getByText('80', { exact: true }).waitFor();
   });
 
   it('moves a rule by the keyboard, and the focus with it', async () => {
+    await editRule(page, 1);
     await inbound(1).getByLabel('Comment').fill('the web');
     await page.keyboard.press('Alt+ArrowDown');
     await page.getByText('Rule moved to place 2 of 3').waitFor({ state: 'attached' });
     await page.keyboard.type(' site');
     expect(await inbound(2).getByLabel('Comment').inputValue()).toBe('the web site');
+    // It is read again, and the focus is at the button that had opened it.
+    await page.keyboard.press('Enter');
+    await inbound(2)
+      .getByRole('button', { name: 'Edit inbound rule 2' })
+      .and(page.locator(':focus'))
+      .waitFor();
+    await inbound(2).getByText('the web site').waitFor();
     await save();
     const { inbound: rules } = await stored('site');
     expect(rules).toMatchObject([
@@ -194,6 +203,12 @@ describe.skipIf(obstacle !== undefined)('firewalls in the panel', () => {
     await press(page.getByRole('button', { name: 'Add New Inbound Rule' }));
     await tabTo(inbound(1).getByLabel('Ports'));
     await page.keyboard.type('8443');
+    // Nothing is open because a field was left empty.
+    await press(page.getByRole('button', { name: 'Save', exact: true }));
+    await inbound(1).getByText('choose addresses or groups, or any').waitFor();
+    await inbound(1).getByLabel('Sources').and(page.locator(':focus')).waitFor();
+    await press(inbound(1).getByRole('button', { name: 'Any IPv4' }));
+    await inbound(1).getByText('From the whole Internet').waitFor();
     await tabTo(page.getByRole('checkbox', { name: 'db' }));
     await page.keyboard.press('Space');
     await press(page.getByRole('button', { name: 'Save', exact: true }));
@@ -249,7 +264,9 @@ describe.skipIf(obstacle !== undefined)('firewalls in the panel', () => {
   it('tells the second of two who edit the same, and loses nothing of either', async () => {
     await goTo('/firewalls/shared');
     const second = await panel.openAs('owner', '/firewalls/shared');
+    await editRule(second, 1);
     await inbound(1, second).getByLabel('Comment').fill('from the second');
+    await editRule(page, 1);
     await inbound(1).getByLabel('Ports').fill('5432, 5433');
     await save();
     // It is reported at the next look, or at the latest by what saving is answered.
@@ -266,20 +283,19 @@ describe.skipIf(obstacle !== undefined)('firewalls in the panel', () => {
       { ports: [5432], comment: 'from the second' },
     ]);
     // The first has nothing unsaved, and follows.
-    await expect
-      .poll(() => inbound(1).getByLabel('Comment').inputValue(), { timeout: 10_000 })
-      .toBe('from the second');
+    await inbound(1).getByText('from the second').waitFor();
     await second.context().close();
   });
 
   it('keeps what is unsaved while one looks at another page', async () => {
+    await editRule(page, 1);
     await inbound(1).getByLabel('Comment').fill('not saved yet');
     await page.getByRole('navigation', { name: 'Sections' }).getByText('Servers').click();
     await page.getByRole('heading', { level: 1, name: 'Servers' }).waitFor();
     await sleep(100);
     await page.goBack();
     await page.getByText('Unsaved changes').waitFor();
-    expect(await inbound(1).getByLabel('Comment').inputValue()).toBe('not saved yet');
+    await inbound(1).getByText('not saved yet').waitFor();
     await page.getByRole('button', { name: 'Discard' }).click();
     expect(panel.complaints).toEqual([]);
   });

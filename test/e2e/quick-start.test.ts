@@ -63,6 +63,7 @@ describe.skipIf(obstacle !== undefined)('the quick-start guide', () => {
     await page.getByRole('button', { name: 'Add New Outbound Rule' }).click();
     const outbound = page.getByRole('group', { name: 'Outbound rule 1' });
     await outbound.getByLabel('Protocol').selectOption('ALL');
+    await outbound.getByRole('button', { name: 'Any IPv4' }).click();
   });
 
   it('4. Select the servers', async () => {

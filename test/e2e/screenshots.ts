@@ -14,13 +14,13 @@ import type { PanelLab } from './support/panel-lab.ts';
 import { createBusyPanel, openView, views } from './support/views.ts';
 import type { View } from './support/views.ts';
 
-const usage = `Usage: scripts/screenshots [--only VIEW] [--readme] [DIRECTORY]
+const usage = `Usage: scripts/screenshots [--only VIEW,...] [--readme] [DIRECTORY]
 
 Runs a firewall with traffic in network namespaces, opens every page of its panel in Chromium at 390, 1000
 and 1600 pixels, light and dark, and saves a picture of each. Needs root, and \`npm run build\` before.
 
   DIRECTORY     where the pictures go (default: dist/screenshots)
-  --only VIEW   only this view, in all windows
+  --only VIEW   only this view, or these, in all windows
   --readme      instead: the pictures of the README, in scripts/pictures
   --help        this text`;
 
@@ -99,7 +99,11 @@ async function takeAll(panel: PanelLab, tasks: readonly Task[]): Promise<number>
   return failed;
 }
 
-function readOptions(): { directory: string; only: string | undefined; readme: boolean } {
+function readOptions(): {
+  readonly directory: string;
+  readonly only: readonly string[] | undefined;
+  readonly readme: boolean;
+} {
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
@@ -117,10 +121,13 @@ function readOptions(): { directory: string; only: string | undefined; readme: b
     if (positionals.length > 1) fail('one directory, please');
     if (readme && (only !== undefined || positionals.length > 0))
       fail('--readme is all or nothing');
-    if (only !== undefined && !views.some(({ name }) => name === only)) {
-      fail(`there is no view ${only}; there are ${views.map(({ name }) => name).join(', ')}`);
+    const wanted = only?.split(',');
+    const unknown = wanted?.find((each) => !views.some(({ name }) => name === each));
+    if (unknown !== undefined) {
+      fail(`there is no view ${unknown}; there are ${views.map(({ name }) => name).join(', ')}`);
     }
-    return { directory: positionals[0] ?? join(repository, 'dist/screenshots'), only, readme };
+    const directory = positionals[0] ?? join(repository, 'dist/screenshots');
+    return { directory, only: wanted, readme };
   } catch (error) {
     return fail((error as Error).message);
   }
@@ -142,7 +149,7 @@ function plan(): Task[] {
       afterMs: name === 'live' ? 60_000 : 3000,
     }));
   }
-  const wanted = views.filter(({ name }) => only === undefined || name === only);
+  const wanted = views.filter(({ name }) => only?.includes(name) ?? true);
   return windows.flatMap(({ name, options }) =>
     wanted.map((view) => ({
       view,

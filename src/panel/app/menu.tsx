@@ -4,6 +4,7 @@ import {
   IconActivity,
   IconFlame,
   IconHistory,
+  IconListDetails,
   IconServer,
   IconUsers,
   IconZoomQuestion,
@@ -21,6 +22,7 @@ interface Entry {
 const services: readonly Entry[] = [
   { path: '/firewalls', label: 'Firewalls', icon: IconFlame },
   { path: '/servers', label: 'Servers', icon: IconServer },
+  { path: '/sets', label: 'Sets', icon: IconListDetails },
 ];
 const traffic: readonly Entry[] = [
   { path: '/live', label: 'Live', icon: IconActivity },

@@ -14,6 +14,10 @@ const FirewallList = lazy(() => import('../pages/firewalls/firewall-list.tsx'));
 const NewFirewall = lazy(() => import('../pages/firewalls/new-firewall.tsx'));
 const FirewallPage = lazy(() => import('../pages/firewalls/firewall-page.tsx'));
 const FirewallHistory = lazy(() => import('../pages/firewalls/firewall-history.tsx'));
+const SetList = lazy(() => import('../pages/sets/set-list.tsx'));
+const NewSet = lazy(() => import('../pages/sets/new-set.tsx'));
+const SetPage = lazy(() => import('../pages/sets/set-page.tsx'));
+const SetHistory = lazy(() => import('../pages/sets/set-history.tsx'));
 const ServerList = lazy(() => import('../pages/servers/server-list.tsx'));
 const ServerPage = lazy(() => import('../pages/servers/server-page.tsx'));
 const LivePage = lazy(() => import('../pages/live/live-page.tsx'));
@@ -44,6 +48,12 @@ export function Pages(): ReactNode {
           </Route>
           <Route path="/firewalls/:name/history">
             {({ name }) => <FirewallHistory key={name} name={name} />}
+          </Route>
+          <Route path="/sets" component={SetList} />
+          <Route path="/sets/new">{may.change ? <NewSet /> : <OwnersOnly />}</Route>
+          <Route path="/sets/:name">{({ name }) => <SetPage key={name} name={name} />}</Route>
+          <Route path="/sets/:name/history">
+            {({ name }) => <SetHistory key={name} name={name} />}
           </Route>
           <Route path="/servers" component={ServerList} />
           <Route path="/servers/:name">{({ name }) => <ServerPage key={name} name={name} />}</Route>

@@ -8,7 +8,7 @@ import { QueryClient, useMutation, useQuery, useQueryClient } from '@tanstack/re
 import type { UseMutationResult, UseQueryResult } from '@tanstack/react-query';
 import { useMemo } from 'react';
 import { isKind } from './api-problem.ts';
-import { at, get, query, send } from './client.ts';
+import { at, get, query, request, send } from './client.ts';
 import type * as api from './types.ts';
 
 /** Counts that grow: how old they may get while they are looked at, in ms. */
@@ -34,7 +34,10 @@ export const keys = {
   status: ['status'],
   templates: ['templates'],
   template: (name: string) => ['templates', name],
-  history: (name: string) => ['templates', name, 'history'],
+  sets: ['sets'],
+  set: (name: string) => ['sets', name],
+  expired: ['templates', 'expired'],
+  meaning: ['meaning'],
   servers: ['servers'],
   server: (name: string) => ['servers', name],
   presets: ['presets'],
@@ -43,8 +46,14 @@ export const keys = {
   dropReasons: ['drop-reasons'],
 } as const;
 
-/** What a change of templates or servers makes old. */
-const configuration = [keys.templates, keys.servers, keys.status, keys.audit];
+/** What a change of templates, sets or servers makes old. */
+const configuration = [
+  ...[keys.templates, keys.sets, keys.servers, keys.meaning],
+  ...[keys.status, keys.audit],
+];
+
+/** What has versions. */
+export type Versioned = 'template' | 'set';
 
 export function useStatus(): UseQueryResult<api.Status> {
   return useQuery({
@@ -84,24 +93,68 @@ export function useTemplate(name: string, live = true): UseQueryResult<api.Templ
   });
 }
 
-export function useHistory(name: string): UseQueryResult<api.VersionList> {
+export function useHistory(kind: Versioned, name: string): UseQueryResult<api.VersionList> {
   return useQuery({
-    queryKey: keys.history(name),
-    queryFn: ({ signal }) => get<api.VersionList>(at`/v1/templates/${name}/history`, signal),
+    queryKey: [`${kind}s`, name, 'history'],
+    queryFn: ({ signal }) =>
+      get<api.VersionList>(`/v1/${kind}s/${encodeURIComponent(name)}/history`, signal),
   });
 }
 
 /** The difference between two versions, as a unified diff; `from` 0 is nothing. */
-export function useVersionDiff(name: string, from: number, to: number): UseQueryResult<string> {
+export function useVersionDiff(
+  kind: Versioned,
+  name: string,
+  from: number,
+  to: number,
+): UseQueryResult<string> {
   return useQuery({
-    queryKey: [...keys.history(name), from, to],
+    queryKey: [`${kind}s`, name, 'history', from, to],
     queryFn: async ({ signal }) => {
-      const path = `${at`/v1/templates/${name}/history/diff`}${query({ from, to })}`;
+      const path = `/v1/${kind}s/${encodeURIComponent(name)}/history/diff${query({ from, to })}`;
       const response = await send('GET', path, { signal, accept: 'text/x-diff' });
       return response.text();
     },
     // Versions do not change.
     staleTime: Infinity,
+  });
+}
+
+export function useSets(): UseQueryResult<api.SetList> {
+  return useQuery({
+    queryKey: keys.sets,
+    queryFn: ({ signal }) => get<api.SetList>('/v1/sets?changed=true', signal),
+  });
+}
+
+export function useSet(name: string): UseQueryResult<api.AddressSet> {
+  return useQuery({
+    queryKey: keys.set(name),
+    queryFn: ({ signal }) => get<api.AddressSet>(at`/v1/sets/${name}`, signal),
+  });
+}
+
+/** What peers mean now. Nothing is asked about none. */
+export function useMeaning(peers: readonly string[]): UseQueryResult<api.Meaning> {
+  return useQuery({
+    queryKey: [...keys.meaning, peers],
+    queryFn: ({ signal }) =>
+      request<api.Meaning>('POST', '/v1/resolve', { body: { peers }, signal }),
+    enabled: peers.length > 0,
+    retry: false,
+  });
+}
+
+/** Rules that have expired, of all templates or of one. */
+export function useExpired(template?: string): UseQueryResult<api.Pruned> {
+  const only = template === undefined ? {} : { templates: [template] };
+  return useQuery({
+    queryKey: [...keys.expired, template],
+    queryFn: ({ signal }) =>
+      request<api.Pruned>('POST', '/v1/templates/prune', {
+        body: { dryRun: true, ...only },
+        signal,
+      }),
   });
 }
 

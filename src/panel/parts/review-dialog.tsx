@@ -1,11 +1,9 @@
 /**
- * What a change would do, before it is made: the difference in the files, the servers whose rules change, and how many live
- * flows it would end. Saving makes exactly what was reviewed.
+ * What a change would do, before it is made (`review-effects.tsx`). Saving makes exactly what was reviewed.
  *
  * A refusal goes to `onProblem`, if the caller has fields to show it at; otherwise it is shown here.
  */
-import { Alert, Badge, Button, Group, Modal, Spoiler, Stack, Text } from '@mantine/core';
-import { IconPlugX, IconServer } from '@tabler/icons-react';
+import { Button, Group, Modal, Stack } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { ReactNode } from 'react';
@@ -14,11 +12,10 @@ import type { ApiProblem } from '../data/api-problem.ts';
 import { makeChange, review } from '../data/changes.ts';
 import type { Operation } from '../data/changes.ts';
 import { useChange } from '../data/queries.ts';
-import type { Change, Review } from '../data/types.ts';
+import type { Change } from '../data/types.ts';
 import { noteApplied } from './applied-note.ts';
-import { Diff } from './diff.tsx';
-import { count } from './format.ts';
 import { ProblemSummary } from './problem-summary.tsx';
+import { ReviewEffects } from './review-effects.tsx';
 import { Failed, Loading } from './states.tsx';
 
 export interface ReviewDialogProps {
@@ -99,7 +96,7 @@ function Content({
       {children}
       {preview.isPending && <Loading rows={4} />}
       {preview.isError && <Failed error={preview.error} onRetry={() => void preview.refetch()} />}
-      {data !== undefined && <Effects review={data} />}
+      {data !== undefined && <ReviewEffects review={data} />}
       <Group justify="flex-end">
         <Button variant="default" onClick={onClose}>
           Back
@@ -113,56 +110,6 @@ function Content({
           {action}
         </Button>
       </Group>
-    </Stack>
-  );
-}
-
-function Effects({ review: { changed, diff, servers, flowsCut } }: { review: Review }): ReactNode {
-  if (changed.length === 0) {
-    return <Alert color="gray">Nothing would change: it is so already.</Alert>;
-  }
-  return (
-    <Stack gap="sm">
-      <Alert
-        variant="light"
-        color={servers.length === 0 ? 'gray' : 'blue'}
-        icon={<IconServer aria-hidden />}
-        title={
-          servers.length === 0
-            ? 'No server is affected'
-            : count(servers.length, 'server') + ' affected'
-        }
-      >
-        {servers.length > 0 && (
-          <Spoiler maxHeight={56} showLabel="Show all" hideLabel="Show fewer">
-            <Group gap={6}>
-              {servers.map((name) => (
-                <Badge key={name} variant="default" tt="none">
-                  {name}
-                </Badge>
-              ))}
-            </Group>
-          </Spoiler>
-        )}
-      </Alert>
-      {flowsCut !== undefined && (
-        <Alert
-          variant="light"
-          color={flowsCut === 0 ? 'gray' : 'orange'}
-          icon={<IconPlugX aria-hidden />}
-          title={
-            flowsCut === 0 ? 'No live flow is cut' : `${count(flowsCut, 'live flow')} would be cut`
-          }
-        >
-          {flowsCut > 0 && 'The new rules forbid them: they end when the change is applied.'}
-        </Alert>
-      )}
-      <div>
-        <Text size="sm" fw={600} mb={4}>
-          What changes
-        </Text>
-        <Diff text={diff} label="Difference in the configuration" />
-      </div>
     </Stack>
   );
 }

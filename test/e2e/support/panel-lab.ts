@@ -8,7 +8,13 @@
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
+import type {
+  Browser,
+  BrowserContext,
+  BrowserContextOptions,
+  Locator,
+  Page,
+} from 'playwright-core';
 import { stringify } from 'yaml';
 import { roles } from '../../../src/policy/users.ts';
 import type { Role } from '../../../src/policy/users.ts';
@@ -124,4 +130,11 @@ export class PanelLab {
 /** Every role's user is named like it. */
 export function logIn(page: Page, role: Role): Promise<void> {
   return logInAs(page, role, password);
+}
+
+/** Opens the fields of an inbound rule. @param number from 1 */
+export async function editRule(page: Page, number: number): Promise<Locator> {
+  const rule = page.getByRole('group', { name: `Inbound rule ${number}` });
+  await rule.getByRole('button', { name: `Edit inbound rule ${number}` }).click();
+  return rule;
 }

@@ -7,7 +7,7 @@
 import type { BrowserContextOptions, Page } from 'playwright-core';
 import type { Role } from '../../../src/policy/users.ts';
 import { client, db, web, webSecond } from '../../netns/support/firewall.ts';
-import { PanelLab } from './panel-lab.ts';
+import { PanelLab, editRule } from './panel-lab.ts';
 
 export interface View {
   readonly name: string;
@@ -36,8 +36,8 @@ const dialog =
   };
 
 async function editRules(page: Page): Promise<void> {
-  await page.getByLabel('Ports').first().fill('80, 443, 8080');
-  await page.getByLabel('Ports').nth(1).fill('5353');
+  await (await editRule(page, 1)).getByLabel('Ports').fill('80, 443, 8080');
+  await (await editRule(page, 2)).getByLabel('Ports').fill('5353');
   await page.getByText('Unsaved changes').first().waitFor();
 }
 
@@ -45,6 +45,16 @@ async function review(page: Page): Promise<void> {
   await editRules(page);
   await page.getByRole('button', { name: 'Save' }).click();
   await page.getByRole('dialog').getByLabel('Difference in the configuration').waitFor();
+}
+
+/** A label that rules of others mean. */
+async function relabel(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Edit' }).click();
+  const form = page.getByRole('dialog', { name: 'Edit web-1' });
+  await form.getByRole('combobox', { name: 'Labels' }).fill('role=web');
+  await page.keyboard.press('Enter');
+  await form.getByRole('button', { name: 'Save' }).click();
+  await page.getByRole('dialog').getByLabel('Rules that mean other addresses').waitFor();
 }
 
 export const views: readonly View[] = [
@@ -60,14 +70,42 @@ export const views: readonly View[] = [
     name: 'firewall-errors',
     path: '/firewalls/web',
     async prepare(page) {
-      await page.getByLabel('Ports').first().fill('80, 99999');
+      await (await editRule(page, 1)).getByLabel('Ports').fill('80, 99999');
       await page.getByText('needs a correction').waitFor();
     },
   },
   { name: 'firewall-review', path: '/firewalls/web', prepare: review },
   { name: 'firewall-destroy', path: '/firewalls/web', prepare: dialog('Destroy') },
   { name: 'firewall-history', path: '/firewalls/web/history' },
+  {
+    name: 'firewall-options',
+    path: '/firewalls/web',
+    async prepare(page) {
+      const rule = await editRule(page, 2);
+      await rule.getByRole('button', { name: 'Any IPv4' }).click();
+      await rule.getByRole('button', { name: /^Options/ }).click();
+      await page.getByRole('dialog').waitFor();
+    },
+  },
+  { name: 'firewall-prune', path: '/firewalls', prepare: dialog(/^Prune/) },
+  { name: 'sets', path: '/sets' },
+  { name: 'set-new', path: '/sets/new' },
+  {
+    name: 'set',
+    path: '/sets/office',
+    async prepare(page) {
+      await page.getByRole('button', { name: 'set:vpn' }).focus();
+      await page.getByRole('tooltip').getByText('203.0.113.0/26').waitFor();
+    },
+  },
+  { name: 'set-member', path: '/sets/office', as: 'member' },
+  { name: 'set-edit', path: '/sets/office', prepare: dialog('Edit') },
+  { name: 'set-addresses', path: '/sets/office', prepare: dialog('Add or remove addresses') },
+  { name: 'set-destroy', path: '/sets/office', prepare: dialog('Destroy') },
+  { name: 'set-history', path: '/sets/office/history' },
   { name: 'servers', path: '/servers' },
+  { name: 'server-edit', path: '/servers/web-1', prepare: dialog('Edit') },
+  { name: 'server-review', path: '/servers/web-1', prepare: relabel },
   { name: 'server', path: '/servers/web-1' },
   { name: 'server-flows', path: '/servers/web-1', prepare: tab('Live flows') },
   { name: 'server-drops', path: '/servers/web-1', prepare: tab('Recent drops') },
@@ -104,7 +142,17 @@ export async function createBusyPanel(): Promise<PanelLab> {
         outbound: [{ protocol: 'tcp', ports: [5432], destinations: [db] }],
       },
       ping: { inbound: [{ protocol: 'icmp' }] },
-      database: { inbound: [{ protocol: 'tcp', ports: [5432], sources: [`${web}-${webSecond}`] }] },
+      database: {
+        inbound: [
+          { protocol: 'tcp', ports: [5432], sources: [`${web}-${webSecond}`] },
+          { protocol: 'tcp', ports: [6432], sources: ['label:role=web', 'set:office'] },
+          { protocol: 'tcp', ports: [22], expires: '2026-01-31T18:00:00Z' },
+        ],
+      },
+    },
+    sets: {
+      office: { description: 'Where we sit', addresses: ['192.0.2.0/24'], include: ['set:vpn'] },
+      vpn: { addresses: ['203.0.113.0/26'] },
     },
     servers: [
       { name: 'web-1', addresses: [web], templates: ['web', 'ping'] },

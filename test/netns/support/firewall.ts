@@ -72,9 +72,10 @@ export interface ServerConfig {
 }
 
 export interface SetConfig {
+  description?: string;
   addresses: string[];
-  except: string[];
-  include: string[];
+  except?: string[];
+  include?: string[];
 }
 
 export interface Config {

@@ -8,7 +8,7 @@ import {
   optionsText,
   ruleOf,
 } from '../../../src/panel/pages/firewalls/draft.ts';
-import { suggestions } from '../../../src/panel/pages/firewalls/suggestions.ts';
+import { suggestions } from '../../../src/panel/parts/suggestions.ts';
 
 const until = '2030-01-31T18:00:00Z';
 const nowMs = Date.parse('2030-01-01T00:00:00Z');
@@ -55,10 +55,11 @@ it.each<[string, string[]]>([
   ['10.0.0.1, serv', ['10.0.0.1, server:db-1', '10.0.0.1, server:web-1']],
   ['label:env in (a,b), HKG', ['label:env in (a,b), label:region=hkg']],
   ['template:', ['template:ssh']],
+  ['any, OFF', ['any, set:office']],
 ])('%j is completed', (text, completed) => {
   const servers = [
     { name: 'db-1', labels: { role: 'db' } },
     { name: 'web-1', region: 'hkg', labels: { role: 'web' } },
   ];
-  expect(suggestions(text, { servers, templates: ['ssh'] })).toEqual(completed);
+  expect(suggestions(text, { servers, templates: ['ssh'], sets: ['office'] })).toEqual(completed);
 });

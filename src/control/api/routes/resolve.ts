@@ -26,10 +26,10 @@ export function resolveRoute(app: Api, { controlPlane }: ApiContext): void {
     },
     async (request) => {
       const snapshot = await controlPlane.snapshot();
-      const { peers, except } = request.body;
+      const { peers, except = [] } = request.body;
       const judged = judgeRule('inbound', {
         ...{ protocol: 'all', sources: peers },
-        ...(except !== undefined && { except }),
+        ...(except.length > 0 && { except }),
       });
       if ('problems' in judged) {
         throw invalid(

@@ -6,6 +6,7 @@ import type { ApiProblem } from '../../data/api-problem.ts';
 import { locate } from '../../data/changes.ts';
 import type { FieldError } from '../../data/types.ts';
 import type { RuleDirection } from '../../../text/rule-text.ts';
+import { unchosen } from './draft.ts';
 import type { Draft } from './draft.ts';
 
 export type RuleField = 'protocol' | 'ports' | 'peers' | 'comment' | 'except' | 'expires' | 'rule';
@@ -39,6 +40,25 @@ export const fieldKey = (rule: number, field: RuleField): string => `${rule} ${f
 export function hasErrors(errors: DraftErrors): boolean {
   const { name, description, appliesTo, rules, others } = errors;
   return name.length + description.length + appliesTo.length + rules.size + others.length > 0;
+}
+
+const choices = {
+  ports: 'choose ports: 443, 8000-8100, or ALL',
+  peers: 'choose addresses or groups, or any',
+} as const;
+
+/** With what was not chosen yet, as errors. */
+export function withUnchosen(errors: DraftErrors, draft: Draft): DraftErrors {
+  const rules = new Map(errors.rules);
+  for (const rule of [...draft.inbound, ...draft.outbound]) {
+    for (const field of unchosen(rule)) rules.set(fieldKey(rule.key, field), [choices[field]]);
+  }
+  return rules.size === errors.rules.size ? errors : { ...errors, rules };
+}
+
+/** Keys of rules with errors. */
+export function wrongRules({ rules }: DraftErrors): ReadonlySet<number> {
+  return new Set([...rules.keys()].map((key) => Number.parseInt(key, 10)));
 }
 
 /** @param sent the draft that the problem is about */

@@ -11,9 +11,9 @@ import type { RuleDirection } from '../../../text/rule-text.ts';
 export interface RuleDraft {
   readonly key: number;
   readonly protocol: Rule['protocol'];
-  /** As typed: `80, 443, 8000-8100`; empty: all. */
+  /** As typed: `80, 443, 8000-8100` or `ALL`; empty: not chosen yet. */
   readonly ports: string;
-  /** As typed; empty: any. */
+  /** As typed: addresses, groups or `any`; empty: not chosen yet. */
   readonly peers: string;
   readonly comment: string;
   /** As typed; empty: nothing is taken away. */
@@ -34,6 +34,29 @@ export interface Draft {
   readonly servers: readonly string[];
 }
 
+/** The widest choices. They have to be made: nothing is open because a field was left empty. */
+export const allPorts = 'ALL';
+export const anyPeer = 'any';
+
+/** What has to be chosen before a rule says anything. */
+export function unchosen({ protocol, ports, peers }: RuleDraft): readonly ('ports' | 'peers')[] {
+  return [
+    ...(hasPorts(protocol) && listed(ports).length === 0 ? (['ports'] as const) : []),
+    ...(listedPeers(peers).length === 0 ? (['peers'] as const) : []),
+  ];
+}
+
+/** Without the rules that say nothing yet. */
+export function finished(draft: Draft): Draft {
+  const isFinished = (rule: RuleDraft): boolean => unchosen(rule).length === 0;
+  if (draft.inbound.every(isFinished) && draft.outbound.every(isFinished)) return draft;
+  return {
+    ...draft,
+    inbound: draft.inbound.filter(isFinished),
+    outbound: draft.outbound.filter(isFinished),
+  };
+}
+
 const counter = { last: 0 };
 const nextKey = (): number => ++counter.last;
 
@@ -41,8 +64,8 @@ function ruleDraft(rule: Rule): RuleDraft {
   return {
     key: nextKey(),
     protocol: rule.protocol,
-    ports: (rule.ports ?? []).join(', '),
-    peers: (rule.sources ?? rule.destinations ?? []).join(', '),
+    ports: hasPorts(rule.protocol) ? (rule.ports ?? [allPorts]).join(', ') : '',
+    peers: (rule.sources ?? rule.destinations ?? [anyPeer]).join(', '),
     comment: rule.comment ?? '',
     except: (rule.except ?? []).join(', '),
     enabled: rule.enabled ?? true,
@@ -58,6 +81,11 @@ export function optionsText({ except, enabled, expires }: RuleDraft, nowMs: numb
   return [taken.length === 0 ? '' : `except ${taken.join(', ')}`, life]
     .filter((part) => part !== '')
     .join('; ');
+}
+
+/** Whether its row shows all of it. */
+export function isPlain({ except, enabled, expires }: RuleDraft): boolean {
+  return enabled && expires === '' && listedPeers(except).length === 0;
 }
 
 /** RFC 3339, in whole seconds. */
@@ -92,13 +120,13 @@ function listed(text: string): string[] {
 }
 
 /** The same for peers. A selector may have commas and blanks: it ends at a comma before a blank or another peer. */
-function listedPeers(text: string): string[] {
+export function listedPeers(text: string): string[] {
   const chunks = text.split(/;|,(?=\s|\d|any\b|(?:server|template|set|label):)(?![^()]*\))/i);
   return chunks.flatMap((chunk) => (/^\s*label:/i.test(chunk) ? [chunk.trim()] : listed(chunk)));
 }
 
-function isAll(parts: readonly string[], word: string): boolean {
-  return parts.length === 0 || (parts.length === 1 && parts[0]!.toLowerCase() === word);
+export function isWord(text: string, word: string): boolean {
+  return text.trim().toLowerCase() === word.toLowerCase();
 }
 
 export const hasPorts = (protocol: Rule['protocol']): boolean =>
@@ -113,10 +141,10 @@ export function ruleOf(direction: RuleDirection, draft: RuleDraft): RuleBody {
   return {
     protocol: draft.protocol,
     ...(hasPorts(draft.protocol) &&
-      !isAll(ports, 'all') && {
+      !isWord(draft.ports, allPorts) && {
         ports: ports.map((port) => (/^[1-9]\d{0,9}$/.test(port) ? Number(port) : port)),
       }),
-    ...(!isAll(peers, 'any') && { [peerKey]: peers }),
+    ...(!isWord(draft.peers, anyPeer) && { [peerKey]: peers }),
     ...(except.length > 0 && { except }),
     ...(!draft.enabled && { enabled: false }),
     ...(draft.expires !== '' && { expires: draft.expires }),
@@ -134,11 +162,21 @@ export function bodyOf(draft: Draft): TemplateBody {
   };
 }
 
+const savedTexts = new WeakMap<Draft, string>();
+
+/** What would be saved of a draft. Each is asked several times for every key that is pressed. */
+function savedText(draft: Draft): string {
+  let text = savedTexts.get(draft);
+  if (text === undefined) {
+    text = JSON.stringify([draft.name, bodyOf(draft), [...draft.servers].sort()]);
+    savedTexts.set(draft, text);
+  }
+  return text;
+}
+
 /** Whether two drafts would be saved as the same. */
 export function isSame(one: Draft, other: Draft): boolean {
-  const text = (draft: Draft): string =>
-    JSON.stringify([draft.name, bodyOf(draft), [...draft.servers].sort()]);
-  return text(one) === text(other);
+  return savedText(one) === savedText(other);
 }
 
 /** What makes a new firewall. */

@@ -1,7 +1,7 @@
 /** A firewall that an owner edits: description, rules and servers in one draft, saved as one change after a review. */
 import { Paper, Stack } from '@mantine/core';
 import { useQueryClient } from '@tanstack/react-query';
-import { useState } from 'react';
+import { useCallback, useMemo, useState } from 'react';
 import type { ReactNode } from 'react';
 import type { ApiProblem } from '../../data/api-problem.ts';
 import type { Operation } from '../../data/changes.ts';
@@ -13,13 +13,14 @@ import { ProblemSummary } from '../../parts/problem-summary.tsx';
 import { ReviewDialog } from '../../parts/review-dialog.tsx';
 import { Conflict } from './conflict.tsx';
 import { AppliedServers } from './applied-servers.tsx';
-import { AppliesToField, DescriptionField } from './description-field.tsx';
+import { AppliesToField } from './applies-to-field.tsx';
+import { DescriptionField } from './description-field.tsx';
 import { edit, ruleOf } from './draft.ts';
 import type { RuleDraft } from './draft.ts';
-import { errorsOf, hasErrors } from './draft-errors.ts';
+import { errorsOf } from './draft-errors.ts';
 import type { DraftErrors } from './draft-errors.ts';
 import { RuleSection } from './rule-section.tsx';
-import { SaveBar, focusFirstError } from './save-bar.tsx';
+import { SaveBar } from './save-bar.tsx';
 import { ServerPicker } from './server-picker.tsx';
 import { useCheck } from './use-check.ts';
 import { useDraft } from './use-draft.ts';
@@ -47,13 +48,12 @@ export function FirewallEditor({ template }: { readonly template: Template }): R
   const [operations, setOperations] = useState<readonly Operation[]>();
   const [refusal, setRefusal] = useState<ApiProblem>();
   const client = useQueryClient();
-  const errors = useCheck(draft, false, isDirty);
+  const { errors, isReady } = useCheck(draft, false, isDirty);
   const { name } = template;
 
   const save = (): void => {
     setRefusal(undefined);
-    if (hasErrors(errors) && focusFirstError()) return;
-    setOperations(edit(draft, base));
+    if (isReady()) setOperations(edit(draft, base));
   };
   const onProblem = (problem: ApiProblem): boolean => {
     if (problem.kind === 'precondition-failed') {
@@ -109,6 +109,17 @@ interface FieldsProps extends Pick<DraftHandle, 'base' | 'draft' | 'dispatch'> {
 }
 
 function Fields({ template, base, draft, errors, dispatch }: FieldsProps): ReactNode {
+  const hits = useMemo(
+    () => ({
+      inbound: hitCounter(template, 'inbound'),
+      outbound: hitCounter(template, 'outbound'),
+    }),
+    [template],
+  );
+  const assign = useCallback(
+    (servers: readonly string[]) => dispatch({ kind: 'set', values: { servers } }),
+    [dispatch],
+  );
   return (
     <>
       <Paper withBorder radius="md" p={{ base: 'sm', sm: 'md' }}>
@@ -120,17 +131,14 @@ function Fields({ template, base, draft, errors, dispatch }: FieldsProps): React
       </Paper>
       {directions.map((direction) => (
         <RuleSection
-          key={direction}
+          // What was saved is read again, not edited.
+          key={`${direction} ${base.revision}`}
           {...{ direction, errors, dispatch }}
           rules={draft[direction]}
-          hitsOf={hitCounter(template, direction)}
+          hitsOf={hits[direction]}
         />
       ))}
-      <ServerPicker
-        selected={draft.servers}
-        saved={base.servers}
-        onChange={(servers) => dispatch({ kind: 'set', values: { servers } })}
-      />
+      <ServerPicker selected={draft.servers} saved={base.servers} onChange={assign} />
     </>
   );
 }

@@ -20,6 +20,7 @@ import { formatNumber } from '../../parts/format.ts';
 import { Page } from '../../parts/page.tsx';
 import { Empty, Loaded } from '../../parts/states.tsx';
 import { DestroyDialog } from './destroy-dialog.tsx';
+import { PruneButton } from './prune-button.tsx';
 
 /** So many need no search. */
 const few = 8;
@@ -31,7 +32,14 @@ export default function FirewallList(): ReactNode {
     <Page
       title="Firewalls"
       about="A firewall is a set of rules for any number of servers. What no rule allows is dropped."
-      {...(mayChange && { actions: <Create /> })}
+      {...(mayChange && {
+        actions: (
+          <>
+            <PruneButton />
+            <Create />
+          </>
+        ),
+      })}
     >
       <Loaded query={templates}>
         {({ templates: list }) =>

@@ -1,6 +1,6 @@
 /** A firewall: an owner edits it in place, others look at it. */
-import { Anchor, Button } from '@mantine/core';
-import { IconArrowLeft, IconCopy, IconHistory, IconPencil, IconTrash } from '@tabler/icons-react';
+import { Button } from '@mantine/core';
+import { IconCopy, IconHistory, IconPencil, IconTrash } from '@tabler/icons-react';
 import { useState } from 'react';
 import type { ReactNode } from 'react';
 import { Link, useLocation } from 'wouter';
@@ -8,12 +8,14 @@ import { useMayChange } from '../../app/session.ts';
 import { useTemplate } from '../../data/queries.ts';
 import type { Template } from '../../data/types.ts';
 import { Ago } from '../../parts/ago.tsx';
+import { BackLink } from '../../parts/back-link.tsx';
 import { count } from '../../parts/format.ts';
 import { Page } from '../../parts/page.tsx';
 import { Loaded } from '../../parts/states.tsx';
 import { DestroyDialog } from './destroy-dialog.tsx';
 import { FirewallEditor } from './firewall-editor.tsx';
 import { FirewallView } from './firewall-view.tsx';
+import { PruneButton } from './prune-button.tsx';
 import { RenameDialog } from './rename-dialog.tsx';
 
 export default function FirewallPage({ name }: { readonly name: string }): ReactNode {
@@ -26,7 +28,7 @@ export default function FirewallPage({ name }: { readonly name: string }): React
   return (
     <Page
       title={name}
-      back={<BackToList />}
+      back={<BackLink path="/firewalls" title="Firewalls" />}
       about={data !== undefined && <About template={data} />}
       actions={<Actions name={name} mayChange={mayChange} onOpen={setDialog} />}
     >
@@ -52,14 +54,6 @@ export default function FirewallPage({ name }: { readonly name: string }): React
         </>
       )}
     </Page>
-  );
-}
-
-export function BackToList(): ReactNode {
-  return (
-    <Anchor component={Link} href="/firewalls" size="sm" className="back-link">
-      <IconArrowLeft size={14} aria-hidden /> Firewalls
-    </Anchor>
   );
 }
 
@@ -98,6 +92,7 @@ function Actions({ name, mayChange, onOpen }: ActionsProps): ReactNode {
       </Button>
       {mayChange && (
         <>
+          <PruneButton template={name} />
           <Button
             component={Link}
             href={`/firewalls/new?clone=${encodeURIComponent(name)}`}

@@ -4,10 +4,11 @@ import type { ReactNode } from 'react';
 import { Link } from 'wouter';
 import type { Template } from '../../data/types.ts';
 import { formatNumber } from '../../parts/format.ts';
-import { directions, peersText } from '../../../text/rule-text.ts';
+import { directions } from '../../../text/rule-text.ts';
 import type { RuleDirection } from '../../../text/rule-text.ts';
 import { AppliedServers } from './applied-servers.tsx';
 import { directionWords } from '../../parts/rule-words.ts';
+import { Peers } from '../../parts/peers.tsx';
 import { RuleTraffic } from '../../parts/rule-traffic.tsx';
 import '../../parts/live.css';
 import './rules.css';
@@ -75,8 +76,8 @@ function Rules({ direction, template }: RulesProps): ReactNode {
                 <Table.Td data-label="Traffic" className="mono">
                   <RuleTraffic rule={rule} />
                 </Table.Td>
-                <Table.Td data-label={peers} className="mono">
-                  {peersText(rule)}
+                <Table.Td data-label={peers}>
+                  <Peers peers={rule.sources ?? rule.destinations} except={rule.except} />
                 </Table.Td>
                 <Table.Td data-label="Comment">{rule.comment}</Table.Td>
                 <Table.Td data-label="Hits" className="number">

@@ -1,26 +1,30 @@
 /** Create Firewall: a name, what it begins with, rules, servers, Save. */
 import { Group, Paper, Stack, TextInput } from '@mantine/core';
-import { useReducer, useState } from 'react';
+import { useCallback, useReducer, useState } from 'react';
 import type { ReactNode } from 'react';
 import { useLocation } from 'wouter';
 import type { ApiProblem } from '../../data/api-problem.ts';
 import type { Operation } from '../../data/changes.ts';
+import { BackLink } from '../../parts/back-link.tsx';
 import { Page } from '../../parts/page.tsx';
 import { ProblemSummary } from '../../parts/problem-summary.tsx';
 import { ReviewDialog } from '../../parts/review-dialog.tsx';
-import { AppliesToField, DescriptionField } from './description-field.tsx';
+import { AppliesToField } from './applies-to-field.tsx';
+import { DescriptionField } from './description-field.tsx';
 import { directions } from '../../../text/rule-text.ts';
 import { creation, emptyDraft, reduce } from './draft.ts';
 import type { Action, Draft } from './draft.ts';
-import { errorsOf, hasErrors } from './draft-errors.ts';
+import { errorsOf } from './draft-errors.ts';
 import type { DraftErrors } from './draft-errors.ts';
-import { BackToList } from './firewall-page.tsx';
 import { RuleSection } from './rule-section.tsx';
-import { SaveBar, focusFirstError } from './save-bar.tsx';
+import { SaveBar } from './save-bar.tsx';
 import { ServerPicker } from './server-picker.tsx';
 import { StartFrom } from './start-from.tsx';
 import { useCheck } from './use-check.ts';
 import { useWarningOnClose } from './use-draft.ts';
+
+/** Has it yet. */
+const nobody: readonly string[] = [];
 
 export default function NewFirewall(): ReactNode {
   const [, navigate] = useLocation();
@@ -28,10 +32,14 @@ export default function NewFirewall(): ReactNode {
   const [operations, setOperations] = useState<readonly Operation[]>();
   const [refusal, setRefusal] = useState<ApiProblem>();
   const [isNameMissing, setNameMissing] = useState(false);
-  const checked = useCheck(draft, true, true);
+  const { errors: checked, isReady } = useCheck(draft, true, true);
   const isTouched = draft.inbound.length + draft.outbound.length + draft.name.length > 0;
   useWarningOnClose(isTouched && operations === undefined);
 
+  const assign = useCallback(
+    (servers: readonly string[]) => dispatch({ kind: 'set', values: { servers } }),
+    [],
+  );
   const name = draft.name.trim();
   const errors: DraftErrors =
     isNameMissing && name === '' ? { ...checked, name: ['give it a name'] } : checked;
@@ -42,11 +50,10 @@ export default function NewFirewall(): ReactNode {
       document.querySelector<HTMLElement>('#firewall-name')?.focus();
       return;
     }
-    if (hasErrors(checked) && focusFirstError()) return;
-    setOperations(creation({ ...draft, name }));
+    if (isReady()) setOperations(creation({ ...draft, name }));
   };
   return (
-    <Page title="Create Firewall" back={<BackToList />}>
+    <Page title="Create Firewall" back={<BackLink path="/firewalls" title="Firewalls" />}>
       <Stack gap="md">
         {refusal !== undefined && (
           <ProblemSummary error={refusal} errors={errorsOf(refusal, draft).others} />
@@ -59,11 +66,7 @@ export default function NewFirewall(): ReactNode {
             rules={draft[direction]}
           />
         ))}
-        <ServerPicker
-          selected={draft.servers}
-          saved={[]}
-          onChange={(servers) => dispatch({ kind: 'set', values: { servers } })}
-        />
+        <ServerPicker selected={draft.servers} saved={nobody} onChange={assign} />
         <SaveBar
           note="Nothing is saved before you have seen what it does"
           errors={errors}

@@ -4,11 +4,11 @@ import { IconClock } from '@tabler/icons-react';
 import { useState } from 'react';
 import type { ReactNode } from 'react';
 import type { RuleDraft } from './draft.ts';
-import { momentText, optionsText } from './draft.ts';
+import { isPlain, momentText, optionsText } from './draft.ts';
 import { fieldKey } from './draft-errors.ts';
 import type { DraftErrors } from './draft-errors.ts';
 import { useNow } from '../../parts/ago.tsx';
-import { PeersInput } from './peers-input.tsx';
+import { PeersInput } from '../../parts/peers-input.tsx';
 
 export interface RuleOptionsProps {
   /** `inbound rule 2`. */
@@ -107,13 +107,14 @@ function Options({ rule, errors, change }: RuleOptionsProps): ReactNode {
 
 /** What of it differs from other rules. */
 export function RuleNote({ rule }: { readonly rule: RuleDraft }): ReactNode {
+  return isPlain(rule) ? null : <Note rule={rule} />;
+}
+
+function Note({ rule }: { readonly rule: RuleDraft }): ReactNode {
   const nowMs = useNow();
-  const text = optionsText(rule, nowMs);
   return (
-    text !== '' && (
-      <Text className="rule-note" size="xs" c="dimmed">
-        {text}
-      </Text>
-    )
+    <Text className="rule-note" size="xs" c="dimmed">
+      {optionsText(rule, nowMs)}
+    </Text>
   );
 }

@@ -1,115 +1,57 @@
-/** A rule while it is edited. Alt with the arrow keys moves it, from any of its fields. */
-import { ActionIcon, NativeSelect, Text, TextInput } from '@mantine/core';
-import { IconArrowDown, IconArrowUp, IconTrash } from '@tabler/icons-react';
-import type { Dispatch, KeyboardEvent, ReactNode } from 'react';
-import type { Rule } from '../../data/types.ts';
-import type { RuleDirection } from '../../../text/rule-text.ts';
+/** A rule: as it reads, or its fields while it is edited. The same columns hold both. */
+import { memo } from 'react';
+import type { ReactNode } from 'react';
 import { formatNumber } from '../../parts/format.ts';
 import { directionWords } from '../../parts/rule-words.ts';
-import type { Action, RuleDraft } from './draft.ts';
-import { hasPorts } from './draft.ts';
-import { fieldKey } from './draft-errors.ts';
-import type { DraftErrors, RuleField } from './draft-errors.ts';
-import { PeersInput } from './peers-input.tsx';
-import { RuleNote, RuleOptions } from './rule-options.tsx';
+import { Text } from '@mantine/core';
+import { RuleFields } from './rule-fields.tsx';
+import { RuleNote } from './rule-options.tsx';
+import { RuleReading } from './rule-reading.tsx';
+import type { RuleRowProps } from './rule-row-props.ts';
 
-export interface RuleRowProps {
-  readonly direction: RuleDirection;
-  readonly rule: RuleDraft;
-  /** From 0. */
-  readonly index: number;
-  readonly count: number;
-  readonly hits: number | undefined;
-  readonly errors: DraftErrors;
-  readonly dispatch: Dispatch<Action>;
-  readonly onMove: (by: -1 | 1) => void;
-}
-
-const protocols = [
-  { value: 'all', label: 'ALL' },
-  { value: 'tcp', label: 'TCP' },
-  { value: 'udp', label: 'UDP' },
-  { value: 'icmp', label: 'ICMP' },
-];
-
-function moveOf(event: KeyboardEvent): -1 | 1 | undefined {
-  if (!event.altKey) return undefined;
-  if (event.key === 'ArrowUp') return -1;
-  return event.key === 'ArrowDown' ? 1 : undefined;
-}
-
-export function RuleRow(props: RuleRowProps): ReactNode {
-  const { direction, rule, index, hits, errors, dispatch, onMove } = props;
-  const { key } = rule;
-  const errorOf = (field: RuleField): string | undefined =>
-    errors.rules.get(fieldKey(key, field))?.join('; ');
-  const change = (values: Partial<RuleDraft>): void =>
-    dispatch({ kind: 'change', direction, key, values });
-  const ofAll = errorOf('rule');
-  const moveByKey = (event: KeyboardEvent): void => {
-    const by = moveOf(event);
-    if (by === undefined) return;
-    event.preventDefault();
-    onMove(by);
-  };
+function Row(props: RuleRowProps): ReactNode {
+  const { direction, rule, index, hits, isEdited } = props;
   return (
     <div
-      className="rule-row"
+      className={isEdited ? 'rule-row rule-edited' : 'rule-row'}
       role="group"
       aria-label={`${directionWords[direction].title} rule ${index + 1}`}
       data-direction={direction}
-      data-rule={key}
+      data-rule={rule.key}
     >
-      <NativeSelect
-        label="Protocol"
-        data={protocols}
-        value={rule.protocol}
-        onChange={({ currentTarget }) =>
-          change({ protocol: currentTarget.value as Rule['protocol'] })
-        }
-        error={errorOf('protocol')}
-      />
-      <TextInput
-        label="Ports"
-        placeholder={hasPorts(rule.protocol) ? 'ALL, or 443, 8000-8100' : 'no ports'}
-        disabled={!hasPorts(rule.protocol)}
-        value={hasPorts(rule.protocol) ? rule.ports : ''}
-        onChange={({ currentTarget }) => change({ ports: currentTarget.value })}
-        onKeyDown={moveByKey}
-        error={errorOf('ports')}
-        {...typed}
-      />
-      <PeersInput
-        label={directionWords[direction].peers}
-        placeholder="any, or 10.0.0.0/8, label:role=web"
-        value={rule.peers}
-        onChange={(peers) => change({ peers })}
-        onKeyDown={moveByKey}
-        error={errorOf('peers')}
-      />
-      <TextInput
-        label="Comment"
-        value={rule.comment}
-        onChange={({ currentTarget }) => change({ comment: currentTarget.value })}
-        onKeyDown={moveByKey}
-        error={errorOf('comment')}
-        autoComplete="off"
-      />
-      <Hits hits={hits} />
-      <RowButtons {...props} change={change} />
+      {isEdited ? <RuleFields {...props} hits={<Hits hits={hits} />} /> : <Reading {...props} />}
       <RuleNote rule={rule} />
-      {ofAll !== undefined && (
-        <Text className="rule-note" size="xs" c="var(--mantine-color-error)" role="alert">
-          {ofAll}
-        </Text>
-      )}
     </div>
   );
 }
 
+function Reading({ direction, rule, index, hits, dispatch, onEdit }: RuleRowProps): ReactNode {
+  return (
+    <RuleReading
+      {...{ direction, rule, index }}
+      hits={<Hits hits={hits} />}
+      onEdit={() => onEdit(rule.key)}
+      onRemove={() => dispatch({ kind: 'remove', direction, key: rule.key })}
+    />
+  );
+}
+
+/** Hundreds of rules stay as they are while one of them is typed into. */
+export const RuleRow = memo(
+  Row,
+  (one, other) =>
+    one.rule === other.rule &&
+    one.index === other.index &&
+    one.count === other.count &&
+    one.hits === other.hits &&
+    one.isEdited === other.isEdited &&
+    one.onMove === other.onMove &&
+    (one.errors === other.errors || !other.isEdited),
+);
+
 function Hits({ hits }: Pick<RuleRowProps, 'hits'>): ReactNode {
   return (
-    <Text className="rule-hits" size="sm">
+    <Text className="rule-hits" size="sm" component="span">
       {hits !== undefined && (
         <>
           {formatNumber(hits)}
@@ -117,54 +59,5 @@ function Hits({ hits }: Pick<RuleRowProps, 'hits'>): ReactNode {
         </>
       )}
     </Text>
-  );
-}
-
-/** Fields of notation, not of language. */
-const typed = { autoComplete: 'off', autoCapitalize: 'none', spellCheck: false } as const;
-
-interface RowButtonsProps extends RuleRowProps {
-  readonly change: (values: Partial<RuleDraft>) => void;
-}
-
-function RowButtons(props: RowButtonsProps): ReactNode {
-  const { direction, rule, index, count, errors, dispatch, onMove, change } = props;
-  const what = `${direction} rule ${index + 1}`;
-  return (
-    <div className="rule-buttons">
-      <RuleOptions {...{ what, rule, errors, change }} />
-      <ActionIcon
-        variant="subtle"
-        color="gray"
-        size="lg"
-        aria-label={`Move ${what} up`}
-        title="Move up (Alt ↑)"
-        disabled={index === 0}
-        onClick={() => onMove(-1)}
-      >
-        <IconArrowUp size={16} aria-hidden />
-      </ActionIcon>
-      <ActionIcon
-        variant="subtle"
-        color="gray"
-        size="lg"
-        aria-label={`Move ${what} down`}
-        title="Move down (Alt ↓)"
-        disabled={index === count - 1}
-        onClick={() => onMove(1)}
-      >
-        <IconArrowDown size={16} aria-hidden />
-      </ActionIcon>
-      <ActionIcon
-        variant="subtle"
-        color="red"
-        size="lg"
-        aria-label={`Remove ${what}`}
-        title="Remove"
-        onClick={() => dispatch({ kind: 'remove', direction, key: rule.key })}
-      >
-        <IconTrash size={16} aria-hidden />
-      </ActionIcon>
-    </div>
   );
 }

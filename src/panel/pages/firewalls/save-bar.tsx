@@ -15,7 +15,11 @@ export interface SaveBarProps {
 
 export function SaveBar({ note, errors, discard, onDiscard, onSave }: SaveBarProps): ReactNode {
   const wrong =
-    errors.name.length + errors.description.length + errors.rules.size + errors.others.length;
+    errors.name.length +
+    errors.description.length +
+    errors.appliesTo.length +
+    errors.rules.size +
+    errors.others.length;
   return (
     <section className="save-bar" aria-label="Save">
       <Group justify="space-between" gap="xs">

@@ -11,7 +11,7 @@ import {
   Title,
 } from '@mantine/core';
 import { IconSearch } from '@tabler/icons-react';
-import { useState } from 'react';
+import { memo, useState } from 'react';
 import type { ReactNode } from 'react';
 import { useServers } from '../../data/queries.ts';
 import type { Server } from '../../data/types.ts';
@@ -29,7 +29,7 @@ export interface ServerPickerProps {
   readonly onChange: (selected: readonly string[]) => void;
 }
 
-export function ServerPicker(props: ServerPickerProps): ReactNode {
+export const ServerPicker = memo(function ServerPicker(props: ServerPickerProps): ReactNode {
   const servers = useServers();
   return (
     <Paper withBorder radius="md" p={{ base: 'sm', sm: 'md' }} component="section">
@@ -57,7 +57,7 @@ export function ServerPicker(props: ServerPickerProps): ReactNode {
       </Stack>
     </Paper>
   );
-}
+});
 
 function matches(server: Server, words: readonly string[]): boolean {
   const { name, addresses, region = '', labels = {}, templates } = server;

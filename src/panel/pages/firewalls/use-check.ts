@@ -4,13 +4,16 @@
  */
 import { useDebouncedValue } from '@mantine/hooks';
 import { useQuery } from '@tanstack/react-query';
+import { useMemo, useState } from 'react';
+import { flushSync } from 'react-dom';
 import { asProblem } from '../../data/api-problem.ts';
 import { check } from '../../data/changes.ts';
 import type { Operation } from '../../data/changes.ts';
 import type { Draft } from './draft.ts';
-import { bodyOf } from './draft.ts';
-import { errorsOf, noErrors } from './draft-errors.ts';
+import { bodyOf, finished } from './draft.ts';
+import { errorsOf, hasErrors, noErrors, withUnchosen } from './draft-errors.ts';
 import type { DraftErrors } from './draft-errors.ts';
+import { focusFirstError } from './save-bar.tsx';
 
 const quietMs = 300;
 
@@ -23,8 +26,30 @@ function question(draft: Draft, isNew: boolean): readonly Operation[] {
     : [{ kind: 'replace-template', name: name === '' ? 'unnamed' : name, body, upsert: true }];
 }
 
-export function useCheck(draft: Draft, isNew: boolean, enabled: boolean): DraftErrors {
-  const [quiet] = useDebouncedValue(draft, quietMs);
+export interface Checked {
+  readonly errors: DraftErrors;
+  /** Whether it may be saved; if not, what is wrong has the focus. What was not chosen is told from then on. */
+  readonly isReady: () => boolean;
+}
+
+export function useCheck(draft: Draft, isNew: boolean, enabled: boolean): Checked {
+  const answered = useAnswer(draft, isNew, enabled);
+  const [isAsked, setAsked] = useState(false);
+  const errors = useMemo(
+    () => (isAsked ? withUnchosen(answered, draft) : answered),
+    [isAsked, answered, draft],
+  );
+  const isReady = (): boolean => {
+    const isChosen = finished(draft) === draft;
+    if (!isChosen) flushSync(() => setAsked(true));
+    return !((!isChosen || hasErrors(errors)) && focusFirstError());
+  };
+  return { errors, isReady };
+}
+
+function useAnswer(draft: Draft, isNew: boolean, enabled: boolean): DraftErrors {
+  const [latest] = useDebouncedValue(draft, quietMs);
+  const quiet = useMemo(() => finished(latest), [latest]);
   const { data } = useQuery({
     queryKey: ['check', isNew, quiet],
     queryFn: async ({ signal }): Promise<DraftErrors> => {

@@ -5,7 +5,7 @@
  * that is a conflict, which is the editor's to decide. Drafts outlive their page, so that a look at another one loses nothing;
  * closing the tab asks first.
  */
-import { useEffect, useState } from 'react';
+import { useCallback, useEffect, useState } from 'react';
 import type { Template } from '../../data/types.ts';
 import { draftOf, isSame, reduce } from './draft.ts';
 import type { Action, Draft } from './draft.ts';
@@ -28,6 +28,18 @@ export interface DraftHandle {
   readonly reset: () => void;
 }
 
+const savedDrafts = new WeakMap<Template, Draft>();
+
+/** To compare with: the same template gives the same draft. */
+function saved(template: Template): Draft {
+  let draft = savedDrafts.get(template);
+  if (draft === undefined) {
+    draft = draftOf(template);
+    savedDrafts.set(template, draft);
+  }
+  return draft;
+}
+
 /** @param template as it is now */
 export function useDraft(template: Template): DraftHandle {
   const { name } = template;
@@ -35,10 +47,10 @@ export function useDraft(template: Template): DraftHandle {
     () => kept.get(name) ?? { base: template, draft: draftOf(template) },
   );
   const { base, draft } = state;
-  const isDirty = !isSame(draft, draftOf(base));
-  const isOther = template.revision !== base.revision || !isSame(draftOf(template), draftOf(base));
+  const isDirty = !isSame(draft, saved(base));
+  const isOther = template.revision !== base.revision || !isSame(saved(template), saved(base));
   // What was saved just now is what was typed: its fields stay as they are.
-  const isSaved = isOther && isSame(draft, draftOf(template));
+  const isSaved = isOther && isSame(draft, saved(template));
   if (isSaved) setState({ base: template, draft });
   else if (isOther && !isDirty) setState({ base: template, draft: draftOf(template) });
 
@@ -47,14 +59,17 @@ export function useDraft(template: Template): DraftHandle {
     else kept.set(name, state);
   }, [name, isDirty, state]);
   useWarningOnClose(isDirty);
+  const dispatch = useCallback(
+    (action: Action) => setState((before) => ({ ...before, draft: reduce(before.draft, action) })),
+    [],
+  );
 
   return {
     base,
     draft,
     isDirty,
     isConflict: isDirty && !isSaved && template.revision !== base.revision,
-    dispatch: (action) =>
-      setState((before) => ({ ...before, draft: reduce(before.draft, action) })),
+    dispatch,
     keepMine: () => setState({ base: template, draft }),
     reset: () => setState({ base: template, draft: draftOf(template) }),
   };

@@ -4,9 +4,10 @@ import type { ReactNode } from 'react';
 import { useServerRules } from '../../data/queries.ts';
 import type { EffectiveRules as Rules } from '../../data/types.ts';
 import { count, formatNumber } from '../../parts/format.ts';
-import { directions, peersText } from '../../../text/rule-text.ts';
+import { directions } from '../../../text/rule-text.ts';
 import type { RuleDirection } from '../../../text/rule-text.ts';
 import { directionWords } from '../../parts/rule-words.ts';
+import { Peers } from '../../parts/peers.tsx';
 import { RuleTraffic } from '../../parts/rule-traffic.tsx';
 import { FirewallLink } from '../../parts/server-link.tsx';
 import { Empty, Loaded } from '../../parts/states.tsx';
@@ -86,8 +87,8 @@ function RuleTable({ direction, rules }: SectionProps): ReactNode {
             <Table.Td data-label="Allowed" fw={600}>
               <RuleTraffic rule={rule} />
             </Table.Td>
-            <Table.Td data-label={peers} className="mono address">
-              {peersText(rule)}
+            <Table.Td data-label={peers}>
+              <Peers peers={rule.sources ?? rule.destinations} except={rule.except} />
             </Table.Td>
             <Table.Td data-label="Firewall">
               <FirewallLink name={rule.template} />

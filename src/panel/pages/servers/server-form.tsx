@@ -1,4 +1,7 @@
-/** A server, new or as it is: name, addresses, firewalls, region, labels. The API's errors are shown at their fields. */
+/**
+ * A server, new or as it is: name, addresses, firewalls, region, labels. The API's errors are shown at their fields. A change of
+ * one that exists is reviewed first: its labels may open and close rules of others.
+ */
 import {
   Button,
   Group,
@@ -14,11 +17,15 @@ import type { ReactNode, SubmitEvent } from 'react';
 import { useLocation } from 'wouter';
 import { asProblem } from '../../data/api-problem.ts';
 import type { ApiProblem } from '../../data/api-problem.ts';
-import { at, request } from '../../data/client.ts';
-import { useChange, useTemplates } from '../../data/queries.ts';
+import { locate } from '../../data/changes.ts';
+import type { Operation } from '../../data/changes.ts';
+import { request } from '../../data/client.ts';
+import { useChange, useServers, useTemplates } from '../../data/queries.ts';
 import type { Applied, FieldError, Server } from '../../data/types.ts';
 import { noteApplied } from '../../parts/applied-note.ts';
 import { ProblemSummary } from '../../parts/problem-summary.tsx';
+import { ReviewDialog } from '../../parts/review-dialog.tsx';
+import { labelsOf } from '../../parts/suggestions.ts';
 
 export interface ServerFormProps {
   /** Absent: a new one. */
@@ -90,9 +97,12 @@ const fields: readonly Field[] = [
   ...(['name', 'addresses', 'templates', 'region', 'labels', 'reject'] as const),
 ];
 
+/** In the server, whether it was sent alone or as an operation. */
+const pathOf = (error: FieldError): string => locate(error)?.path ?? error.path;
+
 /** The field that an error is about: `addresses` of `addresses[1]`. */
-function fieldOf({ path }: FieldError): Field | undefined {
-  const [first] = path.split(/[.[]/);
+function fieldOf(error: FieldError): Field | undefined {
+  const [first] = pathOf(error).split(/[.[]/);
   return fields.find((field) => field === first);
 }
 
@@ -101,8 +111,9 @@ function textFor(problem: ApiProblem | undefined, field: Field, values: Values):
   if (problem?.kind === 'exists' && field === 'name') return problem.message;
   const errors = (problem?.errors ?? []).filter((error) => fieldOf(error) === field);
   return errors
-    .map(({ path, message }) => {
-      const index = /\[(\d+)\]/.exec(path)?.[1];
+    .map((error) => {
+      const { message } = error;
+      const index = /\[(\d+)\]/.exec(pathOf(error))?.[1];
       const list = values[field];
       const entry = index === undefined || typeof list === 'string' ? '' : list[Number(index)];
       return entry === undefined || entry === '' ? message : `${entry}: ${message}`;
@@ -110,53 +121,72 @@ function textFor(problem: ApiProblem | undefined, field: Field, values: Values):
     .join('; ');
 }
 
-function save(body: object, server: Server | undefined): Promise<{ applied: Applied }> {
-  if (server === undefined) return request('POST', '/v1/servers', { body });
-  const path = at`/v1/servers/${server.name}`;
-  return request('PUT', path, { body, ifMatch: server.revision });
-}
-
 function Form({ server: before, onClose }: Omit<ServerFormProps, 'opened'>): ReactNode {
   // As it was when the form was opened: the page reads it again meanwhile, and what is typed belongs to this one.
   const [server] = useState(before);
   const [values, setValues] = useState(() => valuesOf(server));
   const [, navigate] = useLocation();
-  const change = useChange((body: object) => save(body, server));
-  const problem = change.error === null ? undefined : asProblem(change.error);
+  const creation = useChange((body: object) =>
+    request<{ applied: Applied }>('POST', '/v1/servers', { body }),
+  );
+  const [problem, setProblem] = useState<ApiProblem>();
+  const [operations, setOperations] = useState<readonly Operation[]>();
   const set = (more: Partial<Values>): void => setValues({ ...values, ...more });
-  const submit = async (event: SubmitEvent): Promise<void> => {
-    event.preventDefault();
+  const create = async (): Promise<void> => {
     try {
-      const { applied } = await change.mutateAsync(bodyOf(values));
+      const { applied } = await creation.mutateAsync(bodyOf(values));
       const name = values.name.trim();
-      noteApplied(`${name} was ${server === undefined ? 'added' : 'saved'}`, applied);
+      noteApplied(`${name} was added`, applied);
       onClose();
-      if (server === undefined) navigate(`/servers/${encodeURIComponent(name)}`);
-    } catch {
-      // It is shown in the form.
+      navigate(`/servers/${encodeURIComponent(name)}`);
+    } catch (error) {
+      setProblem(asProblem(error));
     }
   };
+  const submit = async (event: SubmitEvent): Promise<void> => {
+    event.preventDefault();
+    setProblem(undefined);
+    if (server === undefined) await create();
+    else setOperations(edit(values, server));
+  };
   return (
-    <form onSubmit={submit} noValidate>
-      <Stack>
-        {problem !== undefined && problem.kind !== 'exists' && (
-          <ProblemSummary
-            error={problem}
-            errors={problem.errors.filter((error) => fieldOf(error) === undefined)}
-          />
-        )}
-        <Fields values={values} set={set} isNew={server === undefined} problem={problem} />
-        <Group justify="flex-end">
-          <Button variant="default" onClick={onClose}>
-            Cancel
-          </Button>
-          <Button type="submit" loading={change.isPending}>
-            {server === undefined ? 'Add Server' : 'Save'}
-          </Button>
-        </Group>
-      </Stack>
-    </form>
+    <>
+      <form onSubmit={submit} noValidate>
+        <Stack>
+          {problem !== undefined && problem.kind !== 'exists' && (
+            <ProblemSummary
+              error={problem}
+              errors={problem.errors.filter((error) => fieldOf(error) === undefined)}
+            />
+          )}
+          <Fields values={values} set={set} isNew={server === undefined} problem={problem} />
+          <Group justify="flex-end">
+            <Button variant="default" onClick={onClose}>
+              Cancel
+            </Button>
+            <Button type="submit" loading={creation.isPending}>
+              {server === undefined ? 'Add Server' : 'Save'}
+            </Button>
+          </Group>
+        </Stack>
+      </form>
+      <ReviewDialog
+        title="Review before save"
+        operations={operations}
+        done={`${values.name} was saved`}
+        onClose={() => setOperations(undefined)}
+        onSaved={onClose}
+        onProblem={(refusal) => {
+          setProblem(refusal);
+          return true;
+        }}
+      />
+    </>
   );
+}
+
+function edit(values: Values, { name, revision }: Server): readonly Operation[] {
+  return [{ kind: 'replace-server', name, body: bodyOf(values), ifRevision: revision }];
 }
 
 interface FieldsProps {
@@ -168,6 +198,7 @@ interface FieldsProps {
 
 function Fields({ values, set, isNew, problem }: FieldsProps): ReactNode {
   const templates = useTemplates();
+  const servers = useServers();
   const errorOf = (field: Field): string => textFor(problem, field, values);
   return (
     <>
@@ -211,6 +242,8 @@ function Fields({ values, set, isNew, problem }: FieldsProps): ReactNode {
         placeholder={values.labels.length === 0 ? 'environment=production' : ''}
         value={[...values.labels]}
         onChange={(labels) => set({ labels })}
+        data={labelsOf(servers.data?.servers ?? []).filter((each) => !each.startsWith('region='))}
+        limit={20}
         splitChars={[',', ' ', ';']}
         acceptValueOnBlur
         error={errorOf('labels')}

@@ -13,6 +13,7 @@ import '../../parts/live.css';
 import { Page } from '../../parts/page.tsx';
 import { ServerLink } from '../../parts/server-link.tsx';
 import { Empty, Loaded } from '../../parts/states.tsx';
+import { GatewayReject } from './gateway-reject.tsx';
 import { Firewalls } from './server-firewalls.tsx';
 import { ServerForm } from './server-form.tsx';
 import { DropsCell, TrafficCell } from './server-traffic.tsx';
@@ -51,6 +52,7 @@ export default function ServerList(): ReactNode {
           )
         }
       </Loaded>
+      <GatewayReject />
       {mayChange && <ServerForm opened={isCreating} onClose={() => setCreating(false)} />}
     </Page>
   );

@@ -3,7 +3,7 @@ import { TextInput } from '@mantine/core';
 import type { TextInputProps } from '@mantine/core';
 import { useId, useState } from 'react';
 import type { ReactNode } from 'react';
-import { useServers, useTemplates } from '../../data/queries.ts';
+import { useServers, useSets, useTemplates } from '../data/queries.ts';
 import { suggestions } from './suggestions.ts';
 
 export interface PeersInputProps extends Pick<
@@ -39,9 +39,11 @@ export function PeersInput({ value, onChange, ...rest }: PeersInputProps): React
 function Suggestions({ id, text }: { readonly id: string; readonly text: string }): ReactNode {
   const servers = useServers();
   const templates = useTemplates();
+  const sets = useSets();
   const names = {
     servers: servers.data?.servers ?? [],
     templates: (templates.data?.templates ?? []).map(({ name }) => name),
+    sets: (sets.data?.sets ?? []).map(({ name }) => name),
   };
   return (
     <datalist id={id}>

@@ -1,9 +1,10 @@
 /** Groups that may be meant by what is typed. */
-import type { Server } from '../../data/types.ts';
+import type { Server } from '../data/types.ts';
 
 export interface Known {
   readonly servers: readonly Pick<Server, 'name' | 'region' | 'labels'>[];
   readonly templates: readonly string[];
+  readonly sets: readonly string[];
 }
 
 const most = 30;
@@ -20,15 +21,21 @@ export function suggestions(text: string, known: Known): string[] {
     .map((group) => before + group);
 }
 
-function groups({ servers, templates }: Known): string[] {
-  const labels = new Set<string>();
-  for (const { region, labels: own } of servers) {
-    if (region !== undefined) labels.add(`label:region=${region}`);
-    for (const [key, value] of Object.entries(own ?? {})) labels.add(`label:${key}=${value}`);
-  }
+function groups({ servers, templates, sets }: Known): string[] {
   return [
-    ...[...labels].sort(),
+    ...labelsOf(servers).map((label) => `label:${label}`),
+    ...sets.map((name) => `set:${name}`),
     ...servers.map(({ name }) => `server:${name}`),
     ...templates.map((name) => `template:${name}`),
   ];
+}
+
+/** Labels in use, as selectors: `region=hkg`, `role=web`. */
+export function labelsOf(servers: Known['servers']): string[] {
+  const labels = new Set<string>();
+  for (const { region, labels: own } of servers) {
+    if (region !== undefined) labels.add(`region=${region}`);
+    for (const [key, value] of Object.entries(own ?? {})) labels.add(`${key}=${value}`);
+  }
+  return [...labels].sort();
 }
