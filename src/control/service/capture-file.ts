@@ -7,6 +7,7 @@
 import { PassThrough } from 'node:stream';
 import type { Readable } from 'node:stream';
 import { PcapngWriter } from '../../interop/captures/pcapng-writer.ts';
+import { withWholeChecksum } from '../../interop/captures/partial-checksum.ts';
 import { fileDirection, verdictComment } from '../../interop/captures/verdict-comment.ts';
 import type { CapturedRecord } from '../../dataplane/engine/capture-ring.ts';
 import { directionNames } from '../../dataplane/engine/counters.ts';
@@ -73,7 +74,11 @@ export function captureFile(capture: LiveCapture, options: CaptureFileOptions): 
   return stream;
 }
 
-function packetOf({ timeUs, bytes, originalLength, reason, direction }: CapturedRecord) {
+function packetOf(record: CapturedRecord) {
+  const { timeUs, originalLength, reason, direction } = record;
+  // Of a part of a packet the checksum is not known.
+  const isPartial = !record.isChecksumWhole && record.bytes.length === originalLength;
+  const bytes = isPartial ? withWholeChecksum(record.bytes) : record.bytes;
   const seconds = Math.floor(timeUs / 1e6);
   const way = directionNames[direction] ?? 'none';
   const dropped = reason !== DropReason.none;

@@ -250,7 +250,7 @@ export class Answers {
 
   /** The answer that was written behind the batch leaves with it. */
   #send(kind: number, srcAddr: number, dstAddr: number, length: number): void {
-    const at = this.#tail.offset + VnetHeader.length;
+    const vnet = this.#tail.offset;
     this.#tail.append(length);
     this.#slots++;
     this.#length += length;
@@ -258,7 +258,7 @@ export class Answers {
     if ((this.#capturing & CaptureVerdict.passed) === 0) return;
     const servers = this.#policy.slotsOf(srcAddr, dstAddr);
     const captured = length - VnetHeader.length;
-    this.#capture!.write(this.#bytes, at, captured, DropReason.none, Direction.none, servers);
+    this.#capture!.write(this.#bytes, vnet, captured, DropReason.none, Direction.none, servers);
   }
 
   #count(kind: number, outcome: number): void {

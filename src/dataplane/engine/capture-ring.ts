@@ -8,6 +8,7 @@
  * Head and tail count words ever written and read, modulo 2^32; their difference is the number of unread words. Each
  * has one writer.
  */
+import { VnetHeader, vnetNeedsChecksum } from '../wire/headers.ts';
 import { copyBytes } from '../wire/readers.ts';
 
 /** Words that the control plane writes and all packet threads read. */
@@ -44,7 +45,9 @@ const RecordWord = {
   /** Microseconds since 1970, low and high half. */
   timeLow: 6,
   timeHigh: 7,
-  bytes: 8,
+  /** Flags of the virtio header: whether its L4 checksum is complete. */
+  vnetFlags: 8,
+  bytes: 9,
 } as const;
 
 /** @param byteLength a power of two */
@@ -93,12 +96,12 @@ export class CaptureRingWriter {
   /**
    * Writes a packet, if it matches the capture.
    *
-   * @param at where its IPv4 header lies, @param length bytes from there on
+   * @param vnet where its virtio header lies, @param length bytes behind that, from the IPv4 header on
    * @param servers slots of the servers at its ends (Matcher.slotsOf)
    */
   write(
     bytes: Uint8Array,
-    at: number,
+    vnet: number,
     length: number,
     reason: number,
     direction: number,
@@ -117,6 +120,8 @@ export class CaptureRingWriter {
     words[record + RecordWord.servers] = servers;
     words[record + RecordWord.timeLow] = this.#timeLow;
     words[record + RecordWord.timeHigh] = this.#timeHigh;
+    words[record + RecordWord.vnetFlags] = bytes[vnet + VnetHeader.flags]!;
+    const at = vnet + VnetHeader.length;
     copyBytes(bytes, at, this.#bytes, (record + RecordWord.bytes) << 2, captured);
     const head = words[RingWord.head]!;
     Atomics.store(words, RingWord.head, (head + words[record + RecordWord.length]!) | 0);
@@ -156,6 +161,8 @@ export interface CapturedRecord {
   direction: number;
   /** See Matcher.slotsOf. */
   servers: number;
+  /** Its L4 checksum is complete, or there is none. */
+  isChecksumWhole: boolean;
 }
 
 export class CaptureRingReader {
@@ -174,6 +181,7 @@ export class CaptureRingReader {
     reason: 0,
     direction: 0,
     servers: 0,
+    isChecksumWhole: true,
   };
 
   constructor(ring: SharedArrayBuffer) {
@@ -230,6 +238,7 @@ export class CaptureRingReader {
     out.reason = words[record + RecordWord.reason]!;
     out.direction = words[record + RecordWord.direction]!;
     out.servers = words[record + RecordWord.servers]!;
+    out.isChecksumWhole = (words[record + RecordWord.vnetFlags]! & vnetNeedsChecksum) === 0;
   }
 
   #giveBack(length: number): void {

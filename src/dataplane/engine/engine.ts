@@ -193,10 +193,10 @@ export class Engine {
     const verdict = reason === DropReason.none ? CaptureVerdict.passed : CaptureVerdict.dropped;
     if ((this.#capturing & verdict) === 0) return;
     const { bytes, offsets, lengths } = this.#batch;
-    const at = offsets[slot]! + VnetHeader.length;
+    const vnet = offsets[slot]!;
     const length = lengths[slot]! - VnetHeader.length;
     const servers = this.#policy.slotsOf(packet.srcAddr, packet.dstAddr);
-    this.#capture!.write(bytes, at, length, reason, this.#direction, servers);
+    this.#capture!.write(bytes, vnet, length, reason, this.#direction, servers);
   }
 
   /** Housekeeping, a few times a second, behind `judge`. Returns the slots of its batch, as that does. */

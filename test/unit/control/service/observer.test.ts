@@ -306,7 +306,7 @@ describe('a capture', () => {
 
   async function captured(
     options: Parameters<LiveObserver['capture']>[0],
-    ...packets: Uint8Array[]
+    ...packets: Parameters<EngineFixture['forward']>
   ): Promise<ReadPacket[]> {
     const { engine, observer, capture } = new Gateway([dns]);
     const file = createWriteStream(liveFile);
@@ -339,6 +339,32 @@ describe('a capture', () => {
   ])('%s has nothing else', async (_what, options, expected) => {
     const packets = await captured({ ...options, limit: 1 }, query, probe, udp(client, db, 1, 53));
     expect(packets.map(({ bytes }) => Buffer.from(bytes))).toEqual([Buffer.from(expected)]);
+  });
+
+  it('completes the checksums that the kernel has left to the card', async () => {
+    const whole = tcp(client, web, {
+      srcPort: 1,
+      dstPort: 53,
+      flags: 'S',
+      payload: Uint8Array.of(7),
+    });
+    for (const [packet, field] of [
+      [query, 26],
+      [whole, 36],
+    ] as const) {
+      const partial = packet.slice();
+      partial.set([0x12, 0x34], field);
+      const completed = await captured({ limit: 1 }, { bytes: partial, vnetFlags: 1 });
+      expect(completed.map(({ bytes }) => Buffer.from(bytes))).toEqual([Buffer.from(packet)]);
+      // Without that flag a wrong checksum is one that somebody has sent.
+      const wrong = await captured({ limit: 1 }, { bytes: partial, vnetFlags: 0 });
+      expect(wrong.map(({ bytes }) => Buffer.from(bytes))).toEqual([Buffer.from(partial)]);
+      // Cut off, it cannot be completed.
+      const cut = await captured({ limit: 1, snapLength: 24 }, { bytes: partial, vnetFlags: 1 });
+      expect(cut.map(({ bytes }) => Buffer.from(bytes))).toEqual([
+        Buffer.from(partial.subarray(0, 24)),
+      ]);
+    }
   });
 
   it('ends when its reader goes, and costs nothing then', async () => {

@@ -33,7 +33,8 @@ describe('the ring of captured packets', () => {
     const { words, writer, reader } = ringFixture(4096);
     words[CaptureControl.snapLength] = 5;
     expect(writer.begin()).toBe(3);
-    writer.write(Uint8Array.of(0, 0, 1, 2, 3, 4, 5, 6, 7), 2, 7, 21, 2, 0x10002);
+    const vnet = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    writer.write(Uint8Array.of(0, 0, ...vnet, 1, 2, 3, 4, 5, 6, 7), 2, 7, 21, 2, 0x10002);
     const { bytes, ...record } = reader.take()!;
     expect([...bytes]).toEqual([1, 2, 3, 4, 5]);
     expect(record).toEqual({
@@ -42,6 +43,7 @@ describe('the ring of captured packets', () => {
       reason: 21,
       direction: 2,
       servers: 0x10002,
+      isChecksumWhole: false,
     });
     expect(reader.take()).toBeUndefined();
   });
@@ -54,7 +56,7 @@ describe('the ring of captured packets', () => {
     words[CaptureControl.server] = 2;
     expect(writer.begin()).toBe(1);
     for (const servers of [0, 1, 2, 0x20000, 0x30001]) {
-      writer.write(new Uint8Array(4), 0, 4, 1, 0, servers);
+      writer.write(new Uint8Array(14), 0, 4, 1, 0, servers);
     }
     const taken = [reader.take()!.servers, reader.take()!.servers];
     expect([taken, reader.take()]).toEqual([[2, 0x20000], undefined]);
@@ -81,7 +83,7 @@ describe('the ring of captured packets', () => {
         for (const { lengths, takes } of steps) {
           for (const length of lengths) {
             mark++;
-            writer.write(new Uint8Array(length).fill(mark), 0, length, mark, 0, 0);
+            writer.write(new Uint8Array(10 + length).fill(mark), 0, length, mark, 0, 0);
             const lost = reader.takeLost();
             // Three of them fit, whatever has to be skipped at the end.
             expect(lost).toBeLessThanOrEqual(waiting.length > 2 ? 1 : 0);
