@@ -8,7 +8,7 @@ import type { AddressSet, Server, Template } from '../policy/types.ts';
 import { ExitCode } from './errors.ts';
 import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
-import { defaultConfigDirectory } from './run-command.ts';
+import { configOption, defaultConfigDirectory } from './run-command.ts';
 import { Line, line } from '../text/line.ts';
 import { formatTable } from '../text/table.ts';
 
@@ -52,7 +52,7 @@ export function checkCommand(readConfig: ReadConfig): Verb {
           'ports open to all, servers that a rule lets in and whose own outbound rules do not let out.\n' +
           'Exit code 1: there is an error; with --strict, or a warning.',
       )
-      .option('--config <dir>', 'configuration directory', defaultConfigDirectory)
+      .addOption(configOption())
       .option('--strict', 'fail if there are warnings, too')
       .option('--json', 'print JSON')
       .addHelpText(

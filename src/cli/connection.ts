@@ -4,13 +4,14 @@
  * Without an option it is the firewall that listens on the control socket of this machine; if none does, the same API in
  * this process, on the configuration directory: templates, servers and users can be edited while no firewall runs, by the
  * same rules. `--config` selects the directory whether or not a firewall runs, `--socket` and `--url` a certain
- * firewall.
+ * firewall, and so do TUNWALL_SOCKET and TUNWALL_URL. TUNWALL_CONFIG is another directory where no firewall runs.
  */
 import { Option } from 'commander';
 import type { Command } from 'commander';
 import { readFile } from 'node:fs/promises';
 import { ApiClient } from './api-client.ts';
 import { UserError } from './errors.ts';
+import { ownSocket } from './own-socket.ts';
 import { defaultConfigDirectory } from './run-command.ts';
 import { inProcessTransport, isListening, socketTransport, urlTransport } from './transport.ts';
 import type { InProcessApi } from './transport.ts';
@@ -49,12 +50,13 @@ export function addConnectionOptions(command: Command): Command {
   const options = [
     new Option(
       '--config <dir>',
-      `a configuration directory (default: ${defaultConfigDirectory}, if no firewall runs)`,
+      `a configuration directory (default: TUNWALL_CONFIG or ${defaultConfigDirectory}, if no firewall runs)`,
     ).conflicts(['socket', 'url']),
-    new Option('--socket <path>', `a firewall's socket (default: ${defaultSocket})`).conflicts(
-      'url',
-    ),
-    new Option('--url <url>', 'a firewall elsewhere: http://127.0.0.1:8740'),
+    new Option(
+      '--socket <path>',
+      `a firewall's socket (default: TUNWALL_SOCKET, else that of this network namespace, else ${defaultSocket})`,
+    ).conflicts('url'),
+    new Option('--url <url>', 'a firewall elsewhere: http://127.0.0.1:8740 (default: TUNWALL_URL)'),
     new Option('--token-file <file>', 'the token for --url (default: TUNWALL_TOKEN)'),
   ];
   for (const option of options) command.addOption(option.helpGroup(heading));
@@ -62,13 +64,14 @@ export function addConnectionOptions(command: Command): Command {
 }
 
 export function createConnections(parts: ConnectionParts): Connections {
-  const firewall = async (flags: ConnectionFlags): Promise<ApiClient | undefined> => {
+  const firewall = async (typed: ConnectionFlags): Promise<ApiClient | undefined> => {
+    const flags = withEnvironment(typed, parts.environment);
     if (flags.tokenFile !== undefined && flags.url === undefined) {
       throw new UserError('--token-file is for --url', 'on the socket no token is needed');
     }
     if (flags.config !== undefined) return undefined;
     if (flags.url !== undefined) return remote(flags.url, flags.tokenFile, parts);
-    const path = flags.socket ?? parts.socket ?? defaultSocket;
+    const path = flags.socket ?? parts.socket ?? (await ownSocket(defaultSocket, parts.warn));
     switch (await isListening(path)) {
       case 'yes':
         return new ApiClient(socketTransport(path, { 'tunwall-actor': parts.actor }));
@@ -87,7 +90,8 @@ export function createConnections(parts: ConnectionParts): Connections {
     async connect(flags) {
       const found = await firewall(flags);
       if (found !== undefined) return found;
-      const directory = flags.config ?? defaultConfigDirectory;
+      const { TUNWALL_CONFIG } = parts.environment;
+      const directory = flags.config ?? TUNWALL_CONFIG ?? defaultConfigDirectory;
       return new ApiClient(
         inProcessTransport(
           directory,
@@ -97,6 +101,21 @@ export function createConnections(parts: ConnectionParts): Connections {
       );
     },
   };
+}
+
+/** What is typed counts; else what the environment says. */
+function withEnvironment(
+  flags: ConnectionFlags,
+  { TUNWALL_SOCKET, TUNWALL_URL }: ConnectionParts['environment'],
+): ConnectionFlags {
+  if (flags.config !== undefined || flags.socket !== undefined || flags.url !== undefined) {
+    return flags;
+  }
+  if (TUNWALL_SOCKET !== undefined && TUNWALL_URL !== undefined) {
+    throw new UserError('TUNWALL_SOCKET and TUNWALL_URL are both set', 'unset one of them');
+  }
+  if (TUNWALL_URL !== undefined) return { ...flags, url: TUNWALL_URL };
+  return TUNWALL_SOCKET === undefined ? flags : { ...flags, socket: TUNWALL_SOCKET };
 }
 
 async function remote(

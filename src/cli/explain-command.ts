@@ -29,7 +29,7 @@ import { ExitCode, UserError } from './errors.ts';
 import { parseHexDump } from './hex-dump.ts';
 import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
-import { defaultConfigDirectory } from './run-command.ts';
+import { usualDirectory } from './run-command.ts';
 import { formatDuration } from '../text/duration.ts';
 import { line } from '../text/line.ts';
 import { placeText } from './rule-places.ts';
@@ -73,7 +73,7 @@ export interface ExplainConfig {
 export function offlineAnswers(
   readConfig: (directory: string) => Promise<ExplainConfig>,
 ): ExplainAnswers {
-  return async ({ config: directory = defaultConfigDirectory }, question) => {
+  return async ({ config: directory = usualDirectory() }, question) => {
     const config = await readConfig(directory);
     const { gateway, templates, servers, problems } = config;
     const wrong = problems.find(({ severity }) => severity === 'error');

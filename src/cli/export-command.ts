@@ -5,7 +5,7 @@ import type { PolicySource, Problem, Server } from '../policy/types.ts';
 import { ExitCode, UserError } from './errors.ts';
 import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
-import { defaultConfigDirectory } from './run-command.ts';
+import { configOption } from './run-command.ts';
 
 /** The part of a configuration directory that is needed. */
 export interface ExportConfig extends PolicySource {
@@ -30,7 +30,7 @@ export function exportCommand(readConfig: (directory: string) => Promise<ExportC
           'It replaces the table inet tunwall, and drops what no rule allows, as tunwall does.',
       )
       .option('--server <name>', "this server only: the other servers' rules are not asked")
-      .option('--config <dir>', 'configuration directory', defaultConfigDirectory)
+      .addOption(configOption())
       .option('--json', 'print JSON: { ruleset }')
       .addHelpText(
         'after',

@@ -23,7 +23,7 @@ import { importIntoStore, importedText, writeImported } from './import-target.ts
 import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
 import type { Progress } from './progress.ts';
-import { defaultConfigDirectory } from './run-command.ts';
+import { usualDirectory } from './run-command.ts';
 import { line } from '../text/line.ts';
 import { formatTable } from '../text/table.ts';
 
@@ -68,7 +68,7 @@ export function importCommand(actions: ImportActions): Verb {
       .option('--name <name>', 'name of the template (default: as in the source, or as the file)')
       .addOption(
         new Option('--config <dir>', 'configuration directory, whose templates it joins').default(
-          defaultConfigDirectory,
+          usualDirectory(),
         ),
       )
       .addOption(

@@ -81,7 +81,8 @@ function buildProgram(parts: ProgramParts, finish: (outcome: Outcome) => Promise
     .addHelpText(
       'after',
       '\nExit codes: 0 fine, 1 failed, 2 called wrongly.' +
-        '\nEnvironment: NO_COLOR turns colours off, TUNWALL_DEBUG=1 prints stacks of errors.',
+        '\nEnvironment: TUNWALL_CONFIG, TUNWALL_SOCKET, TUNWALL_URL and TUNWALL_TOKEN stand for options,' +
+        '\nNO_COLOR turns colours off, TUNWALL_DEBUG=1 prints stacks of errors.',
     );
   for (const verb of verbs) verb(program, output, finish);
   return program;

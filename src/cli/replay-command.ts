@@ -12,7 +12,7 @@ import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
 import type { Progress } from './progress.ts';
 import { replayHints, replaySummary, summaryLines } from './replay-summary.ts';
-import { defaultConfigDirectory } from './run-command.ts';
+import { configOption, defaultConfigDirectory } from './run-command.ts';
 import { visible } from '../text/controls.ts';
 import { Line, line } from '../text/line.ts';
 import type { Text } from '../text/line.ts';
@@ -47,7 +47,7 @@ export function replayCommand(parts: ReplayParts): Verb {
           'Flows time out by the times of the packets. A packet that was captured twice is judged\n' +
           'twice, so capture on one interface.',
       )
-      .option('--config <dir>', 'configuration directory', defaultConfigDirectory)
+      .addOption(configOption())
       .option('-v, --packets', 'print a line for each packet')
       .option('--limit <n>', 'end after n packets of the file', parseCount)
       .option('--write <file>', 'write the packets, with verdicts as comments, into a pcapng file')

@@ -1,7 +1,20 @@
 /** `tunwall run`: its options and help; the firewall itself is given. */
+import { Option } from 'commander';
 import { examples, type Outcome, type Verb } from './program.ts';
 
 export const defaultConfigDirectory = '/etc/tunwall';
+
+/** Where the configuration is if no option says so. */
+export function usualDirectory(): string {
+  return process.env['TUNWALL_CONFIG'] ?? defaultConfigDirectory;
+}
+
+/** `--config` of the verbs that read a directory. */
+export function configOption(): Option {
+  return new Option('--config <dir>', 'configuration directory')
+    .default(defaultConfigDirectory)
+    .env('TUNWALL_CONFIG');
+}
 
 export interface RunOptions {
   readonly configDirectory: string;
@@ -15,7 +28,7 @@ export function runCommand(action: (options: RunOptions) => Outcome): Verb {
         'run the firewall until SIGTERM or SIGINT; SIGHUP, or saving a file, reloads.\n' +
           'Needs no privilege: the device belongs to the user named at `tunwall gateway up --user`.',
       )
-      .option('--config <dir>', 'configuration directory', defaultConfigDirectory)
+      .addOption(configOption())
       .addHelpText(
         'after',
         examples([

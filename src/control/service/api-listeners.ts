@@ -1,12 +1,13 @@
 /** Everything through which clients reach the firewall: control socket, API, metrics. */
 import { isWithin } from '../../policy/addresses.ts';
 import type { GatewayConfig } from '../../policy/types.ts';
+import { defaultGatewayConfig } from '../../policy/validate-gateway.ts';
 import type { PutAside } from '../../system/privileges.ts';
 import type { Api } from '../api/api.ts';
 import type { ApiContext } from '../api/context.ts';
 import type { ApiOptions } from '../api/server.ts';
 import { Certificate } from './certificate.ts';
-import { listenOnSocket, listenOnTcp } from './control-socket.ts';
+import { listenOnOwnSocket, listenOnSocket, listenOnTcp } from './control-socket.ts';
 import { Listeners } from './listeners.ts';
 import type { Tell } from './listeners.ts';
 
@@ -15,6 +16,7 @@ export class ApiListeners {
   readonly #listeners: Listeners;
   readonly #apis: Api[] = [];
   #certificate: Certificate | undefined;
+  #removeSecondName: () => Promise<void> = () => Promise.resolve();
 
   constructor(tell: Tell) {
     this.#tell = tell;
@@ -34,7 +36,7 @@ export class ApiListeners {
   /** Opens them, or goes on trying. @param rights for ports and directories that only root may use */
   async open(
     context: ApiContext,
-    { api, metrics }: GatewayConfig,
+    { api, metrics, device }: GatewayConfig,
     rights: PutAside,
   ): Promise<void> {
     // Loading it takes longer than the rest of a start: packets come first. It may lie where only root can read.
@@ -46,7 +48,7 @@ export class ApiListeners {
     };
     const control = await build({ listener: 'socket' });
     await this.#listeners.open('control socket', () =>
-      rights.asRoot(() => listenOnSocket(control, api.socket)),
+      rights.asRoot(() => this.#listenOnSocket(control, api.socket, device)),
     );
     const open = {
       trustsProxy: (address: string) => isWithin(address, api.trustedProxies),
@@ -69,7 +71,22 @@ export class ApiListeners {
     );
   }
 
+  /** A path that somebody has written down is that; the usual one may be another firewall's. */
+  async #listenOnSocket(control: Api, path: string, device: string): Promise<void> {
+    if (path !== defaultGatewayConfig.api.socket) {
+      await listenOnSocket(control, path);
+      return;
+    }
+    const own = await listenOnOwnSocket(control, path, device);
+    this.#removeSecondName = own.remove;
+    if (own.path === path) return;
+    this.#tell.warn(
+      `another firewall has ${path}: the control socket is ${own.path}, which the command line finds in this network namespace`,
+    );
+  }
+
   async close(): Promise<void> {
+    await this.#removeSecondName();
     this.#listeners.close();
     this.#certificate?.close();
     await Promise.all(this.#apis.map((api) => api.close()));

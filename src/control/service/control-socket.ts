@@ -8,9 +8,10 @@
  * another firewall, and stays.
  */
 import { once } from 'node:events';
-import { lstat, stat, unlink } from 'node:fs/promises';
+import { link, lstat, stat, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
+import { networkNamespace, socketNameOf } from '../../system/network-namespace.ts';
 import type { Listen } from '../../policy/types.ts';
 import type { Api } from '../api/api.ts';
 
@@ -30,6 +31,47 @@ export async function listenOnSocket(api: Api, path: string): Promise<void> {
   } finally {
     process.umask(before);
   }
+}
+
+/** Another firewall has the socket. */
+export class SocketTakenError extends Error {
+  override name = 'SocketTakenError';
+}
+
+/**
+ * The socket of a firewall that may not be the only one of the machine: beside the usual name it has one of its network namespace
+ * and device, by which the command line finds it; where another firewall has the usual name, that one only.
+ *
+ * @returns the path that it has, and what takes its second name away
+ * @throws Error in words
+ */
+export async function listenOnOwnSocket(
+  api: Api,
+  usual: string,
+  device: string,
+): Promise<{ readonly path: string; readonly remove: () => Promise<void> }> {
+  const namespace = networkNamespace();
+  if (namespace === undefined) {
+    await listenOnSocket(api, usual);
+    return { path: usual, remove: () => Promise.resolve() };
+  }
+  const own = join(dirname(usual), socketNameOf(namespace, device));
+  try {
+    await listenOnSocket(api, usual);
+  } catch (error) {
+    if (!(error instanceof SocketTakenError)) throw error;
+    await listenOnSocket(api, own);
+    return { path: own, remove: () => Promise.resolve() };
+  }
+  try {
+    await removeStale(own);
+    // Another name of the same socket: nobody answers by it, either, when this process is gone.
+    await link(usual, own);
+  } catch {
+    // Not every file system has second names. Then this firewall is found by its usual one only.
+    return { path: usual, remove: () => Promise.resolve() };
+  }
+  return { path: usual, remove: () => unlink(own).catch(() => undefined) };
 }
 
 /** @throws Error in words */
@@ -61,7 +103,7 @@ async function removeStale(path: string): Promise<void> {
   } finally {
     socket.destroy();
   }
-  throw new Error(`${path} is the socket of another firewall that is running`);
+  throw new SocketTakenError(`${path} is the socket of another firewall that is running`);
 }
 
 function reasonOf(error: unknown): string {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, link, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -12,6 +12,7 @@ import { ApiProblem, route } from '../../../src/cli/api-client.ts';
 import type { ApiClient } from '../../../src/cli/api-client.ts';
 import { createConnections } from '../../../src/cli/connection.ts';
 import type { ConnectionFlags, Connections } from '../../../src/cli/connection.ts';
+import { ownSocket } from '../../../src/cli/own-socket.ts';
 import { callerName, interruptedBy, openToWrite } from '../../../src/cli/process-parts.ts';
 import { createReadSecret } from '../../../src/cli/read-secret.ts';
 import type { SecretInput } from '../../../src/cli/read-secret.ts';
@@ -283,5 +284,50 @@ describe('the process', () => {
     expect(await read('password', 'known')).toBe('secret');
     await expect(read('new', 'new')).rejects.toThrow('the two passwords differ');
     expect(shown).toBe('password: \nnew: \nagain: \n');
+  });
+});
+
+describe('without an option', () => {
+  const socket = (): string => join(directory, 'sock');
+
+  it('the environment says whom to ask', async () => {
+    const port = await listen({ host: '127.0.0.1', port: 0 });
+    const other = join(directory, 'other.sock');
+    await listen({ path: other });
+    expect(await ask({}, { TUNWALL_URL: `http://127.0.0.1:${port}` })).toBe('firewall');
+    expect(await ask({}, { TUNWALL_SOCKET: other })).toBe('firewall');
+    expect(await ask({}, { TUNWALL_CONFIG: '/srv/tunwall' })).toBe('directory');
+    expect(opened).toEqual(['/srv/tunwall']);
+    // What is typed counts more.
+    expect(await ask({ config: 'typed' }, { TUNWALL_SOCKET: other })).toBe('directory');
+    await expect(ask({ socket: `${other}x` }, { TUNWALL_SOCKET: other })).rejects.toThrow(
+      /no firewall listens/,
+    );
+    await expect(ask({}, { TUNWALL_SOCKET: other, TUNWALL_URL: 'http://x' })).rejects.toThrow(
+      'TUNWALL_SOCKET and TUNWALL_URL are both set',
+    );
+  });
+
+  it('a firewall of this network namespace comes before the usual socket', async () => {
+    await listen({ path: socket() });
+    await listen({ path: join(directory, '77-fw0.sock') });
+    const warn = (message: string): void => void warnings.push(message);
+    expect(await ownSocket(socket(), warn, '77')).toBe(join(directory, '77-fw0.sock'));
+    expect(await ownSocket(socket(), warn, '78')).toBe(socket());
+    expect(warnings).toEqual([]);
+  });
+
+  it('says when the usual socket is of another namespace, and when there are several', async () => {
+    await listen({ path: socket() });
+    await link(socket(), join(directory, '77-fw0.sock'));
+    const warn = (message: string): void => void warnings.push(message);
+    expect(await ownSocket(socket(), warn, '78')).toBe(socket());
+    expect(warnings).toEqual([
+      'no firewall runs in this network namespace; asking that of another one, on fw0',
+    ]);
+    await listen({ path: join(directory, '77-fw1.sock') });
+    await expect(ownSocket(socket(), warn, '77')).rejects.toThrow(
+      /several firewalls run in this network namespace: 77-fw[01]\.sock, 77-fw[01]\.sock/,
+    );
   });
 });

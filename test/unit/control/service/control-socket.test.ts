@@ -7,7 +7,11 @@ import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Api } from '../../../../src/control/api/api.ts';
-import { listenOnSocket } from '../../../../src/control/service/control-socket.ts';
+import {
+  listenOnOwnSocket,
+  listenOnSocket,
+} from '../../../../src/control/service/control-socket.ts';
+import { networkNamespace, socketNameOf } from '../../../../src/system/network-namespace.ts';
 import { ApiLab } from '../../../support/api.ts';
 
 let lab: ApiLab;
@@ -71,4 +75,25 @@ it('leaves that of another firewall, and what is no socket, as they are', async 
   await expect(listen(join(lab.directory.path, 'no/where'))).rejects.toThrow(
     'its directory does not exist',
   );
+});
+
+it('has a second name, of its namespace and device; a second firewall has only that', async () => {
+  const own = async (device: string): Promise<{ path: string; remove: () => Promise<void> }> => {
+    const api = await lab.build('socket');
+    opened.push(api);
+    return listenOnOwnSocket(api, path, device);
+  };
+  const named = (device: string): string =>
+    join(lab.directory.path, socketNameOf(networkNamespace()!, device));
+  const first = await own('fw0');
+  expect(first.path).toBe(path);
+  expect((await stat(named('fw0'))).ino).toBe((await stat(path)).ino);
+  expect(await statusOver(named('fw0'))).toBe(200);
+  const second = await own('fw1');
+  expect(second.path).toBe(named('fw1'));
+  expect(await statusOver(second.path)).toBe(200);
+  await first.remove();
+  await expect(stat(named('fw0'))).rejects.toThrow('ENOENT');
+  // Two on one device cannot be told apart.
+  await expect(own('fw1')).rejects.toThrow('is the socket of another firewall');
 });
