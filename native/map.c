@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Linux 5.14. */
@@ -19,21 +20,60 @@
 #define SO_NETNS_COOKIE 71
 #endif
 
+/* Linux 6.1. */
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+/* A large page of x86-64, and of ARM64 with small ones of 4 KiB. */
+#define LARGE_PAGE ((size_t)2 << 20)
+
 /*
- * mapFile(fd, offset, bytes): the file from offset on becomes the memory behind a Uint8Array on a growable SharedArrayBuffer,
- * which has the file's content from then on. The space is allocated first: a full file system is an error here, not a SIGBUS
- * later. Throws a RangeError for memory that does not begin on a page.
+ * Has the kernel keep the whole large pages of a part of a file in memory as such, if it can: they are allocated at a fraction of
+ * the time, and the flow table misses the TLB less often. What does not work stays as it is.
+ */
+static void use_large_pages(int fd, int64_t offset, size_t length) {
+  const size_t from = ((size_t)offset + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
+  const size_t to = ((size_t)offset + length) / LARGE_PAGE * LARGE_PAGE;
+  struct stat found;
+  if (to <= from || fstat(fd, &found) != 0) return;
+  if (found.st_size < (off_t)to && ftruncate(fd, (off_t)to) != 0) return;
+  const size_t reserved = to - from + LARGE_PAGE;
+  void *area = mmap(NULL, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (area == MAP_FAILED) return;
+  char *aligned = (char *)(((uintptr_t)area + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE);
+  if (mmap(aligned, to - from, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, (off_t)from) == aligned) {
+    for (size_t at = from; at < to; at += LARGE_PAGE) {
+      /* The kernel collapses only where some page is: one that is allocated first, so that a full file system is no SIGBUS. */
+      if (posix_fallocate(fd, (off_t)at, 1) != 0) break;
+      if (madvise(aligned + (at - from), LARGE_PAGE, MADV_COLLAPSE) != 0) break;
+    }
+  }
+  munmap(area, reserved);
+}
+
+/*
+ * mapFile(fd, offset, bytes) -> offset: the file from some page on, at or behind an offset, becomes the memory behind a Uint8Array
+ * on a growable SharedArrayBuffer, which has the file's content from then on. It is the first page from which large pages of
+ * the file are such of the memory; with `exact` as a fourth argument it is the offset itself, and the file's pages stay as they
+ * are. The space is allocated first: a full file system is an error here, not a SIGBUS later. Throws a RangeError for memory
+ * that does not begin on a page.
  */
 napi_value file_map(napi_env env, napi_callback_info info) {
-  napi_value arguments[3], buffer;
+  napi_value arguments[4], buffer, result;
   napi_typedarray_type type;
   int64_t fd, offset;
+  bool exact;
   size_t length = 0, at;
   void *data = NULL;
   const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-  if (!get_arguments(env, info, 3, arguments, NULL)) return NULL;
+  if (!get_arguments(env, info, 4, arguments, NULL)) return NULL;
   if (!get_integer(env, arguments[0], "descriptor", 0, INT_MAX, &fd)) return NULL;
   if (!get_integer(env, arguments[1], "offset", 0, INT64_C(1) << 40, &offset)) return NULL;
+  if (napi_get_value_bool(env, arguments[3], &exact) != napi_ok) {
+    throw_type(env, "whether the offset is exact must be a boolean");
+    return NULL;
+  }
   if (napi_get_typedarray_info(env, arguments[2], &type, &length, &data, &buffer, &at) != napi_ok ||
       type != napi_uint8_array) {
     throw_type(env, "the memory must be a Uint8Array");
@@ -45,6 +85,10 @@ napi_value file_map(napi_env env, napi_callback_info info) {
   }
   /* V8 has reserved whole pages. */
   const size_t whole = (length + page - 1) / page * page;
+  if (!exact && whole >= 2 * LARGE_PAGE) {
+    offset += (int64_t)(((uintptr_t)data - (size_t)offset) % LARGE_PAGE);
+    use_large_pages((int)fd, offset, whole);
+  }
   int error = posix_fallocate((int)fd, offset, (off_t)whole);
   if (error != 0) {
     throw_errno(env, "fallocate", error);
@@ -54,7 +98,8 @@ napi_value file_map(napi_env env, napi_callback_info info) {
     throw_errno(env, "mmap", errno);
     return NULL;
   }
-  return make_undefined(env);
+  napi_create_int64(env, offset, &result);
+  return result;
 }
 
 /*

@@ -28,8 +28,11 @@ export interface NativeAddon {
   /**
    * The file from `offset` on becomes the memory behind `bytes`, a view of a whole growable SharedArrayBuffer; its space is
    * allocated first. Throws ENOSPC or the like, and a RangeError for memory or an offset that is not on a page.
+   *
+   * @param exact `false`: it may begin up to 2 MiB later, where the kernel can use large pages
+   * @returns the offset
    */
-  mapFile(fd: number, offset: number, bytes: Uint8Array): void;
+  mapFile(fd: number, offset: number, bytes: Uint8Array, exact: boolean): number;
   /** A name of this process's network namespace that is not given twice between two boots; empty before Linux 5.14. */
   networkNamespace(): string;
   /** With `ring`, by io_uring: throws an error of the system call io_uring where it cannot be used. */

@@ -70,12 +70,9 @@ function layIntoFile({ hot, cold }: FlowMemory): void {
   const fd = openSync(path, 'wx+', 0o600);
   unlinkSync(path);
   const addon = loadAddon();
-  addon.mapFile(fd, 0, new Uint8Array(hot, 0, hot.byteLength));
-  addon.mapFile(
-    fd,
-    4096 * Math.ceil(hot.byteLength / 4096),
-    new Uint8Array(cold, 0, cold.byteLength),
-  );
+  const hotAt = addon.mapFile(fd, 0, new Uint8Array(hot, 0, hot.byteLength), false);
+  const end = hotAt + 4096 * Math.ceil(hot.byteLength / 4096);
+  addon.mapFile(fd, end, new Uint8Array(cold, 0, cold.byteLength), false);
   closeSync(fd);
 }
 

@@ -31,6 +31,7 @@ import { Protocol } from '../wire/headers.ts';
 import { isMartian } from '../wire/parse.ts';
 import { Counter, counterCount, evictionCounterCount } from './counters.ts';
 import { FlowReview, ReloadMode, isOlder } from './flow-review.ts';
+import { windowLength } from './look-ahead.ts';
 
 /** How an earlier process treated flows that its last policy forbade. */
 export interface SparedFlows {
@@ -77,7 +78,7 @@ const knownStateBits =
 const knownTcpBits = TcpBits.earlierSyn * 2 - 1;
 
 /** Words that go on as they are. */
-const carriedHot: readonly number[] = [
+const carriedHot: Int32Array = Int32Array.of(
   Hot.lastRefresh,
   Hot.tcp,
   Hot.end,
@@ -86,8 +87,8 @@ const carriedHot: readonly number[] = [
   Hot.maxEnd + 1,
   Hot.maxWindow,
   Hot.maxWindow + 1,
-];
-const carriedCold: readonly number[] = [
+);
+const carriedCold: Int32Array = Int32Array.of(
   Cold.created,
   Cold.maxAck,
   Cold.maxAck + 1,
@@ -99,13 +100,10 @@ const carriedCold: readonly number[] = [
   Cold.bytes,
   Cold.bytes + 1,
   Cold.bytesHigh,
-];
+);
 
 /** RFC 7323 section 2.3. */
 const maxScale = 14;
-
-/** Record indices fit below; ages above. */
-const indexBits = 2 ** 23;
 
 /** Whether one word of a kind is what icmpKind makes of this flow's addresses. */
 function isOwnIcmpKind(kind: number, originalAddr: number, replyAddr: number): boolean {
@@ -174,6 +172,28 @@ export function adoptFlows(
   return new Adopter(records, table, policy, spared, nowMs).run(evictions);
 }
 
+/** Indices by their ages (by index, not negative), ascending: a radix sort, since there may be millions. */
+function sortByAge(indices: Int32Array, ages: Int32Array): Int32Array {
+  return sortByDigit(sortByDigit(indices, ages, 0), ages, 16);
+}
+
+/** Sorted by 16 bits of their ages; equal ones stay in their order. */
+function sortByDigit(indices: Int32Array, ages: Int32Array, shift: number): Int32Array {
+  const sorted = new Int32Array(indices.length);
+  const starts = new Int32Array(65_537);
+  for (let i = 0; i < indices.length; i++) {
+    const digit = (ages[indices[i]!]! >>> shift) & 0xffff;
+    starts[digit + 1]! += 1;
+  }
+  for (let i = 1; i < starts.length; i++) starts[i]! += starts[i - 1]!;
+  for (let i = 0; i < indices.length; i++) {
+    const digit = (ages[indices[i]!]! >>> shift) & 0xffff;
+    sorted[starts[digit]!] = indices[i]!;
+    starts[digit]! += 1;
+  }
+  return sorted;
+}
+
 class Adopter {
   readonly #records: Records;
   readonly #table: FlowTable;
@@ -183,6 +203,11 @@ class Adopter {
   readonly #lenient: FlowReview;
   readonly #strict: FlowReview;
   readonly #counters: Float64Array = new Float64Array(counterCount);
+  readonly #window: Int32Array = new Int32Array(windowLength);
+  readonly #hashes: Int32Array = new Int32Array(windowLength);
+  readonly #flows: Int32Array = new Int32Array(windowLength);
+  /** Sink for what is loaded: V8 removes a load whose value is unused. */
+  loaded = 0;
   #expired = 0;
   #refused = 0;
 
@@ -208,7 +233,12 @@ class Adopter {
     const excess = Math.max(0, order.length - this.#table.capacity);
     this.#refused += excess;
     // Oldest first, as on the lists; those that are too many are the oldest.
-    for (let i = order.length - 1 - excess; i >= 0; i--) this.#insert(order[i]! % indexBits);
+    for (let end = order.length - excess; end > 0; end -= windowLength) {
+      const count = Math.min(end, windowLength);
+      for (let i = 0; i < count; i++) this.#window[i] = order[end - 1 - i]!;
+      this.#touch(count);
+      for (let i = 0; i < count; i++) this.#insert(this.#window[i]!, this.#hashes[i]!);
+    }
     for (const evicted of evictions) this.#refused += evicted;
     return {
       adopted: this.#table.used,
@@ -218,12 +248,13 @@ class Adopter {
     };
   }
 
-  /** Sound records that have not expired: age in ms * 2^23 + index, youngest first. */
-  #inOrderOfAge(): Float64Array {
+  /** Indices of sound records that have not expired, youngest first. */
+  #inOrderOfAge(): Int32Array {
     const { hot, cold } = this.#records;
     const count = hot.length >> hotShift;
     const whole = Math.floor(cold.length / coldWords);
-    const order = new Float64Array(count);
+    const ages = new Int32Array(count);
+    const order = new Int32Array(count);
     let found = 0;
     for (let index = 1; index < count; index++) {
       const record = index << hotShift;
@@ -231,9 +262,43 @@ class Adopter {
       const ageMs = (this.#nowMs - hot[record + Hot.lastRefresh]!) | 0;
       if (index >= whole || ageMs < 0 || !isSound(hot, record)) this.#refused++;
       else if (ageMs >= this.#table.configuredMs[this.#listOf(record)]!) this.#expired++;
-      else order[found++] = ageMs * indexBits + index;
+      else {
+        ages[index] = ageMs;
+        order[found++] = index;
+      }
     }
-    return order.subarray(0, found).sort();
+    return sortByAge(order.subarray(0, found), ages);
+  }
+
+  /**
+   * Loads what a window of records and their places in the table consist of, and hashes them: like LookAhead, in tight loops, since
+   * records in order of age lie anywhere.
+   */
+  #touch(count: number): void {
+    const { hot, cold } = this.#records;
+    const table = this.#table;
+    const window = this.#window;
+    const hashes = this.#hashes;
+    const flows = this.#flows;
+    let loaded = 0;
+    for (let i = 0; i < count; i++) {
+      const from = window[i]! * coldWords;
+      loaded ^= hot[window[i]! << hotShift]! ^ cold[from]! ^ cold[from + coldWords - 1]!;
+    }
+    for (let i = 0; i < count; i++) {
+      const from = window[i]! << hotShift;
+      const ports = hot[from + Hot.ports]!;
+      hashes[i] = table.hashOf(
+        hot[from + Hot.kind]!,
+        hot[from + Hot.originalAddr]!,
+        ports >>> 16,
+        hot[from + Hot.replyAddr]!,
+        ports & 0xffff,
+      );
+    }
+    for (let i = 0; i < count; i++) flows[i] = table.buckets[hashes[i]! & table.bucketMask]!;
+    for (let i = 0; i < count; i++) loaded ^= table.hot[flows[i]! << hotShift]!;
+    this.loaded = loaded;
   }
 
   #listOf(record: number): number {
@@ -243,7 +308,7 @@ class Adopter {
     return isListOf(state, list) ? list : listOfState[state]!;
   }
 
-  #insert(index: number): void {
+  #insert(index: number, hash: number): void {
     const table = this.#table;
     const { hot } = this.#records;
     const from = index << hotShift;
@@ -253,7 +318,7 @@ class Adopter {
     const ports = hot[from + Hot.ports]!;
     const [originalPort, replyPort] = [ports >>> 16, ports & 0xffff];
     const nowMs = this.#nowMs;
-    if (table.lookup(kind, original, originalPort, reply, replyPort, nowMs) !== noFlow) {
+    if (table.find(hash, kind, original, originalPort, reply, replyPort, nowMs) !== noFlow) {
       this.#refused++;
       return;
     }
@@ -292,12 +357,18 @@ class Adopter {
     const from = index << hotShift;
     const to = flow << hotShift;
     hot[to + Hot.listed] = records.hot[from + Hot.lastRefresh]!;
-    for (const word of carriedHot) hot[to + word] = records.hot[from + word]!;
+    for (let i = 0; i < carriedHot.length; i++) {
+      const word = carriedHot[i]!;
+      hot[to + word] = records.hot[from + word]!;
+    }
     const own = StateBits.stateMask | StateBits.listMask;
     const word = records.hot[from + Hot.state]!;
     hot[to + Hot.state] = (hot[to + Hot.state]! & own) | (word & ~own);
     const fromCold = index * coldWords;
     const toCold = flow * coldWords;
-    for (const word of carriedCold) cold[toCold + word] = records.cold[fromCold + word]!;
+    for (let i = 0; i < carriedCold.length; i++) {
+      const word = carriedCold[i]!;
+      cold[toCold + word] = records.cold[fromCold + word]!;
+    }
   }
 }

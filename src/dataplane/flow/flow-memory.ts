@@ -98,7 +98,7 @@ export function createFlowMemory(capacity: number, hashKey: readonly [number, nu
  * from malloc, which begins 16 bytes behind the start of a page, and every record would lie across two lines. A buffer that
  * could grow comes in pages. This one never grows.
  */
-function pageAligned(byteLength: number): SharedArrayBuffer {
+export function pageAligned(byteLength: number): SharedArrayBuffer {
   return new SharedArrayBuffer(byteLength, { maxByteLength: byteLength });
 }
 

@@ -10,11 +10,11 @@
  */
 import { Cold, Hot, coldWords, hotWords } from './flow-record.ts';
 
-/** The number of this program's layout. */
-export const recordLayout = 1;
+/** The number of this program's layout. With 2 the header says where the records begin. */
+export const recordLayout = 2;
 
 /** The oldest program, by its layout, that may read records of this one. */
-export const readableFrom = 1;
+export const readableFrom = 2;
 
 /** Words of a record, and where in it each field starts. */
 export interface Arrangement {

@@ -2,7 +2,7 @@
  * The file in which flows outlive the process: `flows-DEVICE-NAMESPACE` beside the control socket.
  *
  *     header     one page of text: a line that names the format, a line of JSON, a line with the JSON's SHA-256
- *     hot        records as in flow-record.ts, in the layout that the header describes; from here on whole pages
+ *     hot        records as in flow-record.ts, in the layout and at the offset that the header says; from here on whole pages
  *     cold
  *
  * Life-cycle: `open` looks at what an earlier process left, and makes a new file beside it. The flow table's memory is laid into
@@ -30,6 +30,7 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { pageAligned } from '../flow/flow-memory.ts';
 import type { FlowMemory } from '../flow/flow-memory.ts';
 import { arrange, isReadable, ownLayout } from '../flow/record-layout.ts';
 import type { RecordLayout, Records } from '../flow/record-layout.ts';
@@ -49,6 +50,9 @@ const aliveEveryMs = 3_600_000;
 
 /** Older flows have all expired (maxTimeoutSeconds), and their 32-bit times would be misread. */
 const maxAgeMs = 20 * 86_400_000 + aliveEveryMs;
+
+/** Of a flow table. */
+const maxCapacity = 2 ** 22;
 
 /** The policy that judged the flows of a file, and what it did to those that it forbade. */
 export interface FilePolicy {
@@ -70,6 +74,9 @@ interface Origin {
 interface Header extends Origin {
   readonly capacity: number;
   readonly layout: RecordLayout;
+  /** Where the records begin. Absent in layout 1: behind the header, and behind each other. */
+  readonly hotAt?: number;
+  readonly coldAt?: number;
   readonly policy: FilePolicy;
   /** CLOCK_MONOTONIC in ms when this header was written. */
   readonly writtenMs: number;
@@ -120,6 +127,8 @@ export class FlowFile {
   /** Holds the lock of the file before, until the new one has its place. */
   #before: number | undefined;
   #capacity = 0;
+  #hotAt = 0;
+  #coldAt = 0;
   #policy: FilePolicy;
   readonly #alive: NodeJS.Timeout;
 
@@ -174,11 +183,13 @@ export class FlowFile {
     this.#capacity = capacity;
     const addon = loadAddon();
     try {
-      addon.mapFile(this.#fd, pageBytes, new Uint8Array(hot, 0, hot.byteLength));
-      const coldAt = pageBytes + wholePages(hot.byteLength);
-      addon.mapFile(this.#fd, coldAt, new Uint8Array(cold, 0, cold.byteLength));
+      this.#hotAt = addon.mapFile(this.#fd, pageBytes, bytesOf(hot), false);
+      const end = this.#hotAt + wholePages(hot.byteLength);
+      this.#coldAt = addon.mapFile(this.#fd, end, bytesOf(cold), false);
       this.#writeHeader();
     } catch (error) {
+      // Its space is wanted back.
+      rmSync(`${this.path}.next`, { force: true });
       const { code, message } = error as NodeJS.ErrnoException;
       if (code !== 'ENOSPC' && code !== 'EDQUOT' && code !== 'EFBIG') throw error;
       const mebibytes = Math.ceil((hot.byteLength + cold.byteLength) / 2 ** 20);
@@ -209,7 +220,9 @@ export class FlowFile {
   }
 
   #closeBefore(): void {
-    if (this.#before !== undefined) closeSync(this.#before);
+    if (this.#before === undefined) return;
+    loadAddon().unlockFile(this.#before);
+    closeSync(this.#before);
     this.#before = undefined;
   }
 
@@ -219,6 +232,8 @@ export class FlowFile {
       ...this.#origin,
       capacity: this.#capacity,
       layout: ownLayout,
+      hotAt: this.#hotAt,
+      coldAt: this.#coldAt,
       policy: this.#policy,
       writtenMs: monotonicNowMs(),
     };
@@ -312,26 +327,29 @@ function readRemains(fd: number, origin: Origin): Remains | string {
   if (header.namespace !== origin.namespace) return 'it is of another network namespace';
   if (header.user !== origin.user) return `it is of user ${header.user}`;
   if (monotonicNowMs() - header.writtenMs > maxAgeMs) return 'all of its flows have expired';
-  const { layout, capacity, policy } = header;
+  const { layout, capacity, policy, hotAt = pageBytes } = header;
   if (!isReadable(layout)) return `this version cannot read its record layout, ${layout.id}`;
+  if (!(capacity >= 1 && capacity <= maxCapacity)) throw new RangeError('an impossible size');
   const hotBytes = (capacity + 1) * layout.hot.words * 4;
-  const hot = readWords(fd, pageBytes, hotBytes);
+  const { coldAt = hotAt + wholePages(hotBytes) } = header;
+  const hot = mapWords(fd, hotAt, hotBytes);
   const count = countUsed(hot, layout);
-  const coldBytes = count * layout.cold.words * 4;
-  const cold = readWords(fd, pageBytes + wholePages(hotBytes), coldBytes);
+  const cold = mapWords(fd, coldAt, count * layout.cold.words * 4);
   const records = { hot: hot.subarray(0, count * layout.hot.words), cold };
   return { records: arrange(records, layout), policy };
 }
 
-/** Fewer words of a file that was cut off. */
-function readWords(fd: number, offset: number, length: number): Int32Array {
-  const words = new Int32Array(length >> 2);
-  const bytes = new Uint8Array(words.buffer);
-  let at = 0;
-  for (let read = -1; read !== 0 && at < length; at += read) {
-    read = readSync(fd, bytes, at, Math.min(length - at, 1 << 30), offset + at);
-  }
-  return words.subarray(0, at >> 2);
+/** Words of a file, without a copy; fewer of one that was cut off. The process that wrote them has ended: they change no more. */
+function mapWords(fd: number, offset: number, length: number): Int32Array {
+  const present = Math.max(0, Math.min(length, fstatSync(fd).size - offset));
+  if (present < 4) return new Int32Array(0);
+  const memory = pageAligned(present);
+  loadAddon().mapFile(fd, offset, bytesOf(memory), true);
+  return new Int32Array(memory, 0, present >> 2);
+}
+
+function bytesOf(memory: SharedArrayBuffer): Uint8Array {
+  return new Uint8Array(memory, 0, memory.byteLength);
 }
 
 /** Records up to the last one that is in use: behind it nothing need be read. */

@@ -21,7 +21,7 @@ const changes: readonly (readonly [string, string, string])[] = [
   ['dataplane/flow/flow-record.ts', 'coldWords = 14;', 'coldWords = 17;'],
   ['dataplane/flow/flow-record.ts', 'created: 2,', 'created: 14,\n  isNew: 16,'],
   ['dataplane/flow/flow-record.ts', 'servers: 13,', 'servers: 15,'],
-  ['dataplane/flow/record-layout.ts', 'recordLayout = 1;', 'recordLayout = 2;'],
+  ['dataplane/flow/record-layout.ts', 'recordLayout = 2;', 'recordLayout = 3;'],
   ['dataplane/flow/record-layout.ts', 'string[] = [];', "string[] = ['isNew'];"],
 ];
 

@@ -18,7 +18,12 @@ import {
   hotShift,
   hotWords,
 } from '../../../../src/dataplane/flow/flow-record.ts';
-import { arrange, isReadable, ownLayout } from '../../../../src/dataplane/flow/record-layout.ts';
+import {
+  arrange,
+  isReadable,
+  ownLayout,
+  recordLayout,
+} from '../../../../src/dataplane/flow/record-layout.ts';
 import type { RecordLayout, Records } from '../../../../src/dataplane/flow/record-layout.ts';
 import { Matcher } from '../../../../src/dataplane/match/matcher.ts';
 import { FuzzFailure, CaseRunner } from '../../../fuzz/execute.ts';
@@ -343,8 +348,8 @@ describe('memory that cannot be trusted', () => {
 describe('another record layout', () => {
   /** Fields in another order, some in the other part, and words that this program does not know. */
   const other: RecordLayout = {
-    id: 2,
-    readableFrom: 1,
+    id: recordLayout + 1,
+    readableFrom: recordLayout,
     hot: {
       words: 20,
       fields: Object.fromEntries(
@@ -403,7 +408,7 @@ describe('another record layout', () => {
   });
 
   it.each<[string, RecordLayout]>([
-    ['a later one that means something else', { ...other, readableFrom: 2 }],
+    ['a later one that means something else', { ...other, readableFrom: recordLayout + 1 }],
     ['one without a number', { ...ownLayout, id: 0 }],
     ['one that lacks a field', { ...ownLayout, cold: { ...ownLayout.cold, fields: {} } }],
     [

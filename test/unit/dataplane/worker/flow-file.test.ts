@@ -197,14 +197,36 @@ describe('no file can be kept', () => {
 });
 
 describe('memory laid into a file', () => {
-  const map = (offset: number, bytes: Uint8Array): void => {
+  const map = (offset: number, bytes: Uint8Array, exact = true): number => {
     const fd = openSync(path, 'w+');
     try {
-      loadAddon().mapFile(fd, offset, bytes);
+      return loadAddon().mapFile(fd, offset, bytes, exact);
     } finally {
       closeSync(fd);
     }
   };
+
+  it('begins where it is said, or a little later for the sake of large pages', () => {
+    const length = 9 << 20;
+    for (const exact of [true, false]) {
+      const bytes = new Uint8Array(
+        new SharedArrayBuffer(length, { maxByteLength: length }),
+        0,
+        length,
+      );
+      const at = map(4096, bytes, exact);
+      expect(at % 4096).toBe(0);
+      expect(at).toBeGreaterThanOrEqual(4096);
+      expect(at).toBeLessThan(exact ? 4097 : 4096 + (2 << 20));
+      expect(statSync(path).size).toBe(at + length);
+      // Every page, also those between large ones, is the file's.
+      for (let page = 0; page < length; page += 4096) bytes[page] = 1 + ((page >> 12) % 251);
+      const file = readFileSync(path);
+      for (let page = 0; page < length; page += 4096) {
+        expect(file[at + page]).toBe(1 + ((page >> 12) % 251));
+      }
+    }
+  });
 
   it('is refused if it does not lie on pages', () => {
     const growable = (): SharedArrayBuffer => new SharedArrayBuffer(9000, { maxByteLength: 9000 });
@@ -220,7 +242,7 @@ describe('memory laid into a file', () => {
     writeFileSync(path, 'x');
     const fd = openSync(path, 'r');
     const bytes = new Uint8Array(new SharedArrayBuffer(4096, { maxByteLength: 4096 }), 0, 4096);
-    expect(() => loadAddon().mapFile(fd, 0, bytes)).toThrow(/EBADF/);
+    expect(() => loadAddon().mapFile(fd, 0, bytes, true)).toThrow(/EBADF/);
     closeSync(fd);
   });
 });
