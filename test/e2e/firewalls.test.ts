@@ -191,7 +191,10 @@ describe.skipIf(obstacle !== undefined)('firewalls in the panel', () => {
     await page.getByText('there is a template "shared" already').waitFor({ state: 'hidden' });
     await save();
     await page.getByRole('heading', { level: 1, name: 'web-copy' }).waitFor();
-    expect((await stored('web-copy')).inbound).toEqual((await stored('web-server')).inbound);
+    // What it says, not since when its hits count.
+    const written = async (name: string): Promise<object[]> =>
+      (await stored(name)).inbound.map((rule) => ({ ...rule, hitsSince: undefined }));
+    expect(await written('web-copy')).toEqual(await written('web-server'));
   });
 
   it('creates one with the keyboard alone', async () => {
@@ -215,6 +218,7 @@ describe.skipIf(obstacle !== undefined)('firewalls in the panel', () => {
     await review().getByText('1 server affected').waitFor();
     await press(review().getByRole('button', { name: 'Save and apply' }));
     await page.getByRole('heading', { level: 1, name: 'typed' }).waitFor();
+    await page.getByText('Open: TCP, port 8443').waitFor();
     expect(await stored('typed')).toMatchObject({ inbound: [{ ports: [8443] }], servers: ['db'] });
   });
 

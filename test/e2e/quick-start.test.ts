@@ -75,6 +75,11 @@ describe.skipIf(obstacle !== undefined)('the quick-start guide', () => {
   it('5. Click Save: what it does is shown first, then it is in force', async () => {
     await page.getByRole('button', { name: 'Save', exact: true }).click();
     const review = page.getByRole('dialog', { name: 'Review before save' });
+    const possible = review.getByLabel('What becomes possible');
+    await possible.getByText('db, web: TCP, port 80, from 198.51.100.0/24').waitFor();
+    await possible
+      .getByText('db, web: every protocol, every port, to the whole Internet')
+      .waitFor();
     await review.getByText('2 servers affected').waitFor();
     await review.getByText('No live flow is cut').waitFor();
     expect(await review.getByLabel('Difference in the configuration').innerText()).toContain(

@@ -30,6 +30,11 @@ export const review = component(
       }),
       { description: 'Rules that stay as they are written, and would mean other addresses.' },
     ),
+    opens: Type.Array(Type.String(), {
+      description: 'What becomes possible that was not. Without `flows` nothing is said.',
+      examples: [['web-1, web-2: TCP, every port, from the whole Internet']],
+    }),
+    closes: Type.Array(Type.String(), { description: 'What is possible no more.' }),
     warnings: Type.Array(Type.String(), {
       description: 'What the change would bring that is valid, and perhaps not meant.',
     }),

@@ -185,6 +185,11 @@ const appliedTemplates = component(
   }),
 );
 
+const exposure = Type.Array(Type.String(), {
+  description: 'What rules open to at least half of all addresses. Ignored in a request.',
+  examples: [['TCP, ports 80, 443']],
+});
+
 const templateView = {
   name: nameSchema,
   description: Type.Optional(Type.String()),
@@ -194,6 +199,7 @@ const templateView = {
   revision,
   servers: Type.Array(Type.String(), { description: 'Servers that name it.' }),
   appliedServers,
+  exposure,
   changed: Type.Optional(changeMark),
 };
 
@@ -213,6 +219,7 @@ export const templateList = component(
         ruleCount: Type.Integer(),
         servers: Type.Array(Type.String()),
         appliedServers,
+        exposure,
         revision,
         hits,
         changed: Type.Optional(changeMark),
@@ -269,6 +276,7 @@ const serverView = {
   labels: Type.Optional(Type.Record(Type.String(), Type.String())),
   reject: Type.Optional(reject),
   effectiveReject,
+  exposure,
   revision,
 };
 

@@ -14,6 +14,7 @@ import type { Snapshot, Version } from '../store/store.ts';
 import { assignedIn } from './assigned.ts';
 import type { AppliedServer, AppliedTemplate } from './assigned.ts';
 import type { RuleHit, RuleHits } from './context.ts';
+import { openToWorld } from './exposures.ts';
 import { HttpProblem } from './http-problem.ts';
 import { resolvedPeers } from './resolved.ts';
 import type { ResolvedPeer } from './resolved.ts';
@@ -61,6 +62,8 @@ export interface TemplateView {
   readonly servers: readonly string[];
   /** Those that it applies to. */
   readonly appliedServers: readonly AppliedServer[];
+  /** Sentences of what is open to the world. */
+  readonly exposure: readonly string[];
 }
 
 export function templateView(
@@ -78,6 +81,7 @@ export function templateView(
     outbound: rules('outbound'),
     revision: snapshot.revisions.templates.get(name)!,
     ...serversOf(snapshot, name),
+    exposure: openToWorld(snapshot, [name]),
   };
 }
 
@@ -99,6 +103,7 @@ export interface TemplateSummary {
   readonly ruleCount: number;
   readonly servers: readonly string[];
   readonly appliedServers: readonly AppliedServer[];
+  readonly exposure: readonly string[];
   readonly revision: string;
   readonly hits?: number;
 }
@@ -119,6 +124,7 @@ export function templateSummary(
     ...(description !== undefined && { description }),
     ruleCount: inbound.length + outbound.length,
     ...serversOf(snapshot, name),
+    exposure: openToWorld(snapshot, [name]),
     revision: snapshot.revisions.templates.get(name)!,
     ...(hits !== undefined && { hits: sum('inbound') + sum('outbound') }),
   };
@@ -129,14 +135,18 @@ export type ServerView = ServerBody & {
   readonly appliedTemplates: readonly AppliedTemplate[];
   /** By its own setting and that of the gateway. */
   readonly effectiveReject: RejectDirections;
+  readonly exposure: readonly string[];
   readonly revision: string;
 };
 
 export function serverView(snapshot: Snapshot, server: Server): ServerView {
-  const { name } = server;
+  const { name, templates } = server;
+  const appliedTemplates = assignedIn(snapshot).appliedTemplates.get(name) ?? [];
+  const applied = appliedTemplates.map(({ template }) => template);
   return {
     ...serverBody(server),
-    appliedTemplates: assignedIn(snapshot).appliedTemplates.get(name) ?? [],
+    appliedTemplates,
+    exposure: openToWorld(snapshot, [...templates, ...applied]),
     effectiveReject: rejectOf(server, snapshot.gateway.reject),
     revision: snapshot.revisions.servers.get(name)!,
   };
@@ -173,8 +183,8 @@ export function changeMark({ at, actor, action }: Version): ChangeMark {
 
 /** Fields that only an answer has. */
 const readOnlyKeys = {
-  template: ['revision', 'servers', 'appliedServers', 'changed', 'applied'],
-  server: ['revision', 'appliedTemplates', 'effectiveReject', 'applied'],
+  template: ['revision', 'servers', 'appliedServers', 'exposure', 'changed', 'applied'],
+  server: ['revision', 'appliedTemplates', 'effectiveReject', 'exposure', 'applied'],
   set: ['revision', 'listEntries', 'addressCount', 'rangeCount', 'usedBy', 'changed', 'applied'],
 } as const;
 

@@ -3,20 +3,33 @@
  * flows that would end, warnings, and the difference in the files.
  */
 import { Alert, List, Spoiler, Stack, Text } from '@mantine/core';
-import { IconAlertTriangle, IconArrowsDiff, IconPlugX, IconServer } from '@tabler/icons-react';
+import {
+  IconAlertTriangle,
+  IconArrowsDiff,
+  IconDoor,
+  IconDoorOff,
+  IconPlugX,
+  IconServer,
+} from '@tabler/icons-react';
 import type { ReactNode } from 'react';
 import type { Review } from '../data/types.ts';
 import { Diff } from './diff.tsx';
 import { count } from './format.ts';
 
 export function ReviewEffects({ review }: { readonly review: Review }): ReactNode {
-  const { changed, diff, affected, rules, warnings, flowsCut } = review;
+  const { changed, diff, affected, rules, opens, closes, warnings, flowsCut } = review;
   if (changed.length === 0) {
     return <Alert color="gray">Nothing would change: it is so already.</Alert>;
   }
   return (
     <Stack gap="sm">
       {warnings.length > 0 && <Warnings warnings={warnings} />}
+      {opens.length > 0 && (
+        <Sentences title="What becomes possible" color="orange" sentences={opens} />
+      )}
+      {closes.length > 0 && (
+        <Sentences title="What is possible no more" color="gray" sentences={closes} />
+      )}
       <Affected affected={affected} />
       {rules.length > 0 && <Shifted rules={rules} />}
       {flowsCut !== undefined && <FlowsCut flows={flowsCut} />}
@@ -43,6 +56,34 @@ function Warnings({ warnings }: Pick<Review, 'warnings'>): ReactNode {
           <List.Item key={warning}>{warning}</List.Item>
         ))}
       </List>
+    </Alert>
+  );
+}
+
+interface SentencesProps {
+  readonly title: string;
+  readonly color: string;
+  readonly sentences: readonly string[];
+}
+
+function Sentences({ title, color, sentences }: SentencesProps): ReactNode {
+  const isOpening = color === 'orange';
+  return (
+    <Alert
+      variant="light"
+      color={color}
+      icon={isOpening ? <IconDoor aria-hidden /> : <IconDoorOff aria-hidden />}
+      title={title}
+    >
+      <Spoiler maxHeight={132} showLabel="Show all" hideLabel="Show fewer">
+        <ul className="plain-list" aria-label={title}>
+          {sentences.map((sentence) => (
+            <li key={sentence} className="address">
+              {sentence}
+            </li>
+          ))}
+        </ul>
+      </Spoiler>
     </Alert>
   );
 }

@@ -4,6 +4,7 @@
  */
 import { Type } from 'typebox';
 import { compilePolicy } from '../../../policy/compile.ts';
+import { openings } from '../../../policy/openings.ts';
 import type { Operation, Preview } from '../../store/store.ts';
 import { effectsOf } from '../affected.ts';
 import type { Api } from '../api.ts';
@@ -65,13 +66,16 @@ export function reviewRoutes(app: Api, context: ApiContext): void {
         throw operationsProblem(error, one ? undefined : operations);
       }
       const { changed, diff, before, after } = preview;
-      const effects = effectsOf(before, after, changed, Date.now());
+      const { flows = true } = request.query;
+      const nowMs = Date.now();
+      const effects = effectsOf(before, after, changed, nowMs);
+      const servers = effects.affected.map(({ server }) => server);
       const answer = {
-        ...{ changed, diff, ...effects },
-        servers: effects.affected.map(({ server }) => server),
+        ...{ changed, diff, ...effects, servers },
+        opens: flows ? openings(before, after, servers, nowMs) : [],
+        closes: flows ? openings(after, before, servers, nowMs) : [],
         warnings: newWarnings(before, after),
       };
-      const { flows = true } = request.query;
       if (observer === undefined || !flows) return answer;
       const { words } = compilePolicy(after, 0);
       return { ...answer, flowsCut: await observer.countCut(words) };

@@ -16,6 +16,7 @@ import { useMayChange } from '../../app/session.ts';
 import { useTemplates } from '../../data/queries.ts';
 import type { TemplateSummary } from '../../data/types.ts';
 import { Ago } from '../../parts/ago.tsx';
+import { ExposureBadge } from '../../parts/exposure-badge.tsx';
 import { formatNumber } from '../../parts/format.ts';
 import { Page } from '../../parts/page.tsx';
 import { Empty, Loaded } from '../../parts/states.tsx';
@@ -144,7 +145,8 @@ interface RowProps {
 }
 
 function Row({ template, mayChange, onDestroy }: RowProps): ReactNode {
-  const { name, description, servers, ruleCount, hits, changed } = template;
+  const { name, description, servers, appliedServers, ruleCount, exposure, hits, changed } =
+    template;
   return (
     <Table.Tr>
       <Table.Td>
@@ -156,8 +158,11 @@ function Row({ template, mayChange, onDestroy }: RowProps): ReactNode {
             {description}
           </Text>
         )}
+        <div>
+          <ExposureBadge exposure={exposure} />
+        </div>
       </Table.Td>
-      <Table.Td className="number">{formatNumber(servers.length)}</Table.Td>
+      <Table.Td className="number">{formatNumber(servers.length + appliedServers.length)}</Table.Td>
       <Table.Td className="number">{formatNumber(ruleCount)}</Table.Td>
       <Table.Td className="number" visibleFrom="sm">
         {hits === undefined ? '–' : formatNumber(hits)}

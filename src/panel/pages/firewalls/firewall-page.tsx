@@ -9,6 +9,7 @@ import { useTemplate } from '../../data/queries.ts';
 import type { Template } from '../../data/types.ts';
 import { Ago } from '../../parts/ago.tsx';
 import { BackLink } from '../../parts/back-link.tsx';
+import { ExposureBadge } from '../../parts/exposure-badge.tsx';
 import { count } from '../../parts/format.ts';
 import { Page } from '../../parts/page.tsx';
 import { Loaded } from '../../parts/states.tsx';
@@ -58,7 +59,7 @@ export default function FirewallPage({ name }: { readonly name: string }): React
 }
 
 function About({ template }: { readonly template: Template }): ReactNode {
-  const { inbound, outbound, servers, appliedServers, changed } = template;
+  const { inbound, outbound, servers, appliedServers, exposure, changed } = template;
   return (
     <>
       {count(inbound.length + outbound.length, 'rule')},{' '}
@@ -68,7 +69,8 @@ function About({ template }: { readonly template: Template }): ReactNode {
           , changed <Ago at={changed.at} />{' '}
           {changed.actor === 'file' ? 'in the file' : `by ${changed.actor}`}
         </>
-      )}
+      )}{' '}
+      <ExposureBadge exposure={exposure} />
     </>
   );
 }

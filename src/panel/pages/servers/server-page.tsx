@@ -13,6 +13,7 @@ import type { LiveStats } from '../../data/use-stats.ts';
 import { noteApplied } from '../../parts/applied-note.ts';
 import { ConfirmDialog } from '../../parts/confirm-dialog.tsx';
 import { DropStream } from '../../parts/drop-stream.tsx';
+import { ExposureBadge } from '../../parts/exposure-badge.tsx';
 import { Page } from '../../parts/page.tsx';
 import { Loaded } from '../../parts/states.tsx';
 import { directions } from '../../../text/rule-text.ts';
@@ -62,6 +63,7 @@ function About({ server }: { readonly server: Server }): ReactNode {
         </Badge>
       )}
       <Firewalls server={server} />
+      <ExposureBadge exposure={server.exposure} />
     </Group>
   );
 }

@@ -1,0 +1,192 @@
+/** What a change opens, in sentences; and that it is exactly what was not allowed before. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { judgeRule, judgeServer, judgeSet, judgeTemplate } from '../../../src/policy/bodies.ts';
+import type { Judged } from '../../../src/policy/bodies.ts';
+import {
+  exposureOf,
+  joinExposures,
+  opened,
+  openings,
+  trafficWords,
+} from '../../../src/policy/openings.ts';
+import type { Gate } from '../../../src/policy/openings.ts';
+import { hasAddress, rangesOf } from '../../../src/policy/ranges.ts';
+import { Resolver } from '../../../src/policy/resolve.ts';
+import type { PolicySource } from '../../../src/policy/types.ts';
+import { seed } from '../../support/seed.ts';
+
+const nowMs = Date.parse('2030-01-01T00:00:00Z');
+
+function valid<T>(judged: Judged<T>): T {
+  if ('problems' in judged) throw new Error(JSON.stringify(judged.problems));
+  return judged.value;
+}
+
+interface Written {
+  readonly templates: Readonly<Record<string, object>>;
+  readonly servers: Readonly<Record<string, object>>;
+}
+
+function source({ templates, servers }: Written): PolicySource {
+  const names = new Set(Object.keys(templates));
+  return {
+    templates: Object.entries(templates).map(([name, body]) => valid(judgeTemplate(name, body))),
+    servers: Object.entries(servers).map(([name, body]) => valid(judgeServer(name, body, names))),
+    sets: [valid(judgeSet('office', { addresses: ['192.0.2.0/24'] }))],
+  };
+}
+
+const tcp = (ports: unknown[] | undefined, more: object = {}): object => ({
+  ...{ protocol: 'tcp', ...(ports !== undefined && { ports }) },
+  ...more,
+});
+const servers = {
+  'web-1': { addresses: ['10.0.0.2'], templates: ['web'] },
+  'web-2': { addresses: ['10.0.0.3'], templates: ['web'] },
+  db: { addresses: ['10.0.0.4'], templates: ['data'] },
+};
+const base: Written = {
+  templates: {
+    web: { inbound: [tcp([80])] },
+    data: { inbound: [] },
+    ssh: { inbound: [tcp([22])] },
+  },
+  servers,
+};
+
+describe('sentences', () => {
+  it.each<[string, Written, string[]]>([
+    ['nothing', base, []],
+    [
+      'an open door',
+      { ...base, templates: { ...base.templates, web: { inbound: [tcp(undefined)] } } },
+      ['web-1, web-2: TCP, ports 0-79, 81-65535, from the whole Internet'],
+    ],
+    [
+      'every protocol',
+      { ...base, templates: { ...base.templates, data: { inbound: [{ protocol: 'all' }] } } },
+      ['db: every protocol, every port, from the whole Internet'],
+    ],
+    [
+      'names as they are written, and what is excepted',
+      {
+        ...base,
+        templates: {
+          ...base.templates,
+          data: {
+            inbound: [
+              tcp([5432], { sources: ['template:web', 'set:office'] }),
+              { protocol: 'icmp', except: ['192.0.2.0/24'] },
+            ],
+            outbound: [{ protocol: 'udp', ports: [53, '100-200'], destinations: ['9.9.9.9'] }],
+          },
+        },
+      },
+      [
+        'db: TCP, port 5432, from template:web, set:office',
+        'db: ICMP, from the whole Internet except 192.0.2.0/24',
+        'db: UDP, ports 53, 100-200, to 9.9.9.9',
+      ],
+    ],
+    [
+      'a template more, a rule that was there already, and a rule that does not count',
+      {
+        templates: {
+          ...base.templates,
+          ssh: { inbound: [tcp([22]), tcp([80]), tcp([23], { enabled: false })] },
+        },
+        servers: { ...servers, 'web-1': { ...servers['web-1'], templates: ['web', 'ssh'] } },
+      },
+      ['web-1: TCP, port 22, from the whole Internet'],
+    ],
+    [
+      'a new address',
+      {
+        ...base,
+        servers: { ...servers, 'web-1': { addresses: ['10.0.0.9'], templates: ['web'] } },
+      },
+      ['web-1: TCP, port 80, from the whole Internet'],
+    ],
+  ])('%s', (_, after, sentences) => {
+    const names = Object.keys(after.servers);
+    expect(openings(source(base), source(after), names, nowMs)).toEqual(sentences);
+  });
+
+  it('the other way round it says what closes', () => {
+    const after = { ...base, servers: { ...servers, db: { ...servers.db, templates: [] } } };
+    const before = { ...base, templates: { ...base.templates, data: { inbound: [tcp([5432])] } } };
+    expect(openings(source(after), source(before), ['db'], nowMs)).toEqual([
+      'db: TCP, port 5432, from the whole Internet',
+    ]);
+    expect(openings(source(before), source(after), ['db'], nowMs)).toEqual([]);
+  });
+});
+
+it('exposure: what is open to half of all addresses and more', () => {
+  const { templates, ...rest } = source({
+    ...base,
+    templates: {
+      web: {
+        inbound: [
+          tcp([80, 443]),
+          tcp([22], { sources: ['10.0.0.0/8'] }),
+          { protocol: 'udp', ports: [53], sources: ['0.0.0.0/1', '128.0.0.0/2'] },
+          tcp([23], { expires: '2029-01-01T00:00:00Z' }),
+        ],
+      },
+      all: { inbound: [{ protocol: 'all' }] },
+      data: { inbound: [] },
+    },
+  });
+  const resolver = new Resolver({ templates, ...rest }, nowMs);
+  const [web, all] = ['web', 'all'].map((name) =>
+    exposureOf(resolver, templates.find((each) => each.name === name)!.inbound),
+  );
+  expect(trafficWords(web!)).toEqual(['TCP, ports 80, 443', 'UDP, port 53']);
+  expect(trafficWords(joinExposures([web!, all!]))).toEqual(['every protocol, every port']);
+  expect(valid(judgeRule('inbound', tcp([80]))).protocol).toBe('tcp');
+});
+
+it('is exactly what was not allowed before', () => {
+  const most = 12;
+  const range = fc.tuple(fc.nat(most), fc.nat(most)).map(([a, b]) => ({
+    from: Math.min(a, b),
+    to: Math.max(a, b),
+  }));
+  const ranges = fc.array(range, { minLength: 1, maxLength: 3 }).map(rangesOf);
+  const gate: fc.Arbitrary<Gate> = fc.record({
+    protocol: fc.constantFrom('all', 'tcp', 'udp', 'icmp'),
+    ports: ranges,
+    addresses: ranges,
+    peers: fc.constant(undefined),
+  });
+  const gates = fc.array(gate, { maxLength: 4 });
+  const allows = (each: Gate, protocol: string, port: number, address: number): boolean =>
+    (each.protocol === 'all' || each.protocol === protocol) &&
+    (protocol === 'icmp' || hasAddress(each.ports, port)) &&
+    hasAddress(each.addresses, address);
+  fc.assert(
+    fc.property(gates, gates, (before, after) => {
+      const found = opened(before, after);
+      for (const protocol of ['tcp', 'udp', 'icmp'] as const) {
+        for (let port = 0; port <= most; port++) {
+          for (let address = 0; address <= most; address++) {
+            const wanted =
+              after.some((each) => allows(each, protocol, port, address)) &&
+              !before.some((each) => allows(each, protocol, port, address));
+            const said = found.some(
+              (each) =>
+                each.protocol === protocol &&
+                hasAddress(each.ports, port) &&
+                hasAddress(each.addresses, address),
+            );
+            if (wanted !== said) return false;
+          }
+        }
+      }
+      return true;
+    }),
+    { seed, numRuns: 300 },
+  );
+});
