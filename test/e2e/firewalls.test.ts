@@ -1,5 +1,4 @@
 /** Firewalls in the panel: edit, rule sets, clone, assign in bulk, destroy, history; errors at their fields; two at once. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { db, web } from '../netns/support/firewall.ts';
@@ -296,7 +295,6 @@ describe.skipIf(obstacle !== undefined)('firewalls in the panel', () => {
     await inbound(1).getByLabel('Comment').fill('not saved yet');
     await page.getByRole('navigation', { name: 'Sections' }).getByText('Servers').click();
     await page.getByRole('heading', { level: 1, name: 'Servers' }).waitFor();
-    await sleep(100);
     await page.goBack();
     await page.getByText('Unsaved changes').waitFor();
     await inbound(1).getByText('not saved yet').waitFor();

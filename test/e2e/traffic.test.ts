@@ -1,6 +1,5 @@
 /** What the firewall does, and what users did: drops and how to allow them, flows, explanations, the audit log, users. */
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { client, web } from '../netns/support/firewall.ts';
 import { describeProbe, tcp, whatPasses } from '../netns/support/probes.ts';
@@ -259,8 +258,7 @@ describe.skipIf(obstacle !== undefined)('traffic and people', () => {
     await page.context().close();
   });
 
-  it('no page has complained', async () => {
-    await sleep(100);
+  it('no page has complained', () => {
     expect(panel.complaints).toEqual([]);
   });
 });

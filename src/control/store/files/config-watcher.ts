@@ -10,6 +10,7 @@
  * The events are those of one directory, and the path may come to lead to another one: a link is exchanged, a folder above is
  * renamed, the directory is replaced. So the path is looked at once a second.
  */
+import { relative } from 'node:path';
 import { watch } from 'chokidar';
 import type { FSWatcher } from 'chokidar';
 import { unreadWords } from '../config-judge.ts';
@@ -36,7 +37,15 @@ const rereadMs = 1000;
 type CreateWatcher = (usePolling: boolean) => FSWatcher;
 
 export function watchDirectory(directory: string, usePolling: boolean): FSWatcher {
-  return watch(directory, { ignoreInitial: true, depth: 1, usePolling, interval: 500 });
+  return watch(directory, {
+    ...{ ignoreInitial: true, depth: 1, usePolling, interval: 500 },
+    ignored: (path) => isHidden(relative(directory, path)),
+  });
+}
+
+/** What is hidden is no configuration, but may be the state directory: a record in the audit log is not worth a reading. */
+function isHidden(path: string): boolean {
+  return path.split('/').some((name) => /^\.[^.]/.test(name));
 }
 
 export class ConfigWatcher implements Watching {

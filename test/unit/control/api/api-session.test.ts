@@ -229,7 +229,7 @@ describe('guessing', () => {
   beforeEach(async () => {
     const bob = await lab.store.users.create(alice, { name: 'bob', role: 'member' });
     lab.store.users.verifyPassword = async (name, secret) => {
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await new Promise((resolve) => setImmediate(resolve));
       return name === 'bob' && secret === password ? bob : undefined;
     };
   });

@@ -1,10 +1,9 @@
 /** A configuration directory on a real disk: what is read, what is overlooked, and what is refused. */
-import { chmod, mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { execFileSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { formatProblem } from '../../../../src/policy/problem.ts';
 import { defaultGatewayConfig } from '../../../../src/policy/validate-gateway.ts';
 import {
@@ -160,6 +159,19 @@ describe('a configuration directory', () => {
 });
 
 describe('a reader', () => {
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  /** What is written from now on has another time than what was written before: a file system's clock goes in steps. */
+  async function untilFileTimeGoesOn(): Promise<void> {
+    const changedNs = async (name: string): Promise<bigint> =>
+      (await stat(join(directory, name), { bigint: true })).ctimeNs;
+    const beforeNs = await changedNs('templates/web.yaml');
+    do await write({ '.later': '' });
+    while ((await changedNs('.later')) <= beforeNs);
+  }
+
   it('sees each of many edits in a row, all of the same size', async () => {
     await write(good);
     const reader = new ConfigReader(directory);
@@ -174,7 +186,8 @@ describe('a reader', () => {
     await write(good);
     const reader = new ConfigReader(directory);
     const names = (): string[] => reader.read().snapshot.templates.map(({ name }) => name);
-    await sleep(1100);
+    await untilFileTimeGoesOn();
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 2000 });
     expect(names()).toEqual(['web']);
     const quiet = reader.read().snapshot;
     expect(reader.read().snapshot).toBe(quiet);

@@ -1,9 +1,9 @@
 /** The watcher on a real directory: every way to save is seen, in few readings, and none is missed. */
 import { appendFile, cp, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
 import { mkdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ConfigDirectory } from '../../../../src/control/store/files/config-directory.ts';
 import type { FSWatcher } from 'chokidar';
@@ -166,9 +166,10 @@ describe('the watcher sees', () => {
   it('what is saved into a folder that was exchanged in one moment', async () => {
     for (let port = 1; port <= 3; port++) {
       // In one turn of the event loop, so that the folder never seems to be gone.
+      const readings = seen.length;
       rmSync(path('templates'), { recursive: true });
       mkdirSync(path('templates'));
-      await sleep(300);
+      await vi.waitUntil(() => seen.length > readings, { timeout: 10_000 });
       await writeFile(web(), rule(port));
       await until('web', port);
       await rm(web());
@@ -278,11 +279,45 @@ describe('the watcher', () => {
     await rm(outside, { recursive: true });
   });
 
+  it('does not look at the state directory, nor at anything hidden', async () => {
+    await mkdir(path('.state/history'), { recursive: true });
+    await writeFile(path('.state/audit.log'), 'a record\n');
+    await writeFile(path('templates/.web.yaml.swp'), '');
+    await watcher.close();
+    await writeFile(web(), rule(80));
+    for (const usePolling of [false, true]) {
+      const hidden = watchDirectory(directory, usePolling);
+      await once(hidden, 'ready');
+      const watched = hidden.getWatched();
+      await hidden.close();
+      expect([watched[directory], watched[path('templates')]]).toEqual([
+        ['templates'],
+        ['web.yaml'],
+      ]);
+      expect(Object.keys(watched).filter((each) => each.includes('.state'))).toEqual([]);
+    }
+  });
+
   it('says nothing after it was closed', async () => {
     await watcher.close();
+    vi.useFakeTimers({ toFake: ['setTimeout', 'setInterval'] });
+    try {
+      watcher.poke();
+      created.at(-1)!.watcher.emit('all', 'change', web());
+      // Nothing waits that could still say something.
+      expect(vi.getTimerCount()).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
+    // Another watch has seen the change and read it: this one has not.
+    const other: Snapshot[] = [];
+    const second = await ConfigWatcher.start(directory, {
+      onChange: (config) => void other.push(config),
+      onWarning: (message) => warnings.push(message),
+    });
     await appendFile(web(), rule(80));
-    watcher.poke();
-    await new Promise((resolve) => setTimeout(resolve, 200));
-    expect(seen).toEqual([]);
+    await vi.waitUntil(() => other.at(-1)?.templates.length === 1, { timeout: 10_000 });
+    await second.close();
+    expect([seen, created.map((each) => each.watcher.closed)]).toEqual([[], [true]]);
   });
 });

@@ -145,10 +145,6 @@ describe('watching', () => {
       await vi.waitFor(() => expect(names(seen.at(-1)!)).toEqual(['b', 'web']), 10_000);
       await directory.write({ 'templates/c.yaml': 'inbound: []\n' });
       await vi.waitFor(async () => expect(await store.history.list('c')).toHaveLength(1), 10_000);
-      // What is written into the state directory is no news.
-      const count = seen.length;
-      await new Promise((resolve) => setTimeout(resolve, 400));
-      expect(seen.length).toBeLessThanOrEqual(count + 1);
     } finally {
       await watching.close();
     }
