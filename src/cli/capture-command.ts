@@ -1,13 +1,14 @@
 /** `tunwall capture`: packets that pass or drop, live, as a pcapng file with their verdicts. */
 import { Option } from 'commander';
 import type { Readable, Writable } from 'node:stream';
-import { clientVerb, parseNumber, plural } from './client-verb.ts';
+import { clientVerb, parseNumber } from './client-verb.ts';
 import type { Connections } from './connection.ts';
 import { addConnectionOptions } from './connection.ts';
 import type { ConnectionFlags } from './connection.ts';
 import { UserError } from './errors.ts';
 import { BlockSplitter } from '../interop/captures/block-splitter.ts';
 import { examples, type Verb } from './program.ts';
+import { counted } from '../text/numbers.ts';
 
 interface Flags extends ConnectionFlags {
   readonly write: string;
@@ -61,7 +62,7 @@ export function captureCommand(actions: CaptureActions): Verb {
         });
         const end = flags.write === '-' ? flush : close;
         const packets = await copyBlocks(stream, file, end, signal);
-        output.error(`${plural(packets, 'packet')} captured`);
+        output.error(`${counted(packets, 'packet')} captured`);
       }),
     );
   });

@@ -11,6 +11,7 @@ import { examples, type Verb } from './program.ts';
 import { configOption, defaultConfigDirectory } from './run-command.ts';
 import { Line, line } from '../text/line.ts';
 import { formatTable } from '../text/table.ts';
+import { counted } from '../text/numbers.ts';
 
 /** One error in a configuration file; line and column count from 1, 0 is the file as a whole. */
 export interface ConfigProblem {
@@ -81,7 +82,7 @@ async function check(flags: Flags, readConfig: ReadConfig, output: Output): Prom
     for (const problem of config.problems) output.error(formatProblem(problem, output));
     if (errors === 0) printSummary(config, flags.config, output);
     if (errors > 0 || warnings > 0) {
-      output.error(`${flags.config}: ${count(errors, 'error')}, ${count(warnings, 'warning')}`);
+      output.error(`${flags.config}: ${counted(errors, 'error')}, ${counted(warnings, 'warning')}`);
     }
   }
   return ok ? ExitCode.ok : ExitCode.failed;
@@ -170,15 +171,11 @@ function printSummary(config: CheckedConfig, directory: string, output: Output):
     ({ templates: named, appliedTemplates }) => named.length + appliedTemplates.length === 0,
   );
   output.print(
-    line`${output.style('green', `${directory} is valid`)}: ${count(templates.length, 'template')} with ${count(rules, 'rule')}, ${count(servers.length, 'server')}`,
+    line`${output.style('green', `${directory} is valid`)}: ${counted(templates.length, 'template')} with ${counted(rules, 'rule')}, ${counted(servers.length, 'server')}`,
   );
   if (bare.length > 0) {
     output.print(
       `without a template, so everything is dropped: ${bare.map(({ name }) => name).join(', ')}`,
     );
   }
-}
-
-function count(number: number, word: string): string {
-  return `${number} ${word}${number === 1 ? '' : 's'}`;
 }

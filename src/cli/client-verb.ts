@@ -112,7 +112,3 @@ export function parseNumber(what: string, least = 0, most: number = Number.MAX_S
     throw new InvalidArgumentError(`expected ${what} from ${range}.`);
   };
 }
-
-export function plural(number: number, word: string): string {
-  return `${number} ${word}${number === 1 ? '' : 's'}`;
-}

@@ -9,9 +9,9 @@ import { clientCommand, clientVerb, parseNumber } from './client-verb.ts';
 import type { ClientFlags } from './client-verb.ts';
 import type { Connections } from './connection.ts';
 import { UserError } from './errors.ts';
-import { end } from './flows-command.ts';
 import type { Output } from './output.ts';
 import type { Verb } from './program.ts';
+import { endText } from '../text/packet-text.ts';
 
 interface Flags extends ClientFlags {
   readonly follow?: boolean;
@@ -87,8 +87,8 @@ function dropText(drop: DropView, flags: Flags, output: Output): Text[] {
     output.style('red', reason),
     ...(direction === 'none' ? [] : [direction]),
     protocol,
-    `${end(drop.source, drop.sourcePort, drop.sourceServer)} >`,
-    end(drop.destination, drop.destinationPort, drop.destinationServer),
+    `${endText(drop.source, drop.sourcePort, drop.sourceServer)} >`,
+    endText(drop.destination, drop.destinationPort, drop.destinationServer),
     ...(detail === '' ? [] : [detail]),
     String(bytes),
   ];

@@ -34,6 +34,8 @@ import { formatDuration } from '../text/duration.ts';
 import { line } from '../text/line.ts';
 import { placeText } from './rule-places.ts';
 import { answerTexts } from '../text/reject-text.ts';
+import { counted } from '../text/numbers.ts';
+import { detailText, endText } from '../text/packet-text.ts';
 
 /** The question: a packet that would open a flow, or the bytes of a packet from its IPv4 header on. */
 export type ExplainQuestion = { readonly flow: NamedQuestion } | { readonly packet: Uint8Array };
@@ -285,14 +287,8 @@ function describeFlow(flow: Readonly<Record<string, unknown>>): string {
 function describePacket(packet: ExplainedPacket): string {
   const { protocol, source, destination, sourcePort, destinationPort } = packet;
   if (protocol === undefined || source === undefined || destination === undefined) return '';
-  const end = (address: string, port?: number): string =>
-    port === undefined ? address : `${address}:${port}`;
-  const details = [
-    packet.tcpFlags === undefined ? '' : `flags ${packet.tcpFlags}`,
-    packet.icmpType === undefined ? '' : `type ${packet.icmpType} code ${packet.icmpCode ?? 0}`,
-  ].filter((part) => part !== '');
-  const ends = `${end(source, sourcePort)} -> ${end(destination, destinationPort)}`;
-  return [protocol, ends, ...details].join(' ');
+  const ends = `${endText(source, sourcePort)} -> ${endText(destination, destinationPort)}`;
+  return [protocol, ends, detailText(packet)].filter((part) => part !== '').join(' ');
 }
 
 function printSide(
@@ -318,7 +314,7 @@ function printSide(
     output.print(line`${head} nothing is allowed, ${why}`);
     return;
   }
-  output.print(line`${head} none of ${side.rules} rule${side.rules === 1 ? '' : 's'} allows it`);
+  output.print(line`${head} none of ${counted(side.rules, 'rule')} allows it`);
   output.print(line`  nearest: ${output.style('yellow', nearest.text)}`);
   output.print(`  template ${nearest.template}, ${place(nearest)}${commentOf(nearest)}`);
   printReasons(nearest, output);

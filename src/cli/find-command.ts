@@ -1,7 +1,7 @@
 /** `tunwall find`: the rules that name an address, a port or a text, with file and line. */
 import { line } from '../text/line.ts';
 import type { FoundView } from './api-types.ts';
-import { clientCommand, clientVerb, plural } from './client-verb.ts';
+import { clientCommand, clientVerb } from './client-verb.ts';
 import type { ClientFlags } from './client-verb.ts';
 import type { Connections } from './connection.ts';
 import { ExitCode } from './errors.ts';
@@ -9,6 +9,7 @@ import type { Output } from './output.ts';
 import type { Verb } from './program.ts';
 import { printRule } from './reach-command.ts';
 import { templateFiles } from './rule-places.ts';
+import { counted } from '../text/numbers.ts';
 
 interface Flags extends ClientFlags {
   readonly wider?: boolean;
@@ -54,7 +55,7 @@ function printFound(
   }
   if (rules.length === 0) output.error(`no rule names it, as one of ${kind}`);
   if (wider.length > 0 && flags.wider !== true) {
-    const others = plural(wider.length, 'rule');
+    const others = counted(wider.length, 'rule');
     output.error(line`${others} for ${whatIsWider[kind]} not listed: --wider lists them`);
   }
 }

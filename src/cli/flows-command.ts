@@ -5,7 +5,7 @@ import { flowStates } from '../control/api/live-words.ts';
 import { ApiProblem, route } from './api-client.ts';
 import type { ApiClient, Query } from './api-client.ts';
 import type { FlowPageView, FlowView } from './api-types.ts';
-import { clientCommand, clientVerb, parseNumber, plural } from './client-verb.ts';
+import { clientCommand, clientVerb, parseNumber } from './client-verb.ts';
 import type { ClientFlags, ClientParts } from './client-verb.ts';
 import { addConnectionOptions } from './connection.ts';
 import type { Connections } from './connection.ts';
@@ -14,7 +14,8 @@ import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
 import { formatTable } from '../text/table.ts';
 import { formatDuration } from '../text/duration.ts';
-import { formatCount } from './units.ts';
+import { formatCount, counted } from '../text/numbers.ts';
+import { endText } from '../text/packet-text.ts';
 
 /** Page size when all matching flows are requested. */
 const pageSize = 1000;
@@ -109,7 +110,7 @@ function addKillCommand(family: Command, { output, run }: ClientParts): void {
       }
       const killed = chosen.length - gone.length;
       if (flags.json === true) output.json({ killed, gone });
-      else output.print(`${plural(killed, 'flow')} ended`);
+      else output.print(`${counted(killed, 'flow')} ended`);
       // A flow that was just listed may have ended by itself; one that the user named should exist.
       if (isFiltered || gone.length === 0) return ExitCode.ok;
       output.error(`there is no flow ${gone.join(', ')}`);
@@ -147,8 +148,8 @@ function printFlows({ flows, total }: FlowPageView, output: Output): void {
     flow.id,
     flow.protocol,
     flow.state,
-    end(flow.source, flow.sourcePort, flow.sourceServer),
-    end(flow.destination, flow.destinationPort, flow.destinationServer),
+    endText(flow.source, flow.sourcePort, flow.sourceServer),
+    endText(flow.destination, flow.destinationPort, flow.destinationServer),
     `${formatCount(flow.original.packets)}/${formatCount(flow.reply.packets)}`,
     `${formatCount(flow.original.bytes)}/${formatCount(flow.reply.bytes)}`,
     formatDuration(flow.ageSeconds),
@@ -164,12 +165,6 @@ function printFlows({ flows, total }: FlowPageView, output: Output): void {
   if (total > flows.length) {
     output.error(`${flows.length} of ${total} flows: --limit shows more, filters find some`);
   }
-}
-
-/** `10.0.0.2:443 (web-1)`. */
-export function end(address: string, port: number | undefined, server: string | undefined): string {
-  const place = port === undefined ? address : `${address}:${port}`;
-  return server === undefined ? place : `${place} (${server})`;
 }
 
 function icmpText({ icmpType, icmpId }: FlowView): string {

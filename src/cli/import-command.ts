@@ -26,6 +26,7 @@ import type { Progress } from './progress.ts';
 import { usualDirectory } from './run-command.ts';
 import { line } from '../text/line.ts';
 import { formatTable } from '../text/table.ts';
+import { counted } from '../text/numbers.ts';
 
 export interface ImportActions {
   /** The text of a file, or of standard input for `-`. */
@@ -169,7 +170,7 @@ function failureOf(
 }
 
 function lostText(lost: number): string {
-  return `${lost} thing${lost === 1 ? '' : 's'} could not be expressed`;
+  return `${counted(lost, 'thing')} could not be expressed`;
 }
 
 function printResult(

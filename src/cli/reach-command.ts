@@ -3,13 +3,14 @@ import { Option } from 'commander';
 import { line } from '../text/line.ts';
 import { trafficText } from '../text/rule-text.ts';
 import type { PlacedRuleView, ReachView } from './api-types.ts';
-import { clientVerb, plural } from './client-verb.ts';
+import { clientVerb } from './client-verb.ts';
 import type { ClientFlags } from './client-verb.ts';
 import { addConnectionOptions } from './connection.ts';
 import type { Connections } from './connection.ts';
 import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
 import { placeText, templateFiles } from './rule-places.ts';
+import { counted } from '../text/numbers.ts';
 
 interface Flags extends ClientFlags {
   readonly from?: string;
@@ -66,7 +67,7 @@ function printRows({ rows, more }: ReachView, fileOf: FileOf, output: Output): v
     output.print(line`${endText(row.from)} -> ${endText(row.to)}  ${traffic}`);
     for (const rule of [...row.outbound, ...row.inbound]) printRule(rule, fileOf, output);
   });
-  if (more !== undefined) output.error(`${plural(more, 'more row')}: ask for less`);
+  if (more !== undefined) output.error(`${counted(more, 'more row')}: ask for less`);
 }
 
 type FileOf = (template: string) => string;

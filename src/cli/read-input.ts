@@ -2,6 +2,7 @@
 import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { UserError } from './errors.ts';
+import { reasonOf } from '../text/system-errors.ts';
 
 /** Rule sets and packet dumps are smaller; anything larger is another kind of file. */
 const maxInputBytes = 64 << 20;
@@ -19,15 +20,8 @@ export async function readInput(file: string): Promise<string> {
     }
     return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks));
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const known: Record<string, string> = {
-      ENOENT: 'it does not exist',
-      EACCES: 'permission denied',
-      EISDIR: 'it is a directory',
-      ERR_ENCODING_INVALID_ENCODED_DATA: 'it is not UTF-8 text',
-    };
     throw new UserError(
-      `${name} cannot be read: ${known[code ?? ''] ?? message}`,
+      `${name} cannot be read: ${reasonOf(error)}`,
       'name a file, or - for standard input',
       { cause: error },
     );

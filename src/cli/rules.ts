@@ -7,7 +7,7 @@ import type { RuleView } from './api-types.ts';
 import type { Output } from './output.ts';
 import { durationWords, formatDuration, parseDuration } from '../text/duration.ts';
 import { line } from '../text/line.ts';
-import { lifeText, peersText, trafficText } from '../text/rule-text.ts';
+import { lifeText, peersKey, peersText, trafficText } from '../text/rule-text.ts';
 import type { RuleDirection } from '../text/rule-text.ts';
 import { formatTable } from '../text/table.ts';
 
@@ -39,7 +39,7 @@ export function writtenRule(
   const expires = flags.for === undefined ? flags.until : momentIn(flags.for);
   return {
     ...ruleBody(traffic, direction),
-    ...(peers && { [direction === 'inbound' ? 'sources' : 'destinations']: peers }),
+    ...(peers && { [peersKey(direction)]: peers }),
     ...(flags.except && { except: flags.except }),
     ...(flags.off === true && { enabled: false }),
     ...(expires !== undefined && { expires }),

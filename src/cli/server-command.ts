@@ -9,7 +9,7 @@ import type {
   ServerListView,
   ServerView,
 } from './api-types.ts';
-import { clientCommand, clientVerb, collect, plural, printChange } from './client-verb.ts';
+import { clientCommand, clientVerb, collect, printChange } from './client-verb.ts';
 import type { ClientFlags, ClientParts } from './client-verb.ts';
 import type { Connections } from './connection.ts';
 import { UserError } from './errors.ts';
@@ -22,6 +22,7 @@ import { line } from '../text/line.ts';
 import type { Text } from '../text/line.ts';
 import { rejectText } from '../text/reject-text.ts';
 import { formatTable } from '../text/table.ts';
+import { counted } from '../text/numbers.ts';
 
 export function serverCommand(connections: Connections): Verb {
   return clientVerb(connections, (program, parts) => {
@@ -243,8 +244,8 @@ function addAssignCommands(family: Command, { output, run }: ClientParts): void 
           const answer = await client.change<AssignedView>('POST', path, { body });
           if (flags.json === true) output.json(answer);
           else {
-            const servers = plural(answer.servers.length, 'server');
-            const what = `${plural(templates.length, 'template')} ${done} ${servers}`;
+            const servers = counted(answer.servers.length, 'server');
+            const what = `${counted(templates.length, 'template')} ${done} ${servers}`;
             printChange(output, what, answer.applied);
           }
         }),

@@ -8,7 +8,7 @@ import type { ListFormat } from '../interop/rules/address-lists.ts';
 import { line } from '../text/line.ts';
 import { formatTable } from '../text/table.ts';
 import type { Changed, ImportedSetsView, SetListView, SetView } from './api-types.ts';
-import { clientCommand, clientVerb, collect, plural, printChange } from './client-verb.ts';
+import { clientCommand, clientVerb, collect, printChange } from './client-verb.ts';
 import type { ClientFlags, ClientParts } from './client-verb.ts';
 import type { Connections } from './connection.ts';
 import type { Output } from './output.ts';
@@ -23,6 +23,7 @@ import {
   addRenameCommand,
   resourcePath,
 } from './resource-verbs.ts';
+import { counted, grouped } from '../text/numbers.ts';
 
 export interface SetActions extends EditActions {
   readonly connections: Connections;
@@ -249,9 +250,8 @@ function sizeText({
   addressCount,
   rangeCount,
 }: Pick<SetView, 'addressCount' | 'rangeCount'>): string {
-  const count = addressCount.toLocaleString('en-US');
-  const ranges = rangeCount.toLocaleString('en-US');
-  return `${count} ${addressCount === 1 ? 'address' : 'addresses'} in ${ranges} ${rangeCount === 1 ? 'range' : 'ranges'}`;
+  const addresses = counted(addressCount, 'address', 'addresses', grouped(addressCount));
+  return `${addresses} in ${counted(rangeCount, 'range', 'ranges', grouped(rangeCount))}`;
 }
 
 function printImported({ sets, remarks, applied }: ImportedSetsView, output: Output): void {
@@ -259,7 +259,7 @@ function printImported({ sets, remarks, applied }: ImportedSetsView, output: Out
     output.error(place === '' ? message : line`${place}: ${message}`);
   }
   const names = sets.map((each) => `"${each.name}" with ${sizeText(each)}`);
-  printChange(output, `${plural(sets.length, 'set')} imported: ${names.join(', ')}`, applied);
+  printChange(output, `${counted(sets.length, 'set')} imported: ${names.join(', ')}`, applied);
 }
 
 function printList({ sets }: SetListView, output: Output): void {
@@ -299,8 +299,7 @@ function printSet(set: SetView, output: Output): void {
   }
   if (file !== undefined) {
     const entries = set.listEntries ?? 0;
-    const count = entries.toLocaleString('en-US');
-    output.print(`  list: ${file}, ${count} ${entries === 1 ? 'entry' : 'entries'}`);
+    output.print(`  list: ${file}, ${counted(entries, 'entry', 'entries', grouped(entries))}`);
   }
   const places = usedBy.map(({ kind, name: by, path }) => `${kind} ${by} ${path}`);
   output.print(places.length === 0 ? '  named nowhere' : '  named in:');

@@ -2,7 +2,7 @@
 import { Option } from 'commander';
 import { formatProblem } from '../policy/problem.ts';
 import type { AuditPageView, StatusView } from './api-types.ts';
-import { clientCommand, clientVerb, parseNumber, plural } from './client-verb.ts';
+import { clientCommand, clientVerb, parseNumber } from './client-verb.ts';
 import type { ClientFlags } from './client-verb.ts';
 import type { Connections } from './connection.ts';
 import { ExitCode } from './errors.ts';
@@ -12,7 +12,7 @@ import { line } from '../text/line.ts';
 import { rejectText } from '../text/reject-text.ts';
 import { formatTable } from '../text/table.ts';
 import { formatDuration } from '../text/duration.ts';
-import { formatCount } from './units.ts';
+import { formatCount, counted } from '../text/numbers.ts';
 
 export function statusCommand(connections: Connections): Verb {
   return clientVerb(connections, (program, { output, run }) => {
@@ -51,11 +51,11 @@ function printStatus(status: StatusView, target: string, output: Output): void {
     ['configuration', status.configDirectory],
     [
       'policy',
-      `epoch ${epoch}: ${plural(policy.templates, 'template')}, ${plural(policy.servers, 'server')}, ${plural(policy.rules, 'rule')}`,
+      `epoch ${epoch}: ${counted(policy.templates, 'template')}, ${counted(policy.servers, 'server')}, ${counted(policy.rules, 'rule')}`,
     ],
   ];
   rows.push(['rejects', rejectText(status.reject)]);
-  if (device !== undefined) rows.push(['device', `${device}, ${plural(queues ?? 1, 'queue')}`]);
+  if (device !== undefined) rows.push(['device', `${device}, ${counted(queues ?? 1, 'queue')}`]);
   if (flows !== undefined) {
     rows.push(['flows', `${flows.count} of ${flows.capacity} (${formatCount(flows.capacity)})`]);
   }

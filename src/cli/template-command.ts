@@ -9,7 +9,7 @@ import type {
   TemplateListView,
   TemplateView,
 } from './api-types.ts';
-import { clientCommand, clientVerb, collect, plural, printChange } from './client-verb.ts';
+import { clientCommand, clientVerb, collect, printChange } from './client-verb.ts';
 import type { ClientFlags, ClientParts } from './client-verb.ts';
 import type { Connections } from './connection.ts';
 import { printRules } from './rules.ts';
@@ -24,6 +24,7 @@ import { addHistoryCommands } from './resource-history.ts';
 import { addCopyCommand, addDestroyCommand, addRenameCommand } from './resource-verbs.ts';
 import { templateText } from './template-file.ts';
 import { addRuleCommands } from './template-rules.ts';
+import { counted } from '../text/numbers.ts';
 
 export interface TemplateActions {
   readonly connections: Connections;
@@ -165,7 +166,7 @@ function addCreateCommand(
         const made = await client.change<TemplateView & Changed>('POST', '/templates', { body });
         if (flags.json === true) output.json(made);
         else {
-          const rules = plural(made.inbound.length + made.outbound.length, 'rule');
+          const rules = counted(made.inbound.length + made.outbound.length, 'rule');
           printChange(output, `template "${name}" created with ${rules}`, made.applied);
         }
       }),

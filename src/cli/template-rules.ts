@@ -4,13 +4,14 @@ import type { Command } from 'commander';
 import type { RuleTraffic } from '../policy/rule-notation.ts';
 import { route } from './api-client.ts';
 import type { Changed, PrunedView, TemplateView } from './api-types.ts';
-import { clientCommand, collect, parseNumber, plural, printChange } from './client-verb.ts';
+import { clientCommand, collect, parseNumber, printChange } from './client-verb.ts';
 import type { ClientFlags, ClientParts } from './client-verb.ts';
 import { line } from '../text/line.ts';
 import { directions, ruleText } from '../text/rule-text.ts';
 import type { RuleDirection } from '../text/rule-text.ts';
 import { parseLength, parseNotation, writtenRule } from './rules.ts';
 import type { RuleFlags } from './rules.ts';
+import { counted } from '../text/numbers.ts';
 
 interface Flags extends ClientFlags, RuleFlags {
   readonly at?: number;
@@ -100,7 +101,7 @@ function addPruneCommand(family: Command, { output, run }: ClientParts): void {
           const what = `${template} ${direction}[${index}] ${ruleText(direction, rule)}`;
           output.print(line`${dryRun ? 'would be removed' : 'removed'}: ${what}`);
         }
-        const count = plural(rules.length, 'expired rule');
+        const count = counted(rules.length, 'expired rule');
         if (rules.length === 0) output.print('no rule has expired');
         else if (applied === undefined) output.print(`${count}; nothing was changed`);
         else printChange(output, `${count} removed`, applied);

@@ -1,8 +1,7 @@
-/** Rates per second, from two readings of the firewall's counters. */
+/** The rates that `tunwall top` shows, from two answers of `/v1/stats`. */
 import type { StatsView } from './api-types.ts';
-
-type Judged = StatsView['servers'][string]['inbound'];
-type Traffic = Judged['passed'];
+import { hasRestarted, millisecondsBetween, rateOf, trafficRate } from '../text/rates.ts';
+import type { Traffic } from '../text/rates.ts';
 
 /** Packets and bits per second. */
 export interface Rate {
@@ -49,22 +48,16 @@ export interface Rates {
   readonly rules: readonly RuleRate[];
 }
 
-const nothing: Traffic = { packets: 0, bytes: 0 };
-const noTraffic: Judged = { passed: nothing, dropped: nothing };
-
-/** After a restart of the firewall the counters begin at 0: there is no rate for that interval. */
-function isRestart(before: StatsView, after: StatsView): boolean {
-  return after.passed.packets < before.passed.packets || after.flows.opened < before.flows.opened;
-}
-
 export function ratesBetween(earlier: StatsView, after: StatsView): Rates {
-  const before = isRestart(earlier, after) ? after : earlier;
-  const seconds = Math.max(0.001, (Date.parse(after.at) - Date.parse(earlier.at)) / 1000);
-  const perSecond = (now: number, then: number): number => Math.max(0, now - then) / seconds;
-  const rate = (now: Traffic, then: Traffic): Rate => ({
-    packets: perSecond(now.packets, then.packets),
-    bits: perSecond(now.bytes, then.bytes) * 8,
-  });
+  // No rate for that interval.
+  const before = hasRestarted(earlier, after) ? after : earlier;
+  const milliseconds = Math.max(1, millisecondsBetween(earlier, after));
+  const perSecond = (now: number, then: number | undefined): number =>
+    rateOf(then, now, milliseconds);
+  const rate = (now: Traffic, then: Traffic | undefined): Rate => {
+    const { packets, bytes } = trafficRate(then, now, milliseconds);
+    return { packets, bits: bytes * 8 };
+  };
   const { flows } = after;
   return {
     at: after.at,
@@ -82,7 +75,7 @@ export function ratesBetween(earlier: StatsView, after: StatsView): Rates {
       .filter(([, total]) => total > 0)
       .map(([reason, total]) => ({
         reason,
-        perSecond: perSecond(total, before.drops[reason] ?? 0),
+        perSecond: perSecond(total, before.drops[reason]),
         total,
       }))
       .sort((a, b) => b.perSecond - a.perSecond || b.total - a.total),
@@ -93,18 +86,18 @@ export function ratesBetween(earlier: StatsView, after: StatsView): Rates {
 function serverRates(
   before: StatsView,
   after: StatsView,
-  rate: (now: Traffic, then: Traffic) => Rate,
+  rate: (now: Traffic, then: Traffic | undefined) => Rate,
 ): ServerRates[] {
   return Object.entries(after.servers)
     .map(([server, now]) => {
-      const then = before.servers[server] ?? { inbound: noTraffic, outbound: noTraffic };
+      const then = before.servers[server];
       return {
         server,
-        inbound: rate(now.inbound.passed, then.inbound.passed),
-        outbound: rate(now.outbound.passed, then.outbound.passed),
+        inbound: rate(now.inbound.passed, then?.inbound.passed),
+        outbound: rate(now.outbound.passed, then?.outbound.passed),
         dropped:
-          rate(now.inbound.dropped, then.inbound.dropped).packets +
-          rate(now.outbound.dropped, then.outbound.dropped).packets,
+          rate(now.inbound.dropped, then?.inbound.dropped).packets +
+          rate(now.outbound.dropped, then?.outbound.dropped).packets,
       };
     })
     .sort((a, b) => activity(b) - activity(a) || a.server.localeCompare(b.server));
@@ -117,13 +110,13 @@ function activity({ inbound, outbound, dropped }: ServerRates): number {
 function ruleRates(
   before: StatsView,
   after: StatsView,
-  perSecond: (now: number, then: number) => number,
+  perSecond: (now: number, then: number | undefined) => number,
 ): RuleRate[] {
   type Rule = NonNullable<StatsView['rules']>[number];
   // Keyed by its content, not by its number: a rule that was moved keeps its count.
   const key = ({ template, direction, text }: Rule): string => `${template} ${direction} ${text}`;
   const hitsBefore = new Map((before.rules ?? []).map((rule) => [key(rule), rule.hits]));
   return (after.rules ?? [])
-    .map((rule) => ({ ...rule, perSecond: perSecond(rule.hits, hitsBefore.get(key(rule)) ?? 0) }))
+    .map((rule) => ({ ...rule, perSecond: perSecond(rule.hits, hitsBefore.get(key(rule))) }))
     .sort((a, b) => b.perSecond - a.perSecond || b.hits - a.hits);
 }

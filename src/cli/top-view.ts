@@ -4,7 +4,7 @@ import { Line, line } from '../text/line.ts';
 import type { Text } from '../text/line.ts';
 import { formatTable } from '../text/table.ts';
 import type { Rates } from './top-rates.ts';
-import { formatCount, formatRate } from './units.ts';
+import { formatCount, formatRate } from '../text/numbers.ts';
 
 export interface ScreenSize {
   readonly columns: number;

@@ -10,6 +10,7 @@
  * also a second opinion on what the classifier says.
  */
 import { formatAddressNumber } from './addresses.ts';
+import { peersKey } from '../text/rule-text.ts';
 import type { RuleDirection } from '../text/rule-text.ts';
 import { formatPeers } from './rule-notation.ts';
 import { portBody } from './template-body.ts';
@@ -123,7 +124,7 @@ export function failedFields(
     failed.push({ field: 'except', expected: excluded, found });
   } else if (peers !== 0) {
     const expected = formatPeers(rule) + (ranges?.length === 0 ? ' (nobody now)' : '');
-    failed.push({ field: direction === 'inbound' ? 'sources' : 'destinations', expected, found });
+    failed.push({ field: peersKey(direction), expected, found });
   }
   if (!live && rule.enabled === false) {
     failed.push({ field: 'enabled', expected: 'true', found: 'false' });

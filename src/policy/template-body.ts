@@ -2,6 +2,7 @@
  * A template as it is written: the keys and values of a template file, which JSON (API, presets, history, import) has
  * too. What may stand in it is validate.ts's business; here are its types, and the way back from a validated template.
  */
+import { peersKey } from '../text/rule-text.ts';
 import type { RuleDirection } from '../text/rule-text.ts';
 import type { PortRange, Rule, RuleProtocol, Template } from './types.ts';
 
@@ -41,11 +42,10 @@ export function portBody({ from, to }: PortRange): number | string {
 /** The keys of a rule in the order in which people write them. */
 export function ruleBody(rule: Rule, direction: RuleDirection): RuleBody {
   const { protocol, ports, peers, except, enabled, expires, comment } = rule;
-  const key = direction === 'inbound' ? 'sources' : 'destinations';
   return {
     protocol,
     ...(ports !== undefined && { ports: ports.map(portBody) }),
-    ...(peers !== undefined && { [key]: peers.map(({ text }) => text) }),
+    ...(peers !== undefined && { [peersKey(direction)]: peers.map(({ text }) => text) }),
     ...(except !== undefined && { except: except.map(({ text }) => text) }),
     ...(enabled !== undefined && { enabled }),
     ...(expires !== undefined && { expires }),

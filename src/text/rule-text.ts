@@ -41,6 +41,11 @@ export function peersText({ sources, destinations, except }: RulePeers): string 
   return except === undefined ? named : `${named} except ${except.join(', ')}`;
 }
 
+/** What the peers of a rule are called in templates and JSON. */
+export function peersKey(direction: RuleDirection): 'sources' | 'destinations' {
+  return direction === 'inbound' ? 'sources' : 'destinations';
+}
+
 /** When it counts: `off`, `until 2030-01-31T18:00:00Z`, `expired 2026-01-31T18:00:00Z`, `off, until …`; empty: always. */
 export function lifeText({ enabled, expires, expired = false }: RuleLife): string {
   const parts = [

@@ -13,6 +13,7 @@ import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { networkNamespace, socketNameOf } from '../../system/network-namespace.ts';
 import type { Listen } from '../../policy/types.ts';
+import { reasonOf } from '../../text/system-errors.ts';
 import type { Api } from '../api/api.ts';
 
 const mode = 0o660;
@@ -104,13 +105,4 @@ async function removeStale(path: string): Promise<void> {
     socket.destroy();
   }
   throw new SocketTakenError(`${path} is the socket of another firewall that is running`);
-}
-
-function reasonOf(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  const words: Record<string, string> = {
-    EACCES: 'permission denied',
-    EADDRINUSE: 'it is in use',
-  };
-  return words[code ?? ''] ?? message;
 }

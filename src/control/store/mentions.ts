@@ -9,7 +9,7 @@
 import { isGroup, parsePeer } from '../../policy/peers.ts';
 import { andMore } from '../../policy/problem.ts';
 import type { AddressSet, Peer, Rule, Server, Template } from '../../policy/types.ts';
-import { directions } from '../../text/rule-text.ts';
+import { directions, peersKey } from '../../text/rule-text.ts';
 
 export interface Named {
   readonly kind: 'template' | 'server' | 'set';
@@ -78,7 +78,7 @@ function forEachPeer(
   visit: (peer: Peer, path: string) => void,
 ): void {
   for (const direction of directions) {
-    const key = direction === 'inbound' ? 'sources' : 'destinations';
+    const key = peersKey(direction);
     template[direction].forEach(({ peers, except }: Rule, index) => {
       const rule = `${direction}[${index}]`;
       peers?.forEach((peer, at) => visit(peer, `${rule}.${key}[${at}]`));

@@ -15,6 +15,7 @@ import { CaptureWindow } from './capture-window.ts';
 import type { CaptureFormat, CapturedPacket } from './capture-window.ts';
 import { PcapFormat } from './pcap-format.ts';
 import { PcapngFormat } from './pcapng-format.ts';
+import { reasonOf } from '../../text/system-errors.ts';
 
 /** What captures are compressed with: first bytes, name, and a command that undoes it. */
 const compressions: readonly (readonly [magic: string, name: string, command: string])[] = [
@@ -159,14 +160,4 @@ export class CaptureReader {
       'tcpdump -w and Wireshark write such files',
     );
   }
-}
-
-function reasonOf(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  const known: Record<string, string> = {
-    ENOENT: 'it does not exist',
-    EACCES: 'permission denied',
-    EISDIR: 'it is a directory',
-  };
-  return known[code ?? ''] ?? message;
 }

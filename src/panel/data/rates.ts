@@ -4,17 +4,14 @@
  * A gateway that was restarted begins at 0 again, and a tab that was hidden has seen nothing: there the history has a gap,
  * which charts leave open, instead of a rate that was never there. All of it is bounded.
  */
+import { hasRestarted, millisecondsBetween, rateOf, trafficRate } from '../../text/rates.ts';
+import type { Traffic } from '../../text/rates.ts';
 import type { Stats } from './types.ts';
 
-/** A second. */
-export interface Rate {
-  readonly packets: number;
-  readonly bytes: number;
-}
-
+/** Per second. */
 export interface Judged {
-  readonly passed: Rate;
-  readonly dropped: Rate;
+  readonly passed: Traffic;
+  readonly dropped: Traffic;
 }
 
 /** One second of the history. Without rates it is a gap. */
@@ -46,7 +43,7 @@ export const emptyHistory: StatsHistory = { latest: undefined, moments: [], serv
 
 /** @returns the history with one second more */
 export function extended({ latest, moments, servers }: StatsHistory, now: Stats): StatsHistory {
-  const stepMs = latest === undefined ? 0 : Date.parse(now.at) - Date.parse(latest.at);
+  const stepMs = latest === undefined ? 0 : millisecondsBetween(latest, now);
   if (latest === undefined || !follows(latest, now, stepMs)) {
     const gap = { seconds: Date.parse(now.at) / 1000, flows: now.flows.count };
     // What was an hour ago has nothing to do with what comes now.
@@ -55,46 +52,32 @@ export function extended({ latest, moments, servers }: StatsHistory, now: Stats)
     // The short history of the servers has no room for gaps: it starts again.
     return { latest: now, moments: kept, servers: [] };
   }
-  const perSecond = 1000 / stepMs;
   return {
     latest: now,
-    moments: appended(moments, momentOf(latest, now, perSecond), historyLength),
-    servers: withServers(servers, latest, now, perSecond),
+    moments: appended(moments, momentOf(latest, now, stepMs), historyLength),
+    servers: withServers(servers, latest, now, stepMs),
   };
 }
 
 function follows(before: Stats, now: Stats, stepMs: number): boolean {
-  return (
-    stepMs > 0 &&
-    stepMs <= longestStepMs &&
-    now.passed.packets >= before.passed.packets &&
-    now.dropped.packets >= before.dropped.packets
-  );
+  return stepMs > 0 && stepMs <= longestStepMs && !hasRestarted(before, now);
 }
 
 function appended<T>(values: readonly T[], value: T, most: number): readonly T[] {
   return [...values.slice(Math.max(0, values.length + 1 - most)), value];
 }
 
-function rateOf(before: Rate | undefined, now: Rate, perSecond: number): Rate {
-  const grown = (from = 0, to = 0): number => Math.max(0, to - from) * perSecond;
-  return {
-    packets: grown(before?.packets, now.packets),
-    bytes: grown(before?.bytes, now.bytes),
-  };
-}
-
-function momentOf(before: Stats, now: Stats, perSecond: number): Moment {
+function momentOf(before: Stats, now: Stats, stepMs: number): Moment {
   const drops = new Map<string, number>();
   for (const [reason, packets] of Object.entries(now.drops)) {
-    const more = packets - (before.drops[reason] ?? 0);
-    if (more > 0) drops.set(reason, more * perSecond);
+    const rate = rateOf(before.drops[reason], packets, stepMs);
+    if (rate > 0) drops.set(reason, rate);
   }
   return {
     seconds: Date.parse(now.at) / 1000,
     rates: {
-      passed: rateOf(before.passed, now.passed, perSecond),
-      dropped: rateOf(before.dropped, now.dropped, perSecond),
+      passed: trafficRate(before.passed, now.passed, stepMs),
+      dropped: trafficRate(before.dropped, now.dropped, stepMs),
     },
     flows: now.flows.count,
     drops,
@@ -106,10 +89,10 @@ function withServers(
   known: StatsHistory['servers'],
   before: Stats,
   now: Stats,
-  perSecond: number,
+  stepMs: number,
 ): StatsHistory['servers'] {
   if (before.servers === undefined || now.servers === undefined) return [];
-  const rates = serversOf(before.servers, now.servers, perSecond);
+  const rates = serversOf(before.servers, now.servers, stepMs);
   return appended(known, rates, serverHistoryLength);
 }
 
@@ -118,14 +101,14 @@ type ServerCounts = NonNullable<Stats['servers']>;
 function serversOf(
   before: ServerCounts,
   now: ServerCounts,
-  perSecond: number,
+  stepMs: number,
 ): ReadonlyMap<string, Judged> {
   const rates = new Map<string, Judged>();
   for (const [name, { inbound, outbound }] of Object.entries(now)) {
     const had = before[name];
-    const both = (what: keyof Judged): Rate => {
-      const incoming = rateOf(had?.inbound[what], inbound[what], perSecond);
-      const outgoing = rateOf(had?.outbound[what], outbound[what], perSecond);
+    const both = (what: keyof Judged): Traffic => {
+      const incoming = trafficRate(had?.inbound[what], inbound[what], stepMs);
+      const outgoing = trafficRate(had?.outbound[what], outbound[what], stepMs);
       return {
         packets: incoming.packets + outgoing.packets,
         bytes: incoming.bytes + outgoing.bytes,

@@ -13,7 +13,7 @@ import type { Operation } from '../data/changes.ts';
 import type { Drop, Explanation } from '../data/types.ts';
 import { allowingRule, questionOf } from './allowing-rule.ts';
 import type { Side } from './allowing-rule.ts';
-import { destinationWords, protocolWords, sourceWords } from './packet-words.ts';
+import { destinationText, kindText, sourceText } from '../../text/packet-text.ts';
 import { ReviewDialog } from './review-dialog.tsx';
 import { ruleText } from '../../text/rule-text.ts';
 import { directionWords } from './rule-words.ts';
@@ -72,8 +72,8 @@ function Proposal({ drop, onReview, onClose }: ProposalProps): ReactNode {
   return (
     <Stack>
       <Text size="sm">
-        {protocolWords(drop)} from <b className="mono">{sourceWords(drop)}</b> to{' '}
-        <b className="mono">{destinationWords(drop)}</b> was dropped:{' '}
+        {kindText(drop)} from <b className="mono">{sourceText(drop)}</b> to{' '}
+        <b className="mono">{destinationText(drop)}</b> was dropped:{' '}
         <span className="mono">{drop.reason}</span>.
       </Text>
       {explanation.isPending && <Loading rows={3} />}

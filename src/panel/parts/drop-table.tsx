@@ -12,7 +12,7 @@ import { canBeAllowed, questionOf } from './allowing-rule.ts';
 import { formatClock, formatTime } from './format.ts';
 import './live.css';
 import { Address } from './address.tsx';
-import { destinationWords, protocolWords, sourceWords } from './packet-words.ts';
+import { destinationText, kindText, sourceText } from '../../text/packet-text.ts';
 import { ServerLink } from './server-link.tsx';
 
 export interface DropTableProps {
@@ -71,7 +71,7 @@ const Row = memo(function Row({ drop, meaning, onAllow }: RowProps): ReactNode {
         {reason}
       </Table.Td>
       <Table.Td data-label="Packet" className="nowrap" title={`${bytes} bytes`}>
-        {protocolWords(drop)}
+        {kindText(drop)}
       </Table.Td>
       <Table.Td data-label="Source">
         <End address={drop.source} port={drop.sourcePort} server={sourceServer} />
@@ -107,7 +107,7 @@ function End({ address, port, server }: EndProps): ReactNode {
 
 function Actions({ drop, onAllow }: { readonly drop: Drop } & Pick<DropTableProps, 'onAllow'>) {
   const question = questionOf(drop);
-  const what = `${protocolWords(drop)} from ${sourceWords(drop)} to ${destinationWords(drop)}`;
+  const what = `${kindText(drop)} from ${sourceText(drop)} to ${destinationText(drop)}`;
   return (
     // One below the other where the table would be wider than its place.
     <Group gap="4px 12px" justify="flex-end">

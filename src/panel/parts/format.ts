@@ -1,7 +1,7 @@
 /** Numbers, bytes, rates and times in words. Numbers are grouped as the browser's language does it; texts are English. */
+import { counted } from '../../text/numbers.ts';
 
 const whole = new Intl.NumberFormat();
-const short = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
 const dateTime = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium', hourCycle: 'h23' });
 const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
@@ -11,14 +11,9 @@ export function formatNumber(value: number): string {
   return whole.format(value);
 }
 
-/** `1.2K`, where there is no room. */
-export function formatShort(value: number): string {
-  return short.format(value);
-}
-
 /** `1 server`, `2 servers`. */
 export function count(value: number, one: string, many = `${one}s`): string {
-  return `${formatNumber(value)} ${value === 1 ? one : many}`;
+  return counted(value, one, many, formatNumber(value));
 }
 
 function scaled(value: number, units: readonly string[], base: number): string {

@@ -1,14 +1,12 @@
 /** `tunwall top` without its terminal: rates from counters, and lines that fit a screen. */
 import fc from 'fast-check';
 import { stripVTControlCharacters } from 'node:util';
-import { describe, expect, it, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { ratesBetween } from '../../../src/cli/top-rates.ts';
 import type { StatsView } from '../../../src/cli/api-types.ts';
 import { topLines } from '../../../src/cli/top-view.ts';
 import { Line } from '../../../src/text/line.ts';
 import type { Colour, Text } from '../../../src/text/line.ts';
-import { formatCount, formatRate } from '../../../src/cli/units.ts';
-import { formatDuration } from '../../../src/text/duration.ts';
 import { seed } from '../../support/seed.ts';
 
 const judged = (passed: number, dropped: number): StatsView['servers'][string]['inbound'] => ({
@@ -155,30 +153,4 @@ describe('the screen', () => {
       { seed, numRuns: 200 },
     );
   });
-});
-
-test('numbers for people', () => {
-  expect([0, 7, 999, 999.6, 1000, 34_567, 999_949, 999_950, 5e9, 2e18].map(formatCount)).toEqual([
-    ...['0', '7', '999', '1.0k', '1.0k', '34.6k', '999.9k', '1.0M', '5.0G', '2000.0P'],
-  ]);
-  expect([0, 0.01, 0.5, 9.94, 10, 1234].map(formatRate)).toEqual([
-    '0',
-    '<0.1',
-    '0.5',
-    '9.9',
-    '10',
-    '1.2k',
-  ]);
-  expect([0, 59.9, 60, 3599, 3600, 86_399, 86_400, 432_000].map(formatDuration)).toEqual([
-    ...[
-      '0 s',
-      '59 s',
-      '1 min 0 s',
-      '59 min 59 s',
-      '1 h 0 min',
-      '23 h 59 min',
-      '1 d 0 h',
-      '5 d 0 h',
-    ],
-  ]);
 });

@@ -9,7 +9,8 @@ import { ConfigJudge, brokenSnapshot, unreadWords } from '../config-judge.ts';
 import type { Reading } from '../config-judge.ts';
 import { filesOf, revisionOf } from '../config-texts.ts';
 import type { Snapshot } from '../store.ts';
-import { readFiles, reasonOf } from './config-files.ts';
+import { reasonOf } from '../../../text/system-errors.ts';
+import { readFiles } from './config-files.ts';
 import type { RawDirectory } from './config-files.ts';
 
 /** The content of a configuration directory. With errors among the problems, the rest is incomplete. */

@@ -9,6 +9,7 @@
 import { lstatSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { readRegularFile } from '../../../system/safe-file.ts';
+import { reasonOf } from '../../../text/system-errors.ts';
 import { fileOrder, filesOf, maxFileBytes, maxListBytes, placeOf } from '../config-texts.ts';
 import type { ConfigFiles, RawFile } from '../config-texts.ts';
 
@@ -47,18 +48,6 @@ export function readFiles(directory: string, before?: RawDirectory): RawDirector
     read = readRaw(directory, before);
   }
   return read.raw;
-}
-
-/** An error of the file system, as text. */
-export function reasonOf(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  const known: Record<string, string> = {
-    ENOENT: 'it does not exist',
-    EACCES: 'permission denied',
-    EISDIR: 'it is a directory',
-    ENOTDIR: 'it is not a directory',
-  };
-  return known[code ?? ''] ?? message;
 }
 
 /** Files that package managers leave beside the one that they have not replaced, and what file systems make. */
@@ -174,8 +163,7 @@ export function readText(directory: string, name: string): RawFile | undefined {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return brokenLink(directory, name);
-    const problem = code === 'ERR_ENCODING_INVALID_ENCODED_DATA' ? 'not UTF-8' : reasonOf(error);
-    return { name, text: undefined, problem };
+    return { name, text: undefined, problem: reasonOf(error) };
   }
 }
 

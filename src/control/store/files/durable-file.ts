@@ -11,7 +11,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { LockBusy } from '../../../system/lock.ts';
 import { openOwnFile } from '../../../system/safe-file.ts';
-import { reasonOf } from './config-files.ts';
+import { reasonOf } from '../../../text/system-errors.ts';
 import { StoreError } from '../store.ts';
 
 const { O_APPEND, O_CREAT, O_RDWR } = constants;

@@ -12,7 +12,7 @@ import { maxFileBytes } from '../config-texts.ts';
 import { StoreError } from '../store.ts';
 import type { AuditEvent, AuditLog } from '../store.ts';
 import type { UsersPlace, UsersText } from '../user-document.ts';
-import { reasonOf } from './config-files.ts';
+import { reasonOf } from '../../../text/system-errors.ts';
 import { removeLeftovers, requireWritable, writeDurably, writeFailure } from './durable-file.ts';
 
 type Locked = <T>(work: () => Promise<T>) => Promise<T>;

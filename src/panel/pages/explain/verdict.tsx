@@ -12,12 +12,7 @@ import type { ReactNode } from 'react';
 import type { Explanation, Flow } from '../../data/types.ts';
 import { formatDuration } from '../../../text/duration.ts';
 import { count, formatBytes } from '../../parts/format.ts';
-import {
-  destinationWords,
-  endWords,
-  protocolWords,
-  sourceWords,
-} from '../../parts/packet-words.ts';
+import { destinationText, endText, kindText, sourceText } from '../../../text/packet-text.ts';
 import { FirewallLink, ServerLink } from '../../parts/server-link.tsx';
 
 type Side = Explanation['sides'][number];
@@ -91,9 +86,9 @@ function Packet({ packet }: Pick<Explanation, 'packet'>): ReactNode {
   }
   return (
     <Small>
-      {protocol !== undefined && `${protocolWords({ ...packet, protocol })} `}
+      {protocol !== undefined && `${kindText({ ...packet, protocol })} `}
       <span className="mono address">
-        {endWords(source, sourcePort)} → {endWords(destination, destinationPort)}
+        {endText(source, sourcePort)} → {endText(destination, destinationPort)}
       </span>
     </Small>
   );
@@ -104,7 +99,7 @@ function LiveFlow({ flow }: { readonly flow: Flow }): ReactNode {
     <Small>
       {flow.protocol.toUpperCase()}{' '}
       <span className="mono address">
-        {sourceWords(flow)} → {destinationWords(flow)}
+        {sourceText(flow)} → {destinationText(flow)}
       </span>
       , {flow.state}, {formatDuration(flow.ageSeconds)} old,{' '}
       {formatBytes(flow.original.bytes + flow.reply.bytes)}

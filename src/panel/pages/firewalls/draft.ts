@@ -5,7 +5,7 @@
  */
 import type { Operation, RuleBody, TemplateBody } from '../../data/changes.ts';
 import type { Rule, Template } from '../../data/types.ts';
-import { lifeText } from '../../../text/rule-text.ts';
+import { lifeText, peersKey } from '../../../text/rule-text.ts';
 import type { RuleDirection } from '../../../text/rule-text.ts';
 
 export interface RuleDraft {
@@ -137,14 +137,13 @@ export function ruleOf(direction: RuleDirection, draft: RuleDraft): RuleBody {
   const peers = listedPeers(draft.peers);
   const except = listedPeers(draft.except);
   const comment = draft.comment.trim();
-  const peerKey = direction === 'inbound' ? 'sources' : 'destinations';
   return {
     protocol: draft.protocol,
     ...(hasPorts(draft.protocol) &&
       !isWord(draft.ports, allPorts) && {
         ports: ports.map((port) => (/^[1-9]\d{0,9}$/.test(port) ? Number(port) : port)),
       }),
-    ...(!isWord(draft.peers, anyPeer) && { [peerKey]: peers }),
+    ...(!isWord(draft.peers, anyPeer) && { [peersKey(direction)]: peers }),
     ...(except.length > 0 && { except }),
     ...(!draft.enabled && { enabled: false }),
     ...(draft.expires !== '' && { expires: draft.expires }),

@@ -8,7 +8,7 @@ import type { Moment } from '../../data/rates.ts';
 import { useStats } from '../../data/use-stats.ts';
 import type { LiveStats } from '../../data/use-stats.ts';
 import { DropStream } from '../../parts/drop-stream.tsx';
-import { formatBits, formatPackets, formatShort } from '../../parts/format.ts';
+import { formatBits, formatPackets } from '../../parts/format.ts';
 import '../../parts/live.css';
 import { Page } from '../../parts/page.tsx';
 import { Failed, Loading } from '../../parts/states.tsx';
@@ -17,6 +17,7 @@ import { DropReasons } from './drop-reasons.tsx';
 import { LiveTiles } from './live-tiles.tsx';
 import { TimeChart } from './time-chart.tsx';
 import type { Series } from './time-chart.tsx';
+import { formatCount } from '../../../text/numbers.ts';
 
 export default function LivePage(): ReactNode {
   const stats = useStats({ servers: false });
@@ -80,7 +81,7 @@ function Charts({ moments, stats }: ChartsProps): ReactNode {
     <SimpleGrid cols={{ base: 1, md: 2 }} spacing="md">
       <TimeChart {...common} title="Packets" series={packets} format={formatPackets} />
       <TimeChart {...common} title="Bits" series={bytes} format={formatBits} />
-      <TimeChart {...common} title="Live flows" series={flows} format={formatShort} />
+      <TimeChart {...common} title="Live flows" series={flows} format={formatCount} />
       <Paper withBorder p="md" radius="md" component="section" aria-labelledby="reasons-title">
         <Title order={2} size="h5" mb="xs" id="reasons-title">
           Top drop reasons

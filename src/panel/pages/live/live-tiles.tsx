@@ -4,8 +4,9 @@ import { SimpleGrid } from '@mantine/core';
 import type { ReactNode } from 'react';
 import type { StatsHistory } from '../../data/rates.ts';
 import type { Stats, Status } from '../../data/types.ts';
-import { count, formatBits, formatNumber, formatPackets, formatShort } from '../../parts/format.ts';
+import { count, formatBits, formatNumber, formatPackets } from '../../parts/format.ts';
 import { Tile } from '../../parts/tile.tsx';
+import { formatCount } from '../../../text/numbers.ts';
 
 export interface LiveTilesProps {
   readonly stats: StatsHistory;
@@ -21,12 +22,12 @@ export function LiveTiles({ stats: { latest, moments }, status }: LiveTilesProps
       <Tile
         label="Passed"
         value={rates === undefined ? '–' : formatBits(rates.passed.bytes)}
-        about={`${rates === undefined ? '–' : formatPackets(rates.passed.packets)} · ${formatShort(passed.packets)} packets so far`}
+        about={`${rates === undefined ? '–' : formatPackets(rates.passed.packets)} · ${formatCount(passed.packets)} packets so far`}
       />
       <Tile
         label="Dropped"
         value={rates === undefined ? '–' : formatPackets(rates.dropped.packets)}
-        about={`${rates === undefined ? '–' : formatBits(rates.dropped.bytes)} · ${formatShort(dropped.packets)} packets so far`}
+        about={`${rates === undefined ? '–' : formatBits(rates.dropped.bytes)} · ${formatCount(dropped.packets)} packets so far`}
       />
       <Tile label="Live flows" value={formatNumber(flows.count)} about={flowWords(flows)} />
       <Tile label="Policy" value={`Epoch ${formatNumber(epoch)}`} about={policyWords(status)} />
@@ -35,8 +36,8 @@ export function LiveTiles({ stats: { latest, moments }, status }: LiveTilesProps
 }
 
 function flowWords({ capacity, cut }: Stats['flows']): string {
-  const room = `room for ${formatShort(capacity)}`;
-  return cut === 0 ? room : `${room} · ${formatShort(cut)} cut by changes`;
+  const room = `room for ${formatCount(capacity)}`;
+  return cut === 0 ? room : `${room} · ${formatCount(cut)} cut by changes`;
 }
 
 function policyWords(status: Status | undefined): string {

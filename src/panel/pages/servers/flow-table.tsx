@@ -6,7 +6,7 @@ import type { Flow } from '../../data/types.ts';
 import { Address } from '../../parts/address.tsx';
 import { formatDuration } from '../../../text/duration.ts';
 import { count, formatBytes } from '../../parts/format.ts';
-import { destinationWords, protocolWords, sourceWords } from '../../parts/packet-words.ts';
+import { destinationText, kindText, sourceText } from '../../../text/packet-text.ts';
 
 export interface FlowTableProps {
   readonly flows: readonly Flow[];
@@ -42,14 +42,14 @@ export function FlowTable({ flows, onKill }: FlowTableProps): ReactNode {
 }
 
 function Row({ flow, onKill }: { readonly flow: Flow } & Pick<FlowTableProps, 'onKill'>) {
-  const source = sourceWords(flow);
-  const destination = destinationWords(flow);
+  const source = sourceText(flow);
+  const destination = destinationText(flow);
   return (
     <Table.Tr>
       <Table.Td data-label="Flow">
         <div>
           <Text span size="xs" fw={600} mr={8}>
-            {protocolWords(flow)}
+            {kindText(flow)}
           </Text>
           <Address address={flow.source} port={flow.sourcePort} /> →{' '}
           <Address address={flow.destination} port={flow.destinationPort} />

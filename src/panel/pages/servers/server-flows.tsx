@@ -12,7 +12,7 @@ import type { FlowFilter } from '../../data/flows.ts';
 import type { Flow } from '../../data/types.ts';
 import { ConfirmDialog } from '../../parts/confirm-dialog.tsx';
 import { count } from '../../parts/format.ts';
-import { destinationWords, sourceWords } from '../../parts/packet-words.ts';
+import { destinationText, sourceText } from '../../../text/packet-text.ts';
 import { Empty, Failed, Loading } from '../../parts/states.tsx';
 import { FlowTable } from './flow-table.tsx';
 
@@ -147,5 +147,5 @@ function KillDialog({ flow, onClose }: KillDialogProps): ReactNode {
 
 function ends(flow: Flow | undefined): string {
   if (flow === undefined) return '';
-  return `${flow.protocol.toUpperCase()} ${sourceWords(flow)} → ${destinationWords(flow)}`;
+  return `${flow.protocol.toUpperCase()} ${sourceText(flow)} → ${destinationText(flow)}`;
 }

@@ -1,7 +1,7 @@
 /** A server in four numbers, each with the last minute as a line. */
 import type { ReactNode } from 'react';
 import { serverHistoryLength } from '../../data/rates.ts';
-import type { Rate } from '../../data/rates.ts';
+import type { Traffic } from '../../../text/rates.ts';
 import type { Server } from '../../data/types.ts';
 import type { LiveStats } from '../../data/use-stats.ts';
 import { formatBits, formatBytes, formatNumber, formatPackets } from '../../parts/format.ts';
@@ -53,8 +53,8 @@ export function ServerTiles({ server: { name, templates }, stats }: ServerTilesP
 }
 
 interface MinuteProps {
-  readonly rates: readonly (Rate | undefined)[];
-  readonly unit: keyof Rate;
+  readonly rates: readonly (Traffic | undefined)[];
+  readonly unit: keyof Traffic;
   readonly tone: 'passed' | 'dropped';
 }
 

@@ -111,7 +111,7 @@ describe('a configuration directory', () => {
     expect(await problems()).toEqual([
       'templates/folder.yaml: cannot be read: it is a directory',
       'templates/large.yaml: cannot be read: larger than 4 MiB',
-      'templates/latin.yaml: cannot be read: not UTF-8',
+      'templates/latin.yaml: cannot be read: it is not UTF-8 text',
     ]);
   });
 

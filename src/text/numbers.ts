@@ -18,3 +18,22 @@ export function formatRate(perSecond: number): string {
   if (perSecond > 0 && perSecond < 10) return perSecond < 0.1 ? '<0.1' : perSecond.toFixed(1);
   return formatCount(perSecond);
 }
+
+/**
+ * `1 server`, `2 servers`.
+ *
+ * @param shown the number as it is written, where it is grouped
+ */
+export function counted(
+  number: number,
+  one: string,
+  many = `${one}s`,
+  shown: string = String(number),
+): string {
+  return `${shown} ${number === 1 ? one : many}`;
+}
+
+/** `1,234`, in English texts. */
+export function grouped(number: number): string {
+  return number.toLocaleString('en-US');
+}
