@@ -12,7 +12,7 @@ import type { AddressRange, AddressSet, Problem } from './types.ts';
 import { nameWords, namePattern, read } from './validate.ts';
 import type { Validated } from './validate.ts';
 import { YamlFile, list, mapping, prose, scalar, text } from './yaml-fields.ts';
-import type { Field } from './yaml-fields.ts';
+import type { Content, Field } from './yaml-fields.ts';
 
 const address: Field<AddressRange> = scalar('an address', (value) =>
   typeof value === 'string' ? parseRange(value) : undefined,
@@ -45,7 +45,7 @@ export interface ValidatedSet extends Validated<AddressSet> {
  *
  * @param setName from the file's name, @param fileName as the user knows it
  */
-export function validateSet(setName: string, fileName: string, content: string): ValidatedSet {
+export function validateSet(setName: string, fileName: string, content: Content): ValidatedSet {
   const file = new YamlFile(fileName, content);
   if (!namePattern.test(setName)) {
     file.report(null, '', `"${setName}" cannot be a set's name: expected ${nameWords}`);

@@ -1,18 +1,19 @@
 /**
  * Templates and servers as JSON: what the API, `--json` and the store's operations speak, with the keys of the files.
  *
- * The validator of the files checks input: a body is written as YAML and read like a file, so that there is one set of
- * rules and messages. Only the place is reported as a path within the body.
+ * The validator of the files checks input, too, so that there is one set of rules and messages. Only the place
+ * is reported as a path within the body.
  */
-import { stringify } from 'yaml';
 import { validateSet } from './address-set.ts';
 import { formatAddressNumber } from './addresses.ts';
 import type { RuleDirection } from '../text/rule-text.ts';
 import { toTemplateBody } from './template-body.ts';
 import type { TemplateBody } from './template-body.ts';
 import { shortened } from './problem.ts';
+import { nodeOf } from './quick-yaml.ts';
 import type { AddressSet, Rule, Server, Template } from './types.ts';
 import { namePattern, nameWords, validateServers, validateTemplate } from './validate.ts';
+import type { Content } from './yaml-fields.ts';
 
 /** As `TemplateBody`, and with its name. */
 export interface NamedTemplateBody extends TemplateBody {
@@ -77,18 +78,18 @@ export type Judged<T> = { readonly value: T } | { readonly problems: readonly Pa
 /** @param body with or without its name; it has to be `name` then */
 export function judgeTemplate(name: string, body: unknown): Judged<Template> {
   const [content, problems] = nameApart(name, body);
-  return judge(content, problems, '', (text) => {
+  return judge(content, problems, '', (nodes) => {
     // Errors of the name were reported.
     const named = namePattern.test(name) ? name : 'x';
-    const { value, problems: found } = validateTemplate(named, '', text);
+    const { value, problems: found } = validateTemplate(named, '', nodes);
     return { value, problems: found };
   });
 }
 
 export function judgeRule(direction: RuleDirection, body: unknown): Judged<Rule> {
   const prefix = `${direction}[0]`;
-  return judge({ [direction]: [body] }, [], prefix, (text) => {
-    const { value, problems } = validateTemplate('rule', '', text);
+  return judge({ [direction]: [body] }, [], prefix, (nodes) => {
+    const { value, problems } = validateTemplate('rule', '', nodes);
     return { value: value?.[direction][0], problems };
   });
 }
@@ -96,8 +97,8 @@ export function judgeRule(direction: RuleDirection, body: unknown): Judged<Rule>
 /** @param body with or without its name; it has to be `name` then */
 export function judgeSet(name: string, body: unknown): Judged<AddressSet> {
   const [content, problems] = nameApart(name, body);
-  return judge(content, problems, '', (text) =>
-    validateSet(namePattern.test(name) ? name : 'x', '', text),
+  return judge(content, problems, '', (nodes) =>
+    validateSet(namePattern.test(name) ? name : 'x', '', nodes),
   );
 }
 
@@ -112,8 +113,8 @@ export function judgeServer(
     typeof content === 'object' && content !== null && !Array.isArray(content)
       ? { name: namePattern.test(name) ? name : 'x', ...content }
       : content;
-  return judge({ servers: [whole] }, problems, 'servers[0]', (text) => {
-    const { value, problems: found } = validateServers('', text, templates);
+  return judge({ servers: [whole] }, problems, 'servers[0]', (nodes) => {
+    const { value, problems: found } = validateServers('', nodes, templates);
     return { value: value?.[0], problems: found };
   });
 }
@@ -142,7 +143,7 @@ function judge<T>(
   content: unknown,
   before: readonly PathProblem[],
   prefix: string,
-  validate: (text: string) => {
+  validate: (content: Content) => {
     readonly value: T | undefined;
     readonly problems: readonly { path: string; message: string; severity: string }[];
   },
@@ -150,15 +151,14 @@ function judge<T>(
   if (content === null || content === undefined) {
     return { problems: [...before, { path: '', message: 'expected a mapping, found nothing' }] };
   }
-  let text: string;
+  let nodes: Content;
   try {
-    text = stringify(content, { aliasDuplicateObjects: false, lineWidth: 0 });
+    nodes = nodeOf(content);
   } catch (error) {
-    // Bounds the stack and the time.
-    const message = error instanceof RangeError ? 'nested too deeply' : (error as Error).message;
-    return { problems: [...before, { path: '', message }] };
+    if (!(error instanceof RangeError)) throw error;
+    return { problems: [...before, { path: '', message: error.message }] };
   }
-  const { value, problems } = validate(text);
+  const { value, problems } = validate(nodes);
   const all = [
     ...before,
     ...problems

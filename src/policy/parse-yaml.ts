@@ -9,7 +9,7 @@
  * of its errors would capture a stack, at many times the cost of the error; a file of 1 MB can have a million errors.
  */
 import { Composer, Document, Lexer, Parser, YAMLParseError, isScalar, visit } from 'yaml';
-import type { CST, DocumentOptions, ParseOptions, SchemaOptions } from 'yaml';
+import type { Alias, CST, DocumentOptions, Node, ParseOptions, SchemaOptions } from 'yaml';
 
 type Options = Omit<ParseOptions, 'prettyErrors' | 'uniqueKeys'> & DocumentOptions & SchemaOptions;
 
@@ -17,11 +17,15 @@ type Options = Omit<ParseOptions, 'prettyErrors' | 'uniqueKeys'> & DocumentOptio
 const maxDepth = 64;
 /** More than 65,536 servers of five lines each. */
 const maxLines = 350_000;
-const maxKeys = 100_000;
-const maxItems = 250_000;
-/** Of a list that is the whole file: all files are mappings. */
+const maxKeys = 10_000;
+const maxItems = 100_000;
+/** Of what is the whole file: a mapping of few keys, never a list. */
 const maxRootItems = 1000;
 const maxErrors = 100;
+
+/** What people write has at most 0.36 tokens a byte. What has more takes the most time and is no configuration. */
+const freeTokens = 100_000;
+const tokensPerByte = 0.45;
 
 export function parseYaml(text: string, options: Options = {}): Document.Parsed {
   const { stackTraceLimit } = Error;
@@ -48,6 +52,22 @@ export function yamlValue(text: string): unknown {
   const [error] = document.errors;
   if (error !== undefined) throw error;
   return document.toJS() as unknown;
+}
+
+/** What the aliases of a document stand for: the nearest anchor of that name before. The library looks through all of it for each. */
+export function targetsOf(document: Document.Parsed): ReadonlyMap<Alias, Node> {
+  const anchors = new Map<string, Node>();
+  const targets = new Map<Alias, Node>();
+  visit(document, {
+    Alias(_key, alias) {
+      const target = anchors.get(alias.source);
+      if (target !== undefined) targets.set(alias, target);
+    },
+    Value(_key, node) {
+      if (node.anchor !== undefined) anchors.set(node.anchor, node);
+    },
+  });
+  return targets;
 }
 
 /** The first document, and an error if there is another one. @throws YAMLParseError for a text beyond the bounds */
@@ -84,15 +104,22 @@ function limitErrors(composer: Composer): void {
   };
 }
 
+/** Blanks, line breaks and comments, and the marks that the lexer puts between tokens. */
+const isFree = /^[ \t\r\n#\x02\x18\x1f]/;
+
 /** The concrete syntax of a text. @throws YAMLParseError at the first place beyond the bounds */
 function* tokensOf(text: string, { lineCounter }: Options): Generator<CST.Token> {
   const parser = new Parser(lineCounter?.addNewLine);
   lineCounter?.addNewLine(0);
-  let errors = 0;
+  let [errors, tokens] = [0, 0];
   for (const lexeme of new Lexer().lex(text)) {
     for (const token of parser.next(lexeme)) {
       yield token;
       if (token.type === 'error' && ++errors === maxErrors) return;
+    }
+    if (!isFree.test(lexeme)) tokens++;
+    if (tokens > freeTokens + tokensPerByte * parser.offset) {
+      throw beyond(parser.offset, 'more values than a text of this size can mean');
     }
     requireBounds(parser);
   }
@@ -107,7 +134,8 @@ function requireBounds({ stack, offset }: Parser): void {
   // Below it in the stack is the document.
   const isRoot = stack.length === 2;
   if (isRoot && !isMapping) throw beyond(offset, 'expected a mapping, found a list');
-  const [what, most] = isMapping ? ['keys', maxKeys] : ['items', maxItems];
+  const [what, mostBelow] = isMapping ? ['keys', maxKeys] : ['items', maxItems];
+  const most = isRoot ? maxRootItems : mostBelow;
   if (top.items.length > most) {
     throw beyond(offset, `more than ${most} ${what} in one ${isMapping ? 'mapping' : 'list'}`);
   }

@@ -12,6 +12,7 @@ import type { Node } from 'yaml';
 /** Collections that are larger, or nested deeper, are left to the parser, which has limits. */
 const mostItems = 100_000;
 const deepest = 16;
+const deepestValue = 64;
 
 /** What the library's `isScalar` and the like look at; setting it for each node would take longer than all the rest. */
 function kindOf(node: object): readonly [symbol, unknown] {
@@ -111,6 +112,30 @@ const address = /^\d+(?:\.\d+){3}(?:\/\d+|-\d+(?:\.\d+){3})?$/;
 const portRange = /^\d{1,5}-\d{1,5}$/;
 const moment = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)$/;
 const wholeNumber = /^(?:0|[1-9]\d{0,14})$/;
+
+/** A value of JSON as nodes. Their positions are their numbers. @throws RangeError for one that is nested too deeply */
+export function nodeOf(value: unknown): Node {
+  let count = 0;
+  const convert = (each: unknown, depth: number): QuickNode => {
+    if (depth > deepestValue) throw new RangeError('nested too deeply');
+    const at = count++;
+    if (typeof each !== 'object' || each === null) return new QuickScalar(each, at, at);
+    if (Array.isArray(each)) {
+      const seq = new QuickSeq(at);
+      for (const item of each) seq.items.push(convert(item, depth + 1));
+      return seq;
+    }
+    const map = new QuickMap(at);
+    for (const [key, child] of Object.entries(each)) {
+      if (child === undefined) continue;
+      map.items.push(
+        new QuickPair(new QuickScalar(key, count, count++), convert(child, depth + 1)),
+      );
+    }
+    return map;
+  };
+  return convert(value, 0) as unknown as Node;
+}
 
 class Reader {
   readonly #text: string;
@@ -317,7 +342,7 @@ class Reader {
       return true;
     }
     if (items === 0) return false;
-    if (next !== comma || this.#text.charCodeAt(this.#at + 1) !== blank) throw unusual;
+    if (next !== comma) throw unusual;
     this.#at++;
     this.#skipBlanks();
     if (this.#text.charCodeAt(this.#at) === end) throw unusual;

@@ -30,7 +30,7 @@ import {
   text,
   words,
 } from './yaml-fields.ts';
-import type { Field, Place, Reference } from './yaml-fields.ts';
+import type { Content, Field, Place, Reference } from './yaml-fields.ts';
 
 /** What reading a file gives: a value if it has no errors, and all problems. */
 export interface Validated<T> {
@@ -152,7 +152,7 @@ export function read<T>(file: YamlFile, field: Field<T>, empty: T | undefined): 
 export function validateTemplate(
   templateName: string,
   fileName: string,
-  content: string,
+  content: Content,
 ): Validated<Template> {
   const file = new YamlFile(fileName, content);
   if (!namePattern.test(templateName)) {
@@ -185,7 +185,7 @@ export function validateTemplate(
  */
 export function validateServers(
   fileName: string,
-  content: string,
+  content: Content,
   templates: ReadonlySet<string>,
 ): Validated<Server[]> {
   const file = new YamlFile(fileName, content);

@@ -7,7 +7,7 @@
 import { LineCounter, isAlias, isMap, isScalar, isSeq } from 'yaml';
 import type { Node } from 'yaml';
 import { controlIn } from '../text/controls.ts';
-import { parseYaml } from './parse-yaml.ts';
+import { parseYaml, targetsOf } from './parse-yaml.ts';
 import { quickYaml } from './quick-yaml.ts';
 import { ProblemList, didYouMean, shortened } from './problem.ts';
 import type { Message } from './problem.ts';
@@ -21,7 +21,10 @@ export interface Reference extends Omit<Problem, 'severity' | 'message'> {
   readonly group: GroupPeer;
 }
 
-/** One file that is being read. */
+/** A file's text, or what a body says (`nodeOf`). */
+export type Content = string | Node;
+
+/** One file or body that is being read. */
 export class YamlFile {
   readonly references: Reference[] = [];
   readonly #problems: ProblemList;
@@ -30,16 +33,17 @@ export class YamlFile {
   readonly #resolve: (node: Node) => Node | undefined;
   readonly root: Node | null;
 
-  constructor(name: string, text: string) {
+  constructor(name: string, content: Content) {
     this.#name = name;
     this.#problems = new ProblemList(name);
-    const quick = quickYaml(text, this.#lines.addNewLine);
-    if (quick !== undefined) {
-      this.root = quick;
+    const ready =
+      typeof content === 'string' ? quickYaml(content, this.#lines.addNewLine) : content;
+    if (ready !== undefined) {
+      this.root = ready;
       this.#resolve = (node) => node;
       return;
     }
-    const document = parseYaml(text, { lineCounter: this.#lines });
+    const document = parseYaml(content as string, { lineCounter: this.#lines });
     for (const error of document.errors) {
       const message =
         error.code === 'MULTIPLE_DOCS' ? 'expected one document in a file' : error.message;
@@ -50,10 +54,12 @@ export class YamlFile {
     const empty = isScalar(contents) && contents.value === null;
     this.root = errors.length > 0 || empty ? null : contents;
     let aliases = 0;
+    let targets: ReturnType<typeof targetsOf> | undefined;
     this.#resolve = (node) => {
       if (!isAlias(node)) return node;
       aliases++;
-      return aliases > maxAliases ? undefined : node.resolve(document);
+      targets ??= targetsOf(document);
+      return aliases > maxAliases ? undefined : targets.get(node);
     };
   }
 

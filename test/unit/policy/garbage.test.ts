@@ -1,8 +1,8 @@
 /** Large files and bodies that mean nothing: a bounded report, in a time that grows with the size and not with its square. */
 import { describe, expect, it } from 'vitest';
-import { LineCounter } from 'yaml';
+import { LineCounter, isMap } from 'yaml';
 import { judgeTemplate } from '../../../src/policy/bodies.ts';
-import { parseYaml } from '../../../src/policy/parse-yaml.ts';
+import { parseYaml, targetsOf } from '../../../src/policy/parse-yaml.ts';
 import { didYouMean } from '../../../src/policy/problem.ts';
 import { checkReferences } from '../../../src/policy/references.ts';
 import type { Server } from '../../../src/policy/types.ts';
@@ -45,6 +45,7 @@ const kinds: Record<string, string> = {
   'many documents': filled('---\na\n'),
   'many anchors': lines((index) => `- &a${index} x\n`, 5000),
   'many aliases': `- &a x\n${filled('- *a\n')}`,
+  'aliases of keys': `a: &a x\n${lines((index) => `k${index}: *a\n`)}`,
   'steps to the right': lines((index) => `${' '.repeat(Math.min(index, 700))}a:\n`, 1500),
   NUL: filled('\0'),
   tabs: filled('\ta: b\n'),
@@ -77,13 +78,59 @@ it.each<[string, string, string]>([
   ['nested more than 64 levels deep', '{a:\n ', '64'],
   ['expected a mapping, found a list', '- 1\n', '1000'],
   ['Unexpected flow-seq-end token in YAML document: "]"', ']\n', '100'],
-  ['more than 100000 keys in one mapping', 'a: 1\n', '100000'],
+  ['more than 1000 keys in one mapping', 'a: 1\n', '1000'],
   ['more than 350000 lines', '\n', '0'],
 ])('%s: %j is not read to its end', (message, line, read) => {
   const lineCounter = new CountedLines();
   const { errors } = parseYaml(line.repeat(line === '\n' ? 400_000 : 300_000), { lineCounter });
   expect(errors[0]!.message).toBe(message);
   expect(lineCounter.count).toBeLessThan(Number(read) + 10);
+});
+
+it.each<[string, string, number]>([
+  ['more values than a text of this size can mean', '[],[],[],\n', 25_000],
+  ['more values than a text of this size can mean', '[[[[[x]]]]],\n', 25_000],
+  ['more than 100000 items in one list', '0,0,0,0,0,\n', 20_010],
+  ['more than 100000 items in one list', '1.5e9,\n', 100_010],
+  ['more than 10000 keys in one mapping', 'a: b,\n', 10_010],
+])('%s: items like %j are not read to their end', (message, line, most) => {
+  const lineCounter = new CountedLines();
+  const { errors } = parseYaml(
+    `${line === 'a: b,\n' ? 'a: {' : 'a: ['}\n${` ${line}`.repeat(150_000)}\n`,
+    { lineCounter },
+  );
+  expect(errors[0]!.message).toBe(message);
+  expect(lineCounter.count).toBeLessThan(most);
+});
+
+it('each value of a body is looked at once: no text is made of it', () => {
+  let looks = 0;
+  const sources = new Proxy(Array<string>(100_000).fill('x'), {
+    get(items, key, self) {
+      if (/^\d+$/.test(String(key))) looks++;
+      return Reflect.get(items, key, self) as unknown;
+    },
+  });
+  const judged = judgeTemplate('web', { inbound: [{ protocol: 'tcp', sources }] });
+  expect('problems' in judged && judged.problems.at(-1)!.message).toBe('and 99,900 more');
+  expect(looks).toBe(100_000);
+});
+
+it('a document is looked through once for all of its aliases', () => {
+  const text = `a: &a x\n${lines((index) => `k${index}: *a\n`, 900)}b: &a y\nc: *a\nd: *e\n`;
+  const document = parseYaml(text);
+  const { contents } = document;
+  if (!isMap(contents)) throw new Error('no mapping');
+  let looks = 0;
+  contents.items = new Proxy(contents.items, {
+    get(items, key, self) {
+      if (/^\d+$/.test(String(key))) looks++;
+      return Reflect.get(items, key, self) as unknown;
+    },
+  });
+  const values = [...targetsOf(document).values()].map(String);
+  expect(values).toEqual([...Array<string>(900).fill('x'), 'y']);
+  expect(looks).toBeLessThan(3 * 904);
 });
 
 it('no more errors are made than are shown', () => {
