@@ -22,6 +22,7 @@
  */
 import { lstat, realpath, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { exposedFolders } from '../../../system/folders-above.ts';
 import { withDirectoryLock } from '../../../system/lock.ts';
 import { changeEvent } from '../audit-events.ts';
 import { pathsOf, previewOf, together } from '../change-plan.ts';
@@ -151,6 +152,7 @@ export class FileStore implements PolicyStore {
   }
 
   async watch(options: WatchOptions): Promise<Watching> {
+    exposedFolders(this.directory).forEach(options.onWarning);
     const watching = await ConfigWatcher.start(
       this.directory,
       {

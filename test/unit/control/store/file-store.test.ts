@@ -2,7 +2,7 @@
 import { appendFile, chmod, chown, cp, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { FileStore } from '../../../../src/control/store/files/file-store.ts';
+import { FileStore } from '../../../../src/control/store/files/file-store.ts';
 import type { Operation, Snapshot } from '../../../../src/control/store/store.ts';
 import {
   TestDirectory,
@@ -134,6 +134,17 @@ describe('a hand edit', () => {
 });
 
 describe('watching', () => {
+  it('warns of a folder above that others can write', async () => {
+    await chmod(directory.path, 0o777);
+    const path = join(directory.path, 'templates');
+    const warnings: string[] = [];
+    const onWarning = (message: string): void => void warnings.push(message);
+    const above = await FileStore.open(path, { onWarning });
+    const watching = await above.watch({ onChange: () => undefined, onWarning });
+    await watching.close();
+    expect(warnings).toEqual([expect.stringContaining(`${directory.path} can be written by`)]);
+  });
+
   it('reports changes, made here and by hand, and puts the latter into the history', async () => {
     const seen: Snapshot[] = [];
     const watching = await store.watch({
