@@ -210,10 +210,17 @@ export const operationTable: Record<string, Row> = {
     url: '/v1/users/SELF/tokens',
     body: { name: 'deploy' },
     status: 201,
+    ownerStatus: 403,
     wrong: [
       { url: '/v1/users/nope/tokens', body: { name: 'deploy' }, ...gone },
-      { body: { name: 'test' }, problem: 'exists' },
-      { body: { name: 'NO' }, problem: 'invalid', errors: ['name'] },
+      { body: { name: 'deploy' }, problem: 'forbidden' },
+      { url: '/v1/users/member/tokens', body: { name: 'test' }, problem: 'exists' },
+      {
+        url: '/v1/users/member/tokens',
+        body: { name: 'NO' },
+        problem: 'invalid',
+        errors: ['name'],
+      },
     ],
   },
   'DELETE /v1/users/{name}/tokens/{token}': {

@@ -210,7 +210,7 @@ function tokenRoutes(app: Api, context: ApiContext, options: UserRouteOptions): 
       await requireOwn(gate, request, params.name);
       takeOwnChange(request, options);
       const { actor } = identityOf(request);
-      const guard = credentialGuard(request, params.name, 'tokens');
+      const guard = credentialGuard(request, params.name, 'new token');
       const { token } = await asProblem(users.createToken(actor, params.name, body.name, guard));
       return reply.code(201).send({ name: body.name, token });
     },
@@ -264,22 +264,24 @@ function takeOwnChange(request: Request, { ownChanges }: UserRouteOptions): void
 
 /**
  * Tokens are kept in files and scripts, and are found there. An owner's token must not suffice to take an owner's account
- * over, nor to make one: it may not set the password of an owner, nor change tokens and role of another owner, nor destroy
- * one, nor make anybody an owner.
+ * over, nor to make one, nor to outlive itself: it may not set the password of an owner, nor make a token for one, nor
+ * change tokens and role of another owner, nor destroy one, nor make anybody an owner. Who revokes it is rid of it.
  *
  * @returns a guard that checks this, and whether the client still has its access
  */
 function credentialGuard(
   request: Request,
   name: string,
-  what: 'password' | 'tokens' | 'role' | 'account',
+  what: 'password' | 'new token' | 'tokens' | 'role' | 'account',
 ): Guard {
   const { via, guard } = identityOf(request);
   return (users) => {
     guard?.(users);
-    if (via !== 'token' || (what !== 'password' && isOwn(request, name))) return;
-    if (users.find((each) => each.name === name)?.role !== 'owner') return;
-    throw notWithToken(`change the ${what} of an owner`);
+    if (via !== 'token' || users.find((each) => each.name === name)?.role !== 'owner') return;
+    if (what === 'new token') throw notWithToken('make a token of an owner');
+    if (what === 'password' || !isOwn(request, name)) {
+      throw notWithToken(`change the ${what} of an owner`);
+    }
   };
 }
 

@@ -150,6 +150,7 @@ describe('a token', () => {
       ['PUT /v1/users/eve/password', { password: 'taken over' }],
       ['PUT /v1/users/owner/password', { password: 'taken over' }],
       ['POST /v1/users/eve/tokens', { name: 'mine' }],
+      ['POST /v1/users/owner/tokens', { name: 'next' }],
       ['PUT /v1/users/eve/role', { role: 'member' }],
       ['DELETE /v1/users/eve/tokens/ci'],
       ['DELETE /v1/users/eve'],
@@ -161,9 +162,9 @@ describe('a token', () => {
       expect([request, problem]).toEqual([request, 'forbidden']);
     }
     expect(await lab.directory.contents()).toEqual(before);
-    // Its own user, and users who are no owners, it may change; and those it may make.
+    // Users who are no owners it may make and change.
     const next = { body: { name: 'next' } };
-    expect((await lab.send('owner', 'POST /v1/users/owner/tokens', next)).status).toBe(201);
+    expect((await lab.send('owner', 'POST /v1/users/bob/tokens', next)).status).toBe(201);
     const body = { name: 'carol', role: 'member' };
     expect((await lab.send('owner', 'POST /v1/users', { body })).status).toBe(201);
     const set = { body: { password: 'another horse' } };
@@ -174,6 +175,12 @@ describe('a token', () => {
     expect(other.status).toBe(200);
     const grant = { body: { role: 'owner' }, headers };
     expect((await send('PUT /v1/users/carol/role', grant)).status).toBe(200);
+    const made = { ...next, headers };
+    expect((await send('POST /v1/users/eve/tokens', made)).status).toBe(201);
+    // It may end tokens of its own user: itself, too.
+    const itself = 'DELETE /v1/users/owner/tokens/test';
+    expect((await lab.send('owner', itself)).status).toBe(204);
+    expect((await lab.send('owner', 'GET /v1/users/owner')).status).toBe(401);
   });
 });
 
