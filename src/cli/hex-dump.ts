@@ -1,6 +1,6 @@
 /**
  * Bytes of one packet from a hex dump as tools print it: plain digits, and the lines of `tcpdump -x` and `-X`, `xxd`,
- * `hexdump -C` and Wireshark, with their offsets and their text columns.
+ * `hexdump -C`, `od -t x1` and Wireshark, with their offsets and their text columns.
  *
  * A text column may look like bytes ("45 is"). So a row's length is taken from the offset of the next one, and the last row
  * ends where the bytes of the full rows end, at the latest: every tool pads it to that column.
@@ -9,8 +9,14 @@
 /** `0x0010:`, `00000010:`, or four to eight digits and two blanks. */
 const offset = /^\s*(?:0x([0-9a-f]+):|([0-9a-f]{4,8}):|([0-9a-f]{4,8})(?=\s{2}))/i;
 
-/** What `hexdump -C` ends with: the offset behind the last byte, alone on its line. */
-const endLine = /^[0-9a-f]{7,8}$/i;
+/** As `od -t x1` prints it: seven octal digits, or six hexadecimal ones with `-A x`, one blank and a byte. */
+const odOffset = /^(?:([0-7]{7})|([0-9a-f]{6}))(?= [0-9a-f]{2}(?:\s|$))/i;
+
+/** What `hexdump` and `od` print by themselves: words, whose two bytes this machine has exchanged. */
+const words = /^[0-9a-f]{7} +(?:[0-9a-f]{4}|[0-7]{6})(?:\s|$)/i;
+
+/** What `hexdump -C` and `od` end with: the offset behind the last byte, alone on its line. */
+const endLine = /^[0-9a-f]{6,8}$/i;
 
 /** More than the longest packet, so that a wrong offset cannot make much of a `*`. */
 const maxLength = 0x1_0000;
@@ -33,17 +39,23 @@ interface Failure {
 export function parseHexDump(text: string): Uint8Array | Failure {
   let digits = '';
   const rows: Row[] = [];
+  let base = 16;
   for (const [index, line] of text.split('\n').entries()) {
     const trimmed = line.trim();
     const last = rows.at(-1);
-    const found = offset.exec(line);
+    if (words.test(line)) {
+      return { message: `line ${index + 1}: words, not bytes: use hexdump -C, xxd or od -t x1` };
+    }
+    const found = offset.exec(line) ?? odOffset.exec(line);
+    const end = parseInt(trimmed, base);
     if (found !== null) {
-      const at = parseInt(found[1] ?? found[2] ?? found[3]!, 16);
+      const at = found[1] ?? found[2] ?? found[3]!;
+      base = odOffset.exec(line)?.[1] === undefined ? 16 : 8;
       const body = line.slice(found[0].length);
-      rows.push({ lineNumber: index + 1, at, body, repeats: false });
+      rows.push({ lineNumber: index + 1, at: parseInt(at, base), body, repeats: false });
     } else if (last !== undefined && trimmed === '*') last.repeats = true;
-    else if (last !== undefined && endLine.test(trimmed) && isBehind(last, trimmed)) {
-      rows.push({ lineNumber: index + 1, at: parseInt(trimmed, 16), body: '', repeats: false });
+    else if (last !== undefined && endLine.test(trimmed) && isBehind(last, end)) {
+      rows.push({ lineNumber: index + 1, at: end, body: '', repeats: false });
     } else if (isHex(compact(line))) digits += compact(line);
     // The headline of tcpdump, and comments of people, stand before the bytes.
     else if (digits !== '' || last !== undefined) return notHex(index + 1, trimmed);
@@ -58,8 +70,8 @@ export function parseHexDump(text: string): Uint8Array | Failure {
   return Uint8Array.from(Buffer.from(bytes, 'hex'));
 }
 
-function isBehind({ at, body, repeats }: Row, text: string): boolean {
-  const length = parseInt(text, 16) - at;
+function isBehind({ at, body, repeats }: Row, end: number): boolean {
+  const length = end - at;
   return length > 0 && (repeats || length * 2 <= body.length);
 }
 

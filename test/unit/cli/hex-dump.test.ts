@@ -80,10 +80,18 @@ describe('a hex dump gives its bytes', () => {
   });
 });
 
-test.each([
+test.each<[string, string[]]>([
   ['xxd', []],
+  ['xxd', ['-u']],
+  ['xxd', ['-g1', '-c20']],
+  ['xxd', ['-g8', '-c8']],
+  ['xxd', ['-p']],
   ['hexdump', ['-C']],
-])('what %s prints is read', (tool, args) => {
+  ['hexdump', ['-Cv']],
+  ['od', ['-t', 'x1']],
+  ['od', ['-A', 'x', '-t', 'x1z']],
+  ['od', ['-v', '-A', 'x', '-t', 'x1']],
+])('what %s %j prints is read', (tool, args) => {
   // 16 equal rows, which hexdump prints as one and a star.
   for (const text of [
     'ab cd 45 |00| 12 ',
@@ -96,6 +104,15 @@ test.each([
     expect(printed.status, String(printed.error)).toBe(0);
     expect(hexOf(printed.stdout)).toBe(packet.toString('hex'));
   }
+});
+
+test.each<[string, string[]]>([
+  ['hexdump', []],
+  ['od', []],
+  ['od', ['-x']],
+])('what %s %j prints is refused: its bytes are exchanged', (tool, args) => {
+  const { stdout } = spawnSync(tool, args, { input: 'E..(1234567890123456', encoding: 'utf8' });
+  expect(hexOf(stdout)).toBe('line 1: words, not bytes: use hexdump -C, xxd or od -t x1');
 });
 
 test.each([
