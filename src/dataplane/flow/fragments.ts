@@ -32,7 +32,7 @@ import {
 import type { FragmentDropCounter, FragmentMemory } from './fragment-memory.ts';
 import { halfSipHash } from './hash.ts';
 
-const maxFragments = 64;
+export const maxFragments = 64;
 /** Fragments of other datagrams that a source may send between two of one: Linux's net.ipv4.ipfrag_max_dist. */
 const maxDistance = 64;
 const maxDatagramLength = 65_535;

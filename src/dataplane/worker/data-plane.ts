@@ -8,7 +8,6 @@
 import { randomFillSync } from 'node:crypto';
 import { Worker } from 'node:worker_threads';
 import { createAnswerMemory } from '../engine/answer-memory.ts';
-import { answerBytes, answerSlots } from '../engine/answers.ts';
 import { createCaptureRing } from '../engine/capture-ring.ts';
 import type { Survival } from '../engine/adoption.ts';
 import { Counter, createCounters, trafficCounterCount } from '../engine/counters.ts';
@@ -26,11 +25,10 @@ import {
 import { TimeoutList } from '../flow/timeouts.ts';
 import { Header, createRuleHits } from '../match/matcher.ts';
 import type { PolicyProgram, RuleHits } from '../match/matcher.ts';
-import { defaultBatchSize } from '../tun/batch.ts';
-import type { BatchSize } from '../tun/batch.ts';
 import { closeFd, createWake, openQueues, setOffload, signalWake } from '../tun/linux-tun.ts';
 import { OffloadControl } from '../tun/offload.ts';
 import type { SuperPacket } from '../tun/offload.ts';
+import { batchSize } from './batch-size.ts';
 import { monotonicMs } from './clock.ts';
 import { FlowInspector } from './flow-inspector.ts';
 import { keepFlows, notKept } from './flow-survival.ts';
@@ -378,13 +376,4 @@ function sharedHits({ words, root }: PolicyProgram): RuleHits {
 /** What a packet thread gets: a compiled policy has more, which would be copied. */
 function only({ words, root }: PolicyProgram): PolicyProgram {
   return { words, root };
-}
-
-/** A batch with spare room for answers and for every fragment that the store can hold: all of them may be released at once. */
-function batchSize(fragmentChunks: number): BatchSize {
-  return {
-    ...defaultBatchSize,
-    extraSlots: fragmentChunks + defaultBatchSize.readSlots + answerSlots,
-    extraBytes: fragmentChunks * fragmentChunkLength + answerBytes,
-  };
 }
