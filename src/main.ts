@@ -92,11 +92,11 @@ async function connections(): Promise<Connections> {
 const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
   gateway: async () => {
     const { gatewayCommand } = await import('./cli/gateway-command.ts');
-    const { gatewayDown, gatewayStatusWithFilters, gatewayUp } = await import('./host/gateway.ts');
+    const { gatewayDown, gatewayStatus, gatewayUp } = await import('./host/gateway.ts');
     return gatewayCommand({
       up: gatewayUp,
       down: gatewayDown,
-      status: gatewayStatusWithFilters,
+      status: gatewayStatus,
       watch: {
         watch: async (options) => (await import('./host/watch.ts')).watchGateway(options),
         createLogger: async (asJson) => {

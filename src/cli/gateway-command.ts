@@ -205,6 +205,7 @@ function printStatus(status: GatewayStatus, output: Output): void {
   const rows = status.items.map((item) => [mark(item), item.item, item.expected, item.found]);
   output.print(formatTable(['ok', 'what', 'expected', 'found'], rows));
   const wrong = status.items.filter(({ ok }) => !ok).length;
+  const repairable = status.problems.some((problem) => problem.repairable);
   output.print('');
   for (const { what, hint } of status.problems) {
     if (hint !== undefined) output.print(`${what}: ${hint}`);
@@ -212,7 +213,9 @@ function printStatus(status: GatewayStatus, output: Output): void {
   if (status.closed) output.print('gateway is down, and closed: the guard drops what is forwarded');
   else if (!status.recorded) output.print(`gateway is down: 'tunwall gateway up' was not run here`);
   else if (wrong > 0)
-    output.print(`${wrong} not as they should be: tunwall gateway up repairs them`);
+    output.print(
+      `${wrong} not as they should be${repairable ? ': tunwall gateway up repairs what is ours' : ''}`,
+    );
   else output.print('gateway is up, everything is as it should be');
   if (status.recorded && status.attachedQueues === 0) {
     output.print(`no firewall is attached to ${status.device}: everything forwarded is dropped`);

@@ -162,6 +162,9 @@ function matches(kind: string, value: unknown, packet: Packet, rule: readonly Ex
   if (fib?.flags.includes('saddr') === true && fib.flags.includes('iif'))
     return op === '!=' || right === true ? 'no' : 'yes';
   const ct = left['ct'] as { key: string } | undefined;
+  // A packet is entered by a DNAT rule of the host on its way in, or by none: of most it is none.
+  if (ct?.key === 'status' && op !== '!=' && /^\[?"[ds]nat"\]?$/.test(JSON.stringify(right)))
+    return 'no';
   if (ct?.key === 'state') return isNewState(right) ? 'maybe' : op === '!=' ? 'maybe' : 'no';
   return 'maybe';
 }

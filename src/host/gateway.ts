@@ -11,8 +11,7 @@
  */
 import { GatewayError } from './error.ts';
 import { bypassIn, type Bypass } from './guard.ts';
-import { filterWarnings } from './filters.ts';
-import { bridgeWarnings, neighbourWarnings } from './neighbours.ts';
+import { bridgeWarnings, forwardingWarnings, neighbourWarnings } from './neighbours.ts';
 import { withGatewayLock } from './gateway-lock.ts';
 import { pruneRecords } from './namespaces.ts';
 import { apply } from './apply.ts';
@@ -396,15 +395,10 @@ export async function gatewayStatus(options: GatewayOptions): Promise<GatewaySta
       ...standingWarnings(wanted, snapshot),
       ...neighbourWarnings(snapshot, wanted.device),
       ...(wanted.guard ? bridgeWarnings(snapshot, readSysctl) : []),
+      ...forwardingWarnings(snapshot, wanted.device),
     ],
     state,
     problems: recorded ? problemsOf(items) : [],
     ok: state === 'ok',
   };
-}
-
-/** The same with warnings about filters of `tc`: more programs than an observer should run for each look. */
-export async function gatewayStatusWithFilters(options: GatewayOptions): Promise<GatewayStatus> {
-  const [status, warnings] = await Promise.all([gatewayStatus(options), filterWarnings()]);
-  return { ...status, warnings: [...status.warnings, ...warnings] };
 }

@@ -1,8 +1,8 @@
 /**
  * When to look at the namespace's plumbing: whenever something of it may have changed, and now and then anyway.
  *
- * rtnetlink, nftables and xfrm tell of changes: links, rules, routes, some sysctls (netconf), tables, IPsec policies.
- * Children listen, `ip monitor`, `nft monitor`, `ip xfrm monitor`; what they print is taken as a hint only, the look
+ * rtnetlink, nftables and xfrm tell of changes: links, rules, routes, some sysctls (netconf), filters, tables, IPsec policies.
+ * Children listen, `ip monitor`, `tc monitor`, `nft monitor`, `ip xfrm monitor`; what they print is taken as a hint only, the look
  * itself decides. The other sysctls have no events: their files are read every second, which starts no
  * program. A slow look is the second line, for what nobody tells.
  *
@@ -12,10 +12,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { firewallTable, readSysctls } from './snapshot.ts';
-import { childEnvironment, hasNetAdmin, readSysctl } from './system.ts';
+import { childEnvironment, hasNetAdmin, isInstalled, readSysctl } from './system.ts';
 
 const sysctlPeriodMs = 1000;
-export const slowPeriodMs = 5000;
+const slowPeriodMs = 5000;
 /** A change often comes with others: a short wait sees them together. */
 const gatherMs = 20;
 /** The pause after a look, as a multiple of what the look took, within bounds. */
@@ -61,6 +61,7 @@ export class Lookout {
     this.#look = look;
     this.#onTrouble = onTrouble;
     this.#monitor('ip', ['-N', 'monitor', 'label', 'link', 'route', 'rule', 'netconf']);
+    if (isInstalled('tc')) this.#monitor('tc', ['monitor']);
     // Only root is told of nftables and of IPsec policies; not every kernel has these.
     if (hasNetAdmin()) this.#monitor('nft', ['monitor']);
     if (hasNetAdmin() && hasIpsec()) this.#monitor('ip', ['xfrm', 'monitor', 'policy']);

@@ -1,9 +1,10 @@
 /**
  * What other programs on the host do to the gateway's traffic. What forwards by itself, past everything that the
  * gateway can see, is refused; what drops judged packets is named, with the line that lets them through; what may
- * do either (a program in eBPF) is a warning.
+ * do either (a program in eBPF) is named. What copies packets is a warning.
  */
 import { droppingChains, type DroppingChain } from './chains.ts';
+import { filterItems, filterWarnings } from './filters.ts';
 import type { NftCommand, Ruleset } from './nft.ts';
 import type { Item } from './item.ts';
 import type { Link, Snapshot } from './snapshot.ts';
@@ -21,6 +22,8 @@ export function neighbourItems(snapshot: Snapshot, device: string, integrate: bo
     ...vrfItems(snapshot.links),
     ...flowtableItems(ruleset),
     ...forwardingRuleItems(ruleset),
+    ...filterItems(snapshot.filters, device, ifbsOf(snapshot)),
+    ...xdpItems(snapshot.links, device),
     ...(integrate ? integrationItems(ruleset, device) : []),
     ...chainItems(snapshot, ruleset, device),
   ];
@@ -46,6 +49,25 @@ function flowtableItems(ruleset: Ruleset): Item[] {
     const hint = `a flowtable forwards by itself, past the firewall; delete it: nft delete flowtable ${[family, table, name].map(String).join(' ')}`;
     return [{ ...refused, item, found: `on ${JSON.stringify(dev ?? [])}`, hint }];
   });
+}
+
+/** Names of the devices through which shapers lead what comes in. */
+function ifbsOf({ links }: Snapshot): ReadonlySet<string> {
+  return new Set(links.filter(({ kind }) => kind === 'ifb').map(({ name }) => name));
+}
+
+/** They may forward by themselves, and cannot be looked into. */
+function xdpItems(links: readonly Link[], device: string): Item[] {
+  return links
+    .filter(({ hasXdp, name }) => hasXdp && name !== device)
+    .map(({ name }) => ({
+      kind: 'neighbour',
+      item: `XDP on ${name}`,
+      expected: 'none',
+      found: 'a program in eBPF',
+      ok: false,
+      hint: `what it forwards or drops by itself the firewall never sees, and it cannot be looked into; take it off: ip link set dev ${name} xdp off`,
+    }));
 }
 
 /** `fwd to DEVICE` at ingress sends a packet out of another interface at once. */
@@ -100,6 +122,9 @@ function linesFor(
       `iptables -I ${place} -o ${device} -j ACCEPT`,
     ];
   }
+  if (family === 'inet' && table === 'firewalld' && chain === 'filter_FORWARD') {
+    return firewalldLines(device);
+  }
   if (family === 'ip' && chain === 'PREROUTING') {
     return [`iptables -t ${table} -I PREROUTING -i ${device} -j ACCEPT`];
   }
@@ -107,6 +132,23 @@ function linesFor(
   const lines = [`${insert} iifname ${device} accept`];
   // Before routing nothing goes out yet.
   return packet.oifname === undefined ? lines : [...lines, `${insert} oifname ${device} accept`];
+}
+
+/** A rule put into its table is gone after a reload: a zone for the TUN, and policies to and from it, stay. */
+function firewalldLines(device: string): string[] {
+  const policy = (name: string, from: string, to: string): string[] => [
+    `--new-policy=${name}`,
+    `--policy=${name} --add-ingress-zone=${from}`,
+    `--policy=${name} --add-egress-zone=${to}`,
+    `--policy=${name} --set-target=ACCEPT`,
+  ];
+  const lasting = [
+    '--new-zone=tunwall',
+    `--zone=tunwall --add-interface=${device}`,
+    ...policy('tunwall-in', 'ANY', 'tunwall'),
+    ...policy('tunwall-out', 'tunwall', 'ANY'),
+  ].map((options) => `firewall-cmd --permanent ${options}`);
+  return [...lasting, 'firewall-cmd --reload'];
 }
 
 function hasDockerUser(ruleset: Ruleset): boolean {
@@ -158,15 +200,10 @@ function handlesOf(ruleset: Ruleset, key: string, device: string): unknown[] {
   });
 }
 
-/** What may forward or drop by itself, and cannot be looked into. */
-export function neighbourWarnings({ links, nft }: Snapshot, device: string): string[] {
-  const xdp = links.filter(({ hasXdp, name }) => hasXdp && name !== device).map(({ name }) => name);
-  const warnings: string[] = [];
-  if (xdp.length > 0) {
-    warnings.push(
-      `XDP programs run on ${xdp.join(', ')}: what they forward or drop by themselves, the firewall never sees`,
-    );
-  }
+/** What carries packets elsewhere and may be wanted. */
+export function neighbourWarnings(snapshot: Snapshot, device: string): string[] {
+  const { nft } = snapshot;
+  const warnings = filterWarnings(snapshot.filters, device, ifbsOf(snapshot));
   const ruleset = nft.state === 'read' ? nft.ruleset : [];
   const copying = [...rulesWith(ruleset, 'dup'), ...rulesWith(ruleset, 'TEE')];
   if (copying.length > 0) {
@@ -181,9 +218,12 @@ export function neighbourWarnings({ links, nft }: Snapshot, device: string): str
 }
 
 const bridgeSysctls = ['bridge/bridge-nf-call-iptables', 'bridge/bridge-nf-call-ip6tables'];
+/** Ports of guests and containers, which are alone behind them. */
+const guestPorts: ReadonlySet<string> = new Set(['veth', 'tun']);
 
 /**
- * With these sysctls, what a bridge forwards between its own ports passes the guard, which drops it.
+ * A bridge between networks passes the firewall by below IP. With the sysctls above, what a bridge forwards between its own
+ * ports passes the guard, which drops it.
  *
  * @param read value of a sysctl, by its path below /proc/sys/net
  */
@@ -193,9 +233,29 @@ export function bridgeWarnings(
 ): string[] {
   const bridges = links.filter(({ kind }) => kind === 'bridge').map(({ name }) => name);
   const set = bridgeSysctls.filter((path) => read(path) === '1').map(sysctlName);
-  if (bridges.length === 0 || set.length === 0) return [];
+  if (bridges.length > 0 && set.length > 0) {
+    return [
+      `the guard drops what ${bridges.join(', ')} forwards between its own ports; let it through: ` +
+        `sysctl -w ${set.map((name) => `${name}=0`).join(' ')}`,
+    ];
+  }
+  return bridges.flatMap((bridge) => {
+    const ports = links.filter(({ master, kind }) => master === bridge && !guestPorts.has(kind));
+    if (ports.length < 2) return [];
+    const names = ports.map(({ name }) => name).join(', ');
+    return [`${bridge} joins ${names}: what it forwards between them the firewall never sees`];
+  });
+}
+
+/** What comes in there is dropped before it is judged. */
+export function forwardingWarnings({ links, sysctls }: Snapshot, device: string): string[] {
+  if (sysctls.get('ipv4/ip_forward') !== '1') return [];
+  const silent = links
+    .map(({ name }) => name)
+    .filter((name) => name !== 'lo' && name !== device)
+    .filter((name) => sysctls.get(`ipv4/conf/${name}/forwarding`) === '0');
+  if (silent.length === 0) return [];
   return [
-    `the guard drops what ${bridges.join(', ')} forwards between its own ports; let it through: ` +
-      `sysctl -w ${set.map((name) => `${name}=0`).join(' ')}`,
+    `what comes in at ${silent.join(', ')} is not forwarded (net.ipv4.conf.INTERFACE.forwarding is 0)`,
   ];
 }

@@ -1,8 +1,9 @@
 /**
  * What the namespace looks like right now, as far as the gateway cares: one read of links, rules,
- * table 100, nftables, IPsec's default and sysctls into plain data. Everything that decides (plan.ts) works on this data alone.
+ * table 100, nftables, IPsec's default, filters of tc and sysctls into plain data. Everything that decides (plan.ts) works on this data alone.
  */
 import { GatewayError } from './error.ts';
+import { readFilters, type FilterState } from './filters.ts';
 import { readForwardPolicy, type ForwardPolicy } from './forward-policy.ts';
 import { readNft, type NftState } from './nft.ts';
 import { ipJson, listSysctls, readSysctl, uidOf } from './system.ts';
@@ -21,6 +22,8 @@ export interface Link {
   readonly mtu: number;
   /** `veth`, `vrf`, `tun`, ...; empty on hardware. */
   readonly kind: string;
+  /** The bridge, or other device, that it is a port of. */
+  readonly master: string | undefined;
   /** An XDP program runs on it. */
   readonly hasXdp: boolean;
   /** Set on TUN and TAP devices. */
@@ -59,6 +62,8 @@ export interface Snapshot {
   readonly routes: readonly Route[];
   readonly nft: NftState;
   readonly forwardPolicy: ForwardPolicy;
+  /** Of `tc`. */
+  readonly filters: FilterState;
   /** Path below /proc/sys/net -> value. */
   readonly sysctls: ReadonlyMap<string, string>;
 }
@@ -67,12 +72,13 @@ type Json = Readonly<Record<string, unknown>>;
 
 /** Reads all of it. No privilege needed. */
 export async function readSnapshot(): Promise<Snapshot> {
-  const [links, rules, routes, nft, forwardPolicy] = await Promise.all([
+  const [links, rules, routes, nft, forwardPolicy, filters] = await Promise.all([
     ipJson(['link', 'show']),
     ipJson(['-4', 'rule', 'show']),
     readTable(),
     readNft(),
     readForwardPolicy(),
+    readFilters(),
   ]);
   return {
     links: await Promise.all(links.map((link) => toLink(link as Json))),
@@ -80,6 +86,7 @@ export async function readSnapshot(): Promise<Snapshot> {
     routes: routes.map((route) => toRoute(route as Json)),
     nft,
     forwardPolicy,
+    filters,
     sysctls: readSysctls(),
   };
 }
@@ -140,6 +147,7 @@ async function toLink(link: Json): Promise<Link> {
     txQueueLength: Number(link['txqlen'] ?? 0),
     mtu: Number(link['mtu']),
     kind: text(info['info_kind']),
+    master: link['master'] === undefined ? undefined : text(link['master']),
     hasXdp: link['xdp'] !== undefined,
     tun: info['info_kind'] === 'tun' ? await toTun((info['info_data'] ?? {}) as Json) : undefined,
   };

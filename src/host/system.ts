@@ -5,7 +5,8 @@
  * under `nsenter --net` or a container's mount, so nothing here reads /sys.
  */
 import { execFile } from 'node:child_process';
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { GatewayError } from './error.ts';
 
@@ -24,8 +25,18 @@ export function childEnvironment(): NodeJS.ProcessEnv {
   return { ...process.env, LC_ALL: 'C', PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` };
 }
 
+/** Whether there is a command of this name. */
+export function isInstalled(program: string): boolean {
+  const { PATH = '' } = childEnvironment();
+  return PATH.split(':').some((folder) => existsSync(join(folder, program)));
+}
+
 /** The Debian package of a command that has another name. */
-const packages: Readonly<Record<string, string>> = { ip: 'iproute2', nft: 'nftables' };
+const packages: Readonly<Record<string, string>> = {
+  ip: 'iproute2',
+  nft: 'nftables',
+  tc: 'iproute2',
+};
 
 /**
  * Runs a program and gives its standard output.

@@ -37,6 +37,8 @@ table inet x { chain zone { iifname "lo" accept
 }
 chain f { type filter hook forward priority filter + 10; policy accept
 ct state { established, related } accept
+ct status dnat accept
+ct state invalid drop
 jump zone
 reject with icmpx admin-prohibited
 }
@@ -134,7 +136,7 @@ X`);
     expect(await status()).toMatchObject({ state: 'ok', problems: [] });
   });
 
-  it('status warns of a filter of tc that redirects', async ({ skip }) => {
+  it('a filter of tc that redirects is refused, and its removal is the hint', async ({ skip }) => {
     const redirect =
       'tc qdisc add dev client clsact; tc filter add dev client ingress protocol ip u32 match u32 0 0 action mirred egress redirect dev web';
     const { code, stderr } = await firewall.lab.exec('gateway', ['bash', '-ec', redirect]);
@@ -143,11 +145,19 @@ X`);
         console.log(`the kernel has no u32 and mirred for tc: ${stderr}`);
         skip();
       }
-      const { state, warnings } = await status();
-      expect(state).toBe('ok');
-      expect(warnings).toEqual([expect.stringContaining('client ingress (redirect to web);')]);
-      await sh('tc filter del dev client ingress');
-      expect((await status()).warnings).toEqual([]);
+      const { state, problems } = await status();
+      expect([state, problems.map(({ what }) => what)]).toEqual([
+        'degraded',
+        ['tc filter on client ingress'],
+      ]);
+      await expect(firewall.gateway('up')).rejects.toThrow('redirect to web');
+      // The firewall, which has no privilege, says so too.
+      await firewall.until('health is degraded', async () => {
+        const health = (await firewall.healthz())?.['gateway'] as { state: string } | undefined;
+        return health?.state === 'degraded';
+      });
+      await sh(problems[0]!.hint!.replace(/^.*: /, ''));
+      expect(await status()).toMatchObject({ state: 'ok', problems: [] });
     } finally {
       await sh('tc qdisc del dev client clsact || true');
     }

@@ -1,7 +1,12 @@
 /** What is recognised of others on the host, from what nft and ip print. */
 import { describe, expect, test } from 'vitest';
 import { droppingChains } from '../../../src/host/chains.ts';
-import { bridgeWarnings, neighbourItems, neighbourWarnings } from '../../../src/host/neighbours.ts';
+import {
+  bridgeWarnings,
+  forwardingWarnings,
+  neighbourItems,
+  neighbourWarnings,
+} from '../../../src/host/neighbours.ts';
 import type { Json } from '../../../src/host/nft.ts';
 import type { Link, Snapshot } from '../../../src/host/snapshot.ts';
 
@@ -29,6 +34,18 @@ const rows: [what: string, dropped: boolean, ...ruleset: Json[]][] = [
     true,
     forward('drop'),
     rule('f', ctState('established', 'related'), accept),
+  ],
+  [
+    'an accept of what is translated, as firewalld has it',
+    true,
+    forward('drop'),
+    rule('f', { match: { op: 'in', left: { ct: { key: 'status' } }, right: 'dnat' } }, accept),
+  ],
+  [
+    'an accept of what is assured',
+    false,
+    forward('drop'),
+    rule('f', { match: { op: 'in', left: { ct: { key: 'status' } }, right: 'assured' } }, accept),
   ],
   ['an accept of what is new', false, forward('drop'), rule('f', ctState('new'), accept)],
   [
@@ -145,15 +162,34 @@ test.each(rows)('%s: drops judged packets: %s', (_, dropped, ...ruleset) => {
   expect(droppingChains(ruleset, 'fw0', ['eth0']).length > 0).toBe(dropped);
 });
 
+test('the zones of firewalld: the hint lasts over its reload', () => {
+  const ours = { family: 'inet', table: 'firewalld' };
+  const base = { type: 'filter', hook: 'forward', policy: 'accept' };
+  const ruleset: Json[] = [
+    { chain: { ...ours, name: 'filter_FORWARD', ...base } },
+    { chain: { ...ours, name: 'zone' } },
+    { rule: { ...ours, chain: 'filter_FORWARD', handle: 1, expr: [{ jump: { target: 'zone' } }] } },
+    { rule: { ...ours, chain: 'zone', handle: 2, expr: [{ reject: { type: 'icmpx' } }] } },
+  ];
+  const links = [{ name: 'eth0', up: true }] as unknown as Link[];
+  const seen = { links, nft: { state: 'read', ruleset }, filters: { state: 'read', hooks: [] } };
+  const [item] = neighbourItems(seen as unknown as Snapshot, 'fw0', false);
+  expect(item?.item).toBe('chain inet firewalld filter_FORWARD');
+  expect(item?.hint).toMatch(
+    /^let them through: firewall-cmd --permanent --new-zone=tunwall; .*; firewall-cmd --reload$/,
+  );
+});
+
 describe('what forwards by itself', () => {
   const link = (name: string, kind: string, hasXdp = false): Link => ({
     ...{ name, index: 2, address: '', up: true, txQueueLength: 1000, mtu: 1500, kind, hasXdp },
-    tun: undefined,
+    ...{ master: undefined, tun: undefined },
   });
   const snapshot = (links: Link[], ruleset: Json[] = []): Snapshot => ({
     links,
     nft: { state: 'read', ruleset },
     forwardPolicy: { state: 'missing' },
+    filters: { state: 'read', hooks: [] },
     ...{ rules: [], routes: [], sysctls: new Map() },
   });
   const flowtable = { flowtable: { family: 'inet', table: 'x', name: 'ft', dev: ['eth0'] } };
@@ -181,16 +217,14 @@ describe('what forwards by itself', () => {
     ]);
   });
 
-  test('is a warning: XDP, which cannot be looked into, and copies', () => {
+  test('is named: XDP, which cannot be looked into; is a warning: copies', () => {
     const copies = [
       ruleWith({ dup: { addr: '10.0.0.3' } }),
       ruleWith({ xt: { type: 'target', name: 'TEE' } }),
     ];
     const seen = snapshot([link('eth0', '', true), link('fw0', 'tun', true)], copies);
-    expect(neighbourWarnings(seen, 'fw0')).toEqual([
-      expect.stringContaining('XDP programs run on eth0:'),
-      expect.stringMatching(/copies .*: t c$/),
-    ]);
+    expect(neighbourItems(seen, 'fw0', false)).toMatchObject([{ item: 'XDP on eth0', ok: false }]);
+    expect(neighbourWarnings(seen, 'fw0')).toEqual([expect.stringMatching(/copies .*: t c$/)]);
     const harmless = chain('i', { hook: 'ingress' });
     expect(neighbourWarnings(snapshot([link('eth0', '')], [harmless]), 'fw0')).toEqual([]);
   });
@@ -208,5 +242,37 @@ describe('what forwards by itself', () => {
     // The kernel has no br_netfilter; the host has no bridge.
     expect(bridgeWarnings(bridged, () => undefined)).toEqual([]);
     expect(bridgeWarnings(snapshot([link('eth0', '')]), () => '1')).toEqual([]);
+  });
+
+  test('is never seen: what a bridge joins, unless its ports are those of guests', () => {
+    const port = (name: string, kind: string): Link => ({ ...link(name, kind), master: 'br0' });
+    const joined = [link('br0', 'bridge'), port('eth0', ''), port('eth1.7', 'vlan')];
+    expect(bridgeWarnings(snapshot(joined), () => '0')).toEqual([
+      'br0 joins eth0, eth1.7: what it forwards between them the firewall never sees',
+    ]);
+    const guests = [
+      link('br0', 'bridge'),
+      port('eth0', ''),
+      port('vm1', 'tun'),
+      port('c1', 'veth'),
+    ];
+    expect(bridgeWarnings(snapshot(guests), () => '0')).toEqual([]);
+  });
+
+  test('is not forwarded: what comes in where forwarding is off', () => {
+    const seen = (all: string): string[] =>
+      forwardingWarnings(
+        {
+          ...snapshot([link('lo', ''), link('fw0', 'tun'), link('eth0', ''), link('eth1', '')]),
+          sysctls: new Map([
+            ['ipv4/ip_forward', all],
+            ...['lo', 'fw0', 'eth0'].map((name) => [`ipv4/conf/${name}/forwarding`, '0'] as const),
+            ['ipv4/conf/eth1/forwarding', '1'],
+          ]),
+        },
+        'fw0',
+      );
+    expect(seen('1')).toEqual([expect.stringContaining('comes in at eth0 is not forwarded')]);
+    expect(seen('0')).toEqual([]);
   });
 });
