@@ -59,7 +59,7 @@ export function observed(
     problems.push({
       what: 'gateway watch',
       wanted: 'running',
-      found: typeof watched === 'string' ? watched : `silent since ${watched?.lookedAt ?? '?'}`,
+      found: typeof watched === 'string' ? watched : `silent since ${watched?.aliveAt ?? '?'}`,
       hint: 'restart it: systemctl restart tunwall-gateway',
     });
   }
@@ -70,7 +70,7 @@ function watchState(watched: WatchStatus | string | undefined, nowMs: number): W
   if (watched === undefined) return 'absent';
   if (typeof watched === 'string') return 'stale';
   // Also a clock that was set back.
-  const ageMs = nowMs - Date.parse(watched.lookedAt);
+  const ageMs = nowMs - Date.parse(watched.aliveAt);
   if (Math.abs(ageMs) > watched.validMs) return 'stale';
   return watched.reportOnly ? 'report-only' : 'running';
 }

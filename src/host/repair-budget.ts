@@ -9,13 +9,20 @@ import type { GatewayProblem } from './problems.ts';
 
 const burst = 10;
 const refillPerMs = 1 / 1000;
-/** Below this, somebody changes it again and again. */
-const contestedBelow = burst / 2;
+/**
+ * More repairs than this, of which one is forgotten every four seconds: somebody changes it again and again. A fight
+ * is one also on a busy machine, where a look takes as long as a token.
+ */
+const contestedAbove = 5;
+const mostRemembered = 8;
+const forgottenPerMs = 1 / 4000;
 /** Things counted; beyond it the ones that were repaired longest ago are forgotten. */
 const most = 10_000;
 
 interface Account {
   readonly tokens: number;
+  /** Repairs that are not forgotten yet. */
+  readonly remembered: number;
   readonly atMs: number;
   /** Repairs so far. */
   readonly times: number;
@@ -43,8 +50,9 @@ export class RepairBudget {
     const { what } = problem;
     const times = (this.#accounts.get(what)?.times ?? 0) + 1;
     const tokens = this.#tokens(what, nowMs) - 1;
+    const remembered = Math.min(mostRemembered, this.#remembered(what, nowMs) + 1);
     this.#accounts.delete(what);
-    this.#accounts.set(what, { tokens, atMs: nowMs, times, problem });
+    this.#accounts.set(what, { tokens, remembered, atMs: nowMs, times, problem });
     this.#total++;
     for (const oldest of this.#accounts.keys()) {
       if (this.#accounts.size <= most) break;
@@ -56,7 +64,7 @@ export class RepairBudget {
   /** What somebody changes again and again: a problem also in the moments in which it is right. */
   contested(nowMs: number): GatewayProblem[] {
     return [...this.#accounts]
-      .filter(([what]) => this.#tokens(what, nowMs) < contestedBelow)
+      .filter(([what]) => this.#remembered(what, nowMs) > contestedAbove)
       .map(([, { problem, times }]) => ({
         ...problem,
         found: `${problem.found}, again and again: repaired ${times} times`,
@@ -68,5 +76,11 @@ export class RepairBudget {
     const account = this.#accounts.get(what);
     if (account === undefined) return burst;
     return Math.min(burst, account.tokens + (nowMs - account.atMs) * refillPerMs);
+  }
+
+  #remembered(what: string, nowMs: number): number {
+    const account = this.#accounts.get(what);
+    if (account === undefined) return 0;
+    return Math.max(0, account.remembered - (nowMs - account.atMs) * forgottenPerMs);
   }
 }

@@ -1,6 +1,6 @@
 /**
  * What `gateway watch` says to whoever cannot look as closely: a file beside the gateway's record, one for each
- * network namespace and device, written after every look and removed at an orderly end. Who reads it judges its
+ * network namespace and device, written after every look and every second, removed at an orderly end. Who reads it judges its
  * age and whether the process is still there: a watch that hangs or was killed says nothing any more.
  */
 import { readdirSync, readlinkSync } from 'node:fs';
@@ -19,7 +19,9 @@ export interface WatchStatus {
   /** ISO 8601. */
   readonly startedAt: string;
   readonly lookedAt: string;
-  /** So long after `lookedAt` the next look is overdue, and nothing here counts. */
+  /** ISO 8601: the last sign of life. There is one a second, unless a look takes too long. */
+  readonly aliveAt: string;
+  /** So long after `aliveAt` the next sign is overdue, and nothing here counts. */
   readonly validMs: number;
   /** `--report-only`: nothing is repaired. */
   readonly reportOnly: boolean;
@@ -68,7 +70,8 @@ function isWatchStatus(value: unknown): value is WatchStatus {
     status.version === 1 &&
     Number.isSafeInteger(status.pid) &&
     typeof status.pidNamespace === 'string' &&
-    !Number.isNaN(Date.parse(String(status.lookedAt))) &&
+    typeof status.lookedAt === 'string' &&
+    !Number.isNaN(Date.parse(String(status.aliveAt))) &&
     typeof status.validMs === 'number' &&
     typeof status.reportOnly === 'boolean' &&
     typeof status.repairs === 'number' &&

@@ -9,7 +9,7 @@
 import { GatewayError } from './error.ts';
 import { withWatchLock } from './gateway-lock.ts';
 import { gatewayStatus } from './gateway.ts';
-import { Lookout, slowPeriodMs } from './lookout.ts';
+import { Lookout } from './lookout.ts';
 import { requireNetAdmin } from './preflight.ts';
 import type { GatewayProblem } from './problems.ts';
 import {
@@ -55,7 +55,10 @@ export type WatchEvent =
 const recentRepairs = 50;
 /** What could not be repaired now is tried again so much later. */
 const againMs = 1000;
-/** A look may take that long before the status file is taken for that of a watch that hangs. */
+/** How often the watch gives a sign of life, and after how long without one it is taken for one that hangs. */
+const signMs = 1000;
+const validMs = 5000;
+/** A look may take that long; after that there is no sign of life until it ends. */
 const patienceMs = 20_000;
 
 /**
@@ -92,6 +95,9 @@ class Watch {
   #recent: Repair[] = [];
   #lookout: Lookout | undefined;
   #again: NodeJS.Timeout | undefined;
+  #status: WatchStatus | undefined;
+  /** When the look that goes on has begun. */
+  #lookingSinceMs: number | undefined;
   #hasLooked = false;
   /** What was told last, to tell nothing twice. */
   #told = '';
@@ -115,7 +121,9 @@ class Watch {
       () => this.#look(),
       (message) => this.#options.onEvent({ kind: 'failed', message }),
     );
+    const signs = setInterval(() => this.#giveSign(), signMs);
     const why = await ended;
+    clearInterval(signs);
     signal.removeEventListener('abort', stop);
     clearTimeout(this.#again);
     await this.#lookout.close();
@@ -125,6 +133,7 @@ class Watch {
   async #look(): Promise<void> {
     const { reportOnly } = this.#options;
     const nowMs = performance.now();
+    this.#lookingSinceMs = nowMs;
     try {
       const looked = await lookAndRepair(
         this.#stateDirectory,
@@ -141,6 +150,23 @@ class Watch {
     } catch (error) {
       this.#fail(error instanceof GatewayError ? error.message : String(error));
       this.#lookAgain();
+    } finally {
+      this.#lookingSinceMs = undefined;
+    }
+  }
+
+  #giveSign(): void {
+    const since = this.#lookingSinceMs;
+    if (since !== undefined && performance.now() - since > patienceMs) return;
+    if (this.#status !== undefined) this.#write(this.#status);
+  }
+
+  #write(status: WatchStatus): void {
+    this.#status = { ...status, aliveAt: new Date().toISOString() };
+    try {
+      writeStateFile(watchStatusPath(this.#stateDirectory, status.device), this.#status);
+    } catch (error) {
+      this.#fail(`the status cannot be written: ${(error as Error).message}`);
     }
   }
 
@@ -181,22 +207,23 @@ class Watch {
   #report(problems: readonly GatewayProblem[], bypass: Looked['bypass']): void {
     const { device } = this.#record;
     const { onEvent, reportOnly } = this.#options;
-    const status: WatchStatus = {
+    const now = new Date().toISOString();
+    this.#write({
       version: 1,
       pid: process.pid,
       pidNamespace: pidNamespace(),
       device,
       startedAt: this.#startedAt,
-      lookedAt: new Date().toISOString(),
-      validMs: slowPeriodMs + patienceMs,
+      lookedAt: now,
+      aliveAt: now,
+      validMs,
       reportOnly,
       state: problems.length === 0 ? 'ok' : 'degraded',
       problems,
       ...(bypass !== undefined && { bypass }),
       repairs: this.#budget.total,
       recent: this.#recent,
-    };
-    writeStateFile(watchStatusPath(this.#stateDirectory, device), status);
+    });
     const told = problems.map(({ what }) => what).join();
     if (told !== this.#told) onEvent({ kind: 'problems', problems });
     this.#told = told;

@@ -260,8 +260,16 @@ describe.skipIf(obstacle !== undefined)('what the firewall says, as nobody', () 
     await firewall.until('it is said', async () => (await watch.gateway())?.watch === 'stale');
     expect((await watch.gateway())?.problems[0]).toMatchObject({ what: 'gateway watch' });
     await rm(file);
-    // One that was killed says nothing more, and is missed before its last word is old.
     const killed = await Watch.started(firewall);
+    // One that hangs as well, by its silence, and comes back.
+    killed.process.kill('SIGSTOP');
+    await firewall.until('its silence is noticed', async () => {
+      const { watch: state, problems } = (await watch.gateway()) ?? {};
+      return state === 'stale' && problems?.[0]?.found.startsWith('silent since') === true;
+    });
+    killed.process.kill('SIGCONT');
+    await firewall.until('it is heard', async () => (await watch.gateway())?.watch === 'running');
+    // One that was killed says nothing more, and is missed before its last word is old.
     await killed.end('SIGKILL');
     await firewall.until('it is missed', async () => {
       const { watch: state, problems } = (await watch.gateway()) ?? {};

@@ -20,7 +20,8 @@ const status: WatchStatus = {
   pidNamespace: 'pid:[4026531836]',
   device: 'fw0',
   startedAt: '2030-01-31T11:00:00Z',
-  lookedAt: '2030-01-31T11:59:58Z',
+  lookedAt: '2030-01-31T11:59:57Z',
+  aliveAt: '2030-01-31T11:59:58Z',
   validMs: 10_000,
   reportOnly: false,
   state: 'ok',
@@ -66,7 +67,7 @@ describe('the gateway as the firewall sees it', () => {
     [
       'the clock was set back',
       right,
-      { ...status, lookedAt: '2030-02-01T12:00:00Z' },
+      { ...status, aliveAt: '2030-02-01T12:00:00Z' },
       'degraded',
       ['gateway watch'],
       'stale',

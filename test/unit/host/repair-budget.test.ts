@@ -66,7 +66,17 @@ describe('a budget of repairs', () => {
       { what: 'rule 20', found: 'missing, again and again: repaired 6 times' },
     ]);
     expect(budget.contested(0)[0]?.hint).toContain('find what sets it');
-    expect(budget.contested(1000)).toEqual([]);
+    expect(budget.contested(4000)).toEqual([]);
+  });
+
+  it('also where each repair takes a second, and not what changes now and then', () => {
+    const budget = new RepairBudget();
+    for (let n = 0; n < 12; n++) budget.spend(problem('rule 10'), n * 5000);
+    expect(budget.contested(55_000)).toEqual([]);
+    for (let n = 0; n < 12; n++) budget.spend(problem('rule 20'), 60_000 + n * 1500);
+    expect(budget.contested(76_500).map(({ what }) => what)).toEqual(['rule 20']);
+    // Soon after the last one it counts as settled, however long it went on.
+    expect(budget.contested(76_500 + 12_000)).toEqual([]);
   });
 
   it('forgets the oldest of very many things', () => {

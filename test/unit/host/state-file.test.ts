@@ -52,7 +52,13 @@ describe('a state file', () => {
   it('of a watch has to have its form', () => {
     const path = watchStatusPath(directory, 'fw0');
     const good = {
-      ...{ version: 1, lookedAt: '2030-01-31T12:00:00Z', validMs: 1, reportOnly: false },
+      ...{
+        version: 1,
+        lookedAt: '2030-01-31T12:00:00Z',
+        aliveAt: '2030-01-31T12:00:01Z',
+        validMs: 1,
+        reportOnly: false,
+      },
       ...{ pid: 7, pidNamespace: 'pid:[1]' },
       ...{ repairs: 0, problems: [{ what: 'a', wanted: 'b', found: 'c' }] },
     };
@@ -64,7 +70,8 @@ describe('a state file', () => {
       { ...good, version: 2 },
       { ...good, pid: 'x' },
       { ...good, pidNamespace: 1 },
-      { ...good, lookedAt: 'today' },
+      { ...good, lookedAt: 7 },
+      { ...good, aliveAt: 'today' },
       { ...good, problems: [{ what: 1 }] },
       { ...good, problems: {} },
       { ...good, bypass: { packets: 'many' } },
