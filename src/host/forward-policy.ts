@@ -86,8 +86,12 @@ export function hasForwardPolicy(policy: ForwardPolicy): boolean {
   return policy.state === 'read' && policy.into.length > 0;
 }
 
-/** After those of the device: its policy cannot be made before it. */
-export function forwardPolicyItems(policy: ForwardPolicy, device: string): Item[] {
+/**
+ * After those of the device: its policy cannot be made before it.
+ *
+ * @param device undefined: something else has its name, and nothing may go there
+ */
+export function forwardPolicyItems(policy: ForwardPolicy, device: string | undefined): Item[] {
   if (policy.state !== 'read') return [];
   const item = (what: string, expected: string, found: string, ...args: string[]): Item => ({
     kind: 'rule',
@@ -98,10 +102,12 @@ export function forwardPolicyItems(policy: ForwardPolicy, device: string): Item[
     change: { kind: 'ip', args },
   });
   const { byDefault, into } = policy;
-  const isThere = into.includes(device);
+  const found = device !== undefined && into.includes(device) ? device : 'missing';
   return [
     item('forwarding by default', 'block', byDefault, ...setDefaultCommand('block')),
-    item('into the device', device, isThere ? device : 'missing', ...policyCommand('add', device)),
+    ...(device === undefined
+      ? []
+      : [item('into the device', device, found, ...policyCommand('add', device))]),
     ...into
       .filter((other) => other !== device)
       .map((other) => item(`into ${other}`, 'none', other, ...policyCommand('delete', other))),

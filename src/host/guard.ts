@@ -26,6 +26,9 @@ const fewHops = 32;
 const rememberedSources = 131_072;
 const rememberS = 10;
 
+/** ARPHRD_NONE, the type of a TUN: a cable that somebody gives the name of the device has another. */
+const withoutLinkLayer = 0xfffe;
+
 type Expression = Readonly<Record<string, unknown>>;
 
 const meta = (key: string): Expression => ({ meta: { key } });
@@ -42,18 +45,26 @@ const source: Expression = {
   concat: [payload('ip', 'saddr'), payload('ip', 'protocol'), payload('th', 'sport')],
 };
 
+/** What was judged ends after one rule, what is to be judged after two: every packet pays for this chain twice. */
 function forwardRules(device: string): Expression[][] {
-  const hops = Array.from({ length: fewHops - 1 }, (_, index) => index + 1);
   return [
     [
-      comesElsewhere(device),
+      comesFrom(device),
+      match('==', meta('iiftype'), withoutLinkLayer),
       match('!=', meta('oifname'), device),
-      { counter: 'bypass' },
-      { drop: null },
+      { accept: null },
     ],
+    [comesElsewhere(device), goesTo(device), { goto: { target: 'give-back' } }],
     [comesFrom(device), goesTo(device), { drop: null }],
+    [{ counter: 'bypass' }, { drop: null }],
+  ];
+}
+
+const hops: readonly number[] = Array.from({ length: fewHops - 1 }, (_, index) => index + 1);
+
+function giveBackRules(): Expression[][] {
+  return [
     [
-      goesTo(device),
       match('<', payload('ip', 'ttl'), fewHops),
       {
         vmap: {
@@ -67,11 +78,14 @@ function forwardRules(device: string): Expression[][] {
 
 function preroutingRules(device: string): Expression[][] {
   return [
-    [comesFrom(device), match('==', source, '@to-gateway'), { notrack: null }],
-    [comesFrom(device), { accept: null }],
-    [comesFrom('lo'), { accept: null }],
-    [fibType('unicast'), { notrack: null }],
-    [fibType('local'), { set: { op: 'update', elem: source, set: '@to-gateway' } }],
+    [comesFrom(device), { goto: { target: 'judged' } }],
+    // Nothing of `lo`: what it carries is for this host.
+    [fibType('unicast'), { notrack: null }, { accept: null }],
+    [
+      comesElsewhere('lo'),
+      fibType('local'),
+      { set: { op: 'update', elem: source, set: '@to-gateway' } },
+    ],
   ];
 }
 
@@ -83,7 +97,6 @@ function wantedObjects(device: string): Json[] {
   const rule = (name: string, expr: readonly Expression[]): Json => ({
     rule: { ...table, chain: name, expr },
   });
-  const giveBack = Array.from({ length: fewHops - 1 }, (_, index) => index + 1);
   return [
     { counter: { ...table, name: 'bypass' } },
     {
@@ -96,10 +109,14 @@ function wantedObjects(device: string): Json[] {
         timeout: rememberS,
       },
     },
-    ...giveBack.map((ttl) => ({ chain: { ...table, name: `hops-${ttl}` } })),
-    ...giveBack.map((ttl) =>
+    ...[...hops.map((ttl) => `hops-${ttl}`), 'give-back', 'judged'].map((name) => ({
+      chain: { ...table, name },
+    })),
+    ...hops.map((ttl) =>
       rule(`hops-${ttl}`, [{ mangle: { key: payload('ip', 'ttl'), value: ttl + 1 } }]),
     ),
+    ...giveBackRules().map((expr) => rule('give-back', expr)),
+    rule('judged', [match('==', source, '@to-gateway'), { notrack: null }]),
     chain('forward', 'forward', 0),
     ...forwardRules(device).map((expr) => rule('forward', expr)),
     chain('prerouting', 'prerouting', -300),

@@ -99,19 +99,24 @@ export function wantedRoutes(device: string): { text: string; args: string[] }[]
 /** Everything, in the order in which `up` sets it. */
 export function compare(snapshot: Snapshot, wanted: Wanted): Item[] {
   const { device } = wanted;
+  const [its] = deviceItems(snapshot, wanted);
+  // Something else has the name: what makes the device the way out of the firewall would open that.
+  const isForeign = !its.ok && its.change === undefined;
+  const ofDevice = (items: readonly Item[]): Item[] =>
+    isForeign ? items.map(withoutChange) : [...items];
   const deviceSysctl = (key: string, value: string): Item[] =>
-    sysctlItem(snapshot, key.replace('*', device), value);
+    ofDevice(sysctlItem(snapshot, key.replace('*', device), value));
   return [
     ...guardItems(snapshot, wanted),
-    ...deviceItems(snapshot, wanted),
-    ...forwardPolicyItems(snapshot.forwardPolicy, device),
+    its,
+    ...forwardPolicyItems(snapshot.forwardPolicy, isForeign ? undefined : device),
     ...deviceSysctl('ipv4/conf/*/rp_filter', '0'),
     // An IPsec policy would take a packet on its way into the TUN: it is judged first, and encrypted after.
     ...deviceSysctl('ipv4/conf/*/disable_xfrm', '1'),
     ...deviceSysctl('ipv4/conf/*/disable_policy', '1'),
     ...deviceSysctl('ipv4/conf/*/send_redirects', '0'),
     ...deviceSysctl('ipv6/conf/*/disable_ipv6', '1'),
-    ...linkItems(snapshot, wanted),
+    ...ofDevice(linkItems(snapshot, wanted)),
     ...routeItems(snapshot, device),
     ...ruleItems(snapshot, device),
     ...interfaceSysctls(snapshot, device),
@@ -119,6 +124,16 @@ export function compare(snapshot: Snapshot, wanted: Wanted): Item[] {
     ...deviceSysctl('ipv4/conf/*/forwarding', '1'),
     ...neighbourItems(snapshot, device, wanted.integrate),
   ];
+}
+
+function withoutChange({ kind, item, expected, found, ok }: Item): Item {
+  return { kind, item, expected, found, ok };
+}
+
+/** Whether a change makes the device what it must be, other than making it: it must not meet another one of that name. */
+export function isAboutDevice({ change }: Item, device: string): boolean {
+  if (change?.kind === 'sysctl') return interfaceOf(change.path) === device;
+  return change?.kind === 'ip' && change.args[0] !== 'tuntap' && change.args.includes(device);
 }
 
 /** Whether an item keeps `up` from saying that all is right: it changes or refuses it. Others are named only. */
@@ -144,7 +159,7 @@ function findLink(snapshot: Snapshot, device: string): Link | undefined {
   return snapshot.links.find((link) => link.name === device);
 }
 
-function deviceItems(snapshot: Snapshot, wanted: Wanted): Item[] {
+function deviceItems(snapshot: Snapshot, wanted: Wanted): [Item] {
   const { device, ownerUid } = wanted;
   const expected = `persistent TUN, multi_queue, vnet_hdr, owner uid ${ownerUid}`;
   const link = findLink(snapshot, device);

@@ -3,7 +3,7 @@ import { apply } from './apply.ts';
 import { GatewayError } from './error.ts';
 import { withGatewayLock } from './gateway-lock.ts';
 import { bypassIn, type Bypass } from './guard.ts';
-import { compare } from './plan.ts';
+import { compare, isAboutDevice } from './plan.ts';
 import { problemsOf, type GatewayProblem } from './problems.ts';
 import {
   hasOurMark,
@@ -65,8 +65,12 @@ export async function lookAndRepair(
       await repair(recordProblem(stateDirectory), () => writeRecord(stateDirectory, known));
     }
     const record = found ?? known;
+    const failed = (what: string): boolean =>
+      attempts.some(({ problem, failure }) => failure !== undefined && problem.what === what);
     for (const item of compare(snapshot, wantedOf(record))) {
       const { change } = item;
+      // It could not be made: by now something else may have its name. The next look will tell.
+      if (isAboutDevice(item, record.device) && failed(`device ${record.device}`)) continue;
       for (const problem of problemsOf([item])) {
         await repair(problem, () => change !== undefined && apply(change));
       }

@@ -198,23 +198,28 @@ describe('status names what is broken, and up repairs it', () => {
     ['net.ipv6.conf.fw0.disable_ipv6', 'sysctl', '-w', 'net.ipv6.conf.fw0.disable_ipv6=0'],
   ];
 
-  test('one piece at a time, and down still goes back to the first record', () => {
-    const before = net.fingerprint();
-    net.up('--user', 'nobody');
-    const up = net.fingerprint();
-    for (const [item, ...argv] of broken) {
-      net.must('gateway', ...argv);
-      expect(wrongItems()).toContain(item);
-      net.up();
-      expect([argv, wrongItems()]).toEqual([argv, []]);
-    }
-    // Deleted and made again, the device has another index; all else is as it was.
-    const comparable = (lines: string[]): string[] =>
-      lines.filter((line) => !/^\d+: fw0/.test(line)).sort();
-    expect(comparable(net.fingerprint())).toEqual(comparable(up));
-    net.down();
-    expect(net.fingerprint()).toEqual(before);
-  });
+  // A hundred commands, one after the other.
+  test(
+    'one piece at a time, and down still goes back to the first record',
+    { timeout: 300_000 },
+    () => {
+      const before = net.fingerprint();
+      net.up('--user', 'nobody');
+      const up = net.fingerprint();
+      for (const [item, ...argv] of broken) {
+        net.must('gateway', ...argv);
+        expect(wrongItems()).toContain(item);
+        net.up();
+        expect([argv, wrongItems()]).toEqual([argv, []]);
+      }
+      // Deleted and made again, the device has another index; all else is as it was.
+      const comparable = (lines: string[]): string[] =>
+        lines.filter((line) => !/^\d+: fw0/.test(line)).sort();
+      expect(comparable(net.fingerprint())).toEqual(comparable(up));
+      net.down();
+      expect(net.fingerprint()).toEqual(before);
+    },
+  );
 
   test('everything at once', () => {
     const before = net.fingerprint();

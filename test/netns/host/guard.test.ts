@@ -25,6 +25,10 @@ const closedConfig = {
 
 const deleteRules = 'for p in 4 5 10 20 21; do ip rule del pref $p proto 116; done';
 
+/** After the cable of the client took the name of the device. */
+const cableBack =
+  'ip link show client || { ip link set fw0 down; ip link set fw0 name client; ip link set client up; }';
+
 const localRoutes = (verb: string): string =>
   ['10.0.0.0/24 dev web', '198.51.100.0/24 dev client']
     .map((route) => `ip route ${verb} ${route} table local`)
@@ -72,6 +76,12 @@ ${deleteRules}`,
     'nft flush ruleset; ip xfrm policy flush; ip rule flush; ip rule add pref 32766 lookup main',
     true,
   ],
+  [
+    'a cable takes the name of the device',
+    'ip link delete fw0; ip link set client down; ip link set client name fw0; ip link set fw0 up; ' +
+      'sysctl -qw net.ipv4.conf.fw0.rp_filter=0 net.ipv4.conf.fw0.disable_policy=1; ip route add default dev fw0 table 100',
+    true,
+  ],
   ['the device and the rules are deleted', `ip link delete fw0; ${deleteRules}`, true],
 ];
 
@@ -90,7 +100,7 @@ describe.skipIf(obstacle !== undefined)('nothing forbidden passes when', () => {
   });
   afterEach(async () => {
     await sh(
-      `ip rule del pref 1; nft delete table inet open; ip link delete fw1; ip route flush table 100; ${localRoutes('del')}; true`,
+      `ip rule del pref 1; nft delete table inet open; ip link delete fw1; ${cableBack}; ip route flush table 100; ${localRoutes('del')}; true`,
     );
     await firewall.gateway('up');
   });

@@ -16,7 +16,14 @@ const seed = Number(process.env['TUNWALL_SEED'] ?? Math.floor(Math.random() * 2 
 const device = 'fw0';
 const wanted = { device, ownerUid: 1000, txQueueLength: 2000, guard: true, integrate: false };
 
-const newLink = { up: false, txQueueLength: 500, mtu: 1500, kind: 'tun', hasXdp: false };
+const newLink = {
+  up: false,
+  txQueueLength: 500,
+  mtu: 1500,
+  kind: 'tun',
+  master: undefined,
+  hasXdp: false,
+};
 
 /** A namespace that forgets nothing and refuses nothing. */
 class Model {
@@ -33,7 +40,8 @@ class Model {
     const nft = { state: 'read', ruleset: this.ruleset } as const;
     const { rules, routes, byDefault, into, sysctls } = this;
     const forwardPolicy = { state: 'read', byDefault, into, dropped: 0 } as const;
-    return { links, rules, routes, nft, forwardPolicy, sysctls };
+    const filters = { state: 'read', hooks: [] } as const;
+    return { links, rules, routes, nft, forwardPolicy, filters, sysctls };
   }
 
   apply(change: Change): void {
@@ -224,6 +232,30 @@ test(`no change of up opens anything, and the last one completes it (TUNWALL_SEE
     }),
     { seed, numRuns: 1000 },
   );
+});
+
+test.each([
+  ['a cable', undefined],
+  ['a TUN of another user', 1001],
+])('%s has the name of the device: no change makes it the way out of the firewall', (_, uid) => {
+  const model = new Model();
+  model.addDevice();
+  const tun = uid === undefined ? undefined : { ...model.link!.tun!, ownerUid: uid };
+  model.link = { ...model.link!, tun };
+  model.into = ['if7', device];
+  const changes = compare(model.snapshot(), wanted).flatMap(({ change }) => change ?? []);
+  const ofDevice = changes.filter((change) => JSON.stringify(change).includes(device));
+  const kinds = ofDevice.map((change) =>
+    change.kind === 'ip' ? change.args.join(' ') : change.kind,
+  );
+  // The guard goes by name and stands as it is; a route and a rule lead into it, and out of it only into nothing.
+  expect(kinds).toEqual([
+    'nft',
+    `xfrm policy delete src 0.0.0.0/0 dst 0.0.0.0/0 dev ${device} dir fwd`,
+    expect.stringMatching(`^-4 route add default dev ${device} `),
+    expect.stringMatching(`^-4 rule add priority 10 iif ${device} goto 21 `),
+  ]);
+  expect(JSON.stringify(changes)).toContain('"dev","if7"');
 });
 
 test('the model sees a hazard: each of these changes has one when it comes first', () => {
