@@ -21,6 +21,7 @@ debian_packages='
   ipset      ipset
   conntrack  conntrack
   smcrouted  smcroute
+  nginx      nginx-light
   traceroute traceroute
   tcpdump    tcpdump
   zsh        zsh

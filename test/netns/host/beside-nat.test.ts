@@ -2,6 +2,9 @@
  * NAT by nftables and by iptables on the gateway. It applies on the outer leg, the firewall judges by the address
  * that the server has, and a client keeps its port. The client knows no way to the servers, as the internet does not.
  */
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { client, db, FirewallLab, obstacle, openConfig, web } from '../support/firewall.ts';
 import { ping, tcp, udp, whatPasses } from '../support/probes.ts';
@@ -97,6 +100,33 @@ describe.skipIf(obstacle !== undefined)('beside NAT', () => {
     expect(await whatPasses(firewall, probes)).toEqual([]);
     expect([await atWeb(), await atClient()]).toEqual([0, 0]);
     expect(await firewall.drops('no-inbound-rule')).toBeGreaterThan(0);
+    await firewall.apply(openConfig);
+  });
+
+  it('nginx on the gateway reaches a server that the client does not: what the gateway sends is its own', async () => {
+    const { lab } = firewall;
+    const file = join(lab.directory, 'nginx.conf');
+    const paths = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+      .map((name) => `${name}_temp_path ${lab.directory}/nginx-${name};`)
+      .join(' ');
+    const server = `server { listen ${gatewayAddress}:8080; location / { proxy_pass http://${web}:80; } }`;
+    await writeFile(
+      file,
+      `daemon off; pid ${lab.directory}/nginx.pid; events {} http { access_log off; ${paths} ${server} }`,
+    );
+    const servers = openConfig.servers.map((each) => ({ ...each, templates: ['none'] }));
+    await firewall.apply({ templates: { none: {} }, servers });
+    const nginx = lab.spawn('gateway', ['nginx', '-e', 'stderr', '-c', file]);
+    await firewall.until(
+      'the proxy answers',
+      async () => (await whatPasses(firewall, [tcp('client', gatewayAddress, 8080)])).length === 1,
+    );
+    await lab.ip('client', 'route', 'add', 'default', 'via', gatewayAddress);
+    expect(await whatPasses(firewall, [tcp('client', web, 80), ping('client', web)])).toEqual([]);
+    await lab.ip('client', 'route', 'del', 'default');
+    const ended = once(nginx, 'exit');
+    nginx.kill();
+    await ended;
     await firewall.apply(openConfig);
   });
 

@@ -37,6 +37,11 @@ const steps = [
   'nft insert rule inet tunwall-guard forward accept',
   'nft add table inet tunwall-guard "{ flags dormant; }"',
   'ip xfrm policy flush',
+  'ip xfrm policy setdefault fwd accept',
+  'nft add table inet open "{ chain f { type filter hook forward priority -500; accept; }; }"',
+  'ip link add late0 type veth peer name late1; ip link set late0 up',
+  'ip link delete fw0; ip link add fw0 type bridge; ip link set fw0 up',
+  'sysctl -qw net.ipv4.conf.all.bc_forwarding=1 net.ipv4.conf.all.proxy_arp=1',
   'sysctl -qw net.ipv4.conf.fw0.rp_filter=1',
   'sysctl -qw net.ipv4.conf.all.rp_filter=2',
   'sysctl -qw net.ipv4.ip_forward=0',
@@ -85,13 +90,17 @@ describe.skipIf(obstacle !== undefined)(`the plumbing (TUNWALL_SEED=${seed})`, (
 
   async function hostState(): Promise<string> {
     const { stdout } = await sh(
-      'ip -4 rule; ip -4 route show table all | grep -v linkdown; ip xfrm policy; ip xfrm policy getdefault; nft -s list ruleset; sysctl -a 2>/dev/null | grep -E "rp_filter|ip_forward |send_redirects"',
+      'ip -br link | cut -d " " -f 1; ip -4 rule; ip -4 route show table all | grep -v linkdown; ip xfrm policy; ip xfrm policy getdefault; nft -s list ruleset; sysctl -a 2>/dev/null | grep -E "rp_filter|[_.]forward|redirects|disable_"',
     );
     return stdout;
   }
 
   /** What another program put into the place of ours: the watch only reports it. */
-  const clear = 'ip rule del pref 2; ip rule del pref 9; ip route del 10.0.0.0/24 table 100; true';
+  const clear = [
+    'ip rule del pref 2; ip rule del pref 9; ip route del 10.0.0.0/24 table 100',
+    'nft delete table inet open; ip link del late0; ip link show type bridge | grep -q fw0 && ip link del fw0',
+    'sysctl -qw net.ipv4.conf.all.bc_forwarding=0 net.ipv4.conf.all.proxy_arp=0',
+  ].join('; ');
 
   async function untilWhole(): Promise<void> {
     await sh(clear);
