@@ -18,7 +18,7 @@ import { runProgram } from './cli/program.ts';
 import type { Verb } from './cli/program.ts';
 import type { Progress } from './cli/progress.ts';
 import { becomeOwnerOf } from './system/privileges.ts';
-import type { FileStore } from './control/store/files/file-store.ts';
+import type { PolicyStore } from './control/store/store.ts';
 import type { InProcessApi } from './cli/transport.ts';
 import { line } from './text/line.ts';
 
@@ -51,9 +51,9 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
-async function openStore(configDirectory: string): Promise<FileStore> {
-  const { FileStore } = await import('./control/store/files/file-store.ts');
-  return FileStore.open(configDirectory, { onWarning });
+async function openStore(configDirectory: string): Promise<PolicyStore> {
+  const store = await import('./control/store/open-store.ts');
+  return await store.openStore(configDirectory, { onWarning });
 }
 
 /** The API on a configuration directory, for verbs that find no firewall running. */
@@ -123,8 +123,8 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
   },
   check: async () => {
     const { checkCommand } = await import('./cli/check-command.ts');
-    const { readConfigDirectory } = await import('./control/store/files/config-directory.ts');
-    return checkCommand(readConfigDirectory);
+    const { readConfiguration } = await import('./control/store/open-store.ts');
+    return checkCommand(readConfiguration);
   },
   template: async () => {
     const { templateCommand } = await import('./cli/template-command.ts');
@@ -162,9 +162,9 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
     const { explainCommand, offlineAnswers } = await import('./cli/explain-command.ts');
     const { liveAnswers } = await import('./cli/explain-live.ts');
     const { readInput } = await import('./cli/read-input.ts');
-    const { readConfigDirectory } = await import('./control/store/files/config-directory.ts');
+    const { readConfiguration } = await import('./control/store/open-store.ts');
     return explainCommand({
-      answer: liveAnswers(await connections(), offlineAnswers(readConfigDirectory)),
+      answer: liveAnswers(await connections(), offlineAnswers(readConfiguration)),
       readText: readInput,
     });
   },
@@ -209,10 +209,26 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
     const { auditCommand } = await import('./cli/status-command.ts');
     return auditCommand(await connections());
   },
+  store: async () => {
+    const { storeCommand } = await import('./cli/store-command.ts');
+    const { openShared } = await import('./control/store/open-store.ts');
+    const { confirm } = await import('./cli/process-parts.ts');
+    return storeCommand({
+      open: async (directory, asOwner) => {
+        const store = await openShared(directory, { onWarning });
+        if (asOwner && store !== undefined) {
+          becomeOwnerOf([directory, store.stateDirectory]).forget();
+        }
+        return store;
+      },
+      actor: callerName(process.env, process.getuid?.() ?? 0),
+      confirm: (question) => confirm(question, process.stdin, process.stderr),
+    });
+  },
   export: async () => {
     const { exportCommand } = await import('./cli/export-command.ts');
-    const { readConfigDirectory } = await import('./control/store/files/config-directory.ts');
-    return exportCommand(readConfigDirectory);
+    const { readConfiguration } = await import('./control/store/open-store.ts');
+    return exportCommand(readConfiguration);
   },
   import: async () => {
     const { importCommand } = await import('./cli/import-command.ts');
@@ -230,9 +246,9 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
   },
   replay: async () => {
     const { replayCommand } = await import('./cli/replay-command.ts');
-    const { readConfigDirectory } = await import('./control/store/files/config-directory.ts');
+    const { readConfiguration } = await import('./control/store/open-store.ts');
     return replayCommand({
-      readConfig: readConfigDirectory,
+      readConfig: readConfiguration,
       replay: async (options) =>
         (await import('./interop/captures/replay-file.ts')).replayFile(options),
       version: readVersion(),

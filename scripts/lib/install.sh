@@ -20,6 +20,7 @@ debian_packages='
   iptables   iptables
   ipset      ipset
   conntrack  conntrack
+  etcd       etcd-server
   smcrouted  smcroute
   nginx      nginx-light
   traceroute traceroute

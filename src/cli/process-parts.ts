@@ -29,6 +29,22 @@ export function interruptedBy(emitter: NodeJS.EventEmitter): AbortSignal {
   return controller.signal;
 }
 
+/** Asks a person. @returns `undefined` when there is nobody to be asked */
+export async function confirm(
+  question: string,
+  input: NodeJS.ReadStream,
+  output: NodeJS.WriteStream,
+): Promise<boolean | undefined> {
+  if (!input.isTTY) return undefined;
+  const { createInterface } = await import('node:readline/promises');
+  const terminal = createInterface({ input, output });
+  try {
+    return /^y(es)?$/i.test((await terminal.question(`${question} [y/N] `)).trim());
+  } finally {
+    terminal.close();
+  }
+}
+
 /** A file to be overwritten; `-` is standard output. */
 export async function openToWrite(path: string, stdout: Writable): Promise<Writable> {
   if (path === '-') return stdout;

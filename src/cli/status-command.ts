@@ -40,6 +40,14 @@ export function statusCommand(connections: Connections): Verb {
   });
 }
 
+function storeText(store: NonNullable<StatusView['store']>): string {
+  const { name, endpoint, connected, confirmedAgeSeconds: age, revision } = store;
+  const when = age === undefined ? 'never confirmed' : `confirmed ${formatDuration(age)} ago`;
+  return connected
+    ? `${name} at ${endpoint}: change ${revision}, ${when}`
+    : `${name} is not connected: change ${revision}, ${when}`;
+}
+
 function printStatus(status: StatusView, target: string, output: Output): void {
   const { running, version, epoch, policy, flows, uptimeSeconds, device, queues } = status;
   output.print(
@@ -54,6 +62,10 @@ function printStatus(status: StatusView, target: string, output: Output): void {
       `epoch ${epoch}: ${counted(policy.templates, 'template')}, ${counted(policy.servers, 'server')}, ${counted(policy.rules, 'rule')}`,
     ],
   ];
+  if (status.name !== undefined || status.region !== undefined) {
+    rows.push(['this gateway', [status.name, status.region].filter(Boolean).join(', region ')]);
+  }
+  if (status.store !== undefined) rows.push(['store', storeText(status.store)]);
   rows.push(['rejects', rejectText(status.reject)]);
   if (device !== undefined) rows.push(['device', `${device}, ${counted(queues ?? 1, 'queue')}`]);
   if (flows !== undefined) {
@@ -80,7 +92,8 @@ function printStatus(status: StatusView, target: string, output: Output): void {
     );
   }
   if (status.watchError !== undefined) {
-    output.error(line`${output.style('red', 'edits of files are not seen')}: ${status.watchError}`);
+    const what = status.store === undefined ? 'edits of files are not seen' : 'the store is away';
+    output.error(line`${output.style('red', what)}: ${status.watchError}`);
   }
   if (status.listenError !== undefined) {
     output.error(line`${output.style('red', 'not reachable everywhere')}: ${status.listenError}`);

@@ -125,6 +125,20 @@ export interface Listen {
   readonly port: number;
 }
 
+/** An etcd cluster that keeps the policy. */
+export interface EtcdConfig {
+  /** `https://HOST:PORT`, or `http://` on loopback. */
+  readonly endpoints: readonly string[];
+  /** Begins with a slash, and ends without one. */
+  readonly prefix: string;
+  /** PEM files: of who signs the cluster's certificates, and of this gateway's own. */
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+  readonly user?: string;
+  readonly passwordFile?: string;
+}
+
 export interface GatewayConfig {
   readonly device: string;
   readonly queues: number;
@@ -176,6 +190,11 @@ export interface GatewayConfig {
     readonly allow: readonly AddressRange[];
   };
   readonly log: { readonly level: string; readonly dropsPerSecond: number };
+  /** Where the policy lies; absent: in the configuration directory. */
+  readonly store?: { readonly etcd: EtcdConfig };
+  /** Of this gateway, among those that share a policy. */
+  readonly name?: string;
+  readonly region?: string;
 }
 
 /** An error in the configuration: its place, and what was expected. */

@@ -4,7 +4,8 @@ import type { TimeoutName } from '../dataplane/flow/timeouts.ts';
 import { parsePeer as parseRange } from './addresses.ts';
 import { defaultReject } from './reject.ts';
 import type { AddressRange, GatewayConfig, Listen, RejectSettings } from './types.ts';
-import { parsed, read } from './validate.ts';
+import { store } from './validate-etcd.ts';
+import { namePattern, nameWords, parsed, read } from './validate.ts';
 import type { Validated } from './validate.ts';
 import {
   YamlFile,
@@ -17,6 +18,7 @@ import {
   oneOf,
   scalar,
   text,
+  words,
 } from './yaml-fields.ts';
 import type { Field } from './yaml-fields.ts';
 
@@ -207,6 +209,9 @@ export function validateGateway(fileName: string, content: string): Validated<Ga
         },
         [],
       ),
+      store,
+      name: text(nameWords, namePattern),
+      region: words,
     },
     [],
   );

@@ -26,6 +26,7 @@ export const metricsSource: MetricsSource = {
   apiListenFailures: () => 9,
   apiRequestsAborted: () => 9,
   configDegraded: () => false,
+  store: () => ({ connected: true, confirmedAgeSeconds: 1.5, revision: 31, conflicts: 32 }),
   gateway: () => ({ state: 'ok', bypassPackets: 8, repairs: 9 }),
   tunTxDropped: () => 4,
 };

@@ -1,15 +1,15 @@
 /**
- * A process that changes a configuration directory, to run beside others and to be killed.
+ * A process that changes the policy of a configuration directory, to run beside others and to be killed.
  *
  *     store-writer.ts DIRECTORY many NAME      five writers, each with two changes; ends by itself
  *     store-writer.ts DIRECTORY forever        one change after the other; prints the number of each that is done
  */
-import { FileStore } from '../../src/control/store/files/file-store.ts';
+import { openStore } from '../../src/control/store/open-store.ts';
 import type { Operation } from '../../src/control/store/store.ts';
 
 const [directory = '', mode, name = ''] = process.argv.slice(2);
 const actor = { name: `writer-${name}`, via: 'cli' } as const;
-const store = await FileStore.open(directory, {
+const store = await openStore(directory, {
   lockPatienceMs: 60_000,
   onWarning: (message) => console.error(message),
 });

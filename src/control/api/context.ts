@@ -34,6 +34,19 @@ export interface ApiContext {
   readonly onWarning: (message: string) => void;
 }
 
+/** How the store that gateways share is reached, and since when what it says is known. */
+export interface StoreStatus {
+  readonly name: string;
+  readonly endpoint: string;
+  readonly connected: boolean;
+  /** Why not; absent when it is. */
+  readonly problem?: string;
+  /** Seconds since a majority has last confirmed the policy; absent: never since the start. */
+  readonly confirmedAgeSeconds?: number;
+  /** Number of the newest change that this gateway has seen. */
+  readonly revision: number;
+}
+
 /** The body of `/healthz`. */
 export interface Health {
   /** Packets are being judged. */
@@ -45,6 +58,8 @@ export interface Health {
   readonly watchError?: string;
   /** Why clients cannot reach it everywhere that they should; absent when they can. */
   readonly listenError?: string;
+  /** Absent when the policy lies in the configuration directory. */
+  readonly store?: StoreStatus;
   /** Absent without a firewall, and before its first look. */
   readonly gateway?: GatewayHealth;
 }
@@ -96,6 +111,11 @@ export interface Status {
   readonly reloadError: string | null;
   readonly watchError?: string;
   readonly listenError?: string;
+  /** Of this gateway, as gateway.yaml says. */
+  readonly name?: string;
+  readonly region?: string;
+  /** Absent when the policy lies in the configuration directory. */
+  readonly store?: StoreStatus;
   /** Of the newest state of the store, warnings included. */
   readonly problems: readonly Problem[];
   /** Absent without a firewall, and before its first look. */

@@ -33,6 +33,7 @@ export const problemKinds = {
   busy: [503, 'Try again in a moment'],
   'no-firewall': [503, 'No firewall is running'],
   'read-only': [503, 'The configuration cannot be written'],
+  'store-unavailable': [503, 'The store of the policy does not answer'],
 } as const satisfies Readonly<Record<string, readonly [number, string]>>;
 
 /** Places that an answer names. */
@@ -119,6 +120,7 @@ const gravity: readonly Failure['kind'][] = [
   'forbidden',
   'failed',
   'read-only',
+  'store-unavailable',
   'busy',
   'broken',
   'precondition-failed',

@@ -287,6 +287,28 @@ const inputErrors = {
   ),
 };
 
+const store = Type.Optional(
+  Type.Object(
+    {
+      name: Type.String(),
+      endpoint: Type.String({ description: 'The member in use.' }),
+      connected: Type.Boolean(),
+      problem: Type.Optional(Type.String({ description: 'Why it is not connected.' })),
+      confirmedAgeSeconds: Type.Optional(
+        Type.Number({
+          description:
+            'Since a majority of the members has last confirmed the policy. Absent: never since the start.',
+        }),
+      ),
+      revision: Type.Integer({ description: 'Number of the newest change that was seen.' }),
+    },
+    {
+      description:
+        'The store that gateways share; absent when the policy lies in the configuration directory.',
+    },
+  ),
+);
+
 const survival = Type.Object(
   {
     kept: Type.Boolean({ description: 'Whether flows outlive this process.' }),
@@ -341,6 +363,9 @@ export const status = component(
     reloadFailures: Type.Optional(Type.Integer()),
     reloadError: Type.Union([Type.String(), Type.Null()]),
     ...inputErrors,
+    name: Type.Optional(Type.String({ description: 'Of this gateway.' })),
+    region: Type.Optional(Type.String()),
+    store,
     problems: Type.Array(
       Type.Object({
         severity: Type.Enum(['error', 'warning']),
@@ -375,6 +400,7 @@ export const health = component(
     epoch: Type.Integer(),
     reloadError: Type.Union([Type.String(), Type.Null()]),
     ...inputErrors,
+    store,
     gateway: Type.Optional(gateway),
   }),
 );

@@ -54,6 +54,15 @@ export interface MetricsSource {
   apiListenFailures(): number;
   /** Requests to the API whose client was gone before they were answered. */
   apiRequestsAborted(): number;
+  /** Undefined when the policy lies in the configuration directory. */
+  store():
+    | {
+        readonly connected: boolean;
+        readonly confirmedAgeSeconds?: number;
+        readonly revision: number;
+        readonly conflicts: number;
+      }
+    | undefined;
   /** Undefined before the first look; counts that only `gateway watch` knows, while none runs. */
   gateway():
     | {
@@ -287,6 +296,39 @@ export function createMetrics(source: MetricsSource): Registry {
     '1 while the stored configuration has errors: the last good one is in force.',
     [],
     (add) => add({}, source.configDegraded() ? 1 : 0),
+  );
+  const store =
+    (
+      value: (link: NonNullable<ReturnType<MetricsSource['store']>>) => number | undefined,
+    ): Collect<never> =>
+    (add) => {
+      const link = source.store();
+      const found = link && value(link);
+      if (found !== undefined) add({}, found);
+    };
+  gauge(
+    'tunwall_store_connected',
+    '1 while the store that gateways share answers; 0: changes are refused, packets go on.',
+    [],
+    store(({ connected }) => (connected ? 1 : 0)),
+  );
+  gauge(
+    'tunwall_store_confirmed_age_seconds',
+    'Time since a majority of the store has last confirmed the policy.',
+    [],
+    store(({ confirmedAgeSeconds }) => confirmedAgeSeconds),
+  );
+  gauge(
+    'tunwall_store_revision',
+    'Number of the newest change in the store that this gateway has seen.',
+    [],
+    store(({ revision }) => revision),
+  );
+  counter(
+    'tunwall_store_conflicts_total',
+    'Commits of this gateway that another was faster than; they are begun anew.',
+    [],
+    store(({ conflicts }) => conflicts),
   );
   counter(
     'tunwall_api_connections_refused_total',

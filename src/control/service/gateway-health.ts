@@ -1,6 +1,8 @@
 /** How the gateway around the firewall is, for health, status, metrics and the log. Who looks is given (src/host). */
-import type { GatewayHealth } from '../api/context.ts';
+import type { GatewayConfig } from '../../policy/types.ts';
+import type { GatewayHealth, Status } from '../api/context.ts';
 import type { Logger } from '../log/logger.ts';
+import type { PolicyStore } from '../store/store.ts';
 
 export interface GatewayObservation {
   /** Undefined before the first look. */
@@ -53,5 +55,23 @@ function toHealth({ state, problems, watch }: ObservedGateway): GatewayHealth {
       ...(hint !== undefined && { hint }),
     })),
     watch,
+  };
+}
+
+/** Name and region of this gateway, as far as it has them. */
+export function namesOf({ name, region }: GatewayConfig): Pick<Status, 'name' | 'region'> {
+  return { ...(name !== undefined && { name }), ...(region !== undefined && { region }) };
+}
+
+/** How the store is reached that gateways share. */
+export function storeOf({ link }: PolicyStore): Pick<Status, 'store'> {
+  if (link === undefined) return {};
+  const { name, endpoint, connected, problem, confirmedAgeSeconds, revision } = link;
+  return {
+    store: {
+      ...{ name, endpoint, connected, revision },
+      ...(problem !== undefined && { problem }),
+      ...(confirmedAgeSeconds !== undefined && { confirmedAgeSeconds }),
+    },
   };
 }

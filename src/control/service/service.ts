@@ -24,7 +24,7 @@ import { policyDigest } from '../../policy/policy-digest.ts';
 import { formatProblem } from '../../policy/problem.ts';
 import { ServerSlots } from '../../policy/server-slots.ts';
 import type { GatewayConfig, Problem } from '../../policy/types.ts';
-import { FileStore } from '../store/files/file-store.ts';
+import { openStore } from '../store/open-store.ts';
 import type { PolicyStore, Snapshot, Watching } from '../store/store.ts';
 import { becomeOwnerOf } from '../../system/privileges.ts';
 import { txDropped } from '../../dataplane/tun/linux-tun.ts';
@@ -32,7 +32,7 @@ import type { PutAside } from '../../system/privileges.ts';
 import type { DataPlane } from '../../dataplane/worker/data-plane.ts';
 import { ApiListeners, urlOf } from './api-listeners.ts';
 import { startForwarding } from './forwarding.ts';
-import { healthOf, logGateway } from './gateway-health.ts';
+import { healthOf, logGateway, namesOf, storeOf } from './gateway-health.ts';
 import type { GatewayObservation, ObserveGateway } from './gateway-health.ts';
 import { LiveObserver } from './observer.ts';
 import { ReloadQueue } from './reload-queue.ts';
@@ -101,7 +101,7 @@ export class Service {
   /** Starts the firewall. Throws a {@link StartError} or a `TunError` whose message is meant for the user. */
   static async start(options: ServiceOptions): Promise<Service> {
     let onWarning: (message: string) => void = () => undefined;
-    const store = await FileStore.open(options.configDirectory, {
+    const store = await openStore(options.configDirectory, {
       onWarning: (message) => onWarning(message),
     });
     // Root works in a directory of somebody else as that user, but for what only root can do.
@@ -254,6 +254,7 @@ export class Service {
         epoch: this.#policy.epoch,
         reloadError: this.#reloadError,
         ...this.#inputErrors(),
+        ...storeOf(this.#store),
         ...healthOf(this.#gateway),
       }),
       status: () => Promise.resolve(this.#status()),
@@ -301,6 +302,8 @@ export class Service {
       reloadFailures: this.#reloadFailures,
       reloadError: this.#reloadError,
       ...this.#inputErrors(),
+      ...namesOf(this.#config.gateway),
+      ...storeOf(this.#store),
       problems: this.#problems,
       ...healthOf(this.#gateway),
     };
@@ -481,6 +484,7 @@ export class Service {
       apiListenFailures: () => this.#apis.failures,
       apiRequestsAborted: () => this.#connectionCounts.aborted,
       gateway: () => this.#gateway?.current,
+      store: () => this.#store.link,
       tunTxDropped: () => txDropped(device),
     };
   }

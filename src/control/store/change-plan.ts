@@ -5,6 +5,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { serverBody } from '../../policy/bodies.ts';
 import type { Problem } from '../../policy/types.ts';
+import type { Cause } from './documents.ts';
 import { Draft } from './draft.ts';
 import { editServers, renameServers } from './servers-file.ts';
 import { StoreError } from './store.ts';
@@ -91,9 +92,34 @@ export async function makePlan(
   const next = judge.judge(after);
   const errors = next.problems.filter(({ severity }) => severity === 'error');
   if (errors.length > 0) throw new StoreError([refusalOf(errors, draft, judge.place)]);
-  const versions = writtenVersions(reading, { snapshot: next, raw: after }, draft);
+  const versions = writtenVersions(reading, { snapshot: next, raw: after }, (kind) =>
+    kind === 'template' ? templates.causes : sets.causes,
+  );
   const changed = compare(snapshot, next, versions);
   return { raw, after, next, writes, removals, versions, changed };
+}
+
+/** What it takes to have these files instead. @returns `undefined` when nothing differs. @throws StoreError `broken` */
+export function planFiles(
+  { snapshot, raw }: Reading,
+  after: ConfigFiles,
+  judge: ConfigJudge,
+): Plan | undefined {
+  const old = new Map(filesOf(raw).map((file) => [file.name, file]));
+  const now = new Map(filesOf(after).map((file) => [file.name, file]));
+  const writes = [...now.values()].filter(({ name, text }) => old.get(name)?.text !== text);
+  const removals = [...old.keys()].filter((name) => !now.has(name));
+  if (writes.length === 0 && removals.length === 0) return undefined;
+  const next = judge.judge(after);
+  const errors = next.problems.filter(({ severity }) => severity === 'error');
+  if (errors.length > 0) throw new StoreError([{ kind: 'broken', problems: errors }]);
+  const versions = writtenVersions(
+    { snapshot, raw },
+    { snapshot: next, raw: after },
+    () => new Map(),
+  );
+  const changed = compare(snapshot, next, versions);
+  return { raw: raw!, after, next, writes, removals, versions, changed };
 }
 
 /** All files that are written and removed. */
@@ -238,10 +264,10 @@ function refusalOf(errors: readonly Problem[], { origins }: Draft, place: string
 function writtenVersions(
   before: { readonly snapshot: Snapshot; readonly raw: ConfigFiles | undefined },
   after: { readonly snapshot: Snapshot; readonly raw: ConfigFiles },
-  draft: Draft,
+  causesOf: (kind: VersionedKind) => ReadonlyMap<string, Cause>,
 ): WrittenVersion[] {
   return versionedKinds.flatMap((kind) => {
-    const { causes } = kind === 'template' ? draft.templates : draft.sets;
+    const causes = causesOf(kind);
     const old =
       before.raw === undefined ? new Map<string, RawFile>() : versionedFiles(kind, before.raw);
     const lists = new Map((before.raw?.sets ?? []).map((file) => [file.name, file]));
@@ -250,7 +276,14 @@ function writtenVersions(
       const { file, list } = version;
       const sameList = list === undefined || lists.get(list.name) === list;
       if (old.get(name) === file && sameList) return [];
-      return [{ kind, name, cause: causes.get(name) ?? { action: 'edit' }, now: version }];
+      return [
+        {
+          kind,
+          name,
+          cause: causes.get(name) ?? { action: old.has(name) ? 'edit' : 'create' },
+          now: version,
+        },
+      ];
     });
     const gone = [...old.keys()].filter((name) => !now.has(name));
     const removed = gone.map((name): WrittenVersion => {

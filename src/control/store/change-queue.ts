@@ -15,7 +15,16 @@ import { makePlan } from './change-plan.ts';
 import type { Plan, PlanParts } from './change-plan.ts';
 import type { Reading } from './config-judge.ts';
 import { StoreError } from './failures.ts';
-import type { Actor, AuditLog, ChangeResult, Edit, Guard, Operation, User } from './store.ts';
+import type {
+  Actor,
+  AuditEvent,
+  AuditLog,
+  ChangeResult,
+  Edit,
+  Guard,
+  Operation,
+  User,
+} from './store.ts';
 
 /** How often changes are begun anew because of others. */
 export const maxAttempts = 20;
@@ -26,6 +35,8 @@ const mostTogether = 32;
 export interface PlannedChange extends Plan {
   readonly actor: Actor;
   readonly operations: readonly Operation[];
+  /** For the audit log; default: the operations in words. */
+  readonly event?: AuditEvent;
 }
 
 export interface Commits<R extends Reading> {

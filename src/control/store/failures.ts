@@ -46,6 +46,8 @@ export type Failure =
   | { readonly kind: 'read-only'; readonly message: string }
   /** Another process kept the store locked for too long, or kept changing it: trying again may help. */
   | { readonly kind: 'busy'; readonly message: string }
+  /** The store that is shared does not answer, or is not to be trusted at present. Nothing is kept for later. */
+  | { readonly kind: 'store-unavailable'; readonly message: string }
   /** The disk is full, or the like. */
   | { readonly kind: 'failed'; readonly message: string };
 

@@ -267,10 +267,28 @@ export interface Store {
   readonly audit: AuditLog;
 }
 
+/** How a store that is elsewhere is reached. */
+export interface StoreLink {
+  readonly name: string;
+  /** In use. */
+  readonly endpoint: string;
+  readonly connected: boolean;
+  /** Why not. */
+  readonly problem?: string;
+  /** Seconds since the state was last confirmed; absent: it never was. */
+  readonly confirmedAgeSeconds?: number;
+  /** Number of the newest change that was seen. */
+  readonly revision: number;
+  /** How many commits of this process somebody else was faster than. */
+  readonly conflicts: number;
+}
+
 /** A store that a firewall runs on. */
 export interface PolicyStore extends Store {
   /** The configuration directory. */
   readonly directory: string;
+  /** Absent: the store is on this machine. */
+  readonly link?: StoreLink;
   /** Of history, audit log and what is kept for a restart. */
   readonly stateDirectory: string;
   /** Keeps a state that is in force, for a start that finds errors or no store. Never throws. */
@@ -399,6 +417,9 @@ export interface AuditEvent {
   readonly changed?: readonly Changed[];
   /** A line for a person: what changed, or why not. */
   readonly summary?: string;
+  /** Of a change in a store that is shared: when it was made, ISO 8601, and its number there. */
+  readonly at?: string;
+  readonly commit?: number;
   /** How many denials of this kind the record stands for; absent: this one. */
   readonly count?: number;
 }

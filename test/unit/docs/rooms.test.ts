@@ -21,6 +21,7 @@ const rooms = Object.keys(mayImport);
 const heads = [
   ...[...rooms, ...wings].map((room) => `src/${room}`),
   'src/control/store/files',
+  'src/control/store/etcd',
   ...foldersOf('test').filter((folder) => folder !== 'test/fixtures'),
   'bench',
   'scripts',

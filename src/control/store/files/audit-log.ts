@@ -85,6 +85,14 @@ export class AuditFile implements AuditLog {
     return { records };
   }
 
+  /** The newest number of a commit in the log; 0 without one. */
+  async newestCommit(): Promise<number> {
+    for await (const { commit } of recordsOf(this.#done)) {
+      if (commit !== undefined) return commit;
+    }
+    return 0;
+  }
+
   async #write(events: readonly AuditEvent[]): Promise<void> {
     const first = 1 + Math.max(await lastSequence(this.#done), await lastSequence(this.#denied));
     const now = new Date();

@@ -170,6 +170,11 @@ export class KeptState {
     }
   }
 
+  /** `undefined` when there are none, or they cannot be read. */
+  files(): Promise<ConfigFiles | undefined> {
+    return this.#files.files();
+  }
+
   /** `undefined` when there is none without errors. */
   async read(): Promise<Snapshot | undefined> {
     const raw = await this.#files.files();

@@ -8,6 +8,7 @@ storeCompliance(async (files) => {
   const directory = await TestDirectory.create(files);
   await mkdir(join(directory.path, 'templates'), { recursive: true });
   return Object.assign(directory, {
+    restarted: () => directory.store(),
     async readOnly(): Promise<() => Promise<void>> {
       const { geteuid, seteuid } = process;
       const root = geteuid!() === 0;

@@ -1,0 +1,192 @@
+/**
+ * The histories of templates and sets, out of the commits in etcd. The number of a version is that of its commit.
+ *
+ * Commits never change, so those that were read are kept in memory, without texts, and only newer ones are asked for.
+ */
+import { namePattern } from '../../../policy/validate.ts';
+import { StoreError } from '../failures.ts';
+import { keptVersions } from '../files/history.ts';
+import type { ListText, Version, VersionHistory, VersionText } from '../store.ts';
+import { versionsDiff } from '../text-diff.ts';
+import type { VersionedKind } from '../versions.ts';
+import type { EtcdClient } from './etcd-client.ts';
+import { EtcdError } from './etcd-errors.ts';
+import { decoded } from './layout.ts';
+import type { Keys, StoredCommit, StoredVersion } from './layout.ts';
+import { getTexts } from './texts.ts';
+import type { RangeAnswer } from './texts.ts';
+
+/** Commits that are asked for at once. */
+const page = 500;
+
+/** A commit, and its number. */
+export interface NumberedCommit extends StoredCommit {
+  readonly seq: number;
+}
+
+interface KnownVersion {
+  readonly version: Version;
+  /** Digest of its text. */
+  readonly text?: string;
+}
+
+export class Commits {
+  readonly #client: EtcdClient;
+  readonly #keys: Keys;
+  readonly #versions: Readonly<Record<VersionedKind, Map<string, KnownVersion[]>>> = {
+    template: new Map<string, KnownVersion[]>(),
+    set: new Map<string, KnownVersion[]>(),
+  };
+  #last = 0;
+  #generation: string | undefined;
+  #reading: Promise<unknown> = Promise.resolve();
+
+  constructor(client: EtcdClient, keys: Keys) {
+    this.#client = client;
+    this.#keys = keys;
+  }
+
+  /** Versions by name, the oldest first, up to a commit. */
+  async versions(
+    kind: VersionedKind,
+    { generation, seq }: { generation: string; seq: number },
+  ): Promise<ReadonlyMap<string, readonly KnownVersion[]>> {
+    const read = this.#reading.then(async () => {
+      if (generation !== this.#generation) {
+        for (const each of Object.values(this.#versions)) each.clear();
+        [this.#last, this.#generation] = [0, generation];
+      }
+      if (this.#last >= seq) return;
+      for await (const commit of this.after(this.#last)) this.#add(commit);
+    });
+    this.#reading = read.catch(() => undefined);
+    await read;
+    return this.#versions[kind];
+  }
+
+  /** Commits after the one of this number, in their order. */
+  async *after(seq: number): AsyncGenerator<NumberedCommit> {
+    for (let from = seq + 1; ;) {
+      const { kvs = [], more = false } = await this.#client.read<RangeAnswer>('/v3/kv/range', {
+        key: this.#keys.commit(from),
+        range_end: this.#keys.commit(999_999_999_999),
+        limit: String(page),
+      });
+      for (const { key, value } of kvs) {
+        const number = Number(decoded(key).toString('utf8').slice(-12));
+        const commit = JSON.parse(decoded(value).toString('utf8')) as StoredCommit;
+        yield { ...commit, seq: number };
+        from = number + 1;
+      }
+      if (!more) return;
+    }
+  }
+
+  #add({ seq, at, versions }: NumberedCommit): void {
+    this.#last = Math.max(this.#last, seq);
+    for (const each of versions) {
+      const { kind, name } = each;
+      const known = this.#versions[kind].get(name) ?? [];
+      known.push(versionOf(each, seq, at));
+      // Twice as many are kept as are listed, so that this is rare.
+      if (known.length > 2 * keptVersions) known.splice(0, known.length - keptVersions);
+      this.#versions[kind].set(name, known);
+    }
+  }
+}
+
+function versionOf(
+  { actor, action, text, list, from, to }: StoredVersion,
+  version: number,
+  at: string,
+): KnownVersion {
+  return {
+    version: {
+      ...{ version, at, actor, action },
+      ...(text !== undefined && { sha256: text }),
+      ...(list !== undefined && { list }),
+      ...(from !== undefined && { from }),
+      ...(to !== undefined && { to }),
+    },
+    ...(text !== undefined && { text }),
+  };
+}
+
+export interface HistoryParts {
+  readonly client: EtcdClient;
+  readonly keys: Keys;
+  readonly commits: Commits;
+  readonly newest: () => Promise<{ generation: string; seq: number }>;
+}
+
+export class EtcdHistory implements VersionHistory {
+  readonly #kind: VersionedKind;
+  readonly #parts: HistoryParts;
+
+  constructor(kind: VersionedKind, parts: HistoryParts) {
+    this.#kind = kind;
+    this.#parts = parts;
+  }
+
+  async names(): Promise<readonly string[]> {
+    return [...(await this.#all()).keys()].sort();
+  }
+
+  async list(name: string): Promise<readonly Version[]> {
+    if (!namePattern.test(name)) return [];
+    const versions = (await this.#all()).get(name) ?? [];
+    return versions
+      .slice(-keptVersions)
+      .reverse()
+      .map(({ version }) => version);
+  }
+
+  async text(name: string, version: number): Promise<string> {
+    const { text } = await this.#find(name, version);
+    // A version that marks the removal has no text.
+    return text === undefined ? '' : await this.#text(text, `${name} ${version}`);
+  }
+
+  async version(name: string, version: number): Promise<VersionText> {
+    const {
+      version: { list },
+    } = await this.#find(name, version);
+    const text = await this.text(name, version);
+    if (list === undefined) return { text };
+    const what = `${list.file} of version ${version}`;
+    const own: ListText = { file: list.file, text: await this.#text(list.sha256, what) };
+    return { text, list: own };
+  }
+
+  diff(name: string, from: number, to: number): Promise<string> {
+    return versionsDiff(this, name, from, to);
+  }
+
+  async #all(): Promise<ReadonlyMap<string, readonly KnownVersion[]>> {
+    const { commits, newest } = this.#parts;
+    return await unlessUnavailable(async () => commits.versions(this.#kind, await newest()));
+  }
+
+  async #find(name: string, version: number): Promise<KnownVersion> {
+    const found = (await this.#all()).get(name)?.find((each) => each.version.version === version);
+    if (found !== undefined) return found;
+    throw new StoreError([{ kind: 'not-found', what: 'version', name: `${name} ${version}` }]);
+  }
+
+  async #text(sha256: string, what: string): Promise<string> {
+    const { client, keys } = this.#parts;
+    const texts = await unlessUnavailable(() => getTexts(client, keys, [sha256]));
+    const text = texts.get(sha256);
+    if (text !== undefined) return text;
+    throw new StoreError([{ kind: 'not-found', what: 'version', name: what }]);
+  }
+}
+
+async function unlessUnavailable<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof EtcdError)) throw error;
+    throw new StoreError([{ kind: 'store-unavailable', message: error.message }], error);
+  }
+}

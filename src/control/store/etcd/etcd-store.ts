@@ -1,0 +1,494 @@
+/**
+ * The store that many gateways share: the same texts as in a configuration directory, in an etcd cluster.
+ *
+ * gateway.yaml stays a file of each machine; it says where the cluster is. Everything else of the policy, its history and the users are in
+ * the cluster (`layout.ts`). A change is built upon the newest state and made by one transaction (`committer.ts`), so
+ * changes at any number of gateways come one after the other and none is lost.
+ *
+ * Packets never wait for etcd, and never depend on it: what is in force stays in force, for ever. What was in force last is on
+ * this machine's disk, for a start without etcd. Reading answers with what is known; changes are refused as
+ * `store-unavailable`.
+ */
+import { resolve } from 'node:path';
+import type { EtcdConfig, Problem } from '../../../policy/types.ts';
+import { cutEvent, changeEvent } from '../audit-events.ts';
+import { planFiles, previewOf } from '../change-plan.ts';
+import { ChangeQueue } from '../change-queue.ts';
+import type { Commits as CommitWays, PlannedChange } from '../change-queue.ts';
+import { ConfigJudge } from '../config-judge.ts';
+import { filesOf, sha256, textDigestOf } from '../config-texts.ts';
+import type { ConfigFiles, RawFile } from '../config-texts.ts';
+import { StoreError } from '../failures.ts';
+import { AuditFile } from '../files/audit-log.ts';
+import { KeptState } from '../files/last-good.ts';
+import { stateDirectoryOf } from '../files/state-directory.ts';
+import type {
+  Actor,
+  AuditEvent,
+  ChangeResult,
+  Edit,
+  Guard,
+  PolicyStore,
+  Preview,
+  Snapshot,
+  StoreLink,
+  Users,
+  VersionHistory,
+  WatchOptions,
+  Watching,
+} from '../store.ts';
+import { UserDocument } from '../user-document.ts';
+import type { WrittenVersion } from '../versions.ts';
+import { Committer, commitFailure, newId } from './committer.ts';
+import type { Addition } from './committer.ts';
+import { EtcdClient } from './etcd-client.ts';
+import { Commits, EtcdHistory } from './etcd-history.ts';
+import { EtcdWatcher } from './etcd-watcher.ts';
+import { FleetAudit } from './fleet-audit.ts';
+import { Keys, encoded } from './layout.ts';
+import type { Head, StoredCommit, StoredVersion } from './layout.ts';
+import { LocalState } from './local-state.ts';
+import { Replica, sorted, unavailable, unchanged } from './replica.ts';
+import type { SharedReading } from './replica.ts';
+import { SharedUsers } from './shared-users.ts';
+import type { TxnAnswer } from './texts.ts';
+
+/** Bytes of the audit record in a commit. */
+const eventBytes = 4096;
+/** A mark of the same kind that is so young was made by another gateway for the same moment. */
+const sameMarkMs = 60_000;
+
+export interface EtcdStoreOptions {
+  readonly onWarning: (message: string) => void;
+  readonly stateDirectory?: string;
+}
+
+export class EtcdStore implements PolicyStore {
+  readonly directory: string;
+  readonly stateDirectory: string;
+  readonly users: Users;
+  readonly history: VersionHistory;
+  readonly setHistory: VersionHistory;
+  readonly audit: FleetAudit;
+  readonly #client: EtcdClient;
+  readonly #keys: Keys;
+  readonly #judge: ConfigJudge;
+  readonly #local: LocalState;
+  readonly #replica: Replica;
+  readonly #committer: Committer;
+  readonly #commits: Commits;
+  readonly #kept: KeptState;
+  readonly #changes: ChangeQueue<SharedReading>;
+  readonly #onWarning: (message: string) => void;
+  /** Of snapshots, so that what is kept for a restart is known by its commit. */
+  readonly #heads: WeakMap<Snapshot, Head> = new WeakMap<Snapshot, Head>();
+  /** What there is without etcd: what was kept, or nothing. */
+  #alone: Snapshot | undefined;
+  #isWatching = false;
+  #keptUsers: string | undefined;
+
+  /** @throws the system's error when a file of the configuration cannot be read */
+  static async open(
+    directory: string,
+    config: EtcdConfig,
+    options: EtcdStoreOptions,
+  ): Promise<EtcdStore> {
+    const path = resolve(directory);
+    const state = options.stateDirectory ?? (await stateDirectoryOf(path));
+    return new EtcdStore(path, state, config, options);
+  }
+
+  private constructor(
+    directory: string,
+    stateDirectory: string,
+    config: EtcdConfig,
+    { onWarning }: EtcdStoreOptions,
+  ) {
+    this.directory = directory;
+    this.stateDirectory = stateDirectory;
+    this.#onWarning = onWarning;
+    const client = new EtcdClient(config);
+    const keys = new Keys(config.prefix);
+    this.#client = client;
+    this.#keys = keys;
+    this.#judge = new ConfigJudge(`etcd:${config.prefix}`, directory);
+    this.#local = new LocalState(stateDirectory);
+    const [judge, local] = [this.#judge, this.#local];
+    this.#replica = new Replica({ client, keys, judge, local, directory });
+    this.#committer = new Committer(client, keys);
+    this.#commits = new Commits(client, keys);
+    this.#kept = new KeptState(stateDirectory, judge, onWarning);
+    this.audit = new FleetAudit(new AuditFile(stateDirectory, { onWarning }), this.#commits, {
+      directory: local.directory,
+      onWarning,
+      isConnected: () => this.#replica.problem === null,
+    });
+    const newest = async (): Promise<Head> => (await this.#fresh()).head;
+    const parts = { client, keys, commits: this.#commits, newest };
+    this.history = new EtcdHistory('template', parts);
+    this.setHistory = new EtcdHistory('set', parts);
+    this.#changes = new ChangeQueue(this.#ways(), this.#parts, this.audit);
+    const users = new SharedUsers({
+      path: `etcd:${config.prefix}/users.yaml`,
+      replica: this.#replica,
+      local,
+      isTold: () => this.#isWatching && this.#replica.problem === null,
+      replace: (before, text, event) => this.#replaceUsers(before, text, event),
+    });
+    this.users = new UserDocument(users, this.audit);
+  }
+
+  get #parts(): {
+    judge: ConfigJudge;
+    histories: { template: VersionHistory; set: VersionHistory };
+  } {
+    return { judge: this.#judge, histories: { template: this.history, set: this.setHistory } };
+  }
+
+  get link(): StoreLink {
+    const { problem, confirmedAgeSeconds, known, mark } = this.#replica;
+    return {
+      name: `etcd:${this.#keys.prefix}`,
+      endpoint: this.#client.endpoint,
+      connected: problem === null,
+      ...(problem !== null && { problem }),
+      ...(confirmedAgeSeconds !== undefined && { confirmedAgeSeconds }),
+      revision: (known?.head ?? mark)?.seq ?? 0,
+      conflicts: this.#committer.conflicts,
+    };
+  }
+
+  /** While nobody tells of changes, or etcd has not been asked, it is asked. */
+  async #fresh(): Promise<SharedReading> {
+    const { known, problem } = this.#replica;
+    if (this.#isWatching && problem !== null && known !== undefined) throw unavailable(problem);
+    return await this.#replica.refresh();
+  }
+
+  async read(): Promise<Snapshot> {
+    const { known, problem } = this.#replica;
+    // A firewall does not wait for a cluster that is known to be away: it is told when that is back.
+    const isAway = this.#isWatching && problem !== null;
+    try {
+      if (!isAway) return this.#remember(await this.#replica.refresh());
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+    }
+    return known === undefined ? await this.#withoutStore() : this.#remember(known);
+  }
+
+  #remember({ snapshot, head }: SharedReading): Snapshot {
+    this.#heads.set(snapshot, head);
+    return snapshot;
+  }
+
+  /** What is known on this machine. */
+  async #withoutStore(): Promise<Snapshot> {
+    const kept = await this.#kept.files();
+    const empty: ConfigFiles = {
+      gateway: undefined,
+      servers: undefined,
+      templates: undefined,
+      sets: undefined,
+    };
+    const raw = this.#replica.withGateway(kept ?? empty);
+    const problem = this.#replica.problem ?? '';
+    const message =
+      kept === undefined
+        ? `nothing is forwarded: this gateway has never seen the policy in etcd (${problem})`
+        : `the policy is what this gateway has seen last (${problem})`;
+    const judged = this.#judge.judge(raw);
+    const warning: Problem = {
+      ...{ severity: 'warning', file: this.#judge.place, line: 0, column: 0, path: '', message },
+    };
+    // Equal to the one before, so that nothing is put in force anew.
+    if (this.#alone?.revision === judged.revision) return this.#alone;
+    this.#alone = { ...judged, problems: [...judged.problems, warning] };
+    return this.#alone;
+  }
+
+  listText(snapshot: Snapshot, file: string): Promise<string> {
+    const raw = this.#judge.filesOf(snapshot) ?? this.#replica.known?.raw;
+    const text = filesOf(raw).find(({ name }) => name === `sets/${file}`)?.text;
+    if (text !== undefined) return Promise.resolve(text);
+    return Promise.reject(new StoreError([{ kind: 'not-found', what: 'list', name: file }]));
+  }
+
+  async keepGood(snapshot: Snapshot): Promise<void> {
+    const head = this.#heads.get(snapshot);
+    // Of a state that is not to be gone on from, nothing is noted: somebody may have said what is.
+    if (head === undefined || this.#replica.problem !== null) return;
+    await this.#kept.keep(snapshot);
+    try {
+      await this.#local.keepMark(head);
+    } catch (error) {
+      this.#onWarning(`what was taken from etcd cannot be noted: ${(error as Error).message}`);
+    }
+  }
+
+  async lastGood(): Promise<Snapshot | undefined> {
+    return await this.#kept.read();
+  }
+
+  async watch(options: WatchOptions): Promise<Watching> {
+    let told: string | undefined;
+    let toldProblem: string | null = null;
+    let isPoked = false;
+    const look = async (): Promise<boolean> => {
+      const problem = await this.#lookAtStore();
+      if (problem !== toldProblem) {
+        if (problem !== null) {
+          options.onWarning(`etcd: ${problem}; the policy in force stays, and changes are refused`);
+        }
+        options.onWatching?.(problem);
+        toldProblem = problem;
+      }
+      const reading = this.#replica.known;
+      const snapshot = reading && this.#remember(reading);
+      if (snapshot !== undefined && (isPoked || snapshot.revision !== told)) {
+        isPoked = false;
+        told = snapshot.revision;
+        try {
+          await options.onChange(snapshot);
+        } catch (error) {
+          options.onWarning(`the change could not be applied: ${(error as Error).message}`);
+        }
+      }
+      return problem === null;
+    };
+    const watcher = new EtcdWatcher(this.#client, this.#keys, look);
+    told = (await this.#replica.refresh().catch(() => this.#replica.known))?.snapshot.revision;
+    this.#isWatching = true;
+    await watcher.start();
+    return {
+      poke: () => {
+        isPoked = true;
+        watcher.poke();
+      },
+      close: async () => {
+        this.#isWatching = false;
+        await watcher.close();
+      },
+    };
+  }
+
+  /** @returns the problem with it, if there is one */
+  async #lookAtStore(): Promise<string | null> {
+    const before = this.#replica.known;
+    try {
+      const { head, users } = await this.#replica.refresh();
+      if (head.seq !== before?.head.seq) void this.audit.copy();
+      await this.#keepUsers(users);
+      return null;
+    } catch (error) {
+      return error instanceof StoreError ? this.#replica.problem : (error as Error).message;
+    }
+  }
+
+  async #keepUsers(users: string | undefined): Promise<void> {
+    if (users === undefined || users === this.#keptUsers) return;
+    try {
+      await this.#local.keepUsers(users);
+      this.#keptUsers = users;
+    } catch (error) {
+      this.#onWarning(`users cannot be kept for times without etcd: ${(error as Error).message}`);
+    }
+  }
+
+  change(actor: Actor, edit: Edit, guard?: Guard): Promise<ChangeResult> {
+    return this.#changes.change(actor, edit, guard);
+  }
+
+  async preview(edit: Edit): Promise<Preview> {
+    return await previewOf(await this.#fresh(), edit, this.#parts);
+  }
+
+  #ways(): CommitWays<SharedReading> {
+    return {
+      exclusively: (work) => work(),
+      newest: () => this.#fresh(),
+      users: async () => (await this.users.list()).users,
+      allow: () => Promise.resolve(),
+      commit: (reading, changes) => this.#commit(reading, changes),
+      failureOf: commitFailure,
+      busy: 'the policy is being changed at other gateways again and again: try again',
+    };
+  }
+
+  async #commit(reading: SharedReading, changes: readonly PlannedChange[]): Promise<boolean> {
+    const { after, next } = changes.at(-1)!;
+    const commits = changes.map(({ actor, operations, changed, versions, event }) => ({
+      event: cutEvent(event ?? changeEvent(actor, operations, 'ok', changed), eventBytes),
+      versions: versions.map((each) => storedVersion(actor, each)),
+    }));
+    const texts = new Map<string, string>();
+    for (const { writes } of changes) {
+      for (const file of writes) texts.set(textDigestOf(file), file.text!);
+    }
+    return await this.#add(reading, { commits, files: digestsOf(after), texts }, (added) => ({
+      ...added,
+      raw: after,
+      snapshot: next,
+    }));
+  }
+
+  /** @returns false when the reading is not the newest state any more */
+  async #add(
+    reading: SharedReading,
+    addition: Addition,
+    reread: (added: SharedReading) => SharedReading = (added) => added,
+  ): Promise<boolean> {
+    const written = await this.#committer.commit(reading, addition);
+    if (written === undefined) return false;
+    const users = addition.users ?? reading.users;
+    const next = reread({ ...reading, ...written, users });
+    this.#heads.set(next.snapshot, next.head);
+    this.#replica.committed(next);
+    await this.audit.copy();
+    return true;
+  }
+
+  async #replaceUsers(reading: SharedReading, users: string, event: AuditEvent): Promise<boolean> {
+    const commits = [{ event: cutEvent(event, eventBytes), versions: [] }];
+    const { files } = reading.head;
+    return await this.#add(reading, { commits, files, texts: new Map(), users });
+  }
+
+  async markEnd(name: string, actor: Actor, action: 'expire' | 'revive'): Promise<void> {
+    try {
+      for (;;) {
+        const reading = await this.#fresh();
+        const file = reading.raw.templates?.find((each) => each.name === `templates/${name}.yaml`);
+        if (file?.text === undefined) return;
+        const [newest] = await this.history.list(name);
+        // Each gateway sees the end of a rule; one of them marks it.
+        const isMarked =
+          newest?.action === action && Date.now() - Date.parse(newest.at) < sameMarkMs;
+        if (newest === undefined || isMarked) return;
+        const version: StoredVersion = {
+          ...{ kind: 'template', name, actor, action },
+          text: sha256(file.text),
+        };
+        const { files } = reading.head;
+        const texts = new Map<string, string>();
+        if (await this.#add(reading, { commits: [{ versions: [version] }], files, texts })) return;
+      }
+    } catch (error) {
+      this.#onWarning(
+        `the end of a rule of template ${name} was not put into its history: ${(error as Error).message}`,
+      );
+    }
+  }
+
+  /** All files of the policy, as they lie in etcd, by name. @throws StoreError */
+  async files(): Promise<ReadonlyMap<string, string>> {
+    const { raw } = await this.#replica.refresh();
+    return textsOf({ ...raw, gateway: undefined });
+  }
+
+  /**
+   * Puts a whole policy in the place of the present one.
+   *
+   * @param expected the files that it was made for: if they are not those any more, it is refused
+   * @throws StoreError
+   */
+  async replaceFiles(
+    actor: Actor,
+    files: ReadonlyMap<string, string>,
+    expected?: ReadonlyMap<string, string>,
+  ): Promise<Snapshot> {
+    const wanted = [...files].map(([name, text]): RawFile => ({ name, text, problem: undefined }));
+    for (;;) {
+      const reading = await this.#replica.refresh();
+      const present = textsOf({ ...reading.raw, gateway: undefined });
+      if (expected !== undefined && !isSame(present, expected)) {
+        const message = 'the policy in etcd was changed meanwhile: look at the difference again';
+        throw new StoreError([{ kind: 'busy', message }]);
+      }
+      const after = { ...sorted(wanted), gateway: reading.raw.gateway };
+      const plan = planFiles(reading, after, this.#judge);
+      if (plan === undefined) return reading.snapshot;
+      const event = changeEvent(
+        actor,
+        [],
+        'ok',
+        plan.changed,
+        'the files of a directory were pushed',
+      );
+      const change = { ...plan, actor, operations: [], event: { ...event, action: 'store.push' } };
+      if (await this.#commit(reading, [change])) return plan.next;
+    }
+  }
+
+  /** Makes an empty policy where there is none. @returns false when there is one. @throws StoreError */
+  async initialize(actor: Actor): Promise<boolean> {
+    const keys = this.#keys;
+    const id = newId();
+    const event = { actor, action: 'store.init', result: 'ok' as const, target: [keys.prefix] };
+    const at = new Date().toISOString();
+    const commit: StoredCommit = { id, at, event, versions: [] };
+    const head: Head = { version: 1, generation: newId(), seq: 1, commit: id, files: {} };
+    try {
+      const { succeeded } = await this.#client.write<TxnAnswer>('/v3/kv/txn', {
+        compare: [keys.head, keys.users, keys.commit(1)].map((key) => unchanged(key, '0')),
+        success: [
+          { request_put: { key: keys.head, value: encoded(JSON.stringify(head)) } },
+          { request_put: { key: keys.commit(1), value: encoded(JSON.stringify(commit)) } },
+        ],
+      });
+      return succeeded === true;
+    } catch (error) {
+      throw commitFailure(error);
+    }
+  }
+
+  /** What is in etcd now, whatever this gateway has taken. @throws StoreError */
+  async present(): Promise<{ readonly seq: number; readonly files: ReadonlyMap<string, string> }> {
+    const { head, raw } = await this.#untied().refresh();
+    return { seq: head.seq, files: textsOf({ ...raw, gateway: undefined }) };
+  }
+
+  /** Goes on from what is in etcd now. @returns its number. @throws StoreError */
+  async adopt(): Promise<number> {
+    const { head } = await this.#untied().refresh();
+    await this.#local.keepMark(head);
+    return head.seq;
+  }
+
+  /** That takes any state. */
+  #untied(): Replica {
+    return new Replica({
+      client: this.#client,
+      keys: this.#keys,
+      judge: new ConfigJudge(this.#judge.place, this.directory),
+      local: { mark: () => Promise.resolve(undefined) },
+      directory: this.directory,
+    });
+  }
+}
+
+function storedVersion(actor: Actor, { kind, name, cause, now }: WrittenVersion): StoredVersion {
+  const { action, from, to } = cause;
+  return {
+    ...{ kind, name, actor, action },
+    ...(from !== undefined && { from }),
+    ...(to !== undefined && { to }),
+    ...(now !== undefined && { text: textDigestOf(now.file) }),
+    ...(now?.list !== undefined && {
+      list: { file: now.list.name.slice('sets/'.length), sha256: textDigestOf(now.list) },
+    }),
+  };
+}
+
+function digestsOf(raw: ConfigFiles): Record<string, string> {
+  const own = filesOf({ ...raw, gateway: undefined });
+  return Object.fromEntries(own.map((file) => [file.name, textDigestOf(file)]));
+}
+
+function textsOf(raw: ConfigFiles): Map<string, string> {
+  return new Map(filesOf(raw).map(({ name, text = '' }) => [name, text]));
+}
+
+function isSame(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): boolean {
+  return a.size === b.size && [...a].every(([name, text]) => b.get(name) === text);
+}

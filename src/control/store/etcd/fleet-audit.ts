@@ -1,0 +1,94 @@
+/**
+ * The audit log of a gateway that shares its policy: changes by whichever gateway, out of the commits; and what has happened at this
+ * gateway only: logins, denials, changes that were refused.
+ *
+ * All of it is in the log on this gateway's disk, so that searching it asks nothing of etcd, works without it, and nobody can
+ * fill etcd with denials. Each commit gets into it once, in the order of the commits: whoever writes holds a lock, and
+ * looks first which was the last.
+ */
+import { withDirectoryLock } from '../../../system/lock.ts';
+import type { AuditFile } from '../files/audit-log.ts';
+import { makeStateDirectory } from '../files/state-directory.ts';
+import type { AuditEvent, AuditLog, AuditQuery, AuditRecord } from '../store.ts';
+import type { Commits, NumberedCommit } from './etcd-history.ts';
+
+const lockPatienceMs = 10_000;
+/** Records that are written at once. */
+const batch = 200;
+
+export class FleetAudit implements AuditLog {
+  readonly #file: AuditFile;
+  readonly #commits: Commits;
+  readonly #directory: string;
+  readonly #onWarning: (message: string) => void;
+  readonly #isConnected: () => boolean;
+  #copying: Promise<unknown> = Promise.resolve();
+
+  /** @param directory of this gateway's state: locked while commits are copied */
+  constructor(
+    file: AuditFile,
+    commits: Commits,
+    parts: {
+      readonly directory: string;
+      readonly onWarning: (message: string) => void;
+      readonly isConnected: () => boolean;
+    },
+  ) {
+    this.#file = file;
+    this.#commits = commits;
+    this.#directory = parts.directory;
+    this.#onWarning = parts.onWarning;
+    this.#isConnected = parts.isConnected;
+  }
+
+  async append(event: AuditEvent): Promise<void> {
+    await this.#file.append(event);
+  }
+
+  async record(...events: readonly AuditEvent[]): Promise<void> {
+    await this.#file.record(...events);
+  }
+
+  async query(
+    query: AuditQuery,
+  ): Promise<{ readonly records: readonly AuditRecord[]; readonly next?: string }> {
+    if (this.#isConnected()) await this.copy();
+    return await this.#file.query(query);
+  }
+
+  /** Copies the commits that are not in the log yet. Never throws. */
+  async copy(): Promise<void> {
+    const turn = this.#copying.then(() => this.#copy());
+    this.#copying = turn;
+    await turn;
+  }
+
+  async #copy(): Promise<void> {
+    try {
+      await makeStateDirectory(this.#directory);
+      await withDirectoryLock(this.#directory, lockPatienceMs, async () => {
+        let waiting: AuditEvent[] = [];
+        const last = await this.#file.newestCommit();
+        for await (const commit of this.#commits.after(last)) {
+          waiting.push(eventOf(commit));
+          if (waiting.length < batch) continue;
+          await this.#file.record(...waiting);
+          waiting = [];
+        }
+        if (waiting.length > 0) await this.#file.record(...waiting);
+      });
+    } catch (error) {
+      this.#onWarning(`changes were not copied to the audit log: ${(error as Error).message}`);
+    }
+  }
+}
+
+function eventOf({ seq, at, event, versions }: NumberedCommit): AuditEvent {
+  const own: AuditEvent = event ?? {
+    actor: versions[0]?.actor ?? { name: 'tunwall', via: 'system' },
+    action: `template.${versions[0]?.action ?? 'edit'}`,
+    result: 'ok',
+    target: versions.map(({ name }) => name),
+  };
+  return { ...own, at, commit: seq };
+}

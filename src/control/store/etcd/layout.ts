@@ -1,0 +1,136 @@
+/**
+ * How a policy lies in etcd, below the prefix:
+ *
+ *     head                   { generation, seq, commit, files: { "servers.yaml": sha256, "templates/web.yaml": … } }
+ *     users                  the text of users.yaml
+ *     blob/<sha256>/<piece>  gzip of a file's text, in pieces; immutable
+ *     commit/<seq>           { id, at, event, versions }: audit record and history
+ *     gateway/<name>         what a gateway says of itself, under a lease
+ *
+ * A change is one transaction: it compares that nobody has written `head` and `users` since they were read, and puts `head`
+ * and one commit for each change. So any number of files changes at once, commits are numbered without gaps, and history
+ * and audit are those of the change, or none of it is there. Keys sort so that one range has `head` and `users`, and nothing else.
+ *
+ * `generation` is a random name of the whole. It changes when the content is set up anew (`init`, `restore`): what has another
+ * generation, or an older number, is not taken by a gateway by itself.
+ */
+import { createHash } from 'node:crypto';
+import { gunzipSync, gzipSync } from 'node:zlib';
+import type { AuditEvent, Version } from '../store.ts';
+import type { VersionedKind } from '../versions.ts';
+
+/** Bytes of a piece of a text: the cluster takes 1.5 MiB with a request, and base64 makes four of three. */
+export const pieceBytes: number = 512 << 10;
+
+/** Bytes of a head or commit. */
+export const maxValueBytes: number = 1 << 20;
+
+/** A text with more bytes than a list may have was not written by tunwall. */
+const maxTextBytes = 64 << 20;
+
+export interface Head {
+  readonly version: 1;
+  readonly generation: string;
+  readonly seq: number;
+  /** Id of the newest commit. */
+  readonly commit: string;
+  /** SHA-256 of the texts, by name. */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+/** A version that a commit has added to a history; its number is that of the commit. */
+export interface StoredVersion extends Pick<Version, 'action' | 'from' | 'to' | 'list'> {
+  readonly kind: VersionedKind;
+  readonly name: string;
+  /** Of the text; absent: removed. */
+  readonly text?: string;
+  readonly actor: Version['actor'];
+}
+
+export interface StoredCommit {
+  readonly id: string;
+  /** ISO 8601. */
+  readonly at: string;
+  /** Absent: nothing for the audit log. */
+  readonly event?: AuditEvent;
+  readonly versions: readonly StoredVersion[];
+}
+
+export class Keys {
+  readonly prefix: string;
+
+  /** @param prefix without a slash at its end */
+  constructor(prefix: string) {
+    this.prefix = prefix;
+  }
+
+  get head(): string {
+    return encoded(`${this.prefix}/head`);
+  }
+
+  get users(): string {
+    return encoded(`${this.prefix}/users`);
+  }
+
+  /** The end of the range that begins with `head`. */
+  get afterUsers(): string {
+    return encoded(`${this.prefix}/users\0`);
+  }
+
+  commit(seq: number): string {
+    return encoded(`${this.prefix}/commit/${String(seq).padStart(12, '0')}`);
+  }
+
+  blob(sha256: string, piece: number): string {
+    return encoded(`${this.prefix}/blob/${sha256}/${String(piece).padStart(3, '0')}`);
+  }
+
+  /** The end of the range of a text's pieces. */
+  afterBlob(sha256: string): string {
+    return encoded(`${this.prefix}/blob/${sha256}0`);
+  }
+}
+
+/** Keys and values are base64 in JSON. */
+export function encoded(text: string | Buffer): string {
+  return Buffer.from(text).toString('base64');
+}
+
+export function decoded(value: string | undefined): Buffer {
+  return Buffer.from(value ?? '', 'base64');
+}
+
+/** The pieces of a text. */
+export function piecesOf(text: string): Buffer[] {
+  // The clock in the header would make two of one.
+  const packed = gzipSync(text, { level: 6 });
+  const pieces: Buffer[] = [];
+  for (let at = 0; at < packed.length; at += pieceBytes) {
+    pieces.push(packed.subarray(at, at + pieceBytes));
+  }
+  return pieces;
+}
+
+/** @throws Error when they are not those of this text */
+export function textOf(sha256: string, pieces: readonly Buffer[]): string {
+  const text = gunzipSync(Buffer.concat(pieces), { maxOutputLength: maxTextBytes + 1 });
+  if (createHash('sha256').update(text).digest('hex') !== sha256) {
+    throw new Error('its content is not what its name says');
+  }
+  return new TextDecoder('utf-8', { fatal: true }).decode(text);
+}
+
+/** @throws Error when it is no head that this version understands */
+export function parseHead(value: Buffer): Head {
+  const head = JSON.parse(value.toString('utf8')) as Partial<Head> | null;
+  const { generation, seq, commit, files } = head ?? {};
+  const whole =
+    typeof generation === 'string' &&
+    Number.isSafeInteger(seq) &&
+    typeof commit === 'string' &&
+    typeof files === 'object';
+  if (head?.version !== 1 || !whole) {
+    throw new Error('it was written by a newer version of tunwall, or by something else');
+  }
+  return head as Head;
+}
