@@ -291,7 +291,7 @@ function addAdopt(family: Command, parts: Parts): void {
         (async () => {
           const store = await opened(parts, flags);
           await requireYes(parts, flags, `take what is in ${store.link.name} now, whatever it is?`);
-          const seq = await asUserError(store.adopt());
+          const seq = await asUserError(store.adopt(actorOf(parts)));
           parts.output.print(`change ${seq} is what this gateway goes on from`);
           return ExitCode.ok;
         })(),

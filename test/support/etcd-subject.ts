@@ -21,8 +21,14 @@ export class EtcdSubject implements Subject {
   readonly #directories: string[] = [];
   #more: readonly string[] = [];
 
-  static async create(cluster: EtcdCluster, files: Record<string, string>): Promise<EtcdSubject> {
+  /** @param more lines of `store.etcd` */
+  static async create(
+    cluster: EtcdCluster,
+    files: Record<string, string>,
+    more: readonly string[] = [],
+  ): Promise<EtcdSubject> {
     const subject = new EtcdSubject(cluster, await mkdtemp(join(tmpdir(), 'twt-gateway-')));
+    subject.#more = more;
     await subject.#writeGateway(subject.path);
     await (await subject.store()).initialize(somebody);
     await subject.write(files);

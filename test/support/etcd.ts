@@ -21,6 +21,27 @@ if (etcdObstacle !== undefined) console.log(`tests with etcd do not run: ${etcdO
 const patienceMs = 90_000;
 const execute = promisify(execFile);
 
+/** PEM files. Of the members and of their clients alike. */
+interface TlsFiles {
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}
+
+interface ClusterOptions {
+  readonly size?: number;
+  /** Arguments of every member, such as its quota. */
+  readonly more?: readonly string[];
+  /** Network namespace that they run in. */
+  readonly namespace?: string;
+  /** Clients have to show a certificate. */
+  readonly tls?: TlsFiles;
+}
+
+function tlsArguments({ ca, cert, key }: TlsFiles): string[] {
+  return ['--client-cert-auth', '--trusted-ca-file', ca, '--cert-file', cert, '--key-file', key];
+}
+
 interface Member {
   readonly name: string;
   readonly args: readonly string[];
@@ -46,22 +67,20 @@ export class EtcdCluster {
   readonly #directory: string;
   readonly #members: readonly Member[];
   readonly #namespace: string | undefined;
+  readonly #tls: TlsFiles | undefined;
 
-  /**
-   * @param more arguments of every member, such as its quota
-   * @param namespace network namespace that they run in
-   */
-  static async start(
+  static async start({
     size = 3,
-    more: readonly string[] = [],
-    namespace?: string,
-  ): Promise<EtcdCluster> {
+    more = [],
+    namespace,
+    tls,
+  }: ClusterOptions = {}): Promise<EtcdCluster> {
     const directory = await mkdtemp(join(tmpdir(), 'twt-etcd-'));
     const ports = await freePorts(2 * size);
     const names = Array.from({ length: size }, (_, index) => `m${index}`);
     const peers = names.map((name, index) => `${name}=http://127.0.0.1:${ports[size + index]!}`);
     const members = names.map((name, index): Member => {
-      const client = `http://127.0.0.1:${ports[index]!}`;
+      const client = `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${ports[index]!}`;
       const peer = `http://127.0.0.1:${ports[size + index]!}`;
       const args = [
         ...['--name', name, '--data-dir', join(directory, name)],
@@ -70,10 +89,11 @@ export class EtcdCluster {
         ...['--initial-cluster', peers.join(','), '--initial-cluster-token', directory],
         ...['--heartbeat-interval', '50', '--election-timeout', '500', '--log-level', 'error'],
         ...more,
+        ...(tls === undefined ? [] : tlsArguments(tls)),
       ];
       return { name, args, endpoint: client, process: run(args, namespace) };
     });
-    const cluster = new EtcdCluster(directory, members, namespace);
+    const cluster = new EtcdCluster(directory, members, namespace, tls);
     await cluster.ready();
     return cluster;
   }
@@ -82,9 +102,11 @@ export class EtcdCluster {
     directory: string,
     members: readonly Member[],
     namespace: string | undefined,
+    tls: TlsFiles | undefined,
   ) {
     this.#directory = directory;
     this.#namespace = namespace;
+    this.#tls = tls;
     this.#members = members;
   }
 
@@ -95,9 +117,15 @@ export class EtcdCluster {
   /** A call of the JSON gateway. */
   async call<T>(path: string, body: object = {}, at = 0): Promise<T> {
     const url = `${this.endpoints[at]!}${path}`;
-    if (this.#namespace !== undefined) {
-      const curl = ['curl', '-sf', '--max-time', '5', '-d', JSON.stringify(body), url];
-      const { stdout } = await execute('ip', ['netns', 'exec', this.#namespace, ...curl]);
+    const [namespace, tls] = [this.#namespace, this.#tls];
+    if (namespace !== undefined || tls !== undefined) {
+      const command = [
+        ...(namespace === undefined ? [] : ['ip', 'netns', 'exec', namespace]),
+        ...['curl', '-sf', '--max-time', '5', '-d', JSON.stringify(body)],
+        ...(tls === undefined ? [] : ['--cacert', tls.ca, '--cert', tls.cert, '--key', tls.key]),
+        url,
+      ];
+      const { stdout } = await execute(command[0]!, command.slice(1));
       return JSON.parse(stdout) as T;
     }
     const response = await fetch(url, {

@@ -28,7 +28,7 @@ describe.skipIf((obstacle ?? etcdObstacle) !== undefined)('a policy in etcd', ()
 
   beforeAll(async () => {
     firewall = await FirewallLab.create(config);
-    cluster = await EtcdCluster.start(3, [], firewall.lab.namespace('gateway'));
+    cluster = await EtcdCluster.start({ namespace: firewall.lab.namespace('gateway') });
     const store = { etcd: { endpoints: cluster.endpoints } };
     await firewall.write({ ...config, gateway: { store, name: 'gw-1', region: 'hkg' } });
     await chown(firewall.configDirectory, nobody, nobody);

@@ -24,6 +24,12 @@ interface Answer {
   readonly header?: { readonly cluster_id?: string; readonly revision?: string };
 }
 
+interface TlsFiles {
+  readonly ca?: Buffer;
+  readonly cert?: Buffer;
+  readonly key?: Buffer;
+}
+
 interface RawAnswer {
   readonly status: number;
   readonly text: string;
@@ -38,8 +44,9 @@ export interface EtcdStream {
 
 export class EtcdClient {
   readonly #config: EtcdConfig;
-  readonly #agents: { readonly http: http.Agent; readonly https: https.Agent };
-  readonly #tls: { readonly ca?: Buffer; readonly cert?: Buffer; readonly key?: Buffer };
+  readonly #plain: http.Agent = new http.Agent({ keepAlive: true });
+  /** Absent until its files are read. */
+  #secure: { readonly agent: https.Agent; readonly tls: TlsFiles } | undefined;
   /** Index of the endpoint in use. */
   #current = 0;
   #token: string | undefined;
@@ -47,17 +54,8 @@ export class EtcdClient {
   /** Endpoints whose version was found good since they failed last. */
   readonly #checked: Set<string> = new Set<string>();
 
-  /** @throws the system's error when a file of the configuration cannot be read */
   constructor(config: EtcdConfig) {
     this.#config = config;
-    const read = (path: string | undefined): Buffer | undefined =>
-      path === undefined ? undefined : readFileSync(path);
-    const [ca, cert, key] = [read(config.ca), read(config.cert), read(config.key)];
-    this.#tls = { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) };
-    this.#agents = {
-      http: new http.Agent({ keepAlive: true }),
-      https: new https.Agent({ keepAlive: true, ...this.#tls }),
-    };
     // Gateways that start together do not all ask the same member.
     this.#current = Math.floor(Math.random() * config.endpoints.length);
   }
@@ -79,6 +77,8 @@ export class EtcdClient {
   /** The next call goes to another endpoint. */
   moveOn(): void {
     this.#checked.delete(this.endpoint);
+    // Certificates may have been renewed.
+    this.#secure = undefined;
     this.#current = (this.#current + 1) % this.#config.endpoints.length;
   }
 
@@ -253,10 +253,28 @@ export class EtcdClient {
     };
     const url = new URL(path, endpoint);
     if (isTls(endpoint)) {
-      const own = { method, headers, agent: this.#agents.https, ...this.#tls, ...options };
-      return https.request(url, own, onResponse);
+      const { agent, tls } = this.#secured();
+      return https.request(url, { method, headers, agent, ...tls, ...options }, onResponse);
     }
-    return http.request(url, { method, headers, agent: this.#agents.http, ...options }, onResponse);
+    return http.request(url, { method, headers, agent: this.#plain, ...options }, onResponse);
+  }
+
+  /** @throws EtcdError when a file cannot be read: the policy in force stays, as with a cluster that is away */
+  #secured(): { readonly agent: https.Agent; readonly tls: TlsFiles } {
+    if (this.#secure === undefined) {
+      const read = (path: string | undefined): Buffer | undefined => {
+        try {
+          return path === undefined ? undefined : readFileSync(path);
+        } catch (error) {
+          const message = `${path!} cannot be read: ${(error as Error).message}`;
+          throw new EtcdError('unreachable', message);
+        }
+      };
+      const [ca, cert, key] = [this.#config.ca, this.#config.cert, this.#config.key].map(read);
+      const tls = { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) };
+      this.#secure = { agent: new https.Agent({ keepAlive: true, ...tls }), tls };
+    }
+    return this.#secure;
   }
 
   /**
@@ -286,7 +304,14 @@ export class EtcdClient {
       response.on('close', end);
     };
     const options = { agent: false as const };
-    const request = this.#open(endpoint, 'POST', path, this.#token ?? '', onResponse, options);
+    let request: http.ClientRequest;
+    try {
+      request = this.#open(endpoint, 'POST', path, this.#token ?? '', onResponse, options);
+    } catch {
+      // What it is, the next call says.
+      end();
+      return { close: () => undefined, ended };
+    }
     request.on('error', end);
     request.on('close', end);
     request.end(JSON.stringify(body));

@@ -12,7 +12,7 @@ import type { VersionedKind } from '../versions.ts';
 import type { EtcdClient } from './etcd-client.ts';
 import { EtcdError } from './etcd-errors.ts';
 import { decoded } from './layout.ts';
-import type { Keys, StoredCommit, StoredVersion } from './layout.ts';
+import type { Head, Keys, StoredCommit, StoredVersion } from './layout.ts';
 import { getTexts } from './texts.ts';
 import type { RangeAnswer } from './texts.ts';
 
@@ -37,8 +37,7 @@ export class Commits {
     template: new Map<string, KnownVersion[]>(),
     set: new Map<string, KnownVersion[]>(),
   };
-  #last = 0;
-  #generation: string | undefined;
+  #last: Pick<NumberedCommit, 'seq' | 'id'> = { seq: 0, id: '' };
   #reading: Promise<unknown> = Promise.resolve();
 
   constructor(client: EtcdClient, keys: Keys) {
@@ -49,19 +48,32 @@ export class Commits {
   /** Versions by name, the oldest first, up to a commit. */
   async versions(
     kind: VersionedKind,
-    { generation, seq }: { generation: string; seq: number },
+    newest: Pick<Head, 'seq' | 'commit'>,
   ): Promise<ReadonlyMap<string, readonly KnownVersion[]>> {
-    const read = this.#reading.then(async () => {
-      if (generation !== this.#generation) {
-        for (const each of Object.values(this.#versions)) each.clear();
-        [this.#last, this.#generation] = [0, generation];
-      }
-      if (this.#last >= seq) return;
-      for await (const commit of this.after(this.#last)) this.#add(commit);
-    });
+    const read = this.#reading.then(() => this.#readUpTo(newest));
     this.#reading = read.catch(() => undefined);
     await read;
     return this.#versions[kind];
+  }
+
+  /** What was read may not be the past of the newest commit, if etcd was restored: then it is read anew. */
+  async #readUpTo({ seq, commit: id }: Pick<Head, 'seq' | 'commit'>): Promise<void> {
+    const { seq: last, id: lastId } = this.#last;
+    if (seq === last && id === lastId) return;
+    if (seq <= last) this.#forget();
+    for await (const commit of this.after(Math.max(0, this.#last.seq - 1))) {
+      if (commit.seq !== this.#last.seq) this.#add(commit);
+      else if (commit.id !== this.#last.id) {
+        this.#forget();
+        await this.#readUpTo({ seq, commit: id });
+        return;
+      }
+    }
+  }
+
+  #forget(): void {
+    for (const each of Object.values(this.#versions)) each.clear();
+    this.#last = { seq: 0, id: '' };
   }
 
   /** Commits after the one of this number, in their order. */
@@ -82,8 +94,8 @@ export class Commits {
     }
   }
 
-  #add({ seq, at, versions }: NumberedCommit): void {
-    this.#last = Math.max(this.#last, seq);
+  #add({ seq, id, at, versions }: NumberedCommit): void {
+    this.#last = { seq, id };
     for (const each of versions) {
       const { kind, name } = each;
       const known = this.#versions[kind].get(name) ?? [];
@@ -116,7 +128,7 @@ export interface HistoryParts {
   readonly client: EtcdClient;
   readonly keys: Keys;
   readonly commits: Commits;
-  readonly newest: () => Promise<{ generation: string; seq: number }>;
+  readonly newest: () => Promise<Pick<Head, 'seq' | 'commit'>>;
 }
 
 export class EtcdHistory implements VersionHistory {

@@ -87,7 +87,6 @@ export class EtcdStore implements PolicyStore {
   #isWatching = false;
   #keptUsers: string | undefined;
 
-  /** @throws the system's error when a file of the configuration cannot be read */
   static async open(
     directory: string,
     config: EtcdConfig,
@@ -449,8 +448,9 @@ export class EtcdStore implements PolicyStore {
   }
 
   /** Goes on from what is in etcd now. @returns its number. @throws StoreError */
-  async adopt(): Promise<number> {
+  async adopt(actor: Actor): Promise<number> {
     const { head } = await this.#untied().refresh();
+    await this.audit.adopted(actor, head.seq);
     await this.#local.keepMark(head);
     return head.seq;
   }

@@ -56,6 +56,15 @@ export class FleetAudit implements AuditLog {
     return await this.#file.query(query);
   }
 
+  /**
+   * A state is gone on from that does not follow the last one: numbers that were copied already may come again, and are other
+   * changes. The copying goes on from this record.
+   */
+  async adopted(actor: AuditEvent['actor'], commit: number): Promise<void> {
+    const summary = `what is in the store was taken, as change ${commit}`;
+    await this.#file.record({ actor, action: 'store.adopt', result: 'ok', summary, commit });
+  }
+
   /** Copies the commits that are not in the log yet. Never throws. */
   async copy(): Promise<void> {
     const turn = this.#copying.then(() => this.#copy());

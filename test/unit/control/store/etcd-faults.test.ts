@@ -1,6 +1,6 @@
 /** What the store in etcd does when etcd fails, lags, forgets, or answers something else than it should. */
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { createServer, request } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -11,6 +11,7 @@ import { describeFailure } from '../../../../src/control/store/store.ts';
 import type { Operation, Snapshot, Watching } from '../../../../src/control/store/store.ts';
 import { EtcdCluster, etcdObstacle } from '../../../support/etcd.ts';
 import { EtcdSubject } from '../../../support/etcd-subject.ts';
+import { firstCertificate } from '../../../support/certificates.ts';
 import { seed, seededRandom } from '../../../support/seed.ts';
 import { alice, failuresOf, serversText, webText } from '../../../support/stores.ts';
 
@@ -228,7 +229,7 @@ describe.skipIf(etcdObstacle !== undefined)('the store in etcd', () => {
       expect(names(await again.read())).toEqual(['b', 'web']);
       expect(again.link.problem).toContain('restored from an older backup');
 
-      await again.adopt();
+      await again.adopt(alice);
       await vi.waitFor(() => expect(names(told.seen.at(-1)!)).toEqual(['web']), patience);
       expect(store.link.connected).toBe(true);
     });
@@ -247,7 +248,7 @@ describe.skipIf(etcdObstacle !== undefined)('the store in etcd', () => {
       expect(await stranger.initialize(alice)).toBe(false);
       await vi.waitFor(() => expect(store.link.problem).toContain('another policy'), patience);
       expect((await store.read()).revision).toBe(before.revision);
-      await store.adopt();
+      await store.adopt(alice);
       await vi.waitFor(() => expect(names(told.seen.at(-1)!)).toEqual([]), patience);
     });
 
@@ -276,6 +277,42 @@ describe.skipIf(etcdObstacle !== undefined)('the store in etcd', () => {
       }
     });
 
+    it('over TLS, and asks for a certificate, is answered with one', async () => {
+      const [ca, cert, key] = ['ca', 'cert', 'key'].map((name) =>
+        join(subject.path, `${name}.pem`),
+      );
+      const { cert: own, key: ownKey } = firstCertificate;
+      await writeFile(ca!, own);
+      await writeFile(cert!, own);
+      await writeFile(key!, ownKey);
+      const files = { ca: ca!, cert: cert!, key: key! };
+      const secure = await EtcdCluster.start({ size: 1, tls: files });
+      try {
+        const lines = Object.entries(files).map(([name, path]) => `    ${name}: ${path}`);
+        const tls = await EtcdSubject.create(secure, { 'servers.yaml': 'servers: []\n' }, lines);
+        const [one, two] = [await tls.store(), await tls.store()];
+        const told = await watched(one);
+        await two.change(alice, () => [create('a')]);
+        await vi.waitFor(() => expect(names(told.seen.at(-1)!)).toEqual(['a']), patience);
+        for (const each of watches.splice(0)) await each.close();
+        await tls.remove();
+        const unsigned = await subject.open(await subject.gateway(secure.endpoints));
+        await unsigned.read();
+        expect(unsigned.link.problem).toMatch(/self-signed|certificate/);
+      } finally {
+        await secure.stop();
+      }
+    });
+
+    it('only with certificates that cannot be read is as one that is away', async () => {
+      const directory = await subject.gateway(['https://127.0.0.1:1']);
+      const path = join(directory, 'gateway.yaml');
+      await writeFile(path, `${await readFile(path, 'utf8')}    ca: ${directory}/missing.pem\n`);
+      const unsigned = await subject.open(directory);
+      expect(await unsigned.read().then(names)).toEqual([]);
+      expect(unsigned.link.problem).toContain('missing.pem cannot be read');
+    });
+
     it('as something else than etcd is told so', async () => {
       const endpoint = await serve((_, response) => response.writeHead(404).end('<html>'));
       const wrong = await subject.open(await subject.gateway([endpoint]));
@@ -284,7 +321,10 @@ describe.skipIf(etcdObstacle !== undefined)('the store in etcd', () => {
     });
 
     it('without room for more refuses changes, and reading goes on', async () => {
-      const small = await EtcdCluster.start(1, ['--quota-backend-bytes', '1000000']);
+      const small = await EtcdCluster.start({
+        size: 1,
+        more: ['--quota-backend-bytes', '1000000'],
+      });
       try {
         const own = await EtcdSubject.create(small, { 'servers.yaml': 'servers: []\n' });
         const full = await own.store();
@@ -307,7 +347,7 @@ describe.skipIf(etcdObstacle !== undefined)('the store in etcd', () => {
     });
 
     it('as a member of another cluster is not used', async () => {
-      const stranger = await EtcdCluster.start(1);
+      const stranger = await EtcdCluster.start({ size: 1 });
       try {
         let [target] = cluster.endpoints;
         const mixed = await subject.open(await subject.gateway([await proxy(() => target!)]));
