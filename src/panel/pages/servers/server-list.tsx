@@ -1,19 +1,24 @@
 /** All servers: their addresses and firewalls, and what passes and is dropped this minute. */
-import { Button, Group, Stack, Table, Text, TextInput } from '@mantine/core';
-import { IconPlus, IconSearch, IconServer } from '@tabler/icons-react';
-import { useState } from 'react';
+import { Button, Checkbox, Group, Stack, Table, Text } from '@mantine/core';
+import { IconPlus, IconServer } from '@tabler/icons-react';
+import { useMemo, useState } from 'react';
 import type { ReactNode } from 'react';
 import { useMayChange } from '../../app/session.ts';
 import { useServers } from '../../data/queries.ts';
 import type { StatsHistory } from '../../data/rates.ts';
 import type { Server } from '../../data/types.ts';
 import { useStats } from '../../data/use-stats.ts';
-import { count } from '../../parts/format.ts';
+import { ExposureBadge } from '../../parts/exposure-badge.tsx';
+import { count, formatNumber } from '../../parts/format.ts';
 import '../../parts/live.css';
 import { Page } from '../../parts/page.tsx';
 import { ServerLink } from '../../parts/server-link.tsx';
 import { Empty, Loaded } from '../../parts/states.tsx';
+import { BulkAssign } from './bulk-assign.tsx';
 import { GatewayReject } from './gateway-reject.tsx';
+import { filtered, labelWords, noFilter, sorted } from './server-filter.ts';
+import type { Sorting } from './server-filter.ts';
+import { ServerFilters } from './server-filters.tsx';
 import { Firewalls } from './server-firewalls.tsx';
 import { ServerForm } from './server-form.tsx';
 import { DropsCell, TrafficCell } from './server-traffic.tsx';
@@ -21,8 +26,8 @@ import { DropsCell, TrafficCell } from './server-traffic.tsx';
 const about =
   'Servers are the addresses that the firewall protects. Without a firewall, everything to and from a server is dropped.';
 
-/** More rows than that make a page slow; a search finds the others. */
-const mostRows = 200;
+/** More rows at once make a page slow and long. */
+const pageSize = 50;
 
 export default function ServerList(): ReactNode {
   const servers = useServers();
@@ -58,64 +63,101 @@ export default function ServerList(): ReactNode {
   );
 }
 
-function matches(server: Server, words: string): boolean {
-  const { name, addresses, templates, appliedTemplates, region, labels } = server;
-  const applied = appliedTemplates.map(({ template }) => template);
-  const texts = [name, ...addresses, ...templates, ...applied, region ?? '', ...labelWords(labels)];
-  const all = texts.join(' ').toLowerCase();
-  return words
-    .toLowerCase()
-    .split(/\s+/)
-    .every((word) => all.includes(word));
-}
-
-function labelWords(labels: Server['labels']): string[] {
-  return Object.entries(labels ?? {}).map(([key, value]) => `${key}=${value}`);
-}
-
 function Servers({ list }: { readonly list: readonly Server[] }): ReactNode {
-  const [words, setWords] = useState('');
+  const [filter, setFilter] = useState(noFilter);
+  const [sorting, setSorting] = useState<Sorting>('name');
+  const [page, setPage] = useState(0);
+  const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
+  const mayChange = useMayChange();
   const stats = useStats({ servers: true });
-  const found = list.filter((server) => matches(server, words.trim()));
+  const found = useMemo(() => sorted(filtered(list, filter), sorting), [list, filter, sorting]);
+  const last = Math.max(0, Math.ceil(found.length / pageSize) - 1);
+  const shown = Math.min(page, last);
+  const isChosen = list.filter(({ name }) => selected.has(name)).map(({ name }) => name);
   return (
     <Stack gap="sm">
-      <Group justify="space-between" align="end">
-        <TextInput
-          aria-label="Search servers"
-          placeholder="Name, address, firewall, region or label"
-          leftSection={<IconSearch size={16} aria-hidden />}
-          value={words}
-          onChange={({ currentTarget }) => setWords(currentTarget.value)}
-          w={{ base: '100%', xs: 340 }}
-        />
+      <ServerFilters
+        {...{ list, filter, sorting }}
+        onFilter={(values) => {
+          setPage(0);
+          setFilter({ ...filter, ...values });
+        }}
+        onSort={setSorting}
+      />
+      <Group justify="space-between" gap="xs">
         <Text size="sm" c="dimmed" role="status">
           {found.length === list.length
             ? count(list.length, 'server')
-            : `${found.length} of ${count(list.length, 'server')}`}
+            : `${formatNumber(found.length)} of ${count(list.length, 'server')}`}
         </Text>
+        {mayChange && found.length > 0 && (
+          <Group gap="xs">
+            {isChosen.length > 0 && (
+              <BulkAssign servers={isChosen} onClear={() => setSelected(new Set())} />
+            )}
+            <Button
+              size="xs"
+              variant="default"
+              onClick={() => setSelected(new Set([...selected, ...found.map(({ name }) => name)]))}
+            >
+              Select all {found.length < list.length && 'found '}({formatNumber(found.length)})
+            </Button>
+          </Group>
+        )}
       </Group>
       {found.length === 0 ? (
         <Empty title="No server is like that">Search for something else.</Empty>
       ) : (
-        <ServerTable list={found.slice(0, mostRows)} stats={stats} />
+        <ServerTable
+          list={found.slice(shown * pageSize, (shown + 1) * pageSize)}
+          {...{ stats, selected }}
+          onSelect={mayChange ? setSelected : undefined}
+        />
       )}
-      {found.length > mostRows && (
-        <Text size="sm" c="dimmed">
-          The first {mostRows} of {found.length}. Search to see others.
-        </Text>
-      )}
+      {last > 0 && <Pages page={shown} last={last} onPage={setPage} />}
     </Stack>
+  );
+}
+
+interface PagesProps {
+  readonly page: number;
+  readonly last: number;
+  readonly onPage: (page: number) => void;
+}
+
+function Pages({ page, last, onPage }: PagesProps): ReactNode {
+  return (
+    <Group justify="flex-end" gap="xs">
+      <Text size="sm" c="dimmed">
+        Page {page + 1} of {last + 1}
+      </Text>
+      <Button variant="default" size="xs" disabled={page === 0} onClick={() => onPage(page - 1)}>
+        Previous page
+      </Button>
+      <Button variant="default" size="xs" disabled={page === last} onClick={() => onPage(page + 1)}>
+        Next page
+      </Button>
+    </Group>
   );
 }
 
 interface ServerTableProps {
   readonly list: readonly Server[];
   readonly stats: StatsHistory;
+  readonly selected: ReadonlySet<string>;
+  /** Absent: there are no check boxes. */
+  readonly onSelect: ((selected: ReadonlySet<string>) => void) | undefined;
 }
 
-function ServerTable({ list, stats }: ServerTableProps): ReactNode {
+function ServerTable({ list, stats, selected, onSelect }: ServerTableProps): ReactNode {
+  const select = (name: string, isChosen: boolean): void => {
+    const next = new Set(selected);
+    if (isChosen) next.add(name);
+    else next.delete(name);
+    onSelect?.(next);
+  };
   return (
-    <Table className="data-table" verticalSpacing="sm" highlightOnHover>
+    <Table className="data-table" verticalSpacing="sm" highlightOnHover aria-label="Servers">
       <Table.Thead>
         <Table.Tr>
           <Table.Th>Name</Table.Th>
@@ -127,34 +169,64 @@ function ServerTable({ list, stats }: ServerTableProps): ReactNode {
       </Table.Thead>
       <Table.Tbody>
         {list.map((server) => (
-          <Table.Tr key={server.name}>
-            <Table.Th scope="row" fw={600} fz="sm" c="var(--mantine-color-text)">
-              <div>
-                <ServerLink name={server.name} />
-                <Details server={server} />
-              </div>
-            </Table.Th>
-            <Table.Td data-label="Addresses" className="mono">
-              {server.addresses.join(', ')}
-            </Table.Td>
-            <Table.Td data-label="Firewalls">
-              <Firewalls server={server} />
-            </Table.Td>
-            <Table.Td data-label="Traffic" w={200}>
-              <TrafficCell stats={stats} name={server.name} />
-            </Table.Td>
-            <Table.Td data-label="Drops" w={180}>
-              <DropsCell stats={stats} name={server.name} />
-            </Table.Td>
-          </Table.Tr>
+          <ServerRow
+            key={server.name}
+            {...{ server, stats }}
+            isChosen={selected.has(server.name)}
+            onChoose={onSelect && ((isChosen) => select(server.name, isChosen))}
+          />
         ))}
       </Table.Tbody>
     </Table>
   );
 }
 
-function Details({ server: { region, labels } }: { readonly server: Server }): ReactNode {
-  const words = [...(region === undefined ? [] : [region]), ...labelWords(labels)];
+interface ServerRowProps {
+  readonly server: Server;
+  readonly stats: StatsHistory;
+  readonly isChosen: boolean;
+  readonly onChoose: ((isChosen: boolean) => void) | undefined;
+}
+
+function ServerRow({ server, stats, isChosen, onChoose }: ServerRowProps): ReactNode {
+  const { name, addresses, exposure } = server;
+  return (
+    <Table.Tr>
+      <Table.Th scope="row" fw={600} fz="sm" c="var(--mantine-color-text)">
+        <Group gap="sm" wrap="nowrap" align="flex-start">
+          {onChoose !== undefined && (
+            <Checkbox
+              aria-label={`Select ${name}`}
+              checked={isChosen}
+              onChange={({ currentTarget }) => onChoose(currentTarget.checked)}
+            />
+          )}
+          <div className="server-name">
+            <ServerLink name={name} />
+            <Details server={server} />
+            <ExposureBadge exposure={exposure} />
+          </div>
+        </Group>
+      </Table.Th>
+      <Table.Td data-label="Addresses" className="mono address">
+        {addresses.join(', ')}
+      </Table.Td>
+      <Table.Td data-label="Firewalls">
+        <Firewalls server={server} />
+      </Table.Td>
+      <Table.Td data-label="Traffic" w={200}>
+        <TrafficCell stats={stats} name={name} />
+      </Table.Td>
+      <Table.Td data-label="Drops" w={180}>
+        <DropsCell stats={stats} name={name} />
+      </Table.Td>
+    </Table.Tr>
+  );
+}
+
+function Details({ server }: { readonly server: Server }): ReactNode {
+  const { region } = server;
+  const words = [...(region === undefined ? [] : [region]), ...labelWords(server)];
   if (words.length === 0) return null;
   return (
     <Text size="xs" c="dimmed" fw={400}>
