@@ -109,7 +109,8 @@ export function hasEnded(status: WatchStatus): boolean {
 export function removeOldWatchStatus(stateDirectory: string): void {
   const prefix = `watch-${namespaceInode()}-`;
   for (const name of readdirSync(stateDirectory)) {
-    if (name.startsWith(prefix) && name.endsWith('.json')) {
+    // One that was killed may have left half of a new file.
+    if (name.startsWith(prefix) && /\.(json|tmp)$/.test(name)) {
       removeStateFile(join(stateDirectory, name));
     }
   }

@@ -4,7 +4,7 @@
  */
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   db,
@@ -75,9 +75,10 @@ function inode(): number {
   return statSync(`/run/netns/${firewall.lab.namespace('gateway')}`).ino;
 }
 
+/** Without the one that is being written. */
 function statusFiles(): string[] {
   return readdirSync('/run/tunwall')
-    .filter((name) => name.startsWith(`watch-${inode()}-`))
+    .filter((name) => name.startsWith(`watch-${inode()}-`) && name.endsWith('.json'))
     .sort();
 }
 
@@ -260,7 +261,10 @@ describe.skipIf(obstacle !== undefined)('what the firewall says, as nobody', () 
     await firewall.until('it is said', async () => (await watch.gateway())?.watch === 'stale');
     expect((await watch.gateway())?.problems[0]).toMatchObject({ what: 'gateway watch' });
     await rm(file);
+    // Half a file of one that was killed.
+    await writeFile(`${file}.abcdef.tmp`, '{');
     const killed = await Watch.started(firewall);
+    expect(readdirSync('/run/tunwall')).not.toContain(`${basename(file)}.abcdef.tmp`);
     // One that hangs as well, by its silence, and comes back.
     killed.process.kill('SIGSTOP');
     await firewall.until('its silence is noticed', async () => {
