@@ -266,8 +266,9 @@ class Editor {
     const gaps = entries.map(({ to }, index) =>
       index + 1 < entries.length ? this.#text.slice(to, entries[index + 1]!.from) : '',
     );
-    // Entries separated by an empty line stay so.
-    const apart = gaps.length > 1 && /^\n+$/.test(gaps[0]!) ? gaps[0]! : '';
+    // Entries that are all separated by empty lines stay so; where only some are, nothing is added.
+    const isApart = gaps.slice(0, -1).every((gap) => /^\n|\n\n$/.test(gap));
+    const apart = gaps.length > 1 && isApart ? (/^\n+/.exec(gaps[0]!)?.[0] ?? '\n') : '';
     const lost = (entry: number): boolean => !kept.includes(entry);
     let result = '';
     // Comments after a removed entry that did not belong to it.

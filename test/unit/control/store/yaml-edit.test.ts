@@ -164,6 +164,35 @@ describe('an edit keeps', () => {
     expect(edited('servers: []\n', (v) => v.servers.push(added))).toBe(`servers:${text}`);
   });
 
+  it('the lines between rules as they are, where only some are empty', () => {
+    const text = `inbound:
+  - protocol: tcp
+    ports: [80]
+
+  - protocol: tcp # close by
+    ports: [443]
+  - protocol: udp
+    ports: [53]
+
+`;
+    const first = text.indexOf('  - ');
+    const last = text.trimEnd().length + 1;
+    const rule = { protocol: 'icmp' };
+    const line = '  - { protocol: icmp }\n';
+    expect(edited(text, (t) => t.inbound.push(rule))).toBe(
+      text.slice(0, last) + line + text.slice(last),
+    );
+    expect(edited(text, (t) => t.inbound.unshift(rule))).toBe(
+      text.slice(0, first) + line + text.slice(first),
+    );
+    expect(edited(text, (t) => t.inbound.splice(2, 0, rule))).toBe(
+      text.replace('  - protocol: udp', `${line}  - protocol: udp`),
+    );
+    expect(edited(text, (t) => t.inbound.pop())).toBe(
+      text.slice(0, text.indexOf('  - protocol: udp')) + '\n',
+    );
+  });
+
   it('line ends of Windows, a byte order mark, and a missing last line end', () => {
     const windows = `\ufeff${template.replaceAll('\n', '\r\n')}`;
     expect(edited(windows, (t) => (t.inbound[0]!.ports![0] = 81))).toBe(
