@@ -77,6 +77,8 @@ export function validateSet(setName: string, fileName: string, content: Content)
 
 /** Bad lines that are reported one by one; the rest is a number. */
 const reportedLines = 20;
+/** With more bad lines it is no list of addresses, and is not read on: a message for each costs many times what an address does. */
+const maxBadLines = 1000;
 
 /** What a list of addresses says. */
 export interface AddressList {
@@ -116,6 +118,11 @@ export function parseAddressList(file: string, bytes: Uint8Array): AddressList {
       return { ranges: new Uint32Array(0), entries, problems };
     }
     start = end + 1;
+    if (bad > maxBadLines) {
+      line = 0;
+      report(`more than ${maxBadLines} lines are wrong: the rest was not read`);
+      return { ranges: new Uint32Array(0), entries, problems };
+    }
   }
   if (bad > reportedLines) {
     line = 0;

@@ -1,6 +1,7 @@
 /** Large files and bodies that mean nothing: a bounded report, in a time that grows with the size and not with its square. */
 import { describe, expect, it } from 'vitest';
 import { LineCounter, isMap } from 'yaml';
+import { parseAddressList } from '../../../src/policy/address-set.ts';
 import { judgeTemplate } from '../../../src/policy/bodies.ts';
 import { parseYaml, targetsOf } from '../../../src/policy/parse-yaml.ts';
 import { didYouMean } from '../../../src/policy/problem.ts';
@@ -114,6 +115,13 @@ it('each value of a body is looked at once: no text is made of it', () => {
   const judged = judgeTemplate('web', { inbound: [{ protocol: 'tcp', sources }] });
   expect('problems' in judged && judged.problems.at(-1)!.message).toBe('and 99,900 more');
   expect(looks).toBe(100_000);
+});
+
+it('a list of wrong lines is not read to its end', () => {
+  const text = `${'a: 1\n'.repeat(1001)}10.0.0.1\n${'a: 1\n'.repeat(200_000)}`;
+  const { entries, problems } = parseAddressList('a.txt', Buffer.from(text));
+  expect([entries, problems.length]).toEqual([0, 21]);
+  expect(problems.at(-1)!.message).toBe('more than 1000 lines are wrong: the rest was not read');
 });
 
 it('a document is looked through once for all of its aliases', () => {
