@@ -62,6 +62,9 @@ export const targets: readonly Target[] = [
     2,
   ),
   atMost('compile 100,000 rules', 'micro-compile.compile', 1500, 'ms'),
+  atMost('child killed: longest gap', 'restart.kill', 500, 'ms'),
+  atMost('upgrade: longest gap', 'restart.upgrade', 100, 'ms'),
+  atMost('upgrade: packets lost', 'restart.lost', 0, 'packets'),
   atMost('adopt 262,144 flows', 'survive.adopt-262144', 150, 'ms'),
   atMost('adopt a million flows', 'survive.adopt-1000000', 700, 'ms'),
   ...(['hit-tcp', 'hit-udp', 'new-flow'] as const).map((figure) =>

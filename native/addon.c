@@ -33,11 +33,14 @@ static napi_value make_constants(napi_env env) {
 
 NAPI_MODULE_INIT() {
   const napi_property_descriptor properties[] = {
-      {"open", NULL, tun_open, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"attach", NULL, tun_attach, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"deviceOf", NULL, tun_device_of, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"enableQueue", NULL, tun_enable_queue, NULL, NULL, NULL, napi_enumerable, NULL},
       {"setOffload", NULL, tun_set_offload, NULL, NULL, NULL, napi_enumerable, NULL},
       {"createWake", NULL, wake_create, NULL, NULL, NULL, napi_enumerable, NULL},
       {"signalWake", NULL, wake_signal, NULL, NULL, NULL, napi_enumerable, NULL},
       {"attachedQueues", NULL, tun_attached_queues, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"endWithParent", NULL, end_with_parent, NULL, NULL, NULL, napi_enumerable, NULL},
       {"lockFile", NULL, file_lock, NULL, NULL, NULL, napi_enumerable, NULL},
       {"unlockFile", NULL, file_unlock, NULL, NULL, NULL, napi_enumerable, NULL},
       {"mapFile", NULL, file_map, NULL, NULL, NULL, napi_enumerable, NULL},

@@ -33,6 +33,8 @@ struct io_operations {
   int (*read)(struct io *io, struct batch *batch, int timeout_ms);
   /* Writes the slots below count whose verdict is 1, or has them written by the next read. Returns how many, or -errno. */
   int (*write)(struct io *io, struct batch *batch, uint32_t count);
+  /* Takes no more packets from the device: from now on read gives those that were taken before, and does not wait. */
+  void (*finish)(struct io *io, struct batch *batch);
   /* Completes the writes if there is a batch, lets go of the device, and frees. */
   void (*close)(struct io *io, struct batch *batch);
 };

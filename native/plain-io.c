@@ -6,6 +6,7 @@
  */
 #include "io.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@ struct plain_io {
   struct io io;
   int tun_fd;
   int wake_fd;
+  bool finished;
 };
 
 /* Reads until the device is empty or the batch full. Returns the packets read, or -errno. */
@@ -61,6 +63,7 @@ static int wait_for_packets(const struct plain_io *plain, const struct batch *ba
 
 static int plain_read(struct io *io, struct batch *batch, int timeout_ms) {
   const struct plain_io *plain = (const struct plain_io *)io;
+  if (plain->finished) return 0;
   int count = fill(plain, batch);
   if (count != 0 || timeout_ms == 0) return count;
   int error = wait_for_packets(plain, batch, timeout_ms);
@@ -89,13 +92,18 @@ static int plain_write(struct io *io, struct batch *batch, uint32_t count) {
   return written;
 }
 
+static void plain_finish(struct io *io, struct batch *batch) {
+  (void)batch;
+  ((struct plain_io *)io)->finished = true;
+}
+
 static void plain_close(struct io *io, struct batch *batch) {
   (void)batch;
   free(io);
 }
 
 struct io *plain_io_open(int tun_fd, int wake_fd, int *error) {
-  static const struct io_operations operations = {plain_read, plain_write, plain_close};
+  static const struct io_operations operations = {plain_read, plain_write, plain_finish, plain_close};
   struct plain_io *plain = calloc(1, sizeof *plain);
   if (plain == NULL) {
     *error = ENOMEM;
@@ -104,5 +112,8 @@ struct io *plain_io_open(int tun_fd, int wake_fd, int *error) {
   plain->io.operations = &operations;
   plain->tun_fd = tun_fd;
   plain->wake_fd = wake_fd;
+  /* A process that was killed may have left it a blocking one (ring-io.c). */
+  const int flags = fcntl(tun_fd, F_GETFL);
+  if (flags >= 0) fcntl(tun_fd, F_SETFL, flags | O_NONBLOCK);
   return &plain->io;
 }

@@ -104,6 +104,14 @@ static napi_value queue_exchange(napi_env env, napi_callback_info info) {
   return make_uint32(env, (uint32_t)count);
 }
 
+/* finish(): takes no more packets from the device. exchange goes on until it has given those that were taken before, and then gives 0. */
+static napi_value queue_finish(napi_env env, napi_callback_info info) {
+  struct queue *queue;
+  if (!enter(env, info, 0, NULL, &queue)) return NULL;
+  queue->io->operations->finish(queue->io, &queue->batch);
+  return make_undefined(env);
+}
+
 /* close(): completes what was written, and lets go of the device; the descriptors are the caller's to close. */
 static napi_value queue_close(napi_env env, napi_callback_info info) {
   struct queue *queue;
@@ -159,7 +167,7 @@ static bool add_function(napi_env env, napi_value object, const char *name, napi
 }
 
 /*
- * bindQueue(tunFd, wakeFd, batch, slots, readSlots, readBytes, ring) -> { exchange, write, close }, to be used by this thread
+ * bindQueue(tunFd, wakeFd, batch, slots, readSlots, readBytes, ring) -> { exchange, write, finish, close }, to be used by this thread
  * only. With ring, by io_uring: throws an error of the system call io_uring where that cannot be used.
  */
 napi_value queue_bind(napi_env env, napi_callback_info info) {
@@ -188,7 +196,8 @@ napi_value queue_bind(napi_env env, napi_callback_info info) {
     made = queue->io != NULL || throw_errno(env, ring ? "io_uring" : "calloc", error);
   }
   made = made && napi_create_object(env, &object) == napi_ok && add_function(env, object, "exchange", queue_exchange, queue) &&
-         add_function(env, object, "write", queue_write, queue) && add_function(env, object, "close", queue_close, queue);
+         add_function(env, object, "write", queue_write, queue) &&
+         add_function(env, object, "finish", queue_finish, queue) && add_function(env, object, "close", queue_close, queue);
   function_finalize(env, queue, NULL);
   return made ? object : NULL;
 }

@@ -57,6 +57,7 @@ struct ring_io {
   uint32_t writes;      /* under way */
   bool reading, waking; /* the read and the poll of the wake-up are under way */
   bool exhausted;       /* a read has ended for want of buffers */
+  bool finished;        /* nothing is read from the device any more */
   int error;            /* of the device; reported with the packets before it */
 };
 
@@ -69,7 +70,7 @@ static void note_read(struct ring_io *ring, int32_t result, uint32_t flags) {
   if (result == -ENOBUFS) {
     ring->exhausted = true;
   } else if (result < 0) {
-    ring->error = -result;
+    if (!ring->finished || result != -ECANCELED) ring->error = -result;
   } else if ((flags & URING_CQE_BUFFER) != 0) {
     uint32_t last = (ring->filled_first + ring->filled_count) % MAX_BUFFERS;
     ring->filled[last] = (struct filled){(uint16_t)(flags >> URING_CQE_BUFFER_SHIFT), (uint32_t)result};
@@ -129,6 +130,7 @@ static struct uring_sqe *submission(struct ring_io *ring, const struct batch *ba
 
 /* Submits the read and the poll of the wake-up if they have ended, and sees to it that the kernel has buffers. */
 static void prepare(struct ring_io *ring, const struct batch *batch) {
+  if (ring->finished) return;
   while (ring->given < ring->quota && ring->free_count > 0) {
     uint16_t buffer = ring->free[--ring->free_count];
     uring_give(&ring->ring, buffer, batch->bytes + buffer_offset(batch, buffer), MAX_PACKET);
@@ -207,7 +209,8 @@ static int ring_read(struct io *io, struct batch *batch, int timeout_ms) {
   prepare(ring, batch);
   /* What is left of the last read needs no call of the kernel. */
   if (ring->filled_count == 0 || ring->writes > 0 || ring->ring.pending > 0) {
-    hand_over(ring, batch, ring->filled_count == 0 && timeout_ms > 0, timeout_ms);
+    const bool wait = ring->filled_count == 0 && timeout_ms > 0 && !ring->finished;
+    hand_over(ring, batch, wait, timeout_ms);
   }
   /* The kernel still has packets of this batch: no buffer of it may be used again. */
   if (ring->writes > 0) return -EIO;
@@ -243,6 +246,14 @@ static int ring_write(struct io *io, struct batch *batch, uint32_t count) {
   return submitted;
 }
 
+static void ring_finish(struct io *io, struct batch *batch) {
+  struct ring_io *ring = (struct ring_io *)io;
+  ring->finished = true;
+  /* What was read until now has completed when this returns, and waits to be collected. */
+  uring_cancel(&ring->ring);
+  hand_over(ring, batch, false, 0);
+}
+
 static void ring_close(struct io *io, struct batch *batch) {
   struct ring_io *ring = (struct ring_io *)io;
   if (batch != NULL && ring->writes > 0) hand_over(ring, batch, false, 0);
@@ -253,7 +264,7 @@ static void ring_close(struct io *io, struct batch *batch) {
 }
 
 struct io *ring_io_open(int tun_fd, int wake_fd, const struct batch *batch, int *error) {
-  static const struct io_operations operations = {ring_read, ring_write, ring_close};
+  static const struct io_operations operations = {ring_read, ring_write, ring_finish, ring_close};
   const uint32_t room = batch->read_bytes / RING_BUFFER_STRIDE;
   const uint32_t buffers = room < MAX_BUFFERS ? room : MAX_BUFFERS;
   uint32_t entries = 1;

@@ -60,7 +60,9 @@ napi_value make_undefined(napi_env env);
 napi_value make_uint32(napi_env env, uint32_t number);
 
 /* tun.c: devices, wake-ups, descriptors. */
-napi_value tun_open(napi_env env, napi_callback_info info);
+napi_value tun_attach(napi_env env, napi_callback_info info);
+napi_value tun_device_of(napi_env env, napi_callback_info info);
+napi_value tun_enable_queue(napi_env env, napi_callback_info info);
 napi_value tun_set_offload(napi_env env, napi_callback_info info);
 napi_value wake_create(napi_env env, napi_callback_info info);
 napi_value wake_signal(napi_env env, napi_callback_info info);
@@ -68,6 +70,9 @@ napi_value fd_close(napi_env env, napi_callback_info info);
 
 /* link.c: what the kernel says of a device. */
 napi_value tun_attached_queues(napi_env env, napi_callback_info info);
+
+/* parent.c: the process that this one was started by. */
+napi_value end_with_parent(napi_env env, napi_callback_info info);
 
 /* lock.c: locks on files. */
 napi_value file_lock(napi_env env, napi_callback_info info);

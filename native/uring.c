@@ -150,14 +150,18 @@ int uring_open(struct uring *ring, uint32_t entries, uint32_t buffers, int file)
   return error;
 }
 
+void uring_cancel(struct uring *ring) {
+  struct sync_cancel cancel = {.fd = -1, .flags = CANCEL_ANY, .timeout_s = -1, .timeout_ns = -1};
+  do_register(ring, REGISTER_SYNC_CANCEL, &cancel, 1);
+}
+
 void uring_close(struct uring *ring) {
   if (ring->fd < 0) return;
   /* Nothing is read into buffers from here on: their memory may belong to another object by now. */
   struct buffer_registration registration = {.group = 0};
   do_register(ring, UNREGISTER_BUFFER_RING, &registration, 1);
   /* The kernel frees a ring some time after it was closed; the file has to be free at once. */
-  struct sync_cancel cancel = {.fd = -1, .flags = CANCEL_ANY, .timeout_s = -1, .timeout_ns = -1};
-  do_register(ring, REGISTER_SYNC_CANCEL, &cancel, 1);
+  uring_cancel(ring);
   do_register(ring, UNREGISTER_FILES, NULL, 0);
   close(ring->fd);
   ring->fd = -1;

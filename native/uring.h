@@ -80,6 +80,9 @@ struct uring {
  */
 int uring_open(struct uring *ring, uint32_t entries, uint32_t buffers, int file);
 
+/* Ends all that is under way. What it has done until then can be taken after the next uring_enter. */
+void uring_cancel(struct uring *ring);
+
 /* Cancels what is under way, and lets go of the file. Does nothing the second time. */
 void uring_close(struct uring *ring);
 

@@ -17,6 +17,7 @@ import { callerName, interruptedBy, openToWrite } from './cli/process-parts.ts';
 import { runProgram } from './cli/program.ts';
 import type { Verb } from './cli/program.ts';
 import type { Progress } from './cli/progress.ts';
+import { birthVariable } from './parent/messages.ts';
 import { becomeOwnerOf } from './system/privileges.ts';
 import type { PolicyStore } from './control/store/store.ts';
 import type { InProcessApi } from './cli/transport.ts';
@@ -111,6 +112,14 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
   },
   run: async () => {
     const { runCommand } = await import('./cli/run-command.ts');
+    if (process.env[birthVariable] === undefined) {
+      return runCommand(async () => {
+        const { runParent } = await import('./parent/parent.ts');
+        // As it was called: behind a link, that is the program that the link leads to when it is started again.
+        const [node, program] = [process.execPath, process.argv[1]!];
+        return runParent([node, ...process.execArgv, program, ...args]);
+      });
+    }
     return runCommand(async (options) => {
       const { run } = await import('./control/service/run.ts');
       const { GatewayObserver } = await import('./host/observer.ts');
@@ -204,6 +213,10 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
   status: async () => {
     const { statusCommand } = await import('./cli/status-command.ts');
     return statusCommand(await connections());
+  },
+  upgrade: async () => {
+    const { upgradeCommand } = await import('./cli/upgrade-command.ts');
+    return upgradeCommand(await connections());
   },
   audit: async () => {
     const { auditCommand } = await import('./cli/status-command.ts');

@@ -56,7 +56,8 @@ async function metric(lab: Lab, pattern: RegExp): Promise<number> {
 }
 
 /**
- * Starts the firewall on a configuration directory; resolves when it forwards. Gives its process id.
+ * Starts the firewall on a configuration directory; resolves when it forwards. Gives the process id of the first in its command
+ * line: of the parent, or of the supervisor.
  *
  * @param supervisor what comes before its command line
  */
@@ -96,7 +97,7 @@ async function prepare(options: SubjectOptions): Promise<{ lab: Lab; config: str
 async function start(options: SubjectOptions): Promise<Subject> {
   const { lab, config } = await prepare(options);
   const logFile = logFileOf(lab);
-  const pid = await startTunwall(lab, config, options);
+  const pid = childOf(await startTunwall(lab, config, options));
 
   return {
     name: 'tunwall',
@@ -118,12 +119,20 @@ async function start(options: SubjectOptions): Promise<Subject> {
   };
 }
 
-/** A firewall that is started again whenever it ends. */
+/** The process that a process has started: the firewall itself, of its parent. */
+export function childOf(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')[0]);
+}
+
+/** A firewall that is started again whenever it ends. Each of these resolves when the next one answers. */
 export interface Supervised {
   readonly name: string;
   readonly lab: Lab;
-  /** Kills it; resolves when the next one answers. */
+  /** Kills all of it. */
   restart(): Promise<void>;
+  /** Kills the child. */
+  killChild(): Promise<void>;
+  upgrade(): Promise<void>;
 }
 
 /** Restart= and RestartSec= of the systemd unit, as a shell sees them. */
@@ -132,17 +141,27 @@ const supervisor = ['sh', '-c', 'while :; do "$@"; sleep 0.2; done', 'sh'];
 export async function startSupervised(options: SubjectOptions): Promise<Supervised> {
   const { lab, config } = await prepare(options);
   const shell = await startTunwall(lab, config, options, supervisor);
-  const child = (): string =>
-    readFileSync(`/proc/${shell}/task/${shell}/children`, 'utf8').trim().split(' ')[0]!;
+  const untilAnother = async (parent: number, before: number): Promise<void> => {
+    await until('the next one answers', async () => {
+      return childOf(parent) !== before && (await epoch(lab)) > 0;
+    });
+  };
   return {
     name: `${options.queues ?? 1} queue(s)`,
     lab,
     async restart() {
-      const before = child();
-      process.kill(Number(before), 'SIGKILL');
-      await until('it is started again', async () => {
-        return child() !== before && (await epoch(lab)) > 0;
-      });
+      const before = childOf(shell);
+      process.kill(before, 'SIGKILL');
+      await untilAnother(shell, before);
+    },
+    async killChild() {
+      const parent = childOf(shell);
+      const before = childOf(parent);
+      process.kill(before, 'SIGKILL');
+      await untilAnother(parent, before);
+    },
+    async upgrade() {
+      await lab.mustExec('gateway', tunwallCommand('upgrade'));
     },
   };
 }

@@ -1,8 +1,9 @@
 /**
- * A restart: the firewall is killed under load, and its supervisor starts it again as the systemd unit does.
+ * One process after another under load: the firewall is killed as a whole, and its supervisor starts it again as the systemd unit
+ * does; its child is killed, and the parent starts the next one; another one takes over by an upgrade.
  *
- * The gap is the longest time between two arrivals at the receiver, by the kernel's time stamps: from the kill until the first
- * packet that the new process forwards, RestartSec of the unit included. The flow's rule allows it to go on.
+ * The gap is the longest time between two arrivals at the receiver, by the kernel's time stamps: until the first packet that the
+ * new process forwards. The flow's rule allows it to go on.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Benchmark } from '../lib/benchmark.ts';
@@ -13,26 +14,35 @@ import { udpBlast, startUdpBlast, udpSink } from '../net/tools.ts';
 import { startSupervised } from '../net/tunwall.ts';
 import type { Supervised } from '../net/tunwall.ts';
 
-/** Packets a second: a gap is known to a millisecond. */
-const rate = 1000;
+/** Packets a second. */
+const rate = 20_000;
 const longestMs = 60_000;
 const rules = 1000;
 
-async function gapMs(subject: Supervised): Promise<number> {
+interface Seen {
+  readonly gapMs: number;
+  /** Packets that were sent and have not arrived. */
+  readonly lost: number;
+}
+
+async function during(subject: Supervised, work: () => Promise<void>): Promise<Seen> {
   const { lab } = subject;
   const sink = await udpSink(lab, { gaps: true });
   const sender = await startUdpBlast(lab, { rate, ms: longestMs });
   await sleep(500);
-  await subject.restart();
+  await work();
   await sleep(500);
-  await sender.stop();
+  const { sent } = await sender.stop();
   await sleep(200);
-  return (await sink.stop()).longestGapMs;
+  const { longestGapMs, received, overflow } = await sink.stop();
+  return { gapMs: longestGapMs, lost: sent - received - overflow };
 }
+
+const keys = ['restart', 'kill', 'upgrade', 'lost'] as const;
 
 export const restart: Benchmark = {
   name: 'restart',
-  describe: `killed under load with ${rules.toLocaleString('en-US')} rules: how long nothing is forwarded`,
+  describe: `killed or upgraded under load with ${rules.toLocaleString('en-US')} rules: how long nothing is forwarded`,
   async run(context) {
     const subjects: Supervised[] = [];
     try {
@@ -41,17 +51,45 @@ export const restart: Benchmark = {
         subjects.push(subject);
         await udpBlast(subject.lab, { rate, ms: 1000 });
       }
-      const { gap } = await interleave(context, 'restart', subjects, ['gap'], async (subject) => ({
-        gap: { value: await gapMs(subject) },
-      }));
-      context.record({
-        id: 'restart.gap',
-        title: 'restart: longest gap',
-        unit: 'ms',
-        better: 'lower',
-        series: gap,
-        note: 'From the kill until the first packet that the new process forwards, the 200 ms of RestartSec included.',
+      const measured = await interleave(context, 'restart', subjects, keys, async (subject) => {
+        const whole = await during(subject, () => subject.restart());
+        const kill = await during(subject, () => subject.killChild());
+        const upgrade = await during(subject, () => subject.upgrade());
+        return {
+          restart: { value: whole.gapMs },
+          kill: { value: kill.gapMs },
+          upgrade: { value: upgrade.gapMs },
+          lost: { value: upgrade.lost },
+        };
       });
+      const figures = [
+        [
+          'gap',
+          'restart',
+          'restart: longest gap',
+          'ms',
+          'From the kill of all of it; the 200 ms of RestartSec included.',
+        ],
+        [
+          'kill',
+          'kill',
+          'child killed: longest gap',
+          'ms',
+          'From the kill until the first packet that the next child forwards.',
+        ],
+        ['upgrade', 'upgrade', 'upgrade: longest gap', 'ms', 'Packets wait meanwhile.'],
+        [
+          'lost',
+          'lost',
+          'upgrade: packets lost',
+          'packets',
+          `Of a stream of ${rate.toLocaleString('en-US')} a second.`,
+        ],
+      ] as const;
+      for (const [id, key, title, unit, note] of figures) {
+        const series = measured[key];
+        context.record({ id: `restart.${id}`, title, unit, better: 'lower', series, note });
+      }
     } finally {
       for (const { lab } of subjects) await closeLab(lab);
     }

@@ -7,6 +7,8 @@ const mayImport = {
   // What Node and the kernel do not give in one call, and how text leaves the program.
   system: [],
   text: [],
+  // Holds the device open, and starts the firewall. So small that it does not fail.
+  parent: [],
   // The data plane. The first four are the packet path. `tun` is apart: the engine knows no device.
   'dataplane/wire': [],
   'dataplane/flow': ['dataplane/wire'],
@@ -40,6 +42,7 @@ const mayImport = {
     'control/log',
     'control/metrics',
     'control/api',
+    'parent',
   ],
   // What `gateway` does to the machine, and networks of namespaces, stand on the ground.
   host: ground,

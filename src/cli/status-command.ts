@@ -72,6 +72,7 @@ function printStatus(status: StatusView, target: string, output: Output): void {
     rows.push(['flows', `${flows.count} of ${flows.capacity} (${formatCount(flows.capacity)})`]);
   }
   if (status.survival !== undefined) rows.push(['after restarts', survivalText(status.survival)]);
+  if (status.process !== undefined) rows.push(['process', processText(status.process)]);
   if (uptimeSeconds !== undefined) {
     rows.push(['up', `${formatDuration(uptimeSeconds)}, since ${status.startedAt ?? '?'}`]);
   }
@@ -98,7 +99,27 @@ function printStatus(status: StatusView, target: string, output: Output): void {
   if (status.listenError !== undefined) {
     output.error(line`${output.style('red', 'not reachable everywhere')}: ${status.listenError}`);
   }
+  if (status.process?.upgradeError !== undefined) {
+    output.error(
+      line`${output.style('yellow', 'the last upgrade has failed')}: ${status.process.upgradeError}`,
+    );
+  }
   for (const problem of status.problems) output.error(formatProblem(problem));
+}
+
+function processText(own: NonNullable<StatusView['process']>): string {
+  const { pid, parent, parentStartedAt, restarts, upgrades, died, gapMs, upgrading } = own;
+  const before =
+    restarts + upgrades > 0
+      ? `: ${counted(restarts, 'restart')}, ${counted(upgrades, 'upgrade')}`
+      : '';
+  const parts = [
+    `${pid}, of parent ${parent} since ${parentStartedAt}${before}`,
+    ...(gapMs === undefined ? [] : [`took over after ${gapMs} ms`]),
+    ...(died === undefined ? [] : [`the one before died: ${died}`]),
+    ...(upgrading ? ['the next one is being started'] : []),
+  ];
+  return parts.join('; ');
 }
 
 function survivalText(survival: NonNullable<StatusView['survival']>): string {

@@ -7,11 +7,18 @@ export interface NativeQueue {
   exchange(count: number, timeoutMs: number): number;
   /** Writes only: at once, or with the next exchange. Returns how many. */
   write(count: number): number;
+  /** Takes no more packets from the device; exchange gives those that were taken before, and then 0. */
+  finish(): void;
   close(): void;
 }
 
 export interface NativeAddon {
-  open(name: string): number;
+  /** An open /dev/net/tun becomes a queue of the device, which is made if there is none and the caller may. */
+  attach(fd: number, name: string): void;
+  /** The device that an open /dev/net/tun is a queue of, and whether that queue takes packets. */
+  deviceOf(fd: number): { readonly name: string; readonly enabled: boolean } | undefined;
+  /** Whether a queue takes packets. One that takes none loses those that wait in it. */
+  enableQueue(fd: number, enabled: boolean): void;
   setOffload(fd: number, bits: number): void;
   createWake(): number;
   signalWake(fd: number): void;
@@ -21,6 +28,11 @@ export interface NativeAddon {
    * namespace. Throws ENODEV without such a device, EINVAL for one of another kind.
    */
   attachedQueues(device: string): number;
+  /**
+   * The kernel kills this process when its parent ends, until its effective user or group changes. Returns whether `pid` is its
+   * parent still.
+   */
+  endWithParent(pid: number): boolean;
   /** Takes flock(2) of an open file without waiting; returns whether it was taken. It is released when the file is closed. */
   lockFile(fd: number): boolean;
   /** Releases it before: closing does not do it while memory is mapped to the file. */

@@ -9,6 +9,7 @@ import { lstatSync, statSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { dirname } from 'node:path';
 import { loadAddon } from './addon.ts';
+import { endWithParentStill } from './parent-death.ts';
 
 /**
  * The user that decides what is in a directory: its owner, or the owner of the link that names it. If the directory is
@@ -68,6 +69,7 @@ function sink(uid: number): void {
     process.setgroups!([group]);
   }
   process.seteuid!(uid);
+  endWithParentStill();
 }
 
 // @types/node has forgotten it.
@@ -89,6 +91,7 @@ function rise(groups: readonly number[], group: number): void {
   process.seteuid!(0);
   process.setegid!(group);
   process.setgroups!([...groups]);
+  endWithParentStill();
 }
 
 /**
@@ -149,6 +152,7 @@ export function becomeOwnerOf(directories: readonly string[]): PutAside {
       process.setgroups!(ownGroups);
       process.setgid!(own);
       process.setuid!(uid);
+      endWithParentStill();
     },
   };
 }

@@ -132,6 +132,7 @@ export const operationTable: Record<string, Row> = {
     ],
   },
   'GET /v1/status': { access: 'view', url: '/v1/status' },
+  'POST /v1/upgrade': { access: 'owner', url: '/v1/upgrade', status: 503 },
   'GET /v1/audit': {
     access: 'owner',
     url: '/v1/audit?limit=5&since=2020-01-01T00:00:00Z',

@@ -9,6 +9,7 @@ export const metricsSource: MetricsSource = {
   packetsByQueue: () => [100, 200],
   flowsInState: (state) => state,
   flowCount: () => 256,
+  lineage: { restarts: 2, upgrades: 3, gapMs: 45 },
   flowCapacity: 1024,
   flowTimeoutFactor: () => 0.5,
   fragmentDatagrams: () => 3,

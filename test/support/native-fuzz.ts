@@ -53,6 +53,7 @@ const descriptor = (): unknown => pick([devNull, closed, -1, 1e9, '3', undefined
 interface AnyQueue {
   exchange(...all: unknown[]): unknown;
   write(...all: unknown[]): unknown;
+  finish(...all: unknown[]): unknown;
   close(...all: unknown[]): unknown;
 }
 const { bindQueue: bindAny } = addon as unknown as {
@@ -98,13 +99,21 @@ function useQueue(): void {
     pick([
       () => used.exchange(pick([0, 1, 8, anything()]), pick([0, 1, anything()])),
       () => used.write(pick([0, 1, 8, 12, anything()])),
+      () => used.finish(),
       () => used.close(),
     ])();
   }
 }
 
 const targets: (() => unknown)[] = [
-  () => addon.open(pick(['', 'x'.repeat(16), 'a/b', 'no such', anything()]) as string),
+  () =>
+    addon.attach(
+      descriptor() as number,
+      pick(['', 'x'.repeat(16), 'a/b', 'no such', anything()]) as string,
+    ),
+  () => addon.deviceOf(descriptor() as number),
+  () => addon.enableQueue(descriptor() as number, pick([true, false, anything()]) as boolean),
+  () => addon.endWithParent(anything() as number),
   () => addon.setOffload(descriptor() as number, anything() as number),
   () => addon.signalWake(descriptor() as number),
   () => addon.attachedQueues(pick(['', 'x'.repeat(16), 'lo', 'no such', anything()]) as string),

@@ -106,6 +106,7 @@ export interface Status {
   readonly uptimeSeconds?: number;
   readonly flows?: { readonly count: number; readonly capacity: number };
   readonly survival?: Survival;
+  readonly process?: ProcessStatus;
   readonly reloads?: number;
   readonly reloadFailures?: number;
   readonly reloadError: string | null;
@@ -122,6 +123,26 @@ export interface Status {
   readonly gateway?: GatewayHealth;
 }
 
+/** The process, and the line of processes that it is of. */
+export interface ProcessStatus {
+  readonly pid: number;
+  /** The process that starts it again, and holds the device meanwhile. */
+  readonly parent: number;
+  /** ISO 8601. */
+  readonly parentStartedAt: string;
+  /** Processes that were started because the one before had died. */
+  readonly restarts: number;
+  readonly upgrades: number;
+  /** How the one before has died, if it has. */
+  readonly died?: string;
+  /** For how long nothing was judged before this process began; absent: it is the first. */
+  readonly gapMs?: number;
+  /** The next one is being started. */
+  readonly upgrading: boolean;
+  /** Why the last upgrade has failed. */
+  readonly upgradeError?: string;
+}
+
 export interface ControlPlane {
   health(): Health;
   status(): Promise<Status>;
@@ -134,6 +155,8 @@ export interface ControlPlane {
   policy(): Promise<ExplainSource>;
   /** The store has changed: resolves when its present state is in force, or with the reason why it is not. */
   apply(): Promise<Applied>;
+  /** Begins an upgrade: another process is to take over. Returns false while one is under way; absent without a firewall. */
+  upgrade?(): boolean;
 }
 
 /** The live side of the data plane. */

@@ -326,6 +326,31 @@ const survival = Type.Object(
   { description: 'Flows across restarts: what was found at the start. Absent without a firewall.' },
 );
 
+const processStatus = Type.Object(
+  {
+    pid: Type.Integer(),
+    parent: Type.Integer({
+      description: 'The process that starts it again, and holds the device meanwhile.',
+    }),
+    parentStartedAt: Type.String({ format: 'date-time' }),
+    restarts: Type.Integer({
+      description: 'Processes that were started because the one before had died.',
+    }),
+    upgrades: Type.Integer(),
+    died: Type.Optional(
+      Type.String({ description: 'How the process before has died, if it has.' }),
+    ),
+    gapMs: Type.Optional(
+      Type.Number({
+        description: 'For how long nothing was judged before this process took over.',
+      }),
+    ),
+    upgrading: Type.Boolean({ description: 'The next process is being started.' }),
+    upgradeError: Type.Optional(Type.String({ description: 'Why the last upgrade has failed.' })),
+  },
+  { description: 'The process, and those before it. Absent without a firewall.' },
+);
+
 export const status = component(
   'Status',
   Type.Object({
@@ -359,6 +384,7 @@ export const status = component(
     uptimeSeconds: Type.Optional(Type.Number()),
     flows: Type.Optional(Type.Object({ count: Type.Integer(), capacity: Type.Integer() })),
     survival: Type.Optional(survival),
+    process: Type.Optional(processStatus),
     reloads: Type.Optional(Type.Integer()),
     reloadFailures: Type.Optional(Type.Integer()),
     reloadError: Type.Union([Type.String(), Type.Null()]),

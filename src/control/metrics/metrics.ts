@@ -41,6 +41,12 @@ export interface MetricsSource {
     readonly expired: number;
     readonly refused: number;
   };
+  /** Of the line of processes that this one is of. */
+  readonly lineage: {
+    readonly restarts: number;
+    readonly upgrades: number;
+    readonly gapMs: number | undefined;
+  };
   policyEpoch(): number;
   policyRules(): number;
   policyServers(): number;
@@ -213,6 +219,24 @@ export function createMetrics(source: MetricsSource): Registry {
       for (const [result, flows] of Object.entries({ adopted, cut, expired, refused })) {
         add({ result }, flows);
       }
+    },
+  );
+  counter(
+    'tunwall_process_restarts_total',
+    'Processes that were started because the one before had died.',
+    [],
+    (add) => add({}, source.lineage.restarts),
+  );
+  counter('tunwall_process_upgrades_total', 'Upgrades.', [], (add) => {
+    add({}, source.lineage.upgrades);
+  });
+  gauge(
+    'tunwall_process_gap_seconds',
+    'How long nothing was judged before this process took over.',
+    [],
+    (add) => {
+      const { gapMs } = source.lineage;
+      if (gapMs !== undefined) add({}, gapMs / 1000);
     },
   );
   counter(

@@ -1,4 +1,5 @@
 /** Everything through which clients reach the firewall: control socket, API, metrics. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isWithin } from '../../policy/addresses.ts';
 import type { GatewayConfig } from '../../policy/types.ts';
 import { defaultGatewayConfig } from '../../policy/validate-gateway.ts';
@@ -11,12 +12,18 @@ import { listenOnOwnSocket, listenOnSocket, listenOnTcp } from './control-socket
 import { Listeners } from './listeners.ts';
 import type { Tell } from './listeners.ts';
 
+/** How long a client may take to send the rest of a change, at the end. */
+const patienceMs = 5000;
+
 export class ApiListeners {
   readonly #tell: Tell;
   readonly #listeners: Listeners;
   readonly #apis: Api[] = [];
   #certificate: Certificate | undefined;
   #removeSecondName: () => Promise<void> = () => Promise.resolve();
+  /** Requests that may change something, and are not answered yet. */
+  #changes = 0;
+  #isClosed = false;
 
   constructor(tell: Tell) {
     this.#tell = tell;
@@ -33,17 +40,27 @@ export class ApiListeners {
     return this.#listeners.error;
   }
 
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Loading the API takes longer than the rest of a start. It may lie where only root can read. */
+  async load(rights: PutAside): Promise<typeof import('../api/server.ts')> {
+    return rights.asRoot(() => import('../api/server.ts'));
+  }
+
   /** Opens them, or goes on trying. @param rights for ports and directories that only root may use */
   async open(
     context: ApiContext,
     { api, metrics, device }: GatewayConfig,
     rights: PutAside,
   ): Promise<void> {
-    // Loading it takes longer than the rest of a start: packets come first. It may lie where only root can read.
-    const { buildApi } = await rights.asRoot(() => import('../api/server.ts'));
+    // Packets came first.
+    const { buildApi } = await this.load(rights);
     const build = async (options: ApiOptions): Promise<Api> => {
       const built = await buildApi(context, options);
       this.#apis.push(built);
+      this.#countChanges(built);
       return built;
     };
     const control = await build({ listener: 'socket' });
@@ -85,11 +102,23 @@ export class ApiListeners {
     );
   }
 
+  /** Answers what would change something, and then nothing any more; streams end. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     await this.#removeSecondName();
+    const deadlineMs = performance.now() + patienceMs;
+    while (this.#changes > 0 && performance.now() < deadlineMs) await sleep(5);
     this.#listeners.close();
     this.#certificate?.close();
     await Promise.all(this.#apis.map((api) => api.close()));
+  }
+
+  #countChanges({ server }: Api): void {
+    server.on('request', ({ method }, response) => {
+      if (method === 'GET' || method === 'HEAD') return;
+      this.#changes++;
+      response.once('close', () => this.#changes--);
+    });
   }
 }
 

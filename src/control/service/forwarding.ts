@@ -5,40 +5,37 @@ import type { Survival } from '../../dataplane/engine/adoption.ts';
 import type { PolicyProgram } from '../../dataplane/match/matcher.ts';
 import { DataPlane } from '../../dataplane/worker/data-plane.ts';
 import { FlowFileFull, flowFilePath, removeFlowFile } from '../../dataplane/worker/flow-file.ts';
+import { openDrivers } from '../../dataplane/tun/linux-tun.ts';
 import { engineOptions } from '../../policy/engine-options.ts';
 import type { GatewayConfig } from '../../policy/types.ts';
 import type { Logger } from '../log/logger.ts';
 import { StartError } from './start-state.ts';
 
 /**
- * Starts the packet threads with a first policy.
+ * Makes the packet threads ready, as far as that can be done while an earlier process forwards.
  *
- * @param digest of the policy (policy-digest.ts), where flows are kept; @param onFailure nothing is forwarded any more
+ * @param descriptors of the driver, from the parent; none: it could not open them
+ * @param onFailure nothing is forwarded any more
  * @throws StartError if there is no space for the flows, or a `TunError`
  */
-export async function startForwarding(
+export async function prepareForwarding(
   gateway: GatewayConfig,
-  program: PolicyProgram,
-  digest: string,
+  descriptors: readonly number[],
   log: Logger,
   onFailure: (error: Error) => void,
 ): Promise<DataPlane> {
-  const path = flowFilePath(dirname(gateway.api.socket), gateway.device);
-  // Of a time when flows were kept: they would come back when that is turned on again.
-  if (!gateway.flows.survive) removeFlowFile(path);
+  const { device, queues, offload, ioUring, flows, fragments } = gateway;
   try {
-    const dataPlane = await DataPlane.start({
-      device: gateway.device,
-      queues: gateway.queues,
-      offload: gateway.offload,
-      ioUring: gateway.ioUring,
-      flowCapacity: gateway.flows.capacity,
-      fragmentBytes: gateway.fragments.memory,
+    return await DataPlane.prepare({
+      device,
+      queues,
+      descriptors: descriptors.length > 0 ? descriptors : openDrivers(device, queues),
+      offload,
+      ioUring,
+      flowCapacity: flows.capacity,
+      fragmentBytes: fragments.memory,
       engine: engineOptions(gateway),
-      program,
-      ...(gateway.flows.survive && {
-        survival: { path, policyDigest: digest },
-      }),
+      ...(flows.survive && { flowFile: pathOf(gateway) }),
       onFailure,
       onSuperPacketsRefused: (kind, retryMs) =>
         log.warn(
@@ -46,14 +43,33 @@ export async function startForwarding(
           'the kernel refuses super-packets: segmentation offload is off for this protocol, and is tried again',
         ),
     });
-    if (gateway.flows.survive) logSurvival(log, dataPlane.survival);
-    return dataPlane;
   } catch (error) {
     if (!(error instanceof FlowFileFull)) throw error;
     const hint = 'make room there, lower flows.capacity, or set flows.survive: false';
     throw new StartError(`no space for the flow table: ${error.message}`, hint);
   }
 }
+
+/**
+ * Begins to forward, with a first policy.
+ *
+ * @param digest of the policy (policy-digest.ts), where flows are kept
+ */
+export async function beginForwarding(
+  dataPlane: DataPlane,
+  gateway: GatewayConfig,
+  program: PolicyProgram,
+  digest: string,
+  log: Logger,
+): Promise<void> {
+  // Of a time when flows were kept: they would come back when that is turned on again.
+  if (!gateway.flows.survive) removeFlowFile(pathOf(gateway));
+  await dataPlane.begin(program, digest);
+  if (gateway.flows.survive) logSurvival(log, dataPlane.survival);
+}
+
+const pathOf = ({ api, device }: GatewayConfig): string =>
+  flowFilePath(dirname(api.socket), device);
 
 function logSurvival(log: Logger, { kept, problem, ...counts }: Survival): void {
   if (problem !== undefined) {

@@ -1,29 +1,18 @@
 /**
  * `tunwall run`: the firewall as a process.
  *
- * Start: read the configuration, compile the policy, open the device, start the packet threads, then the watcher and the
- * HTTP servers. Any error on the way ends the process before a packet has passed. Afterwards a change in the store, by hand
- * or through the API, becomes a new policy or, when it is broken, a log line and a count; the running policy stays whole.
- * All changes go through one queue. When a packet thread dies the process ends at once: the device without a reader
- * drops everything, and the supervisor restarts the process.
- *
- * It holds two states: the snapshot, which is the newest state of the store without errors and is shown by the API; and
- * the configuration in force, which follows it.
+ * `prepare`: read the configuration, open the device, load the packet threads, compile the policy. An earlier process may forward
+ * packets meanwhile. `begin`: forward them, then the watcher and the HTTP servers. Any error on the way ends the process before
+ * a packet has passed. When a packet thread dies the process ends at once: the device without a reader drops everything, and the
+ * parent starts the next process.
  */
-import { isDeepStrictEqual } from 'node:util';
-import type { ApiContext, Applied, ControlPlane, Status } from '../api/context.ts';
+import type { ApiContext, ControlPlane, Status } from '../api/context.ts';
 import { ConnectionCounts } from '../api/connections.ts';
-import { ReloadMode } from '../../dataplane/engine/engine.ts';
 import { DropLog } from '../log/drop-log.ts';
 import type { Logger } from '../log/logger.ts';
 import { createMetrics } from '../metrics/metrics.ts';
-import { PolicyCompiler, changedByTime } from '../../policy/compile.ts';
-import type { CompiledPolicy } from '../../policy/compile.ts';
 import { engineOptions } from '../../policy/engine-options.ts';
-import { policyDigest } from '../../policy/policy-digest.ts';
 import { formatProblem } from '../../policy/problem.ts';
-import { ServerSlots } from '../../policy/server-slots.ts';
-import type { GatewayConfig, Problem } from '../../policy/types.ts';
 import { openStore } from '../store/open-store.ts';
 import type { PolicyStore, Snapshot, Watching } from '../store/store.ts';
 import { becomeOwnerOf } from '../../system/privileges.ts';
@@ -31,14 +20,13 @@ import { txDropped } from '../../dataplane/tun/linux-tun.ts';
 import type { PutAside } from '../../system/privileges.ts';
 import type { DataPlane } from '../../dataplane/worker/data-plane.ts';
 import { ApiListeners, urlOf } from './api-listeners.ts';
-import { startForwarding } from './forwarding.ts';
+import { beginForwarding, prepareForwarding } from './forwarding.ts';
 import { healthOf, logGateway, namesOf, storeOf } from './gateway-health.ts';
 import type { GatewayObservation, ObserveGateway } from './gateway-health.ts';
+import type { Lineage } from './lineage.ts';
 import { LiveObserver } from './observer.ts';
-import { ReloadQueue } from './reload-queue.ts';
-import { reportEnds, reportMissedEnds } from './rule-ends.ts';
-import type { ReportEnds } from './rule-ends.ts';
-import { errorsOf, startable } from './start-state.ts';
+import { LivePolicy } from './live-policy.ts';
+import { startable } from './start-state.ts';
 import { SweepLog } from './sweep-log.ts';
 
 /** How often drop records are taken from the packet threads. */
@@ -47,14 +35,14 @@ const eventPeriodMs = 200;
 /** How often the clock is compared with the ends of rules. */
 const clockPeriodMs = 1000;
 
-/** Keys of gateway.yaml that need no restart. */
-const keysInForceAtOnce: ReadonlySet<string> = new Set(['reload', 'reject', 'start']);
-
 export interface ServiceOptions {
   readonly configDirectory: string;
   readonly version: string;
   readonly createLogger: (level: string) => Logger;
   readonly observeGateway: ObserveGateway;
+  /** Open /dev/net/tun, from the parent. */
+  readonly descriptors: readonly number[];
+  readonly lineage: Lineage;
   /** The firewall has stopped forwarding and cannot go on, nor be stopped in order: the process is to end now. */
   readonly onFailure: (error: Error) => void;
 }
@@ -66,40 +54,25 @@ export class Service {
   readonly #log: Logger;
   readonly #dropLog: DropLog;
   readonly #sweepLog: SweepLog;
-  readonly #reloadQueue: ReloadQueue<Applied>;
   readonly #connectionCounts: ConnectionCounts = new ConnectionCounts();
-  readonly #apis: ApiListeners = new ApiListeners({
-    warn: (message) => this.#log.warn(message),
-    info: (message) => this.#log.info(message),
-  });
+  #apis: ApiListeners;
   readonly #startedMs: number = Date.now();
-  /** In force. */
-  #config: Snapshot;
-  /** The newest without errors. */
-  #snapshot: Snapshot;
-  /** Of the newest state, with or without errors. */
-  #problems: readonly Problem[];
-  readonly #compiler: PolicyCompiler = new PolicyCompiler();
-  #policy: CompiledPolicy;
-  readonly #slots: ServerSlots = new ServerSlots((slot) => this.#dataPlane?.flows.clearSlot(slot));
+  readonly #policy: LivePolicy;
   #dataPlane: DataPlane | undefined;
   #observer: LiveObserver | undefined;
   #gateway: GatewayObservation | undefined;
   #watching: Watching | undefined;
   #firstOwner: Promise<void> | undefined;
-  #kept: Promise<void> | undefined;
   /** Until root's rights are given up, nobody is answered. */
   readonly #opened: { promise: Promise<void>; resolve: () => void } = deferred();
   #eventTimer: NodeJS.Timeout | undefined;
   #clockTimer: NodeJS.Timeout | undefined;
   #failed = false;
-  #reloads = 0;
-  #reloadFailures = 0;
-  #reloadError: string | null = null;
+  #isForwarding = false;
   #watchError: string | null = null;
 
-  /** Starts the firewall. Throws a {@link StartError} or a `TunError` whose message is meant for the user. */
-  static async start(options: ServiceOptions): Promise<Service> {
+  /** Makes a firewall ready to begin. Throws a {@link StartError} or a `TunError` whose message is meant for the user. */
+  static async prepare(options: ServiceOptions): Promise<Service> {
     let onWarning: (message: string) => void = () => undefined;
     const store = await openStore(options.configDirectory, {
       onWarning: (message) => onWarning(message),
@@ -107,7 +80,7 @@ export class Service {
     // Root works in a directory of somebody else as that user, but for what only root can do.
     const rights = becomeOwnerOf([options.configDirectory, store.stateDirectory]);
     const read = await store.read();
-    const snapshot = await startable(store, read);
+    const snapshot = await startable(store, read, options.lineage.birth.waits);
     const service = new Service(options, store, snapshot, rights);
     onWarning = (message) => service.#log.warn(message);
     if (snapshot !== read) {
@@ -116,9 +89,7 @@ export class Service {
       );
     }
     try {
-      await service.#start();
-      rights.forget();
-      service.#opened.resolve();
+      await service.#prepare();
     } catch (error) {
       await service.stop();
       throw error;
@@ -135,12 +106,17 @@ export class Service {
     this.#rights = rights;
     this.#options = options;
     this.#store = store;
-    this.#config = snapshot;
-    this.#snapshot = snapshot;
-    this.#problems = snapshot.problems;
     this.#log = options.createLogger(snapshot.gateway.log.level);
-    this.#policy = this.#compile(snapshot, 1);
-    this.#reloadQueue = new ReloadQueue(() => this.#reload());
+    this.#apis = this.#newListeners();
+    this.#policy = new LivePolicy({
+      store,
+      snapshot,
+      log: this.#log,
+      onPolicy: (policy) => {
+        this.#observer?.onPolicy(policy);
+        this.#sweepLog.onPolicy(policy.epoch);
+      },
+    });
     this.#sweepLog = new SweepLog((swept) => this.#log.info(swept, 'flows judged again'));
     this.#dropLog = new DropLog({
       linesPerSecond: snapshot.gateway.log.dropsPerSecond,
@@ -157,6 +133,56 @@ export class Service {
     this.#watching?.poke();
   }
 
+  /** Before it begins: what was changed since it was prepared belongs into the first policy. */
+  async refresh(): Promise<void> {
+    await this.#apis.load(this.#rights);
+    await this.#policy.reload();
+  }
+
+  /**
+   * Forwards packets, and does all else that a firewall does. No other process may forward any more.
+   *
+   * @param stoppedMs since when none does, by sharedClockMs; undefined: there was none
+   * @param onForwarding packets are judged; clients are not answered yet
+   */
+  async begin(stoppedMs: number | undefined, onForwarding: () => void): Promise<void> {
+    try {
+      await this.#forward(stoppedMs);
+      onForwarding();
+      await this.#attend();
+      this.#rights.forget();
+      this.#opened.resolve();
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  /** Answers no requests any more. What was accepted is stored, and in force if it can be. */
+  async closeApi(): Promise<void> {
+    await this.#apis.close();
+    await this.#firstOwner;
+    // One that waits has to be seen through.
+    await this.#policy.reload();
+    await this.#policy.settled();
+  }
+
+  /** The next process has failed to take over: answers requests again. */
+  async reopenApi(reason: string): Promise<void> {
+    this.#options.lineage.upgradeFailed(reason);
+    this.#log.error({ reason }, 'the upgrade has failed: this process goes on');
+    if (!this.#apis.isClosed) return;
+    this.#apis = this.#newListeners();
+    await this.#apis.open(this.#apiContext(), this.#policy.config.gateway, this.#rights);
+  }
+
+  /** Lets the next process forward, when it resolves. */
+  async stopForwarding(): Promise<void> {
+    const dataPlane = this.#dataPlane;
+    this.#isForwarding = false;
+    await dataPlane?.stop();
+  }
+
   /** Stops forwarding and releases everything. */
   async stop(): Promise<void> {
     clearInterval(this.#eventTimer);
@@ -165,21 +191,22 @@ export class Service {
     await this.#gateway?.close();
     await this.#apis.close();
     await this.#firstOwner;
-    await this.#kept;
-    await this.#dataPlane?.stop();
+    await this.#policy.settled();
+    if (this.#isForwarding) await this.stopForwarding();
     this.#takeEvents();
     this.#dropLog.close();
     this.#log.info('firewall has stopped');
   }
 
-  async #start(): Promise<void> {
-    const { gateway } = this.#config;
-    for (const problem of this.#config.problems) this.#log.warn(formatProblem(problem));
+  /** All that an earlier process need not have stopped for. */
+  async #prepare(): Promise<void> {
+    for (const problem of this.#policy.problems) this.#log.warn(formatProblem(problem));
+    const { died } = this.#options.lineage.birth;
+    if (died !== undefined) this.#log.error({ died }, 'the process before has failed');
     this.#dataPlane = await this.#rights.asRoot(() =>
-      startForwarding(
-        gateway,
-        this.#policy,
-        this.#digestOf(this.#policy, this.#config),
+      prepareForwarding(
+        this.#policy.config.gateway,
+        this.#options.descriptors,
         this.#log,
         (error) => {
           this.#failed = true;
@@ -188,18 +215,37 @@ export class Service {
         },
       ),
     );
+    this.#isForwarding = true;
+    this.#policy.prepare();
+  }
+
+  async #forward(stoppedMs: number | undefined): Promise<void> {
+    const { gateway } = this.#policy.config;
+    const dataPlane = this.#running();
+    const { compiled, digest } = this.#policy;
+    await this.#rights.asRoot(() =>
+      beginForwarding(dataPlane, gateway, compiled, digest, this.#log),
+    );
+    this.#policy.begin(dataPlane);
+    this.#options.lineage.began(stoppedMs);
+  }
+
+  /** All that is not packets: changes, clients, the gateway, the clock. */
+  async #attend(): Promise<void> {
+    const { gateway } = this.#policy.config;
+    const dataPlane = this.#running();
     this.#observer = new LiveObserver({
-      dataPlane: this.#dataPlane,
+      dataPlane,
       device: gateway.device,
       engine: engineOptions(gateway),
       flowCapacity: gateway.flows.capacity,
-      slots: this.#slots,
-      policy: this.#policy,
+      slots: this.#policy.slots,
+      policy: this.#policy.compiled,
     });
     this.#watching = await this.#store.watch({
       // Not this snapshot: a newer one may exist when the reload starts.
       onChange: async () => {
-        await this.#reloadQueue.run();
+        await this.#policy.reload();
       },
       onWarning: (message) => this.#log.warn(message),
       onWatching: (problem) => {
@@ -210,28 +256,35 @@ export class Service {
       logGateway(this.#log, observed),
     );
     // Catches changes made after the configuration was read and before it was watched.
-    await this.#reloadQueue.run();
+    await this.#policy.reload();
     await this.#gateway.ready;
-    await reportMissedEnds(this.#policy, Date.now(), this.#reportEnds());
+    await this.#policy.reportMissedEnds();
     // Last: a client that gets an answer can rely on a complete firewall.
     await this.#apis.open(this.#apiContext(), gateway, this.#rights);
     this.#eventTimer = setInterval(() => this.#takeEvents(), eventPeriodMs);
     // Looks at the clock, instead of waiting for a moment: the clock may be set.
     this.#clockTimer = setInterval(() => {
       this.#observer?.collectHits();
-      if (changedByTime(this.#policy, Date.now()).length > 0) void this.#reloadQueue.run();
+      this.#policy.lookAtTime();
     }, clockPeriodMs);
     this.#log.info(
       {
         device: gateway.device,
         queues: gateway.queues,
-        ioUring: this.#dataPlane.usesRing,
-        ...this.#policySummary(),
+        ioUring: dataPlane.usesRing,
+        ...this.#policy.summary,
         api: urlOf(gateway.api),
       },
       'firewall is running',
     );
     this.#firstOwner = this.#createFirstOwner();
+  }
+
+  #newListeners(): ApiListeners {
+    return new ApiListeners({
+      warn: (message) => this.#log.warn(message),
+      info: (message) => this.#log.info(message),
+    });
   }
 
   #apiContext(): ApiContext {
@@ -242,7 +295,7 @@ export class Service {
       ...(this.#observer !== undefined && { observer: this.#observer }),
       connectionCounts: this.#connectionCounts,
       opened: this.#opened.promise,
-      hosts: this.#config.gateway.api.hosts,
+      hosts: this.#policy.config.gateway.api.hosts,
       onWarning: (message) => this.#log.warn(message),
     };
   }
@@ -251,20 +304,21 @@ export class Service {
     return {
       health: () => ({
         healthy: !this.#failed,
-        epoch: this.#policy.epoch,
-        reloadError: this.#reloadError,
+        epoch: this.#policy.compiled.epoch,
+        reloadError: this.#policy.reloadError,
         ...this.#inputErrors(),
         ...storeOf(this.#store),
         ...healthOf(this.#gateway),
       }),
       status: () => Promise.resolve(this.#status()),
-      snapshot: () => Promise.resolve(this.#snapshot),
+      snapshot: () => Promise.resolve(this.#policy.snapshot),
       policy: () => {
-        const { templates, servers, sets, gateway } = this.#config;
-        const compiled = this.#policy;
+        const { templates, servers, sets, gateway } = this.#policy.config;
+        const { compiled } = this.#policy;
         return Promise.resolve({ templates, servers, sets, compiled, loose: gateway.tcp.loose });
       },
-      apply: () => this.#reloadQueue.run(),
+      apply: () => this.#policy.reload(),
+      upgrade: () => this.#options.lineage.upgrade(),
     };
   }
 
@@ -279,17 +333,17 @@ export class Service {
 
   #status(): Status {
     const dataPlane = this.#running();
-    const { gateway, templates, servers } = this.#config;
+    const { gateway, templates, servers } = this.#policy.config;
     return {
       version: this.#options.version,
       running: true,
       configDirectory: this.#store.directory,
-      epoch: this.#policy.epoch,
-      revision: this.#config.revision,
+      epoch: this.#policy.compiled.epoch,
+      revision: this.#policy.config.revision,
       policy: {
         templates: templates.length,
         servers: servers.length,
-        rules: this.#policy.stats.rules,
+        rules: this.#policy.compiled.stats.rules,
       },
       reject: gateway.reject,
       device: gateway.device,
@@ -298,13 +352,14 @@ export class Service {
       uptimeSeconds: Math.floor((Date.now() - this.#startedMs) / 1000),
       flows: { count: dataPlane.flowCount, capacity: gateway.flows.capacity },
       survival: dataPlane.survival,
-      reloads: this.#reloads,
-      reloadFailures: this.#reloadFailures,
-      reloadError: this.#reloadError,
+      process: this.#options.lineage.status,
+      reloads: this.#policy.reloads,
+      reloadFailures: this.#policy.reloadFailures,
+      reloadError: this.#policy.reloadError,
       ...this.#inputErrors(),
-      ...namesOf(this.#config.gateway),
+      ...namesOf(gateway),
       ...storeOf(this.#store),
-      problems: this.#problems,
+      problems: this.#policy.problems,
       ...healthOf(this.#gateway),
     };
   }
@@ -314,130 +369,13 @@ export class Service {
     try {
       const owner = await this.#store.users.createFirstOwner();
       if (owner === undefined) return;
-      const url = `${urlOf(this.#config.gateway.api)}/`;
+      const url = `${urlOf(this.#policy.config.gateway.api)}/`;
       this.#log.warn(
         { user: owner.name, password: owner.password, url },
         'there were no users: log in with this password, which is told only here, and change it',
       );
     } catch (error) {
       this.#log.warn(`nobody can log in yet: ${(error as Error).message}; see tunwall user`);
-    }
-  }
-
-  /** Puts the stored policy in force. Never throws. */
-  async #reload(): Promise<Applied> {
-    const snapshot = await this.#store.read();
-    this.#problems = snapshot.problems;
-    const errors = errorsOf(snapshot);
-    if (errors.length > 0) {
-      for (const { file, line, column, path, message } of errors) {
-        this.#log.error(
-          { file, line, column, field: path, problem: message },
-          'configuration refused; the running policy stays in force',
-        );
-      }
-      await this.#applyTime();
-      return this.#refused(errors.map(formatProblem).join('\n'));
-    }
-    this.#warnOfRestart(snapshot.gateway);
-    const { templates, servers, sets } = this.#config;
-    const { reload, reject } = snapshot.gateway;
-    const unchanged =
-      isDeepStrictEqual(templates, snapshot.templates) &&
-      isDeepStrictEqual(servers, snapshot.servers) &&
-      isDeepStrictEqual(sets, snapshot.sets) &&
-      isDeepStrictEqual(this.#config.gateway.reject, reject);
-    this.#snapshot = snapshot;
-    const config = { ...snapshot, gateway: { ...this.#config.gateway, reload, reject } };
-    try {
-      if (!unchanged) await this.#apply(config);
-      else if (!(await this.#applyTime())) {
-        this.#log.debug('configuration read again: the policy is unchanged');
-      }
-    } catch (error) {
-      this.#log.error({ err: error }, 'the change could not be applied');
-      return this.#refused((error as Error).message);
-    }
-    this.#config = config;
-    this.#reloadError = null;
-    // No answer waits for it.
-    this.#kept = this.#store.keepGood(snapshot);
-    return { applied: true, epoch: this.#policy.epoch };
-  }
-
-  /** Ends the rules in force that have expired, whatever the files say now. Returns whether there were any. */
-  async #applyTime(): Promise<boolean> {
-    if (changedByTime(this.#policy, Date.now()).length === 0) return false;
-    await this.#apply(this.#config);
-    return true;
-  }
-
-  #reportEnds(): ReportEnds {
-    return {
-      log: this.#log,
-      audit: this.#store.audit,
-      mark: (template, actor, action) => this.#store.markEnd(template, actor, action),
-    };
-  }
-
-  #refused(reason: string): Applied {
-    this.#reloadFailures++;
-    this.#reloadError = reason;
-    return { applied: false, epoch: this.#policy.epoch, pending: reason };
-  }
-
-  async #apply(config: Snapshot): Promise<void> {
-    const startedMs = performance.now();
-    const { reload } = config.gateway;
-    const next = this.#compile(config, this.#policy.epoch + 1);
-    const mode =
-      typeof reload === 'object'
-        ? ReloadMode.drain
-        : reload === 'keep'
-          ? ReloadMode.keep
-          : ReloadMode.cut;
-    const drainMs = typeof reload === 'object' ? reload.drain * 1000 : 0;
-    const digest = this.#digestOf(next, config);
-    await this.#running().setPolicy(next, mode, drainMs, digest);
-    const before = this.#policy;
-    const changed = changedByTime(before, Date.now());
-    this.#policy = next;
-    this.#observer?.onPolicy(next);
-    this.#compiler.release(before);
-    this.#config = config;
-    this.#reloads++;
-    await reportEnds(changed, this.#reportEnds());
-    const ms = Math.round(performance.now() - startedMs);
-    this.#log.info({ ...this.#policySummary(), ms }, 'policy changed');
-    this.#sweepLog.onPolicy(next.epoch);
-  }
-
-  #compile(snapshot: Snapshot, epoch: number): CompiledPolicy {
-    const slots = this.#slots.assign(snapshot.servers.map(({ name }) => name));
-    return this.#compiler.compile(snapshot, epoch, { slots });
-  }
-
-  /** For the flow file; where there is none, nobody asks. */
-  #digestOf(policy: CompiledPolicy, config: Snapshot): string {
-    return config.gateway.flows.survive ? policyDigest(config, policy) : '';
-  }
-
-  #policySummary(): Record<string, number> {
-    return {
-      epoch: this.#policy.epoch,
-      templates: this.#config.templates.length,
-      servers: this.#config.servers.length,
-      rules: this.#policy.stats.rules,
-    };
-  }
-
-  #warnOfRestart(gateway: GatewayConfig): void {
-    const running = this.#config.gateway;
-    const changed = (Object.keys(running) as (keyof GatewayConfig)[]).filter(
-      (key) => !keysInForceAtOnce.has(key) && !isDeepStrictEqual(running[key], gateway[key]),
-    );
-    if (changed.length > 0) {
-      this.#log.warn({ changed }, 'gateway.yaml has changed: this takes effect with a restart');
     }
   }
 
@@ -460,7 +398,7 @@ export class Service {
 
   #metricsSource(): Parameters<typeof createMetrics>[0] {
     const dataPlane = this.#running();
-    const { device } = this.#config.gateway;
+    const { device } = this.#policy.config.gateway;
     return {
       counter: (index) => dataPlane.counter(index),
       packetsByQueue: () => dataPlane.packetsByQueue(),
@@ -472,14 +410,15 @@ export class Service {
       fragmentBytesLimit: dataPlane.fragmentBytesLimit,
       sweepRemaining: () => dataPlane.sweepRemaining,
       survival: dataPlane.survival,
-      flowCapacity: this.#config.gateway.flows.capacity,
-      policyEpoch: () => this.#policy.epoch,
-      policyRules: () => this.#policy.stats.rules,
-      policyServers: () => this.#config.servers.length,
-      policyTemplates: () => this.#config.templates.length,
-      reloads: () => this.#reloads,
-      reloadFailures: () => this.#reloadFailures,
-      configDegraded: () => this.#reloadError !== null,
+      lineage: this.#options.lineage,
+      flowCapacity: this.#policy.config.gateway.flows.capacity,
+      policyEpoch: () => this.#policy.compiled.epoch,
+      policyRules: () => this.#policy.compiled.stats.rules,
+      policyServers: () => this.#policy.config.servers.length,
+      policyTemplates: () => this.#policy.config.templates.length,
+      reloads: () => this.#policy.reloads,
+      reloadFailures: () => this.#policy.reloadFailures,
+      configDegraded: () => this.#policy.reloadError !== null,
       apiConnectionsRefused: () => this.#connectionCounts.refused,
       apiListenFailures: () => this.#apis.failures,
       apiRequestsAborted: () => this.#connectionCounts.aborted,

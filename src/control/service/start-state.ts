@@ -18,12 +18,17 @@ export class StartError extends Error {
 /**
  * The state to start with: what was read, or the last good one if that has errors and `start` allows it.
  *
+ * @param isUpgrade a firewall runs, and goes on if this one does not start: errors are told, not passed over
  * @throws StartError
  */
-export async function startable(store: PolicyStore, read: Snapshot): Promise<Snapshot> {
+export async function startable(
+  store: PolicyStore,
+  read: Snapshot,
+  isUpgrade: boolean,
+): Promise<Snapshot> {
   const problems = errorsOf(read);
   if (problems.length === 0) return read;
-  const good = await store.lastGood();
+  const good = isUpgrade ? undefined : await store.lastGood();
   const own = join(store.directory, 'gateway.yaml');
   const isReadable = problems.every(({ file }) => file !== own && file !== store.directory);
   const { start } = isReadable || good === undefined ? read.gateway : good.gateway;

@@ -53,6 +53,8 @@ export interface TunQueue {
   readonly udpRefused: number;
   /** Whether packets travel by io_uring: one system call a batch, not two a packet. */
   readonly usesRing: boolean;
+  /** Takes no more packets from the device: `exchange` and `read` give those that were taken before, and then 0. */
+  finish(): void;
   /** Writes what was handed over, and closes the device. */
   close(): void;
 }

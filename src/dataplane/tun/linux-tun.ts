@@ -2,9 +2,9 @@
  * The TUN device of Linux: opening queues with errors a user can act on, offloads, and queues bound to a batch.
  *
  * The thread that opens a queue need not be the one that works on it: descriptors travel as numbers, and the thread
- * that opened one closes it.
+ * that opened one closes it. They may be those of another process, which keeps the queues open when this one ends.
  */
-import { readFileSync } from 'node:fs';
+import { constants, openSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ControlWord, createBatch, ringBatchSize } from './batch.ts';
 import type { Batch, BatchSize } from './batch.ts';
@@ -120,16 +120,29 @@ export interface OpenedQueue {
 }
 
 /** Opens one more queue of a device. Throws a {@link TunError}. */
-export function openTun(options: OpenOptions): OpenedQueue {
-  const addon = loadAddon();
-  if (options.mustExist) attachedQueues(options.name);
-  let fd: number;
+export function openTun({ name, offload, mustExist }: OpenOptions): OpenedQueue {
+  if (mustExist) attachedQueues(name);
   try {
-    fd = addon.open(options.name);
+    const fd = openDriver();
+    loadAddon().attach(fd, name);
+    return { fd, offload: chooseOffload(fd, offload) };
   } catch (error) {
-    throw explain(options.name, error);
+    throw explain(name, error);
   }
-  return { fd, offload: options.offload === 'auto' ? setBestOffload(fd) : setOffload(fd, 0) };
+}
+
+/** A descriptor that is not of a device yet. @throws the error of open */
+function openDriver(): number {
+  return openSync('/dev/net/tun', constants.O_RDWR | constants.O_NONBLOCK);
+}
+
+/** Descriptors for {@link attachQueues}. Throws a {@link TunError}. */
+export function openDrivers(name: string, count: number): number[] {
+  try {
+    return Array.from({ length: count }, openDriver);
+  } catch (error) {
+    throw explain(name, error);
+  }
 }
 
 /** How long a device is waited for whose last process may just be ending, and how often the kernel is asked. */
@@ -137,44 +150,77 @@ const busyPatienceMs = 1000;
 const busyRetryMs = 20;
 
 /**
- * Opens all queues of a device, for this process alone: the kernel would spread flows over all processes that have one, each
- * with a flow table of its own.
+ * Makes descriptors of the driver the queues of a device, for the processes that have these descriptors alone: the kernel would
+ * spread flows over all processes that have a queue, each with a flow table of its own. The first `count` take packets; of the
+ * others, those that did take none any more. What is so already stays as it is, with the packets that wait in it.
  *
- * The lock is the device. Only its owner can open a queue, and the kernel counts those that are open: there is no name that
+ * The lock is the device. Only its owner can attach a queue, and the kernel counts those that are: there is no name that
  * another process could take first, and no file that could become stale. The queue of a process that is still exiting counts
- * too. Of two that open it in the same moment both see more queues than their own, let go, and try again after a time that
+ * too. Of two that attach to it in the same moment both see more queues than their own, let go, and try again after a time that
  * chance decides.
  *
  * Throws a {@link TunError}, with code EBUSY if another process has the device.
  */
-export async function openQueues(
+export async function attachQueues(
   name: string,
-  offload: 'auto' | 'off',
   count: number,
-): Promise<OpenedQueue[]> {
+  descriptors: readonly number[],
+): Promise<void> {
   const deadlineMs = performance.now() + busyPatienceMs;
-  for (;;) {
-    const opened = attachedQueues(name) === 0 ? openAlone(name, offload, count) : undefined;
-    if (opened !== undefined) return opened;
+  while (!attachAlone(name, count, descriptors)) {
     if (performance.now() > deadlineMs) throw explain(name, { code: 'EBUSY' });
     await sleep(busyRetryMs * (0.5 + Math.random()));
   }
 }
 
-function openAlone(
-  name: string,
-  offload: 'auto' | 'off',
-  count: number,
-): OpenedQueue[] | undefined {
-  const opened: OpenedQueue[] = [];
-  let alone = false;
+function attachAlone(name: string, count: number, descriptors: readonly number[]): boolean {
+  const own = enabledQueues(name, descriptors);
+  if (attachedQueues(name) > own.size) return false;
+  const taken: number[] = [];
   try {
-    while (opened.length < count) opened.push(openTun({ name, offload, mustExist: true }));
-    alone = attachedQueues(name) === count;
-    return alone ? opened : undefined;
-  } finally {
-    if (!alone) for (const { fd } of opened) closeFd(fd);
+    for (const [index, fd] of descriptors.entries()) {
+      if (index >= count && own.has(fd)) loadAddon().enableQueue(fd, false);
+      if (index >= count || own.has(fd)) continue;
+      enable(fd, name);
+      taken.push(fd);
+    }
+    if (attachedQueues(name) === count) return true;
+  } catch (error) {
+    letGo(taken);
+    throw explain(name, error);
   }
+  letGo(taken);
+  return false;
+}
+
+/** Which descriptors are queues of the device that take packets. Throws a {@link TunError} if one is of another device. */
+export function enabledQueues(name: string, descriptors: readonly number[]): Set<number> {
+  const enabled = new Set<number>();
+  for (const fd of descriptors) {
+    const device = loadAddon().deviceOf(fd);
+    if (device === undefined) continue;
+    if (device.name !== name) {
+      const message = `the device was ${device.name}, and is ${name} now`;
+      throw new TunError('EEXIST', message, 'this takes a restart of the whole firewall');
+    }
+    if (device.enabled) enabled.add(fd);
+  }
+  return enabled;
+}
+
+function enable(fd: number, name: string): void {
+  const addon = loadAddon();
+  if (addon.deviceOf(fd) === undefined) addon.attach(fd, name);
+  else addon.enableQueue(fd, true);
+}
+
+function letGo(descriptors: readonly number[]): void {
+  for (const fd of descriptors) loadAddon().enableQueue(fd, false);
+}
+
+/** Sets the best offloads that the kernel accepts, or none; returns their bits. */
+export function chooseOffload(fd: number, offload: 'auto' | 'off'): number {
+  return offload === 'auto' ? setBestOffload(fd) : setOffload(fd, 0);
 }
 
 function setBestOffload(fd: number): number {
@@ -272,6 +318,10 @@ class LinuxTunQueue implements TunQueue {
 
   write(count: number): number {
     return this.#native.write(count);
+  }
+
+  finish(): void {
+    this.#native.finish();
   }
 
   close(): void {

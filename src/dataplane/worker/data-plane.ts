@@ -1,19 +1,17 @@
 /**
  * The control plane's side of the packet threads: starts and ends them, sends them policies, reads their counters.
  *
- * Every thread gets a queue of the TUN device, opened here so that a device that is busy, missing or forbidden is one clear
- * error. All threads share the flow table. When a thread dies, the process ends at once: the device then has no reader and
+ * Life-cycle: `prepare` does all that can be done while an earlier process still forwards, such as to load the threads' modules. `begin`
+ * takes over its flows, and starts to judge. Every thread gets a queue of the TUN device, attached here so that a device that is
+ * busy, missing or forbidden is one clear error. All threads share the flow table. When a thread dies, the process ends at once: the device then has no reader and
  * drops everything, which is what a broken firewall should do. An orderly stop could wait for the dead thread.
  */
 import { randomFillSync } from 'node:crypto';
-import { Worker } from 'node:worker_threads';
 import { createAnswerMemory } from '../engine/answer-memory.ts';
-import { createCaptureRing } from '../engine/capture-ring.ts';
 import type { Survival } from '../engine/adoption.ts';
-import { Counter, createCounters, trafficCounterCount } from '../engine/counters.ts';
+import { Counter, trafficCounterCount } from '../engine/counters.ts';
 import type { EngineMemory, EngineOptions } from '../engine/engine.ts';
 import { ReloadMode } from '../engine/flow-review.ts';
-import { EventRingReader, createEventRing } from '../engine/event-ring.ts';
 import { FlowList } from '../flow/flow-lists.ts';
 import { Control, createFlowMemory } from '../flow/flow-memory.ts';
 import {
@@ -25,54 +23,45 @@ import {
 import { TimeoutList } from '../flow/timeouts.ts';
 import { Header, createRuleHits } from '../match/matcher.ts';
 import type { PolicyProgram, RuleHits } from '../match/matcher.ts';
-import { closeFd, createWake, openQueues, setOffload, signalWake } from '../tun/linux-tun.ts';
+import {
+  attachQueues,
+  chooseOffload,
+  closeFd,
+  enabledQueues,
+  setOffload,
+} from '../tun/linux-tun.ts';
 import { OffloadControl } from '../tun/offload.ts';
 import type { SuperPacket } from '../tun/offload.ts';
 import { batchSize } from './batch-size.ts';
 import { monotonicMs } from './clock.ts';
 import { FlowInspector } from './flow-inspector.ts';
-import { keepFlows, notKept } from './flow-survival.ts';
-import type { Kept, SurvivalOptions } from './flow-survival.ts';
+import type { FlowFile } from './flow-file.ts';
+import { adoptFrom, layIntoFile, notKept, notKeptBecause } from './flow-survival.ts';
+import type { Kept } from './flow-survival.ts';
 import { LiveCapture } from './live-capture.ts';
 import { SharedLock } from './shared-lock.ts';
 import { StateWord, stateWords } from './shared-state.ts';
-import type { PacketThreadData, PolicyMessage, ThreadMessage } from './shared-state.ts';
-
-/** Capacity of the drop record ring, per thread. */
-const eventRecords = 4096;
-
-/** Size of the capture ring, per thread. */
-const captureRingLength = 8 << 20;
+import type { PolicyMessage } from './shared-state.ts';
+import { ThreadHandle } from './thread-handle.ts';
+import type { SharedThreadData } from './thread-handle.ts';
 
 export interface DataPlaneOptions {
   readonly device: string;
   readonly queues: number;
+  /** Open /dev/net/tun, at least one for each queue; see attachQueues. They stay open. */
+  readonly descriptors: readonly number[];
   readonly offload: 'auto' | 'off';
   readonly ioUring: 'auto' | 'off';
   readonly flowCapacity: number;
   /** Memory for fragments of incomplete datagrams. */
   readonly fragmentBytes: number;
   readonly engine: EngineOptions;
-  /** The first policy. */
-  readonly program: PolicyProgram;
-  /** Where flows are kept for the next process, and those of the last one taken from. Absent: nowhere. */
-  readonly survival?: SurvivalOptions;
+  /** Where flows are kept for the next process, and those of the last one taken from (flowFilePath). Absent: nowhere. */
+  readonly flowFile?: string;
   /** A running packet thread has ended unexpectedly: nothing is forwarded any more. */
   readonly onFailure: (error: Error) => void;
   /** The kernel refuses super-packets of this kind: their offload is off, and is tried again after so long. */
   readonly onSuperPacketsRefused: (kind: SuperPacket, retryMs: number) => void;
-}
-
-interface PacketThread {
-  readonly worker: Worker;
-  readonly tunFd: number;
-  readonly wakeFd: number;
-  readonly counters: Float64Array;
-  readonly events: EventRingReader;
-  appliedVersion: number;
-  /** It forwards packets; an error before that is an error of the start. */
-  ready: boolean;
-  ended: boolean;
 }
 
 /** A policy, and what it does to flows that it forbids. */
@@ -92,30 +81,30 @@ export class DataPlane {
   readonly #memory: EngineMemory;
   readonly #state: Int32Array;
   readonly #flowControl: Int32Array;
-  readonly #threads: PacketThread[] = [];
+  readonly #threads: readonly ThreadHandle[];
   readonly #options: DataPlaneOptions;
   /** The flow table, as the control plane reaches it. */
   readonly flows: FlowInspector;
   readonly capture: LiveCapture = new LiveCapture();
-  #ruleHits: RuleHits;
-  #policyInForce: PolicyInForce;
+  #ruleHits: RuleHits = createRuleHits(0, true);
+  #policyInForce: PolicyInForce | undefined;
   #waiters: Waiter[] = [];
   #policyVersion = 0;
-  #stopping = false;
-  #usesRing = false;
   #offload: OffloadControl | undefined;
+  #file: FlowFile | string | undefined;
   #kept: Kept = notKept;
 
-  /** Opens the device and starts the threads; resolves when all of them forward packets. Throws a `TunError` or a `FlowFileFull`. */
-  static async start(options: DataPlaneOptions): Promise<DataPlane> {
-    const dataPlane = new DataPlane(options);
-    try {
-      await dataPlane.#startThreads();
-    } catch (error) {
-      await dataPlane.stop();
-      throw error;
+  /**
+   * Attaches to the device, unless an earlier process of the same family still has it, and makes ready what takes long.
+   *
+   * Throws a `TunError` or a `FlowFileFull`.
+   */
+  static async prepare(options: DataPlaneOptions): Promise<DataPlane> {
+    const { device, queues, descriptors } = options;
+    if (enabledQueues(device, descriptors).size === 0) {
+      await attachQueues(device, queues, descriptors);
     }
-    return dataPlane;
+    return new DataPlane(options);
   }
 
   private constructor(options: DataPlaneOptions) {
@@ -131,8 +120,48 @@ export class DataPlane {
     this.#state = new Int32Array(new SharedArrayBuffer(stateWords * 4));
     const lock = new SharedLock(this.#state, StateWord.lock);
     this.flows = new FlowInspector(this.#memory, options.engine.limits, lock, monotonicMs);
-    this.#ruleHits = sharedHits(options.program);
-    this.#policyInForce = { program: options.program, mode: ReloadMode.cut, drainUntilMs: 0 };
+    const queues = Array.from({ length: options.queues }, (_, queue) => queue);
+    this.#threads = queues.map((queue) => this.#loadThread(queue));
+    if (options.flowFile !== undefined) {
+      this.#file = layIntoFile(options.flowFile, options.device, this.#memory.flows);
+    }
+  }
+
+  /**
+   * Takes over the device and the flows, and judges by this policy; resolves when all threads forward packets. No other process may
+   * do so any more. To be called once.
+   *
+   * @param digest for the next process: equal for equal policies
+   */
+  async begin(program: PolicyProgram, digest: string): Promise<void> {
+    const { device, queues, offload, descriptors, engine } = this.#options;
+    await attachQueues(device, queues, descriptors);
+    const first = descriptors[0]!;
+    this.#offload = new OffloadControl({
+      accepted: chooseOffload(first, offload),
+      set: (bits) => setOffload(first, bits),
+      onRefused: this.#options.onSuperPacketsRefused,
+    });
+    if (typeof this.#file === 'string') this.#kept = notKeptBecause(this.#file);
+    else if (this.#file !== undefined) {
+      this.#kept = await adoptFrom(this.#file, this.#memory.flows, engine, program, digest);
+    }
+    this.#ruleHits = sharedHits(program);
+    this.#policyInForce = { program, ...this.#kept.review };
+    const shared: SharedThreadData = {
+      batch: batchSize(this.#memory.fragments.chunks),
+      ioUring: this.#options.ioUring,
+      state: this.#state.buffer as SharedArrayBuffer,
+      memory: this.#memory,
+      program: only(program),
+      ruleHits: this.#ruleHits,
+      firstReview: this.#kept.review,
+      captureControl: this.capture.control,
+      engine,
+    };
+    const begin = (thread: ThreadHandle, queue: number): Promise<void> =>
+      thread.begin(descriptors[queue]!, shared);
+    await Promise.all(this.#threads.map(begin));
   }
 
   /**
@@ -156,11 +185,11 @@ export class DataPlane {
     const hits = sharedHits(program);
     const drainUntilMs = (monotonicMs() + drainMs) | 0;
     const message: PolicyMessage = { version, program: only(program), hits, mode, drainMs };
-    for (const thread of this.#threads) thread.worker.postMessage(message);
+    for (const thread of this.#threads) thread.send(message);
     // Sent before it is announced: a thread that sees the version finds the message.
     Atomics.store(this.#state, StateWord.policyVersion, version);
     const applied = new Promise<void>((resolve) => this.#waiters.push({ version, resolve }));
-    this.#wakeAll();
+    for (const thread of this.#threads) thread.wake();
     await applied;
     this.#ruleHits = hits;
     this.#policyInForce = { program, mode, drainUntilMs };
@@ -179,12 +208,13 @@ export class DataPlane {
 
   /** The policy in force on every thread. */
   get policyInForce(): PolicyInForce {
+    if (this.#policyInForce === undefined) throw new Error('the data plane has not begun');
     return this.#policyInForce;
   }
 
   /** Whether packets travel by io_uring. */
   get usesRing(): boolean {
-    return this.#usesRing;
+    return this.#threads.some((thread) => thread.usesRing);
   }
 
   /** Sum over the threads of counter `index` (engine/counters.ts). */
@@ -246,126 +276,34 @@ export class DataPlane {
     return missed;
   }
 
-  /** Ends the threads after their current batch and closes the device. To be called once. */
+  /** Ends the threads after their current batch; the next process can begin when it resolves. To be called once. */
   async stop(): Promise<void> {
-    this.#stopping = true;
     this.capture.stop();
     this.#offload?.stop();
     Atomics.store(this.#state, StateWord.stop, 1);
-    this.#wakeAll();
-    await Promise.all(
-      this.#threads.map(
-        (thread) =>
-          new Promise<void>((resolve) => {
-            if (thread.ended) resolve();
-            else thread.worker.once('exit', () => resolve());
-          }),
-      ),
-    );
-    this.#kept.file?.close();
-    for (const thread of this.#threads) {
-      closeFd(thread.tunFd);
-      closeFd(thread.wakeFd);
-    }
+    for (const thread of this.#threads) thread.end();
+    await Promise.all(this.#threads.map(({ stopped }) => stopped));
+    if (typeof this.#file === 'object') this.#file.close();
+    for (const { wakeFd } of this.#threads) closeFd(wakeFd);
   }
 
-  async #startThreads(): Promise<void> {
-    const { device, queues, offload } = this.#options;
-    const opened = await openQueues(device, offload, queues);
-    this.#offload = new OffloadControl({
-      accepted: opened[0]!.offload,
-      set: (bits) => setOffload(opened[0]!.fd, bits),
-      onRefused: this.#options.onSuperPacketsRefused,
+  #loadThread(queue: number): ThreadHandle {
+    const thread = new ThreadHandle(queue, {
+      onApplied: () => this.#onApplied(),
+      onRefused: (kind) => this.#offload?.refused(kind),
+      onFailure: this.#options.onFailure,
     });
-    try {
-      await this.#keepFlows();
-    } catch (error) {
-      for (const { fd } of opened) closeFd(fd);
-      throw error;
-    }
-    await Promise.all(opened.map(({ fd }, queue) => this.#startThread(queue, fd)));
+    this.capture.addRing(thread.captureRing);
+    return thread;
   }
 
-  /** Once the device is open, which says that no other process judges by these flows. */
-  async #keepFlows(): Promise<void> {
-    const { device, survival, engine, program } = this.#options;
-    if (survival === undefined) return;
-    this.#kept = await keepFlows(survival, device, this.#memory.flows, engine, program);
-    const { mode, drainUntilMs } = this.#kept.review;
-    this.#policyInForce = { program, mode, drainUntilMs };
-  }
-
-  #startThread(queue: number, tunFd: number): Promise<void> {
-    const wakeFd = createWake();
-    const counters = createCounters();
-    const events = createEventRing(eventRecords);
-    const captureRing = createCaptureRing(captureRingLength);
-    this.capture.addRing(captureRing);
-    const workerData: PacketThreadData = {
-      queue,
-      tunFd,
-      wakeFd,
-      batch: batchSize(this.#memory.fragments.chunks),
-      ioUring: this.#options.ioUring,
-      state: this.#state.buffer as SharedArrayBuffer,
-      memory: this.#memory,
-      counters,
-      events,
-      program: only(this.#options.program),
-      ruleHits: this.#ruleHits,
-      firstReview: this.#kept.review,
-      captureControl: this.capture.control,
-      captureRing,
-      engine: this.#options.engine,
-    };
-    const worker = new Worker(new URL('./packet-thread.js', import.meta.url), {
-      workerData,
-      name: `packet-thread-${queue}`,
-    });
-    const thread: PacketThread = {
-      worker,
-      tunFd,
-      wakeFd,
-      counters: new Float64Array(counters),
-      events: new EventRingReader(events),
-      appliedVersion: 0,
-      ready: false,
-      ended: false,
-    };
-    this.#threads.push(thread);
-    return new Promise<void>((resolve, reject) => {
-      let error = new Error(`packet thread ${queue} ended`);
-      worker.on('message', (message: ThreadMessage) => {
-        if (message.kind === 'ready') {
-          this.#usesRing = message.usesRing;
-          thread.ready = true;
-          resolve();
-        } else if (message.kind === 'applied') this.#onApplied(thread, message.version);
-        else if (!this.#stopping) this.#offload?.refused(message.superPacket);
-      });
-      worker.on('error', (cause: Error) => (error = cause));
-      worker.on('exit', () => {
-        thread.ended = true;
-        reject(error);
-        if (thread.ready && !this.#stopping) this.#options.onFailure(error);
-      });
-    });
-  }
-
-  #onApplied(thread: PacketThread, version: number): void {
-    thread.appliedVersion = version;
+  #onApplied(): void {
     const everywhere = Math.min(...this.#threads.map((each) => each.appliedVersion));
     this.#waiters = this.#waiters.filter((waiter) => {
       if (waiter.version > everywhere) return true;
       waiter.resolve();
       return false;
     });
-  }
-
-  #wakeAll(): void {
-    for (const thread of this.#threads) {
-      if (!thread.ended) signalWake(thread.wakeFd);
-    }
   }
 }
 

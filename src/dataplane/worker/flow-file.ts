@@ -5,10 +5,10 @@
  *     hot        records as in flow-record.ts, in the layout and at the offset that the header says; from here on whole pages
  *     cold
  *
- * Life-cycle: `open` looks at what an earlier process left, and makes a new file beside it. The flow table's memory is laid into
- * the new file (`map`), the old flows are taken into it (engine/adoption.ts), and `publish` puts it in the old one's place: a
- * process that dies before that has lost nothing. From then on packet threads write to memory as ever, and the kernel keeps
- * the pages whatever happens to the process. A lock on the file says that a process lives with it, until `close` or until the
+ * Life-cycle: `create` makes a new file beside the one that an earlier process left. The flow table's memory is laid into it (`map`).
+ * When the earlier process has ended or stopped, `readBefore` looks at what it left, the old flows are taken over
+ * (engine/adoption.ts), and `publish` puts the new file in the old one's place: a process that dies before that has lost nothing.
+ * From then on packet threads write to memory as ever, and the kernel keeps the pages whatever happens to the process. A lock on the file says that a process lives with it, until `close` or until the
  * process has ended and with it the mapping: V8's futexes work within one process, so no second one may map it.
  *
  * Nothing in the file is trusted: it must be our own, and of this boot, device, network namespace and user; its records are
@@ -98,6 +98,8 @@ export class FlowFileFull extends Error {
   override name = 'FlowFileFull';
 }
 
+const noPolicy: FilePolicy = { digest: '', epoch: 0, mode: 0, drainUntilMs: 0 };
+
 const wholePages = (bytes: number): number => Math.ceil(bytes / pageBytes) * pageBytes;
 
 const monotonicNowMs = (): number => Math.floor(Number(process.hrtime.bigint() / 1_000_000n));
@@ -118,62 +120,45 @@ export function flowFilePath(directory: string, device: string): string {
 
 export class FlowFile {
   readonly path: string;
-  /** What was there before; undefined: nothing, or nothing that can be used. */
-  readonly remains: Remains | undefined;
-  /** Why what was there is not used, in a sentence. */
-  readonly refusal: string | undefined;
   readonly #origin: Origin;
+  readonly #directoryUid: number;
   #fd: number;
   /** Holds the lock of the file before, until the new one has its place. */
   #before: number | undefined;
+  #isPublished = false;
   #capacity = 0;
   #hotAt = 0;
   #coldAt = 0;
-  #policy: FilePolicy;
+  #policy: FilePolicy = noPolicy;
   readonly #alive: NodeJS.Timeout;
 
   /**
-   * Reads the file of a device, if there is one, and makes the next one. To be called by the process that has the device.
+   * Makes the next file of a device. To be called by the process that has the device.
    *
    * @throws FlowFileUnavailable
    */
-  static async open(path: string, device: string, policy: FilePolicy): Promise<FlowFile> {
+  static create(path: string, device: string): FlowFile {
     const directory = statSync(dirname(path), { throwIfNoEntry: false });
     if (directory === undefined) {
       throw new FlowFileUnavailable(`${dirname(path)} does not exist`);
     }
-    let before: number | undefined;
     try {
-      before = openOwn(path, O_RDWR, directory.uid);
-      if (before !== undefined) await takeLock(before, path);
       const next = `${path}.next`;
       // Of a process that died at its start.
       rmSync(next, { force: true });
       const fd = openOwn(next, O_RDWR | O_CREAT | O_EXCL, directory.uid)!;
-      await takeLock(fd, next);
-      return new FlowFile(path, device, policy, before, fd);
+      loadAddon().lockFile(fd);
+      return new FlowFile(path, device, directory.uid, fd);
     } catch (error) {
-      if (before !== undefined) closeSync(before);
-      if (error instanceof FlowFileUnavailable) throw error;
       throw new FlowFileUnavailable((error as Error).message, { cause: error });
     }
   }
 
-  private constructor(
-    path: string,
-    device: string,
-    policy: FilePolicy,
-    before: number | undefined,
-    fd: number,
-  ) {
+  private constructor(path: string, device: string, directoryUid: number, fd: number) {
     this.path = path;
     this.#origin = readOrigin(device);
-    this.#policy = policy;
-    this.#before = before;
+    this.#directoryUid = directoryUid;
     this.#fd = fd;
-    const found = before === undefined ? undefined : tryRead(before, this.#origin);
-    if (typeof found === 'string') this.refusal = `${path}: ${found}`;
-    else this.remains = found;
     this.#alive = setInterval(() => this.#writeHeader(), aliveEveryMs);
     this.#alive.unref();
   }
@@ -197,9 +182,29 @@ export class FlowFile {
     }
   }
 
+  /**
+   * What an earlier process left: a sentence says why it is not used, `undefined` that there is nothing. A process that is ending
+   * is waited for.
+   *
+   * @throws FlowFileUnavailable if this file cannot be put in its place
+   */
+  async readBefore(): Promise<Remains | string | undefined> {
+    try {
+      this.#before = openOwn(this.path, O_RDWR, this.#directoryUid);
+      if (this.#before === undefined) return undefined;
+      await takeLock(this.#before, this.path);
+    } catch (error) {
+      if (error instanceof FlowFileUnavailable) throw error;
+      throw new FlowFileUnavailable((error as Error).message, { cause: error });
+    }
+    const found = tryRead(this.#before, this.#origin);
+    return typeof found === 'string' ? `${this.path}: ${found}` : found;
+  }
+
   /** Puts the file in the place of the one before. */
   publish(): void {
     renameSync(`${this.path}.next`, this.path);
+    this.#isPublished = true;
     this.#closeBefore();
   }
 
@@ -209,11 +214,12 @@ export class FlowFile {
     this.#writeHeader();
   }
 
-  /** Lets the next process have it. No thread may write to the table any more. */
+  /** Lets the next process have it; one that has not got its place is removed. No thread may write to the table any more. */
   close(): void {
     clearInterval(this.#alive);
     this.#closeBefore();
     if (this.#fd < 0) return;
+    if (!this.#isPublished) rmSync(`${this.path}.next`, { force: true });
     loadAddon().unlockFile(this.#fd);
     closeSync(this.#fd);
     this.#fd = -1;

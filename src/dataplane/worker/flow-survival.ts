@@ -9,13 +9,6 @@ import type { PolicyProgram } from '../match/matcher.ts';
 import { monotonicMs } from './clock.ts';
 import { FlowFile, FlowFileUnavailable } from './flow-file.ts';
 
-export interface SurvivalOptions {
-  /** See flowFilePath. */
-  readonly path: string;
-  /** Of the first policy: equal for equal policies, whatever their epoch. */
-  readonly policyDigest: string;
-}
-
 /** What a packet thread does, at its start, to flows that the policy forbids: it goes on with what was begun. */
 export interface FirstReview {
   readonly mode: number;
@@ -34,51 +27,63 @@ const plainReview: FirstReview = { mode: ReloadMode.cut, drainUntilMs: 0 };
 export const notKept: Kept = { survival: { kept: false, ...nothing }, review: plainReview };
 
 /**
- * To be called with the memory of an empty table, by the process that has the device, before packet threads start.
+ * Lays the memory of an empty table into a file, which is all that takes long.
  *
- * @throws FlowFileFull
+ * @param path see flowFilePath
+ * @returns the file, or why there can be none. @throws FlowFileFull
  */
-export async function keepFlows(
-  { path, policyDigest }: SurvivalOptions,
-  device: string,
-  memory: FlowMemory,
-  engine: EngineOptions,
-  { words, root }: PolicyProgram,
-): Promise<Kept> {
-  const epoch = words[root + Header.epoch]!;
+export function layIntoFile(path: string, device: string, memory: FlowMemory): FlowFile | string {
   let file: FlowFile;
   try {
-    file = await FlowFile.open(path, device, { digest: policyDigest, epoch, ...plainReview });
+    file = FlowFile.create(path, device);
   } catch (error) {
     if (!(error instanceof FlowFileUnavailable)) throw error;
-    return { ...notKept, survival: { ...notKept.survival, problem: error.message } };
+    return error.message;
   }
   try {
     file.map(memory);
-    const { remains, refusal } = file;
-    const same = remains?.policy.digest === policyDigest ? remains.policy : undefined;
-    const adoption =
-      remains === undefined
-        ? nothing
-        : adoptFlows(
-            remains.records,
-            memory,
-            engine.limits,
-            new Matcher(words, undefined, root),
-            same,
-            monotonicMs(),
-          );
-    const { mode, drainUntilMs } = same ?? plainReview;
-    file.setPolicy({ digest: policyDigest, epoch, mode, drainUntilMs });
-    file.publish();
-    const survival: Survival = {
-      kept: true,
-      ...adoption,
-      ...(refusal !== undefined && { problem: refusal }),
-    };
-    return { survival, review: { mode, drainUntilMs }, file };
+    return file;
   } catch (error) {
     file.close();
     throw error;
   }
+}
+
+/**
+ * Takes over the flows of the process before. To be called by the process that has the device, before packets are judged.
+ *
+ * @param digest of the policy: equal for equal policies, whatever their epoch
+ */
+export async function adoptFrom(
+  file: FlowFile,
+  memory: FlowMemory,
+  engine: EngineOptions,
+  { words, root }: PolicyProgram,
+  digest: string,
+): Promise<Kept> {
+  const epoch = words[root + Header.epoch]!;
+  try {
+    const found = await file.readBefore();
+    const remains = typeof found === 'object' ? found : undefined;
+    const same = remains?.policy.digest === digest ? remains.policy : undefined;
+    const policy = new Matcher(words, undefined, root);
+    const adoption =
+      remains === undefined
+        ? nothing
+        : adoptFlows(remains.records, memory, engine.limits, policy, same, monotonicMs());
+    const { mode, drainUntilMs } = same ?? plainReview;
+    file.setPolicy({ digest, epoch, mode, drainUntilMs });
+    file.publish();
+    const problem = typeof found === 'string' ? { problem: found } : {};
+    const survival: Survival = { kept: true, ...adoption, ...problem };
+    return { survival, review: { mode, drainUntilMs }, file };
+  } catch (error) {
+    file.close();
+    if (!(error instanceof FlowFileUnavailable)) throw error;
+    return notKeptBecause(error.message);
+  }
+}
+
+export function notKeptBecause(problem: string): Kept {
+  return { ...notKept, survival: { ...notKept.survival, problem } };
 }

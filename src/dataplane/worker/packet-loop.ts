@@ -69,8 +69,14 @@ export function runPacketLoop(data: PacketThreadData, queue: TunQueue, port: Loo
     failures.note();
     lock.hold(judgeBatch);
   }
-  queue.write(slots);
+  // Packets that were taken from the device are judged, too: nobody else will see them.
+  queue.finish();
+  while ((count = queue.exchange(slots, 0)) > 0) {
+    failures.note();
+    lock.hold(judgeBatch);
+  }
   queue.close();
+  port.send({ kind: 'stopped' });
 }
 
 /** Counts packets of earlier batches that the device refused. */

@@ -1,17 +1,18 @@
-/** Entry of a packet thread: binds the packet loop to its queue and its message port. */
-import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+/** Entry of a packet thread: loads its modules, and when it is told to begin, binds the packet loop to its queue and its message port. */
+import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
 import { bindQueue } from '../tun/linux-tun.ts';
 import { setCompilerFlags } from './compiler-flags.ts';
 import { runPacketLoop } from './packet-loop.ts';
 import type { PacketThreadData, PolicyMessage, ThreadMessage } from './shared-state.ts';
 
 setCompilerFlags();
-const data = workerData as PacketThreadData;
 const port = parentPort!;
 
-runPacketLoop(data, bindQueue(data.tunFd, data.wakeFd, data.batch, data.ioUring), {
-  // Synchronous, because the loop never returns to the event loop.
-  receive: () => receiveMessageOnPort(port)?.message as PolicyMessage | undefined,
-  send: (message: ThreadMessage) => port.postMessage(message),
+port.once('message', (data: PacketThreadData) => {
+  runPacketLoop(data, bindQueue(data.tunFd, data.wakeFd, data.batch, data.ioUring), {
+    // Synchronous, because the loop never returns to the event loop.
+    receive: () => receiveMessageOnPort(port)?.message as PolicyMessage | undefined,
+    send: (message: ThreadMessage) => port.postMessage(message),
+  });
+  port.close();
 });
-port.close();

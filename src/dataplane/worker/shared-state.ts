@@ -38,9 +38,11 @@ export interface PolicyMessage {
 export type ThreadMessage =
   | { readonly kind: 'ready'; readonly usesRing: boolean }
   | { readonly kind: 'applied'; readonly version: number }
-  | { readonly kind: 'refused'; readonly superPacket: SuperPacket };
+  | { readonly kind: 'refused'; readonly superPacket: SuperPacket }
+  /** It judges no more packets, and writes to no memory. */
+  | { readonly kind: 'stopped' };
 
-/** How a packet thread starts. */
+/** To a packet thread that has loaded its modules: begin. */
 export interface PacketThreadData {
   readonly queue: number;
   readonly tunFd: number;

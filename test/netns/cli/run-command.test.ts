@@ -4,7 +4,14 @@ import { once } from 'node:events';
 import { chown, cp, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { FirewallLab, obstacle, openConfig, program, web } from '../support/firewall.ts';
+import {
+  FirewallLab,
+  childrenOf,
+  obstacle,
+  openConfig,
+  program,
+  web,
+} from '../support/firewall.ts';
 import { ping, whatPasses } from '../support/probes.ts';
 
 describe.skipIf(obstacle !== undefined)('tunwall run', () => {
@@ -23,11 +30,15 @@ describe.skipIf(obstacle !== undefined)('tunwall run', () => {
     );
 
   it('is an ordinary user without any capability', async () => {
-    const status = await readFile(`/proc/${firewall.process!.pid!}/status`, 'utf8');
-    const field = (name: string): string => new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(status)![1]!;
-    expect(field('Uid').split('\t')).toEqual(['65534', '65534', '65534', '65534']);
-    for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb']) {
-      expect(Number(`0x${field(set)}`), set).toBe(0);
+    const parent = firewall.process!.pid!;
+    for (const pid of [parent, ...childrenOf(parent)]) {
+      const status = await readFile(`/proc/${pid}/status`, 'utf8');
+      const field = (name: string): string =>
+        new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(status)![1]!;
+      expect(field('Uid').split('\t')).toEqual(['65534', '65534', '65534', '65534']);
+      for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb']) {
+        expect(Number(`0x${field(set)}`), set).toBe(0);
+      }
     }
     expect(await whatPasses(firewall, [ping('client', web)])).toHaveLength(1);
   });
@@ -109,7 +120,9 @@ describe.skipIf(obstacle !== undefined)('tunwall run', () => {
       'it is healthy',
       async () => (await firewall.healthz())?.['status'] === 'ok',
     );
-    const status = await readFile(`/proc/${child.pid!}/status`, 'utf8');
+    // Its parent stays root, which the next one needs again.
+    const [proper] = childrenOf(child.pid!);
+    const status = await readFile(`/proc/${proper!}/status`, 'utf8');
     expect(status).toMatch(/^Uid:\t65534\t65534\t65534\t65534$/m);
     expect(status).toMatch(/^CapEff:\t0+$/m);
     // The first owner was made, by the rights of that user.

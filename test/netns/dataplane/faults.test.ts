@@ -35,7 +35,7 @@ const worst = [
   'dataplane/worker/data-plane.js drainEvents',
   'dataplane/worker/data-plane.js onApplied',
   'dataplane/worker/data-plane.js stop',
-  'control/service/service.js apply',
+  'control/service/live-policy.js apply',
   'control/service/service.js takeEvents',
 ];
 

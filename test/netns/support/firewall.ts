@@ -9,7 +9,7 @@
  * The firewall runs as the user nobody, without any capability. /dev/net/tun is made accessible for it alone, and the
  * repository is mounted where that user can reach it, because the clone may lie in a private directory.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { openSync } from 'node:fs';
 import { once } from 'node:events';
@@ -102,6 +102,12 @@ mkdir /mnt/tunwall && mount --bind "$1" /mnt/tunwall
 shift
 exec setpriv --reuid nobody --regid nogroup --clear-groups --bounding-set=-all --inh-caps=-all --no-new-privs "$@"
 `;
+
+/** Processes that a process has started: of `tunwall run`, the firewall proper. */
+export function childrenOf(pid: number): number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim();
+  return text === '' ? [] : text.split(' ').map(Number);
+}
 
 export type Metrics = ReadonlyMap<string, number>;
 

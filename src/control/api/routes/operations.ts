@@ -1,8 +1,9 @@
 /** For operators and their monitoring: health, metrics, status. */
 import { Type } from 'typebox';
+import { identityOf } from '../access.ts';
 import type { Api } from '../api.ts';
 import type { ApiContext } from '../context.ts';
-import { noFirewall } from '../http-problem.ts';
+import { HttpProblem, noFirewall } from '../http-problem.ts';
 import * as live from '../live-schemas.ts';
 import * as schemas from '../schemas.ts';
 
@@ -47,7 +48,7 @@ export function monitoringRoutes(app: Api, { controlPlane, metrics }: ApiContext
   );
 }
 
-export function statusRoutes(app: Api, { controlPlane }: ApiContext): void {
+export function statusRoutes(app: Api, { controlPlane, store }: ApiContext): void {
   app.get(
     '/status',
     {
@@ -59,5 +60,28 @@ export function statusRoutes(app: Api, { controlPlane }: ApiContext): void {
       },
     },
     () => controlPlane.status(),
+  );
+  app.post(
+    '/upgrade',
+    {
+      config: { access: 'owner' },
+      schema: {
+        tags,
+        summary:
+          'Begins an upgrade: another process, of the program as it is on disk now, takes over',
+        description:
+          'It is in force when `process.pid` of the status is another one; it has failed when there is `process.upgradeError`.',
+        response: { 202: Type.Object({ pid: Type.Integer() }), ...schemas.problems },
+      },
+    },
+    async (request, reply) => {
+      const { process: own } = await controlPlane.status();
+      if (controlPlane.upgrade === undefined || own === undefined) throw noFirewall('processes');
+      if (own.upgrading) throw new HttpProblem('busy', 'an upgrade is under way');
+      const event = { actor: identityOf(request).actor, action: 'upgrade', target: [] };
+      await store.audit.record({ ...event, result: 'ok' });
+      if (!controlPlane.upgrade()) throw new HttpProblem('busy', 'an upgrade is under way');
+      return reply.code(202).send({ pid: own.pid });
+    },
   );
 }

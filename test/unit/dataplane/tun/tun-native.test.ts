@@ -1,6 +1,6 @@
 /** The native addon and what JavaScript may hand it: errors with names, never a crash. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { closeSync, constants, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
+import { closeSync, constants, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -50,11 +50,15 @@ it('both sides agree on the layout of a batch', () => {
 
 describe('errors', () => {
   it.each<[string, () => unknown, object]>([
-    ['a name that is none', () => addon.open(''), { code: 'ERR_OUT_OF_RANGE' }],
-    ['a name too long', () => addon.open('x'.repeat(16)), { code: 'ERR_OUT_OF_RANGE' }],
-    ['a name with a zero byte', () => addon.open('a\0b'), { code: 'ERR_OUT_OF_RANGE' }],
-    ['no name', () => (addon.open as unknown as () => void)(), { code: 'ERR_INVALID_ARG_TYPE' }],
-    ['a number for a name', () => addon.open(5 as never), { code: 'ERR_INVALID_ARG_TYPE' }],
+    ['a name that is none', () => addon.attach(0, ''), { code: 'ERR_OUT_OF_RANGE' }],
+    ['a name too long', () => addon.attach(0, 'x'.repeat(16)), { code: 'ERR_OUT_OF_RANGE' }],
+    ['a name with a zero byte', () => addon.attach(0, 'a\0b'), { code: 'ERR_OUT_OF_RANGE' }],
+    ['no name', () => (addon.attach as unknown as () => void)(), { code: 'ERR_INVALID_ARG_TYPE' }],
+    ['a number for a name', () => addon.attach(0, 5 as never), { code: 'ERR_INVALID_ARG_TYPE' }],
+    ['the device of what is not open', () => addon.deviceOf(1e6), { code: 'EBADF' }],
+    ['the device of what is no TUN', () => addon.deviceOf(addon.createWake()), { code: 'ENOTTY' }],
+    ['a queue that is none', () => addon.enableQueue(addon.createWake(), true), { code: 'ENOTTY' }],
+    ['a parent that is none', () => addon.endWithParent(0), { code: 'ERR_OUT_OF_RANGE' }],
     ['closing what is not open', () => addon.close(1e6), { code: 'EBADF', syscall: 'close' }],
     ['closing the standard streams', () => addon.close(2), { code: 'ERR_OUT_OF_RANGE' }],
     ['a half descriptor', () => addon.close(3.5), { code: 'ERR_OUT_OF_RANGE' }],
@@ -166,6 +170,19 @@ describe.each([
     expect(readSync(fifo, Buffer.alloc(1000))).toBe(300);
     expect(thrown(() => queue.write(1)).message).toBe('the queue is closed');
     expect(thrown(() => queue.exchange(0, 0)).message).toBe('the queue is closed');
+  });
+
+  it('takes nothing more from the device when it is finished, and does not wait', () => {
+    const queue = bind(newBatch());
+    expect(queue.exchange(0, 0)).toBe(0);
+    // By io_uring, a read is under way; what comes now is taken by a thread that asks for it, and by none else.
+    writeSync(fifo, Buffer.alloc(200));
+    queue.finish();
+    expect(queue.exchange(0, 60_000)).toBe(0);
+    writeSync(fifo, Buffer.alloc(300));
+    expect(queue.exchange(0, 60_000)).toBe(0);
+    queue.close();
+    expect(readSync(fifo, Buffer.alloc(1000))).toBe(500);
   });
 
   it('is woken up, and waits no longer than its timeout', () => {

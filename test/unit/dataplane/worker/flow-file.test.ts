@@ -25,6 +25,7 @@ import {
   FlowFileUnavailable,
   removeFlowFile,
 } from '../../../../src/dataplane/worker/flow-file.ts';
+import type { Remains } from '../../../../src/dataplane/worker/flow-file.ts';
 import { loadAddon } from '../../../../src/system/addon.ts';
 
 const device = 'fw0';
@@ -45,9 +46,11 @@ const newMemory = (): FlowMemory => createFlowMemory(capacity, [1, 2]);
 
 /** A process that starts, writes a record, and ends without a word. */
 async function live(flow = 5): Promise<FlowMemory> {
-  const file = await FlowFile.open(path, device, policy);
+  const file = FlowFile.create(path, device);
   const memory = newMemory();
   file.map(memory);
+  await file.readBefore();
+  file.setPolicy(policy);
   file.publish();
   new Int32Array(memory.hot)[flow * hotWords + Hot.state] = StateBits.inUse | 3;
   new Int32Array(memory.cold)[flow * coldWords + 2] = 77;
@@ -56,15 +59,20 @@ async function live(flow = 5): Promise<FlowMemory> {
 }
 
 /** What the next process finds. */
-async function look(): Promise<Pick<FlowFile, 'remains' | 'refusal'>> {
-  const file = await FlowFile.open(path, device, policy);
-  file.close();
-  return file;
+async function look(): Promise<{ remains?: Remains; refusal?: string }> {
+  const file = FlowFile.create(path, device);
+  try {
+    const found = await file.readBefore();
+    if (typeof found === 'string') return { refusal: found };
+    return found === undefined ? {} : { remains: found };
+  } finally {
+    file.close();
+  }
 }
 
 describe('the next process', () => {
   it('finds nothing at first, and says nothing of it', async () => {
-    expect(await look()).toMatchObject({ remains: undefined, refusal: undefined });
+    expect(await look()).toEqual({});
   });
 
   it('finds the records that were used, and the policy', async () => {
@@ -78,8 +86,9 @@ describe('the next process', () => {
 
   it('that dies before it has taken the flows loses nothing', async () => {
     await live();
-    const file = await FlowFile.open(path, device, policy);
+    const file = FlowFile.create(path, device);
     file.map(newMemory());
+    await file.readBefore();
     file.close();
     expect((await look()).remains!.records.hot).toHaveLength(6 * hotWords);
   });
@@ -162,8 +171,8 @@ describe('a file that is not used, with a reason', () => {
 
 describe('no file can be kept', () => {
   const fails = async (reason: RegExp): Promise<void> => {
-    await expect(FlowFile.open(path, device, policy)).rejects.toThrow(reason);
-    await expect(FlowFile.open(path, device, policy)).rejects.toThrow(FlowFileUnavailable);
+    await expect(look()).rejects.toThrow(reason);
+    await expect(look()).rejects.toThrow(FlowFileUnavailable);
   };
 
   it('without its directory', async () => {
@@ -175,7 +184,7 @@ describe('no file can be kept', () => {
     await live();
     const fd = openSync(path, 'r');
     loadAddon().lockFile(fd);
-    await expect(FlowFile.open(path, device, policy)).rejects.toThrow(/in use by another firewall/);
+    await expect(look()).rejects.toThrow(/in use by another firewall/);
     closeSync(fd);
   });
 

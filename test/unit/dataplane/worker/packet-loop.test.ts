@@ -49,7 +49,9 @@ class ScriptedQueue implements TunQueue {
   tcpRefused = 0;
   udpRefused = 0;
   closed = false;
-  readonly #steps: (() => Uint8Array[])[];
+  /** Batches that it has taken from the device when it is finished. */
+  taken: Uint8Array[][] = [];
+  #steps: (() => Uint8Array[])[];
 
   constructor(steps: (() => Uint8Array[])[]) {
     this.#steps = [...steps];
@@ -76,6 +78,10 @@ class ScriptedQueue implements TunQueue {
       if (this.memory.verdicts[slot] === 1) this.written.push(packet);
     }
     return count;
+  }
+
+  finish(): void {
+    this.#steps = this.taken.map((batch) => () => batch);
   }
 
   close(): void {
@@ -143,7 +149,7 @@ describe('the packet loop', () => {
   it('writes what passes and nothing else, until it is stopped', () => {
     const { queue, sent } = runLoop([() => [probe(1), probe(2)], () => [], () => [probe(1)]]);
     expect(queue.written).toEqual([probe(1), probe(1)]);
-    expect(sent).toEqual([{ kind: 'ready', usesRing: false }]);
+    expect(sent).toEqual([{ kind: 'ready', usesRing: false }, { kind: 'stopped' }]);
     expect(queue.closed).toBe(true);
   });
 
@@ -159,7 +165,21 @@ describe('the packet loop', () => {
     expect(sent).toEqual([
       { kind: 'ready', usesRing: false },
       { kind: 'applied', version: 1 },
+      { kind: 'stopped' },
     ]);
+  });
+
+  it('judges what the queue had taken from the device when it was stopped', () => {
+    const { queue } = runLoop([
+      (_, own) => {
+        own.taken = [[probe(1), probe(2)], [probe(1)]];
+        Atomics.store(own.state, StateWord.stop, 1);
+        return [probe(1)];
+      },
+      () => [probe(1), probe(1), probe(1)],
+    ]);
+    expect(queue.written).toEqual([probe(1), probe(1), probe(1)]);
+    expect(queue.closed).toBe(true);
   });
 
   it('takes policies in the order in which they were given, the last one counts', () => {
@@ -174,6 +194,7 @@ describe('the packet loop', () => {
     expect(sent.slice(1)).toEqual([
       { kind: 'applied', version: 1 },
       { kind: 'applied', version: 2 },
+      { kind: 'stopped' },
     ]);
   });
 
