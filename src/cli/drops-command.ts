@@ -41,12 +41,7 @@ export function dropsCommand({ connections, interrupted }: DropsActions): Verb {
       .option('-f, --follow', 'go on with what is dropped from now on')
       .option('--server <server>', 'to or from this server')
       .addOption(new Option('--reason <reason>', 'for this reason').choices(dropReasons))
-      .option(
-        '--limit <n>',
-        'so many of the last ones (default: 20)',
-        parseNumber('a number', 0, 1000),
-        20,
-      )
+      .option('--limit <n>', 'so many of the last ones', parseNumber('a number', 0, 1000), 20)
       .option('-x, --explain', 'print below each packet the command that explains it')
       .action((flags: Flags) =>
         run(flags, async (client) => {

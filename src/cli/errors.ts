@@ -34,6 +34,26 @@ export function printError(output: Output, error: unknown): void {
   else if (!isUsers) output.error('  set TUNWALL_DEBUG=1 for the stack, and report it');
 }
 
+/** An error for a program: what `printError` says, and for an answer of the API its kind and the places of all errors. */
+export function errorForProgram(error: unknown, exitCode: number): object {
+  const message = error instanceof Error ? error.message : String(error);
+  const isUsers = error instanceof Error && 'hint' in error;
+  const { hint, kind, details } = (isUsers ? error : {}) as Partial<{
+    hint: string;
+    kind: string;
+    details: { readonly detail?: string; readonly errors?: readonly object[] };
+  }>;
+  return {
+    error: {
+      message: details?.detail ?? message,
+      ...(kind !== undefined && kind !== '' && { kind }),
+      ...(hint !== undefined && { hint }),
+      ...(details?.errors !== undefined && { errors: details.errors }),
+      exitCode,
+    },
+  };
+}
+
 function describeWithCauses(error: Error): string {
   const own = error.stack ?? error.message;
   return error.cause instanceof Error

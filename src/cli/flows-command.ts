@@ -24,7 +24,7 @@ interface FilterFlags extends ClientFlags {
   readonly server?: string;
   readonly address?: string;
   readonly port?: number;
-  readonly protocol?: string;
+  readonly proto?: string;
   readonly state?: string;
 }
 
@@ -38,12 +38,12 @@ function addFilterOptions(command: Command): Command {
     .option('--server <server>', 'of this server')
     .option('--address <address>', 'with this address at either end')
     .option('--port <port>', 'with this port at either end', parseNumber('a port', 0, 65_535))
-    .addOption(new Option('--protocol <protocol>', 'protocol').choices(['tcp', 'udp', 'icmp']))
+    .addOption(new Option('--proto <protocol>', 'protocol').choices(['tcp', 'udp', 'icmp']))
     .addOption(new Option('--state <state>', 'in this state').choices(flowStates));
 }
 
-function filterOf({ server, address, port, protocol, state }: FilterFlags): Query {
-  return { server, address, port, protocol, state };
+function filterOf({ server, address, port, proto, state }: FilterFlags): Query {
+  return { server, address, port, protocol: proto, state };
 }
 
 export function flowsCommand(connections: Connections): Verb {

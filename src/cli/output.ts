@@ -24,6 +24,8 @@ export interface Output {
   document(text: string): void;
   /** Data for programs, on standard output. Control characters are escaped, which are the same values in JSON. */
   json(value: unknown): void;
+  /** The same on standard error. */
+  jsonError(value: unknown): void;
   /** Coloured on a terminal, unless NO_COLOR is set (https://no-color.org). */
   style(colour: Colour, text: Text): Line;
 }
@@ -44,6 +46,7 @@ export function createOutput(
       stdout.write(stdout.isTTY === true ? terminalText(linesOf(ended.slice(0, -1))) : ended);
     },
     json: (value) => void stdout.write(terminalText(linesOf(JSON.stringify(value, null, 2)))),
+    jsonError: (value) => void stderr.write(terminalText(linesOf(JSON.stringify(value, null, 2)))),
     style: (colour, text) => (colours ? Line.colour(colour, text) : Line.of(text)),
   };
 }

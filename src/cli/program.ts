@@ -7,8 +7,9 @@
  * complete.
  */
 import { Command, CommanderError } from 'commander';
-import { ExitCode, printError } from './errors.ts';
-import { linesOf } from '../text/line.ts';
+import { ExitCode, errorForProgram, printError } from './errors.ts';
+import { inTodaysWords, withoutDestructive } from './old-spellings.ts';
+import { line, linesOf } from '../text/line.ts';
 import type { Output } from './output.ts';
 
 /** The result of a verb's action: its exit code. */
@@ -43,21 +44,36 @@ export async function runProgram(args: readonly string[], parts: ProgramParts): 
   const finish = async (outcome: Outcome): Promise<void> => {
     exitCode = await outcome;
   };
-  const program = buildProgram(parts, finish);
+  const { args: words, notices } = inTodaysWords(args);
+  const asJson = words.includes('--json');
+  const program = buildProgram(parts, finish, asJson);
   try {
-    await program.parseAsync(args, { from: 'user' });
+    for (const notice of notices) output.error(line`${output.style('yellow', 'note:')} ${notice}`);
+    await program.parseAsync(words, { from: 'user' });
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError) {
-      // commander has printed its message; its own code is 1 for everything but help.
-      return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
+      if (error.exitCode === 0) return ExitCode.ok;
+      // commander has printed its message for people; its own code is 1 for everything but help.
+      if (asJson) output.jsonError(errorForProgram(usageError(error), ExitCode.usage));
+      return ExitCode.usage;
     }
-    printError(output, error);
+    if (asJson) output.jsonError(errorForProgram(error, ExitCode.failed));
+    else printError(output, error);
     return ExitCode.failed;
   }
 }
 
-function buildProgram(parts: ProgramParts, finish: (outcome: Outcome) => Promise<void>): Command {
+function usageError({ code, message }: CommanderError): Error {
+  if (code === 'commander.help') return new Error('expected a verb: --help lists them');
+  return new Error(withoutDestructive(message.replace(/^error: /, '')));
+}
+
+function buildProgram(
+  parts: ProgramParts,
+  finish: (outcome: Outcome) => Promise<void>,
+  asJson: boolean,
+): Command {
   const { output, version, verbs } = parts;
   const program = new Command('tunwall')
     .description(description)
@@ -69,8 +85,12 @@ function buildProgram(parts: ProgramParts, finish: (outcome: Outcome) => Promise
     .showHelpAfterError('(tunwall --help lists the verbs and options)')
     .configureOutput({
       writeOut: (text) => output.print(linesOf(text.trimEnd())),
-      writeErr: (text) => output.error(linesOf(text.trimEnd())),
-      outputError: (text, write) => write(text.replace(/^error: /, 'tunwall: ')),
+      // A program gets its error as JSON, once it is thrown.
+      writeErr: (text) => {
+        if (!asJson) output.error(linesOf(text.trimEnd()));
+      },
+      outputError: (text, write) =>
+        write(withoutDestructive(text.replace(/^error: /, 'tunwall: '))),
     })
     // In lists only the first line is shown.
     .configureHelp({
@@ -80,7 +100,7 @@ function buildProgram(parts: ProgramParts, finish: (outcome: Outcome) => Promise
     .exitOverride()
     .addHelpText(
       'after',
-      '\nExit codes: 0 fine, 1 failed, 2 called wrongly.' +
+      '\nExit codes: 0 fine, 1 failed, 2 called wrongly. With --json errors are JSON, too, on standard error.' +
         '\nEnvironment: TUNWALL_CONFIG, TUNWALL_SOCKET, TUNWALL_URL and TUNWALL_TOKEN stand for options,' +
         '\nNO_COLOR turns colours off, TUNWALL_DEBUG=1 prints stacks of errors.',
     );

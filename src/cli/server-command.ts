@@ -219,7 +219,7 @@ interface AssignFlags extends ClientFlags {
 function addAssignCommands(family: Command, { output, run }: ClientParts): void {
   for (const [verb, path, description, done, whom] of [
     ['assign', '/assignments', 'give templates to servers, all of them at once', 'given to', 'to'],
-    ['remove', '/assignments/remove', 'take templates from servers', 'taken from', 'from'],
+    ['unassign', '/assignments/remove', 'take templates from servers', 'taken from', 'from'],
   ] as const) {
     clientCommand(family, {
       usage: `${verb} [servers...]`,

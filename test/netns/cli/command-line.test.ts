@@ -83,7 +83,7 @@ describe.skipIf(obstacle !== undefined)('the command line and a running firewall
       'client tcp 10.0.0.2:80',
       'client tcp 10.0.0.2:8080',
     ]);
-    expect(tunwall('server', 'remove', 'web', '--template', 'site').code).toBe(0);
+    expect(tunwall('server', 'unassign', 'web', '--template', 'site').code).toBe(0);
     expect(await whatPasses(firewall, probes)).toEqual([]);
     expect(tunwall('server', 'assign', 'web', '--template', 'site').code).toBe(0);
     expect(await whatPasses(firewall, probes)).toHaveLength(2);

@@ -128,7 +128,7 @@ describe('what is done is reported, and is in the files', () => {
       /\[spare\]/,
     ],
     [
-      'server remove web-1 --template web,spare',
+      'server unassign web-1 --template web,spare',
       '2 templates taken from 1 server',
       'servers.yaml',
       /templates: \[\] # a union/,
@@ -355,7 +355,7 @@ describe('what is refused says all that is wrong, and changes nothing', () => {
     ['server create new', /required option '--address/],
     ['server assign web-1', /which templates\? Use --template/],
     ['server assign --template web', /which servers\? Name them, or use --to/],
-    ['server remove --from role=web', /which templates\?/],
+    ['server unassign --from role=web', /which templates\?/],
     ['template add-rule web inbound ICMP --for 2', /expected a length of time like 30m/],
     ['template add-rule web inbound ICMP --for 2h --until x', /cannot be used with/],
     ['user create bob', /required option '--role/],

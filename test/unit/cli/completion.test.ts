@@ -120,7 +120,7 @@ const cases: [line: string, words: string[] | RegExp][] = [
   ['tunwall user create x --role b', ['billing-admin', 'billing-member']],
   ['tunwall flows k', ['kill']],
   ['tunwall flows --sort ', ['age', 'bytes', 'packets']],
-  ['tunwall flows kill --protocol u', ['udp']],
+  ['tunwall flows kill --proto u', ['udp']],
   ['tunwall check --j', ['--json']],
   ['tunwall check --config fol', ['folder']],
   ['tunwall template edit web --file f', ['file.yaml', 'folder']],

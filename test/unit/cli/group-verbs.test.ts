@@ -106,7 +106,7 @@ test('templates for servers by label: assigned in bulk, and those that apply by 
   expect(await ok('server', 'list', '--label', 'role=web')).toMatch(
     /^server +addresses +templates +region +labels\nweb-1 +10\.0\.0\.2 +web, spare, ssh \(region=hk\) +hk +role=web\nweb-2 +10\.0\.0\.3 +web, spare +role=web\n$/,
   );
-  expect(await ok('server', 'remove', '--from', 'role=web,region', 'web')).toContain(
+  expect(await ok('server', 'unassign', '--from', 'role=web,region', 'web')).toContain(
     '1 template taken from 1 server',
   );
   const shown = await ok('server', 'show', 'web-1');

@@ -82,7 +82,7 @@ describe('flows', () => {
 
   it('hands on what was asked for', async () => {
     await run(
-      'flows --server web-1 --address 10.0.0.2 --port 443 --protocol tcp --sort age --limit 5',
+      'flows --server web-1 --address 10.0.0.2 --port 443 --proto tcp --sort age --limit 5',
     );
     expect(observer.queries).toEqual([
       {
