@@ -110,7 +110,7 @@ describe.skipIf(obstacle !== undefined)('the command line and a running firewall
   it('explains by the policy in force', () => {
     const ask = ['explain', '--from', '198.51.100.2', '--proto', 'tcp', '--to'];
     const passed = tunwall(...ask, `${web}:8080`);
-    expect(passed.stdout).toMatch(/^PASS[^]*template site, \S+site\.yaml: inbound\[1\] \(test\)/);
+    expect(passed.stdout).toMatch(/^PASS[^]*template site, \S+site\.yaml:4: inbound\[1\] \(test\)/);
     expect(tunwall(...ask, `${web}:22`).stdout).toMatch(/^DROP[^]*no-inbound-rule[^]*nearest/);
   });
 
