@@ -13,7 +13,7 @@ export function demoCommand(action: (options: DemoOptions) => Outcome): Verb {
       .command('demo')
       .description(
         'three network namespaces, ping and curl through the firewall, a live reload (needs root).\n' +
-          'Stays up until Ctrl-C and removes everything that it made.',
+          'Stays up until Ctrl-C, with the panel at an address that it prints, and removes everything that it made.',
       )
       .option('--once', 'end after the last try; exit code 1 if anything was not as expected')
       .option('--json', 'print the tries as JSON')

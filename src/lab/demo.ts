@@ -3,6 +3,7 @@
  *
  * It uses the product as a user would: `gateway up`, `run`, and files in a configuration directory.
  */
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,12 +11,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { linesOf } from '../text/line.ts';
 import type { Text } from '../text/line.ts';
 import { formatTable } from '../text/table.ts';
+import { openDoor } from './door.ts';
 import { Lab, whyNoLab } from './lab.ts';
 import { attempt, http, ping, udp } from './probes.ts';
 import type { Outcome, Try } from './probes.ts';
 
 const client = '198.51.100.2';
 const server = '10.0.0.2';
+/** Of the firewall, in its namespace. */
+const apiPort = 8740;
 const serverPorts = ['tcp:80', 'tcp:8080', 'tcp:22', 'udp:53', 'udp:5353'];
 
 const picture = `
@@ -178,18 +182,48 @@ async function demonstrate(
   } else {
     say(failed === 0 ? '\neverything was as expected' : `\n${failed} tries were not as expected`);
   }
-  if (!options.once) say(invitation(lab, templateFile, logFile));
+  if (!options.once) {
+    const panel = await openPanel(lab, options.program, config);
+    say(invitation(lab, templateFile, logFile, panel));
+  }
   return failed === 0 ? 0 : 1;
 }
 
-async function startServers(lab: Lab, host: string, ports: readonly string[]): Promise<void> {
-  const script = new URL('./servers.js', import.meta.url).pathname;
-  const child = lab.spawn(host, [process.execPath, script, ...ports], 'pipe');
+function startServers(lab: Lab, host: string, ports: readonly string[]): Promise<void> {
+  return startScript(lab, host, 'servers.js', ports);
+}
+
+/** Starts a script of this folder on a host; resolves when it is ready. */
+async function startScript(
+  lab: Lab,
+  host: string,
+  name: string,
+  args: readonly string[],
+): Promise<void> {
+  const script = new URL(`./${name}`, import.meta.url).pathname;
+  const child = lab.spawn(host, [process.execPath, script, ...args], 'pipe');
   const [line] = (await Promise.race([
     once(child.stdout!, 'data'),
-    once(child, 'exit').then(() => [`the servers on ${host} have ended`]),
+    once(child, 'exit').then(() => [`${name} on ${host} has ended`]),
   ])) as [unknown];
   if (!String(line).startsWith('ready')) throw new Error(String(line));
+}
+
+interface PanelDoor {
+  readonly url: string;
+  readonly user: string;
+  readonly password: string;
+}
+
+/** A user, and an address at which a browser of this machine finds the panel of the firewall in its namespace. */
+async function openPanel(lab: Lab, program: string, config: string): Promise<PanelDoor> {
+  const [user, password] = ['demo', randomBytes(9).toString('base64url')];
+  const create = ['user', 'create', user, '--role', 'owner', '--config', config];
+  await lab.mustExec('gateway', [process.execPath, program, ...create], { input: `${password}\n` });
+  const socket = join(lab.directory, 'panel.sock');
+  await startScript(lab, 'gateway', 'door.js', [socket, String(apiPort)]);
+  const { port } = await openDoor(socket);
+  return { url: `http://127.0.0.1:${port}/`, user, password };
 }
 
 function logFileOf(lab: Lab): string {
@@ -198,7 +232,7 @@ function logFileOf(lab: Lab): string {
 
 /** Waits until this epoch is in force. */
 async function waitForEpoch(lab: Lab, epoch: number, logFile: string): Promise<void> {
-  const command = ['curl', '-s', '--max-time', '1', 'http://127.0.0.1:8740/healthz'];
+  const command = ['curl', '-s', '--max-time', '1', `http://127.0.0.1:${apiPort}/healthz`];
   for (let tries = 0; tries < 100; tries++) {
     const { code, stdout } = await lab.exec('gateway', command);
     if (code === 0 && (JSON.parse(stdout) as { epoch: number }).epoch >= epoch) return;
@@ -222,10 +256,20 @@ function indent(text: string): string {
   return text.replace(/^(?=.)/gm, '  ');
 }
 
-function invitation(lab: Lab, templateFile: string, logFile: string): string {
+function invitation(
+  lab: Lab,
+  templateFile: string,
+  logFile: string,
+  { url, user, password }: PanelDoor,
+): string {
   const gateway = lab.namespace('gateway');
   return `
-It stays up until Ctrl-C. In another terminal:
+It stays up until Ctrl-C. The panel, in a browser on this machine:
+
+  ${url}
+  user ${user}, password ${password}
+
+In another terminal:
 
   ip netns exec ${lab.namespace('client')} ping ${server}
   ip netns exec ${lab.namespace('client')} curl http://${server}:8080/

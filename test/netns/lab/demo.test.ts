@@ -31,6 +31,32 @@ describe.skipIf(obstacle !== undefined)('tunwall demo', () => {
     expect(await demoNamespaces()).toEqual([]);
   });
 
+  it('shows the panel while it stays up: an address on this machine, user and password', async () => {
+    const child = spawn(process.execPath, [program, 'demo'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let printed = '';
+    child.stdout.on('data', (data: Buffer) => (printed += data.toString()));
+    const ended = once(child, 'exit');
+    try {
+      const pattern = /(http:\/\/127\.0\.0\.1:\d+)\/\n {2}user (\S+), password (\S+)\n/;
+      for (let tries = 0; tries < 1800 && !pattern.test(printed); tries++) await sleep(100);
+      const [, url, user, password] = pattern.exec(printed)!;
+      expect(await (await fetch(`${url}/`)).text()).toContain('<html');
+      const login = await fetch(`${url}/v1/session`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', origin: url! },
+        body: JSON.stringify({ name: user, password }),
+      });
+      expect(login.status).toBe(200);
+      expect(login.headers.get('set-cookie')).toContain('tunwall');
+    } finally {
+      child.kill('SIGINT');
+      await ended;
+    }
+    expect(await untilGone()).toEqual([]);
+  });
+
   it.each(['SIGINT', 'SIGTERM', 'SIGKILL'] as const)(
     '%s in the middle removes everything',
     async (signal) => {
