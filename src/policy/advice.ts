@@ -127,7 +127,11 @@ function templateUnions(
   });
   const byTemplate = new Map<string, string[][]>();
   for (const names of unions.values()) {
-    for (const name of names) byTemplate.set(name, [...(byTemplate.get(name) ?? []), names]);
+    for (const name of names) {
+      const known = byTemplate.get(name);
+      if (known === undefined) byTemplate.set(name, [names]);
+      else known.push(names);
+    }
   }
   return new Map(templates.map(({ name }) => [name, byTemplate.get(name) ?? [[name]]]));
 }
@@ -183,14 +187,11 @@ function unmatched({ templates, servers, compiled }: AdviceSource): Advice[] {
   const owners = new Map(
     servers.flatMap((server) => server.addresses.map((each) => [each, server])),
   );
-  const targetsOf = new Map(
-    templates.map(({ name }) => [
-      name,
-      servers.filter((_, index) =>
-        resolver.assignmentsOf(index).some(({ template }) => template === name),
-      ),
-    ]),
-  );
+  const targetsOf = new Map<string, Server[]>(templates.map(({ name }) => [name, []]));
+  servers.forEach((server, index) => {
+    const names = resolver.assignmentsOf(index).map(({ template }) => template);
+    for (const name of new Set(names)) targetsOf.get(name)!.push(server);
+  });
   const outbound = new Map<Server, readonly RulePlace[]>();
   const rulesFrom = (server: Server): readonly RulePlace[] => {
     const known = outbound.get(server);

@@ -35,10 +35,19 @@ function hasProtocol(rule: Rule, protocol: RuleProtocol): boolean {
  * enough, if one is.
  */
 export function coverOf<T extends Measured>(own: Measured, others: readonly T[]): T[] | undefined {
+  // Nearly every rule ends here: nobody else has its first port.
+  const port = portsOf(own.rule)[0]!.from;
+  if (!others.some((other) => hasPort(other.rule, port))) return undefined;
   const near = others.filter((other) => overlaps(own, other));
   const single = near.find((other) => isCovered(own, [other]));
   if (single !== undefined) return [single];
   return isCovered(own, near) ? near : undefined;
+}
+
+function hasPort({ ports }: Rule, port: number): boolean {
+  if (ports === undefined) return true;
+  for (const { from, to } of ports) if (from <= port && port <= to) return true;
+  return false;
 }
 
 /** Whether there is a packet that both allow. */
@@ -67,9 +76,7 @@ function isCovered(own: Measured, others: readonly Measured[]): boolean {
     return (
       usable.length > 0 &&
       piecesOf(portsOf(own.rule), usable).every((piece) => {
-        const having = usable.filter(({ rule }) =>
-          portsOf(rule).some(({ from, to }) => from <= piece && piece <= to),
-        );
+        const having = usable.filter(({ rule }) => hasPort(rule, piece));
         return includes(having, own.ranges ?? allAddresses);
       })
     );

@@ -167,6 +167,7 @@ class Gates {
 }
 
 function fromOutside(target: End, from: Ranges, gates: Gates): Row[] {
+  if (from.length === 0) return [];
   return partition(gates.of(target, 'inbound'), from).map(({ ranges, openings }) => ({
     from: { servers: [], ranges },
     to: endOf(target),
@@ -178,6 +179,7 @@ function fromOutside(target: End, from: Ranges, gates: Gates): Row[] {
 }
 
 function toOutside(server: End, to: Ranges, gates: Gates): Row[] {
+  if (to.length === 0) return [];
   return partition(gates.of(server, 'outbound'), to).map(({ ranges, openings }) => ({
     from: endOf(server),
     to: { servers: [], ranges },
@@ -191,8 +193,10 @@ function toOutside(server: End, to: Ranges, gates: Gates): Row[] {
 function betweenServers(sources: readonly End[], target: End, gates: Gates): Row[] {
   const inbound = gates.of(target, 'inbound');
   if (inbound.length === 0) return [];
+  const anyone = unionRanges(inbound.map(({ peers }) => peers));
   return sources.flatMap((server) =>
     server.addresses.flatMap((from) => {
+      if (!hasAddress(anyone, from)) return [];
       const into = inbound.filter(({ peers }) => hasAddress(peers, from));
       if (into.length === 0) return [];
       return target.addresses.flatMap((to): Row[] => {
