@@ -10,6 +10,7 @@
  * `store-unavailable`.
  */
 import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { EtcdConfig, Problem } from '../../../policy/types.ts';
 import { cutEvent, changeEvent } from '../audit-events.ts';
 import { planFiles, previewOf } from '../change-plan.ts';
@@ -38,7 +39,6 @@ import type {
   Watching,
 } from '../store.ts';
 import { UserDocument } from '../user-document.ts';
-import type { WrittenVersion } from '../versions.ts';
 import { Committer, commitFailure, newId } from './committer.ts';
 import type { Addition } from './committer.ts';
 import { EtcdClient } from './etcd-client.ts';
@@ -51,10 +51,13 @@ import { LocalState } from './local-state.ts';
 import { Replica, sorted, unavailable, unchanged } from './replica.ts';
 import type { SharedReading } from './replica.ts';
 import { SharedUsers } from './shared-users.ts';
+import { digestsOf, isSame, storedVersion, textsOf } from './stored-policy.ts';
 import type { TxnAnswer } from './texts.ts';
 
 /** Bytes of the audit record in a commit. */
 const eventBytes = 4096;
+/** How long a start waits for etcd that has the policy on this machine, too. */
+const startPatienceMs = 1500;
 /** A mark of the same kind that is so young was made by another gateway for the same moment. */
 const sameMarkMs = 60_000;
 
@@ -169,11 +172,21 @@ export class EtcdStore implements PolicyStore {
     // A firewall does not wait for a cluster that is known to be away: it is told when that is back.
     const isAway = this.#isWatching && problem !== null;
     try {
-      if (!isAway) return this.#remember(await this.#replica.refresh());
+      const fresh = isAway ? undefined : await this.#freshInTime();
+      if (fresh !== undefined) return this.#remember(fresh);
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
     }
     return known === undefined ? await this.#withoutStore() : this.#remember(known);
+  }
+
+  /** A start that has something to go on with does not wait long for a cluster that is silent. */
+  async #freshInTime(): Promise<SharedReading | undefined> {
+    const fresh = this.#replica.refresh();
+    fresh.catch(() => undefined);
+    const { known } = this.#replica;
+    if (known !== undefined || (await this.#kept.files()) === undefined) return await fresh;
+    return await Promise.race([fresh, sleep(startPatienceMs, undefined, { ref: false })]);
   }
 
   #remember({ snapshot, head }: SharedReading): Snapshot {
@@ -256,7 +269,7 @@ export class EtcdStore implements PolicyStore {
       return problem === null;
     };
     const watcher = new EtcdWatcher(this.#client, this.#keys, look);
-    told = (await this.#replica.refresh().catch(() => this.#replica.known))?.snapshot.revision;
+    told = this.#replica.known?.snapshot.revision;
     this.#isWatching = true;
     await watcher.start();
     return {
@@ -465,30 +478,4 @@ export class EtcdStore implements PolicyStore {
       directory: this.directory,
     });
   }
-}
-
-function storedVersion(actor: Actor, { kind, name, cause, now }: WrittenVersion): StoredVersion {
-  const { action, from, to } = cause;
-  return {
-    ...{ kind, name, actor, action },
-    ...(from !== undefined && { from }),
-    ...(to !== undefined && { to }),
-    ...(now !== undefined && { text: textDigestOf(now.file) }),
-    ...(now?.list !== undefined && {
-      list: { file: now.list.name.slice('sets/'.length), sha256: textDigestOf(now.list) },
-    }),
-  };
-}
-
-function digestsOf(raw: ConfigFiles): Record<string, string> {
-  const own = filesOf({ ...raw, gateway: undefined });
-  return Object.fromEntries(own.map((file) => [file.name, textDigestOf(file)]));
-}
-
-function textsOf(raw: ConfigFiles): Map<string, string> {
-  return new Map(filesOf(raw).map(({ name, text = '' }) => [name, text]));
-}
-
-function isSame(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): boolean {
-  return a.size === b.size && [...a].every(([name, text]) => b.get(name) === text);
 }

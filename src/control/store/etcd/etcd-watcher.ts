@@ -10,6 +10,7 @@ import type { EtcdClient, EtcdStream } from './etcd-client.ts';
 import type { Keys } from './layout.ts';
 
 const pollMs = 3000;
+const firstLookMs = 1500;
 /** Before a watch is begun anew: not all gateways in the same moment. */
 const againMs = 200;
 const againJitterMs = 800;
@@ -42,9 +43,9 @@ export class EtcdWatcher {
     this.#look = look;
   }
 
-  /** Resolves after the first look. */
+  /** Resolves after the first look, or when that takes long. */
   async start(): Promise<void> {
-    await this.#lookNow();
+    await Promise.race([this.#lookNow(), sleep(firstLookMs, undefined, { ref: false })]);
     void this.#watchForEver();
     this.#pollLater();
   }

@@ -45,7 +45,7 @@ export class Replica {
   #mark: Mark | undefined;
   #markIsRead = false;
   /** Why the last answer was not taken, or there was none; `null` when it was. */
-  #problem: string | null = 'etcd was not asked yet';
+  #problem: string | null = 'etcd has not answered yet';
   #confirmedMs: number | undefined;
   #running: Promise<SharedReading> | undefined;
   #next: Promise<SharedReading> | undefined;

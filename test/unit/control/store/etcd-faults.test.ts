@@ -313,6 +313,19 @@ describe.skipIf(etcdObstacle !== undefined)('the store in etcd', () => {
       expect(unsigned.link.problem).toContain('missing.pem cannot be read');
     });
 
+    it('nothing at all does not hold up a start', async () => {
+      await store.keepGood(await store.read());
+      const silent = await serve(() => undefined);
+      const path = join(store.directory, 'gateway.yaml');
+      const text = await readFile(path, 'utf8');
+      await writeFile(path, text.replace(/endpoints: .*/, `endpoints: [${silent}]`));
+      const again = await subject.restarted(store);
+      expect(names(await again.read())).toEqual(['web']);
+      await watched(again);
+      expect(names(await again.read())).toEqual(['web']);
+      expect(again.link.connected).toBe(false);
+    });
+
     it('as something else than etcd is told so', async () => {
       const endpoint = await serve((_, response) => response.writeHead(404).end('<html>'));
       const wrong = await subject.open(await subject.gateway([endpoint]));
