@@ -94,6 +94,26 @@ export const targets: readonly Target[] = [
     1.05,
   ),
   atMost('a set of 1,000,000 addresses in 100 templates', 'policies.set', 100, 'MB'),
+  atMost(
+    '10,000 servers: packets lost while a rule is added, as time',
+    'policies.blocked',
+    5,
+    'ms',
+  ),
+  ratio(
+    'match, a set of a million ÷ of a thousand',
+    'policies.match-set',
+    'a set of a thousand',
+    'at most',
+    1.5,
+  ),
+  ratio(
+    'match, labels ÷ addresses written out',
+    'policies.match-labels',
+    'addresses written out',
+    'at most',
+    1.02,
+  ),
   atMost('100,000 rules, from saving until they are in force', 'reload.inForce', 2000, 'ms'),
   atMost('assign to 100 servers, until it is in force', 'control-plane.assign', 300, 'ms'),
 ];

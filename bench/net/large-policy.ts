@@ -5,6 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { serverAddress } from './addresses.ts';
+import { port } from './policy.ts';
 
 const largeCounts = { servers: 10_000, templates: 1000, rules: 50, roles: 20 } as const;
 
@@ -59,12 +60,18 @@ function ruleLine(template: number, rule: number, peers: RolePeers): string {
   return `  - { protocol: tcp, ports: [${1 + rule}, ${1000 + template}], sources: [${source}] } # by hand\n`;
 }
 
-/** Templates by name: the texts of their files. Template `t-0` also allows ICMP. */
+/** What the traffic needs of template `t-0`, in the place of other rules. */
+const forTraffic: Readonly<Record<number, string>> = {
+  1: '  - { protocol: icmp }\n',
+  2: `  - { protocol: udp, ports: [${port.udp}] }\n`,
+};
+
+/** Templates by name: the texts of their files. */
 function largeTemplates(peers: RolePeers): ReadonlyMap<string, string> {
   return new Map(
     Array.from({ length: largeCounts.templates }, (_, template) => {
       const rules = Array.from({ length: largeCounts.rules }, (_, rule) =>
-        template === 0 && rule === 1 ? '  - { protocol: icmp }\n' : ruleLine(template, rule, peers),
+        template === 0 && rule in forTraffic ? forTraffic[rule]! : ruleLine(template, rule, peers),
       );
       return [`t-${template}`, `# ${template}\ninbound:\n${rules.join('')}`];
     }),

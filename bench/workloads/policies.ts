@@ -1,9 +1,11 @@
 /**
  * What a change costs in a very large configuration: 10,000 servers with three of 1,000 templates each, 50 rules a template, 200 of the
- * rules about servers by label. From the request until the packet threads judge by it; and what the firewall needs to start with it.
+ * rules about servers by label. From the request until the packet threads judge by it, and how long packets wait meanwhile; and what
+ * the firewall needs to start with it. Beside that, sizes of compiled programs, and the time of a match in them.
  */
 import { existsSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiClient } from '../../src/cli/api-client.ts';
 import type { AppliedView } from '../../src/cli/api-types.ts';
 import { socketTransport } from '../../src/cli/transport.ts';
@@ -14,13 +16,16 @@ import { rangesOf } from '../../src/policy/ranges.ts';
 import type { AddressSet, Template } from '../../src/policy/types.ts';
 import type { Benchmark, Context, Sample } from '../lib/benchmark.ts';
 import { interleave } from '../lib/interleave.ts';
+import type { MatchOptions } from '../micro/process/match.ts';
+import { runMeasurement } from '../micro/run-process.ts';
 import { serverAddress } from '../net/addresses.ts';
 import { cpuBetween, processCpu, residentBytes } from '../net/cpu.ts';
 import { writeLargeConfig } from '../net/large-policy.ts';
 import type { RolePeers } from '../net/large-policy.ts';
 import { closeLab, openLab, spawnSubject, tunwallCommand, until } from '../net/rig.ts';
+import { startUdpBlast, udpSink } from '../net/tools.ts';
 
-const keys = ['start', 'memory', 'rule', 'label'] as const;
+const keys = ['start', 'memory', 'rule', 'label', 'blocked', 'gap', 'quietGap'] as const;
 type Key = (typeof keys)[number];
 
 const titles: Record<Key, readonly [title: string, unit: string]> = {
@@ -28,7 +33,14 @@ const titles: Record<Key, readonly [title: string, unit: string]> = {
   memory: ['10,000 servers: resident memory at the first packet', 'MB'],
   rule: ['10,000 servers: add a rule, until it is in force', 'ms'],
   label: ['10,000 servers: change the label of a server, until it is in force', 'ms'],
+  blocked: ['10,000 servers: packets lost while a rule is added, as time', 'ms'],
+  gap: ['10,000 servers: longest gap of a stream while a rule is added', 'ms'],
+  quietGap: ['the same without a change', 'ms'],
 };
+
+/** Packets a second: 0.1 ms of blocked time is one packet. */
+const rate = 10_000;
+const streamMs = 120_000;
 
 /** A change whose answer says that packets are judged by it. */
 async function change(
@@ -54,6 +66,23 @@ async function timed(pid: number, work: () => Promise<unknown>): Promise<Sample>
 async function firstPacket(lab: Lab): Promise<void> {
   const ping = ['ping', '-q', '-i', '0.02', '-c', '1', '-w', '120', serverAddress];
   await lab.mustExec('client', ping);
+}
+
+/** What a stream of packets loses while something is done, and the longest gap in it. */
+async function streamed(
+  lab: Lab,
+  work: () => Promise<unknown>,
+): Promise<{ blocked: Sample; gap: Sample }> {
+  const sink = await udpSink(lab, { gaps: true });
+  const sender = await startUdpBlast(lab, { rate, ms: streamMs });
+  await sleep(300);
+  await work();
+  await sleep(300);
+  const { sent } = await sender.stop();
+  await sleep(200);
+  const { received, overflow, longestGapMs } = await sink.stop();
+  const blocked = { value: ((sent - received - overflow) / rate) * 1000 };
+  return { blocked, gap: { value: longestGapMs } };
 }
 
 /** A firewall from its start on; it has ended when this resolves. */
@@ -85,7 +114,10 @@ async function measure(lab: Lab, config: string, round: number): Promise<Record<
       await label(`r-${warm}`);
       await rule(`t-${100 + round * 10 + warm}`);
     }
-    return { start, memory, rule: await rule(`t-${round + 1}`), label: await label('r-9') };
+    const measured = { rule: await rule(`t-${round + 1}`), label: await label('r-9') };
+    const quiet = await streamed(lab, () => sleep(500));
+    const { blocked, gap } = await streamed(lab, () => rule(`t-${round + 300}`));
+    return { start, memory, ...measured, blocked, gap, quietGap: quiet.gap };
   } finally {
     process.kill(pid, 'SIGTERM');
     await until('the firewall has ended', () => Promise.resolve(!existsSync(`/proc/${pid}`)), log);
@@ -136,6 +168,38 @@ function recordSizes(context: Context, directory: string): void {
   });
 }
 
+/** Time of a match in large sets, and with rules about servers by label. */
+async function recordMatches(context: Context): Promise<void> {
+  const pairs: readonly (readonly [string, string, readonly [string, MatchOptions][]])[] = [
+    [
+      'policies.match-set',
+      'match of a new flow with a set of a million addresses',
+      [
+        ['tunwall', { kind: 'set', addresses: 1_000_000 }],
+        ['a set of a thousand', { kind: 'set', addresses: 1000 }],
+      ],
+    ],
+    [
+      'policies.match-labels',
+      'match of a new flow with rules about servers by label',
+      [
+        ['tunwall', { kind: 'labels' }],
+        ['addresses written out', { kind: 'written' }],
+      ],
+    ],
+  ];
+  const duration = { warmUpMs: 300, measureMs: 500 };
+  for (const [id, title, cases] of pairs) {
+    const subjects = cases.map(([name, options]) => ({ name, options }));
+    const { time } = await interleave(context, title, subjects, ['time'], async ({ options }) => {
+      const measurement = { case: 'match', naive: false, duration, ...options } as const;
+      const measured = await runMeasurement(measurement);
+      return { time: { value: measured['time']! } };
+    });
+    context.record({ id, title, unit: 'ns', better: 'lower', series: time });
+  }
+}
+
 export const policies: Benchmark = {
   name: 'policies',
   describe: 'start, memory and edits of 10,000 servers with 1,000 templates; sizes of programs',
@@ -143,6 +207,7 @@ export const policies: Benchmark = {
     const lab = await openLab();
     try {
       recordSizes(context, lab.directory);
+      await recordMatches(context);
       const config = join(lab.directory, 'config');
       const socket = join(lab.directory, 'tunwall.sock');
       mkdirSync(config);

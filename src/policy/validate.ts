@@ -30,7 +30,7 @@ import {
   text,
   words,
 } from './yaml-fields.ts';
-import type { Content, Field, Place, Reference } from './yaml-fields.ts';
+import type { Content, Entry, Field, Place, Reference } from './yaml-fields.ts';
 
 /** What reading a file gives: a value if it has no errors, and all problems. */
 export interface Validated<T> {
@@ -116,14 +116,15 @@ function rule(direction: RuleDirection): Field<Rule> {
   return (place) => {
     const fields = ruleFields(place);
     if (fields === undefined) return undefined;
-    const found = entries(place, 'a rule')!;
+    // Only for errors: there may be very many rules.
+    const entryOf = (key: string): Entry => entries(place, 'a rule')!.get(key)!;
     if (fields[other] !== undefined) {
-      const at = found.get(other)!;
+      const at = entryOf(other);
       place.file.report(at.key, at.path, `an ${direction} rule has ${own}, not ${other}`);
       return undefined;
     }
     if (fields.ports !== undefined && fields.protocol !== 'tcp' && fields.protocol !== 'udp') {
-      const at = found.get('ports')!;
+      const at = entryOf('ports');
       place.file.report(
         at.key,
         at.path,
@@ -220,17 +221,17 @@ export function validateServers(
   const unique: Field<Server> = (place) => {
     const value = server(place);
     if (value === undefined) return undefined;
-    const found = entries(place, 'a server')!;
+    const entryOf = (key: string): Entry => entries(place, 'a server')!.get(key)!;
     const earlier = names.get(value.name);
     if (earlier !== undefined) {
-      const at = found.get('name')!;
+      const at = entryOf('name');
       place.file.report(at.node, at.path, `"${value.name}" is the name of ${earlier} already`);
     }
     names.set(value.name, place.path);
     for (const [index, address] of value.addresses.entries()) {
       const owner = owners.get(address);
       if (owner !== undefined) {
-        const at = found.get('addresses')!;
+        const at = entryOf('addresses');
         place.file.report(
           at.node,
           `${at.path}[${index}]`,
@@ -242,7 +243,7 @@ export function validateServers(
     const assigned = value.templates ?? [];
     const twice = assigned.find((each, index) => assigned.indexOf(each) !== index);
     if (twice !== undefined) {
-      const at = found.get('templates')!;
+      const at = entryOf('templates');
       place.file.report(at.node, at.path, `the template "${twice}" is listed twice`);
     }
     return { ...value, templates: assigned };

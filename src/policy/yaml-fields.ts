@@ -242,16 +242,16 @@ function sequence<T>(what: string, item: Field<T>, whenEmpty?: string): Field<T[
   };
 }
 
-/** A mapping's entries by key, with the node of each value. */
-export function entries(
-  place: Place,
-  what: string,
-): Map<string, Place & { key: Node }> | undefined {
+/** A value of a mapping, and its key. */
+export type Entry = Place & { readonly key: Node };
+
+/** A mapping's entries by key. */
+export function entries(place: Place, what: string): Map<string, Entry> | undefined {
   if (!isMap(place.node)) {
     reportExpected(place, what);
     return undefined;
   }
-  const result = new Map<string, Place & { key: Node }>();
+  const result = new Map<string, Entry>();
   for (const pair of place.node.items) {
     const key = pair.key as Node;
     if (!isScalar(key) || typeof key.value !== 'string') {

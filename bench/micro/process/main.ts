@@ -11,6 +11,8 @@ import { measureDrop } from './drop.ts';
 import { measureFlowLife } from './flow-life.ts';
 import type { FlowLifeOptions } from './flow-life.ts';
 import { measureHit } from './hit.ts';
+import { measureMatch } from './match.ts';
+import type { MatchOptions } from './match.ts';
 import type { HitOptions } from './hit.ts';
 import { measureMemory } from './memory.ts';
 import type { Duration } from './meter.ts';
@@ -20,6 +22,7 @@ import { measureParse } from './parse.ts';
 export type Measurement = { readonly naive: boolean; readonly duration: Duration } & (
   | { readonly case: 'parse' | 'drop' }
   | ({ readonly case: 'hit' } & HitOptions)
+  | ({ readonly case: 'match' } & MatchOptions)
   | ({ readonly case: 'flow-life' } & FlowLifeOptions)
   | { readonly case: 'compile'; readonly rules: number }
   | { readonly case: 'memory' | 'adopt'; readonly flows: number }
@@ -36,6 +39,8 @@ function measure(measurement: Measurement): object | Promise<object> {
       return measureHit(naive, measurement, duration);
     case 'flow-life':
       return measureFlowLife(naive, measurement, duration);
+    case 'match':
+      return measureMatch(measurement, duration);
     case 'compile':
       return measureCompile(measurement.rules);
     case 'memory':
