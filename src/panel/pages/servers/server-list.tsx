@@ -73,7 +73,7 @@ function Servers({ list }: { readonly list: readonly Server[] }): ReactNode {
   const found = useMemo(() => sorted(filtered(list, filter), sorting), [list, filter, sorting]);
   const last = Math.max(0, Math.ceil(found.length / pageSize) - 1);
   const shown = Math.min(page, last);
-  const isChosen = list.filter(({ name }) => selected.has(name)).map(({ name }) => name);
+  const chosen = list.filter(({ name }) => selected.has(name)).map(({ name }) => name);
   return (
     <Stack gap="sm">
       <ServerFilters
@@ -92,8 +92,8 @@ function Servers({ list }: { readonly list: readonly Server[] }): ReactNode {
         </Text>
         {mayChange && found.length > 0 && (
           <Group gap="xs">
-            {isChosen.length > 0 && (
-              <BulkAssign servers={isChosen} onClear={() => setSelected(new Set())} />
+            {chosen.length > 0 && (
+              <BulkAssign servers={chosen} onClear={() => setSelected(new Set())} />
             )}
             <Button
               size="xs"
@@ -204,7 +204,9 @@ function ServerRow({ server, stats, isChosen, onChoose }: ServerRowProps): React
           <div className="server-name">
             <ServerLink name={name} />
             <Details server={server} />
-            <ExposureBadge exposure={exposure} />
+            <div>
+              <ExposureBadge exposure={exposure} />
+            </div>
           </div>
         </Group>
       </Table.Th>
