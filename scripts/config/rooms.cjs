@@ -47,6 +47,8 @@ const mayImport = {
   // What `gateway` does to the machine, and networks of namespaces, stand on the ground.
   host: ground,
   lab: ground,
+  // The engine in memory, for tests: of users, and ours.
+  testing: packetPath,
   cli: [...ground, 'dataplane', 'policy', 'interop', 'control', 'host', 'lab'],
   // Runs in browsers. Of `control/api` it may import types only.
   panel: ['text', 'control/api'],

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { client, web } from '../netns/support/firewall.ts';
 import { describeProbe, tcp, whatPasses } from '../netns/support/probes.ts';
-import { udp as udpPacket } from '../support/packets.ts';
+import { udpPacket } from '../../src/testing/packets.ts';
 import { PanelLab, obstacle } from './support/panel-lab.ts';
 
 describe.skipIf(obstacle !== undefined)('traffic and people', () => {

@@ -1,7 +1,7 @@
 /**
  * A fuzz case: everything that an engine is given, as plain data, so that it can be replayed, shrunk and written to a file.
  */
-import { internetChecksum } from '../support/packets.ts';
+import { internetChecksum } from '../../src/testing/packets.ts';
 
 /** A packet, and what was done to it afterwards: each edit can be taken back by itself. */
 export interface FuzzPacket {

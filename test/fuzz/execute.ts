@@ -34,11 +34,11 @@ import {
 } from '../../src/dataplane/flow/fragment-memory.ts';
 import type { FragmentMemory } from '../../src/dataplane/flow/fragment-memory.ts';
 import { dropReasonNames } from '../../src/dataplane/wire/drop-reason.ts';
-import { MemoryBatch, vnetLength } from '../support/batch.ts';
+import { MemoryBatch, vnetLength } from '../../src/testing/memory-batch.ts';
 import { timeoutsMs } from '../support/engine-fixture.ts';
 import { isAnswer } from '../support/naive-answer.ts';
 import { checkFragmentStore } from '../support/fragment-check.ts';
-import { addressToInt } from '../support/packets.ts';
+import { addressToInt } from '../../src/testing/packets.ts';
 import { naiveServerTotals } from '../support/server-totals.ts';
 import { checkFlowTable, checkShares } from '../support/table-check.ts';
 import { finalBytes } from './case.ts';

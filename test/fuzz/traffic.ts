@@ -6,14 +6,14 @@
 import {
   icmpMessage,
   icmpQuery,
-  ipv4,
+  ipv4Packet,
   sackOption,
   synOptions,
-  tcp,
+  tcpPacket,
   tcpSegment,
-  udp,
+  udpPacket,
   udpDatagram,
-} from '../support/packets.ts';
+} from '../../src/testing/packets.ts';
 
 export const servers: readonly string[] = ['10.0.0.2', '10.0.0.3'];
 export const clients: readonly string[] = ['198.51.100.2', '198.51.100.3'];
@@ -170,7 +170,7 @@ class TcpConversation implements Conversation {
   ): Uint8Array {
     const { a, b, aPort, bPort } = this.#ends;
     const other = (1 - side) as 0 | 1;
-    return tcp(side === 0 ? a : b, side === 0 ? b : a, {
+    return tcpPacket(side === 0 ? a : b, side === 0 ? b : a, {
       srcPort: side === 0 ? aPort : bPort,
       dstPort: side === 0 ? bPort : aPort,
       flags,
@@ -191,8 +191,8 @@ class UdpConversation implements Conversation {
 
   next(random: Random): Uint8Array[] {
     const { a, b, aPort, bPort } = this.#ends;
-    const query = udp(a, b, aPort, bPort, payload(below(random, 64)));
-    const answer = udp(b, a, bPort, aPort, payload(below(random, 64)));
+    const query = udpPacket(a, b, aPort, bPort, payload(below(random, 64)));
+    const answer = udpPacket(b, a, bPort, aPort, payload(below(random, 64)));
     return random() < 0.4 ? [query, answer] : [random() < 0.5 ? query : answer];
   }
 }
@@ -254,7 +254,7 @@ class FragmentConversation implements Conversation {
     fragmentOffset: number,
     moreFragments: boolean,
   ): Uint8Array {
-    return ipv4({
+    return ipv4Packet({
       src,
       dst,
       protocol,
@@ -282,7 +282,7 @@ export function errorAbout(random: Random, packet: Uint8Array): Uint8Array {
   if (random() < 0.15) quote[choose(random, [0, 6, 7, 9])] = choose(random, [0x46, 0x4f, 1, 6, 17]);
   const src = random() < 0.7 ? router : address(16);
   const dst = random() < 0.9 ? address(12) : choose(random, servers);
-  return ipv4({ src, dst, protocol: 1, payload: icmpMessage(type, code, 1400, quote) });
+  return ipv4Packet({ src, dst, protocol: 1, payload: icmpMessage(type, code, 1400, quote) });
 }
 
 /** Connections that stay open, more of them than a small table holds. */

@@ -6,7 +6,13 @@ import { compilePolicy } from '../../src/policy/compile.ts';
 import type { Template } from '../../src/policy/types.ts';
 import { Random } from '../oracle/random.ts';
 import { assignedTo, read } from '../support/imports.ts';
-import { addressToInt, icmpMessage, ipv4, tcpSegment, udpDatagram } from '../support/packets.ts';
+import {
+  addressToInt,
+  icmpMessage,
+  ipv4Packet,
+  tcpSegment,
+  udpDatagram,
+} from '../../src/testing/packets.ts';
 import { keyOfAttempt } from './kernel-hooks.ts';
 import type { Attempt, Backend, Interface, KernelHooks } from './kernel-hooks.ts';
 import { generate, hostAddresses, icmpTypes, peers, ports, serverAddresses } from './rule-sets.ts';
@@ -124,7 +130,7 @@ function packetOf(each: Probe, index: number): readonly [Interface, Uint8Array] 
             seq: 7,
           })
         : udpDatagram(source, destination, sourcePort, port, new Uint8Array(8));
-  const packet = ipv4({
+  const packet = ipv4Packet({
     src: source,
     dst: destination,
     protocol,

@@ -13,7 +13,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { bindQueue, closeFd, createWake, openTun } from '../../src/dataplane/tun/linux-tun.ts';
 import type { TunQueue } from '../../src/dataplane/tun/device.ts';
-import { udp } from '../support/packets.ts';
+import { udpPacket } from '../../src/testing/packets.ts';
 import type { Place, Settings } from './conversation.ts';
 import { nftRules, sentinelDestination, sentinelSource } from './policy.ts';
 
@@ -75,7 +75,7 @@ interface Device {
 
 export class KernelFilter {
   readonly #devices: Readonly<Record<Place, Device>>;
-  readonly #sentinel: Uint8Array = udp(sentinelSource, sentinelDestination, 9, 9);
+  readonly #sentinel: Uint8Array = udpPacket(sentinelSource, sentinelDestination, 9, 9);
 
   constructor() {
     requireOwnNamespace();

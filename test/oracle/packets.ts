@@ -3,7 +3,7 @@
  *
  * The IPv4 identification says to which lane (the conversation's place in its batch) a packet belongs; no filter changes it.
  */
-import { internetChecksum, ipv4, addressToInt, tcpFlags } from '../support/packets.ts';
+import { internetChecksum, ipv4Packet, addressToInt, tcpFlags } from '../../src/testing/packets.ts';
 import { entersFrom, openerPort } from './conversation.ts';
 import type { Conversation, Fields, Place, Step } from './conversation.ts';
 import { sent } from './conversation.ts';
@@ -181,7 +181,7 @@ function packetsOf(
   return (fields.pieces ?? [whole]).map(({ offset, length, more }) => {
     const payload = new Uint8Array(length);
     payload.set(l4.subarray(offset, offset + length));
-    const bytes = ipv4({
+    const bytes = ipv4Packet({
       src,
       dst,
       protocol: fields.protocol ?? protocol,

@@ -18,7 +18,7 @@ import {
   noFlow,
 } from '../../src/dataplane/flow/flow-record.ts';
 import type { EngineFixture } from './engine-fixture.ts';
-import { addressToInt, sackOption, synOptions, tcp } from './packets.ts';
+import { addressToInt, sackOption, synOptions, tcpPacket } from '../../src/testing/packets.ts';
 
 export const client = '198.51.100.2';
 export const server = '10.0.0.2';
@@ -38,7 +38,7 @@ function segment(words: string[]): Uint8Array {
       : flags?.includes('S')
         ? synOptions(scale, fields.has('sackok'))
         : new Uint8Array();
-  return tcp(fromClient ? client : server, fromClient ? server : client, {
+  return tcpPacket(fromClient ? client : server, fromClient ? server : client, {
     srcPort: fromClient ? clientPort : serverPort,
     dstPort: fromClient ? serverPort : clientPort,
     flags: flags!,

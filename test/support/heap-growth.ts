@@ -7,7 +7,14 @@
  * The batches are built once; between two measurements only the engine runs.
  */
 import { EngineFixture } from './engine-fixture.ts';
-import { icmpMessage, icmpQuery, ipv4, tcp, udp, udpDatagram } from './packets.ts';
+import {
+  icmpMessage,
+  icmpQuery,
+  ipv4Packet,
+  tcpPacket,
+  udpPacket,
+  udpDatagram,
+} from '../../src/testing/packets.ts';
 import { inboundPolicy } from './policies.ts';
 
 const client = '198.51.100.2';
@@ -19,7 +26,7 @@ const reject = { outbound: true, perSecond: 20_000, perSourcePerSecond: 2000 };
 const fixture = new EngineFixture({ policy: inboundPolicy(1, reject), capacity: 4096 });
 const fragmented = udpDatagram(client, server, 9, 9, new Uint8Array(2000));
 const fragment = (from: number, to: number, more: boolean): Uint8Array =>
-  ipv4({
+  ipv4Packet({
     src: client,
     dst: server,
     protocol: 17,
@@ -28,19 +35,19 @@ const fragment = (from: number, to: number, more: boolean): Uint8Array =>
     moreFragments: more,
     payload: fragmented.subarray(from, to),
   });
-const quoted = udp(server, client, 53, 1000).subarray(0, 28);
+const quoted = udpPacket(server, client, 53, 1000).subarray(0, 28);
 const kinds = [
-  tcp(client, server, { srcPort: 4000, dstPort: 80, flags: 'S', seq: 1 }),
-  tcp(server, client, { srcPort: 80, dstPort: 4000, flags: 'SA', seq: 1, ack: 2 }),
-  tcp(client, server, { srcPort: 4000, dstPort: 80, flags: 'A', seq: 2, ack: 2 }),
-  tcp(client, server, { srcPort: 4001, dstPort: 80, flags: 'A', seq: 2, ack: 2 }),
-  udp(client, server, 1000, 53),
-  udp(server, client, 53, 1000),
-  udp(server, client, 1, 2),
+  tcpPacket(client, server, { srcPort: 4000, dstPort: 80, flags: 'S', seq: 1 }),
+  tcpPacket(server, client, { srcPort: 80, dstPort: 4000, flags: 'SA', seq: 1, ack: 2 }),
+  tcpPacket(client, server, { srcPort: 4000, dstPort: 80, flags: 'A', seq: 2, ack: 2 }),
+  tcpPacket(client, server, { srcPort: 4001, dstPort: 80, flags: 'A', seq: 2, ack: 2 }),
+  udpPacket(client, server, 1000, 53),
+  udpPacket(server, client, 53, 1000),
+  udpPacket(server, client, 1, 2),
   icmpQuery(client, server, 8, 1),
   icmpQuery(server, client, 0, 1),
-  ipv4({ src: client, dst: server, protocol: 1, payload: icmpMessage(3, 4, 1400, quoted) }),
-  ipv4({ src: client, dst: server, protocol: 132, payload: new Uint8Array(20) }),
+  ipv4Packet({ src: client, dst: server, protocol: 1, payload: icmpMessage(3, 4, 1400, quoted) }),
+  ipv4Packet({ src: client, dst: server, protocol: 132, payload: new Uint8Array(20) }),
   fragment(0, 1400, true),
   fragment(1400, 2008, false),
   new Uint8Array(20),
@@ -48,7 +55,7 @@ const kinds = [
 // New flows as well: a range of source ports in turn, more of them than the table holds.
 const batches = Array.from({ length: 256 }, (_, batch) => [
   ...kinds,
-  ...Array.from({ length: 50 }, (_, i) => udp(client, server, 2000 + batch * 50 + i, 99)),
+  ...Array.from({ length: 50 }, (_, i) => udpPacket(client, server, 2000 + batch * 50 + i, 99)),
 ]);
 
 const { batch, engine } = fixture;

@@ -2,7 +2,7 @@
  * What the firewall answers, written from the RFCs by building whole packets: the naive twin of src/dataplane/wire/answer.ts.
  */
 import { naiveParse } from './naive-parser.ts';
-import { internetChecksum } from './packets.ts';
+import { internetChecksum } from '../../src/testing/packets.ts';
 
 const view = (bytes: Uint8Array): DataView =>
   new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

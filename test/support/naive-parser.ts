@@ -3,7 +3,7 @@
  * of speed. The property tests compare the two on random and mutated bytes.
  */
 import { dropReasonNames } from '../../src/dataplane/wire/drop-reason.ts';
-import { internetChecksum } from './packets.ts';
+import { internetChecksum } from '../../src/testing/packets.ts';
 
 export interface NaiveResult {
   reason: string;

@@ -11,7 +11,7 @@ import type {
 } from '../../src/policy/types.ts';
 import { isGroup } from '../../src/policy/peers.ts';
 import { MatchResult, Matcher } from '../../src/dataplane/match/matcher.ts';
-import { addressToInt } from './packets.ts';
+import { addressToInt } from '../../src/testing/packets.ts';
 
 export interface PlainRule {
   protocol: RuleProtocol;

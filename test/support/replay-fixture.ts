@@ -2,7 +2,7 @@
 import type { ReplayConfig } from '../../src/interop/captures/replay.ts';
 import { defaultGatewayConfig } from '../../src/policy/validate-gateway.ts';
 import type { Recorded } from './captures.ts';
-import { tcp } from './packets.ts';
+import { tcpPacket } from '../../src/testing/packets.ts';
 import { toServers, toTemplates } from './policies.ts';
 
 export const client = '198.51.100.2';
@@ -37,9 +37,9 @@ export const at = (
 });
 
 export const fromClient = (flags: string, seq: number, ack = 0, dstPort = 80): Uint8Array =>
-  tcp(client, server, { srcPort: 4000, dstPort, flags, seq, ack });
+  tcpPacket(client, server, { srcPort: 4000, dstPort, flags, seq, ack });
 export const fromServer = (flags: string, seq: number, ack = 0): Uint8Array =>
-  tcp(server, client, { srcPort: 80, dstPort: 4000, flags, seq, ack });
+  tcpPacket(server, client, { srcPort: 80, dstPort: 4000, flags, seq, ack });
 export const handshake: readonly Recorded[] = [
   at(0, fromClient('S', 1)),
   at(1, fromServer('SA', 100, 2)),

@@ -4,7 +4,7 @@
  * dropped, as ends would that work together, so that nothing of what a firewall refuses is left untried.
  */
 import type { Random } from '../oracle/random.ts';
-import { tcp, udp } from './packets.ts';
+import { tcpPacket, udpPacket } from '../../src/testing/packets.ts';
 
 export interface Ends {
   readonly protocol: 'tcp' | 'udp';
@@ -60,8 +60,8 @@ export class Talk {
     const fromOpener = this.phase === 'new' || this.#random.chance(0.5);
     this.phase = 'open';
     const bytes = fromOpener
-      ? udp(opener, responder, openerPort, responderPort)
-      : udp(responder, opener, responderPort, openerPort);
+      ? udpPacket(opener, responder, openerPort, responderPort)
+      : udpPacket(responder, opener, responderPort, openerPort);
     return { bytes, fromOpener, opens: true, words: 'datagram' };
   }
 
@@ -123,7 +123,7 @@ export class Talk {
       from === 0
         ? [opener, openerPort, responder, responderPort]
         : [responder, responderPort, opener, openerPort];
-    const bytes = tcp(src, dst, {
+    const bytes = tcpPacket(src, dst, {
       srcPort,
       dstPort,
       flags,

@@ -7,7 +7,7 @@
  * 1,500, and learn better only from the ICMP error (type 3 code 4) of the router in front of the cable.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { icmpMessage, ipv4, tcp as tcpPacket, udpDatagram } from '../../support/packets.ts';
+import { icmpMessage, ipv4Packet, tcpPacket, udpDatagram } from '../../../src/testing/packets.ts';
 import { FirewallLab, client, obstacle, web } from '../support/firewall.ts';
 import type { Config, Metrics } from '../support/firewall.ts';
 import { tcp, whatPasses } from '../support/probes.ts';
@@ -216,7 +216,7 @@ describe.skipIf(obstacle !== undefined)('errors from the network', () => {
     const live = await quoteOfLiveFlow(arrivals);
     const before = await arrivals();
     const stranger = udpDatagram(web, client, 5353, 4444, new Uint8Array(8));
-    const unrelated = ipv4({ src: web, dst: client, protocol: 17, payload: stranger });
+    const unrelated = ipv4Packet({ src: web, dst: client, protocol: 17, payload: stranger });
     const outside = tcpPacket(web, client, { srcPort: 80, dstPort: 1, flags: 'A' });
     const misdirected = live.slice();
     misdirected.set([10, 0, 0, 3], 12);
@@ -239,10 +239,13 @@ describe.skipIf(obstacle !== undefined)('errors from the network', () => {
   async function quoteOfLiveFlow(arrivals: () => Promise<number>): Promise<Uint8Array> {
     const before = await arrivals();
     const opener = udpDatagram(client, web, 4000, closedPort, new Uint8Array(8));
-    await firewall.inject('client', ipv4({ src: client, dst: web, protocol: 17, payload: opener }));
+    await firewall.inject(
+      'client',
+      ipv4Packet({ src: client, dst: web, protocol: 17, payload: opener }),
+    );
     await firewall.until('the flow is open', async () => (await arrivals()) > before);
     const answer = udpDatagram(web, client, closedPort, 4000, new Uint8Array(8));
-    return ipv4({ src: web, dst: client, protocol: 17, payload: answer });
+    return ipv4Packet({ src: web, dst: client, protocol: 17, payload: answer });
   }
 });
 
@@ -250,7 +253,7 @@ const suppressRule = ['suppress', 'counter', 'name', 'suppressed', 'drop'];
 
 /** An ICMP message to the server as the client's router would send it. */
 const fromRouter = (payload: Uint8Array): Uint8Array =>
-  ipv4({ src: router, dst: web, protocol: 1, payload });
+  ipv4Packet({ src: router, dst: web, protocol: 1, payload });
 
 /** Node, because nc does not say why it ends. */
 function connectedUdp(port: number): string[] {

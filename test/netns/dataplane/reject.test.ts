@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { icmpQuery, tcp, udp } from '../../support/packets.ts';
+import { icmpQuery, tcpPacket, udpPacket } from '../../../src/testing/packets.ts';
 import { seed } from '../../support/seed.ts';
 import { FirewallLab, client, db, obstacle, program, web } from '../support/firewall.ts';
 import type { Config } from '../support/firewall.ts';
@@ -160,7 +160,7 @@ describe.skipIf(obstacle !== undefined)('reject', () => {
     const resets = await firewall.countArrivals('client', web);
     const startedMs = performance.now();
     const syns = Array.from({ length: 200 }, (_, i) =>
-      tcp('198.51.100.3', web, { srcPort: 2000 + i, dstPort: 443, flags: 'S', seq: i }),
+      tcpPacket('198.51.100.3', web, { srcPort: 2000 + i, dstPort: 443, flags: 'S', seq: i }),
     );
     const before = await sent('rst', 'source-limit');
     // More than once: the flood before has left nothing of what the gateway sends in a second.
@@ -178,13 +178,13 @@ describe.skipIf(obstacle !== undefined)('reject', () => {
     const { lab } = firewall;
     const from = '198.51.100.10';
     const probes = [
-      tcp(from, web, { srcPort: 3001, dstPort: 443, flags: 'S', seq: 1000 }),
-      tcp(from, web, {
+      tcpPacket(from, web, { srcPort: 3001, dstPort: 443, flags: 'S', seq: 1000 }),
+      tcpPacket(from, web, {
         ...{ srcPort: 3002, dstPort: 443, flags: 'S', seq: 0xffffffff },
         payload: new Uint8Array(5),
       }),
-      udp(from, web, 3003, 53),
-      udp(from, web, 3004, 53, new Uint8Array(1400)),
+      udpPacket(from, web, 3003, 53),
+      udpPacket(from, web, 3004, 53, new Uint8Array(1400)),
       icmpQuery(from, web, 8, 3005),
     ];
     /** The answers to the probes, each from its IPv4 header on. With several queues they come in any order. */

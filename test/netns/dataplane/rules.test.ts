@@ -1,6 +1,6 @@
 /** Each rule form in both directions, unions, assignments, servers among themselves, and what is dropped without a rule. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { icmpMessage, ipv4, tcp as tcpPacket, udp as udpPacket } from '../../support/packets.ts';
+import { icmpMessage, ipv4Packet, tcpPacket, udpPacket } from '../../../src/testing/packets.ts';
 import {
   FirewallLab,
   client,
@@ -233,7 +233,7 @@ describe.skipIf(obstacle !== undefined)('rules', () => {
     const echoReply = icmpMessage(0, 0, 0x12340001);
     await firewall.inject(
       'client',
-      ipv4({ src: client, dst: web, protocol: 1, payload: echoReply }),
+      ipv4Packet({ src: client, dst: web, protocol: 1, payload: echoReply }),
     );
     expect((await firewall.drops('invalid-state')) - before).toBe(6);
     expect(await firewall.drops('icmp-type')).toBe(1);
@@ -243,12 +243,13 @@ describe.skipIf(obstacle !== undefined)('rules', () => {
   it('only ICMP, TCP and UDP over IPv4 pass, and no source routes', async () => {
     await firewall.apply(openConfig);
     const payload = new Uint8Array(40);
-    const of = (protocol: number): Uint8Array => ipv4({ src: client, dst: web, protocol, payload });
+    const of = (protocol: number): Uint8Array =>
+      ipv4Packet({ src: client, dst: web, protocol, payload });
     const arrivals = await firewall.countArrivals('web');
     const before = await firewall.drops('protocol');
     await firewall.inject('client', of(47), of(132), of(4), of(50), of(2));
     expect((await firewall.drops('protocol')) - before).toBe(5);
-    const sourceRouted = ipv4({
+    const sourceRouted = ipv4Packet({
       src: client,
       dst: web,
       protocol: 17,

@@ -1,6 +1,6 @@
 /** Large transfers: super-packets, fragments, UDP with segmentation offload, and many connections at once. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { icmpMessage, ipv4, udpDatagram } from '../../support/packets.ts';
+import { icmpMessage, ipv4Packet, udpDatagram } from '../../../src/testing/packets.ts';
 import { FirewallLab, client, obstacle, openConfig, queues, web } from '../support/firewall.ts';
 import type { Config } from '../support/firewall.ts';
 
@@ -104,7 +104,7 @@ describe.skipIf(obstacle !== undefined).each(ways)('traffic %s', (_, config) => 
     const { lab } = firewall;
     const payload = udpDatagram(client, web, 7777, 9, new Uint8Array(4000).fill(65));
     const fragment = (from: number, to: number, identification: number): Uint8Array =>
-      ipv4({
+      ipv4Packet({
         src: client,
         dst: web,
         protocol: 17,
@@ -129,7 +129,7 @@ describe.skipIf(obstacle !== undefined).each(ways)('traffic %s', (_, config) => 
     );
     expect((await firewall.metrics()).get(passed)).toBe(before);
     expect(await arrivals()).toBe(arrived);
-    const ping = ipv4({ src: client, dst: web, protocol: 1, payload: icmpMessage(8, 0, 1) });
+    const ping = ipv4Packet({ src: client, dst: web, protocol: 1, payload: icmpMessage(8, 0, 1) });
     await firewall.inject('client', ping);
     expect(await lab.exec('client', ['ping', '-c', '1', '-W', '1', web])).toMatchObject({
       code: 0,

@@ -10,7 +10,7 @@ import { exportNft } from '../../../src/interop/rules/nft.ts';
 import { formatAddressNumber } from '../../../src/policy/addresses.ts';
 import { toTemplateBody } from '../../../src/policy/template-body.ts';
 import { MatchResult } from '../../../src/dataplane/match/matcher.ts';
-import { addressToInt, icmpMessage, ipv4, tcp as tcpPacket } from '../../support/packets.ts';
+import { addressToInt, icmpMessage, ipv4Packet, tcpPacket } from '../../../src/testing/packets.ts';
 import { NaivePolicy } from '../../support/naive-policy.ts';
 import { withGroups } from '../../support/random-groups.ts';
 import type { GroupPolicy } from '../../support/random-groups.ts';
@@ -109,10 +109,10 @@ function lawless(): Uint8Array[] {
   const segment = (flags: string): Uint8Array =>
     tcpPacket(client, web, { srcPort: 81, dstPort: 80, flags, seq: 1, ack: 1 });
   const icmp = (type: number): Uint8Array =>
-    ipv4({ src: client, dst: web, protocol: 1, payload: icmpMessage(type, 0, 0x12340001) });
+    ipv4Packet({ src: client, dst: web, protocol: 1, payload: icmpMessage(type, 0, 0x12340001) });
   const of = (protocol: number): Uint8Array =>
-    ipv4({ src: client, dst: web, protocol, payload: new Uint8Array(40) });
-  const routed = ipv4({
+    ipv4Packet({ src: client, dst: web, protocol, payload: new Uint8Array(40) });
+  const routed = ipv4Packet({
     src: client,
     dst: web,
     protocol: 17,

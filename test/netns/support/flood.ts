@@ -4,7 +4,7 @@
  * Prints what it has sent, and in which time, as JSON.
  */
 import { bindQueue, createWake, openTun } from '../../../src/dataplane/tun/linux-tun.ts';
-import { ipv4, tcp, udp } from '../../support/packets.ts';
+import { ipv4Packet, tcpPacket, udpPacket } from '../../../src/testing/packets.ts';
 import { seededRandom } from '../../support/seed.ts';
 
 export interface FloodOptions {
@@ -28,11 +28,17 @@ function nextPacket(index: number): Uint8Array {
   const src = `198.${18 + below(2)}.${below(256)}.${1 + below(254)}`;
   const srcPort = 1024 + below(64_512);
   if (kind === 'syn') {
-    return tcp(src, to, { srcPort, dstPort: port, flags: 'S', seq: below(2 ** 32), win: 64_240 });
+    return tcpPacket(src, to, {
+      srcPort,
+      dstPort: port,
+      flags: 'S',
+      seq: below(2 ** 32),
+      win: 64_240,
+    });
   }
-  if (kind === 'udp') return udp(src, to, srcPort, port);
+  if (kind === 'udp') return udpPacket(src, to, srcPort, port);
   const identification = index & 0xffff;
-  return ipv4({ src, dst: to, protocol: 17, identification, payload, moreFragments: true });
+  return ipv4Packet({ src, dst: to, protocol: 17, identification, payload, moreFragments: true });
 }
 
 const perBatch = 64;

@@ -13,7 +13,14 @@ import { defaultGatewayConfig } from '../../../src/policy/validate-gateway.ts';
 import { validateTemplate } from '../../../src/policy/validate.ts';
 import { MatchResult, Matcher } from '../../../src/dataplane/match/matcher.ts';
 import { EngineFixture } from '../../support/engine-fixture.ts';
-import { addressToInt, icmpMessage, icmpQuery, ipv4, tcp, udp } from '../../support/packets.ts';
+import {
+  addressToInt,
+  icmpMessage,
+  icmpQuery,
+  ipv4Packet,
+  tcpPacket,
+  udpPacket,
+} from '../../../src/testing/packets.ts';
 import { naiveMatch, ruleAllows, toServers } from '../../support/policies.ts';
 import { PolicyMaker, interestingPorts } from '../../support/random-policy.ts';
 import { seededRandom } from '../../support/seed.ts';
@@ -107,12 +114,12 @@ describe('a packet that opens a flow', () => {
     );
     const compiled = compilePolicy({ templates, servers: rejecting }, 7);
     const packets = [
-      tcp(client, web, { srcPort: 4000, dstPort: 8443, flags: 'S' }),
-      tcp(client, web, { srcPort: 4000, dstPort: 8443, flags: 'R' }),
-      tcp(client, web, { srcPort: 4000, dstPort: 443, flags: 'S' }),
-      tcp(client, db, { srcPort: 4000, dstPort: 443, flags: 'S' }),
-      tcp(web, client, { srcPort: 4000, dstPort: 443, flags: 'S' }),
-      udp(client, web, 4000, 53),
+      tcpPacket(client, web, { srcPort: 4000, dstPort: 8443, flags: 'S' }),
+      tcpPacket(client, web, { srcPort: 4000, dstPort: 8443, flags: 'R' }),
+      tcpPacket(client, web, { srcPort: 4000, dstPort: 443, flags: 'S' }),
+      tcpPacket(client, db, { srcPort: 4000, dstPort: 443, flags: 'S' }),
+      tcpPacket(web, client, { srcPort: 4000, dstPort: 443, flags: 'S' }),
+      udpPacket(client, web, 4000, 53),
       icmpQuery(client, web, 8, 1),
       icmpQuery(client, web, 0, 1),
     ];
@@ -207,24 +214,28 @@ describe('a packet from the wire', () => {
     explainPacket({ ...source, loose }, packet);
 
   it.each<[string, Uint8Array, string]>([
-    ['SYN', tcp(client, web, { srcPort: 1, dstPort: 80, flags: 'S' }), 'none'],
-    ['SYN+ACK', tcp(client, web, { srcPort: 1, dstPort: 80, flags: 'SA' }), 'invalid-state'],
-    ['ACK', tcp(client, web, { srcPort: 1, dstPort: 80, flags: 'A' }), 'invalid-state'],
-    ['bare FIN', tcp(client, web, { srcPort: 1, dstPort: 80, flags: 'F' }), 'bad-tcp-flags'],
+    ['SYN', tcpPacket(client, web, { srcPort: 1, dstPort: 80, flags: 'S' }), 'none'],
+    ['SYN+ACK', tcpPacket(client, web, { srcPort: 1, dstPort: 80, flags: 'SA' }), 'invalid-state'],
+    ['ACK', tcpPacket(client, web, { srcPort: 1, dstPort: 80, flags: 'A' }), 'invalid-state'],
+    ['bare FIN', tcpPacket(client, web, { srcPort: 1, dstPort: 80, flags: 'F' }), 'bad-tcp-flags'],
     ['ping', icmpQuery('10.9.9.9', web, 8, 5), 'none'],
     ['an echo reply', icmpQuery('10.9.9.9', web, 0, 5), 'icmp-type'],
-    ['GRE', ipv4({ src: client, dst: web, protocol: 47, payload: new Uint8Array(8) }), 'protocol'],
-    ['UDP', udp(client, web, 53, 53), 'no-inbound-rule'],
+    [
+      'GRE',
+      ipv4Packet({ src: client, dst: web, protocol: 47, payload: new Uint8Array(8) }),
+      'protocol',
+    ],
+    ['UDP', udpPacket(client, web, 53, 53), 'no-inbound-rule'],
     ['IPv6', Uint8Array.of(0x60, 0, 0, 0), 'ipv6'],
     ['nothing', new Uint8Array(), 'truncated'],
-    ['half a header', udp(client, web, 53, 53).slice(0, 13), 'truncated'],
-    ['a cut-off packet', udp(client, web, 53, 53).slice(0, 30), 'truncated'],
+    ['half a header', udpPacket(client, web, 53, 53).slice(0, 13), 'truncated'],
+    ['a cut-off packet', udpPacket(client, web, 53, 53).slice(0, 30), 'truncated'],
   ])('%s', (_name, packet, reason) => {
     expect(explain(packet)).toMatchObject({ reason, verdict: reason === 'none' ? 'pass' : 'drop' });
   });
 
   it('a mid-stream segment opens a flow where tcp.loose lets it, and its rules are reported', () => {
-    const ack = tcp(client, web, { srcPort: 1, dstPort: 80, flags: 'A' });
+    const ack = tcpPacket(client, web, { srcPort: 1, dstPort: 80, flags: 'A' });
     expect(explain(ack, true).verdict).toBe('pass');
     const strict = explain(ack);
     expect(strict).toMatchObject({ verdict: 'drop', decidedBy: 'packet' });
@@ -232,11 +243,17 @@ describe('a packet from the wire', () => {
   });
 
   it('a wrong checksum is seen, and a fragment is held', () => {
-    const damaged = tcp(client, web, { srcPort: 1, dstPort: 80, flags: 'S' });
+    const damaged = tcpPacket(client, web, { srcPort: 1, dstPort: 80, flags: 'S' });
     damaged[36]! ^= 1;
     expect(explain(damaged)).toMatchObject({ reason: 'bad-checksum', decidedBy: 'packet' });
     const payload = icmpMessage(8, 0, 0);
-    const fragment = ipv4({ src: client, dst: web, protocol: 1, payload, moreFragments: true });
+    const fragment = ipv4Packet({
+      src: client,
+      dst: web,
+      protocol: 1,
+      payload,
+      moreFragments: true,
+    });
     expect(explain(fragment)).toMatchObject({ verdict: 'held', reason: 'fragment' });
   });
 });
@@ -409,7 +426,7 @@ inbound of server db-1: none of 1 rule allows it
   });
 
   it('takes a packet from a hex dump', async () => {
-    const hex = Buffer.from(tcp(client, web, { srcPort: 7, dstPort: 80, flags: 'FA' }));
+    const hex = Buffer.from(tcpPacket(client, web, { srcPort: 7, dstPort: 80, flags: 'FA' }));
     const { code, out } = await run(['--hex', '-'], hex.toString('hex'));
     expect(code).toBe(0);
     expect(out).toMatch(

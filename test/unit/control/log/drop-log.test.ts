@@ -4,7 +4,7 @@ import { EventWord } from '../../../../src/dataplane/engine/event-ring.ts';
 import { DropLog, describeDrop } from '../../../../src/control/log/drop-log.ts';
 import type { DropRecord } from '../../../../src/control/log/drop-log.ts';
 import { DropReason } from '../../../../src/dataplane/wire/drop-reason.ts';
-import { addressToInt } from '../../../support/packets.ts';
+import { addressToInt } from '../../../../src/testing/packets.ts';
 
 interface Fields {
   reason?: number;

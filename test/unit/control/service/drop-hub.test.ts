@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Drop } from '../../../../src/control/api/context.ts';
 import { DropHub, keptDrops } from '../../../../src/control/service/drop-hub.ts';
 import { EngineFixture } from '../../../support/engine-fixture.ts';
-import { icmpMessage, ipv4, tcp, udp } from '../../../support/packets.ts';
+import { icmpMessage, ipv4Packet, tcpPacket, udpPacket } from '../../../../src/testing/packets.ts';
 import { policyOf } from '../../../support/policies.ts';
 
 const client = '198.51.100.2';
@@ -40,9 +40,9 @@ describe('a drop', () => {
     const { engine, hub, drop } = fixture();
     engine.nowMs += 1234;
     drop(
-      tcp(client, web, { srcPort: 4000, dstPort: 22, flags: 'S' }),
-      ipv4({ src: web, dst: db, protocol: 1, payload: icmpMessage(5, 1, 0) }),
-      udp(web, db, 5, 6),
+      tcpPacket(client, web, { srcPort: 4000, dstPort: 22, flags: 'S' }),
+      ipv4Packet({ src: web, dst: db, protocol: 1, payload: icmpMessage(5, 1, 0) }),
+      udpPacket(web, db, 5, 6),
       Uint8Array.of(0x60, 0, 0),
     );
     const at = '2026-01-02T03:04:06.234Z';
@@ -109,9 +109,12 @@ describe('a drop', () => {
   it('has no TCP flags and no ICMP type that an earlier packet had', () => {
     const { hub, drop } = fixture();
     const short = (protocol: number): Uint8Array =>
-      ipv4({ src: client, dst: web, protocol, payload: new Uint8Array(4) });
-    drop(tcp(client, web, { srcPort: 4000, dstPort: 22, flags: 'S' }), short(6));
-    drop(ipv4({ src: client, dst: web, protocol: 1, payload: icmpMessage(5, 1, 0) }), short(1));
+      ipv4Packet({ src: client, dst: web, protocol, payload: new Uint8Array(4) });
+    drop(tcpPacket(client, web, { srcPort: 4000, dstPort: 22, flags: 'S' }), short(6));
+    drop(
+      ipv4Packet({ src: client, dst: web, protocol: 1, payload: icmpMessage(5, 1, 0) }),
+      short(1),
+    );
     const [, badTcp, , badIcmp] = hub.recent({}, 10);
     expect(badTcp).toMatchObject({ reason: 'bad-tcp-header', protocol: 'tcp' });
     expect(badTcp).not.toHaveProperty('tcpFlags');
@@ -123,17 +126,19 @@ describe('a drop', () => {
 describe('the hub', () => {
   it('keeps the last thousand, and finds by server and reason', () => {
     const { engine, hub, drop } = fixture();
-    drop(udp(client, db, 1, 1));
+    drop(udpPacket(client, db, 1, 1));
     for (let port = 1; port < keptDrops; port++) {
       engine.nowMs++;
-      drop(tcp(client, web, { srcPort: port, dstPort: 22, flags: port % 100 === 0 ? 'A' : 'S' }));
+      drop(
+        tcpPacket(client, web, { srcPort: port, dstPort: 22, flags: port % 100 === 0 ? 'A' : 'S' }),
+      );
     }
     expect(hub.recent({}, 5000)).toHaveLength(keptDrops);
     expect(hub.recent({ server: 'db' }, 10).map(({ id }) => id)).toEqual([1]);
     expect(hub.recent({ server: 'mail' }, 10)).toEqual([]);
     const ids = hub.recent({ server: 'web', reason: 'invalid-state' }, 3).map(({ id }) => id);
     expect(ids).toEqual([701, 801, 901]);
-    drop(udp(client, db, 2, 1));
+    drop(udpPacket(client, db, 2, 1));
     expect(hub.recent({ server: 'db' }, 10).map(({ id }) => id)).toEqual([1001]);
     const all = hub.recent({}, 5000);
     expect([all.length, all[0]!.id, all.at(-1)!.id]).toEqual([keptDrops, 2, 1001]);
@@ -147,12 +152,12 @@ describe('the hub', () => {
       hub.subscribe({ server: 'db' }, (each) => heard.db!.push(each)),
       hub.subscribe({ reason: 'no-outbound-rule' }, (each) => heard.udp!.push(each)),
     ];
-    drop(udp(client, db, 1, 1), udp(client, web, 1, 1), udp(db, client, 1, 1));
+    drop(udpPacket(client, db, 1, 1), udpPacket(client, web, 1, 1), udpPacket(db, client, 1, 1));
     expect(heard.all!.map(({ id }) => id)).toEqual([1, 2, 3]);
     expect(heard.db!.map(({ id }) => id)).toEqual([1, 3]);
     expect(heard.udp!.map(({ id }) => id)).toEqual([3]);
     for (const stop of stops) stop();
-    drop(udp(client, db, 1, 1));
+    drop(udpPacket(client, db, 1, 1));
     expect(heard.all).toHaveLength(3);
   });
 });

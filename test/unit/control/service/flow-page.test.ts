@@ -4,7 +4,13 @@ import type { Flow, FlowQuery } from '../../../../src/control/api/context.ts';
 import { describeFlow, flowPage, parseFlowId } from '../../../../src/control/service/flow-page.ts';
 import { EngineFixture } from '../../../support/engine-fixture.ts';
 import { observe } from '../../../support/observed.ts';
-import { addressToInt, icmpQuery, synOptions, tcp, udp } from '../../../support/packets.ts';
+import {
+  addressToInt,
+  icmpQuery,
+  synOptions,
+  tcpPacket,
+  udpPacket,
+} from '../../../../src/testing/packets.ts';
 import { policyOf } from '../../../support/policies.ts';
 
 const client = '198.51.100.2';
@@ -41,10 +47,18 @@ describe('a flow', () => {
   it('is reported with all that it is', async () => {
     const { engine, page } = fixture();
     engine.forward(
-      tcp(client, web, { srcPort: 4000, dstPort: 443, flags: 'S', seq: 1, options: synOptions(7) }),
+      tcpPacket(client, web, {
+        srcPort: 4000,
+        dstPort: 443,
+        flags: 'S',
+        seq: 1,
+        options: synOptions(7),
+      }),
     );
     engine.nowMs += 4500;
-    engine.forward(tcp(web, client, { srcPort: 443, dstPort: 4000, flags: 'SA', seq: 9, ack: 2 }));
+    engine.forward(
+      tcpPacket(web, client, { srcPort: 443, dstPort: 4000, flags: 'SA', seq: 9, ack: 2 }),
+    );
     engine.nowMs += 3600;
     const { flows, total } = await page();
     expect(total).toBe(1);
@@ -77,7 +91,7 @@ describe('a flow', () => {
 
   it('is none any more when its time is over', async () => {
     const { engine, page } = fixture();
-    engine.forward(udp(client, web, 4000, 53));
+    engine.forward(udpPacket(client, web, 4000, 53));
     engine.nowMs += 29_999;
     expect((await page()).total).toBe(1);
     engine.nowMs += 1;
@@ -90,12 +104,12 @@ describe('a page', () => {
     const all = fixture();
     const { engine } = all;
     engine.forward(
-      tcp(client, web, { srcPort: 4000, dstPort: 443, flags: 'S', seq: 1 }),
-      udp(client, web, 4001, 53),
-      udp(web, db, 443, 5432),
+      tcpPacket(client, web, { srcPort: 4000, dstPort: 443, flags: 'S', seq: 1 }),
+      udpPacket(client, web, 4001, 53),
+      udpPacket(web, db, 443, 5432),
       icmpQuery('198.51.100.9', db, 8, 443),
     );
-    engine.forward(udp(web, client, 53, 4001));
+    engine.forward(udpPacket(web, client, 53, 4001));
     return all;
   };
 
@@ -126,7 +140,7 @@ describe('a page', () => {
       const sizes = Array.from({ length: 2500 }, (_, i) => (i * 7919) % 311);
       for (const [i, size] of sizes.entries()) {
         engine.nowMs += i % 50 === 0 ? 10 : 0;
-        const packet = udp(client, web, 1000 + i, 53, new Uint8Array(size));
+        const packet = udpPacket(client, web, 1000 + i, 53, new Uint8Array(size));
         engine.forward(...Array<Uint8Array>(1 + (size % 3)).fill(packet));
       }
       const seen: Flow[] = [];
@@ -158,38 +172,44 @@ describe('ending a flow', () => {
   it('leaves its next packet to the rules', async () => {
     const all = fixture();
     const { engine, page } = all;
-    engine.forward(tcp(client, web, { srcPort: 4000, dstPort: 443, flags: 'S', seq: 1 }));
-    engine.forward(udp(client, web, 4001, 53));
-    const answer = tcp(web, client, { srcPort: 443, dstPort: 4000, flags: 'SA', seq: 9, ack: 2 });
+    engine.forward(tcpPacket(client, web, { srcPort: 4000, dstPort: 443, flags: 'S', seq: 1 }));
+    engine.forward(udpPacket(client, web, 4001, 53));
+    const answer = tcpPacket(web, client, {
+      srcPort: 443,
+      dstPort: 4000,
+      flags: 'SA',
+      seq: 9,
+      ack: 2,
+    });
     for (const { id } of (await page()).flows) {
       expect(kill(all, id)).toBe(true);
       expect(kill(all, id)).toBe(false);
     }
     expect(engine.check().size).toBe(0);
     expect(engine.judge(answer)).toBe('flow-killed');
-    expect(engine.judge(udp(client, web, 4001, 53))).toBe('pass');
+    expect(engine.judge(udpPacket(client, web, 4001, 53))).toBe('pass');
   });
 
   it('never ends a later one in its place', async () => {
     const all = fixture();
     const { engine, page } = all;
-    engine.forward(udp(client, web, 4000, 53));
+    engine.forward(udpPacket(client, web, 4000, 53));
     const [{ id } = { id: '' }] = (await page()).flows;
     kill(all, id);
     // The same record, within the same millisecond.
-    engine.forward(udp(client, web, 4001, 53));
+    engine.forward(udpPacket(client, web, 4001, 53));
     expect(kill(all, id)).toBe(false);
     // The same tuple later.
     kill(all, (await page()).flows[0]!.id);
     engine.nowMs += 1;
-    engine.forward(udp(client, web, 4000, 53));
+    engine.forward(udpPacket(client, web, 4000, 53));
     expect(kill(all, id)).toBe(false);
     expect(engine.check().size).toBe(1);
   });
 
   it('knows ids from other texts', async () => {
     const all = fixture();
-    all.engine.forward(udp(client, web, 4000, 53));
+    all.engine.forward(udpPacket(client, web, 4000, 53));
     const [{ id } = { id: '' }] = (await all.page()).flows;
     for (const text of [
       '',
@@ -212,10 +232,10 @@ describe('ending a flow', () => {
 
 it('a walk meets every flow that stays exactly once, whatever others do', async () => {
   const { engine, flows, lock } = fixture(8192);
-  for (let port = 1; port <= 5000; port++) engine.forward(udp(client, web, port, 53));
+  for (let port = 1; port <= 5000; port++) engine.forward(udpPacket(client, web, port, 53));
   let port = 10_000;
   lock.meddle = () => {
-    for (let i = 0; i < 50; i++) engine.forward(udp(client, db, ++port, 53));
+    for (let i = 0; i < 50; i++) engine.forward(udpPacket(client, db, ++port, 53));
     for (let gone = 2; gone < 5000; gone += 100) {
       const copy = flows.find(17, addressToInt(client), gone, addressToInt(web), 53);
       if (copy !== undefined) engine.engine.table.remove(copy.flow);

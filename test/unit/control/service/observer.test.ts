@@ -22,7 +22,13 @@ import { ScratchDirectory, readAll } from '../../../support/captures.ts';
 import type { ReadPacket } from '../../../support/captures.ts';
 import { EngineFixture, timeoutsMs } from '../../../support/engine-fixture.ts';
 import { observe } from '../../../support/observed.ts';
-import { addressToInt, icmpMessage, ipv4, tcp, udp } from '../../../support/packets.ts';
+import {
+  addressToInt,
+  icmpMessage,
+  ipv4Packet,
+  tcpPacket,
+  udpPacket,
+} from '../../../../src/testing/packets.ts';
 import { toServers, toTemplates } from '../../../support/policies.ts';
 import type { PlainRule } from '../../../support/policies.ts';
 
@@ -113,7 +119,11 @@ const https: PlainRule = { protocol: 'tcp', ports: [443] };
 describe('totals', () => {
   it('are those of the counters, with every drop reason', () => {
     const { engine, observer } = new Gateway([dns]);
-    engine.forward(udp(client, web, 1, 53), udp(web, client, 53, 1), udp(client, web, 1, 54));
+    engine.forward(
+      udpPacket(client, web, 1, 53),
+      udpPacket(web, client, 53, 1),
+      udpPacket(client, web, 1, 54),
+    );
     const { passed, dropped, drops, flows } = observer.totals();
     expect([passed, dropped]).toEqual([
       { packets: 2, bytes: 72 },
@@ -127,9 +137,9 @@ describe('totals', () => {
   it('of servers stay with a name that is gone, and start at zero for a new one at its address', async () => {
     const gateway = new Gateway([dns]);
     const { engine, observer } = gateway;
-    engine.forward(udp(client, web, 1, 53), udp(client, db, 1, 54));
+    engine.forward(udpPacket(client, web, 1, 53), udpPacket(client, db, 1, 54));
     gateway.change(gateway.compile([dns], 2, ['www', 'db']));
-    engine.forward(udp(client, web, 1, 53, new Uint8Array(20)));
+    engine.forward(udpPacket(client, web, 1, 53, new Uint8Array(20)));
     engine.nowMs += 1000;
     const none = { packets: 0, bytes: 0 };
     const server = (packets: number, bytes: number, drops = none) => ({
@@ -147,8 +157,8 @@ describe('totals', () => {
 it('counts the flows that a policy would cut, and leaves them and the policy as they are', async () => {
   const gateway = new Gateway([dns, https]);
   const { engine, observer } = gateway;
-  engine.forward(udp(client, web, 1, 53), udp(client, db, 2, 53));
-  engine.forward(tcp(client, web, { srcPort: 1, dstPort: 443, flags: 'S' }));
+  engine.forward(udpPacket(client, web, 1, 53), udpPacket(client, db, 2, 53));
+  engine.forward(tcpPacket(client, web, { srcPort: 1, dstPort: 443, flags: 'S' }));
   const candidate = (inbound: PlainRule[]) => observer.countCut(gateway.compile(inbound, 9).words);
   expect(await candidate([dns, https])).toBe(0);
   expect(await candidate([https])).toBe(2);
@@ -160,10 +170,16 @@ it('counts the flows that a policy would cut, and leaves them and the policy as 
 });
 
 describe('which flow decides', () => {
-  const syn = tcp(client, web, { srcPort: 4000, dstPort: 443, flags: 'S', seq: 100 });
-  const synAck = tcp(web, client, { srcPort: 443, dstPort: 4000, flags: 'SA', seq: 300, ack: 101 });
+  const syn = tcpPacket(client, web, { srcPort: 4000, dstPort: 443, flags: 'S', seq: 100 });
+  const synAck = tcpPacket(web, client, {
+    srcPort: 443,
+    dstPort: 4000,
+    flags: 'SA',
+    seq: 300,
+    ack: 101,
+  });
   const ack = (seq: number): Uint8Array =>
-    tcp(client, web, { srcPort: 4000, dstPort: 443, flags: 'A', seq, ack: 301 });
+    tcpPacket(client, web, { srcPort: 4000, dstPort: 443, flags: 'A', seq, ack: 301 });
   const reported = (verdict: LiveVerdict | undefined) =>
     verdict === undefined
       ? undefined
@@ -173,19 +189,19 @@ describe('which flow decides', () => {
     ['a segment of a connection', ack(101), 'established pass none'],
     [
       'its answer',
-      tcp(web, client, { srcPort: 443, dstPort: 4000, flags: 'A', seq: 301, ack: 101 }),
+      tcpPacket(web, client, { srcPort: 443, dstPort: 4000, flags: 'A', seq: 301, ack: 101 }),
       'established pass none',
     ],
     ['a segment out of window', ack(1_000_000), 'established drop out-of-window'],
     ['a second SYN, which passes for the end to challenge', syn, 'established pass none'],
     [
       'a segment of flags that do not fit',
-      tcp(client, web, { srcPort: 4000, dstPort: 443, flags: 'SA', seq: 1, ack: 1 }),
+      tcpPacket(client, web, { srcPort: 4000, dstPort: 443, flags: 'SA', seq: 1, ack: 1 }),
       'established drop invalid-state',
     ],
     [
       'an ICMP error about it',
-      ipv4({
+      ipv4Packet({
         src: '203.0.113.1',
         dst: client,
         protocol: 1,
@@ -195,23 +211,23 @@ describe('which flow decides', () => {
     ],
     [
       'an ICMP error about something else',
-      ipv4({
+      ipv4Packet({
         src: web,
         dst: client,
         protocol: 1,
-        payload: icmpMessage(3, 1, 0, udp(client, web, 1, 2).slice(0, 28)),
+        payload: icmpMessage(3, 1, 0, udpPacket(client, web, 1, 2).slice(0, 28)),
       }),
       undefined,
     ],
     [
       'another connection',
-      tcp(client, web, { srcPort: 4001, dstPort: 443, flags: 'S' }),
+      tcpPacket(client, web, { srcPort: 4001, dstPort: 443, flags: 'S' }),
       undefined,
     ],
-    ['a datagram', udp(client, web, 4000, 443), undefined],
+    ['a datagram', udpPacket(client, web, 4000, 443), undefined],
     [
       'a fragment',
-      ipv4({
+      ipv4Packet({
         src: client,
         dst: web,
         protocol: 6,
@@ -255,7 +271,7 @@ describe('which flow decides', () => {
   it('by the policy that is in force', async () => {
     const gateway = new Gateway([https, dns]);
     const { engine, observer } = gateway;
-    const query = udp(client, web, 4000, 53);
+    const query = udpPacket(client, web, 4000, 53);
     engine.forward(query);
     gateway.change(gateway.compile([https], 2));
     expect(reported(await observer.explainLive(query))).toBe('unanswered drop policy-cut');
@@ -270,11 +286,11 @@ describe('which flow decides', () => {
       src: string,
       dst: string,
       fields: { seq: number; ack: number; srcPort: number; dstPort: number },
-    ) => tcp(src, dst, { ...fields, flags: 'FA' });
+    ) => tcpPacket(src, dst, { ...fields, flags: 'FA' });
     engine.forward(
       fin(client, web, { srcPort: 4000, dstPort: 443, seq: 101, ack: 301 }),
       fin(web, client, { srcPort: 443, dstPort: 4000, seq: 301, ack: 102 }),
-      tcp(client, web, { srcPort: 4000, dstPort: 443, flags: 'A', seq: 102, ack: 302 }),
+      tcpPacket(client, web, { srcPort: 4000, dstPort: 443, flags: 'A', seq: 102, ack: 302 }),
     );
     expect((await observer.flows({ sort: 'age', limit: 1 })).flows[0]!.state).toBe('time_wait');
     expect(await observer.explainLive(syn)).toBeUndefined();
@@ -283,7 +299,7 @@ describe('which flow decides', () => {
 
 it('flows are found and ended by what the API calls them', async () => {
   const { engine, observer } = new Gateway([dns]);
-  engine.forward(udp(client, web, 1, 53), udp(client, db, 1, 53));
+  engine.forward(udpPacket(client, web, 1, 53), udpPacket(client, db, 1, 53));
   const list = (query: object) => observer.flows({ sort: 'bytes', limit: 10, ...query });
   expect((await list({ server: 'web' })).total).toBe(1);
   expect((await list({ server: 'mail' })).total).toBe(0);
@@ -300,9 +316,9 @@ describe('a capture', () => {
   const scratch = new ScratchDirectory();
   const liveFile = join(scratch.path, 'live.pcapng');
   afterAll(() => scratch.remove());
-  const query = udp(client, web, 1, 53);
-  const answer = udp(web, client, 53, 1);
-  const probe = udp(client, web, 1, 54);
+  const query = udpPacket(client, web, 1, 53);
+  const answer = udpPacket(web, client, 53, 1);
+  const probe = udpPacket(client, web, 1, 54);
 
   async function captured(
     options: Parameters<LiveObserver['capture']>[0],
@@ -335,14 +351,19 @@ describe('a capture', () => {
   it.each<[string, Parameters<LiveObserver['capture']>[0], Uint8Array]>([
     ['of what passed', { verdict: 'passed' }, query],
     ['of what was dropped', { verdict: 'dropped' }, probe],
-    ['of a server', { server: 'db' }, udp(client, db, 1, 53)],
+    ['of a server', { server: 'db' }, udpPacket(client, db, 1, 53)],
   ])('%s has nothing else', async (_what, options, expected) => {
-    const packets = await captured({ ...options, limit: 1 }, query, probe, udp(client, db, 1, 53));
+    const packets = await captured(
+      { ...options, limit: 1 },
+      query,
+      probe,
+      udpPacket(client, db, 1, 53),
+    );
     expect(packets.map(({ bytes }) => Buffer.from(bytes))).toEqual([Buffer.from(expected)]);
   });
 
   it('completes the checksums that the kernel has left to the card', async () => {
-    const whole = tcp(client, web, {
+    const whole = tcpPacket(client, web, {
       srcPort: 1,
       dstPort: 53,
       flags: 'S',
@@ -382,7 +403,7 @@ describe('a capture', () => {
 
   it('loses packets when its reader is slow, and says how many', async () => {
     const { engine, observer, capture } = new Gateway([dns]);
-    const large = udp(client, web, 1, 53, new Uint8Array(60_000));
+    const large = udpPacket(client, web, 1, 53, new Uint8Array(60_000));
     const stream = observer.capture({ limit: 100 });
     for (let i = 0; i < 200; i++) {
       engine.forward(large);

@@ -6,7 +6,7 @@ import type { CompiledPolicy } from '../../../../src/policy/compile.ts';
 import { Matcher } from '../../../../src/dataplane/match/matcher.ts';
 import { RuleHitLedger } from '../../../../src/control/service/rule-hits.ts';
 import { EngineFixture } from '../../../support/engine-fixture.ts';
-import { udp } from '../../../support/packets.ts';
+import { udpPacket } from '../../../../src/testing/packets.ts';
 import { toServers, toTemplates } from '../../../support/policies.ts';
 import type { PlainRule } from '../../../support/policies.ts';
 
@@ -59,12 +59,12 @@ describe('the hits of a rule', () => {
     const policy = compile(1, [dns, ntp]);
     const { engine, rule } = fixture(policy);
     engine.forward(
-      udp(client, web, 4000, 53),
-      udp(web, client, 53, 4000),
-      udp(client, web, 4000, 53),
-      udp(client, web, 4001, 53),
-      udp(client, web, 4000, 123),
-      udp(client, web, 4000, 124),
+      udpPacket(client, web, 4000, 53),
+      udpPacket(web, client, 53, 4000),
+      udpPacket(client, web, 4000, 53),
+      udpPacket(client, web, 4001, 53),
+      udpPacket(client, web, 4000, 123),
+      udpPacket(client, web, 4000, 124),
     );
     expect([rule(policy, 0), rule(policy, 1)]).toEqual([2, 1]);
   });
@@ -72,14 +72,18 @@ describe('the hits of a rule', () => {
   it('count on both sides between servers', () => {
     const policy = compile(1, [dns], [ntp, dns]);
     const { engine, rule } = fixture(policy);
-    engine.forward(udp(web, db, 4000, 53), udp(web, client, 4000, 123));
+    engine.forward(udpPacket(web, db, 4000, 53), udpPacket(web, client, 4000, 123));
     expect([0, 1, 2].map((index) => rule(policy, index))).toEqual([1, 1, 1]);
   });
 
   it('go over to the next policy with the rule, to whatever place and under whatever comment', () => {
     const first = compile(1, [dns, ntp]);
     const { engine, change, rule, ledger } = fixture(first);
-    engine.forward(udp(client, web, 1, 53), udp(client, web, 2, 53), udp(client, web, 3, 123));
+    engine.forward(
+      udpPacket(client, web, 1, 53),
+      udpPacket(client, web, 2, 53),
+      udpPacket(client, web, 3, 123),
+    );
     const base = compile(2, [office, dns]);
     const second = {
       ...base,
@@ -94,7 +98,7 @@ describe('the hits of a rule', () => {
     expect([rule(second, 0), rule(second, 1)]).toEqual([0, 2]);
     // Gone with its rule, and it does not come back.
     expect(rule(first, 1)).toBeUndefined();
-    engine.forward(udp(client, web, 9, 53), udp(client, web, 9, 1500));
+    engine.forward(udpPacket(client, web, 9, 53), udpPacket(client, web, 9, 1500));
     change(compile(3, [ntp, dns]));
     expect([rule(first, 0), rule(first, 1)]).toEqual([3, 0]);
     // The same words in another template or the other direction are another rule.
@@ -106,7 +110,7 @@ describe('the hits of a rule', () => {
   it('are those of all rules that say the same', () => {
     const twice = compile(1, [dns, dns]);
     const { engine, change, rule } = fixture(twice);
-    engine.forward(udp(client, web, 1, 53));
+    engine.forward(udpPacket(client, web, 1, 53));
     expect([rule(twice, 0), rule(twice, 1)]).toEqual([1, 1]);
     const once = compile(2, [dns]);
     change(once);
@@ -122,7 +126,7 @@ describe('the hits of a rule', () => {
     };
     expect(told(first, 0)).toEqual({ hits: 0, sinceMs: 1_000_000 });
     engine.nowMs = 200_000;
-    engine.forward(udp(client, web, 1, 53));
+    engine.forward(udpPacket(client, web, 1, 53));
     expect(told(first, 0)).toEqual({ hits: 1, sinceMs: 1_000_000, lastHitMs: 1_100_001 });
     clock.nowMs = 2_000_000;
     const second = compile(2, [ntp, dns]);
@@ -130,7 +134,7 @@ describe('the hits of a rule', () => {
     expect(told(second, 0)).toEqual({ hits: 0, sinceMs: 2_000_000 });
     expect(told(second, 1)).toEqual({ hits: 1, sinceMs: 1_000_000, lastHitMs: 1_100_001 });
     engine.nowMs = 300_001;
-    engine.forward(udp(client, web, 2, 53));
+    engine.forward(udpPacket(client, web, 2, 53));
     expect(told(second, 1)).toMatchObject({ hits: 2, lastHitMs: 1_200_001 });
   });
 

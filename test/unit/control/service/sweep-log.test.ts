@@ -6,7 +6,7 @@ import { Control } from '../../../../src/dataplane/flow/flow-memory.ts';
 import { SweepLog } from '../../../../src/control/service/sweep-log.ts';
 import type { Swept } from '../../../../src/control/service/sweep-log.ts';
 import { EngineFixture } from '../../../support/engine-fixture.ts';
-import { udp } from '../../../support/packets.ts';
+import { udpPacket } from '../../../../src/testing/packets.ts';
 import { inboundPolicy, policyOf } from '../../../support/policies.ts';
 
 function makeLog(): { log: SweepLog; reported: Swept[] } {
@@ -44,7 +44,7 @@ it('logs what an engine has cut in a table that takes several ticks', () => {
   const f = new EngineFixture({ policy: inboundPolicy(), capacity: 16_384 });
   for (let port = 1; port <= 10_000; port += 50) {
     f.forward(
-      ...Array.from({ length: 50 }, (_, i) => udp('198.51.100.2', '10.0.0.2', port + i, 53)),
+      ...Array.from({ length: 50 }, (_, i) => udpPacket('198.51.100.2', '10.0.0.2', port + i, 53)),
     );
   }
   const control = new Int32Array(f.memory.flows.control);

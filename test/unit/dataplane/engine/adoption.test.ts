@@ -32,7 +32,7 @@ import { loadGuardedBuild } from '../../../fuzz/guarded-build.ts';
 import { naivelyAllowed, policyCount, policyWords } from '../../../fuzz/policies.ts';
 import { newConversation } from '../../../fuzz/traffic.ts';
 import { EngineFixture, timeoutsMs } from '../../../support/engine-fixture.ts';
-import { icmpQuery, tcp, udp } from '../../../support/packets.ts';
+import { icmpQuery, tcpPacket, udpPacket } from '../../../../src/testing/packets.ts';
 import { policyOf } from '../../../support/policies.ts';
 import { seed, seededRandom } from '../../../support/seed.ts';
 import { checkFlowTable, checkShares } from '../../../support/table-check.ts';
@@ -93,11 +93,11 @@ function flowsOf(memory: FlowMemory): Map<string, string> {
 function withFlows(): EngineFixture {
   const f = new EngineFixture({ policy: policy(1, ...all) });
   f.forward(
-    tcp(client, web, { srcPort: 4000, dstPort: 80, flags: 'S', seq: 100 }),
-    tcp(web, client, { srcPort: 80, dstPort: 4000, flags: 'SA', seq: 500, ack: 101 }),
-    tcp(client, web, { srcPort: 4000, dstPort: 80, flags: 'A', seq: 101, ack: 501 }),
-    udp(client, web, 5000, 53),
-    udp(web, client, 53, 5000),
+    tcpPacket(client, web, { srcPort: 4000, dstPort: 80, flags: 'S', seq: 100 }),
+    tcpPacket(web, client, { srcPort: 80, dstPort: 4000, flags: 'SA', seq: 500, ack: 101 }),
+    tcpPacket(client, web, { srcPort: 4000, dstPort: 80, flags: 'A', seq: 101, ack: 501 }),
+    udpPacket(client, web, 5000, 53),
+    udpPacket(web, client, 53, 5000),
     icmpQuery(client, web, 8, 77),
   );
   expect(f.check().size).toBe(3);
@@ -129,11 +129,13 @@ describe('flows of the process before', () => {
     adopt(recordsOf(f.memory.flows), policy(1, ...all), f.nowMs, { memory });
     const g = continued(f, memory, 500);
     const data = { srcPort: 80, dstPort: 4000, flags: 'PA', ack: 101 } as const;
-    expect(g.judge(tcp(web, client, { ...data, seq: 501 }))).toBe('pass');
-    expect(g.judge(tcp(web, client, { ...data, seq: 501 + 10_000_000 }))).toBe('out-of-window');
-    expect(g.judge(udp(web, client, 53, 5000))).toBe('pass');
+    expect(g.judge(tcpPacket(web, client, { ...data, seq: 501 }))).toBe('pass');
+    expect(g.judge(tcpPacket(web, client, { ...data, seq: 501 + 10_000_000 }))).toBe(
+      'out-of-window',
+    );
+    expect(g.judge(udpPacket(web, client, 53, 5000))).toBe('pass');
     expect(g.judge(icmpQuery(web, client, 0, 77))).toBe('pass');
-    expect(g.judge(udp(web, client, 53, 5001))).toBe('no-outbound-rule');
+    expect(g.judge(udpPacket(web, client, 53, 5001))).toBe('no-outbound-rule');
     expect(g.check().size).toBe(3);
   });
 
@@ -163,10 +165,10 @@ describe('flows of the process before', () => {
   it('lie on their lists in the order of their last packets', () => {
     const f = new EngineFixture({ policy: policy(1, 'udp') });
     const ports = [10, 3, 7, 1, 9, 5];
-    for (const port of ports) f.forward(udp(client, web, port, 53));
+    for (const port of ports) f.forward(udpPacket(client, web, port, 53));
     for (const port of ports.toSorted((a, b) => a - b)) {
       f.nowMs += 5000;
-      f.forward(udp(client, web, port, 53));
+      f.forward(udpPacket(client, web, port, 53));
     }
     const { memory } = adopt(recordsOf(f.memory.flows), policy(1, 'udp'), f.nowMs);
     const g = continued(f, memory, 9999);
@@ -177,7 +179,7 @@ describe('flows of the process before', () => {
   it('that are more than the table holds: the newest are adopted', () => {
     const f = new EngineFixture({ policy: policy(1, 'udp') });
     for (let port = 1; port <= 8; port++) {
-      f.forward(udp(client, web, port, 53));
+      f.forward(udpPacket(client, web, port, 53));
       f.nowMs += 10;
     }
     const memory = newMemory(5);
@@ -215,7 +217,7 @@ describe('flows that a policy forbids and spares', () => {
 
   it('a flow that this very policy had admitted is not one of them', () => {
     const f = new EngineFixture({ policy: policy(1, ...all) });
-    f.forward(udp(client, web, 5000, 53));
+    f.forward(udpPacket(client, web, 5000, 53));
     const spared = { mode: ReloadMode.keep, drainUntilMs: 0, epoch: 1 };
     const records = recordsOf(f.memory.flows);
     // Damage: the policy of epoch 1 would not have admitted this.
@@ -328,7 +330,7 @@ describe('memory that cannot be trusted', () => {
     ['a scale larger than any', Hot.tcp, 15],
   ])('a record with %s is refused', (_what, word, value) => {
     const f = new EngineFixture({ policy: policy(1, 'tcp') });
-    f.forward(tcp(client, web, { srcPort: 4000, dstPort: 80, flags: 'S', seq: 100 }));
+    f.forward(tcpPacket(client, web, { srcPort: 4000, dstPort: 80, flags: 'S', seq: 100 }));
     const records = recordsOf(f.memory.flows);
     records.hot[hotWords + word] = value;
     expect(adopt(records, policy(1, 'tcp'), f.nowMs)).toMatchObject({ adopted: 0, refused: 1 });

@@ -19,13 +19,13 @@ import {
   icmpMessage,
   icmpQuery,
   internetChecksum,
-  ipv4,
-  tcp,
+  ipv4Packet,
+  tcpPacket,
   tcpSegment,
-  udp,
+  udpPacket,
   udpDatagram,
-} from '../../../support/packets.ts';
-import type { TcpFields } from '../../../support/packets.ts';
+} from '../../../../src/testing/packets.ts';
+import type { TcpFields } from '../../../../src/testing/packets.ts';
 import { policyOf } from '../../../support/policies.ts';
 import type { PlainServer } from '../../../support/policies.ts';
 import { seed } from '../../../support/seed.ts';
@@ -63,7 +63,7 @@ const both = { gateway: { inbound: true, outbound: true } };
 const fixture = (settings: Settings = both) => new EngineFixture({ policy: policy(settings) });
 
 const syn = (dstPort: number, fields: Partial<TcpFields> = {}): Uint8Array =>
-  tcp(client, web, { srcPort: 4000, dstPort, flags: 'S', seq: 1000, ...fields });
+  tcpPacket(client, web, { srcPort: 4000, dstPort, flags: 'S', seq: 1000, ...fields });
 
 const broken = (packet: Uint8Array, at: number): Uint8Array => {
   const bytes = packet.slice();
@@ -81,23 +81,31 @@ const from = (src: number[], packet: Uint8Array, dst?: number[]): Uint8Array => 
   return bytes;
 };
 
-const quote = udp(web, client, 53, 1000).subarray(0, 28);
+const quote = udpPacket(web, client, 53, 1000).subarray(0, 28);
 const error = (type: number, code: number): Uint8Array =>
-  ipv4({ src: client, dst: web, protocol: 1, payload: icmpMessage(type, code, 0, quote) });
+  ipv4Packet({ src: client, dst: web, protocol: 1, payload: icmpMessage(type, code, 0, quote) });
 
 describe('a packet for which a rule is missing', () => {
   const rows: [string, Uint8Array, (packet: Uint8Array) => Uint8Array][] = [
     ['a SYN', syn(22), naiveReset],
     ['a SYN with data', syn(22, { payload: new Uint8Array(7) }), naiveReset],
     ['a SYN whose numbers wrap', syn(22, { seq: 0xffffffff }), naiveReset],
-    ['a datagram', udp(client, web, 4000, 53), naiveProhibited],
-    ['an empty datagram', udp(client, web, 4000, 53, new Uint8Array()), naiveProhibited],
-    ['a datagram of odd length', udp(client, web, 1, 2, Uint8Array.of(1, 2, 3)), naiveProhibited],
-    ['a large datagram', udp(client, web, 1, 2, new Uint8Array(1401)), naiveProhibited],
+    ['a datagram', udpPacket(client, web, 4000, 53), naiveProhibited],
+    ['an empty datagram', udpPacket(client, web, 4000, 53, new Uint8Array()), naiveProhibited],
+    [
+      'a datagram of odd length',
+      udpPacket(client, web, 1, 2, Uint8Array.of(1, 2, 3)),
+      naiveProhibited,
+    ],
+    ['a large datagram', udpPacket(client, web, 1, 2, new Uint8Array(1401)), naiveProhibited],
     ['an echo request', icmpQuery(client, web, 8, 7), naiveProhibited],
-    ['a SYN that goes out', tcp(web, client, { srcPort: 1, dstPort: 25, flags: 'S' }), naiveReset],
-    ['a datagram that goes out', udp(web, client, 4000, 123), naiveProhibited],
-    ['a packet between servers', udp(web, db, 1, 2), naiveProhibited],
+    [
+      'a SYN that goes out',
+      tcpPacket(web, client, { srcPort: 1, dstPort: 25, flags: 'S' }),
+      naiveReset,
+    ],
+    ['a datagram that goes out', udpPacket(web, client, 4000, 123), naiveProhibited],
+    ['a packet between servers', udpPacket(web, db, 1, 2), naiveProhibited],
   ];
   it.each(rows)('is answered: %s', (_name, packet, twin) => {
     const f = fixture();
@@ -106,7 +114,7 @@ describe('a packet for which a rule is missing', () => {
 
   it('is answered with its own options and type of service quoted', () => {
     const payload = udpDatagram(client, web, 1, 2, new Uint8Array(9));
-    const packet = ipv4({
+    const packet = ipv4Packet({
       ...{ src: client, dst: web, protocol: 17, payload },
       options: Uint8Array.of(7, 7, 4, 0, 0, 0, 0, 0),
     });
@@ -119,7 +127,7 @@ describe('a packet for which a rule is missing', () => {
 
   it('stays a drop in every count', () => {
     const [answering, silent] = [fixture(), fixture({})];
-    const packets = [syn(22), udp(client, web, 1, 2), icmpQuery(client, web, 8, 7)];
+    const packets = [syn(22), udpPacket(client, web, 1, 2), icmpQuery(client, web, 8, 7)];
     expect(answering.forward(...packets)).toHaveLength(3);
     expect(silent.forward(...packets)).toHaveLength(0);
     const counts = (f: EngineFixture) => [...f.counters.subarray(0, Counter.answers)];
@@ -131,8 +139,8 @@ describe('a packet for which a rule is missing', () => {
 
   it('is answered by the setting of its server and direction', () => {
     const inwards = syn(22);
-    const outwards = tcp(web, client, { srcPort: 1, dstPort: 25, flags: 'S' });
-    const toDb = tcp(client, db, { srcPort: 1, dstPort: 25, flags: 'S' });
+    const outwards = tcpPacket(web, client, { srcPort: 1, dstPort: 25, flags: 'S' });
+    const toDb = tcpPacket(client, db, { srcPort: 1, dstPort: 25, flags: 'S' });
     const answered = (settings: Settings) =>
       [inwards, outwards, toDb].map((each) => fixture(settings).forward(each).length);
     expect(answered({})).toEqual([0, 0, 0]);
@@ -175,27 +183,30 @@ describe('is never answered', () => {
     ['an unknown ICMP type', error(42, 0)],
     [
       'a packet to a multicast address',
-      from([198, 51, 100, 2], udp(client, web, 1, 2), [224, 0, 0, 1]),
+      from([198, 51, 100, 2], udpPacket(client, web, 1, 2), [224, 0, 0, 1]),
     ],
     [
       'a packet to the broadcast address',
-      from([198, 51, 100, 2], udp(client, web, 1, 2), [255, 255, 255, 255]),
+      from([198, 51, 100, 2], udpPacket(client, web, 1, 2), [255, 255, 255, 255]),
     ],
-    ['a packet from 0.0.0.0', from([0, 0, 0, 0], udp(client, web, 1, 2))],
-    ['a packet from a loopback address', from([127, 0, 0, 1], udp(client, web, 1, 2))],
-    ['a packet from a multicast address', from([224, 0, 0, 5], udp(client, web, 1, 2))],
-    ['a packet from the broadcast address', from([255, 255, 255, 255], udp(client, web, 1, 2))],
-    ['a packet from 240/4', from([240, 0, 0, 1], udp(client, web, 1, 2))],
-    ['a LAND packet', from([10, 0, 0, 2], udp(client, web, 1, 2))],
+    ['a packet from 0.0.0.0', from([0, 0, 0, 0], udpPacket(client, web, 1, 2))],
+    ['a packet from a loopback address', from([127, 0, 0, 1], udpPacket(client, web, 1, 2))],
+    ['a packet from a multicast address', from([224, 0, 0, 5], udpPacket(client, web, 1, 2))],
+    [
+      'a packet from the broadcast address',
+      from([255, 255, 255, 255], udpPacket(client, web, 1, 2)),
+    ],
+    ['a packet from 240/4', from([240, 0, 0, 1], udpPacket(client, web, 1, 2))],
+    ['a LAND packet', from([10, 0, 0, 2], udpPacket(client, web, 1, 2))],
     ['a SYN with a bad checksum', broken(syn(22), 36)],
-    ['a datagram with a bad checksum', broken(udp(client, web, 1, 2), 26)],
+    ['a datagram with a bad checksum', broken(udpPacket(client, web, 1, 2), 26)],
     ['an echo request with a bad checksum', broken(icmpQuery(client, web, 8, 7), 22)],
-    ['a packet with a bad header checksum', broken(udp(client, web, 1, 2), 10)],
+    ['a packet with a bad header checksum', broken(udpPacket(client, web, 1, 2), 10)],
     [
       'another protocol',
-      ipv4({ src: client, dst: web, protocol: 47, payload: new Uint8Array(20) }),
+      ipv4Packet({ src: client, dst: web, protocol: 47, payload: new Uint8Array(20) }),
     ],
-    ['a packet between two strangers', udp(client, '203.0.113.5', 1, 2)],
+    ['a packet between two strangers', udpPacket(client, '203.0.113.5', 1, 2)],
   ];
   it.each(rows)('%s', (_name, packet) => {
     const f = fixture();
@@ -207,7 +218,7 @@ describe('is never answered', () => {
 describe('a datagram in fragments', () => {
   const whole = udpDatagram(client, web, 4000, 53, new Uint8Array(2992));
   const fragment = (fragmentOffset: number, end: number): Uint8Array =>
-    ipv4({
+    ipv4Packet({
       ...{ src: client, dst: web, protocol: 17, identification: 7 },
       ...{ fragmentOffset, moreFragments: end < whole.length },
       payload: whole.subarray(fragmentOffset, end),
@@ -230,12 +241,12 @@ describe('a datagram in fragments', () => {
       payload: new Uint8Array(100),
     });
     const part = (fragmentOffset: number, end: number): Uint8Array =>
-      ipv4({
+      ipv4Packet({
         ...{ src: client, dst: web, protocol: 6, fragmentOffset },
         moreFragments: end < segment.length,
         payload: segment.subarray(fragmentOffset, end),
       });
-    const wholeSegment = ipv4({ src: client, dst: web, protocol: 6, payload: segment });
+    const wholeSegment = ipv4Packet({ src: client, dst: web, protocol: 6, payload: segment });
     const f = fixture();
     expect(f.forward(part(0, 64), part(64, 120))).toEqual([naiveReset(wholeSegment)]);
   });
@@ -250,7 +261,7 @@ describe('a datagram in fragments', () => {
 });
 
 it('a super-packet is answered once', () => {
-  const packet = udp(client, web, 4000, 53, new Uint8Array(30_000));
+  const packet = udpPacket(client, web, 4000, 53, new Uint8Array(30_000));
   const f = fixture();
   const sent = f.forward({ bytes: packet, vnetFlags: 1, gsoType: 5 });
   expect(sent).toEqual([naiveProhibited(packet)]);
@@ -265,7 +276,7 @@ describe('a connection that is cut', () => {
     const there = (fields: Partial<TcpFields>): Uint8Array =>
       syn(80, { flags: 'A', seq: 1001, ack: 5001, ...fields });
     const reply = (fields: Partial<TcpFields>): Uint8Array =>
-      tcp(web, client, {
+      tcpPacket(web, client, {
         ...{ srcPort: 80, dstPort: 4000, flags: 'A', seq: 5001, ack: 1101 },
         ...fields,
       });
@@ -279,10 +290,10 @@ describe('a connection that is cut', () => {
     expect(f.forward(...packets)).toHaveLength(5);
   };
   const data = syn(80, { flags: 'PA', seq: 1101, ack: 5051, payload: new Uint8Array(10) });
-  const toServer = tcp(client, web, {
+  const toServer = tcpPacket(client, web, {
     ...{ srcPort: 4000, dstPort: 80, flags: 'RA', seq: 1101, ack: 5051, win: 0 },
   });
-  const toClient = tcp(web, client, {
+  const toClient = tcpPacket(web, client, {
     ...{ srcPort: 80, dstPort: 4000, flags: 'RA', seq: 5051, ack: 1101, win: 0 },
   });
   const fields = (packet: Uint8Array): Uint8Array =>
@@ -336,7 +347,7 @@ describe('a connection that is cut', () => {
           const { from, to, srcPort, dstPort } = ends[side]!;
           const ack = flags === 'S' ? 0 : acked[side]!;
           const payload = new Uint8Array(length);
-          const packet = tcp(from, to, { srcPort, dstPort, flags, seq, ack, payload });
+          const packet = tcpPacket(from, to, { srcPort, dstPort, flags, seq, ack, payload });
           expect(f.forward(packet)).toEqual([packet]);
         };
         send(0, 'S', clientIsn);
@@ -371,11 +382,11 @@ describe('a connection that is cut', () => {
     f.engine.setPolicy(forbidding(), ReloadMode.cut, 0);
     f.forward(data);
     expect(f.forward(data)).toEqual([naiveReset(data)]);
-    const challenge = tcp(web, client, {
+    const challenge = tcpPacket(web, client, {
       ...{ srcPort: 80, dstPort: 4000, flags: 'A', seq: 5051, ack: 1101 },
     });
     expect(f.forward(challenge)).toEqual([naiveReset(challenge)]);
-    const rst = tcp(web, client, { srcPort: 80, dstPort: 4000, flags: 'R', seq: 5051 });
+    const rst = tcpPacket(web, client, { srcPort: 80, dstPort: 4000, flags: 'R', seq: 5051 });
     expect(f.forward(rst)).toEqual([]);
   });
 
@@ -411,7 +422,7 @@ describe('a connection that is cut', () => {
         both.gateway,
       );
     const f = new EngineFixture({ policy: open53([53], 1) });
-    const query = udp(client, web, 4000, 53);
+    const query = udpPacket(client, web, 4000, 53);
     expect(f.forward(query)).toEqual([query]);
     f.engine.setPolicy(open53([5353], 2), ReloadMode.cut, 0);
     expect(f.forward(query)).toEqual([naiveProhibited(query)]);
@@ -428,7 +439,7 @@ describe('a connection that is cut', () => {
       both.gateway,
     );
     f.engine.setPolicy(outwards, ReloadMode.cut, 0);
-    const again = tcp(web, client, { srcPort: 80, dstPort: 4000, flags: 'S', seq: 9 });
+    const again = tcpPacket(web, client, { srcPort: 80, dstPort: 4000, flags: 'S', seq: 9 });
     expect(f.forward(again)).toEqual([again]);
   });
 
@@ -441,9 +452,9 @@ describe('a connection that is cut', () => {
       const there = { srcPort: port, dstPort: 80, seq: 1 };
       const back = { srcPort: 80, dstPort: port, seq: 1 };
       f.forward(
-        tcp(client, web, { ...there, flags: 'S', seq: 0 }),
-        tcp(web, client, { ...back, flags: 'SA', seq: 0, ack: 1 }),
-        tcp(client, web, { ...there, flags: 'A', ack: 1 }),
+        tcpPacket(client, web, { ...there, flags: 'S', seq: 0 }),
+        tcpPacket(web, client, { ...back, flags: 'SA', seq: 0, ack: 1 }),
+        tcpPacket(client, web, { ...there, flags: 'A', ack: 1 }),
       );
     }
     const cutting = policy({ gateway: { ...both.gateway, perSecond: 1_000_000 } }, 2, [443]);
@@ -468,11 +479,11 @@ it('any packet is answered as the naive twin does, or not at all', () => {
       ack: fc.nat(0xffffffff),
       payload: fc.uint8Array({ maxLength: 40 }),
     })
-    .map((fields) => [tcp(client, web, fields), fields.flags] as [Uint8Array, string]);
+    .map((fields) => [tcpPacket(client, web, fields), fields.flags] as [Uint8Array, string]);
   const datagram = fc
     .tuple(fc.nat(65_535), fc.nat(65_535), fc.uint8Array({ maxLength: 1200 }))
     .map(([srcPort, dstPort, payload]): [Uint8Array, undefined] => [
-      udp(client, web, srcPort, dstPort, payload),
+      udpPacket(client, web, srcPort, dstPort, payload),
       undefined,
     ]);
   const f = fixture();

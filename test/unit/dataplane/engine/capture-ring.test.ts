@@ -12,7 +12,7 @@ import {
 import { LiveCapture } from '../../../../src/dataplane/worker/live-capture.ts';
 import type { CaptureFilter } from '../../../../src/dataplane/worker/live-capture.ts';
 import { EngineFixture } from '../../../support/engine-fixture.ts';
-import { ipv4, udp, udpDatagram } from '../../../support/packets.ts';
+import { ipv4Packet, udpPacket, udpDatagram } from '../../../../src/testing/packets.ts';
 import { policyOf } from '../../../support/policies.ts';
 import { seed } from '../../../support/seed.ts';
 
@@ -142,9 +142,9 @@ describe('live captures', () => {
     return { capture, engines: engines as [EngineFixture, EngineFixture], start };
   }
   const hex = (packet: Uint8Array): string => Buffer.from(packet).toString('hex');
-  const query = udp(client, web, 4000, 53);
-  const answer = udp(web, client, 53, 4000);
-  const probe = udp(client, db, 4000, 54);
+  const query = udpPacket(client, web, 4000, 53);
+  const answer = udpPacket(web, client, 53, 4000);
+  const probe = udpPacket(client, db, 4000, 54);
 
   it('get what all packet threads judge, in the order of time, with verdict and direction', () => {
     const { engines, start } = fixture();
@@ -184,7 +184,7 @@ describe('live captures', () => {
     const parts = (port: number): Uint8Array[] => {
       const datagram = udpDatagram(client, web, 4000, port, new Uint8Array(1000));
       return [0, 504].map((from) =>
-        ipv4({
+        ipv4Packet({
           src: client,
           dst: web,
           protocol: 17,

@@ -11,9 +11,9 @@ import { newCase } from '../../../fuzz/generate.ts';
 import { loadGuardedBuild } from '../../../fuzz/guarded-build.ts';
 import { policyWords } from '../../../fuzz/policies.ts';
 import { servers } from '../../../fuzz/traffic.ts';
-import { MemoryBatch } from '../../../support/batch.ts';
+import { MemoryBatch } from '../../../../src/testing/memory-batch.ts';
 import { timeoutsMs } from '../../../support/engine-fixture.ts';
-import { udp } from '../../../support/packets.ts';
+import { udpPacket } from '../../../../src/testing/packets.ts';
 import { seed, seededRandom } from '../../../support/seed.ts';
 
 const seconds = 10;
@@ -68,7 +68,7 @@ it('a table that is too large for the caches is touched ahead, within its memory
     build.runtime.edges.fill(0);
     for (let port = first; port < first + count; port += batch.readSlots) {
       const ports = Array.from({ length: batch.readSlots }, (_, slot) => port + slot);
-      const packets = ports.map((each) => udp('198.51.100.7', servers[0]!, each, 53));
+      const packets = ports.map((each) => udpPacket('198.51.100.7', servers[0]!, each, 53));
       engine.judge(batch.fill(packets), nowMs);
       expect(batch.verdicts.subarray(0, packets.length)).toEqual(new Uint8Array(64).fill(1));
     }

@@ -6,7 +6,13 @@ import { Control } from '../../../../src/dataplane/flow/flow-memory.ts';
 import { Direction, FlowState } from '../../../../src/dataplane/flow/flow-record.ts';
 import { DropReason } from '../../../../src/dataplane/wire/drop-reason.ts';
 import { EngineFixture } from '../../../support/engine-fixture.ts';
-import { icmpMessage, icmpQuery, ipv4, tcp, udp } from '../../../support/packets.ts';
+import {
+  icmpMessage,
+  icmpQuery,
+  ipv4Packet,
+  tcpPacket,
+  udpPacket,
+} from '../../../../src/testing/packets.ts';
 import { policyOf } from '../../../support/policies.ts';
 
 const client = '198.51.100.2';
@@ -38,29 +44,29 @@ const fixture = () => new EngineFixture({ policy: policy() });
 
 describe('policy', () => {
   it.each<[string, Uint8Array, string]>([
-    ['an allowed port', tcp(client, web, { srcPort: 1, dstPort: 443, flags: 'S' }), 'pass'],
+    ['an allowed port', tcpPacket(client, web, { srcPort: 1, dstPort: 443, flags: 'S' }), 'pass'],
     [
       'a forbidden port',
-      tcp(client, web, { srcPort: 1, dstPort: 22, flags: 'S' }),
+      tcpPacket(client, web, { srcPort: 1, dstPort: 22, flags: 'S' }),
       'no-inbound-rule',
     ],
-    ['outwards without a rule', udp(web, client, 1, 53), 'no-outbound-rule'],
+    ['outwards without a rule', udpPacket(web, client, 1, 53), 'no-outbound-rule'],
     [
       'from server to server, both allow',
-      tcp(web, db, { srcPort: 1, dstPort: 5432, flags: 'S' }),
+      tcpPacket(web, db, { srcPort: 1, dstPort: 5432, flags: 'S' }),
       'pass',
     ],
     [
       'from server to server, one does not',
-      tcp(db, web, { srcPort: 1, dstPort: 443, flags: 'S' }),
+      tcpPacket(db, web, { srcPort: 1, dstPort: 443, flags: 'S' }),
       'no-outbound-rule',
     ],
     [
       'from outside to the other server',
-      tcp(client, db, { srcPort: 1, dstPort: 5432, flags: 'S' }),
+      tcpPacket(client, db, { srcPort: 1, dstPort: 5432, flags: 'S' }),
       'no-inbound-rule',
     ],
-    ['no server concerned', udp(client, router, 1, 53), 'no-server'],
+    ['no server concerned', udpPacket(client, router, 1, 53), 'no-server'],
   ])('%s', (_name, packet, expected) => {
     expect(fixture().judge(packet)).toBe(expected);
   });
@@ -68,10 +74,10 @@ describe('policy', () => {
   it('counts by direction, protocol and verdict', () => {
     const f = fixture();
     f.forward(
-      udp(client, web, 1, 53),
-      udp(web, client, 53, 1),
-      udp(client, web, 1, 54),
-      tcp(web, db, { srcPort: 1, dstPort: 5432, flags: 'S' }),
+      udpPacket(client, web, 1, 53),
+      udpPacket(web, client, 53, 1),
+      udpPacket(client, web, 1, 54),
+      tcpPacket(web, db, { srcPort: 1, dstPort: 5432, flags: 'S' }),
     );
     const packets = (direction: number, protocol: number, verdict: number): number =>
       f.counter(Counter.packets + trafficIndex(direction, protocol, verdict));
@@ -97,30 +103,30 @@ function udpFlows(f: EngineFixture): Record<string, number> {
 describe('UDP', () => {
   it('answers need no rule; a stranger does', () => {
     const f = fixture();
-    expect(f.judge(udp(client, web, 4000, 53))).toBe('pass');
-    expect(f.judge(udp(web, client, 53, 4000))).toBe('pass');
-    expect(f.judge(udp(web, client, 53, 4001))).toBe('no-outbound-rule');
+    expect(f.judge(udpPacket(client, web, 4000, 53))).toBe('pass');
+    expect(f.judge(udpPacket(web, client, 53, 4000))).toBe('pass');
+    expect(f.judge(udpPacket(web, client, 53, 4001))).toBe('no-outbound-rule');
   });
 
   it('lasts 30 s until it is a stream, then 120 s', () => {
     const f = fixture();
-    f.forward(udp(client, web, 4000, 53), udp(web, client, 53, 4000));
+    f.forward(udpPacket(client, web, 4000, 53), udpPacket(web, client, 53, 4000));
     f.nowMs += 29_999;
-    expect(f.judge(udp(web, client, 53, 4000))).toBe('pass');
+    expect(f.judge(udpPacket(web, client, 53, 4000))).toBe('pass');
     f.nowMs += 119_999;
-    expect(f.judge(udp(web, client, 53, 4000))).toBe('pass');
+    expect(f.judge(udpPacket(web, client, 53, 4000))).toBe('pass');
     f.nowMs += 120_000;
-    expect(f.judge(udp(web, client, 53, 4000))).toBe('no-outbound-rule');
+    expect(f.judge(udpPacket(web, client, 53, 4000))).toBe('no-outbound-rule');
   });
 
   it('stays a stream when its age in ms is beyond 2^31', () => {
     const f = new EngineFixture({ policy: policy(), timeouts: { udpStream: 20 * 86_400 } });
-    f.forward(udp(client, web, 4000, 53), udp(web, client, 53, 4000));
+    f.forward(udpPacket(client, web, 4000, 53), udpPacket(web, client, 53, 4000));
     f.nowMs += 2001;
-    f.forward(udp(client, web, 4000, 53));
+    f.forward(udpPacket(client, web, 4000, 53));
     for (let halves = 0; halves < 2; halves++) {
       f.nowMs += 15 * 86_400_000;
-      expect(f.judge(udp(web, client, 53, 4000))).toBe('pass');
+      expect(f.judge(udpPacket(web, client, 53, 4000))).toBe('pass');
       expect(udpFlows(f)).toEqual({ unanswered: 0, answered: 0, stream: 1 });
     }
   });
@@ -144,10 +150,10 @@ describe('ICMP', () => {
 
   it('redirects pass never', () => {
     const f = fixture();
-    const sent = udp(client, web, 4000, 53);
+    const sent = udpPacket(client, web, 4000, 53);
     f.judge(sent);
     const redirect = icmpMessage(5, 1, 0, sent.slice(0, 28));
-    expect(f.judge(ipv4({ src: router, dst: client, protocol: 1, payload: redirect }))).toBe(
+    expect(f.judge(ipv4Packet({ src: router, dst: client, protocol: 1, payload: redirect }))).toBe(
       'icmp-redirect',
     );
   });
@@ -162,11 +168,22 @@ describe('ICMP errors', () => {
     quoted: Uint8Array,
     bytes = 28,
   ): Uint8Array =>
-    ipv4({ src, dst, protocol: 1, payload: icmpMessage(type, code, 1400, quoted.slice(0, bytes)) });
-  const syn = tcp(client, web, { srcPort: 4000, dstPort: 443, flags: 'S', seq: 100 });
-  const synAck = tcp(web, client, { srcPort: 443, dstPort: 4000, flags: 'SA', seq: 300, ack: 101 });
+    ipv4Packet({
+      src,
+      dst,
+      protocol: 1,
+      payload: icmpMessage(type, code, 1400, quoted.slice(0, bytes)),
+    });
+  const syn = tcpPacket(client, web, { srcPort: 4000, dstPort: 443, flags: 'S', seq: 100 });
+  const synAck = tcpPacket(web, client, {
+    srcPort: 443,
+    dstPort: 4000,
+    flags: 'SA',
+    seq: 300,
+    ack: 101,
+  });
   const data = (seq: number): Uint8Array =>
-    tcp(web, client, {
+    tcpPacket(web, client, {
       srcPort: 443,
       dstPort: 4000,
       flags: 'A',
@@ -198,7 +215,7 @@ describe('ICMP errors', () => {
     f.forward(
       syn,
       synAck,
-      tcp(client, web, { srcPort: 4000, dstPort: 443, flags: 'A', seq: 101, ack: 301 }),
+      tcpPacket(client, web, { srcPort: 4000, dstPort: 443, flags: 'A', seq: 101, ack: 301 }),
     );
     f.forward(data(301));
     expect(f.judge(error(router, web, 3, 4, data(301)))).toBe('pass');
@@ -210,7 +227,7 @@ describe('ICMP errors', () => {
   it('may quote any sequence number of a connection that was picked up: its scaled windows are not known', () => {
     const f = new EngineFixture({ policy: policy(), loose: true });
     const ack = (seq: number): Uint8Array =>
-      tcp(client, web, { srcPort: 4000, dstPort: 443, flags: 'A', seq, ack: 301 });
+      tcpPacket(client, web, { srcPort: 4000, dstPort: 443, flags: 'A', seq, ack: 301 });
     f.forward(ack(101), data(301), ack(101));
     expect(f.judge(data(1_000_301))).toBe('pass');
     expect(f.judge(error(router, web, 3, 4, data(1_000_301)))).toBe('pass');
@@ -222,11 +239,11 @@ describe('ICMP errors', () => {
     ['a later fragment', syn.map((value, at) => (at === 7 ? 1 : value))],
     ['IPv6', syn.map((value, at) => (at === 0 ? 0x65 : value))],
     ['options that are cut off', syn.map((value, at) => (at === 0 ? 0x46 : value)).slice(0, 28)],
-    ['another port', tcp(client, web, { srcPort: 4001, dstPort: 443, flags: 'S', seq: 100 })],
+    ['another port', tcpPacket(client, web, { srcPort: 4001, dstPort: 443, flags: 'S', seq: 100 })],
     ['GRE', syn.map((value, at) => (at === 9 ? 47 : value))],
     [
       'an ICMP error',
-      ipv4({ src: client, dst: web, protocol: 1, payload: icmpMessage(3, 3, 0, syn) }),
+      ipv4Packet({ src: client, dst: web, protocol: 1, payload: icmpMessage(3, 3, 0, syn) }),
     ],
   ])('are dropped when they quote %s', (_name, quoted) => {
     const f = fixture();
@@ -236,7 +253,7 @@ describe('ICMP errors', () => {
 
   it('quote UDP and ping as well, and refresh nothing', () => {
     const f = fixture();
-    const query = udp(client, web, 4000, 53);
+    const query = udpPacket(client, web, 4000, 53);
     const ping = icmpQuery(client, web, 8, 7);
     f.forward(query, ping);
     f.nowMs += 29_000;
@@ -250,8 +267,8 @@ describe('ICMP errors', () => {
 it('several engines share one table: a flow opened by one is known to the other', () => {
   const first = fixture();
   const second = new EngineFixture({ policy: policy() }, first);
-  expect(first.judge(udp(client, web, 4000, 53))).toBe('pass');
-  expect(second.judge(udp(web, client, 53, 4000))).toBe('pass');
+  expect(first.judge(udpPacket(client, web, 4000, 53))).toBe('pass');
+  expect(second.judge(udpPacket(web, client, 53, 4000))).toBe('pass');
   first.check();
 });
 
@@ -272,7 +289,7 @@ describe('the share of a server', () => {
     const f = new EngineFixture({ policy: open(), capacity: 64, serverShare: 4 });
     for (let turn = 0; turn < 2; turn++) {
       for (let port = 1; port <= 4; port++) {
-        f.forward(udp(src, dst, port, 53), udp(dst, src, 53, port));
+        f.forward(udpPacket(src, dst, port, 53), udpPacket(dst, src, 53, port));
       }
       f.nowMs += 2001;
     }
@@ -280,13 +297,13 @@ describe('the share of a server', () => {
   };
 
   it.each<[string, EngineFixture, Uint8Array, string]>([
-    ['flows from outside', filled(client, web), udp(router, web, 1, 53), 'server-share'],
-    ['and its own', filled(client, web), udp(web, router, 1, 53), 'server-share'],
-    ['not those of others', filled(client, web), udp(client, db, 9, 53), 'pass'],
-    ['flows that it opens', filled(web, client), udp(web, client, 9, 53), 'server-share'],
-    ['also to servers', filled(web, db), udp(web, other, 1, 53), 'server-share'],
-    ['not flows from a server', filled(web, db), udp(client, db, 1, 53), 'pass'],
-    ['not even while it is flooded by one', filled(web, db), udp(db, client, 1, 53), 'pass'],
+    ['flows from outside', filled(client, web), udpPacket(router, web, 1, 53), 'server-share'],
+    ['and its own', filled(client, web), udpPacket(web, router, 1, 53), 'server-share'],
+    ['not those of others', filled(client, web), udpPacket(client, db, 9, 53), 'pass'],
+    ['flows that it opens', filled(web, client), udpPacket(web, client, 9, 53), 'server-share'],
+    ['also to servers', filled(web, db), udpPacket(web, other, 1, 53), 'server-share'],
+    ['not flows from a server', filled(web, db), udpPacket(client, db, 1, 53), 'pass'],
+    ['not even while it is flooded by one', filled(web, db), udpPacket(db, client, 1, 53), 'pass'],
   ])('counts %s', (_what, f, packet, expected) => {
     expect(f.judge(packet)).toBe(expected);
     f.check();
@@ -296,8 +313,14 @@ describe('the share of a server', () => {
 it('gives up unanswered connections picked up in mid-stream, like half-open ones', () => {
   const f = new EngineFixture({ policy: policy(), capacity: 8, loose: true });
   const ack = (srcPort: number): Uint8Array =>
-    tcp(client, web, { srcPort, dstPort: 443, flags: 'A', seq: 1000, ack: 500 });
-  const answer = tcp(web, client, { srcPort: 443, dstPort: 1, flags: 'A', seq: 500, ack: 1000 });
+    tcpPacket(client, web, { srcPort, dstPort: 443, flags: 'A', seq: 1000, ack: 500 });
+  const answer = tcpPacket(web, client, {
+    srcPort: 443,
+    dstPort: 1,
+    flags: 'A',
+    seq: 500,
+    ack: 1000,
+  });
   f.forward(ack(1), answer, ack(1));
   for (let port = 2; port <= 40; port++) expect(f.judge(ack(port))).toBe('pass');
   expect(f.judge(answer)).toBe('pass');
@@ -308,10 +331,10 @@ it('gives up unanswered connections picked up in mid-stream, like half-open ones
 it('refuses new flows when the table is full of conversations', () => {
   const f = new EngineFixture({ policy: policy(), capacity: 8 });
   for (let port = 1; port <= 8; port++) {
-    f.forward(udp(client, web, port, 53), udp(web, client, 53, port));
+    f.forward(udpPacket(client, web, port, 53), udpPacket(web, client, 53, port));
   }
   f.nowMs += 2001;
-  for (let port = 1; port <= 8; port++) f.forward(udp(client, web, port, 53));
-  expect(f.judge(udp(client, web, 9, 53))).toBe('table-full');
+  for (let port = 1; port <= 8; port++) f.forward(udpPacket(client, web, port, 53));
+  expect(f.judge(udpPacket(client, web, 9, 53))).toBe('table-full');
   f.check();
 });

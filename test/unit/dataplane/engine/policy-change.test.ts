@@ -7,7 +7,13 @@ import { Cold, coldWords, hotShift } from '../../../../src/dataplane/flow/flow-r
 import type { FlowIndex } from '../../../../src/dataplane/flow/flow-record.ts';
 import { flowTag } from '../../../../src/dataplane/worker/flow-inspector.ts';
 import { EngineFixture } from '../../../support/engine-fixture.ts';
-import { icmpMessage, icmpQuery, ipv4, tcp, udp } from '../../../support/packets.ts';
+import {
+  icmpMessage,
+  icmpQuery,
+  ipv4Packet,
+  tcpPacket,
+  udpPacket,
+} from '../../../../src/testing/packets.ts';
 import { observe } from '../../../support/observed.ts';
 import { policyOf } from '../../../support/policies.ts';
 import type { PlainRule } from '../../../support/policies.ts';
@@ -42,9 +48,9 @@ const bytesOf = (length: number): Uint8Array => new Uint8Array(length);
 const fixture = () => new EngineFixture({ policy: policy() });
 
 describe('a new policy', () => {
-  const syn = tcp(client, web, { srcPort: 4000, dstPort: 443, flags: 'S', seq: 1 });
-  const query = udp(client, web, 4000, 53);
-  const answer = udp(web, client, 53, 4000);
+  const syn = tcpPacket(client, web, { srcPort: 4000, dstPort: 443, flags: 'S', seq: 1 });
+  const query = udpPacket(client, web, 4000, 53);
+  const answer = udpPacket(web, client, 53, 4000);
   const withoutDns = (epoch: number) =>
     policyOf(
       { web: { inbound: [{ protocol: 'tcp', ports: [443] }], outbound: [] } },
@@ -59,7 +65,7 @@ describe('a new policy', () => {
     expect(f.judge(answer)).toBe('policy-cut');
     expect(f.judge(query)).toBe('no-inbound-rule');
     expect(
-      f.judge(tcp(web, client, { srcPort: 443, dstPort: 4000, flags: 'SA', seq: 9, ack: 2 })),
+      f.judge(tcpPacket(web, client, { srcPort: 443, dstPort: 4000, flags: 'SA', seq: 9, ack: 2 })),
     ).toBe('pass');
     expect(f.counter(Counter.flowsCut)).toBe(1);
     f.check();
@@ -81,12 +87,12 @@ describe('a new policy', () => {
     f.engine.setPolicy(withoutDns(2), ReloadMode.keep, 0);
     f.engine.tick(f.nowMs);
     expect(f.judge(answer)).toBe('pass');
-    expect(f.judge(udp(client, web, 4001, 53))).toBe('no-inbound-rule');
+    expect(f.judge(udpPacket(client, web, 4001, 53))).toBe('no-inbound-rule');
   });
 
   it('drains them if it is asked to', () => {
     const f = fixture();
-    f.forward(query, udp(client, web, 4001, 53));
+    f.forward(query, udpPacket(client, web, 4001, 53));
     f.engine.setPolicy(withoutDns(2), ReloadMode.drain, f.nowMs + 10_000);
     f.engine.tick(f.nowMs);
     f.nowMs += 9999;
@@ -101,7 +107,7 @@ describe('a new policy', () => {
   it('drains all of them, also when the deadline passes in the middle of the sweep', () => {
     const f = new EngineFixture({ policy: policy(), capacity: 16_384 });
     for (let port = 1; port <= 10_000; port += 50) {
-      f.forward(...Array.from({ length: 50 }, (_, i) => udp(client, web, port + i, 53)));
+      f.forward(...Array.from({ length: 50 }, (_, i) => udpPacket(client, web, port + i, 53)));
     }
     f.engine.setPolicy(withoutDns(2), ReloadMode.drain, f.nowMs + 10_000);
     f.nowMs += 9999;
@@ -125,9 +131,23 @@ describe('a new policy', () => {
 
 describe('a flow that is kept although the new policy forbids it', () => {
   const segment = (flags: string, seq: number, ack = 0, length = 0): Uint8Array =>
-    tcp(client, web, { srcPort: 700, dstPort: 443, flags, seq, ack, payload: bytesOf(length) });
+    tcpPacket(client, web, {
+      srcPort: 700,
+      dstPort: 443,
+      flags,
+      seq,
+      ack,
+      payload: bytesOf(length),
+    });
   const answer = (flags: string, seq: number, ack: number, length = 0): Uint8Array =>
-    tcp(web, client, { srcPort: 443, dstPort: 700, flags, seq, ack, payload: bytesOf(length) });
+    tcpPacket(web, client, {
+      srcPort: 443,
+      dstPort: 700,
+      flags,
+      seq,
+      ack,
+      payload: bytesOf(length),
+    });
   const nothing = (epoch: number, outbound: PlainRule[] = []) =>
     policyOf(
       { web: { inbound: [{ protocol: 'tcp', ports: [1] }], outbound } },
@@ -244,24 +264,36 @@ describe('a flow that is cut', () => {
 
   it('by a packet that the new policy allows the other way round: that packet opens a flow', () => {
     const f = new EngineFixture({ policy: withRules(1, both, both) });
-    f.forward(udp(web, client, 5555, 5555), udp(client, web, 5555, 5555));
+    f.forward(udpPacket(web, client, 5555, 5555), udpPacket(client, web, 5555, 5555));
     f.engine.setPolicy(withRules(2, both, []), ReloadMode.cut, 0);
-    expect(f.judge(udp(client, web, 5555, 5555))).toBe('pass');
-    expect(f.judge(udp(web, client, 5555, 5555))).toBe('pass');
+    expect(f.judge(udpPacket(client, web, 5555, 5555))).toBe('pass');
+    expect(f.judge(udpPacket(web, client, 5555, 5555))).toBe('pass');
     expect(f.counter(Counter.flowsCut)).toBe(1);
     expect(f.counter(Counter.flowsOpened)).toBe(2);
     f.check();
   });
 
   const open = [{ protocol: 'all' }] as PlainRule[];
-  const tcpSyn = tcp(client, web, { srcPort: 4000, dstPort: 443, flags: 'S', seq: 1 });
-  const tcpAnswer = tcp(web, client, { srcPort: 443, dstPort: 4000, flags: 'SA', seq: 9, ack: 2 });
-  const tcpAck = tcp(client, web, { srcPort: 4000, dstPort: 443, flags: 'A', seq: 2, ack: 10 });
-  const query = udp(client, web, 4000, 53);
-  const reply = udp(web, client, 53, 4000);
+  const tcpSyn = tcpPacket(client, web, { srcPort: 4000, dstPort: 443, flags: 'S', seq: 1 });
+  const tcpAnswer = tcpPacket(web, client, {
+    srcPort: 443,
+    dstPort: 4000,
+    flags: 'SA',
+    seq: 9,
+    ack: 2,
+  });
+  const tcpAck = tcpPacket(client, web, {
+    srcPort: 4000,
+    dstPort: 443,
+    flags: 'A',
+    seq: 2,
+    ack: 10,
+  });
+  const query = udpPacket(client, web, 4000, 53);
+  const reply = udpPacket(web, client, 53, 4000);
   const ping = icmpQuery(client, web, 8, 7);
   const pong = icmpQuery(web, client, 0, 7);
-  const error = ipv4({
+  const error = ipv4Packet({
     src: router,
     dst: client,
     protocol: 1,
@@ -277,7 +309,7 @@ describe('a flow that is cut', () => {
       expect(f.judge(packet)).toBe('policy-cut');
     }
     for (const packet of [tcpSyn, query, ping]) expect(f.judge(packet)).toBe('no-inbound-rule');
-    expect(f.judge(udp(web, client, 53, 4001))).toBe('no-outbound-rule');
+    expect(f.judge(udpPacket(web, client, 53, 4001))).toBe('no-outbound-rule');
     f.nowMs += 600_000;
     expect(f.judge(tcpAck)).toBe('invalid-state');
   });
@@ -300,9 +332,15 @@ describe('a flow that is cut', () => {
 });
 
 describe('engines that have not all taken the new policy', () => {
-  const syn = tcp(client, web, { srcPort: 4000, dstPort: 22, flags: 'S', seq: 1 });
-  const synAck = tcp(web, client, { srcPort: 22, dstPort: 4000, flags: 'SA', seq: 9, ack: 2 });
-  const unreachable = ipv4({
+  const syn = tcpPacket(client, web, { srcPort: 4000, dstPort: 22, flags: 'S', seq: 1 });
+  const synAck = tcpPacket(web, client, {
+    srcPort: 22,
+    dstPort: 4000,
+    flags: 'SA',
+    seq: 9,
+    ack: 2,
+  });
+  const unreachable = ipv4Packet({
     src: router,
     dst: client,
     protocol: 1,

@@ -28,7 +28,7 @@ import {
   defaultTimeoutSeconds,
   timeoutListCount,
 } from '../../../../src/dataplane/flow/timeouts.ts';
-import { tcpFlags } from '../../../support/packets.ts';
+import { tcpFlags } from '../../../../src/testing/packets.ts';
 
 // The table of the project's conntrack facts, retyped from the kernel's documentation of itself.
 const columns = 'NO SS SR ES FW CW LA TW CL S2';

@@ -11,7 +11,13 @@ import { DropReason } from '../../../../src/dataplane/wire/drop-reason.ts';
 import { Protocol } from '../../../../src/dataplane/wire/headers.ts';
 import { checkFragmentStore } from '../../../support/fragment-check.ts';
 import { EngineFixture } from '../../../support/engine-fixture.ts';
-import { icmpMessage, ipv4, tcpSegment, udp, udpDatagram } from '../../../support/packets.ts';
+import {
+  icmpMessage,
+  ipv4Packet,
+  tcpSegment,
+  udpPacket,
+  udpDatagram,
+} from '../../../../src/testing/packets.ts';
 import { policyOf } from '../../../support/policies.ts';
 import { seed } from '../../../support/seed.ts';
 
@@ -47,7 +53,7 @@ function cut(
   identification = 99,
 ): Uint8Array[] {
   return pieces.map(({ from, to, last }) =>
-    ipv4({
+    ipv4Packet({
       src: client,
       dst: web,
       protocol,
@@ -239,7 +245,7 @@ describe('what kills a datagram', () => {
   });
 
   it('an end beyond 65,535', () => {
-    const fragment = ipv4({
+    const fragment = ipv4Packet({
       src: client,
       dst: web,
       protocol: 1,
@@ -264,7 +270,7 @@ it('a duplicate is dropped alone', () => {
 it('an incomplete datagram is given up after 30 s', () => {
   const f = fixture();
   const [a, b, c] = cut(datagram(4000), 17, thirds) as [Uint8Array, Uint8Array, Uint8Array];
-  f.forward(a, b, udp(client, web, 4000, 53));
+  f.forward(a, b, udpPacket(client, web, 4000, 53));
   f.nowMs += 30_000;
   f.engine.tick(f.nowMs);
   expect(f.counter(Counter.drops + DropReason.fragmentTimeout)).toBe(2);

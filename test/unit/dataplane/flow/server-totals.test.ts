@@ -7,7 +7,7 @@ import type { FlowIndex } from '../../../../src/dataplane/flow/flow-record.ts';
 import type { ServerTraffic } from '../../../../src/dataplane/worker/flow-inspector.ts';
 import { EngineFixture } from '../../../support/engine-fixture.ts';
 import { observe } from '../../../support/observed.ts';
-import { icmpMessage, ipv4, tcp, udp } from '../../../support/packets.ts';
+import { icmpMessage, ipv4Packet, tcpPacket, udpPacket } from '../../../../src/testing/packets.ts';
 import { policyOf } from '../../../support/policies.ts';
 import type { PlainRule } from '../../../support/policies.ts';
 import { seed } from '../../../support/seed.ts';
@@ -65,8 +65,8 @@ describe('the totals of servers', () => {
   it('count both directions of a flow, before and after its end', async () => {
     const { engine, totals } = fixture();
     engine.forward(
-      udp(client, web, 4000, 53, payload(100)),
-      udp(web, client, 53, 4000, payload(300)),
+      udpPacket(client, web, 4000, 53, payload(100)),
+      udpPacket(web, client, 53, 4000, payload(300)),
     );
     const expected = [
       [1, 1, 128, 328, 0, 0, 0, 0],
@@ -81,7 +81,10 @@ describe('the totals of servers', () => {
 
   it('count between two servers on both sides', async () => {
     const { engine, totals } = fixture();
-    engine.forward(udp(web, db, 4000, 53, payload(12)), udp(db, web, 53, 4000, payload(72)));
+    engine.forward(
+      udpPacket(web, db, 4000, 53, payload(12)),
+      udpPacket(db, web, 53, 4000, payload(72)),
+    );
     expect(await totals()).toEqual([
       [1, 1, 100, 40, 0, 0, 0, 0],
       [1, 1, 40, 100, 0, 0, 0, 0],
@@ -90,15 +93,21 @@ describe('the totals of servers', () => {
 
   it('count the RST that ends a flow, and ICMP errors about it', async () => {
     const { engine, totals } = fixture();
-    const syn = tcp(client, web, { srcPort: 4000, dstPort: 80, flags: 'S', seq: 1 });
-    const query = udp(client, web, 4000, 53);
-    const error = ipv4({
+    const syn = tcpPacket(client, web, { srcPort: 4000, dstPort: 80, flags: 'S', seq: 1 });
+    const query = udpPacket(client, web, 4000, 53);
+    const error = ipv4Packet({
       src: web,
       dst: client,
       protocol: 1,
       payload: icmpMessage(3, 3, 0, query.slice(0, 28)),
     });
-    const reset = tcp(web, client, { srcPort: 80, dstPort: 4000, flags: 'RA', seq: 0, ack: 2 });
+    const reset = tcpPacket(web, client, {
+      srcPort: 80,
+      dstPort: 4000,
+      flags: 'RA',
+      seq: 0,
+      ack: 2,
+    });
     expect([syn, query, error, reset].map((packet) => engine.judge(packet))).toEqual(
       Array<string>(4).fill('pass'),
     );
@@ -109,7 +118,7 @@ describe('the totals of servers', () => {
   it('count drops at both ends that are servers', async () => {
     const { engine, totals } = fixture();
     const gre = (src: string, dst: string): Uint8Array =>
-      ipv4({ src, dst, protocol: 47, payload: payload(80) });
+      ipv4Packet({ src, dst, protocol: 47, payload: payload(80) });
     engine.forward(gre(client, web), gre(web, db), gre(client, '192.0.2.1'));
     expect(await totals()).toEqual([
       [0, 0, 0, 0, 1, 1, 100, 100],
@@ -120,7 +129,7 @@ describe('the totals of servers', () => {
   it('count fragments that are given up', async () => {
     const { engine, totals } = fixture();
     const part = { src: client, dst: web, protocol: 17, payload: payload(80) };
-    engine.forward(ipv4({ ...part, moreFragments: true }));
+    engine.forward(ipv4Packet({ ...part, moreFragments: true }));
     engine.nowMs += 31_000;
     engine.engine.tick(engine.nowMs);
     expect((await totals())[0]).toEqual([0, 0, 0, 0, 1, 0, 100, 0]);
@@ -128,7 +137,7 @@ describe('the totals of servers', () => {
 
   it('go on where the counts of a flow begin again', async () => {
     const { engine, totals } = fixture();
-    engine.forward(udp(client, web, 4000, 53), udp(web, client, 53, 4000));
+    engine.forward(udpPacket(client, web, 4000, 53), udpPacket(web, client, 53, 4000));
     const [flow] = [...engine.check()];
     const { cold } = engine.engine.table;
     const record = flow! * coldWords;
@@ -136,7 +145,10 @@ describe('the totals of servers', () => {
     cold[record + Cold.bytes] = -1;
     cold[record + Cold.bytes + 1] = -10;
     cold[record + Cold.bytesHigh] = 0xffff | (7 << 16);
-    engine.forward(udp(client, web, 4000, 53, payload(8)), udp(web, client, 53, 4000, payload(8)));
+    engine.forward(
+      udpPacket(client, web, 4000, 53, payload(8)),
+      udpPacket(web, client, 53, 4000, payload(8)),
+    );
     const [packetsIn, packetsOut, bytesIn, bytesOut] = (await totals())[0]!;
     expect([packetsIn, packetsOut]).toEqual([2 ** 32, 2]);
     expect([bytesIn, bytesOut]).toEqual([2 ** 48 + 35, 8 * 2 ** 32 + 26]);
@@ -144,7 +156,7 @@ describe('the totals of servers', () => {
 
   it('stay with the server that an address had when it was used', async () => {
     const { engine, totals } = fixture();
-    engine.forward(udp(client, web, 4000, 53, payload(12)));
+    engine.forward(udpPacket(client, web, 4000, 53, payload(12)));
     // The first server has moved to the other address: of two slots the names change places.
     const moved = policyOf(
       { open: { inbound: [{ protocol: 'all' }], outbound: [] } },
@@ -155,7 +167,7 @@ describe('the totals of servers', () => {
       2,
     );
     engine.engine.setPolicy(moved, ReloadMode.cut, 0);
-    engine.forward(udp(client, web, 4000, 53, payload(22)));
+    engine.forward(udpPacket(client, web, 4000, 53, payload(22)));
     expect(await totals()).toEqual([
       [1, 0, 40, 0, 0, 0, 0, 0],
       [1, 0, 50, 0, 0, 0, 0, 0],
@@ -186,7 +198,9 @@ it('a walk returns what was true while it ran, whatever flows do meanwhile', asy
       ] as const;
       const [from, to] = peers[random(3)]!;
       const size = payload(random(200));
-      return random(2) === 0 ? udp(from, to, port, 53, size) : udp(to, from, 53, port, size);
+      return random(2) === 0
+        ? udpPacket(from, to, port, 53, size)
+        : udpPacket(to, from, 53, port, size);
     });
     engine.forward(...packets);
     const live = [...engine.check()];
@@ -221,7 +235,7 @@ it('a walk returns what was true while it ran, whatever flows do meanwhile', asy
 
 it('a walk that fails is the only one that does, and leaves nothing behind', async () => {
   const { engine, lock, totals, naive } = fixture();
-  engine.forward(udp(client, web, 4000, 53), udp(web, client, 53, 4000));
+  engine.forward(udpPacket(client, web, 4000, 53), udpPacket(web, client, 53, 4000));
   lock.meddle = () => {
     throw new Error('no walk today');
   };

@@ -6,7 +6,7 @@ import { rangesOf } from '../../../../src/policy/ranges.ts';
 import { unionOf } from '../../../../src/policy/interval-union.ts';
 import type { Rule, Server, Template } from '../../../../src/policy/types.ts';
 import { MatchResult, Matcher } from '../../../../src/dataplane/match/matcher.ts';
-import { addressToInt } from '../../../support/packets.ts';
+import { addressToInt } from '../../../../src/testing/packets.ts';
 import { naiveMatch, policyOf, ruleAllows } from '../../../support/policies.ts';
 import type { PlainRule } from '../../../support/policies.ts';
 import { seed, seededRandom } from '../../../support/seed.ts';

@@ -3,17 +3,17 @@ import { describe, expect, it } from 'vitest';
 import { DropReason, dropReasonNames } from '../../../../src/dataplane/wire/drop-reason.ts';
 import { Packet } from '../../../../src/dataplane/wire/packet.ts';
 import { parsePacket } from '../../../../src/dataplane/wire/parse.ts';
-import { MemoryBatch } from '../../../support/batch.ts';
+import { MemoryBatch } from '../../../../src/testing/memory-batch.ts';
 import { naiveParse } from '../../../support/naive-parser.ts';
 import {
   icmpQuery,
   internetChecksum,
-  ipv4,
+  ipv4Packet,
   synOptions,
-  tcp,
+  tcpPacket,
   tcpSegment,
-  udp,
-} from '../../../support/packets.ts';
+  udpPacket,
+} from '../../../../src/testing/packets.ts';
 import { seed } from '../../../support/seed.ts';
 
 const batch = new MemoryBatch();
@@ -40,17 +40,17 @@ function patched(bytes: Uint8Array, ...changes: [number, number][]): Uint8Array 
   return copy;
 }
 
-const syn = tcp(a, b, {
+const syn = tcpPacket(a, b, {
   srcPort: 40_000,
   dstPort: 443,
   flags: 'S',
   seq: 7,
   options: synOptions(7),
 });
-const query = udp(a, b, 5353, 53);
+const query = udpPacket(a, b, 5353, 53);
 const ping = icmpQuery(a, b, 8, 77);
 const withIpOptions = (...options: number[]): Uint8Array =>
-  ipv4({
+  ipv4Packet({
     src: a,
     dst: b,
     protocol: 17,
@@ -58,7 +58,7 @@ const withIpOptions = (...options: number[]): Uint8Array =>
     options: Uint8Array.from(options),
   });
 const withTcpOptions = (...options: number[]): Uint8Array =>
-  tcp(a, b, { srcPort: 1, dstPort: 2, flags: 'S', options: Uint8Array.from(options) });
+  tcpPacket(a, b, { srcPort: 1, dstPort: 2, flags: 'S', options: Uint8Array.from(options) });
 
 describe('parsePacket: one line a packet', () => {
   it.each<[string, Uint8Array, string, number?]>([
@@ -90,7 +90,7 @@ describe('parsePacket: one line a packet', () => {
       patched(query, [16, 255], [17, 255], [18, 255], [19, 255]),
       'martian-destination',
     ],
-    ['LAND', tcp(a, a, { srcPort: 1, dstPort: 1, flags: 'S' }), 'land'],
+    ['LAND', tcpPacket(a, a, { srcPort: 1, dstPort: 1, flags: 'S' }), 'land'],
     ['loose source route', withIpOptions(131, 3, 4, 0), 'source-route'],
     ['strict source route behind a NOP', withIpOptions(1, 137, 3, 4), 'source-route'],
     ['source route behind the end of options', withIpOptions(0, 131, 3, 4), 'none'],
@@ -98,14 +98,18 @@ describe('parsePacket: one line a packet', () => {
     ['IP option without a length', withIpOptions(1, 1, 1, 7), 'bad-ip-header'],
     ['IP option of length 1', withIpOptions(7, 1, 0, 0), 'bad-ip-header'],
     ['IP option beyond the header', withIpOptions(7, 5, 4, 0), 'bad-ip-header'],
-    ['GRE', ipv4({ src: a, dst: b, protocol: 47, payload: new Uint8Array(20) }), 'protocol'],
-    ['SCTP', ipv4({ src: a, dst: b, protocol: 132, payload: new Uint8Array(20) }), 'protocol'],
+    ['GRE', ipv4Packet({ src: a, dst: b, protocol: 47, payload: new Uint8Array(20) }), 'protocol'],
+    [
+      'SCTP',
+      ipv4Packet({ src: a, dst: b, protocol: 132, payload: new Uint8Array(20) }),
+      'protocol',
+    ],
     ['first fragment', patched(query, [6, 0x20]), 'fragment'],
     ['last fragment', patched(query, [7, 1]), 'fragment'],
     ["don't fragment", patched(query, [6, 0x40]), 'none'],
     [
       'TCP of 19 bytes',
-      ipv4({ src: a, dst: b, protocol: 6, payload: syn.slice(20, 39) }),
+      ipv4Packet({ src: a, dst: b, protocol: 6, payload: syn.slice(20, 39) }),
       'bad-tcp-header',
     ],
     ['TCP data offset 4', patched(syn, [32, 0x40]), 'bad-tcp-header'],
@@ -115,8 +119,8 @@ describe('parsePacket: one line a packet', () => {
     ['SYN+FIN', patched(syn, [33, 3]), 'bad-tcp-flags'],
     ['SYN+RST', patched(syn, [33, 6]), 'bad-tcp-flags'],
     ['Christmas tree', patched(syn, [33, 0x3f]), 'bad-tcp-flags'],
-    ['SYN+ECE+CWR', tcp(a, b, { srcPort: 1, dstPort: 2, flags: 'SEC' }), 'none'],
-    ['FIN+ACK+PSH+URG', tcp(a, b, { srcPort: 1, dstPort: 2, flags: 'FAPU' }), 'none'],
+    ['SYN+ECE+CWR', tcpPacket(a, b, { srcPort: 1, dstPort: 2, flags: 'SEC' }), 'none'],
+    ['FIN+ACK+PSH+URG', tcpPacket(a, b, { srcPort: 1, dstPort: 2, flags: 'FAPU' }), 'none'],
     ['TCP option without a length', withTcpOptions(1, 1, 1, 3), 'bad-tcp-options'],
     ['TCP option of length 0', withTcpOptions(2, 0, 0, 0), 'bad-tcp-options'],
     ['TCP option beyond the header', withTcpOptions(2, 4, 5, 180, 8, 10, 0, 0), 'bad-tcp-options'],
@@ -126,7 +130,7 @@ describe('parsePacket: one line a packet', () => {
     ['TCP checksum verified by the kernel', patched(syn, [36, 1], [37, 2]), 'none', 2],
     [
       'UDP of 7 bytes',
-      ipv4({ src: a, dst: b, protocol: 17, payload: query.slice(20, 27) }),
+      ipv4Packet({ src: a, dst: b, protocol: 17, payload: query.slice(20, 27) }),
       'bad-udp-length',
     ],
     ['UDP length 7', patched(query, [24, 0], [25, 7]), 'bad-udp-length'],
@@ -135,7 +139,7 @@ describe('parsePacket: one line a packet', () => {
     ['wrong UDP checksum', patched(query, [26, 1], [27, 1]), 'bad-checksum'],
     [
       'ICMP of 7 bytes',
-      ipv4({ src: a, dst: b, protocol: 1, payload: ping.slice(20, 27) }),
+      ipv4Packet({ src: a, dst: b, protocol: 1, payload: ping.slice(20, 27) }),
       'bad-icmp',
     ],
     ['wrong ICMP checksum', patched(ping, [22, 1], [23, 1]), 'bad-checksum'],
@@ -167,7 +171,7 @@ describe('parsePacket: one line a packet', () => {
       flags: 'A',
       payload: new Uint8Array(65_495),
     });
-    expect(parse(ipv4({ src: a, dst: b, protocol: 6, payload }), 1)).toBe('none');
+    expect(parse(ipv4Packet({ src: a, dst: b, protocol: 6, payload }), 1)).toBe('none');
     expect(packet.totalLength).toBe(65_535);
   });
 });
@@ -238,7 +242,7 @@ describe('a packet that is refused', () => {
   it('has nothing of the packet before it', () => {
     const bytes = fc
       .tuple(
-        fc.constantFrom(syn, query, ping, tcp(a, b, { srcPort: 1, dstPort: 2, flags: 'A' })),
+        fc.constantFrom(syn, query, ping, tcpPacket(a, b, { srcPort: 1, dstPort: 2, flags: 'A' })),
         fc.nat(60),
         fc.array(fc.tuple(fc.nat(45), fc.nat(255)), { maxLength: 2 }),
       )

@@ -15,16 +15,16 @@ import type {
   PolicyMessage,
   ThreadMessage,
 } from '../../../../src/dataplane/worker/shared-state.ts';
-import { MemoryBatch, vnetLength } from '../../../support/batch.ts';
+import { MemoryBatch, vnetLength } from '../../../../src/testing/memory-batch.ts';
 import { EngineFixture, timeoutsMs } from '../../../support/engine-fixture.ts';
-import { udp } from '../../../support/packets.ts';
+import { udpPacket } from '../../../../src/testing/packets.ts';
 import { createRuleHits } from '../../../../src/dataplane/match/matcher.ts';
 import type { PolicyProgram, RuleHits } from '../../../../src/dataplane/match/matcher.ts';
 import { compilePolicy } from '../../../../src/policy/compile.ts';
 import { toServers, toTemplates } from '../../../support/policies.ts';
 
 const server = '10.0.0.2';
-const probe = (dstPort: number): Uint8Array => udp('198.51.100.2', server, 4000, dstPort);
+const probe = (dstPort: number): Uint8Array => udpPacket('198.51.100.2', server, 4000, dstPort);
 const allowing = (port: number, epoch: number): PolicyProgram =>
   compilePolicy(
     {

@@ -19,7 +19,7 @@ import {
   readAll,
   written,
 } from '../../../support/captures.ts';
-import { udp } from '../../../support/packets.ts';
+import { udpPacket } from '../../../../src/testing/packets.ts';
 import { seededRandom } from '../../../support/seed.ts';
 
 let scratch: ScratchDirectory;
@@ -28,7 +28,7 @@ beforeAll(() => {
 });
 afterAll(() => scratch.remove());
 
-const probe = udp('198.51.100.2', '10.0.0.2', 4000, 53);
+const probe = udpPacket('198.51.100.2', '10.0.0.2', 4000, 53);
 
 describe('the reader', () => {
   it.each([

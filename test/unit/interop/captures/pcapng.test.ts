@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PcapngWriter } from '../../../../src/interop/captures/pcapng-writer.ts';
 import type { PacketToWrite } from '../../../../src/interop/captures/pcapng-writer.ts';
 import { ScratchDirectory, readAll, written } from '../../../support/captures.ts';
-import { tcp, udp } from '../../../support/packets.ts';
+import { tcpPacket, udpPacket } from '../../../../src/testing/packets.ts';
 import { seed } from '../../../support/seed.ts';
 
 let scratch: ScratchDirectory;
@@ -24,7 +24,7 @@ const installed = (program: string): boolean => {
 };
 
 const packetOf = (fields: Partial<PacketToWrite>): PacketToWrite => {
-  const bytes = fields.bytes ?? udp('198.51.100.2', '10.0.0.2', 4000, 53);
+  const bytes = fields.bytes ?? udpPacket('198.51.100.2', '10.0.0.2', 4000, 53);
   return {
     seconds: 1_700_000_000,
     nanoseconds: 0,
@@ -154,7 +154,7 @@ describe('writer and reader', () => {
       packetOf({
         seconds: 1_700_000_000 + i,
         nanoseconds: 123_456_789,
-        bytes: tcp('198.51.100.2', '10.0.0.2', {
+        bytes: tcpPacket('198.51.100.2', '10.0.0.2', {
           srcPort: 4000,
           dstPort: 80,
           flags: 'S',

@@ -16,7 +16,14 @@ import { PcapngBlocks, ScratchDirectory, pcapFile, readAll } from '../../../supp
 import type { Recorded } from '../../../support/captures.ts';
 import { buffersMade } from '../../../support/buffers-made.ts';
 import { EngineFixture } from '../../../support/engine-fixture.ts';
-import { icmpMessage, icmpQuery, ipv4, tcp, udp, udpDatagram } from '../../../support/packets.ts';
+import {
+  icmpMessage,
+  icmpQuery,
+  ipv4Packet,
+  tcpPacket,
+  udpPacket,
+  udpDatagram,
+} from '../../../../src/testing/packets.ts';
 import {
   at,
   client,
@@ -64,9 +71,9 @@ describe('verdicts', () => {
       pcapFile([
         ...handshake,
         at(3, fromClient('S', 1, 0, 8080)),
-        at(4, tcp(server, db, { srcPort: 7, dstPort: 5432, flags: 'S' })),
+        at(4, tcpPacket(server, db, { srcPort: 7, dstPort: 5432, flags: 'S' })),
         at(5, icmpQuery(client, server, 8, 1)),
-        at(6, udp(client, '192.0.2.1', 1, 2)),
+        at(6, udpPacket(client, '192.0.2.1', 1, 2)),
         at(7, Uint8Array.of(0x60, 0, 0, 0)),
       ]),
     );
@@ -123,20 +130,20 @@ describe('verdicts', () => {
       const ports = { srcPort: pick([80, 4000, 5432]), dstPort: pick([80, 4000, 5432]) };
       const bytes = pick([
         () =>
-          tcp(src, dst, {
+          tcpPacket(src, dst, {
             ...ports,
             flags: pick(['S', 'SA', 'A', 'FA', 'R', 'SF']),
             seq: pick([1, 2]),
             ack: pick([1, 2]),
           }),
-        () => udp(src, dst, ports.srcPort, ports.dstPort),
+        () => udpPacket(src, dst, ports.srcPort, ports.dstPort),
         () => icmpQuery(src, dst, pick([0, 8, 13]), 1),
         () =>
-          ipv4({
+          ipv4Packet({
             src,
             dst,
             protocol: pick([1, 47]),
-            payload: icmpMessage(3, 1, 0, udp(dst, src, 80, 4000)),
+            payload: icmpMessage(3, 1, 0, udpPacket(dst, src, 80, 4000)),
           }),
       ])();
       if (random() < 0.03) bytes[Math.floor(random() * bytes.length)]! ^= 1;
@@ -163,7 +170,7 @@ describe('verdicts', () => {
   it('of fragments come with the last one', async () => {
     const payload = udpDatagram(client, server, 1, 2, new Uint8Array(4000));
     const fragment = (from: number, to: number, identification: number): Uint8Array =>
-      ipv4({
+      ipv4Packet({
         src: client,
         dst: server,
         protocol: 17,
@@ -193,8 +200,8 @@ describe('verdicts', () => {
 });
 
 describe('the clock', () => {
-  const answer = (ms: number): Recorded => at(ms, udp(server, client, 53, 4000));
-  const question = at(0, udp(client, server, 4000, 53));
+  const answer = (ms: number): Recorded => at(ms, udpPacket(server, client, 53, 4000));
+  const question = at(0, udpPacket(client, server, 4000, 53));
 
   it.each([
     [29_999, 'pass'],
@@ -284,7 +291,7 @@ describe('captures that are not what a TUN device delivers', () => {
   });
 
   it('packets cut short: judged as long as their headers are there', async () => {
-    const long = tcp(client, server, {
+    const long = tcpPacket(client, server, {
       srcPort: 4000,
       dstPort: 80,
       flags: 'A',
@@ -308,7 +315,7 @@ describe('captures that are not what a TUN device delivers', () => {
 
   it('super-packets without a length, and those too long for one', async () => {
     const payload = new Uint8Array(9000);
-    const big = tcp(client, server, {
+    const big = tcpPacket(client, server, {
       srcPort: 4000,
       dstPort: 80,
       flags: 'A',

@@ -1,6 +1,8 @@
 /**
- * Packets for tests, built field by field. Everything that can be wrong on the wire can be made wrong here: lengths and
- * checksums are right unless a test overrides them.
+ * Packets, built field by field. Lengths and checksums are right; a test that wants a wrong one writes over the bytes.
+ *
+ * Offsets and flags are written down here once more, instead of taken from dataplane/wire: a parser that reads the wrong byte does
+ * not find what these functions have written.
  */
 
 export interface Ipv4Fields {
@@ -44,7 +46,7 @@ export function internetChecksum(...parts: Uint8Array[]): number {
   return ~sum & 0xffff;
 }
 
-export function ipv4(fields: Ipv4Fields): Uint8Array {
+export function ipv4Packet(fields: Ipv4Fields): Uint8Array {
   const options = fields.options ?? new Uint8Array();
   const headerLength = 20 + options.length;
   const bytes = new Uint8Array(headerLength + fields.payload.length);
@@ -98,8 +100,8 @@ export function tcpSegment(src: string, dst: string, fields: TcpFields): Uint8Ar
   return bytes;
 }
 
-export function tcp(src: string, dst: string, fields: TcpFields): Uint8Array {
-  return ipv4({ src, dst, protocol: 6, payload: tcpSegment(src, dst, fields) });
+export function tcpPacket(src: string, dst: string, fields: TcpFields): Uint8Array {
+  return ipv4Packet({ src, dst, protocol: 6, payload: tcpSegment(src, dst, fields) });
 }
 
 export function udpDatagram(
@@ -120,14 +122,14 @@ export function udpDatagram(
   return bytes;
 }
 
-export function udp(
+export function udpPacket(
   src: string,
   dst: string,
   srcPort: number,
   dstPort: number,
   payload: Uint8Array = new Uint8Array(8),
 ): Uint8Array {
-  return ipv4({
+  return ipv4Packet({
     src,
     dst,
     protocol: 17,
@@ -159,7 +161,7 @@ export function icmpQuery(
   sequence = 1,
 ): Uint8Array {
   const payload = icmpMessage(type, 0, (identifier << 16) | sequence);
-  return ipv4({ src, dst, protocol: 1, payload });
+  return ipv4Packet({ src, dst, protocol: 1, payload });
 }
 
 /** TCP options of a SYN: MSS 1460, SACK permitted, window scale `scale`. */
