@@ -11,31 +11,19 @@ import { parseAddress } from '../policy/addresses.ts';
 import { compilePolicy } from '../policy/compile.ts';
 import { addressOf } from '../policy/ends.ts';
 import { explainFlow, explainPacket } from '../policy/explain.ts';
-import type {
-  ExplainedPacket,
-  ExplainedRule,
-  ExplainedSide,
-  Explanation,
-} from '../policy/explain.ts';
-import type { FailedField } from '../policy/nearest-rule.ts';
+import type { ExplainedRule } from '../policy/explain.ts';
+import { explanationLines } from '../policy/explanation-text.ts';
+import type { ExplainAnswer } from '../policy/explanation-text.ts';
 import type { FlowQuestion, QuestionProtocol } from '../policy/opening-packet.ts';
 import { formatProblem } from '../policy/problem.ts';
 import { namePattern } from '../policy/validate.ts';
 import type { GatewayConfig, Problem, Server, Template } from '../policy/types.ts';
-import type { FlowView } from './api-types.ts';
 import { addConnectionOptions } from './connection.ts';
 import type { ConnectionFlags } from './connection.ts';
 import { ExitCode, UserError } from './errors.ts';
 import { parseHexDump } from './hex-dump.ts';
-import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
 import { usualDirectory } from './run-command.ts';
-import { formatDuration } from '../text/duration.ts';
-import { line } from '../text/line.ts';
-import { placeText } from './rule-places.ts';
-import { answerTexts } from '../text/reject-text.ts';
-import { counted } from '../text/numbers.ts';
-import { detailText, endText } from '../text/packet-text.ts';
 
 /** The question: a packet that would open a flow, or the bytes of a packet from its IPv4 header on. */
 export type ExplainQuestion = { readonly flow: NamedQuestion } | { readonly packet: Uint8Array };
@@ -44,12 +32,6 @@ export type ExplainQuestion = { readonly flow: NamedQuestion } | { readonly pack
 export interface NamedQuestion extends Omit<FlowQuestion, 'source' | 'destination'> {
   readonly source: string;
   readonly destination: string;
-}
-
-/** An answer, and where the file of a template lies, if it has one. */
-export interface ExplainAnswer {
-  readonly explanation: Explanation;
-  readonly fileOf: (template: string) => string;
 }
 
 export type ExplainAnswers = (
@@ -175,7 +157,7 @@ export function explainCommand(actions: ExplainActions): Verb {
           });
           const answer = await actions.answer(flags, question);
           if (flags.json === true) output.json(asJson(answer));
-          else printAnswer(answer, output);
+          else output.print(explanationLines(answer, (...args) => output.style(...args)));
           return ExitCode.ok;
         })(),
       ),
@@ -251,92 +233,4 @@ function asJson({ explanation, fileOf }: ExplainAnswer): object {
       ...(side.nearest && { nearest: withFile(side.nearest) }),
     })),
   };
-}
-
-function printAnswer({ explanation, fileOf }: ExplainAnswer, output: Output): void {
-  const { verdict, reason, message, answer, packet, sides, decidedBy, flow } = explanation;
-  const colour = verdict === 'pass' ? 'green' : verdict === 'drop' ? 'red' : 'yellow';
-  const word = output.style(colour, verdict.toUpperCase());
-  const described = describePacket(packet);
-  output.print(described === '' ? word : line`${word}  ${described}`);
-  if (verdict !== 'pass') output.print(`  ${reason}: ${message}`);
-  if (answer !== undefined) output.print(`  ${answerTexts[answer]}`);
-  if (decidedBy === 'flow' && flow !== undefined) {
-    output.print(`  a live flow decides: ${describeFlow(flow)}`);
-  }
-  for (const side of sides) {
-    output.print('');
-    printSide(side, fileOf, output);
-  }
-  if (decidedBy === 'packet' && sides.length > 0) {
-    output.print('');
-    output.print('The rules above do not matter: they are asked of what can open a flow.');
-  }
-  if (decidedBy === 'flow' && sides.length > 0) {
-    output.print('');
-    output.print('The rules above are for a packet that opens a flow, which this one does not.');
-  }
-}
-
-/** `4711-3, established, open for 4 min 3 s`. */
-function describeFlow(flow: Readonly<Record<string, unknown>>): string {
-  const { id, state, ageSeconds } = flow as unknown as FlowView;
-  return `${id}, ${state}, open for ${formatDuration(ageSeconds)}`;
-}
-
-function describePacket(packet: ExplainedPacket): string {
-  const { protocol, source, destination, sourcePort, destinationPort } = packet;
-  if (protocol === undefined || source === undefined || destination === undefined) return '';
-  const ends = `${endText(source, sourcePort)} -> ${endText(destination, destinationPort)}`;
-  return [protocol, ends, detailText(packet)].filter((part) => part !== '').join(' ');
-}
-
-function printSide(
-  side: ExplainedSide,
-  fileOf: (template: string) => string,
-  output: Output,
-): void {
-  const { direction, server, templates, rule, nearest } = side;
-  const place = ({ template, index, line: at }: ExplainedRule): string =>
-    placeText(fileOf(template), at, direction, index);
-  const head = line`${direction} of server ${output.style('bold', server)}:`;
-  if (rule !== undefined) {
-    output.print(line`${head} allowed by ${output.style('green', rule.text)}`);
-    output.print(`  template ${rule.template}, ${place(rule)}${commentOf(rule)}`);
-    printReasons(rule, output);
-    return;
-  }
-  if (nearest === undefined) {
-    const why =
-      templates.length === 0
-        ? 'it has no templates'
-        : `its templates (${templates.join(', ')}) have no ${direction} rules`;
-    output.print(line`${head} nothing is allowed, ${why}`);
-    return;
-  }
-  output.print(line`${head} none of ${counted(side.rules, 'rule')} allows it`);
-  output.print(line`  nearest: ${output.style('yellow', nearest.text)}`);
-  output.print(`  template ${nearest.template}, ${place(nearest)}${commentOf(nearest)}`);
-  printReasons(nearest, output);
-  for (const { field, expected, found } of nearest.failed) {
-    output.print(`  ${field}: ${failureText(field, expected, found)}`);
-  }
-}
-
-function failureText(field: FailedField['field'], expected: string, found: string): string {
-  if (field === 'enabled') return 'the rule is off';
-  if (field === 'expires') return `the rule has ended at ${found}`;
-  if (field === 'except') return `the rule takes away ${expected}, the packet has ${found}`;
-  return `the rule has ${expected}, the packet ${found}`;
-}
-
-/** What is not in the rule's text: why the server has it, and whom a group means. */
-function printReasons({ template, selector, matched }: ExplainedRule, output: Output): void {
-  if (selector !== undefined) output.print(`  ${template} applies to ${selector}`);
-  if (matched?.server !== undefined) output.print(`  ${matched.peer}: server ${matched.server}`);
-  else if (matched?.set !== undefined) output.print(`  ${matched.peer}: set ${matched.set}`);
-}
-
-function commentOf({ comment }: ExplainedRule): string {
-  return comment === undefined ? '' : ` (${comment})`;
 }

@@ -9,8 +9,9 @@ import { addConnectionOptions } from './connection.ts';
 import type { Connections } from './connection.ts';
 import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
-import { placeText, templateFiles } from './rule-places.ts';
+import { templateFiles } from './rule-places.ts';
 import { counted } from '../text/numbers.ts';
+import { placeText } from '../text/rule-text.ts';
 
 interface Flags extends ClientFlags {
   readonly from?: string;

@@ -233,7 +233,7 @@ function explainSide(
   const side = { direction, server: name, templates, rules: own.filter(({ live }) => live).length };
   const peer = (direction === 'inbound' ? packet.srcAddr : packet.dstAddr) >>> 0;
   const explained = (place: RulePlace): ExplainedRule => ({
-    ...explainedRule(place),
+    ...explainedRule(place, resolver.nowMs),
     ...reasonOf(place.template, assigned),
     ...matchOf(place.rule.peers, peer, servers, resolver),
   });
@@ -254,8 +254,12 @@ function explainSide(
   return { ...side, allowed: false, nearest: { ...explained(nearest), failed } };
 }
 
-function explainedRule({ template, direction, position, rule }: RulePlace): ExplainedRule {
-  const text = formatRule(direction, rule, Date.now());
+/** @param nowMs when the policy was compiled: the text says what the verdict says */
+function explainedRule(
+  { template, direction, position, rule }: RulePlace,
+  nowMs: number,
+): ExplainedRule {
+  const text = formatRule(direction, rule, nowMs);
   const line = lineOf(rule);
   return {
     template,

@@ -73,7 +73,8 @@ export class Resolver {
   readonly #source: PolicySource;
   #serversByName: ReadonlyMap<string, Server> | undefined;
   readonly #sets: ReadonlyMap<string, AddressSet>;
-  readonly #nowMs: number;
+  /** The moment at which rules have expired or not. */
+  readonly nowMs: number;
   readonly #labels: readonly Labels[];
   /** By index of the server. */
   readonly #assignments: readonly (readonly Assignment[])[];
@@ -94,7 +95,7 @@ export class Resolver {
   /** @param before of an earlier state: what means the same addresses in both is the same object */
   constructor(source: PolicySource, nowMs: number, before?: Resolver) {
     this.#source = source;
-    this.#nowMs = nowMs;
+    this.nowMs = nowMs;
     if (before !== undefined) {
       this.#rangesBefore = before.#ranges;
       this.#setRangesBefore = before.#setRanges;
@@ -136,7 +137,7 @@ export class Resolver {
   }
 
   isLive(rule: Rule): boolean {
-    return isLive(rule, this.#nowMs);
+    return isLive(rule, this.nowMs);
   }
 
   /** Addresses that a rule is about; `undefined`: any. */

@@ -64,3 +64,13 @@ export function ruleText(
   const life = lifeText(rule);
   return `${trafficText(rule)} ${way} ${peersText(rule)}${life === '' ? '' : ` (${life})`}`;
 }
+
+/** Where a rule stands, as terminals and editors make it clickable: `/etc/tunwall/templates/web.yaml:4: inbound[0]`. */
+export function placeText(
+  file: string,
+  line: number | undefined,
+  direction: RuleDirection,
+  index: number,
+): string {
+  return `${line === undefined ? file : `${file}:${line}`}: ${direction}[${index}]`;
+}

@@ -47,8 +47,7 @@ export const DropReason = {
 
 export type DropReasonCode = (typeof DropReason)[keyof typeof DropReason];
 
-/** Label of each code, as printed everywhere. */
-export const dropReasonNames: readonly string[] = [
+const names = [
   'none',
   'ipv6',
   'protocol',
@@ -85,4 +84,10 @@ export const dropReasonNames: readonly string[] = [
   'fragment-memory',
   'fragment-count',
   'flow-killed',
-];
+] as const;
+
+/** Why a packet was dropped, in the words of metrics and logs; `none` if it was not. */
+export type DropReasonName = (typeof names)[number];
+
+/** Label of each code, as printed everywhere. */
+export const dropReasonNames: readonly string[] = names;

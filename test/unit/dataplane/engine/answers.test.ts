@@ -81,6 +81,7 @@ const from = (src: number[], packet: Uint8Array, dst?: number[]): Uint8Array => 
   return bytes;
 };
 
+const datagram = (payload?: Uint8Array) => udpPacket(client, web, 1, 2, payload);
 const quote = udpPacket(web, client, 53, 1000).subarray(0, 28);
 const error = (type: number, code: number): Uint8Array =>
   ipv4Packet({ src: client, dst: web, protocol: 1, payload: icmpMessage(type, code, 0, quote) });
@@ -92,12 +93,8 @@ describe('a packet for which a rule is missing', () => {
     ['a SYN whose numbers wrap', syn(22, { seq: 0xffffffff }), naiveReset],
     ['a datagram', udpPacket(client, web, 4000, 53), naiveProhibited],
     ['an empty datagram', udpPacket(client, web, 4000, 53, new Uint8Array()), naiveProhibited],
-    [
-      'a datagram of odd length',
-      udpPacket(client, web, 1, 2, Uint8Array.of(1, 2, 3)),
-      naiveProhibited,
-    ],
-    ['a large datagram', udpPacket(client, web, 1, 2, new Uint8Array(1401)), naiveProhibited],
+    ['a datagram of odd length', datagram(Uint8Array.of(1, 2, 3)), naiveProhibited],
+    ['a large datagram', datagram(new Uint8Array(1401)), naiveProhibited],
     ['an echo request', icmpQuery(client, web, 8, 7), naiveProhibited],
     [
       'a SYN that goes out',
@@ -127,7 +124,7 @@ describe('a packet for which a rule is missing', () => {
 
   it('stays a drop in every count', () => {
     const [answering, silent] = [fixture(), fixture({})];
-    const packets = [syn(22), udpPacket(client, web, 1, 2), icmpQuery(client, web, 8, 7)];
+    const packets = [syn(22), datagram(), icmpQuery(client, web, 8, 7)];
     expect(answering.forward(...packets)).toHaveLength(3);
     expect(silent.forward(...packets)).toHaveLength(0);
     const counts = (f: EngineFixture) => [...f.counters.subarray(0, Counter.answers)];
@@ -181,27 +178,21 @@ describe('is never answered', () => {
     ['a redirect', error(5, 1)],
     ['an echo reply', icmpQuery(client, web, 0, 7)],
     ['an unknown ICMP type', error(42, 0)],
-    [
-      'a packet to a multicast address',
-      from([198, 51, 100, 2], udpPacket(client, web, 1, 2), [224, 0, 0, 1]),
-    ],
+    ['a packet to a multicast address', from([198, 51, 100, 2], datagram(), [224, 0, 0, 1])],
     [
       'a packet to the broadcast address',
-      from([198, 51, 100, 2], udpPacket(client, web, 1, 2), [255, 255, 255, 255]),
+      from([198, 51, 100, 2], datagram(), [255, 255, 255, 255]),
     ],
-    ['a packet from 0.0.0.0', from([0, 0, 0, 0], udpPacket(client, web, 1, 2))],
-    ['a packet from a loopback address', from([127, 0, 0, 1], udpPacket(client, web, 1, 2))],
-    ['a packet from a multicast address', from([224, 0, 0, 5], udpPacket(client, web, 1, 2))],
-    [
-      'a packet from the broadcast address',
-      from([255, 255, 255, 255], udpPacket(client, web, 1, 2)),
-    ],
-    ['a packet from 240/4', from([240, 0, 0, 1], udpPacket(client, web, 1, 2))],
-    ['a LAND packet', from([10, 0, 0, 2], udpPacket(client, web, 1, 2))],
+    ['a packet from 0.0.0.0', from([0, 0, 0, 0], datagram())],
+    ['a packet from a loopback address', from([127, 0, 0, 1], datagram())],
+    ['a packet from a multicast address', from([224, 0, 0, 5], datagram())],
+    ['a packet from the broadcast address', from([255, 255, 255, 255], datagram())],
+    ['a packet from 240/4', from([240, 0, 0, 1], datagram())],
+    ['a LAND packet', from([10, 0, 0, 2], datagram())],
     ['a SYN with a bad checksum', broken(syn(22), 36)],
-    ['a datagram with a bad checksum', broken(udpPacket(client, web, 1, 2), 26)],
+    ['a datagram with a bad checksum', broken(datagram(), 26)],
     ['an echo request with a bad checksum', broken(icmpQuery(client, web, 8, 7), 22)],
-    ['a packet with a bad header checksum', broken(udpPacket(client, web, 1, 2), 10)],
+    ['a packet with a bad header checksum', broken(datagram(), 10)],
     [
       'another protocol',
       ipv4Packet({ src: client, dst: web, protocol: 47, payload: new Uint8Array(20) }),
