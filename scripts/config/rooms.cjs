@@ -47,8 +47,15 @@ const mayImport = {
   // What `gateway` does to the machine, and networks of namespaces, stand on the ground.
   host: ground,
   lab: ground,
-  // The engine in memory, for tests: of users, and ours.
-  testing: packetPath,
+  // The firewall in memory, for tests: of users, and ours.
+  testing: [
+    ...ground,
+    ...packetPath,
+    'dataplane/worker',
+    'policy',
+    'control/store',
+    'control/service',
+  ],
   cli: [...ground, 'dataplane', 'policy', 'interop', 'control', 'host', 'lab'],
   // Runs in browsers. Of `control/api` it may import types only.
   panel: ['text', 'control/api'],

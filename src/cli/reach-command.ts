@@ -1,7 +1,7 @@
 /** `tunwall reach`: who can open what, by the rules of the policy in force. */
 import { Option } from 'commander';
 import { line } from '../text/line.ts';
-import { trafficText } from '../text/rule-text.ts';
+import { placeText, trafficText } from '../text/rule-text.ts';
 import type { PlacedRuleView, ReachView } from './api-types.ts';
 import { clientVerb } from './client-verb.ts';
 import type { ClientFlags } from './client-verb.ts';
@@ -11,7 +11,6 @@ import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
 import { templateFiles } from './rule-places.ts';
 import { counted } from '../text/numbers.ts';
-import { placeText } from '../text/rule-text.ts';
 
 interface Flags extends ClientFlags {
   readonly from?: string;

@@ -1,4 +1,5 @@
-/** The settings of gateway.yaml that the engine works by, in its units. */
+/** The settings of gateway.yaml that the engine works by, in its units, and which of them it takes while it runs. */
+import { isDeepStrictEqual } from 'node:util';
 import type { FlowTableLimits } from '../dataplane/flow/flow-table.ts';
 import type { TcpTrackerOptions } from '../dataplane/flow/tcp-track.ts';
 import { TimeoutList } from '../dataplane/flow/timeouts.ts';
@@ -18,4 +19,14 @@ export function engineOptions(gateway: GatewayConfig): {
     },
     tcp: gateway.tcp,
   };
+}
+
+/** Settings that a running firewall takes, or that matter only to the next start. */
+const keysInForceAtOnce: ReadonlySet<string> = new Set(['reload', 'reject', 'start']);
+
+/** Settings that differ, and take effect only with a restart. */
+export function fixedSettings(running: GatewayConfig, next: GatewayConfig): string[] {
+  return (Object.keys(running) as (keyof GatewayConfig)[]).filter(
+    (key) => !keysInForceAtOnce.has(key) && !isDeepStrictEqual(running[key], next[key]),
+  );
 }

@@ -13,6 +13,8 @@ import type { FailedField } from './nearest-rule.ts';
 export interface ExplainAnswer {
   readonly explanation: Explanation;
   readonly fileOf: (template: string) => string;
+  /** `false`: they were not written by people, and their lines mean nothing. Default: true. */
+  readonly hasLines?: boolean;
 }
 
 type Style = (colour: Colour, text: Text) => Text;
@@ -21,7 +23,9 @@ type Style = (colour: Colour, text: Text) => Text;
 export function explanationLines(answered: ExplainAnswer, style: Style): Line[] {
   const lines: Line[] = [];
   const print = (text: Text): void => void lines.push(Line.of(text));
-  const { explanation, fileOf } = answered;
+  const { explanation, fileOf, hasLines = true } = answered;
+  const placeOf = ({ template, direction, index, line: at }: ExplainedRule): string =>
+    placeText(fileOf(template), hasLines ? at : undefined, direction, index);
   const { verdict, reason, message, answer, packet, sides, decidedBy, flow } = explanation;
   const colour = verdict === 'pass' ? 'green' : verdict === 'drop' ? 'red' : 'yellow';
   const word = style(colour, verdict.toUpperCase());
@@ -34,7 +38,7 @@ export function explanationLines(answered: ExplainAnswer, style: Style): Line[] 
   }
   for (const side of sides) {
     print('');
-    printSide(side, fileOf, print, style);
+    printSide(side, placeOf, print, style);
   }
   if (decidedBy === 'packet' && sides.length > 0) {
     print('');
@@ -62,13 +66,11 @@ function describePacket(packet: ExplainedPacket): string {
 
 function printSide(
   side: ExplainedSide,
-  fileOf: (template: string) => string,
+  place: (rule: ExplainedRule) => string,
   print: (text: Text) => void,
   style: Style,
 ): void {
   const { direction, server, templates, rule, nearest } = side;
-  const place = ({ template, index, line: at }: ExplainedRule): string =>
-    placeText(fileOf(template), at, direction, index);
   const head = line`${direction} of server ${style('bold', server)}:`;
   if (rule !== undefined) {
     print(line`${head} allowed by ${style('green', rule.text)}`);

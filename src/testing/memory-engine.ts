@@ -7,10 +7,23 @@ import { counterCount, createCounters } from '../dataplane/engine/counters.ts';
 import { Engine } from '../dataplane/engine/engine.ts';
 import type { EngineMemory, EngineOptions } from '../dataplane/engine/engine.ts';
 import { EventRingReader, EventWord, createEventRing } from '../dataplane/engine/event-ring.ts';
+import { Control } from '../dataplane/flow/flow-memory.ts';
 import type { Matcher } from '../dataplane/match/matcher.ts';
-import { dropReasonNames } from '../dataplane/wire/drop-reason.ts';
+import { DropReason, dropReasonNames } from '../dataplane/wire/drop-reason.ts';
 import { MemoryBatch, vnetLength } from './memory-batch.ts';
 import type { BatchPacket } from './memory-batch.ts';
+
+/** Fewer than one tick's sweep visits. */
+const recordsPerTick = 4096;
+
+/** What became of one packet: it was dropped for a reason, it passed, or it waits for the rest of its datagram. */
+export interface JudgedPacket {
+  readonly passed: boolean;
+  /** A code of `DropReason`. */
+  readonly reason: number;
+  /** All that left. */
+  readonly written: readonly Uint8Array[];
+}
 
 export interface MemoryEngineSettings {
   readonly policy: Matcher;
@@ -47,12 +60,40 @@ export class MemoryEngine {
     return this.#written(this.engine.judge(this.batch.fill(packets), this.nowMs));
   }
 
-  /** Verdict on one packet: `pass`, `held`, or the drop reason. */
-  judge(packet: Uint8Array | BatchPacket): string {
+  /** Judges one packet. */
+  judgeOne(packet: Uint8Array | BatchPacket): JudgedPacket {
     while (this.events.read());
     const written = this.forward(packet);
-    if (this.events.read()) return dropReasonNames[this.events.record[EventWord.reason]!]!;
-    return written.length > 0 ? 'pass' : 'held';
+    const dropped = this.events.read();
+    const reason = dropped ? this.events.record[EventWord.reason]! : DropReason.none;
+    const bytes = packet instanceof Uint8Array ? packet : packet.bytes;
+    // The last fragment leaves behind those that waited for it, not in its own slot.
+    const passed = this.batch.verdicts[0] === 1 || written.some((each) => isSame(each, bytes));
+    return { passed: passed && !dropped, reason, written };
+  }
+
+  /** Verdict on one packet: `pass`, `held`, or the drop reason. */
+  judge(packet: Uint8Array | BatchPacket): string {
+    const { passed, reason } = this.judgeOne(packet);
+    if (reason !== DropReason.none) return dropReasonNames[reason]!;
+    return passed ? 'pass' : 'held';
+  }
+
+  /** All the housekeeping that is due, of which the engine does a part at a time. Returns what is written meanwhile. */
+  tickAll(): Uint8Array[] {
+    const { table } = this.engine;
+    const written: Uint8Array[] = [];
+    const records = table.control[Control.firstFresh]!;
+    let before: number;
+    let visited = 0;
+    do {
+      before = table.used;
+      this.batch.fill([]);
+      this.engine.judge(0, this.nowMs);
+      written.push(...this.#written(this.engine.tick(this.nowMs)));
+      visited += recordsPerTick;
+    } while (table.used < before || visited < records);
+    return written;
   }
 
   counter(index: number): number {
@@ -69,4 +110,8 @@ export class MemoryEngine {
     }
     return written;
   }
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }

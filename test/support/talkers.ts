@@ -4,7 +4,9 @@
  * dropped, as ends would that work together, so that nothing of what a firewall refuses is left untried.
  */
 import type { Random } from '../oracle/random.ts';
-import { tcpPacket, udpPacket } from '../../src/testing/packets.ts';
+import { tcp } from '../../src/testing/conversations.ts';
+import type { TcpEnd } from '../../src/testing/conversations.ts';
+import { udpPacket } from '../../src/testing/packets.ts';
 
 export interface Ends {
   readonly protocol: 'tcp' | 'udp';
@@ -30,7 +32,7 @@ export class Talk {
   /** Whether nothing that was sent waits for its acknowledgment. */
   acknowledged = false;
   readonly #random: Random;
-  readonly #next: [number, number];
+  readonly #opener: TcpEnd;
   #last: Sent | undefined;
   #repeats = 0;
   /** Who sends what is not a free choice: the rest of a handshake or of a close. */
@@ -39,7 +41,11 @@ export class Talk {
   constructor(ends: Ends, random: Random) {
     this.ends = ends;
     this.#random = random;
-    this.#next = [random.word(), random.word()];
+    const { opener, openerPort, responder, responderPort } = ends;
+    this.#opener = tcp(`${opener}:${openerPort}`, `${responder}:${responderPort}`, {
+      seq: random.word(),
+      replySeq: random.word(),
+    });
   }
 
   /** The next packet; undefined when the conversation is over. */
@@ -116,23 +122,10 @@ export class Talk {
   }
 
   #segment(from: number, flags: string, length = 0): Sent {
-    const { opener, openerPort, responder, responderPort } = this.ends;
-    const seq = this.#next[from]!;
-    const ack = flags === 'S' ? 0 : this.#next[from ^ 1]!;
-    const [src, srcPort, dst, dstPort] =
-      from === 0
-        ? [opener, openerPort, responder, responderPort]
-        : [responder, responderPort, opener, openerPort];
-    const bytes = tcpPacket(src, dst, {
-      srcPort,
-      dstPort,
-      flags,
-      seq,
-      ack,
-      payload: new Uint8Array(length),
-    });
-    if (/[SF]/.test(flags)) length++;
-    this.#next[from] = (seq + length) >>> 0;
+    const sender = from === 0 ? this.#opener : this.#opener.reply;
+    const { next: seq } = sender;
+    const { next: ack } = sender.reply;
+    const bytes = sender.segment({ flags, payload: length });
     const words = `${from === 0 ? '>' : '<'} ${flags} seq=${seq} ack=${ack} len=${length}`;
     return { bytes, fromOpener: from === 0, opens: flags === 'S', words };
   }

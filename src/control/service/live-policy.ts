@@ -12,6 +12,7 @@ import type { DataPlane } from '../../dataplane/worker/data-plane.ts';
 import type { Logger } from '../log/logger.ts';
 import { PolicyCompiler, changedByTime } from '../../policy/compile.ts';
 import type { CompiledPolicy } from '../../policy/compile.ts';
+import { fixedSettings } from '../../policy/engine-options.ts';
 import { policyDigest } from '../../policy/policy-digest.ts';
 import { formatProblem } from '../../policy/problem.ts';
 import { ServerSlots } from '../../policy/server-slots.ts';
@@ -21,9 +22,6 @@ import { ReloadQueue } from './reload-queue.ts';
 import { reportEnds, reportMissedEnds } from './rule-ends.ts';
 import type { ReportEnds } from './rule-ends.ts';
 import { errorsOf } from './start-state.ts';
-
-/** Keys of gateway.yaml that need no restart. */
-const keysInForceAtOnce: ReadonlySet<string> = new Set(['reload', 'reject', 'start']);
 
 export interface LivePolicyOptions {
   readonly store: PolicyStore;
@@ -237,10 +235,7 @@ export class LivePolicy {
   }
 
   #warnOfRestart(gateway: GatewayConfig): void {
-    const running = this.#config.gateway;
-    const changed = (Object.keys(running) as (keyof GatewayConfig)[]).filter(
-      (key) => !keysInForceAtOnce.has(key) && !isDeepStrictEqual(running[key], gateway[key]),
-    );
+    const changed = fixedSettings(this.#config.gateway, gateway);
     if (changed.length > 0) {
       this.#options.log.warn(
         { changed },

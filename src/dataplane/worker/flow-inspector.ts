@@ -113,13 +113,17 @@ export class FlowInspector {
 
   /** Visits every live flow, yielding to the event loop in between. */
   async walk(visit: (flow: FlowCopy) => void): Promise<void> {
-    const visitLive = (flow: FlowCopy): void => {
-      if (this.remainingMs(flow) > 0) visit(flow);
-    };
     let chunks = 0;
     for (let first = 1; first < this.#firstFresh(); first += chunkLength) {
-      this.#visitCopies(first, this.#copyChunk(first), visitLive);
+      this.#visitLive(first, visit);
       if (++chunks % chunksPerTurn === 0) await setImmediate();
+    }
+  }
+
+  /** The same without yielding: for a table on which no packet waits. */
+  walkNow(visit: (flow: FlowCopy) => void): void {
+    for (let first = 1; first < this.#firstFresh(); first += chunkLength) {
+      this.#visitLive(first, visit);
     }
   }
 
@@ -261,6 +265,12 @@ export class FlowInspector {
       if (countedBelow !== undefined) control[Control.countedBelow] = end;
     });
     return count;
+  }
+
+  #visitLive(first: number, visit: (flow: FlowCopy) => void): void {
+    this.#visitCopies(first, this.#copyChunk(first), (flow) => {
+      if (this.remainingMs(flow) > 0) visit(flow);
+    });
   }
 
   #visitCopies(first: number, count: number, visit: (flow: FlowCopy) => void): void {

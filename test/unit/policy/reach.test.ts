@@ -10,7 +10,7 @@ import { hasAddress, rangesOf } from '../../../src/policy/ranges.ts';
 import type { Ranges } from '../../../src/policy/ranges.ts';
 import { TooManyPairsError, reach } from '../../../src/policy/reach.ts';
 import type { ReachEnd, ReachQuestion, ReachRow } from '../../../src/policy/reach.ts';
-import { addressToInt } from '../../support/packets.ts';
+import { addressToInt } from '../../../src/testing/packets.ts';
 import { NaivePolicy } from '../../support/naive-policy.ts';
 import { toServers, toTemplates } from '../../support/policies.ts';
 import { withGroups } from '../../support/random-groups.ts';
