@@ -132,8 +132,15 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
   },
   check: async () => {
     const { checkCommand } = await import('./cli/check-command.ts');
+    const { checkDirectory } = await import('./control/store/files/policy-tests.ts');
     const { readConfiguration } = await import('./control/store/open-store.ts');
-    return checkCommand(readConfiguration);
+    return checkCommand((directory) => checkDirectory(directory, readConfiguration));
+  },
+  test: async () => {
+    const { testCommand } = await import('./cli/test-command.ts');
+    const { checkDirectory } = await import('./control/store/files/policy-tests.ts');
+    const { readConfiguration } = await import('./control/store/open-store.ts');
+    return testCommand((directory) => checkDirectory(directory, readConfiguration));
   },
   template: async () => {
     const { templateCommand } = await import('./cli/template-command.ts');

@@ -1,11 +1,13 @@
 /** `tunwall check`: prints the errors of a configuration directory, or a summary of it. */
 import { join } from 'node:path';
+import { Option } from 'commander';
 import { adviceOn } from '../policy/advice.ts';
 import { compilePolicy } from '../policy/compile.ts';
 import { lineOf } from '../policy/rule-lines.ts';
 import { Resolver } from '../policy/resolve.ts';
 import type { AddressSet, Server, Template } from '../policy/types.ts';
 import { ExitCode } from './errors.ts';
+import { githubAnnotation } from './github-annotations.ts';
 import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
 import { configOption, defaultConfigDirectory } from './run-command.ts';
@@ -32,12 +34,15 @@ export interface CheckedConfig {
   readonly servers: readonly Server[];
   readonly sets?: readonly AddressSet[];
   readonly problems: readonly ConfigProblem[];
+  /** The tests beside it; those that have failed are among the problems. Default: none. */
+  readonly judged?: readonly unknown[];
 }
 
 export type ReadConfig = (directory: string) => CheckedConfig | Promise<CheckedConfig>;
 
 interface Flags {
   readonly config: string;
+  readonly format: 'text' | 'github';
   readonly strict?: boolean;
   readonly json?: boolean;
 }
@@ -47,14 +52,20 @@ export function checkCommand(readConfig: ReadConfig): Verb {
     program
       .command('check')
       .description(
-        'validate the configuration directory, as `tunwall run` would see it.\n' +
+        'validate the configuration directory, as `tunwall run` would see it, and judge its tests\n' +
+          '(tests/*.yaml, see `tunwall test`).\n' +
           'Warnings are about what is valid and perhaps not meant: rules that say the same as others or\n' +
           'add nothing to them (over all templates of each server), templates without servers, sensitive\n' +
           'ports open to all, servers that a rule lets in and whose own outbound rules do not let out.\n' +
-          'Exit code 1: there is an error; with --strict, or a warning.',
+          'Exit code 1: there is an error, or a test has failed; with --strict, or a warning.',
       )
       .addOption(configOption())
       .option('--strict', 'fail if there are warnings, too')
+      .addOption(
+        new Option('--format <format>', 'how problems are printed; github: as annotations')
+          .choices(['text', 'github'])
+          .default('text'),
+      )
       .option('--json', 'print JSON')
       .addHelpText(
         'after',
@@ -77,9 +88,10 @@ async function check(flags: Flags, readConfig: ReadConfig, output: Output): Prom
   const ok = errors === 0 && (flags.strict !== true || warnings === 0);
   if (flags.json === true) {
     const { revision, problems } = config;
-    output.json({ ok, revision, ...summary(config), problems });
+    output.json({ ok, revision, ...summary(config), tests: config.judged?.length ?? 0, problems });
   } else {
-    for (const problem of config.problems) output.error(formatProblem(problem, output));
+    if (flags.format === 'github') output.print(config.problems.map(githubAnnotation));
+    else output.error(config.problems.map((problem) => formatProblem(problem, output)));
     if (errors === 0) printSummary(config, flags.config, output);
     if (errors > 0 || warnings > 0) {
       output.error(`${flags.config}: ${counted(errors, 'error')}, ${counted(warnings, 'warning')}`);
@@ -157,6 +169,7 @@ function summary({ templates, servers }: CheckedConfig): Summary {
 
 function printSummary(config: CheckedConfig, directory: string, output: Output): void {
   const { templates, servers } = summary(config);
+  const tests = config.judged?.length ?? 0;
   const rows = templates.map((template) => [
     template.name,
     String(template.inbound),
@@ -171,7 +184,7 @@ function printSummary(config: CheckedConfig, directory: string, output: Output):
     ({ templates: named, appliedTemplates }) => named.length + appliedTemplates.length === 0,
   );
   output.print(
-    line`${output.style('green', `${directory} is valid`)}: ${counted(templates.length, 'template')} with ${counted(rules, 'rule')}, ${counted(servers.length, 'server')}`,
+    line`${output.style('green', `${directory} is valid`)}: ${counted(templates.length, 'template')} with ${counted(rules, 'rule')}, ${counted(servers.length, 'server')}${tests === 0 ? '' : `, ${counted(tests, 'test')} as expected`}`,
   );
   if (bare.length > 0) {
     output.print(

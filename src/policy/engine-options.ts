@@ -22,7 +22,7 @@ export function engineOptions(gateway: GatewayConfig): {
 }
 
 /** Settings that a running firewall takes, or that matter only to the next start. */
-const keysInForceAtOnce: ReadonlySet<string> = new Set(['reload', 'reject', 'start']);
+const keysInForceAtOnce: ReadonlySet<string> = new Set(['reload', 'reject', 'start', 'tests']);
 
 /** Settings that differ, and take effect only with a restart. */
 export function fixedSettings(running: GatewayConfig, next: GatewayConfig): string[] {

@@ -57,7 +57,8 @@ function describeFlow(flow: Readonly<Record<string, unknown>>): string {
   return `${id}, ${state}, open for ${formatDuration(ageSeconds)}`;
 }
 
-function describePacket(packet: ExplainedPacket): string {
+/** `tcp 198.51.100.2:40000 -> 10.0.0.2:443 flags S`; empty for what could not be read. */
+export function describePacket(packet: ExplainedPacket): string {
   const { protocol, source, destination, sourcePort, destinationPort } = packet;
   if (protocol === undefined || source === undefined || destination === undefined) return '';
   const ends = `${endText(source, sourcePort)} -> ${endText(destination, destinationPort)}`;

@@ -171,6 +171,10 @@ export interface GatewayConfig {
   readonly reject: RejectSettings;
   /** What a policy change does to flows that it forbids; `drain` in seconds. */
   readonly reload: 'cut' | 'keep' | { readonly drain: number };
+  readonly tests: {
+    /** Refuse a reload while a test beside the configuration fails. */
+    readonly onReload: boolean;
+  };
   readonly api: Listen & {
     /** Names allowed in the Host header, beside addresses and localhost; lower case. */
     readonly hosts: readonly string[];

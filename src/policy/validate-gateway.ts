@@ -35,6 +35,7 @@ export const defaultGatewayConfig: GatewayConfig = {
   start: 'last-good',
   reject: defaultReject,
   reload: 'cut',
+  tests: { onReload: false },
   api: {
     host: '127.0.0.1',
     port: 8740,
@@ -195,6 +196,7 @@ export function validateGateway(fileName: string, content: string): Validated<Ga
       start,
       reject,
       reload,
+      tests: mapping<{ onReload?: boolean }>('when tests are judged', { onReload: boolean }, []),
       api,
       metrics: mapping<{ listen?: Listen; allow?: AddressRange[] }>(
         'settings of the metrics',
@@ -229,6 +231,7 @@ export function validateGateway(fileName: string, content: string): Validated<Ga
       timeouts: { ...defaults.timeouts, ...value.timeouts },
       tcp: { ...defaults.tcp, ...value.tcp },
       reject: { ...defaults.reject, ...value.reject },
+      tests: { ...defaults.tests, ...value.tests },
       log: { ...defaults.log, ...value.log },
       api: { ...defaults.api, ...own, ...others },
       metrics: { ...defaults.metrics, ...value.metrics },

@@ -26,7 +26,7 @@ export interface Fields {
   /** Payload bytes behind the L4 header. */
   readonly length: number;
 
-  /** TCP: letters as in test/support/packets.ts, absolute numbers, the raw window, options padded to four bytes. */
+  /** TCP: letters as in src/testing/packets.ts, absolute numbers, the raw window, options padded to four bytes. */
   readonly flags: string;
   readonly seq: number;
   readonly ack: number;

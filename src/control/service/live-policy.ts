@@ -136,7 +136,7 @@ export class LivePolicy {
   async #reload(): Promise<Applied> {
     const snapshot = await this.#options.store.read();
     this.#problems = snapshot.problems;
-    const errors = errorsOf(snapshot);
+    const errors = this.#refusalsOf(snapshot);
     if (errors.length > 0) {
       for (const { file, line, column, path, message } of errors) {
         this.#options.log.error(
@@ -232,6 +232,13 @@ export class LivePolicy {
   /** For the flow file; where there is none, nobody asks. */
   #digestOf(policy: CompiledPolicy, config: Snapshot): string {
     return config.gateway.flows.survive ? policyDigest(config, policy) : '';
+  }
+
+  /** What keeps a state from being put in force. */
+  #refusalsOf(snapshot: Snapshot): readonly Problem[] {
+    const errors = errorsOf(snapshot);
+    if (errors.length > 0 || !snapshot.gateway.tests.onReload) return errors;
+    return this.#options.store.failedTests(snapshot);
   }
 
   #warnOfRestart(gateway: GatewayConfig): void {

@@ -43,13 +43,15 @@ export interface Plan extends Writing {
 export interface PlanParts {
   readonly judge: ConfigJudge;
   readonly histories: Readonly<Record<VersionedKind, Pick<VersionHistory, 'version'>>>;
+  /** What the tests beside the configuration say of a state without errors. Default: nothing. */
+  readonly failedTests?: (snapshot: Snapshot) => readonly Problem[];
 }
 
 /** @returns `undefined` when the operations change nothing. @throws StoreError */
 export async function makePlan(
   reading: Reading,
   operations: readonly Operation[],
-  { judge, histories }: PlanParts,
+  { judge, histories, failedTests = () => [] }: PlanParts,
 ): Promise<Plan | undefined> {
   const { snapshot, raw } = reading;
   if (operations.length === 0) return undefined;
@@ -92,6 +94,8 @@ export async function makePlan(
   const next = judge.judge(after);
   const errors = next.problems.filter(({ severity }) => severity === 'error');
   if (errors.length > 0) throw new StoreError([refusalOf(errors, draft, judge.place)]);
+  const failed = newlyFailed(snapshot, next, failedTests);
+  if (failed.length > 0) throw new StoreError([{ kind: 'broken', problems: failed }]);
   const versions = writtenVersions(reading, { snapshot: next, raw: after }, (kind) =>
     kind === 'template' ? templates.causes : sets.causes,
   );
@@ -120,6 +124,21 @@ export function planFiles(
   );
   const changed = compare(snapshot, next, versions);
   return { raw: raw!, after, next, writes, removals, versions, changed };
+}
+
+/** Tests that a change would make fail; with `tests.onReload`, under which it could not be put in force, all that fail after it. */
+function newlyFailed(
+  before: Snapshot,
+  after: Snapshot,
+  failedTests: (snapshot: Snapshot) => readonly Problem[],
+): Problem[] {
+  const failed = failedTests(after);
+  if (failed.length === 0) return [];
+  const isBroken = before.problems.some(({ severity }) => severity === 'error');
+  const known = isBroken || after.gateway.tests.onReload ? [] : failedTests(before);
+  const keyOf = ({ file, path }: Problem): string => `${file} ${path}`;
+  const keys = new Set(known.map(keyOf));
+  return failed.filter((each) => !keys.has(keyOf(each)));
 }
 
 /** All files that are written and removed. */

@@ -295,6 +295,8 @@ export interface PolicyStore extends Store {
   keepGood(snapshot: Snapshot): Promise<void>;
   /** The state that was in force last; `undefined` when there is none without errors. */
   lastGood(): Promise<Snapshot | undefined>;
+  /** What the tests beside the policy say of a state without errors. Never throws. */
+  failedTests(snapshot: Snapshot): readonly Problem[];
   /** Puts it into the history of a template that time has changed what it means. Never throws. */
   markEnd(name: string, actor: Actor, action: 'expire' | 'revive'): Promise<void>;
 }

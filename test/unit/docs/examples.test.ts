@@ -4,7 +4,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readConfigDirectory } from '../../../src/control/store/files/config-directory.ts';
+import { checkDirectory } from '../../../src/control/store/files/policy-tests.ts';
 import { formatProblem } from '../../../src/policy/problem.ts';
 import { blocksOf, documents, readText, root } from '../../support/documents.ts';
 import type { Block } from '../../support/documents.ts';
@@ -41,7 +41,7 @@ it.each(configurations)('the configuration in %s is valid', async (document, blo
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, text);
   }
-  const { problems } = await readConfigDirectory(folder);
+  const { problems } = await checkDirectory(folder);
   const errors = problems.filter(({ severity }) => severity === 'error');
   expect(errors.map(formatProblem)).toEqual([]);
 });
@@ -61,5 +61,34 @@ describe.each(withBlocks('sh run'))('%s', (document, blocks) => {
     });
     expect({ status, stderr: status === 0 ? '' : stderr }).toEqual({ status: 0, stderr: '' });
     expect(stdout).not.toBe('');
+  });
+});
+
+describe.each(withBlocks('ts run'))('%s', (document, blocks) => {
+  // Packages are found from here.
+  const cache = join(root, 'node_modules/.cache');
+  let folder: string;
+  beforeAll(() => {
+    mkdirSync(cache, { recursive: true });
+    folder = mkdtempSync(join(cache, 'tunwall-docs-'));
+    const alias = {
+      'tunwall/testing/vitest': join(root, 'src/testing/vitest.ts'),
+      'tunwall/testing': join(root, 'src/testing/index.ts'),
+    };
+    const config = { resolve: { alias }, test: { exclude: [], root: folder } };
+    writeFileSync(join(folder, 'vitest.config.mjs'), `export default ${JSON.stringify(config)};`);
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  it.each(blocks.map((block) => [block.line, block] as const))('line %i runs', (line, block) => {
+    writeFileSync(join(folder, `line-${line}.test.ts`), block.text);
+    const vitest = join(root, 'node_modules/.bin/vitest');
+    const { status, stdout, stderr } = spawnSync(vitest, ['run', `line-${line}`], {
+      cwd: folder,
+      encoding: 'utf8',
+      env: { ...process.env, NO_COLOR: '1' },
+    });
+    expect(status, `${document}:${line}\n${stdout}${stderr}`).toBe(0);
+    expect(stdout).toMatch(/Tests {2}[1-9]\d* passed/);
   });
 });

@@ -9,7 +9,7 @@ import { isGroup } from '../../../src/policy/peers.ts';
 import type { AddressRange, Rule, Server, Template } from '../../../src/policy/types.ts';
 import { validateTemplate } from '../../../src/policy/validate.ts';
 import { directions } from '../../../src/text/rule-text.ts';
-import { addressToInt } from '../../support/packets.ts';
+import { addressToInt } from '../../../src/testing/packets.ts';
 import { NaivePolicy } from '../../support/naive-policy.ts';
 import { toServers } from '../../support/policies.ts';
 import { withGroups } from '../../support/random-groups.ts';

@@ -22,6 +22,8 @@ import type { ConfigFiles, RawFile } from '../config-texts.ts';
 import { StoreError } from '../failures.ts';
 import { AuditFile } from '../files/audit-log.ts';
 import { KeptState } from '../files/last-good.ts';
+import type { PlanParts } from '../change-plan.ts';
+import { failedTests } from '../files/policy-tests.ts';
 import { stateDirectoryOf } from '../files/state-directory.ts';
 import type {
   Actor,
@@ -140,11 +142,9 @@ export class EtcdStore implements PolicyStore {
     this.users = new UserDocument(users, this.audit);
   }
 
-  get #parts(): {
-    judge: ConfigJudge;
-    histories: { template: VersionHistory; set: VersionHistory };
-  } {
-    return { judge: this.#judge, histories: { template: this.history, set: this.setHistory } };
+  get #parts(): PlanParts & { histories: { template: VersionHistory; set: VersionHistory } } {
+    const histories = { template: this.history, set: this.setHistory };
+    return { judge: this.#judge, histories, failedTests: (each) => this.failedTests(each) };
   }
 
   get link(): StoreLink {
@@ -236,6 +236,11 @@ export class EtcdStore implements PolicyStore {
     } catch (error) {
       this.#onWarning(`what was taken from etcd cannot be noted: ${(error as Error).message}`);
     }
+  }
+
+  /** Tests lie beside gateway.yaml: each gateway has its own. */
+  failedTests(snapshot: Snapshot): readonly Problem[] {
+    return failedTests(this.directory, snapshot);
   }
 
   async lastGood(): Promise<Snapshot | undefined> {

@@ -20,13 +20,14 @@
  * - If the process dies between the renames and the history, a note written before names the author to the next process
  *   (`recorder.ts`).
  */
+import type { Problem } from '../../../policy/types.ts';
 import { lstat, realpath, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { exposedFolders } from '../../../system/folders-above.ts';
 import { withDirectoryLock } from '../../../system/lock.ts';
 import { changeEvent } from '../audit-events.ts';
 import { pathsOf, previewOf, together } from '../change-plan.ts';
-import type { Writing } from '../change-plan.ts';
+import type { PlanParts, Writing } from '../change-plan.ts';
 import { ChangeQueue, PlaceReplaced, maxAttempts } from '../change-queue.ts';
 import type { Commits, PlannedChange } from '../change-queue.ts';
 import { filesOf } from '../config-texts.ts';
@@ -65,6 +66,7 @@ import type { StagedFile } from './durable-file.ts';
 import { HistoryFiles, keptVersions } from './history.ts';
 import { KeptState } from './last-good.ts';
 import { inodeOf } from './path-identity.ts';
+import { failedTests } from './policy-tests.ts';
 import { Recorder } from './recorder.ts';
 import { makeDirectory, stateDirectoryOf } from './state-directory.ts';
 import { UsersFile } from './users-file.ts';
@@ -94,6 +96,7 @@ export class FileStore implements PolicyStore {
   readonly #patienceMs: number;
   readonly #kept: KeptState;
   readonly #changes: ChangeQueue<DirectoryReading>;
+  readonly #parts: PlanParts;
   /** The directory that is locked: its path without links, and what it is. */
   #target = '';
   #inode = '';
@@ -117,8 +120,12 @@ export class FileStore implements PolicyStore {
     this.#kept = new KeptState(stateDirectory, this.#reader.judge, options.onWarning);
     this.audit = new AuditFile(stateDirectory, { onWarning: options.onWarning });
     this.#recorder = new Recorder(stateDirectory, this.#histories, this.audit);
-    const parts = { judge: this.#reader.judge, histories: this.#histories };
-    this.#changes = new ChangeQueue(this.#commits(), parts, this.audit);
+    this.#parts = {
+      judge: this.#reader.judge,
+      histories: this.#histories,
+      failedTests: (snapshot: Snapshot) => this.failedTests(snapshot),
+    };
+    this.#changes = new ChangeQueue(this.#commits(), this.#parts, this.audit);
     const users = new UsersFile(directory, this.audit, (work) => this.#locked(work));
     this.users = new UserDocument(users, this.audit);
   }
@@ -145,6 +152,10 @@ export class FileStore implements PolicyStore {
 
   keepGood(snapshot: Snapshot): Promise<void> {
     return this.#kept.keep(snapshot);
+  }
+
+  failedTests(snapshot: Snapshot): readonly Problem[] {
+    return failedTests(this.directory, snapshot);
   }
 
   lastGood(): Promise<Snapshot | undefined> {
@@ -201,8 +212,7 @@ export class FileStore implements PolicyStore {
   }
 
   preview(edit: Edit): Promise<Preview> {
-    const parts = { judge: this.#reader.judge, histories: this.#histories };
-    return previewOf(this.#reader.read(), edit, parts);
+    return previewOf(this.#reader.read(), edit, this.#parts);
   }
 
   #commits(): Commits<DirectoryReading> {
