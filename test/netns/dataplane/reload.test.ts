@@ -207,6 +207,32 @@ describe.skipIf(obstacle !== undefined)('reload', () => {
     await firewall.untilInForce();
   });
 
+  it('with tests.onReload, a change under which a test fails waits until the test is corrected', async () => {
+    await firewall.apply({ ...webWith(80), gateway: { tests: { onReload: true } } });
+    const tests = join(firewall.configDirectory, 'tests');
+    await mkdir(tests);
+    const testOf = (port: number): Promise<void> =>
+      writeFile(
+        join(tests, 'web.yaml'),
+        `- { from: 203.0.113.9, to: "server:web", tcp: ${port}, expect: pass }\n`,
+      );
+    await testOf(80);
+    const epoch = await firewall.epoch();
+    const template = join(firewall.configDirectory, 'templates/web.yaml');
+    await writeFile(template, 'inbound:\n  - { protocol: tcp, ports: [443] }\n');
+    await firewall.until('it was refused', async () =>
+      String((await firewall.healthz())?.['reloadError']).includes(`${tests}/web.yaml:1:3`),
+    );
+    expect(await firewall.epoch()).toBe(epoch);
+    await testOf(443);
+    await firewall.until(
+      'it is in force',
+      async () => (await firewall.healthz())?.['reloadError'] === null,
+    );
+    expect(await firewall.epoch()).toBe(epoch + 1);
+    await rm(tests, { recursive: true });
+  });
+
   it('SIGHUP reads the directory again', async () => {
     const debug = async (): Promise<number> =>
       (await firewall.log()).filter(({ msg }) => String(msg).startsWith('configuration read'))
