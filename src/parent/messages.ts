@@ -33,7 +33,7 @@ export type Order =
 
 /** From a child. */
 export type Report =
-  | { readonly kind: 'prepared' | 'refreshed' | 'closed' | 'ready' | 'upgrade' | 'alive' }
+  | { readonly kind: 'prepared' | 'refreshed' | 'closed' | 'ready' | 'upgrade' }
   | { readonly kind: 'stopped'; readonly stoppedMs: number }
   /** It cannot start; it ends with these words for people. */
   | { readonly kind: 'failed'; readonly reason: string };

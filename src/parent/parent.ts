@@ -114,9 +114,6 @@ class Parent {
 
   #onReport(child: Child, report: Report): void {
     switch (report.kind) {
-      case 'alive':
-        if (child === this.#current) notifySystemd('WATCHDOG=1');
-        break;
       case 'failed':
         child.reason = report.reason;
         break;
