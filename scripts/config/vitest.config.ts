@@ -25,6 +25,7 @@ const commands = [
   'interop/nft-export',
   'interop/replay',
   'cli/run-command',
+  'cli/package',
 ].map((name) => `test/netns/${name}.test.ts`);
 /** What needs two queues. */
 const twoQueues = 'test/netns/dataplane/queues.test.ts';

@@ -1,4 +1,5 @@
 /** The native addon (native/), typed. */
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 
 /** A queue bound to a batch, for the thread that bound it. */
@@ -62,12 +63,19 @@ export interface NativeAddon {
 
 let addon: NativeAddon | undefined;
 
+const builtHere = new URL('../../native/build/tunwall.node', import.meta.url).pathname;
+/** What the package brings along for the usual systems. */
+const prebuilt = new URL(
+  `../../native/prebuilt/${process.platform}-${process.arch}.node`,
+  import.meta.url,
+).pathname;
+
 /** Loads the addon once; TUNWALL_ADDON names another build of it. */
 export function loadAddon(): NativeAddon {
   if (addon !== undefined) return addon;
   const path =
     process.env.TUNWALL_ADDON ??
-    new URL('../../native/build/tunwall.node', import.meta.url).pathname;
+    (existsSync(builtHere) || !existsSync(prebuilt) ? builtHere : prebuilt);
   try {
     addon = createRequire(import.meta.url)(path) as NativeAddon;
   } catch (error) {

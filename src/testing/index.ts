@@ -1,6 +1,7 @@
 /** `tunwall/testing`: the firewall's engine in memory, and packets to send through it. See docs/testing.md. */
-export { Firewall, createFirewall } from './firewall.ts';
+export { createFirewall } from './firewall.ts';
 export type {
+  Firewall,
   FirewallOptions,
   FirewallSettings,
   PacketInput,
