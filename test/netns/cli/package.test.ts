@@ -132,9 +132,10 @@ console.log(outcome.verdict, flows[0]?.state, reason);
         env: bare,
         encoding: 'utf8',
       });
-    mkdirSync(own('native/prebuilt'));
-    cpSync(join(build, 'tunwall.node'), prebuilt);
-    rmSync(build, { recursive: true });
+    // As `npm pack` leaves it, whether or not that was run in this clone before.
+    mkdirSync(own('native/prebuilt'), { recursive: true });
+    cpSync(join(root, 'native/build/tunwall.node'), prebuilt);
+    rmSync(build, { recursive: true, force: true });
     expect(install()).toMatchObject({ status: 0, stdout: '' });
     expect(existsSync(build)).toBe(false);
     const load = `import(${JSON.stringify(own('dist/system/addon.js'))}).then((m) => m.loadAddon())`;
