@@ -23,6 +23,9 @@ import { reportEnds, reportMissedEnds } from './rule-ends.ts';
 import type { ReportEnds } from './rule-ends.ts';
 import { errorsOf } from './start-state.ts';
 
+/** After how long a change is tried again that is sound, and could not be put in force. */
+const againMs = 5000;
+
 export interface LivePolicyOptions {
   readonly store: PolicyStore;
   /** To start with. */
@@ -43,6 +46,7 @@ export class LivePolicy {
   #compiled: CompiledPolicy | undefined;
   #dataPlane: DataPlane | undefined;
   #kept: Promise<void> | undefined;
+  #again: NodeJS.Timeout | undefined;
   #reloads = 0;
   #reloadFailures = 0;
   #reloadError: string | null = null;
@@ -130,6 +134,7 @@ export class LivePolicy {
 
   /** What is written down of it is written. */
   async settled(): Promise<void> {
+    clearTimeout(this.#again);
     await this.#kept;
   }
 
@@ -164,6 +169,8 @@ export class LivePolicy {
       }
     } catch (error) {
       this.#options.log.error({ err: error }, 'the change could not be applied');
+      clearTimeout(this.#again);
+      this.#again = setTimeout(() => void this.reload(), againMs).unref();
       return this.#refused((error as Error).message);
     }
     this.#config = config;
