@@ -3,11 +3,14 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { checkDirectory } from '../../../src/control/store/files/policy-tests.ts';
 import { formatProblem } from '../../../src/policy/problem.ts';
 import { blocksOf, documents, readText, root } from '../../support/documents.ts';
 import type { Block } from '../../support/documents.ts';
+
+// A block starts a process for each of its lines.
+vi.setConfig({ testTimeout: 300_000 });
 
 let directory: string;
 beforeAll(() => {
