@@ -142,9 +142,10 @@ interface Summary {
     readonly templates: readonly string[];
     readonly appliedTemplates: readonly { readonly template: string; readonly selector: string }[];
   }[];
+  readonly sets: readonly { readonly name: string; readonly entries: number }[];
 }
 
-function summary({ templates, servers }: CheckedConfig): Summary {
+function summary({ templates, servers, sets = [] }: CheckedConfig): Summary {
   const resolver = new Resolver({ templates, servers }, 0);
   const assignments = servers.map((_, index) => resolver.assignmentsOf(index));
   const usersOf = (name: string): number =>
@@ -164,11 +165,15 @@ function summary({ templates, servers }: CheckedConfig): Summary {
         selector === undefined ? [] : { template, selector: selector.text },
       ),
     })),
+    sets: sets.map(({ name, addresses, include, listEntries = 0 }) => ({
+      name,
+      entries: addresses.length + include.length + listEntries,
+    })),
   };
 }
 
 function printSummary(config: CheckedConfig, directory: string, output: Output): void {
-  const { templates, servers } = summary(config);
+  const { templates, servers, sets } = summary(config);
   const tests = config.judged?.length ?? 0;
   const rows = templates.map((template) => [
     template.name,
@@ -184,7 +189,7 @@ function printSummary(config: CheckedConfig, directory: string, output: Output):
     ({ templates: named, appliedTemplates }) => named.length + appliedTemplates.length === 0,
   );
   output.print(
-    line`${output.style('green', `${directory} is valid`)}: ${counted(templates.length, 'template')} with ${counted(rules, 'rule')}, ${counted(servers.length, 'server')}${tests === 0 ? '' : `, ${counted(tests, 'test')} as expected`}`,
+    line`${output.style('green', `${directory} is valid`)}: ${counted(templates.length, 'template')} with ${counted(rules, 'rule')}, ${counted(servers.length, 'server')}${sets.length === 0 ? '' : `, ${counted(sets.length, 'set')}`}${tests === 0 ? '' : `, ${counted(tests, 'test')} as expected`}`,
   );
   if (bare.length > 0) {
     output.print(

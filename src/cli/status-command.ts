@@ -59,7 +59,7 @@ function printStatus(status: StatusView, target: string, output: Output): void {
     ['configuration', status.configDirectory],
     [
       'policy',
-      `epoch ${epoch}: ${counted(policy.templates, 'template')}, ${counted(policy.servers, 'server')}, ${counted(policy.rules, 'rule')}`,
+      `epoch ${epoch}: ${counted(policy.templates, 'template')}, ${counted(policy.servers, 'server')}, ${counted(policy.rules, 'rule')}${policy.sets === 0 ? '' : `, ${counted(policy.sets, 'set')}`}`,
     ],
   ];
   if (status.name !== undefined || status.region !== undefined) {

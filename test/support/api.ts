@@ -80,10 +80,15 @@ export class TestControlPlane implements ControlPlane {
   }
 
   status(): ReturnType<ControlPlane['status']> {
-    const { templates, servers, gateway, problems } = this.#snapshot;
+    const { templates, servers, sets, gateway, problems } = this.#snapshot;
     return Promise.resolve({
       ...{ version: '0.0.0', running: true, configDirectory: '/etc/tunwall', epoch: this.epoch },
-      policy: { templates: templates.length, servers: servers.length, rules: 0 },
+      policy: {
+        templates: templates.length,
+        servers: servers.length,
+        sets: sets.length,
+        rules: 0,
+      },
       reject: gateway.reject,
       reloadError: null,
       problems,

@@ -96,7 +96,7 @@ export interface Status {
   readonly epoch: number;
   /** `Snapshot.revision` of the configuration in force; absent when no firewall runs. */
   readonly revision?: string;
-  readonly policy: { readonly templates: number; readonly servers: number; readonly rules: number };
+  readonly policy: Readonly<Record<'templates' | 'servers' | 'sets' | 'rules', number>>;
   /** The gateway's setting, for servers without their own. */
   readonly reject: RejectSettings;
   readonly device?: string;

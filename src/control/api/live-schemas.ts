@@ -367,6 +367,7 @@ export const status = component(
     policy: Type.Object({
       templates: Type.Integer(),
       servers: Type.Integer(),
+      sets: Type.Integer(),
       rules: Type.Integer(),
     }),
     reject: Type.Object(

@@ -29,7 +29,7 @@ export function offlineControlPlane(
       return { templates, servers, sets, compiled, loose: gateway.tcp.loose };
     },
     async status() {
-      const { templates, servers, gateway, problems } = await store.read();
+      const { templates, servers, sets, gateway, problems } = await store.read();
       const rules = templates.reduce(
         (sum, { inbound, outbound }) => sum + inbound.length + outbound.length,
         0,
@@ -38,7 +38,12 @@ export function offlineControlPlane(
         ...options,
         running: false,
         epoch: 0,
-        policy: { templates: templates.length, servers: servers.length, rules },
+        policy: {
+          templates: templates.length,
+          servers: servers.length,
+          sets: sets.length,
+          rules,
+        },
         reject: gateway.reject,
         reloadError: null,
         problems,

@@ -108,6 +108,7 @@ export class LivePolicy {
       epoch: this.compiled.epoch,
       templates: this.#config.templates.length,
       servers: this.#config.servers.length,
+      sets: this.#config.sets.length,
       rules: this.compiled.stats.rules,
     };
   }

@@ -333,7 +333,7 @@ export class Service {
 
   #status(): Status {
     const dataPlane = this.#running();
-    const { gateway, templates, servers } = this.#policy.config;
+    const { gateway, templates, servers, sets } = this.#policy.config;
     return {
       version: this.#options.version,
       running: true,
@@ -342,6 +342,7 @@ export class Service {
       revision: this.#policy.config.revision,
       policy: {
         templates: templates.length,
+        sets: sets.length,
         servers: servers.length,
         rules: this.#policy.compiled.stats.rules,
       },

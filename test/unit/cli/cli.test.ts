@@ -190,6 +190,25 @@ describe('check', () => {
     });
   });
 
+  test('sets are counted, and what is in them', async () => {
+    const part = {
+      addresses: [{ from: 1, to: 2, text: '0.0.0.1-0.0.0.2' }],
+      except: [],
+      include: [],
+    };
+    const sets = [
+      { name: 'offices', ...part },
+      { name: 'all', ...part, include: ['offices'], file: 'all.txt', listEntries: 3 },
+    ];
+    const { out } = await check({ ...config, sets });
+    expect(out).toContain('dir is valid: 2 templates with 3 rules, 2 servers, 2 sets\n');
+    const { out: json } = await check({ ...config, sets }, '--json');
+    expect((JSON.parse(json) as { sets: unknown }).sets).toEqual([
+      { name: 'offices', entries: 1 },
+      { name: 'all', entries: 5 },
+    ]);
+  });
+
   test('a template that applies to a server counts', async () => {
     const { value: selector } = parseSelector('role=db') as { value: Selector };
     const applying = {

@@ -340,7 +340,7 @@ describe('status and explain of a running firewall', () => {
       ...{ device: 'fw0', queues: 2, startedAt: '2030-01-31T12:00:00.000Z' },
       ...{ uptimeSeconds: 7500, flows: { count: 12, capacity: 262_144 } },
       ...{ reloads: 6, reloadFailures: 1, reloadError: null, problems: [] },
-      policy: { templates: 1, servers: 2, rules: 3 },
+      policy: { templates: 1, servers: 2, sets: 2, rules: 3 },
       reject: { inbound: false, outbound: true, perSecond: 1000, perSourcePerSecond: 20 },
       ...(gateway !== undefined && { gateway }),
     };
@@ -354,6 +354,7 @@ describe('status and explain of a running firewall', () => {
     const { code, out } = await run('status');
     expect(code).toBe(0);
     expect(out).toMatch(/^tunwall 1\.2\.3 is running \(\S+sock\)\n/);
+    expect(out).toMatch(/policy +epoch 7: 1 template, 2 servers, 3 rules, 2 sets\n/);
     expect(out).toMatch(/device +fw0, 2 queues\n/);
     expect(out).toMatch(/rejects +outbound\n/);
     expect(out).toMatch(/flows +12 of 262144/);

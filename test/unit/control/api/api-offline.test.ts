@@ -54,7 +54,7 @@ it('explains by the directory, and says what is in it', async () => {
   expect(explained.json()).toMatchObject({ verdict: 'pass', epoch: 0 });
   expect((await api.inject('/v1/status')).json()).toMatchObject({
     ...{ version: '1.2.3', running: false, configDirectory: directory.path, epoch: 0 },
-    policy: { templates: 1, servers: 2, rules: 2 },
+    policy: { templates: 1, servers: 2, sets: 0, rules: 2 },
   });
 });
 
