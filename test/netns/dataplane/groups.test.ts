@@ -2,7 +2,7 @@
 import { chown, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { FirewallLab, db, obstacle, program, web } from '../support/firewall.ts';
+import { FirewallLab, client, db, obstacle, program, web } from '../support/firewall.ts';
 import type { Config } from '../support/firewall.ts';
 import { tcp, whatPasses } from '../support/probes.ts';
 import type { Probe } from '../support/probes.ts';
@@ -71,6 +71,28 @@ describe.skipIf(obstacle !== undefined)('groups', () => {
     expect(await passes(fromWeb)).toBe(1);
     await firewall.apply(config({ role: 'mail' }));
     expect(await passes(fromWeb)).toBe(0);
+  });
+
+  it('a set admits what is added to it, and cuts what is taken out', async () => {
+    await mkdir(join(firewall.configDirectory, 'sets'));
+    const say = (address: string): Promise<void> =>
+      writeFile(join(firewall.configDirectory, 'sets/partners.yaml'), `addresses: ${address}\n`);
+    const flowsCut = async (): Promise<number> =>
+      (await firewall.metrics()).get('tunwall_flows_cut_total')!;
+    await say('192.0.2.1');
+    await firewall.apply({
+      templates: {
+        web: { inbound: [{ protocol: 'tcp', ports: [80], sources: ['set:partners'] }] },
+      },
+      servers: [{ name: 'web', addresses: [web], templates: ['web'] }],
+    });
+    expect(await passes(toWeb)).toBe(0);
+    await say(client);
+    await firewall.until('the client is in the set', async () => (await passes(toWeb)) === 1);
+    const cutBefore = await flowsCut();
+    await say('192.0.2.1');
+    await firewall.until('its flow is cut', async () => (await flowsCut()) > cutBefore);
+    expect(await passes(toWeb)).toBe(0);
   });
 
   it('a rule that expires cuts its flows, also while the files have errors', async () => {
