@@ -17,13 +17,35 @@ export type NftState =
 export async function readNft(): Promise<NftState> {
   if (!hasNetAdmin()) return { state: 'forbidden' };
   try {
-    const text = await listRuleset();
-    const { nftables } = JSON.parse(text) as { nftables: Json[] };
-    return { state: 'read', ruleset: nftables.filter((object) => !('metainfo' in object)) };
+    return { state: 'read', ruleset: objectsIn(await listRuleset()) ?? (await readTables()) };
   } catch (error) {
     if (error instanceof GatewayError) return { state: 'missing', why: error.message };
     throw error;
   }
+}
+
+/** Undefined: it is not whole. */
+function objectsIn(text: string): Json[] | undefined {
+  try {
+    const { nftables } = JSON.parse(text) as { nftables: Json[] };
+    return nftables.filter((object) => !('metainfo' in object));
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * For nft 1.0.6, which stops in the middle of a dormant table: each table is read alone. Of a dormant one nothing is in force, so its
+ * name is enough.
+ */
+async function readTables(): Promise<Ruleset> {
+  const ruleset: Json[] = [];
+  const names = await runProgram('nft', ['list', 'tables']);
+  for (const [, family, name] of names.matchAll(/^table (\S+) (\S+)$/gm)) {
+    const text = await runProgram('nft', ['-j', '-t', 'list', 'table', family!, name!]);
+    ruleset.push(...(objectsIn(text) ?? [{ table: { family, name, flags: ['dormant'] } }]));
+  }
+  return ruleset;
 }
 
 /** nft ends well and prints nothing when the ruleset changes again and again while it reads: it is asked again. */

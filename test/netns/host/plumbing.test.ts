@@ -24,6 +24,7 @@ const lastLine = 'ip xfrm policy setdefault fwd accept';
 const worst = [
   `nft flush ruleset; ${deleteRules}`,
   'ip route flush table 100; ip xfrm policy flush; nft flush ruleset',
+  'nft delete table inet tunwall-guard; nft add table inet tunwall-guard "{ flags dormant; }"',
   'nft flush ruleset; ip link delete fw0; ip rule flush; ip rule add pref 32766 lookup main; ip rule add pref 32767 lookup default',
 ];
 const steps = [
