@@ -1,4 +1,4 @@
-/** `tunwall upgrade`: another process of the program as it is on disk takes over, without a packet lost. */
+/** `tunwall upgrade`: another process of the program as it is on disk takes over, while packets wait in the device. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StatusView } from './api-types.ts';
 import { clientCommand, clientVerb } from './client-verb.ts';

@@ -170,8 +170,7 @@ export class LivePolicy {
       }
     } catch (error) {
       this.#options.log.error({ err: error }, 'the change could not be applied');
-      clearTimeout(this.#again);
-      this.#again = setTimeout(() => void this.reload(), againMs).unref();
+      this.#tryAgain();
       return this.#refused((error as Error).message);
     }
     this.#config = config;
@@ -179,6 +178,16 @@ export class LivePolicy {
     // No answer waits for it.
     this.#kept = this.#options.store.keepGood(snapshot);
     return { applied: true, epoch: this.compiled.epoch };
+  }
+
+  #tryAgain(): void {
+    clearTimeout(this.#again);
+    this.#again = setTimeout(() => {
+      this.reload().catch((error: unknown) => {
+        this.#options.log.error({ err: error }, 'the configuration could not be read');
+        this.#tryAgain();
+      });
+    }, againMs).unref();
   }
 
   /** Ends the rules in force that have expired, whatever the files say now. Returns whether there were any. */

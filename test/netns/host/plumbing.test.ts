@@ -153,7 +153,7 @@ describe.skipIf(obstacle !== undefined)(`the plumbing (TUNWALL_SEED=${seed})`, (
     // They were there to the end.
     expect(floods.map(({ exitCode }) => exitCode)).toEqual([null, null, null, null]);
     expect(await watch.repairs()).not.toEqual([]);
-    // Nine times what a sequence may take that restarts the firewall, on a busy machine.
+    // Longer than any of the waits, so that one of these says what is missing.
   }, 400_000);
 
   it('is gone without a trace after `down`', async () => {
