@@ -103,7 +103,7 @@ function addInit(family: Command, parts: Parts): void {
     parts.finish(
       (async () => {
         const store = await opened(parts, flags);
-        const isNew = await asUserError(store.initialize(actorOf(parts)));
+        const isNew = await asUserError(store.administration.initialize(actorOf(parts)));
         if (!isNew) {
           throw new UserError(
             `${store.link.name} has a policy already`,
@@ -219,7 +219,7 @@ async function pull(parts: Parts, directory: string, flags: Flags): Promise<numb
   const { output } = parts;
   // Nothing is written to this gateway's state, and the directory may be anybody's.
   const store = await opened(parts, flags, false);
-  const { files: wanted, seq } = await asUserError(store.present());
+  const { files: wanted, seq } = await asUserError(store.administration.present());
   await mkdir(directory, { recursive: true });
   const present = textsIn(readFiles(directory));
   const difference = differenceOf(present, wanted);
@@ -291,7 +291,7 @@ function addAdopt(family: Command, parts: Parts): void {
         (async () => {
           const store = await opened(parts, flags);
           await requireYes(parts, flags, `take what is in ${store.link.name} now, whatever it is?`);
-          const seq = await asUserError(store.adopt(actorOf(parts)));
+          const seq = await asUserError(store.administration.adopt(actorOf(parts)));
           parts.output.print(`change ${seq} is what this gateway goes on from`);
           return ExitCode.ok;
         })(),

@@ -30,7 +30,7 @@ export class EtcdSubject implements Subject {
     const subject = new EtcdSubject(cluster, await mkdtemp(join(tmpdir(), 'twt-gateway-')));
     subject.#more = more;
     await subject.#writeGateway(subject.path);
-    await (await subject.store()).initialize(somebody);
+    await (await subject.store()).administration.initialize(somebody);
     await subject.write(files);
     return subject;
   }

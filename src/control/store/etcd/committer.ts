@@ -71,7 +71,7 @@ export class Committer {
   }
 
   async #commit(reading: SharedReading, addition: Addition): Promise<Written | undefined> {
-    const { seq, generation } = reading.head;
+    const { seq, generation, collected } = reading.head;
     const at = new Date().toISOString();
     const commits = addition.commits.map((each): StoredCommit => ({ id: newId(), at, ...each }));
     const head: Head = {
@@ -79,6 +79,7 @@ export class Committer {
       seq: seq + commits.length,
       commit: commits.at(-1)!.id,
       files: addition.files,
+      ...(collected !== undefined && { collected }),
     };
     const { users } = addition;
     const keys = this.#keys;

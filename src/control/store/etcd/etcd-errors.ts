@@ -12,6 +12,8 @@ export type EtcdTrouble =
   /** The role does not allow it. */
   | 'denied'
   | 'too-large'
+  /** A text is not there. */
+  | 'missing'
   /** A version with known data loss. */
   | 'version'
   /** The members belong to two clusters. */

@@ -5,8 +5,7 @@
  */
 import { namePattern } from '../../../policy/validate.ts';
 import { StoreError } from '../failures.ts';
-import { keptVersions } from '../files/history.ts';
-import type { ListText, Version, VersionHistory, VersionText } from '../store.ts';
+import type { Version, VersionHistory, VersionText } from '../store.ts';
 import { versionsDiff } from '../text-diff.ts';
 import type { VersionedKind } from '../versions.ts';
 import type { EtcdClient } from './etcd-client.ts';
@@ -33,6 +32,7 @@ interface KnownVersion {
 export class Commits {
   readonly #client: EtcdClient;
   readonly #keys: Keys;
+  readonly #kept: number;
   readonly #versions: Readonly<Record<VersionedKind, Map<string, KnownVersion[]>>> = {
     template: new Map<string, KnownVersion[]>(),
     set: new Map<string, KnownVersion[]>(),
@@ -40,20 +40,32 @@ export class Commits {
   #last: Pick<NumberedCommit, 'seq' | 'id'> = { seq: 0, id: '' };
   #reading: Promise<unknown> = Promise.resolve();
 
-  constructor(client: EtcdClient, keys: Keys) {
+  /** @param kept versions of each name */
+  constructor(client: EtcdClient, keys: Keys, kept: number) {
     this.#client = client;
     this.#keys = keys;
+    this.#kept = kept;
   }
 
-  /** Versions by name, the oldest first, up to a commit. */
+  async names(kind: VersionedKind, newest: Pick<Head, 'seq' | 'commit'>): Promise<string[]> {
+    await this.#read(newest);
+    return [...this.#versions[kind].keys()].sort();
+  }
+
+  /** Those that are kept, the oldest first, up to a commit. */
   async versions(
     kind: VersionedKind,
+    name: string,
     newest: Pick<Head, 'seq' | 'commit'>,
-  ): Promise<ReadonlyMap<string, readonly KnownVersion[]>> {
+  ): Promise<readonly KnownVersion[]> {
+    await this.#read(newest);
+    return this.#versions[kind].get(name)?.slice(-this.#kept) ?? [];
+  }
+
+  async #read(newest: Pick<Head, 'seq' | 'commit'>): Promise<void> {
     const read = this.#reading.then(() => this.#readUpTo(newest));
     this.#reading = read.catch(() => undefined);
     await read;
-    return this.#versions[kind];
   }
 
   /** What was read may not be the past of the newest commit, if etcd was restored: then it is read anew. */
@@ -100,8 +112,8 @@ export class Commits {
       const { kind, name } = each;
       const known = this.#versions[kind].get(name) ?? [];
       known.push(versionOf(each, seq, at));
-      // Twice as many are kept as are listed, so that this is rare.
-      if (known.length > 2 * keptVersions) known.splice(0, known.length - keptVersions);
+      // Twice as many are remembered as are listed, so that this is rare.
+      if (known.length > 2 * this.#kept) known.splice(0, known.length - this.#kept);
       this.#versions[kind].set(name, known);
     }
   }
@@ -116,7 +128,7 @@ function versionOf(
     version: {
       ...{ version, at, actor, action },
       ...(text !== undefined && { sha256: text }),
-      ...(list !== undefined && { list }),
+      ...(list !== undefined && { list: { file: list.file, sha256: list.sha256 } }),
       ...(from !== undefined && { from }),
       ...(to !== undefined && { to }),
     },
@@ -141,22 +153,19 @@ export class EtcdHistory implements VersionHistory {
   }
 
   async names(): Promise<readonly string[]> {
-    return [...(await this.#all()).keys()].sort();
+    const { commits, newest } = this.#parts;
+    return await unlessUnavailable(async () => commits.names(this.#kind, await newest()));
   }
 
   async list(name: string): Promise<readonly Version[]> {
     if (!namePattern.test(name)) return [];
-    const versions = (await this.#all()).get(name) ?? [];
-    return versions
-      .slice(-keptVersions)
-      .reverse()
-      .map(({ version }) => version);
+    return (await this.#versions(name)).map(({ version }) => version).reverse();
   }
 
   async text(name: string, version: number): Promise<string> {
     const { text } = await this.#find(name, version);
     // A version that marks the removal has no text.
-    return text === undefined ? '' : await this.#text(text, `${name} ${version}`);
+    return text === undefined ? '' : await this.#text(text, 'version', `${name} ${version}`);
   }
 
   async version(name: string, version: number): Promise<VersionText> {
@@ -165,33 +174,42 @@ export class EtcdHistory implements VersionHistory {
     } = await this.#find(name, version);
     const text = await this.text(name, version);
     if (list === undefined) return { text };
-    const what = `${list.file} of version ${version}`;
-    const own: ListText = { file: list.file, text: await this.#text(list.sha256, what) };
-    return { text, list: own };
+    const { file, sha256 } = list;
+    const own = await this.#text(sha256, 'list', `${file} of version ${version}`);
+    return { text, list: { file, text: own } };
   }
 
   diff(name: string, from: number, to: number): Promise<string> {
     return versionsDiff(this, name, from, to);
   }
 
-  async #all(): Promise<ReadonlyMap<string, readonly KnownVersion[]>> {
+  async #versions(name: string): Promise<readonly KnownVersion[]> {
     const { commits, newest } = this.#parts;
-    return await unlessUnavailable(async () => commits.versions(this.#kind, await newest()));
+    return await unlessUnavailable(async () => commits.versions(this.#kind, name, await newest()));
   }
 
   async #find(name: string, version: number): Promise<KnownVersion> {
-    const found = (await this.#all()).get(name)?.find((each) => each.version.version === version);
+    const found = (await this.#versions(name)).find((each) => each.version.version === version);
     if (found !== undefined) return found;
-    throw new StoreError([{ kind: 'not-found', what: 'version', name: `${name} ${version}` }]);
+    throw notKept('version', `${name} ${version}`);
   }
 
-  async #text(sha256: string, what: string): Promise<string> {
+  /** Old ones go, also while they are looked at. */
+  async #text(sha256: string, what: 'version' | 'list', name: string): Promise<string> {
     const { client, keys } = this.#parts;
-    const texts = await unlessUnavailable(() => getTexts(client, keys, [sha256]));
-    const text = texts.get(sha256);
-    if (text !== undefined) return text;
-    throw new StoreError([{ kind: 'not-found', what: 'version', name: what }]);
+    try {
+      const texts = await unlessUnavailable(() => getTexts(client, keys, [sha256]));
+      return texts.get(sha256)!;
+    } catch (error) {
+      const { cause } = error as Error;
+      const isMissing = cause instanceof EtcdError && cause.trouble === 'missing';
+      throw isMissing ? notKept(what, name) : error;
+    }
   }
+}
+
+function notKept(what: 'version' | 'list', name: string): StoreError {
+  return new StoreError([{ kind: 'not-found', what, name }]);
 }
 
 async function unlessUnavailable<T>(work: () => Promise<T>): Promise<T> {

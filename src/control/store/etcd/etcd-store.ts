@@ -41,20 +41,22 @@ import type {
   Watching,
 } from '../store.ts';
 import { UserDocument } from '../user-document.ts';
-import { Committer, commitFailure, newId } from './committer.ts';
+import { Administration } from './administration.ts';
+import { Collector, usualLimits } from './collector.ts';
+import type { Limits } from './collector.ts';
+import { Committer, commitFailure } from './committer.ts';
 import type { Addition } from './committer.ts';
 import { EtcdClient } from './etcd-client.ts';
 import { Commits, EtcdHistory } from './etcd-history.ts';
 import { EtcdWatcher } from './etcd-watcher.ts';
 import { FleetAudit } from './fleet-audit.ts';
-import { Keys, encoded } from './layout.ts';
-import type { Head, StoredCommit, StoredVersion } from './layout.ts';
+import { Keys } from './layout.ts';
+import type { Head, StoredVersion } from './layout.ts';
 import { LocalState } from './local-state.ts';
-import { Replica, sorted, unavailable, unchanged } from './replica.ts';
+import { Replica, sorted, unavailable } from './replica.ts';
 import type { SharedReading } from './replica.ts';
 import { SharedUsers } from './shared-users.ts';
 import { digestsOf, isSame, storedVersion, textsOf } from './stored-policy.ts';
-import type { TxnAnswer } from './texts.ts';
 
 /** Bytes of the audit record in a commit. */
 const eventBytes = 4096;
@@ -66,6 +68,8 @@ const sameMarkMs = 60_000;
 export interface EtcdStoreOptions {
   readonly onWarning: (message: string) => void;
   readonly stateDirectory?: string;
+  /** What is kept of the past. */
+  readonly limits?: Limits;
 }
 
 export class EtcdStore implements PolicyStore {
@@ -75,6 +79,7 @@ export class EtcdStore implements PolicyStore {
   readonly history: VersionHistory;
   readonly setHistory: VersionHistory;
   readonly audit: FleetAudit;
+  readonly administration: Administration;
   readonly #client: EtcdClient;
   readonly #keys: Keys;
   readonly #judge: ConfigJudge;
@@ -82,6 +87,7 @@ export class EtcdStore implements PolicyStore {
   readonly #replica: Replica;
   readonly #committer: Committer;
   readonly #commits: Commits;
+  readonly #collector: Collector;
   readonly #kept: KeptState;
   readonly #changes: ChangeQueue<SharedReading>;
   readonly #onWarning: (message: string) => void;
@@ -106,7 +112,7 @@ export class EtcdStore implements PolicyStore {
     directory: string,
     stateDirectory: string,
     config: EtcdConfig,
-    { onWarning }: EtcdStoreOptions,
+    { onWarning, limits = usualLimits }: EtcdStoreOptions,
   ) {
     this.directory = directory;
     this.stateDirectory = stateDirectory;
@@ -120,15 +126,19 @@ export class EtcdStore implements PolicyStore {
     const [judge, local] = [this.#judge, this.#local];
     this.#replica = new Replica({ client, keys, judge, local, directory });
     this.#committer = new Committer(client, keys);
-    this.#commits = new Commits(client, keys);
+    this.#commits = new Commits(client, keys, limits.versions);
     this.#kept = new KeptState(stateDirectory, judge, onWarning);
     this.audit = new FleetAudit(new AuditFile(stateDirectory, { onWarning }), this.#commits, {
       directory: local.directory,
       onWarning,
       isConnected: () => this.#replica.problem === null,
     });
+    const { audit } = this;
+    this.administration = new Administration({ client, keys, local, audit, directory });
     const newest = async (): Promise<Head> => (await this.#fresh()).head;
     const parts = { client, keys, commits: this.#commits, newest };
+    const refresh = (): Promise<SharedReading> => this.#replica.refresh();
+    this.#collector = new Collector({ ...parts, limits, refresh, onWarning });
     this.history = new EtcdHistory('template', parts);
     this.setHistory = new EtcdHistory('set', parts);
     this.#changes = new ChangeQueue(this.#ways(), this.#parts, this.audit);
@@ -285,6 +295,7 @@ export class EtcdStore implements PolicyStore {
       close: async () => {
         this.#isWatching = false;
         await watcher.close();
+        await this.#collector.close();
       },
     };
   }
@@ -295,6 +306,7 @@ export class EtcdStore implements PolicyStore {
     try {
       const { head, users } = await this.#replica.refresh();
       if (head.seq !== before?.head.seq) void this.audit.copy();
+      this.#collector.look(head);
       await this.#keepUsers(users);
       return null;
     } catch (error) {
@@ -433,54 +445,14 @@ export class EtcdStore implements PolicyStore {
         'the files of a directory were pushed',
       );
       const change = { ...plan, actor, operations: [], event: { ...event, action: 'store.push' } };
-      if (await this.#commit(reading, [change])) return plan.next;
+      if (!(await this.#commit(reading, [change]))) continue;
+      await this.collect();
+      return plan.next;
     }
   }
 
-  /** Makes an empty policy where there is none. @returns false when there is one. @throws StoreError */
-  async initialize(actor: Actor): Promise<boolean> {
-    const keys = this.#keys;
-    const id = newId();
-    const event = { actor, action: 'store.init', result: 'ok' as const, target: [keys.prefix] };
-    const at = new Date().toISOString();
-    const commit: StoredCommit = { id, at, event, versions: [] };
-    const head: Head = { version: 1, generation: newId(), seq: 1, commit: id, files: {} };
-    try {
-      const { succeeded } = await this.#client.write<TxnAnswer>('/v3/kv/txn', {
-        compare: [keys.head, keys.users, keys.commit(1)].map((key) => unchanged(key, '0')),
-        success: [
-          { request_put: { key: keys.head, value: encoded(JSON.stringify(head)) } },
-          { request_put: { key: keys.commit(1), value: encoded(JSON.stringify(commit)) } },
-        ],
-      });
-      return succeeded === true;
-    } catch (error) {
-      throw commitFailure(error);
-    }
-  }
-
-  /** What is in etcd now, whatever this gateway has taken. @throws StoreError */
-  async present(): Promise<{ readonly seq: number; readonly files: ReadonlyMap<string, string> }> {
-    const { head, raw } = await this.#untied().refresh();
-    return { seq: head.seq, files: textsOf({ ...raw, gateway: undefined }) };
-  }
-
-  /** Goes on from what is in etcd now. @returns its number. @throws StoreError */
-  async adopt(actor: Actor): Promise<number> {
-    const { head } = await this.#untied().refresh();
-    await this.audit.adopted(actor, head.seq);
-    await this.#local.keepMark(head);
-    return head.seq;
-  }
-
-  /** That takes any state. */
-  #untied(): Replica {
-    return new Replica({
-      client: this.#client,
-      keys: this.#keys,
-      judge: new ConfigJudge(this.#judge.place, this.directory),
-      local: { mark: () => Promise.resolve(undefined) },
-      directory: this.directory,
-    });
+  /** Removes what is too old to be asked for, if it is time. Never throws. @returns how many keys are gone */
+  collect(): Promise<number> {
+    return this.#collector.collect();
   }
 }

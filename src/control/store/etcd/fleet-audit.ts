@@ -77,8 +77,10 @@ export class FleetAudit implements AuditLog {
       await makeStateDirectory(this.#directory);
       await withDirectoryLock(this.#directory, lockPatienceMs, async () => {
         let waiting: AuditEvent[] = [];
-        const last = await this.#file.newestCommit();
+        let last = await this.#file.newestCommit();
         for await (const commit of this.#commits.after(last)) {
+          if (last > 0 && commit.seq > last + 1) waiting.push(gapBefore(commit, last + 1));
+          last = commit.seq;
           waiting.push(eventOf(commit));
           if (waiting.length < batch) continue;
           await this.#file.record(...waiting);
@@ -90,6 +92,18 @@ export class FleetAudit implements AuditLog {
       this.#onWarning(`changes were not copied to the audit log: ${(error as Error).message}`);
     }
   }
+}
+
+/** What was collected before it was copied: this gateway was away for long. */
+function gapBefore({ seq, at }: NumberedCommit, from: number): AuditEvent {
+  const which = from === seq - 1 ? `change ${from} is` : `changes ${from} to ${seq - 1} are`;
+  return {
+    actor: { name: 'tunwall', via: 'system' },
+    action: 'store.gap',
+    result: 'ok',
+    summary: `${which} not kept in etcd any more`,
+    at,
+  };
 }
 
 function eventOf({ seq, at, event, versions }: NumberedCommit): AuditEvent {

@@ -13,6 +13,8 @@
  *
  * `generation` is a random name of the whole. It changes when the content is set up anew (`init`, `restore`): what has another
  * generation, or an older number, is not taken by a gateway by itself.
+ *
+ * What is too old to be asked for goes (`collector.ts`): numbers of commits have gaps then.
  */
 import { createHash } from 'node:crypto';
 import { gunzipSync, gzipSync } from 'node:zlib';
@@ -36,14 +38,17 @@ export interface Head {
   readonly commit: string;
   /** SHA-256 of the texts, by name. */
   readonly files: Readonly<Record<string, string>>;
+  /** The newest commit when old ones were collected last; absent: never. */
+  readonly collected?: number;
 }
 
 /** A version that a commit has added to a history; its number is that of the commit. */
-export interface StoredVersion extends Pick<Version, 'action' | 'from' | 'to' | 'list'> {
+export interface StoredVersion extends Pick<Version, 'action' | 'from' | 'to'> {
   readonly kind: VersionedKind;
   readonly name: string;
   /** Of the text; absent: removed. */
   readonly text?: string;
+  readonly list?: NonNullable<Version['list']> & { readonly bytes: number };
   readonly actor: Version['actor'];
 }
 
@@ -83,6 +88,23 @@ export class Keys {
 
   blob(sha256: string, piece: number): string {
     return encoded(`${this.prefix}/blob/${sha256}/${String(piece).padStart(3, '0')}`);
+  }
+
+  /** Where all texts begin, and behind their end. */
+  get texts(): string {
+    return encoded(`${this.prefix}/blob/`);
+  }
+
+  get afterTexts(): string {
+    return encoded(`${this.prefix}/blob0`);
+  }
+
+  /** Of the text that a piece is of. @param piece a key */
+  digestOf(piece: string): string {
+    const start = this.prefix.length + '/blob/'.length;
+    return decoded(piece)
+      .toString('utf8')
+      .slice(start, start + 64);
   }
 
   /** The end of the range of a text's pieces. */

@@ -19,6 +19,8 @@ import type { LocalState, Mark } from './local-state.ts';
 import { getTexts } from './texts.ts';
 import type { KeyValue, TxnAnswer } from './texts.ts';
 
+const fetches = 5;
+
 /** A state that was read, and where: a commit is built upon it. */
 export interface SharedReading extends Reading {
   readonly raw: ConfigFiles;
@@ -110,14 +112,25 @@ export class Replica {
 
   async #refresh(): Promise<SharedReading> {
     try {
-      const reading = await this.#fetch();
-      this.#take(reading);
+      this.#take(await this.#fetchWhole());
       return this.#known!;
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       this.#problem = message;
       if (error instanceof StoreError) throw error;
       throw unavailable(message, error);
+    }
+  }
+
+  /** A text that a newer head does not name may be gone before it is read. */
+  async #fetchWhole(): Promise<SharedReading> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#fetch();
+      } catch (error) {
+        const isMissing = error instanceof EtcdError && error.trouble === 'missing';
+        if (!isMissing || tries === fetches) throw error;
+      }
     }
   }
 

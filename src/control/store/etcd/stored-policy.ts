@@ -16,7 +16,11 @@ export function storedVersion(
     ...(to !== undefined && { to }),
     ...(now !== undefined && { text: textDigestOf(now.file) }),
     ...(now?.list !== undefined && {
-      list: { file: now.list.name.slice('sets/'.length), sha256: textDigestOf(now.list) },
+      list: {
+        file: now.list.name.slice('sets/'.length),
+        sha256: textDigestOf(now.list),
+        bytes: Buffer.byteLength(now.list.text!),
+      },
     }),
   };
 }

@@ -95,7 +95,7 @@ async function furtherPieces(client: EtcdClient, keys: Keys, sha256: string): Pr
 
 function checked(sha256: string, pieces: readonly Buffer[]): string {
   if (pieces.length === 0) {
-    throw new EtcdError('unexpected', `the text ${sha256} is not in etcd: was it deleted by hand?`);
+    throw new EtcdError('missing', `the text ${sha256} is not in etcd: was it deleted by hand?`);
   }
   try {
     return textOf(sha256, pieces);

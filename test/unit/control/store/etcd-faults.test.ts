@@ -1,15 +1,13 @@
 /** What the store in etcd does when etcd fails, lags, forgets, or answers something else than it should. */
-import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
-import { createServer, request } from 'node:http';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { EtcdStore } from '../../../../src/control/store/etcd/etcd-store.ts';
 import { describeFailure } from '../../../../src/control/store/store.ts';
 import type { Operation, Snapshot, Watching } from '../../../../src/control/store/store.ts';
 import { EtcdCluster, etcdObstacle } from '../../../support/etcd.ts';
+import { faultyProxy, standIn } from '../../../support/etcd-proxy.ts';
+import type { FaultyProxy } from '../../../support/etcd-proxy.ts';
 import { EtcdSubject } from '../../../support/etcd-subject.ts';
 import { firstCertificate } from '../../../support/certificates.ts';
 import { seed, seededRandom } from '../../../support/seed.ts';
@@ -25,7 +23,7 @@ let subject: EtcdSubject;
 let store: EtcdStore;
 let other: EtcdStore;
 const watches: Watching[] = [];
-const servers: Server[] = [];
+const servers: FaultyProxy[] = [];
 
 /** As a firewall does it: what is told last, and which problems it was told of. */
 async function watched(of: EtcdStore): Promise<{ seen: Snapshot[]; problems: (string | null)[] }> {
@@ -44,45 +42,16 @@ async function refusal(of: EtcdStore, name = 'refused'): Promise<string> {
   return `${failure!.kind}: ${describeFailure(failure!)}`;
 }
 
-/** A server in the place of a member. */
-async function serve(
-  answer: (request: IncomingMessage, response: ServerResponse) => void,
-): Promise<string> {
-  const server = createServer(answer).listen(0, '127.0.0.1');
+async function serve(...answer: Parameters<typeof standIn>): Promise<string> {
+  const server = await standIn(...answer);
   servers.push(server);
-  await once(server, 'listening');
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return server.endpoint;
 }
 
-/** A proxy in front of a member, which may hang up before or behind what it passes on. */
-function proxy(
-  target: () => string,
-  faultOf: (body: string) => 'none' | 'before' | 'behind' = () => 'none',
-): Promise<string> {
-  return serve((incoming, response) => {
-    const chunks: Buffer[] = [];
-    incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
-    incoming.on('end', () => {
-      const body = Buffer.concat(chunks).toString();
-      const fault = faultOf(body);
-      if (fault === 'before') {
-        incoming.socket.destroy();
-        return;
-      }
-      const { method, url, headers } = incoming;
-      const options = { method: method!, headers };
-      const forward = request(new URL(url!, target()), options, (answer) => {
-        if (fault === 'behind') {
-          answer.resume().on('end', () => incoming.socket.destroy());
-          return;
-        }
-        response.writeHead(answer.statusCode!, answer.headers);
-        answer.pipe(response);
-      });
-      forward.on('error', () => incoming.socket.destroy());
-      forward.end(body);
-    });
-  });
+async function proxy(...how: Parameters<typeof faultyProxy>): Promise<string> {
+  const server = await faultyProxy(...how);
+  servers.push(server);
+  return server.endpoint;
 }
 
 describe.skipIf(etcdObstacle !== undefined)('the store in etcd', () => {
@@ -99,10 +68,7 @@ describe.skipIf(etcdObstacle !== undefined)('the store in etcd', () => {
   });
   afterEach(async () => {
     for (const each of watches.splice(0)) await each.close();
-    for (const server of servers.splice(0)) {
-      server.closeAllConnections();
-      server.close();
-    }
+    for (const server of servers.splice(0)) await server.close();
     await subject.remove();
   });
 
@@ -229,7 +195,7 @@ describe.skipIf(etcdObstacle !== undefined)('the store in etcd', () => {
       expect(names(await again.read())).toEqual(['b', 'web']);
       expect(again.link.problem).toContain('restored from an older backup');
 
-      await again.adopt(alice);
+      await again.administration.adopt(alice);
       await vi.waitFor(() => expect(names(told.seen.at(-1)!)).toEqual(['web']), patience);
       expect(store.link.connected).toBe(true);
     });
@@ -244,11 +210,11 @@ describe.skipIf(etcdObstacle !== undefined)('the store in etcd', () => {
       await vi.waitFor(() => expect(store.link.problem).toContain('no policy any more'), patience);
       expect(await refusal(store)).toContain('tunwall store init');
       const stranger = await subject.store();
-      expect(await stranger.initialize(alice)).toBe(true);
-      expect(await stranger.initialize(alice)).toBe(false);
+      expect(await stranger.administration.initialize(alice)).toBe(true);
+      expect(await stranger.administration.initialize(alice)).toBe(false);
       await vi.waitFor(() => expect(store.link.problem).toContain('another policy'), patience);
       expect((await store.read()).revision).toBe(before.revision);
-      await store.adopt(alice);
+      await store.administration.adopt(alice);
       await vi.waitFor(() => expect(names(told.seen.at(-1)!)).toEqual([]), patience);
     });
 
