@@ -11,6 +11,7 @@ import { githubAnnotation } from './github-annotations.ts';
 import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
 import { configOption, defaultConfigDirectory } from './run-command.ts';
+import { exposedFolders } from '../system/folders-above.ts';
 import { Line, line } from '../text/line.ts';
 import { formatTable } from '../text/table.ts';
 import { counted } from '../text/numbers.ts';
@@ -57,10 +58,11 @@ export function checkCommand(readConfig: ReadConfig): Verb {
           'Warnings are about what is valid and perhaps not meant: rules that say the same as others or\n' +
           'add nothing to them (over all templates of each server), templates without servers, sensitive\n' +
           'ports open to all, servers that a rule lets in and whose own outbound rules do not let out.\n' +
-          'Exit code 1: there is an error, or a test has failed; with --strict, or a warning.',
+          'A folder above the directory that others can write is told of, too.\n' +
+          'Exit code 1: there is an error, or a test has failed; with --strict, or a warning about a file.',
       )
       .addOption(configOption())
-      .option('--strict', 'fail if there are warnings, too')
+      .option('--strict', 'fail if there are warnings about files, too')
       .addOption(
         new Option('--format <format>', 'how problems are printed; github: as annotations')
           .choices(['text', 'github'])
@@ -84,14 +86,16 @@ async function check(flags: Flags, readConfig: ReadConfig, output: Output): Prom
   const errors = read.problems.filter(({ severity }) => severity === 'error').length;
   const config =
     errors > 0 ? read : { ...read, problems: [...read.problems, ...adviceIn(read, flags.config)] };
-  const warnings = config.problems.length - errors;
-  const ok = errors === 0 && (flags.strict !== true || warnings === 0);
+  const inFiles = config.problems.length - errors;
+  const ok = errors === 0 && (flags.strict !== true || inFiles === 0);
+  const problems = [...config.problems, ...exposures(flags.config)];
+  const warnings = problems.length - errors;
   if (flags.json === true) {
-    const { revision, problems } = config;
+    const { revision } = config;
     output.json({ ok, revision, ...summary(config), tests: config.judged?.length ?? 0, problems });
   } else {
-    if (flags.format === 'github') output.print(config.problems.map(githubAnnotation));
-    else output.error(config.problems.map((problem) => formatProblem(problem, output)));
+    if (flags.format === 'github') output.print(problems.map(githubAnnotation));
+    else output.error(problems.map((problem) => formatProblem(problem, output)));
     if (errors === 0) printSummary(config, flags.config, output);
     if (errors > 0 || warnings > 0) {
       output.error(`${flags.config}: ${counted(errors, 'error')}, ${counted(warnings, 'warning')}`);
@@ -112,6 +116,13 @@ function adviceIn(config: CheckedConfig, directory: string): ConfigProblem[] {
       path: place === undefined ? '' : `${place.direction}[${place.position}]`,
       message,
     };
+  });
+}
+
+/** About where the directory lies. That of a check before a merge is not the gateway's, so `--strict` lets it pass. */
+function exposures(directory: string): ConfigProblem[] {
+  return exposedFolders(directory).map((message) => {
+    return { severity: 'warning', file: directory, line: 0, column: 0, path: '', message };
   });
 }
 

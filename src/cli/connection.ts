@@ -8,6 +8,7 @@
  */
 import { Option } from 'commander';
 import type { Command } from 'commander';
+import { statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { ApiClient } from './api-client.ts';
 import { UserError } from './errors.ts';
@@ -92,6 +93,7 @@ export function createConnections(parts: ConnectionParts): Connections {
       if (found !== undefined) return found;
       const { TUNWALL_CONFIG } = parts.environment;
       const directory = flags.config ?? TUNWALL_CONFIG ?? defaultConfigDirectory;
+      if (directory !== defaultConfigDirectory) requireDirectory(directory);
       return new ApiClient(
         inProcessTransport(
           directory,
@@ -101,6 +103,14 @@ export function createConnections(parts: ConnectionParts): Connections {
       );
     },
   };
+}
+
+/** A misspelled name is not taken for an empty configuration. */
+function requireDirectory(directory: string): void {
+  const found = statSync(directory, { throwIfNoEntry: false });
+  if (found?.isDirectory() === true) return;
+  const reason = found === undefined ? 'does not exist' : 'is no directory';
+  throw new UserError(`${directory} ${reason}`, 'expected a configuration directory');
 }
 
 /** What is typed counts; else what the environment says. */

@@ -9,7 +9,12 @@ import { dirname, resolve } from 'node:path';
 /** What is wrong with the folders above a directory, in sentences. Root and the directory's owner may write them. */
 export function exposedFolders(directory: string): string[] {
   const given = resolve(directory);
-  const found = statSync(given, { throwIfNoEntry: false });
+  let found: Stats | undefined;
+  try {
+    found = statSync(given, { throwIfNoEntry: false });
+  } catch {
+    // Whoever reads the directory says why it cannot be reached.
+  }
   if (found === undefined) return [];
   // The folders of the name, and those of what a link in it leads to.
   const folders = new Set([...foldersAbove(given), ...foldersAbove(realpathSync(given))]);

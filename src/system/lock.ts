@@ -12,7 +12,7 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, unlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadAddon } from './addon.ts';
-import { requireOwnFile } from './safe-file.ts';
+import { effectiveUser, requireOwnFile } from './safe-file.ts';
 
 /** How often a lock that is taken is tried again. */
 const retryMs = 5;
@@ -115,7 +115,7 @@ function openLockFile(path: string): { fd: number; inode: number } {
   let fd: number | undefined;
   try {
     fd = openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
-    return { fd, inode: requireOwnFile(path, fstatSync(fd), process.geteuid!()).ino };
+    return { fd, inode: requireOwnFile(path, fstatSync(fd), effectiveUser()).ino };
   } catch (error) {
     if (fd !== undefined) closeSync(fd);
     throw new LockUnavailable((error as Error).message, { cause: error });

@@ -10,6 +10,7 @@ import { userInfo } from 'node:os';
 import { dirname } from 'node:path';
 import { loadAddon } from './addon.ts';
 import { endWithParentStill } from './parent-death.ts';
+import { effectiveUser } from './safe-file.ts';
 
 /**
  * The user that decides what is in a directory: its owner, or the owner of the link that names it. If the directory is
@@ -29,7 +30,7 @@ function ownerOf(directory: string): number {
  * because it is not root's or all of the directories are.
  */
 function actingUser(directories: readonly string[]): number | undefined {
-  if (process.geteuid!() !== 0) return undefined;
+  if (effectiveUser() !== 0) return undefined;
   return directories.map(ownerOf).find((uid) => uid !== 0);
 }
 

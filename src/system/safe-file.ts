@@ -24,6 +24,11 @@ export interface Read {
   readonly stats: Stats;
 }
 
+/** Where there are no users, as on Windows, all is of user 0: the system says the same of its files. */
+export function effectiveUser(): number {
+  return process.geteuid?.() ?? 0;
+}
+
 /** @throws UnsafeFile unless it is a regular file */
 function requireRegular(found: Stats): void {
   if (found.isFile()) return;
@@ -41,7 +46,7 @@ function requireRegular(found: Stats): void {
 export function requireOwnFile(path: string, found: Stats, directoryUid: number): Stats {
   requireRegular(found);
   if (found.nlink > 1) throw new UnsafeFile(`${path} has a second name (a hard link)`);
-  const self = process.geteuid!();
+  const self = effectiveUser();
   const owners = self === 0 ? [directoryUid] : [directoryUid, self, 0];
   if (owners.includes(found.uid)) return found;
   throw new UnsafeFile(`${path} belongs to user ${found.uid}, expected ${directoryUid}`);
@@ -84,7 +89,7 @@ export async function makeOwnDirectory(path: string, mode: number): Promise<bool
   }
   const directory = await open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   try {
-    if ((await directory.stat()).uid !== process.geteuid!()) {
+    if ((await directory.stat()).uid !== effectiveUser()) {
       throw new UnsafeFile(`${path} was exchanged for another directory`);
     }
     await directory.chmod(mode);

@@ -168,7 +168,7 @@ describe.skipIf(obstacle !== undefined)('firewalls in the panel', () => {
   });
 
   it('creates from a pre-defined rule set, and as a clone', async () => {
-    await goTo('/firewalls/new');
+    await goTo('/firewalls/~new');
     await page.getByText('Rule set', { exact: true }).click();
     await page.getByRole('combobox', { name: 'Pre-defined rule set' }).fill('web server');
     await page

@@ -18,6 +18,7 @@ describe.skipIf(obstacle !== undefined)('groups', () => {
     panel = await PanelLab.create({
       templates: {
         out: { outbound: [{ protocol: 'all' }] },
+        new: {},
         old: { inbound: [{ protocol: 'tcp', ports: [22], expires: '2026-01-31T18:00:00Z' }] },
       },
       sets: { vpn: { addresses: ['203.0.113.0/26'] } },
@@ -229,6 +230,22 @@ describe.skipIf(obstacle !== undefined)('groups', () => {
       inbound: [{ sources: ['label:role=web'] }],
     });
     expect(await passing([fromClient])).toEqual([]);
+  });
+
+  it('tells which servers lose a firewall that applies to them by their labels', async () => {
+    await page.goto('/firewalls/data');
+    await page.getByRole('button', { name: 'Destroy' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Destroy data' });
+    await dialog.getByText('1 server has it, and would lose its rules', { exact: false }).waitFor();
+    await dialog.getByText('1 server would drop everything').waitFor();
+    await dialog.getByText(`db (${db})`).waitFor();
+    await dialog.getByRole('button', { name: 'Back' }).click();
+  });
+
+  it('a firewall may have any name', async () => {
+    await page.goto('/firewalls/new');
+    await page.getByRole('heading', { level: 1, name: 'new', exact: true }).waitFor();
+    await page.getByRole('button', { name: 'Rename' }).waitFor();
   });
 
   it('rules that have expired are pruned', async () => {

@@ -347,8 +347,8 @@ export class Draft {
 
   #changeRules(operation: Of<'add-rule' | 'replace-rule' | 'remove-rule' | 'move-rule'>): void {
     const { template: name, direction, ifRevision } = operation;
-    const judged =
-      'rule' in operation ? this.#judged(judgeRule(direction, operation.rule)) : undefined;
+    const hasRule = operation.kind === 'add-rule' || operation.kind === 'replace-rule';
+    const judged = hasRule ? this.#judged(judgeRule(direction, operation.rule)) : undefined;
     if (!this.#requires('template', name, ifRevision)) return;
     const file = this.templates.fileOf(name);
     if (this.templates.value(name) === undefined) {
@@ -371,6 +371,7 @@ export class Draft {
     } else if (operation.kind === 'remove-rule') {
       rules.splice(index, 1);
     } else {
+      // Its errors were reported.
       if (judged === undefined) return;
       rules.splice(index, operation.kind === 'add-rule' ? 0 : 1, operation.rule);
       this.#isFrom(file, `${direction}[${index}]`);

@@ -35,7 +35,7 @@ import type { FlowMemory } from '../flow/flow-memory.ts';
 import { arrange, isReadable, ownLayout } from '../flow/record-layout.ts';
 import type { RecordLayout, Records } from '../flow/record-layout.ts';
 import { loadAddon } from '../../system/addon.ts';
-import { UnsafeFile, requireOwnFile } from '../../system/safe-file.ts';
+import { UnsafeFile, effectiveUser, requireOwnFile } from '../../system/safe-file.ts';
 
 const format = 'tunwall flows';
 const pageBytes = 4096;
@@ -109,7 +109,7 @@ function readOrigin(device: string): Origin {
     boot: readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim(),
     device,
     namespace: loadAddon().networkNamespace(),
-    user: process.geteuid!(),
+    user: effectiveUser(),
   };
 }
 

@@ -42,7 +42,7 @@ export function Pages(): ReactNode {
             <Redirect to="/firewalls" replace />
           </Route>
           <Route path="/firewalls" component={FirewallList} />
-          <Route path="/firewalls/new">{may.change ? <NewFirewall /> : <OwnersOnly />}</Route>
+          <Route path="/firewalls/~new">{may.change ? <NewFirewall /> : <OwnersOnly />}</Route>
           <Route path="/firewalls/:name">
             {({ name }) => <FirewallPage key={name} name={name} />}
           </Route>
@@ -50,7 +50,7 @@ export function Pages(): ReactNode {
             {({ name }) => <FirewallHistory key={name} name={name} />}
           </Route>
           <Route path="/sets" component={SetList} />
-          <Route path="/sets/new">{may.change ? <NewSet /> : <OwnersOnly />}</Route>
+          <Route path="/sets/~new">{may.change ? <NewSet /> : <OwnersOnly />}</Route>
           <Route path="/sets/:name">{({ name }) => <SetPage key={name} name={name} />}</Route>
           <Route path="/sets/:name/history">
             {({ name }) => <SetHistory key={name} name={name} />}

@@ -62,7 +62,7 @@ export const views: readonly View[] = [
   { name: 'not-available', path: '/', as: 'billing-admin' },
   { name: 'firewalls', path: '/firewalls' },
   { name: 'firewalls-member', path: '/firewalls', as: 'member' },
-  { name: 'firewall-new', path: '/firewalls/new' },
+  { name: 'firewall-new', path: '/firewalls/~new' },
   { name: 'firewall', path: '/firewalls/web' },
   { name: 'firewall-member', path: '/firewalls/web', as: 'member' },
   { name: 'firewall-edited', path: '/firewalls/web', prepare: editRules },
@@ -89,7 +89,7 @@ export const views: readonly View[] = [
   },
   { name: 'firewall-prune', path: '/firewalls', prepare: dialog(/^Prune/) },
   { name: 'sets', path: '/sets' },
-  { name: 'set-new', path: '/sets/new' },
+  { name: 'set-new', path: '/sets/~new' },
   {
     name: 'set',
     path: '/sets/office',

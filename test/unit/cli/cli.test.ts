@@ -1,5 +1,8 @@
 /** The frame of the command line: exit codes, messages, help, tables; and the verbs' printing. */
 import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, test } from 'vitest';
@@ -262,6 +265,26 @@ describe('check', () => {
     // Of a configuration with errors a part is not known.
     const broken = { ...doubtful, problems: problems.slice(0, 1) };
     expect((await check(broken)).err).toContain('dir: 1 error, 0 warnings\n');
+  });
+
+  test('tells of a folder above that others can write; that is no fault of the files', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'twt-'));
+    try {
+      chmodSync(folder, 0o777);
+      mkdirSync(join(folder, 'dir'));
+      const of = (...args: string[]): Promise<Ran> =>
+        run([checkCommand(() => config)], ['check', '--config', join(folder, 'dir'), ...args]);
+      const { code, err } = await of('--strict');
+      expect(code).toBe(0);
+      expect(err).toContain(`${folder}/dir: warning: ${folder} can be written by everybody`);
+      expect(err).toContain('0 errors, 1 warning');
+      expect(JSON.parse((await of('--json')).out)).toMatchObject({
+        ok: true,
+        problems: [{ file: join(folder, 'dir'), severity: 'warning' }],
+      });
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   test('prints JSON with the same exit codes', async () => {

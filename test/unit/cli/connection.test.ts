@@ -101,9 +101,9 @@ describe('whom to ask', () => {
     expect(await ask({})).toBe('directory');
     await rm(socket(), { force: true });
     await listen({ path: socket() });
-    expect(await ask({ config: '/x' })).toBe('directory');
-    expect(opened).toEqual(['/etc/tunwall', '/etc/tunwall', '/x']);
-    expect(await connections().firewall({ config: '/x' })).toBeUndefined();
+    expect(await ask({ config: directory })).toBe('directory');
+    expect(opened).toEqual(['/etc/tunwall', '/etc/tunwall', directory]);
+    expect(await connections().firewall({ config: directory })).toBeUndefined();
   });
 
   it('the socket or the URL that is named', async () => {
@@ -147,6 +147,8 @@ describe('whom to ask', () => {
   });
 
   test.each<[flags: ConnectionFlags, message: RegExp]>([
+    [{ config: '/nonexistent' }, /^\/nonexistent does not exist$/],
+    [{ config: '/proc/version' }, /^\/proc\/version is no directory$/],
     [{ socket: '/nonexistent/sock' }, /^no firewall listens on \/nonexistent\/sock$/],
     [{ url: 'gateway:8740' }, /is no URL/],
     [{ url: 'ftp://gateway' }, /is no URL/],
@@ -296,10 +298,10 @@ describe('without an option', () => {
     await listen({ path: other });
     expect(await ask({}, { TUNWALL_URL: `http://127.0.0.1:${port}` })).toBe('firewall');
     expect(await ask({}, { TUNWALL_SOCKET: other })).toBe('firewall');
-    expect(await ask({}, { TUNWALL_CONFIG: '/srv/tunwall' })).toBe('directory');
-    expect(opened).toEqual(['/srv/tunwall']);
+    expect(await ask({}, { TUNWALL_CONFIG: directory })).toBe('directory');
+    expect(opened).toEqual([directory]);
     // What is typed counts more.
-    expect(await ask({ config: 'typed' }, { TUNWALL_SOCKET: other })).toBe('directory');
+    expect(await ask({ config: directory }, { TUNWALL_SOCKET: other })).toBe('directory');
     await expect(ask({ socket: `${other}x` }, { TUNWALL_SOCKET: other })).rejects.toThrow(
       /no firewall listens/,
     );

@@ -25,6 +25,7 @@ import { lstat, realpath, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { exposedFolders } from '../../../system/folders-above.ts';
 import { withDirectoryLock } from '../../../system/lock.ts';
+import { reasonOf } from '../../../text/system-errors.ts';
 import { changeEvent } from '../audit-events.ts';
 import { pathsOf, previewOf, together } from '../change-plan.ts';
 import type { PlanParts, Writing } from '../change-plan.ts';
@@ -240,7 +241,7 @@ export class FileStore implements PolicyStore {
   /** Locks the directory to which the path leads now; if it leads to another one afterwards, that one instead. */
   async #lockedHere<T>(work: () => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
-      const target = await realpath(this.directory);
+      const target = await this.#realDirectory();
       this.#target = target;
       this.#inode = inodeOf(target);
       try {
@@ -256,6 +257,15 @@ export class FileStore implements PolicyStore {
       } catch (error) {
         if (!(error instanceof DirectoryReplaced) || attempt === maxAttempts) throw error;
       }
+    }
+  }
+
+  async #realDirectory(): Promise<string> {
+    try {
+      return await realpath(this.directory);
+    } catch (error) {
+      const message = `the configuration directory ${this.directory} cannot be changed: ${reasonOf(error)}`;
+      throw new StoreError([{ kind: 'read-only', message }], error);
     }
   }
 

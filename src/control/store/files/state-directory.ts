@@ -3,11 +3,12 @@
  * git, and the firewall may lack permission to write to it, although a denied request must still be in the audit log.
  */
 import { lstat, realpath, stat } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { makeOwnDirectory } from '../../../system/safe-file.ts';
 
 export const systemConfigDirectory = '/etc/tunwall';
 const systemStateDirectory = '/var/lib/tunwall';
+const ownStateName = '.state';
 
 /** That of /etc/tunwall is /var/lib/tunwall; any other directory contains its own, which the reader skips. */
 export async function stateDirectoryOf(configDirectory: string): Promise<string> {
@@ -15,7 +16,7 @@ export async function stateDirectoryOf(configDirectory: string): Promise<string>
   const path = resolve(configDirectory);
   const real = await realpath(path).catch(() => path);
   const isSystem = path === systemConfigDirectory || real === systemConfigDirectory;
-  return isSystem ? systemStateDirectory : join(path, '.state');
+  return isSystem ? systemStateDirectory : join(path, ownStateName);
 }
 
 /** Makes a directory, as readable as the one that it is in. Root has become the owner of that one before. */
@@ -26,6 +27,7 @@ export async function makeDirectory(path: string, mode?: number): Promise<void> 
 
 export async function makeStateDirectory(path: string): Promise<void> {
   if ((await lstat(path).catch(() => undefined)) !== undefined) return;
-  await makeStateDirectory(dirname(path));
+  // Of a configuration directory that is not there, none is made.
+  if (basename(path) !== ownStateName) await makeStateDirectory(dirname(path));
   await makeDirectory(path, 0o750);
 }

@@ -20,7 +20,7 @@ import { ExposureBadge } from '../../parts/exposure-badge.tsx';
 import { formatNumber } from '../../parts/format.ts';
 import { Page } from '../../parts/page.tsx';
 import { Empty, Loaded } from '../../parts/states.tsx';
-import { DestroyDialog } from './destroy-dialog.tsx';
+import { DestroyFirewallDialog } from './destroy-firewall-dialog.tsx';
 import { PruneButton } from './prune-button.tsx';
 
 /** So many need no search. */
@@ -53,7 +53,7 @@ export default function FirewallList(): ReactNode {
 
 function Create(): ReactNode {
   return (
-    <Button component={Link} href="/firewalls/new" leftSection={<IconPlus size={16} aria-hidden />}>
+    <Button component={Link} href="/firewalls/~new" leftSection={<IconPlus size={16} aria-hidden />}>
       Create Firewall
     </Button>
   );
@@ -127,11 +127,11 @@ function Firewalls({ list }: { readonly list: readonly TemplateSummary[] }): Rea
         )}
       </Paper>
       {doomed !== undefined && (
-        <DestroyDialog
-          template={doomed}
+        <DestroyFirewallDialog
+          it={doomed}
           opened
           onClose={() => setDoomed(undefined)}
-          onDestroyed={() => setDoomed(undefined)}
+          onDestroyed={() => undefined}
         />
       )}
     </>
@@ -208,7 +208,7 @@ function RowMenu({
           <>
             <Menu.Item
               component={Link}
-              href={`/firewalls/new?clone=${encodeURIComponent(name)}`}
+              href={`/firewalls/~new?clone=${encodeURIComponent(name)}`}
               leftSection={<IconCopy size={16} aria-hidden />}
             >
               Clone

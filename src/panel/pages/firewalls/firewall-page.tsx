@@ -13,7 +13,7 @@ import { ExposureBadge } from '../../parts/exposure-badge.tsx';
 import { count } from '../../parts/format.ts';
 import { Page } from '../../parts/page.tsx';
 import { Loaded } from '../../parts/states.tsx';
-import { DestroyDialog } from './destroy-dialog.tsx';
+import { DestroyFirewallDialog } from './destroy-firewall-dialog.tsx';
 import { FirewallEditor } from './firewall-editor.tsx';
 import { FirewallView } from './firewall-view.tsx';
 import { PruneButton } from './prune-button.tsx';
@@ -46,8 +46,8 @@ export default function FirewallPage({ name }: { readonly name: string }): React
             onClose={close}
             onRenamed={(to) => navigate(`/firewalls/${to}`)}
           />
-          <DestroyDialog
-            template={data}
+          <DestroyFirewallDialog
+            it={data}
             opened={dialog === 'destroy'}
             onClose={close}
             onDestroyed={() => navigate('/firewalls')}
@@ -97,7 +97,7 @@ function Actions({ name, mayChange, onOpen }: ActionsProps): ReactNode {
           <PruneButton template={name} />
           <Button
             component={Link}
-            href={`/firewalls/new?clone=${encodeURIComponent(name)}`}
+            href={`/firewalls/~new?clone=${encodeURIComponent(name)}`}
             variant="default"
             leftSection={<IconCopy size={16} aria-hidden />}
           >

@@ -1,38 +1,20 @@
 /** Before a set is destroyed: the places that name it. They keep it, unless they are to lose it, too. */
 import { Checkbox, Text } from '@mantine/core';
-import { useMemo, useState } from 'react';
+import { useState } from 'react';
 import type { ReactNode } from 'react';
-import type { Operation } from '../../data/changes.ts';
 import type { AddressSet } from '../../data/types.ts';
+import { DestroyDialog } from '../../parts/destroy-dialog.tsx';
+import type { DestroyDialogProps } from '../../parts/destroy-dialog.tsx';
 import { count } from '../../parts/format.ts';
-import { ReviewDialog } from '../../parts/review-dialog.tsx';
 import { UsedBy } from '../../parts/used-by.tsx';
 
-export interface DestroySetDialogProps {
-  readonly set: AddressSet;
-  readonly opened: boolean;
-  readonly onClose: () => void;
-  readonly onDestroyed: () => void;
-}
+type Props = Omit<DestroyDialogProps, 'kind' | 'force' | 'children'> & { readonly it: AddressSet };
 
-export function DestroySetDialog(props: DestroySetDialogProps): ReactNode {
-  const { set, opened, onClose, onDestroyed } = props;
-  const { name, revision, usedBy, file } = set;
+export function DestroySetDialog(props: Props): ReactNode {
+  const { usedBy, file } = props.it;
   const [force, setForce] = useState(false);
-  const operations = useMemo(
-    (): readonly Operation[] => [{ kind: 'destroy-set', name, force, ifRevision: revision }],
-    [name, force, revision],
-  );
   return (
-    <ReviewDialog
-      title={`Destroy ${name}`}
-      operations={opened ? operations : undefined}
-      action="Destroy"
-      dangerous
-      done={`${name} was destroyed`}
-      onClose={onClose}
-      onSaved={onDestroyed}
-    >
+    <DestroyDialog {...props} kind="set" force={force}>
       <Text size="sm">
         {file !== undefined && `Its list ${file} goes with it. `}Its history stays, and can bring it
         back.
@@ -49,6 +31,6 @@ export function DestroySetDialog(props: DestroySetDialogProps): ReactNode {
           />
         </>
       )}
-    </ReviewDialog>
+    </DestroyDialog>
   );
 }

@@ -20,7 +20,7 @@ export default function SetList(): ReactNode {
   const sets = useSets();
   const mayChange = useMayChange();
   const create = (
-    <Button component={Link} href="/sets/new" leftSection={<IconPlus size={16} aria-hidden />}>
+    <Button component={Link} href="/sets/~new" leftSection={<IconPlus size={16} aria-hidden />}>
       Create Set
     </Button>
   );

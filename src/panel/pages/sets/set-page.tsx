@@ -228,7 +228,7 @@ function Dialogs({ set, dialog, onClose }: DialogsProps): ReactNode {
       </Modal>
       <AddressesDialog set={set} opened={dialog === 'addresses'} onClose={onClose} />
       <DestroySetDialog
-        set={set}
+        it={set}
         opened={dialog === 'destroy'}
         onClose={onClose}
         onDestroyed={() => navigate('/sets')}

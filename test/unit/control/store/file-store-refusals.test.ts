@@ -92,6 +92,33 @@ describe('is refused, and nothing is written:', () => {
     ]);
   });
 
+  it.each<[missing: string, operation: object]>([
+    ['rule', { kind: 'add-rule', template: 'web', direction: 'inbound' }],
+    ['rule', { kind: 'replace-rule', template: 'web', direction: 'inbound', index: 0 }],
+    ['body', { kind: 'create-template', name: 'n' }],
+    ['body', { kind: 'create-set', name: 'n' }],
+    ['body', { kind: 'replace-template', name: 'web' }],
+    ['body', { kind: 'replace-set', name: 'n', upsert: true }],
+    ['body', { kind: 'create-server', name: 'n' }],
+    ['body', { kind: 'replace-server', name: 'web-1' }],
+  ])('an operation without its %s: %j', async (_, operation) => {
+    expect(await refused(operation as Operation)).not.toEqual([]);
+  });
+
+  it('a directory that does not exist; it is not made', async () => {
+    const nowhere = await FileStore.open(join(directory.path, 'nowhere'), {
+      onWarning: (message) => directory.warnings.push(message),
+    });
+    const create = { kind: 'create-template', name: 'a', body: {} } as const;
+    const user = { name: 'bob', role: 'owner', password: 'correct horse battery' };
+    for (const work of [nowhere.change(alice, () => [create]), nowhere.users.create(alice, user)]) {
+      expect((await failuresOf(work)).map(describeFailure)).toEqual([
+        `the configuration directory ${nowhere.directory} cannot be changed: it does not exist`,
+      ]);
+    }
+    expect(await directory.contents()).toEqual(before);
+  });
+
   it('a directory that another process has locked for too long', async () => {
     const hasty = await directory.store({ lockPatienceMs: 50 });
     await withDirectoryLock(directory.path, 1000, async () => {

@@ -1,53 +1,33 @@
 /** Before a firewall is destroyed: its servers, and those that would have no firewall left and drop everything. */
 import { Alert, List, Text } from '@mantine/core';
 import { IconShieldOff } from '@tabler/icons-react';
-import { useMemo } from 'react';
 import type { ReactNode } from 'react';
-import type { Operation } from '../../data/changes.ts';
 import { useServers } from '../../data/queries.ts';
-import type { Template } from '../../data/types.ts';
+import type { Server } from '../../data/types.ts';
+import { DestroyDialog } from '../../parts/destroy-dialog.tsx';
+import type { DestroyDialogProps } from '../../parts/destroy-dialog.tsx';
 import { count } from '../../parts/format.ts';
-import { ReviewDialog } from '../../parts/review-dialog.tsx';
 
-export interface DestroyDialogProps {
-  readonly template: Pick<Template, 'name' | 'revision'>;
-  readonly opened: boolean;
-  readonly onClose: () => void;
-  readonly onDestroyed: () => void;
+type Props = Omit<DestroyDialogProps, 'kind' | 'force' | 'children'>;
+
+export function DestroyFirewallDialog(props: Props): ReactNode {
+  return (
+    <DestroyDialog {...props} kind="template" force>
+      <Exposed name={props.it.name} />
+    </DestroyDialog>
+  );
 }
 
-export function DestroyDialog(props: DestroyDialogProps): ReactNode {
-  const { template, opened, onClose, onDestroyed } = props;
-  const { name, revision } = template;
-  const operations = useMemo(
-    (): readonly Operation[] => [
-      { kind: 'destroy-template', name, force: true, ifRevision: revision },
-    ],
-    [name, revision],
-  );
-  return (
-    <ReviewDialog
-      title={`Destroy ${name}`}
-      operations={opened ? operations : undefined}
-      action="Destroy"
-      dangerous
-      done={`${name} was destroyed`}
-      onClose={onClose}
-      onSaved={() => {
-        onClose();
-        onDestroyed();
-      }}
-    >
-      <Exposed name={name} />
-    </ReviewDialog>
-  );
+/** The firewalls of a server: those that it names, and those that apply to it by its labels. */
+function firewallsOf({ templates, appliedTemplates }: Server): Set<string> {
+  return new Set([...templates, ...appliedTemplates.map(({ template }) => template)]);
 }
 
 function Exposed({ name }: { readonly name: string }): ReactNode {
   const { data } = useServers();
   if (data === undefined) return null;
-  const users = data.servers.filter(({ templates }) => templates.includes(name));
-  const bare = users.filter(({ templates }) => templates.length === 1);
+  const users = data.servers.filter((server) => firewallsOf(server).has(name));
+  const bare = users.filter((server) => firewallsOf(server).size === 1);
   if (users.length === 0) {
     return <Text size="sm">No server has it. Its history stays, and can bring it back.</Text>;
   }

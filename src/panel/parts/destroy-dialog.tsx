@@ -1,0 +1,43 @@
+/** Before something with a history is destroyed: what that would do, by its review. */
+import { useMemo } from 'react';
+import type { ReactNode } from 'react';
+import type { Operation } from '../data/changes.ts';
+import { ReviewDialog } from './review-dialog.tsx';
+
+export interface DestroyDialogProps {
+  readonly kind: 'template' | 'set';
+  /** As it was seen: a newer one is not destroyed. */
+  readonly it: { readonly name: string; readonly revision: string };
+  /** Also if others name it: it is removed from there. */
+  readonly force: boolean;
+  readonly opened: boolean;
+  /** Above the review. */
+  readonly children: ReactNode;
+  readonly onClose: () => void;
+  readonly onDestroyed: () => void;
+}
+
+export function DestroyDialog(props: DestroyDialogProps): ReactNode {
+  const { kind, it, force, opened, children, onClose, onDestroyed } = props;
+  const { name, revision } = it;
+  const operations = useMemo(
+    (): readonly Operation[] => [{ kind: `destroy-${kind}`, name, force, ifRevision: revision }],
+    [kind, name, force, revision],
+  );
+  return (
+    <ReviewDialog
+      title={`Destroy ${name}`}
+      operations={opened ? operations : undefined}
+      action="Destroy"
+      dangerous
+      done={`${name} was destroyed`}
+      onClose={onClose}
+      onSaved={() => {
+        onClose();
+        onDestroyed();
+      }}
+    >
+      {children}
+    </ReviewDialog>
+  );
+}
