@@ -12,6 +12,7 @@
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EtcdConfig, Problem } from '../../../policy/types.ts';
+import { exposedFolders } from '../../../system/folders-above.ts';
 import { cutEvent, changeEvent } from '../audit-events.ts';
 import { planFiles, previewOf } from '../change-plan.ts';
 import { ChangeQueue } from '../change-queue.ts';
@@ -258,6 +259,7 @@ export class EtcdStore implements PolicyStore {
   }
 
   async watch(options: WatchOptions): Promise<Watching> {
+    exposedFolders(this.directory).forEach(options.onWarning);
     let told: string | undefined;
     let toldProblem: string | null = null;
     let isPoked = false;

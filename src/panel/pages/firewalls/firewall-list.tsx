@@ -53,7 +53,11 @@ export default function FirewallList(): ReactNode {
 
 function Create(): ReactNode {
   return (
-    <Button component={Link} href="/firewalls/~new" leftSection={<IconPlus size={16} aria-hidden />}>
+    <Button
+      component={Link}
+      href="/firewalls/~new"
+      leftSection={<IconPlus size={16} aria-hidden />}
+    >
       Create Firewall
     </Button>
   );
