@@ -101,8 +101,8 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
       watch: {
         watch: async (options) => (await import('./host/watch.ts')).watchGateway(options),
         createLogger: async (asJson) => {
-          const { createLogger } = await import('./control/log/logger.ts');
-          return createLogger('info', process.stdout.isTTY && !asJson);
+          const { openLog } = await import('./control/log/logger.ts');
+          return (await openLog(process.stdout.isTTY && !asJson))('info');
         },
         interrupted,
         notify: async (...said) => (await import('./host/notify.ts')).notifySystemd(...said),
@@ -122,11 +122,13 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
     }
     return runCommand(async (options) => {
       const { run } = await import('./control/service/run.ts');
-      const { GatewayObserver } = await import('./host/observer.ts');
       return run({
         ...options,
         version: readVersion(),
-        observeGateway: (device, onChange) => new GatewayObserver(device, onChange),
+        async loadGatewayObserver() {
+          const { GatewayObserver } = await import('./host/observer.ts');
+          return (device, onChange) => new GatewayObserver(device, onChange);
+        },
       });
     });
   },

@@ -1,25 +1,28 @@
 /** The process's log: pino, JSON lines on a pipe or file, pretty on a terminal. */
 import { pino } from 'pino';
 import type { DestinationStream, Logger } from 'pino';
-import pretty from 'pino-pretty';
 import { visible } from '../../text/controls.ts';
 
 export type { Logger } from 'pino';
 
 /**
- * Makes the logger. Lines are written synchronously: the last ones before an exit matter most.
+ * Opens the log. Lines are written synchronously: the last ones before an exit matter most.
  *
  * @param forPerson for a person; default: on a terminal
+ * @returns makes the logger, of a level
  */
-export function createLogger(level: string, forPerson: boolean = process.stdout.isTTY): Logger {
-  const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
-  if (forPerson) {
-    return pino(
-      options,
-      terminal(pretty({ sync: true, colorize: process.env.NO_COLOR === undefined })),
-    );
-  }
-  return pino(options, pino.destination({ fd: 1, sync: true }));
+export async function openLog(
+  forPerson: boolean = process.stdout.isTTY,
+): Promise<(level: string) => Logger> {
+  const destination = forPerson ? await forTerminal() : pino.destination({ fd: 1, sync: true });
+  return (level) =>
+    pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+}
+
+/** Loaded for a terminal only: a service need not wait for it. */
+async function forTerminal(): Promise<DestinationStream> {
+  const { default: pretty } = await import('pino-pretty');
+  return terminal(pretty({ sync: true, colorize: process.env.NO_COLOR === undefined }));
 }
 
 /**

@@ -5,7 +5,6 @@ import type { GatewayConfig } from '../../policy/types.ts';
 import { defaultGatewayConfig } from '../../policy/validate-gateway.ts';
 import type { PutAside } from '../../system/privileges.ts';
 import type { Api } from '../api/api.ts';
-import type { ApiContext } from '../api/context.ts';
 import type { ApiOptions } from '../api/server.ts';
 import { Certificate } from './certificate.ts';
 import { listenOnOwnSocket, listenOnSocket, listenOnTcp } from './control-socket.ts';
@@ -44,21 +43,14 @@ export class ApiListeners {
     return this.#isClosed;
   }
 
-  /** Loading the API takes longer than the rest of a start. It may lie where only root can read. */
-  async load(rights: PutAside): Promise<typeof import('../api/server.ts')> {
-    return rights.asRoot(() => import('../api/server.ts'));
-  }
-
   /** Opens them, or goes on trying. @param rights for ports and directories that only root may use */
   async open(
-    context: ApiContext,
+    buildApi: (options: ApiOptions) => Promise<Api>,
     { api, metrics, device }: GatewayConfig,
     rights: PutAside,
   ): Promise<void> {
-    // Packets came first.
-    const { buildApi } = await this.load(rights);
     const build = async (options: ApiOptions): Promise<Api> => {
-      const built = await buildApi(context, options);
+      const built = await buildApi(options);
       this.#apis.push(built);
       this.#countChanges(built);
       return built;

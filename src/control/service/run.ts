@@ -1,7 +1,7 @@
 /** The process around the service, child of the one that holds the device: signals, orders, and the exit code. */
 import { sharedClockMs } from '../../parent/messages.ts';
 import type { Order } from '../../parent/messages.ts';
-import { createLogger } from '../log/logger.ts';
+import { openLog } from '../log/logger.ts';
 import type { ObserveGateway } from './gateway-health.ts';
 import { Lineage } from './lineage.ts';
 import { ParentLink } from './parent-link.ts';
@@ -10,7 +10,7 @@ import { Service } from './service.ts';
 export interface RunOptions {
   readonly configDirectory: string;
   readonly version: string;
-  readonly observeGateway: ObserveGateway;
+  readonly loadGatewayObserver: () => Promise<ObserveGateway>;
 }
 
 /**
@@ -41,9 +41,10 @@ async function runUntilEnd(options: RunOptions, link: ParentLink): Promise<void>
   const running: { service?: Service } = {};
   process.on('SIGHUP', () => running.service?.reload());
   const { birth } = link;
+  const createLogger = await openLog();
   const service = await Service.prepare({
     ...options,
-    createLogger: (level) => createLogger(level),
+    createLogger,
     descriptors: link.descriptors,
     lineage: new Lineage(birth, () => link.report({ kind: 'upgrade' })),
     // No orderly stop: it would wait for threads, requests and files, and the failed part may block any of them.

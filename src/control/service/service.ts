@@ -10,7 +10,8 @@ import type { ApiContext, ControlPlane, Status } from '../api/context.ts';
 import { ConnectionCounts } from '../api/connections.ts';
 import { DropLog } from '../log/drop-log.ts';
 import type { Logger } from '../log/logger.ts';
-import { createMetrics } from '../metrics/metrics.ts';
+import type { MetricsSource, createMetrics as CreateMetrics } from '../metrics/metrics.ts';
+import type { buildApi as BuildApi } from '../api/server.ts';
 import { engineOptions } from '../../policy/engine-options.ts';
 import { formatProblem } from '../../policy/problem.ts';
 import { openStore } from '../store/open-store.ts';
@@ -24,7 +25,7 @@ import { beginForwarding, prepareForwarding } from './forwarding.ts';
 import { healthOf, logGateway, namesOf, storeOf } from './gateway-health.ts';
 import type { GatewayObservation, ObserveGateway } from './gateway-health.ts';
 import type { Lineage } from './lineage.ts';
-import { LiveObserver } from './observer.ts';
+import type { LiveObserver } from './observer.ts';
 import { LivePolicy } from './live-policy.ts';
 import { startable } from './start-state.ts';
 import { SweepLog } from './sweep-log.ts';
@@ -39,12 +40,20 @@ export interface ServiceOptions {
   readonly configDirectory: string;
   readonly version: string;
   readonly createLogger: (level: string) => Logger;
-  readonly observeGateway: ObserveGateway;
+  readonly loadGatewayObserver: () => Promise<ObserveGateway>;
   /** Open /dev/net/tun, from the parent. */
   readonly descriptors: readonly number[];
   readonly lineage: Lineage;
   /** The firewall has stopped forwarding and cannot go on, nor be stopped in order: the process is to end now. */
   readonly onFailure: (error: Error) => void;
+}
+
+/** What is loaded when packets flow. */
+interface Rest {
+  readonly buildApi: typeof BuildApi;
+  readonly createMetrics: typeof CreateMetrics;
+  readonly LiveObserver: typeof LiveObserver;
+  readonly observeGateway: ObserveGateway;
 }
 
 export class Service {
@@ -135,7 +144,7 @@ export class Service {
 
   /** Before it begins: what was changed since it was prepared belongs into the first policy. */
   async refresh(): Promise<void> {
-    await this.#apis.load(this.#rights);
+    await this.#loadRest();
     await this.#policy.reload();
   }
 
@@ -173,7 +182,7 @@ export class Service {
     this.#log.error({ reason }, 'the upgrade has failed: this process goes on');
     if (!this.#apis.isClosed) return;
     this.#apis = this.#newListeners();
-    await this.#apis.open(this.#apiContext(), this.#policy.config.gateway, this.#rights);
+    await this.#openApi();
   }
 
   /** Lets the next process forward, when it resolves. */
@@ -234,6 +243,7 @@ export class Service {
   async #attend(): Promise<void> {
     const { gateway } = this.#policy.config;
     const dataPlane = this.#running();
+    const { LiveObserver, observeGateway } = await this.#loadRest();
     this.#observer = new LiveObserver({
       dataPlane,
       device: gateway.device,
@@ -252,15 +262,13 @@ export class Service {
         this.#watchError = problem;
       },
     });
-    this.#gateway = this.#options.observeGateway(gateway.device, (observed) =>
-      logGateway(this.#log, observed),
-    );
+    this.#gateway = observeGateway(gateway.device, (observed) => logGateway(this.#log, observed));
     // Catches changes made after the configuration was read and before it was watched.
     await this.#policy.reload();
     await this.#gateway.ready;
     await this.#policy.reportMissedEnds();
     // Last: a client that gets an answer can rely on a complete firewall.
-    await this.#apis.open(this.#apiContext(), gateway, this.#rights);
+    await this.#openApi();
     this.#eventTimer = setInterval(() => this.#takeEvents(), eventPeriodMs);
     // Looks at the clock, instead of waiting for a moment: the clock may be set.
     this.#clockTimer = setInterval(() => {
@@ -280,6 +288,24 @@ export class Service {
     this.#firstOwner = this.#createFirstOwner();
   }
 
+  /**
+   * Loads what no packet needs, which takes longer than the rest of a start: packets come first. It may lie where only root can
+   * read.
+   */
+  async #loadRest(): Promise<Rest> {
+    return this.#rights.asRoot(async () => {
+      const [{ buildApi }, { createMetrics }, { LiveObserver }, observeGateway] = await Promise.all(
+        [
+          import('../api/server.ts'),
+          import('../metrics/metrics.ts'),
+          import('./observer.ts'),
+          this.#options.loadGatewayObserver(),
+        ],
+      );
+      return { buildApi, createMetrics, LiveObserver, observeGateway };
+    });
+  }
+
   #newListeners(): ApiListeners {
     return new ApiListeners({
       warn: (message) => this.#log.warn(message),
@@ -287,11 +313,18 @@ export class Service {
     });
   }
 
-  #apiContext(): ApiContext {
+  async #openApi(): Promise<void> {
+    const { buildApi, createMetrics } = await this.#loadRest();
+    const context = this.#apiContext(createMetrics(this.#metricsSource()));
+    const { gateway } = this.#policy.config;
+    await this.#apis.open((options) => buildApi(context, options), gateway, this.#rights);
+  }
+
+  #apiContext(metrics: ReturnType<typeof CreateMetrics>): ApiContext {
     return {
       store: this.#store,
       controlPlane: this.#controlPlane(),
-      metrics: createMetrics(this.#metricsSource()),
+      metrics,
       ...(this.#observer !== undefined && { observer: this.#observer }),
       connectionCounts: this.#connectionCounts,
       opened: this.#opened.promise,
@@ -397,7 +430,7 @@ export class Service {
     this.#sweepLog.look(this.#dataPlane);
   }
 
-  #metricsSource(): Parameters<typeof createMetrics>[0] {
+  #metricsSource(): MetricsSource {
     const dataPlane = this.#running();
     const { device } = this.#policy.config.gateway;
     return {

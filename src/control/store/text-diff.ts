@@ -1,5 +1,5 @@
 /** Differences of texts, for people: unified, and bounded in time. */
-import { createTwoFilesPatch } from 'diff';
+import { createTwoFilesPatch } from 'diff/lib/patch/create.js';
 import type { VersionHistory } from './store.ts';
 
 /** A text longer than this, or with more differences than this, is compared by its number of lines only. */
