@@ -111,6 +111,7 @@ export function retire(
   counted: boolean,
 ): void {
   const servers = cold[coldRecord + Cold.servers]!;
+  if (servers === 0) return;
   for (let direction = 0; direction < 2; direction++) {
     const packets = sign * flowPackets(cold, coldRecord, direction);
     const bytes = sign * flowBytes(cold, coldRecord, direction);

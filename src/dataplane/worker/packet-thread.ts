@@ -5,10 +5,11 @@ import { setCompilerFlags } from './compiler-flags.ts';
 import { runPacketLoop } from './packet-loop.ts';
 import type { PacketThreadData, PolicyMessage, ThreadMessage } from './shared-state.ts';
 
-setCompilerFlags();
 const port = parentPort!;
 
 port.once('message', (data: PacketThreadData) => {
+  // Not before: the main thread has taken over flows meanwhile, once, and its code would have been compiled for longer than it runs.
+  setCompilerFlags();
   runPacketLoop(data, bindQueue(data.tunFd, data.wakeFd, data.batch, data.ioUring), {
     // Synchronous, because the loop never returns to the event loop.
     receive: () => receiveMessageOnPort(port)?.message as PolicyMessage | undefined,
