@@ -93,7 +93,7 @@ function addUp(gateway: Command, actions: GatewayActions, output: Output, finish
       '--user <user>',
       'user that may run the firewall on the device (default: the caller of sudo, else root)',
     )
-    .option('--txqueuelen <packets>', 'length of the device queue (default: 2000)', queueLength)
+    .option('--txqueuelen <packets>', 'length of the device queue (default: 4000)', queueLength)
     .option(
       '--integrate',
       'keep judged packets accepted in DOCKER-USER, the chain that Docker leaves us',

@@ -27,7 +27,7 @@ export const defaultGatewayConfig: GatewayConfig = {
   queues: 1,
   offload: 'auto',
   ioUring: 'auto',
-  txQueueLength: 2000,
+  txQueueLength: 4000,
   flows: { capacity: 262_144, perServerShare: 0.5, survive: true },
   fragments: { memory: 4 << 20 },
   timeouts: defaultTimeoutSeconds,
