@@ -223,6 +223,10 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
     const { statusCommand } = await import('./cli/status-command.ts');
     return statusCommand(await connections());
   },
+  gateways: async () => {
+    const { gatewaysCommand } = await import('./cli/gateways-command.ts');
+    return gatewaysCommand(await connections());
+  },
   upgrade: async () => {
     const { upgradeCommand } = await import('./cli/upgrade-command.ts');
     return upgradeCommand(await connections());

@@ -80,6 +80,7 @@ export function route(parts: TemplateStringsArray, ...names: (string | number)[]
 
 export class ApiClient {
   readonly #transport: Transport;
+  #lastChange: number | undefined;
 
   constructor(transport: Transport) {
     this.#transport = transport;
@@ -88,6 +89,11 @@ export class ApiClient {
   /** Where the API is: a socket, a URL or a configuration directory. */
   get target(): string {
     return this.#transport.name;
+  }
+
+  /** Number of the last change that was made, if gateways share the store. */
+  get lastChange(): number | undefined {
+    return this.#lastChange;
   }
 
   async get<T>(path: string, query?: Query): Promise<T> {
@@ -100,7 +106,10 @@ export class ApiClient {
     path: string,
     change: Change = {},
   ): Promise<T> {
-    return this.#data<T>(await this.#send(method, path, change));
+    const answer = await this.#data<T>(await this.#send(method, path, change));
+    const { applied } = (answer ?? {}) as { readonly applied?: { readonly change?: number } };
+    this.#lastChange = applied?.change ?? this.#lastChange;
+    return answer;
   }
 
   async text(path: string, query?: Query): Promise<string> {

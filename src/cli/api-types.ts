@@ -30,6 +30,7 @@ export type StatsView = Static<typeof live.stats> & {
   readonly servers: NonNullable<Static<typeof live.stats>['servers']>;
 };
 export type StatusView = Static<typeof live.status>;
+export type FleetView = Static<typeof live.fleet>;
 export type FlowView = Static<typeof live.flow>;
 export type FlowPageView = Static<typeof live.flowPage>;
 export type PlacedRuleView = Static<typeof questions.placedRule>;

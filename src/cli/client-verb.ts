@@ -6,19 +6,24 @@ import type { AppliedView } from './api-types.ts';
 import { addConnectionOptions } from './connection.ts';
 import type { ConnectionFlags, Connections } from './connection.ts';
 import { ExitCode } from './errors.ts';
+import { waitForFleet } from './fleet-wait.ts';
 import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
 import { line } from '../text/line.ts';
 
 export interface ClientFlags extends ConnectionFlags {
   readonly json?: boolean;
+  /** Seconds; `true`: the usual patience. */
+  readonly wait?: number | true;
 }
+
+const usualPatienceSeconds = 30;
 
 export interface ClientParts {
   readonly output: Output;
   /** Runs a verb's work with the API that its options name. Exit code: 0, unless the work returns another one. */
   readonly run: (
-    flags: ConnectionFlags,
+    flags: ClientFlags,
     work: (client: ApiClient) => Promise<number> | Promise<void>,
   ) => Promise<void>;
 }
@@ -30,13 +35,15 @@ export function clientVerb(
 ): Verb {
   return (program, output, finish) => {
     const work = async (
-      flags: ConnectionFlags,
+      flags: ClientFlags,
       task: (client: ApiClient) => Promise<number> | Promise<void>,
     ): Promise<number> => {
       const client = await connections.connect(flags);
       try {
-        const code = await task(client);
-        return typeof code === 'number' ? code : ExitCode.ok;
+        const code = (await task(client)) ?? ExitCode.ok;
+        if (code !== ExitCode.ok || flags.wait === undefined) return code;
+        const seconds = flags.wait === true ? usualPatienceSeconds : flags.wait;
+        return await waitForFleet(client, seconds, output);
       } finally {
         await client.close();
       }
@@ -50,6 +57,8 @@ export interface CommandText {
   readonly usage: string;
   readonly description: string;
   readonly examples: readonly (readonly [command: string, meaning: string])[];
+  /** It changes the policy: with `--wait`. */
+  readonly changes?: true;
 }
 
 const argumentTexts: Readonly<Record<string, string>> = {
@@ -74,6 +83,13 @@ export function clientCommand(parent: Command, text: CommandText): Command {
     .description(text.description)
     .option('--json', 'print JSON')
     .addHelpText('after', examples(text.examples));
+  if (text.changes === true) {
+    command.option(
+      '--wait [seconds]',
+      `until all gateways that run have the change in force, at most ${usualPatienceSeconds} s; exit code 3: not all have`,
+      parseNumber('seconds', 1, 3600),
+    );
+  }
   for (const argument of command.registeredArguments) {
     argument.description = argumentTexts[argument.name()] ?? argument.description;
   }
@@ -84,11 +100,13 @@ export function clientCommand(parent: Command, text: CommandText): Command {
 export function printChange(
   output: Output,
   what: string,
-  { applied, epoch, pending, warnings = [] }: AppliedView,
+  { applied, epoch, pending, pendingGateways = [], warnings = [] }: AppliedView,
 ): void {
+  const elsewhere =
+    pendingGateways.length === 0 ? '' : ` here, not yet at ${pendingGateways.join(', ')}`;
   output.print(
     applied
-      ? `${what}; in force with epoch ${epoch}`
+      ? line`${what}; in force${elsewhere} with epoch ${epoch}`
       : line`${what}; ${output.style('yellow', 'not in force')}: ${pending ?? `epoch ${epoch} is`}`,
   );
   for (const warning of warnings) {

@@ -5,8 +5,8 @@
 import { line, linesOf } from '../text/line.ts';
 import type { Output } from './output.ts';
 
-/** 0 success, 1 failure, 2 usage error. */
-export const ExitCode = { ok: 0, failed: 1, usage: 2 } as const;
+/** 0 success, 1 failure, 2 usage error, 3 done, and not yet everywhere (`--wait`). */
+export const ExitCode = { ok: 0, failed: 1, usage: 2, pending: 3 } as const;
 
 /**
  * An error that the user can do something about. Other folders throw their own classes; an error is the user's if it

@@ -50,6 +50,7 @@ export function addEditCommand<View extends { readonly revision: string }>(
 ): void {
   const { word, description } = form;
   clientCommand(family, {
+    changes: true,
     usage: `edit <${word}>`,
     description,
     examples: [

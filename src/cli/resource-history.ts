@@ -64,6 +64,7 @@ export function addHistoryCommands(
     );
 
   clientCommand(family, {
+    changes: true,
     usage: `rollback <${word}>`,
     description: `back to a version, exactly as it was; also for a ${word} that was destroyed`,
     examples: [[`${base} rollback web 3`, 'this becomes the newest version']],

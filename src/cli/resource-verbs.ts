@@ -22,6 +22,7 @@ export function addCopyCommand(
   description: string,
 ): void {
   clientCommand(family, {
+    changes: true,
     usage: `clone <${word}> <name>`,
     description,
     examples: [[`tunwall ${word} clone web web-2`, `"web" is there, "web-2" is new`]],
@@ -45,7 +46,7 @@ export function addRenameCommand(
   word: ResourceWord,
   { description, examples }: Texts,
 ): void {
-  clientCommand(family, { usage: `rename <${word}> <name>`, description, examples })
+  clientCommand(family, { changes: true, usage: `rename <${word}> <name>`, description, examples })
     .option('--revision <revision>', 'only if it still has this revision')
     .action((name: string, to: string, flags: RevisionFlags) =>
       run(flags, async (client) => {
@@ -68,7 +69,7 @@ export function addDestroyCommand(
   word: ResourceWord,
   { description, examples }: Texts,
 ): void {
-  clientCommand(family, { usage: `destroy <${word}>`, description, examples })
+  clientCommand(family, { changes: true, usage: `destroy <${word}>`, description, examples })
     .option('--force', 'remove it from everything that names it first')
     .option('--revision <revision>', 'only if it still has this revision')
     .action((name: string, flags: DestroyFlags) =>

@@ -118,6 +118,7 @@ interface ChangeFlags extends ClientFlags {
 
 function addChangeCommands(family: Command, { output, run }: ClientParts): void {
   clientCommand(family, {
+    changes: true,
     usage: 'create <name>',
     description: 'a new server; with templates it is filtered by them from its first packet',
     examples: [
@@ -152,6 +153,7 @@ function addChangeCommands(family: Command, { output, run }: ClientParts): void 
     );
 
   clientCommand(family, {
+    changes: true,
     usage: 'change <server>',
     description: 'give a server other addresses, another region, other labels, or let it reject',
     examples: [
@@ -222,6 +224,7 @@ function addAssignCommands(family: Command, { output, run }: ClientParts): void 
     ['unassign', '/assignments/remove', 'take templates from servers', 'taken from', 'from'],
   ] as const) {
     clientCommand(family, {
+      changes: true,
       usage: `${verb} [servers...]`,
       description: `${description}; what is so already stays so.\nWith --${whom} the names are those of templates`,
       examples: [

@@ -111,6 +111,7 @@ function addCreateCommand(
   { readText }: SetActions,
 ): void {
   clientCommand(family, {
+    changes: true,
     usage: 'create <name>',
     description: 'a new set: from addresses, or from a file (YAML or JSON)',
     examples: [
@@ -157,6 +158,7 @@ function addAddressCommands(family: Command, { output, run }: ClientParts): void
     ],
   ] as const) {
     clientCommand(family, {
+      changes: true,
       usage: `${verb} <set> <addresses...>`,
       description,
       examples: [[`tunwall set ${verb} office 192.0.2.7 198.51.100.0/24`, 'in force at once']],
@@ -194,6 +196,7 @@ function addImportCommand(
   { readText }: SetActions,
 ): void {
   clientCommand(family, {
+    changes: true,
     usage: 'import <file>',
     description:
       'a list of addresses as a set, new or there already: a public block list (one address, block or\n' +

@@ -130,6 +130,7 @@ function addCreateCommand(
   { readText }: TemplateActions,
 ): void {
   clientCommand(family, {
+    changes: true,
     usage: 'create <name>',
     description: 'a new template: empty, from a preset, as a copy, or from a file (YAML or JSON)',
     examples: [

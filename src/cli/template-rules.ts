@@ -78,6 +78,7 @@ interface PruneFlags extends ClientFlags {
 
 function addPruneCommand(family: Command, { output, run }: ClientParts): void {
   clientCommand(family, {
+    changes: true,
     usage: 'prune [templates...]',
     description: 'remove the rules that have expired, of these templates or of all of them',
     examples: [
@@ -111,6 +112,7 @@ function addPruneCommand(family: Command, { output, run }: ClientParts): void {
 
 function addWritingCommands(family: Command, { output, run }: ClientParts): void {
   const add = clientCommand(family, {
+    changes: true,
     usage: 'add-rule <template>',
     description: 'add an allow rule. Without addresses it is for any',
     examples: [
@@ -158,6 +160,7 @@ function addWritingCommands(family: Command, { output, run }: ClientParts): void
     );
 
   const replace = clientCommand(family, {
+    changes: true,
     usage: 'replace-rule <template>',
     description: 'replace a rule; the new one says all that it is to be',
     examples: [['tunwall template replace-rule web inbound 0 "TCP: 80,443"', 'see template show']],
@@ -195,6 +198,7 @@ function addWritingCommands(family: Command, { output, run }: ClientParts): void
 
 function addPlaceCommands(family: Command, { output, run }: ClientParts): void {
   clientCommand(family, {
+    changes: true,
     usage: 'remove-rule <template>',
     description: 'remove a rule; flows that only it allowed are cut, as gateway.yaml says',
     examples: [
@@ -218,6 +222,7 @@ function addPlaceCommands(family: Command, { output, run }: ClientParts): void {
     );
 
   clientCommand(family, {
+    changes: true,
     usage: 'move-rule <template>',
     description: 'move a rule to another place. Rules only allow: the order is for the reader',
     examples: [['tunwall template move-rule web inbound 3 0', 'number 3 becomes the first']],

@@ -132,6 +132,7 @@ export const operationTable: Record<string, Row> = {
     ],
   },
   'GET /v1/status': { access: 'view', url: '/v1/status' },
+  'GET /v1/gateways': { access: 'view', url: '/v1/gateways' },
   'POST /v1/upgrade': { access: 'owner', url: '/v1/upgrade', status: 503 },
   'GET /v1/audit': {
     access: 'owner',

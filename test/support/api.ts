@@ -7,6 +7,7 @@ import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { InjectOptions } from 'fastify';
 import type { Api, Listener } from '../../src/control/api/api.ts';
+import { fleetOf } from '../../src/control/api/fleet.ts';
 import type { ApiContext, Applied, ControlPlane } from '../../src/control/api/context.ts';
 import { buildApi } from '../../src/control/api/server.ts';
 import type { ApiOptions } from '../../src/control/api/server.ts';
@@ -54,6 +55,16 @@ export class TestControlPlane implements ControlPlane {
 
   health(): ReturnType<ControlPlane['health']> {
     return { healthy: this.healthy, epoch: this.epoch, reloadError: null };
+  }
+
+  gateways(): ReturnType<ControlPlane['gateways']> {
+    return fleetOf(
+      {},
+      {
+        ...{ name: 'gw-1', region: 'hkg', version: '1.2.3', state: 'ok' },
+        ...{ flows: 7, packetsPerSecond: 12, startedAt: '2030-01-31T00:00:00.000Z' },
+      },
+    );
   }
 
   snapshot(): Promise<Snapshot> {

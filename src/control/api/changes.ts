@@ -8,6 +8,7 @@ import type { ChangeResult, Edit, Failure, Operation, Snapshot } from '../store/
 import { StoreError } from '../store/store.ts';
 import { identityOf } from './access.ts';
 import type { ApiContext, Applied, ControlPlane } from './context.ts';
+import { pendingIn } from './fleet.ts';
 import { HttpProblem, problemOf } from './http-problem.ts';
 import type { Locate } from './http-problem.ts';
 
@@ -70,7 +71,8 @@ export async function storeChange(
   let before: Snapshot | undefined;
   const remember: Edit = (snapshot) => edit((before = snapshot));
   const result = await context.store.change(actor, remember, guard);
-  const applied = await applyInTime(context.controlPlane);
+  const here = await applyInTime(context.controlPlane);
+  const applied = { ...here, ...(result.changed.length > 0 && (await elsewhere(context))) };
   const warnings = before === undefined ? [] : newWarnings(before, result.snapshot);
   return { ...result, applied: withWarnings(applied, warnings) };
 }
@@ -83,6 +85,15 @@ export function makeOperations(
   locate?: Locate,
 ): Promise<AppliedChange> {
   return makeChange(context, request, () => operations, locate);
+}
+
+/** How far the other gateways are, if there can be any. The change is made: not to know it is no failure. */
+async function elsewhere({
+  controlPlane,
+}: ApiContext): Promise<Pick<Applied, 'change' | 'pendingGateways'>> {
+  const fleet = await controlPlane.gateways();
+  if (fleet.newest === undefined) return {};
+  return { change: fleet.newest, pendingGateways: pendingIn(fleet) };
 }
 
 /** Puts the stored policy in force and waits for it, for a limited time. */

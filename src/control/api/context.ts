@@ -16,6 +16,7 @@ import type { Problem, RejectSettings, Rule } from '../../policy/types.ts';
 import type { RuleDirection } from '../../text/rule-text.ts';
 import type { Snapshot, Store } from '../store/store.ts';
 import type { ConnectionCounts } from './connections.ts';
+import type { Fleet } from './fleet.ts';
 
 export interface ApiContext {
   readonly store: Store;
@@ -83,7 +84,14 @@ export interface GatewayProblem {
 }
 
 /** Whether the stored policy is in force. */
-export type Applied =
+export type Applied = AppliedHere & {
+  /** Number of the change in a store that gateways share. */
+  readonly change?: number;
+  /** The gateways that run, and have not said yet that it is in force there. */
+  readonly pendingGateways?: readonly string[];
+};
+
+export type AppliedHere =
   | { readonly applied: true; readonly epoch: number }
   /** `pending`: the reason, as a sentence. `epoch` is the one in force. */
   | { readonly applied: false; readonly epoch: number; readonly pending: string };
@@ -155,6 +163,8 @@ export interface ControlPlane {
   policy(): Promise<ExplainSource>;
   /** The store has changed: resolves when its present state is in force, or with the reason why it is not. */
   apply(): Promise<Applied>;
+  /** This gateway, and the others on its store. */
+  gateways(): Promise<Fleet>;
   /** Begins an upgrade: another process is to take over. Returns false while one is under way; absent without a firewall. */
   upgrade?(): boolean;
 }

@@ -408,6 +408,40 @@ export const status = component(
   }),
 );
 
+const fleetMember = Type.Object({
+  name: Type.String({ description: '`name` of gateway.yaml, else that of the host.' }),
+  region: Type.Optional(Type.String()),
+  version: Type.String(),
+  state: Type.Enum(['ok', 'behind', 'refuses', 'degraded', 'failed', 'stopped'], {
+    description:
+      '`behind`: it has not taken the newest change yet. `refuses`: it has refused it, and goes on with the policy before. `degraded`: its plumbing is not as it should be. `failed`: it judges no packets. `stopped`: it has not reported for half a minute; the rest is what it said last.',
+  }),
+  problem: Type.Optional(Type.String({ description: 'Why it is not `ok`.' })),
+  revision: Type.Optional(
+    Type.Integer({ description: 'The change in force there. Absent with a store in files.' }),
+  ),
+  seen: Type.Optional(Type.Integer({ description: 'The newest change that it has seen.' })),
+  behind: Type.Optional(Type.Integer({ description: 'Changes that are not in force there.' })),
+  flows: Type.Integer(),
+  packetsPerSecond: Type.Number({ description: 'Over about ten seconds.' }),
+  startedAt: Type.String({ format: 'date-time' }),
+  reportedAt: Type.String({ format: 'date-time' }),
+  isThis: Type.Boolean({ description: 'The one that answers.' }),
+});
+
+export const fleet = component(
+  'Fleet',
+  Type.Object({
+    gateways: Type.Array(fleetMember),
+    newest: Type.Optional(
+      Type.Integer({
+        description: 'The newest change of the store. Absent with a store in files.',
+      }),
+    ),
+    problem: Type.Optional(Type.String({ description: 'Why the other gateways are not known.' })),
+  }),
+);
+
 export const captureQuery = Type.Object(
   {
     verdict: Type.Optional(Type.Enum(['passed', 'dropped'])),

@@ -3,19 +3,21 @@
  * directory (`buildApi` with the listener `in-process`). Everything is read on demand; nothing is ever in force.
  */
 import { compilePolicy } from '../../policy/compile.ts';
-import type { Store } from '../store/store.ts';
+import type { PolicyStore, Store } from '../store/store.ts';
 import type { ControlPlane } from './context.ts';
+import { fleetOf } from './fleet.ts';
 import { HttpProblem } from './http-problem.ts';
 
 const pending = 'no firewall runs on this configuration: it is in force when one starts';
 
 export function offlineControlPlane(
-  store: Store,
+  store: Store & Pick<PolicyStore, 'gateways'>,
   options: { readonly version: string; readonly configDirectory: string },
 ): ControlPlane {
   return {
     health: () => ({ healthy: false, epoch: 0, reloadError: null }),
     snapshot: () => store.read(),
+    gateways: () => fleetOf(store, undefined),
     apply: () => Promise.resolve({ applied: false, epoch: 0, pending }),
     async policy() {
       const snapshot = await store.read();

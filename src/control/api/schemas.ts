@@ -160,6 +160,15 @@ export const applied = component(
       applied: Type.Boolean({ description: 'Packets are judged by it already.' }),
       epoch: Type.Integer({ description: 'The policy in force.' }),
       pending: Type.Optional(Type.String({ description: 'Why it is not applied (yet).' })),
+      change: Type.Optional(
+        Type.Integer({ description: 'The number of the change, if gateways share the store.' }),
+      ),
+      pendingGateways: Type.Optional(
+        Type.Array(Type.String(), {
+          description:
+            'Other gateways that run, and have not said yet that it is in force there; usually they do within a second (`GET /v1/gateways`).',
+        }),
+      ),
       warnings: Type.Optional(
         Type.Array(Type.String(), {
           description: 'What the change has brought that is valid, and perhaps not meant.',

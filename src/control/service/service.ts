@@ -6,7 +6,8 @@
  * a packet has passed. When a packet thread dies the process ends at once: the device without a reader drops everything, and the
  * parent starts the next process.
  */
-import type { ApiContext, ControlPlane, Status } from '../api/context.ts';
+import type { ApiContext, ControlPlane, Health, Status } from '../api/context.ts';
+import { fleetOf } from '../api/fleet.ts';
 import { ConnectionCounts } from '../api/connections.ts';
 import { DropLog } from '../log/drop-log.ts';
 import type { Logger } from '../log/logger.ts';
@@ -27,6 +28,7 @@ import type { GatewayObservation, ObserveGateway } from './gateway-health.ts';
 import type { Lineage } from './lineage.ts';
 import type { LiveObserver } from './observer.ts';
 import { LivePolicy } from './live-policy.ts';
+import { OwnReporter } from './own-reporter.ts';
 import { startable } from './start-state.ts';
 import { SweepLog } from './sweep-log.ts';
 
@@ -70,6 +72,7 @@ export class Service {
   #dataPlane: DataPlane | undefined;
   #observer: LiveObserver | undefined;
   #gateway: GatewayObservation | undefined;
+  readonly #reporter: OwnReporter;
   #watching: Watching | undefined;
   #firstOwner: Promise<void> | undefined;
   /** Until root's rights are given up, nobody is answered. */
@@ -124,6 +127,17 @@ export class Service {
       onPolicy: (policy) => {
         this.#observer?.onPolicy(policy);
         this.#sweepLog.onPolicy(policy.epoch);
+      },
+    });
+    this.#reporter = new OwnReporter({
+      version: options.version,
+      startedMs: this.#startedMs,
+      gateway: () => this.#policy.config.gateway,
+      health: () => this.#health(),
+      flows: () => this.#running().flowCount,
+      packets: () => {
+        const totals = this.#observer?.totals();
+        return totals === undefined ? 0 : totals.passed.packets + totals.dropped.packets;
       },
     });
     this.#sweepLog = new SweepLog((swept) => this.#log.info(swept, 'flows judged again'));
@@ -261,6 +275,7 @@ export class Service {
       onWatching: (problem) => {
         this.#watchError = problem;
       },
+      report: () => this.#reporter.report(),
     });
     this.#gateway = observeGateway(gateway.device, (observed) => logGateway(this.#log, observed));
     // Catches changes made after the configuration was read and before it was watched.
@@ -273,6 +288,7 @@ export class Service {
     // Looks at the clock, instead of waiting for a moment: the clock may be set.
     this.#clockTimer = setInterval(() => {
       this.#observer?.collectHits();
+      this.#reporter.sample(performance.now());
       this.#policy.lookAtTime();
     }, clockPeriodMs);
     this.#log.info(
@@ -335,14 +351,8 @@ export class Service {
 
   #controlPlane(): ControlPlane {
     return {
-      health: () => ({
-        healthy: !this.#failed,
-        epoch: this.#policy.compiled.epoch,
-        reloadError: this.#policy.reloadError,
-        ...this.#inputErrors(),
-        ...storeOf(this.#store),
-        ...healthOf(this.#gateway),
-      }),
+      health: () => this.#health(),
+      gateways: () => fleetOf(this.#store, this.#reporter.report()),
       status: () => Promise.resolve(this.#status()),
       snapshot: () => Promise.resolve(this.#policy.snapshot),
       policy: () => {
@@ -361,6 +371,17 @@ export class Service {
     return {
       ...(this.#watchError !== null && { watchError: this.#watchError }),
       ...(error !== undefined && { listenError: error }),
+    };
+  }
+
+  #health(): Health {
+    return {
+      healthy: !this.#failed,
+      epoch: this.#policy.compiled.epoch,
+      reloadError: this.#policy.reloadError,
+      ...this.#inputErrors(),
+      ...storeOf(this.#store),
+      ...healthOf(this.#gateway),
     };
   }
 

@@ -241,6 +241,43 @@ export interface WatchOptions {
   readonly onWarning: (message: string) => void;
   /** Why changes are not seen at present; `null` when they are again. */
   readonly onWatching?: (problem: string | null) => void;
+  /** What the other gateways are told of this one; absent: nothing. Asked for again and again. */
+  readonly report?: () => OwnReport;
+}
+
+/** What a gateway says of itself to the others on its store. */
+export interface OwnReport {
+  readonly name: string;
+  readonly region?: string;
+  readonly version: string;
+  /** `refuses`: the newest policy is not in force, because of errors in it; the one before is. */
+  readonly state: 'ok' | 'refuses' | 'degraded' | 'failed';
+  /** Why it is not `ok`. */
+  readonly problem?: string;
+  readonly flows: number;
+  readonly packetsPerSecond: number;
+  /** ISO 8601. */
+  readonly startedAt: string;
+}
+
+/** A gateway on a store that is shared. */
+export interface FleetGateway extends OwnReport {
+  /** Number of the change in force, and of the newest one that it has seen. */
+  readonly revision: number;
+  readonly seen: number;
+  /** ISO 8601. */
+  readonly reportedAt: string;
+  /** It has reported within half a minute, and has not stopped since. */
+  readonly runs: boolean;
+  readonly isThis: boolean;
+}
+
+/** Those that run, and for some time those that have stopped. */
+export interface FleetReading {
+  /** Number of the newest change. */
+  readonly newest: number;
+  /** By name. */
+  readonly gateways: readonly FleetGateway[];
 }
 
 export interface Watching {
@@ -289,6 +326,8 @@ export interface PolicyStore extends Store {
   readonly directory: string;
   /** Absent: the store is on this machine. */
   readonly link?: StoreLink;
+  /** Absent: the store is of one gateway. @throws StoreError */
+  gateways?(): Promise<FleetReading>;
   /** Of history, audit log and what is kept for a restart. */
   readonly stateDirectory: string;
   /** Keeps a state that is in force, for a start that finds errors or no store. Never throws. */

@@ -61,6 +61,18 @@ export function statusRoutes(app: Api, { controlPlane, store }: ApiContext): voi
     },
     () => controlPlane.status(),
   );
+  app.get(
+    '/gateways',
+    {
+      config: { access: 'view' },
+      schema: {
+        tags,
+        summary: 'The gateways that share the policy, and what each has in force',
+        response: { 200: live.fleet, ...schemas.problems },
+      },
+    },
+    () => controlPlane.gateways(),
+  );
   app.post(
     '/upgrade',
     {

@@ -131,7 +131,11 @@ export class EtcdClient {
   }
 
   #parsed(endpoint: string, { status, text }: RawAnswer): Answer {
-    let value: Answer & { readonly error?: string; readonly message?: string };
+    let value: Answer & {
+      readonly error?: string;
+      readonly message?: string;
+      readonly result?: Answer;
+    };
     try {
       value = JSON.parse(text) as typeof value;
     } catch {
@@ -142,7 +146,8 @@ export class EtcdClient {
       const { error, message } = value;
       throw answeredError(endpoint, error ?? message ?? String(status));
     }
-    const cluster = value.header?.cluster_id;
+    // An answer out of a stream is in one more object.
+    const cluster = (value.result ?? value).header?.cluster_id;
     this.#cluster ??= cluster;
     if (cluster !== this.#cluster) {
       const message = `${endpoint} belongs to another cluster than the endpoint before: all of store.etcd.endpoints have to be members of one; after the cluster was made anew, restart tunwall`;

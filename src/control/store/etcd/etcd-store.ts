@@ -31,6 +31,8 @@ import type {
   AuditEvent,
   ChangeResult,
   Edit,
+  FleetGateway,
+  FleetReading,
   Guard,
   PolicyStore,
   Preview,
@@ -53,6 +55,7 @@ import { EtcdWatcher } from './etcd-watcher.ts';
 import { FleetAudit } from './fleet-audit.ts';
 import { Keys } from './layout.ts';
 import type { Head, StoredVersion } from './layout.ts';
+import { GatewayRecords } from './gateway-records.ts';
 import { LocalState } from './local-state.ts';
 import { Replica, sorted, unavailable } from './replica.ts';
 import type { SharedReading } from './replica.ts';
@@ -89,6 +92,7 @@ export class EtcdStore implements PolicyStore {
   readonly #committer: Committer;
   readonly #commits: Commits;
   readonly #collector: Collector;
+  readonly #records: GatewayRecords;
   readonly #kept: KeptState;
   readonly #changes: ChangeQueue<SharedReading>;
   readonly #onWarning: (message: string) => void;
@@ -96,6 +100,7 @@ export class EtcdStore implements PolicyStore {
   readonly #heads: WeakMap<Snapshot, Head> = new WeakMap<Snapshot, Head>();
   /** What there is without etcd: what was kept, or nothing. */
   #alone: Snapshot | undefined;
+  #inForce: { readonly revision: string; readonly seq: number } = { revision: '', seq: 0 };
   #isWatching = false;
   #keptUsers: string | undefined;
 
@@ -138,6 +143,7 @@ export class EtcdStore implements PolicyStore {
     this.administration = new Administration({ client, keys, local, audit, directory });
     const newest = async (): Promise<Head> => (await this.#fresh()).head;
     const parts = { client, keys, commits: this.#commits, newest };
+    this.#records = new GatewayRecords(client, keys, onWarning);
     const refresh = (): Promise<SharedReading> => this.#replica.refresh();
     this.#collector = new Collector({ ...parts, limits, refresh, onWarning });
     this.history = new EtcdHistory('template', parts);
@@ -239,6 +245,8 @@ export class EtcdStore implements PolicyStore {
 
   async keepGood(snapshot: Snapshot): Promise<void> {
     const head = this.#heads.get(snapshot);
+    this.#inForce = { revision: snapshot.revision, seq: head?.seq ?? 0 };
+    this.#records.look();
     // Of a state that is not to be gone on from, nothing is noted: somebody may have said what is.
     if (head === undefined || this.#replica.problem !== null) return;
     await this.#kept.keep(snapshot);
@@ -289,6 +297,8 @@ export class EtcdStore implements PolicyStore {
     told = this.#replica.known?.snapshot.revision;
     this.#isWatching = true;
     await watcher.start();
+    const { report } = options;
+    if (report !== undefined) this.#records.begin(() => ({ ...report(), ...this.#progress }));
     return {
       poke: () => {
         isPoked = true;
@@ -297,9 +307,27 @@ export class EtcdStore implements PolicyStore {
       close: async () => {
         this.#isWatching = false;
         await watcher.close();
+        await this.#records.close();
         await this.#collector.close();
       },
     };
+  }
+
+  get #progress(): Pick<FleetGateway, 'revision' | 'seen'> {
+    const { known } = this.#replica;
+    const seen = known?.head.seq ?? 0;
+    // Changes of users alone need not be put in force.
+    const isNewest = known?.snapshot.revision === this.#inForce.revision;
+    return { revision: isNewest ? seen : this.#inForce.seq, seen };
+  }
+
+  async gateways(): Promise<FleetReading> {
+    const { head } = await this.#fresh();
+    try {
+      return { newest: head.seq, gateways: await this.#records.list() };
+    } catch (error) {
+      throw commitFailure(error);
+    }
   }
 
   /** @returns the problem with it, if there is one */
@@ -309,6 +337,7 @@ export class EtcdStore implements PolicyStore {
       const { head, users } = await this.#replica.refresh();
       if (head.seq !== before?.head.seq) void this.audit.copy();
       this.#collector.look(head);
+      this.#records.look();
       await this.#keepUsers(users);
       return null;
     } catch (error) {

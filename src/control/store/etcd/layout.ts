@@ -5,7 +5,7 @@
  *     users                  the text of users.yaml
  *     blob/<sha256>/<piece>  gzip of a file's text, in pieces; immutable
  *     commit/<seq>           { id, at, event, versions }: audit record and history
- *     gateway/<name>         what a gateway says of itself, under a lease
+ *     gateway/<name>/<of>    what a gateway says of itself, under leases (`gateway-records.ts`)
  *
  * A change is one transaction: it compares that nobody has written `head` and `users` since they were read, and puts `head`
  * and one commit for each change. So any number of files changes at once, commits are numbered without gaps, and history
@@ -88,6 +88,28 @@ export class Keys {
 
   blob(sha256: string, piece: number): string {
     return encoded(`${this.prefix}/blob/${sha256}/${String(piece).padStart(3, '0')}`);
+  }
+
+  /** @param of `now` while it runs, `last` for some time afterwards */
+  gateway(name: string, of: 'now' | 'last'): string {
+    return encoded(`${this.prefix}/gateway/${name}/${of}`);
+  }
+
+  /** Name and kind of a record. */
+  gatewayOf(key: string): [name: string, of: string] {
+    const [name = '', of = ''] = decoded(key)
+      .toString('utf8')
+      .slice(`${this.prefix}/gateway/`.length)
+      .split('/');
+    return [name, of];
+  }
+
+  get gateways(): string {
+    return encoded(`${this.prefix}/gateway/`);
+  }
+
+  get afterGateways(): string {
+    return encoded(`${this.prefix}/gateway0`);
   }
 
   /** Where all texts begin, and behind their end. */
