@@ -1,5 +1,6 @@
 /*
- * Memory that outlives the process: a file's pages in the place of a buffer's, and what a file must say to belong here.
+ * Large pages under memory, and memory that outlives the process: a file's pages in the place of a buffer's, and what a file
+ * must say to belong here.
  *
  * Node-API 8 cannot make a SharedArrayBuffer of foreign memory. But V8 takes a buffer that could grow in whole pages, which a
  * mapping can replace: all threads see it, futexes work, and V8 unmaps it when it collects the buffer.
@@ -50,6 +51,27 @@ static void use_large_pages(int fd, int64_t offset, size_t length) {
     }
   }
   munmap(area, reserved);
+}
+
+/*
+ * useLargePages(memory): has the kernel back the whole large pages of a typed array's memory by such, if it can, from the first
+ * write on. What does not work stays as it is.
+ */
+napi_value memory_use_large_pages(napi_env env, napi_callback_info info) {
+  napi_value argument, buffer;
+  napi_typedarray_type type;
+  size_t length = 0, at;
+  void *data = NULL;
+  if (!get_arguments(env, info, 1, &argument, NULL)) return NULL;
+  if (napi_get_typedarray_info(env, argument, &type, &length, &data, &buffer, &at) != napi_ok ||
+      type != napi_int32_array) {
+    throw_type(env, "the memory must be an Int32Array");
+    return NULL;
+  }
+  const uintptr_t from = ((uintptr_t)data + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
+  const uintptr_t to = ((uintptr_t)data + length * sizeof(int32_t)) / LARGE_PAGE * LARGE_PAGE;
+  if (to > from) (void)madvise((void *)from, to - from, MADV_HUGEPAGE);
+  return NULL;
 }
 
 /*

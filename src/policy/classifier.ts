@@ -9,10 +9,12 @@ import {
   ProgramWord,
   SetWord,
   UseWord,
+  chunkedBit,
   useBit,
 } from '../dataplane/match/matcher.ts';
 import { directions } from '../text/rule-text.ts';
 import type { RuleDirection } from '../text/rule-text.ts';
+import { writeChunks } from './chunk-writer.ts';
 import { unionOf } from './interval-union.ts';
 import type { RuleRanges } from './interval-union.ts';
 import type { BlockWriter } from './program-memory.ts';
@@ -35,6 +37,9 @@ export type ShareSet = (ranges: Ranges) => number;
 
 /** Sets of more ranges than this are shared. */
 const sharedAbove = 1024;
+
+/** Sets of more ranges than this are chunked: what says where the chunks are is smaller than an index of so many. */
+const chunkedAbove = 16_384;
 
 /** A node refers to so many shared sets at most; more of them are united, since each costs a search. */
 const maxUses = 4;
@@ -167,7 +172,8 @@ function writeNode(
   let word = at;
   for (const [ranges, { value }] of shared) {
     const use = writer.reserve(UseWord.length);
-    writer.set(use + UseWord.set, share(ranges));
+    const chunked = isChunked(ranges) ? chunkedBit : 0;
+    writer.set(use + UseWord.set, share(ranges) | chunked);
     writer.set(use + UseWord.rule, value);
     writer.link(word, use | useBit);
     word = use + UseWord.next;
@@ -202,8 +208,16 @@ function writeSet(writer: BlockWriter, starts: Uint32Array, values: Int32Array =
   return set;
 }
 
+function isChunked(ranges: Ranges): boolean {
+  return ranges.length / 2 > chunkedAbove;
+}
+
 /** Writes a set that is shared: a block of its own. */
 export function writeSharedSet(writer: BlockWriter, ranges: Ranges): void {
+  if (isChunked(ranges)) {
+    writeChunks(writer, ranges);
+    return;
+  }
   const starts = new Uint32Array(ranges.length + 1);
   let count = 1;
   for (let i = 0; i < ranges.length; i += 2) {

@@ -14,7 +14,7 @@ import { serverSlotCount } from '../dataplane/flow/server-totals.ts';
 import { Header, policyMagic, serverSlot } from '../dataplane/match/matcher.ts';
 import type { PolicyProgram } from '../dataplane/match/matcher.ts';
 import { BlockWriter } from './program-memory.ts';
-import type { Block } from './program-memory.ts';
+import type { Block, UseLargePages } from './program-memory.ts';
 import { ProgramParts } from './program-parts.ts';
 import type { RulePlace, ServerProgram, TemplatePart } from './program-parts.ts';
 import { defaultReject, rejectBits, rejectOf } from './reject.ts';
@@ -70,12 +70,17 @@ interface Held {
 }
 
 export class PolicyCompiler {
-  readonly #parts: ProgramParts = new ProgramParts();
+  readonly #parts: ProgramParts;
   readonly #writer: BlockWriter = new BlockWriter();
   readonly #held: WeakMap<CompiledPolicy, Held> = new WeakMap<CompiledPolicy, Held>();
   /** Of the last released policy. */
   #released: Held | undefined;
   #resolver: Resolver | undefined;
+
+  /** @param useLargePages of its memory. Default: those that the kernel gives to all */
+  constructor(useLargePages?: UseLargePages) {
+    this.#parts = new ProgramParts(useLargePages);
+  }
 
   /** @throws PolicyTooLargeError */
   compile(

@@ -6,10 +6,17 @@
  * any more is freed, and its place is used again.
  */
 
+import { pageAligned, wordsOf } from '../dataplane/flow/flow-memory.ts';
 import { Header } from '../dataplane/match/matcher.ts';
 
 /** More than this would be a mistake in the configuration, not a policy: 256 MiB. */
 const maxWords = 1 << 26;
+
+/** Less than this is no use to large pages, and comes from the heap. */
+const wholePagesFrom = 1 << 20;
+
+/** Has the kernel use large pages for memory that has not been written to. */
+export type UseLargePages = (words: Int32Array) => void;
 
 /** A policy that is too large to be compiled. */
 export class PolicyTooLargeError extends Error {
@@ -35,12 +42,18 @@ function sizeClass(length: number): number {
 }
 
 export class ProgramMemory {
-  #words = new Int32Array(new SharedArrayBuffer(4096 * 4));
+  #words: Int32Array = new Int32Array(new SharedArrayBuffer(4096 * 4));
   /** Offset 0 means none: the first words are no block. */
   #end: number = Header.length;
   #used = 0;
   /** Offsets of freed blocks by their size. */
   readonly #free: Map<number, number[]> = new Map<number, number[]>();
+  readonly #useLargePages: UseLargePages;
+
+  /** @param useLargePages packets of random addresses miss the TLB less often. Default: does nothing */
+  constructor(useLargePages: UseLargePages = () => undefined) {
+    this.#useLargePages = useLargePages;
+  }
 
   /**
    * The words. When the memory grows they become others, with the same content at the same offsets; who has the former ones
@@ -89,12 +102,19 @@ export class ProgramMemory {
     if (end > maxWords) throw new PolicyTooLargeError();
     if (end > this.#words.length) {
       const capacity = Math.min(maxWords, Math.max(end, this.#words.length * 2));
-      const grown = new Int32Array(new SharedArrayBuffer(capacity * 4));
+      const grown = this.#allocate(capacity);
       grown.set(this.#words.subarray(0, offset));
       this.#words = grown;
     }
     this.#end = end;
     return offset;
+  }
+
+  #allocate(length: number): Int32Array {
+    if (length < wholePagesFrom) return new Int32Array(new SharedArrayBuffer(length * 4));
+    const words = wordsOf(pageAligned(length * 4));
+    this.#useLargePages(words);
+    return words;
   }
 }
 
@@ -112,7 +132,9 @@ export class BlockWriter {
 
   /** Begins another block. */
   clear(): void {
-    this.#words.fill(0, 0, this.#length);
+    // What a large set needed once is not kept.
+    if (this.#words.length > wholePagesFrom) this.#words = new Int32Array(4096);
+    else this.#words.fill(0, 0, this.#length);
     this.#length = 0;
     this.#linkCount = 0;
   }

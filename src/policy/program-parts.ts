@@ -11,7 +11,7 @@ import { writeProgram, writeSharedSet } from './classifier.ts';
 import { NumberRanges } from './number-ranges.ts';
 import { isGroup } from './peers.ts';
 import { BlockWriter, ProgramMemory } from './program-memory.ts';
-import type { Block } from './program-memory.ts';
+import type { Block, UseLargePages } from './program-memory.ts';
 import type { Ranges } from './ranges.ts';
 import type { Resolver } from './resolve.ts';
 import type { Rule, Template } from './types.ts';
@@ -76,7 +76,7 @@ export interface ServerProgram {
 }
 
 export class ProgramParts {
-  readonly memory: ProgramMemory = new ProgramMemory();
+  readonly memory: ProgramMemory;
   readonly #writer: BlockWriter = new BlockWriter();
   readonly #setWriter: BlockWriter = new BlockWriter();
   readonly #sets: Map<Ranges, SharedSet> = new Map<Ranges, SharedSet>();
@@ -85,6 +85,10 @@ export class ProgramParts {
   readonly #programs: Map<string, ServerProgram> = new Map<string, ServerProgram>();
   readonly #indices: NumberRanges = new NumberRanges();
   #lastId = 0;
+
+  constructor(useLargePages: UseLargePages | undefined) {
+    this.memory = new ProgramMemory(useLargePages);
+  }
 
   /** Above the indices of all rules. */
   get ruleCount(): number {

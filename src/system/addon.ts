@@ -38,6 +38,8 @@ export interface NativeAddon {
   lockFile(fd: number): boolean;
   /** Releases it before: closing does not do it while memory is mapped to the file. */
   unlockFile(fd: number): void;
+  /** The kernel backs memory by large pages from the first write on, where it can. */
+  useLargePages(memory: Int32Array): void;
   /**
    * The file from `offset` on becomes the memory behind `bytes`, a view of a whole growable SharedArrayBuffer; its space is
    * allocated first. Throws ENOSPC or the like, and a RangeError for memory or an offset that is not on a page.

@@ -5,10 +5,11 @@
  * those of a role, by label or with their addresses.
  */
 import { Matcher, MatchResult } from '../../../src/dataplane/match/matcher.ts';
-import { compilePolicy } from '../../../src/policy/compile.ts';
+import { PolicyCompiler } from '../../../src/policy/compile.ts';
 import { parsePeer } from '../../../src/policy/peers.ts';
 import { rangesOf } from '../../../src/policy/ranges.ts';
 import type { Peer, PolicySource } from '../../../src/policy/types.ts';
+import { loadAddon } from '../../../src/system/addon.ts';
 import { expectEqual } from './firewall.ts';
 import { perOperation } from './meter.ts';
 import type { Duration } from './meter.ts';
@@ -100,7 +101,10 @@ function policyOf(
 export function measureMatch(options: MatchOptions, duration: Duration): { time: number } {
   const { source, sourceAddress } =
     options.kind === 'set' ? setCase(options.addresses) : rolesCase(options.kind);
-  const matcher = new Matcher(compilePolicy(source, 1).words);
+  // As the service compiles it.
+  const compiler = new PolicyCompiler((memory) => loadAddon().useLargePages(memory));
+  const { words, root } = compiler.compile(source, 1);
+  const matcher = new Matcher(words, undefined, root);
   const below = randomBelow(2 ** 21);
   const sources = Int32Array.from({ length: lookups }, () => sourceAddress(below(2 ** 21)) | 0);
   let allowed = 0;

@@ -17,6 +17,7 @@ import { policyDigest } from '../../policy/policy-digest.ts';
 import { formatProblem } from '../../policy/problem.ts';
 import { ServerSlots } from '../../policy/server-slots.ts';
 import type { GatewayConfig, Problem } from '../../policy/types.ts';
+import { loadAddon } from '../../system/addon.ts';
 import type { PolicyStore, Snapshot } from '../store/store.ts';
 import { ReloadQueue } from './reload-queue.ts';
 import { reportEnds, reportMissedEnds } from './rule-ends.ts';
@@ -38,7 +39,9 @@ export interface LivePolicyOptions {
 export class LivePolicy {
   readonly #options: LivePolicyOptions;
   readonly #queue: ReloadQueue<Applied> = new ReloadQueue(() => this.#reload());
-  readonly #compiler: PolicyCompiler = new PolicyCompiler();
+  readonly #compiler: PolicyCompiler = new PolicyCompiler((words) =>
+    loadAddon().useLargePages(words),
+  );
   readonly slots: ServerSlots = new ServerSlots((slot) => this.#dataPlane?.flows.clearSlot(slot));
   #config: Snapshot;
   #snapshot: Snapshot;

@@ -21,14 +21,18 @@
  *     classifier    leaf count P (a power of two), offset of the port set, P * 2 words: address sets of node 1, 2, ...
  *     set           count n, index shift, index offset, n starts, n values
  *     shared set    the same without values
+ *     chunked set   a shared set of very many ranges: chunked-set.ts
  *     use           of a shared set by a node: offset of the set, rule index + 1, the node's next sets
  *
  * A set maps keys to values: the value at i holds for keys from start i up to before start i + 1; start 0 is the lowest key.
  * Starts are compared as signed words, so they are stored with the top bit flipped. A set of many starts has an index by
  * the key's high bits, to search between two neighbours only. Address sets hold rule index + 1, or 0 where nothing is
  * allowed; in the port set (keys are port << 16) the position itself is the class. A large set that many rules may use is
- * shared: a key is in it if the position is odd. A node's word with the top bit set is the offset of a use.
+ * shared: a key is in it if the position is odd. A node's word with the top bit set is the offset of a use, and a use's word
+ * with the top bit set that of a chunked set.
  */
+
+import { isInChunks } from './chunked-set.ts';
 
 export const policyMagic = 0x74776c31;
 
@@ -75,6 +79,8 @@ export const UseWord = { set: 0, rule: 1, next: 2, length: 3 } as const;
 
 /** Marks the offset of a use. */
 export const useBit = 0x80000000;
+/** Marks the offset of a chunked set. */
+export const chunkedBit = 0x80000000;
 const offsetBits = 0x7fffffff;
 
 /** Result of {@link Matcher.match}. */
@@ -316,7 +322,11 @@ export class Matcher {
     let set = first;
     while (set < 0) {
       const use = set & offsetBits;
-      const isIn = (this.#locate(words[use + UseWord.set]!, peer) & 1) !== 0;
+      const shared = words[use + UseWord.set]!;
+      const isIn =
+        shared < 0
+          ? isInChunks(words, shared & offsetBits, peer)
+          : (this.#locate(shared, peer) & 1) !== 0;
       if (isIn) return words[use + UseWord.rule]!;
       set = words[use + UseWord.next]!;
     }

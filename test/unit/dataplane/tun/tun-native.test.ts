@@ -256,6 +256,28 @@ it('io_uring is refused by name where it has no room', () => {
   expect(thrown(() => addon.bindQueue(...values))).toMatchObject({ syscall: 'io_uring' });
 });
 
+it('large pages leave memory as it is, and are for memory of 32-bit words', () => {
+  const useLargePages = (memory: Int32Array): void => loadAddon().useLargePages(memory);
+  const length = 5 << 20;
+  const words = new Int32Array(
+    new SharedArrayBuffer(length * 4, { maxByteLength: length * 4 }),
+    0,
+    length,
+  );
+  words[1 << 20] = 7;
+  useLargePages(words);
+  for (let page = 0; page < length; page += 1024) words[page]! += page;
+  expect(words[1 << 20]).toBe(7 + (1 << 20));
+  expect(words.every((word, at) => at === 1 << 20 || word === (at % 1024 === 0 ? at : 0))).toBe(
+    true,
+  );
+  useLargePages(new Int32Array(3));
+  useLargePages(new Int32Array(0));
+  for (const wrong of [undefined, 1, new Uint8Array(4096), new ArrayBuffer(4096)]) {
+    expect(() => useLargePages(wrong as never)).toThrow(TypeError);
+  }
+});
+
 describe('rubbish', () => {
   const fuzz = ['--import', 'tsx', `${root}test/support/native-fuzz.ts`, String(seed)];
   /** The fuzz runs in a process of its own, so that a crash is a failure with a seed. */
