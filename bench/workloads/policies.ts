@@ -19,20 +19,29 @@ import { interleave } from '../lib/interleave.ts';
 import type { MatchOptions } from '../micro/process/match.ts';
 import { runMeasurement } from '../micro/run-process.ts';
 import { serverAddress } from '../net/addresses.ts';
+import { median } from '../lib/statistics.ts';
 import { cpuBetween, processCpu, residentBytes } from '../net/cpu.ts';
 import { writeLargeConfig } from '../net/large-policy.ts';
 import type { RolePeers } from '../net/large-policy.ts';
 import { closeLab, openLab, spawnSubject, tunwallCommand, until } from '../net/rig.ts';
+import { rulesOf } from '../net/policy.ts';
 import { startUdpBlast, udpSink } from '../net/tools.ts';
+import { childOf, tunwall } from '../net/tunwall.ts';
 
-const keys = ['start', 'memory', 'rule', 'label', 'blocked', 'gap', 'quietGap'] as const;
+const keys = [
+  ...(['start', 'memory', 'rule', 'label', 'edited', 'blocked', 'gap', 'quietGap'] as const),
+];
 type Key = (typeof keys)[number];
+
+/** Of each kind, in a round. */
+const edits = 20;
 
 const titles: Record<Key, readonly [title: string, unit: string]> = {
   start: ['10,000 servers: start until the first packet', 'ms'],
-  memory: ['10,000 servers: resident memory at the first packet', 'MB'],
+  memory: ['10,000 servers: resident memory of both processes at the first packet', 'MB'],
   rule: ['10,000 servers: add a rule, until it is in force', 'ms'],
   label: ['10,000 servers: change the label of a server, until it is in force', 'ms'],
+  edited: [`10,000 servers: resident memory after ${edits * 2} changes more`, 'MB'],
   blocked: ['10,000 servers: packets lost while a rule is added, as time', 'ms'],
   gap: ['10,000 servers: longest gap of a stream while a rule is added', 'ms'],
   quietGap: ['the same without a change', 'ms'],
@@ -85,42 +94,79 @@ async function streamed(
   return { blocked, gap: { value: longestGapMs } };
 }
 
+/** What the middle one of some changes took. */
+async function medianOf(count: number, each: (index: number) => Promise<Sample>): Promise<Sample> {
+  const samples: Sample[] = [];
+  for (let index = 0; index < count; index++) samples.push(await each(index));
+  return {
+    value: median(samples.map(({ value }) => value)),
+    cpuUs: median(samples.map(({ cpuUs }) => cpuUs!)),
+  };
+}
+
 /** A firewall from its start on; it has ended when this resolves. */
 async function measure(lab: Lab, config: string, round: number): Promise<Record<Key, Sample>> {
   const log = join(lab.directory, 'tunwall.log');
   const startedMs = performance.now();
   const command = tunwallCommand('run', '--config', config);
-  const pid = spawnSubject(lab, { bothCores: true }, command, openSync(log, 'a'));
-  const idle = processCpu(pid);
+  const parent = spawnSubject(lab, { bothCores: true }, command, openSync(log, 'a'));
+  const idle = processCpu(parent);
   try {
     await firstPacket(lab);
+    const pid = childOf(parent);
     const cpuUs = cpuBetween(idle, processCpu(pid)).totalNs / 1000;
     const start = { value: performance.now() - startedMs, cpuUs };
-    const memory = { value: residentBytes(pid) / 1e6 };
+    const resident = (): Sample => ({
+      value: (residentBytes(parent) + residentBytes(pid)) / 1e6,
+    });
+    const memory = resident();
     const socket = join(lab.directory, 'tunwall.sock');
     const client = new ApiClient(socketTransport(socket, { 'tunwall-actor': 'bench' }));
     await until('the API answers', () => client.get('/status').then(Boolean, () => false), log);
-    const label = (role: string): Promise<Sample> =>
-      timed(pid, () => change(client, 'PATCH', `/servers/s-${round + 7}`, { labels: { role } }));
-    const rule = (template: string): Promise<Sample> =>
-      timed(pid, () =>
-        change(client, 'POST', `/templates/${template}/rules/inbound`, {
-          protocol: 'udp',
-          ports: [53],
-        }),
+    const label = (index: number): Promise<Sample> => {
+      const body = { labels: { role: `r-${(index + round) % 20}` } };
+      return timed(pid, () => change(client, 'PATCH', `/servers/s-${index + 7}`, body));
+    };
+    const rule = (template: number): Promise<Sample> => {
+      const body = { protocol: 'udp', ports: [53] };
+      return timed(pid, () =>
+        change(client, 'POST', `/templates/t-${template}/rules/inbound`, body),
       );
+    };
     // The first ones come before the code for them is compiled, and write the history of all templates.
     for (let warm = 0; warm < 4; warm++) {
-      await label(`r-${warm}`);
-      await rule(`t-${100 + round * 10 + warm}`);
+      await label(warm);
+      await rule(round * 50 + 1 + warm);
     }
-    const measured = { rule: await rule(`t-${round + 1}`), label: await label('r-9') };
+    const measured = {
+      rule: await medianOf(edits, (index) => rule(round * 50 + 10 + index)),
+      label: await medianOf(edits, (index) => label(100 + index)),
+    };
+    const edited = resident();
     const quiet = await streamed(lab, () => sleep(500));
-    const { blocked, gap } = await streamed(lab, () => rule(`t-${round + 300}`));
-    return { start, memory, ...measured, blocked, gap, quietGap: quiet.gap };
+    const { blocked, gap } = await streamed(lab, () => rule(round * 50 + 40));
+    return { start, memory, ...measured, edited, blocked, gap, quietGap: quiet.gap };
   } finally {
-    process.kill(pid, 'SIGTERM');
-    await until('the firewall has ended', () => Promise.resolve(!existsSync(`/proc/${pid}`)), log);
+    process.kill(parent, 'SIGTERM');
+    const ended = (): Promise<boolean> => Promise.resolve(!existsSync(`/proc/${parent}`));
+    await until('the firewall has ended', ended, log);
+  }
+}
+
+/** 100,000 rules are replaced by others, in the files of their templates. */
+async function recordSaving(context: Context): Promise<void> {
+  const rules = 100_000;
+  const subject = await tunwall.start({ rules: rulesOf(rules), bothCores: true });
+  try {
+    const { saved } = await interleave(context, 'saved', [subject], ['saved'], async (_, round) => {
+      const startedMs = performance.now();
+      await subject.replaceRules!(rulesOf(rules, round + 1));
+      return { saved: { value: performance.now() - startedMs } };
+    });
+    const title = '100,000 rules, from saving until they are in force';
+    context.record({ id: 'policies.saved', title, unit: 'ms', better: 'lower', series: saved });
+  } finally {
+    await closeLab(subject.lab);
   }
 }
 
@@ -175,8 +221,16 @@ async function recordMatches(context: Context): Promise<void> {
       'policies.match-set',
       'match of a new flow with a set of a million addresses',
       [
-        ['tunwall', { kind: 'set', addresses: 1_000_000 }],
-        ['a set of a thousand', { kind: 'set', addresses: 1000 }],
+        ['tunwall', { kind: 'set', of: 'addresses', count: 1_000_000 }],
+        ['a set of a thousand', { kind: 'set', of: 'addresses', count: 1000 }],
+      ],
+    ],
+    [
+      'policies.match-blocks',
+      'match of a new flow with a set of a million blocks',
+      [
+        ['tunwall', { kind: 'set', of: 'blocks', count: 1_000_000 }],
+        ['a set of a thousand', { kind: 'set', of: 'blocks', count: 1000 }],
       ],
     ],
     [
@@ -222,6 +276,7 @@ export const policies: Benchmark = {
         const id = `policies.${key}`;
         context.record({ id, title, unit, better: 'lower', series: series[key] });
       }
+      await recordSaving(context);
     } finally {
       await closeLab(lab);
     }

@@ -1,8 +1,8 @@
 /**
  * Which rule a new flow meets: `Matcher.match` alone, of sources in random order.
  *
- * `set`: a rule about a set of so many addresses, of which every other source is one. `labels` and `written`: 10,000 servers, and rules about
- * those of a role, by label or with their addresses.
+ * `set`: a rule about a set of so many addresses, or blocks of 256, which every other source is in. `labels` and `written`: 10,000 servers, and
+ * rules about those of a role, by label or with their addresses.
  */
 import { Matcher, MatchResult } from '../../../src/dataplane/match/matcher.ts';
 import { PolicyCompiler } from '../../../src/policy/compile.ts';
@@ -16,7 +16,8 @@ import type { Duration } from './meter.ts';
 import { randomBelow } from './traffic.ts';
 
 export type MatchOptions =
-  { readonly kind: 'set'; readonly addresses: number } | { readonly kind: 'labels' | 'written' };
+  | { readonly kind: 'set'; readonly of: 'addresses' | 'blocks'; readonly count: number }
+  | { readonly kind: 'labels' | 'written' };
 
 const guarded = 0x0a000001;
 const servers = 10_000;
@@ -33,17 +34,21 @@ interface Case {
 }
 
 /** Of a list of equal distances: no two touch. */
-function setCase(addresses: number): Case {
-  const step = Math.floor(2 ** 32 / addresses) - 1;
+function setCase(of: 'addresses' | 'blocks', count: number): Case {
+  const size = of === 'blocks' ? 256 : 1;
+  const step = (Math.floor(2 ** 32 / size / count) - 1) * size;
   const list = rangesOf(
-    Array.from({ length: addresses }, (_, index) => ({ from: index * step, to: index * step })),
+    Array.from({ length: count }, (_, index) => ({
+      from: index * step,
+      to: index * step + size - 1,
+    })),
   );
   const peer = { kind: 'set', name: 'list', text: 'set:list' } as const;
   return {
     source: policyOf([peer], {
       sets: [{ name: 'list', addresses: [], except: [], include: [], list }],
     }),
-    sourceAddress: (random) => ((random >> 1) % addresses) * step + (random & 1),
+    sourceAddress: (random) => ((random >> 1) % count) * step + (random & 1) * size,
   };
 }
 
@@ -100,7 +105,7 @@ function policyOf(
 /** @returns CPU time in ns of a match, half of which find a rule */
 export function measureMatch(options: MatchOptions, duration: Duration): { time: number } {
   const { source, sourceAddress } =
-    options.kind === 'set' ? setCase(options.addresses) : rolesCase(options.kind);
+    options.kind === 'set' ? setCase(options.of, options.count) : rolesCase(options.kind);
   // As the service compiles it.
   const compiler = new PolicyCompiler((memory) => loadAddon().useLargePages(memory));
   const { words, root } = compiler.compile(source, 1);
