@@ -85,6 +85,11 @@ function bytesOf(rows: readonly Row[]): string | Failure {
     const whole = length > 0 ? leadingBytes(row.body, length) : undefined;
     if (whole !== undefined) edge = whole.length;
     const own = compact(whole ?? withoutText(row.body.slice(0, edge)));
+    if (isReversed(row.body, own)) {
+      return {
+        message: `line ${row.lineNumber}: the bytes of each group stand in reverse, as xxd -e prints them: use xxd without -e`,
+      };
+    }
     if (!isHex(own)) return notHex(row.lineNumber, row.body.trim());
     digits += own;
     const end = next === undefined ? 0 : 2 * Math.min(next.at - origin, maxLength);
@@ -107,6 +112,29 @@ function leadingBytes(body: string, length: number): string | undefined {
 /** For a row whose length is not known: what stands in `|` or behind two blanks and is no byte goes. */
 function withoutText(body: string): string {
   return body.replace(/\|.*$/, '').replace(/(?<=[0-9a-f])\s{2,}(?![0-9a-f]{2}(?:\s|$)).*$/i, '');
+}
+
+/**
+ * Whether the text column says that each group of bytes is written from its end. Nothing else tells `xxd -e` from `xxd -g 4`.
+ *
+ * @param digits of the row's bytes, if it is one of the usual kind
+ */
+function isReversed(body: string, digits: string): boolean {
+  // The last group of a row that is not full has blanks before it.
+  const groups = /^(?: +[0-9a-f]+)+(?= {2})/i.exec(body.slice(0, body.length - digits.length / 2));
+  if (groups === null) return false;
+  const text = body.slice(groups[0].length + 2);
+  const written = groups[0]
+    .trim()
+    .split(/ +/)
+    .map((each) => Buffer.from(each, 'hex'));
+  if (written.every(({ length }) => length < 2)) return false;
+  const says = (bytes: readonly Buffer[]): boolean =>
+    Buffer.concat(bytes)
+      .toString('latin1')
+      .replaceAll(/[^ -~]/g, '.')
+      .trimEnd() === text.trimEnd();
+  return !says(written) && says(written.map((each) => Buffer.from(each).reverse()));
 }
 
 function compact(text: string): string {

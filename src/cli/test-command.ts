@@ -5,6 +5,7 @@ import { failureOf } from '../policy/policy-tests.ts';
 import type { JudgedTest } from '../policy/policy-tests.ts';
 import { formatProblem } from '../policy/problem.ts';
 import type { Problem } from '../policy/types.ts';
+import { visible } from '../text/controls.ts';
 import { line } from '../text/line.ts';
 import { ExitCode, UserError } from './errors.ts';
 import { githubAnnotation } from './github-annotations.ts';
@@ -143,7 +144,11 @@ const entities: Readonly<Record<string, string>> = {
   '>': '&gt;',
   '"': '&quot;',
 };
-const xml = (text: string): string => text.replace(/[&<>"]/g, (each) => entities[each]!);
+/** XML has no way to write most control characters, nor these two. */
+const xml = (text: string): string =>
+  visible(text)
+    .replace(/[\ufffe\uffff]/g, '\ufffd')
+    .replace(/[&<>"]/g, (each) => entities[each]!);
 
 const printJunit: Print = ({ judged }, directory, output) => {
   const failures = failedOf(judged).length;

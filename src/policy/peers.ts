@@ -4,6 +4,7 @@
  *
  * Here they are read. What they mean at one moment is found by `resolve.ts`, and nowhere else.
  */
+import { controlIn } from '../text/controls.ts';
 import { parsePeer as parseRange } from './addresses.ts';
 import type { Parsed } from './addresses.ts';
 import { parseSelector } from './selector.ts';
@@ -27,8 +28,13 @@ export function parsePeer(text: string): Parsed<Peer> {
       message: `expected an address, or server:NAME, template:NAME, set:NAME or label:SELECTOR, found "${text}"`,
     };
   }
-  if (kind !== 'label') return { value: { kind, name, text: `${kind}:${name}` } };
-  const selector = parseSelector(name);
-  if ('message' in selector) return selector;
-  return { value: { kind, selector: selector.value, text: `label:${name}` } };
+  if (kind !== 'label') {
+    const control = controlIn(name);
+    if (control !== undefined) return { message: `expected a name without ${control}` };
+    return { value: { kind, name, text: `${kind}:${name}` } };
+  }
+  const parsed = parseSelector(name);
+  if ('message' in parsed) return parsed;
+  const selector = parsed.value;
+  return { value: { kind, selector, text: `label:${selector.text}` } };
 }

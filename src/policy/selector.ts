@@ -2,6 +2,7 @@
  * Label selectors, in the grammar of Kubernetes and Hetzner Cloud: `k`, `!k`, `k=v`, `k==v`, `k!=v`, `k in (a,b)`,
  * `k notin (a,b)`. Commas between them mean *and*. As there, `!=` and `notin` also match a server without the label.
  */
+import { controlIn } from '../text/controls.ts';
 import type { Parsed } from './addresses.ts';
 import { shortened } from './problem.ts';
 import type { Requirement, Selector } from './types.ts';
@@ -27,9 +28,13 @@ const forms: readonly [RegExp, Requirement['test']][] = [
 const value = new RegExp(`^(${word})?$`);
 
 /** Reads a selector; a message says what was expected instead. */
-export function parseSelector(text: string): Parsed<Selector> {
-  if (text.length > maxLength)
+export function parseSelector(written: string): Parsed<Selector> {
+  if (written.length > maxLength)
     return { message: `expected a selector of at most ${maxLength} characters` };
+  // It may have several lines in YAML, and stands in one line wherever it is shown.
+  const text = written.trim().replace(/\s+/g, ' ');
+  const control = controlIn(text);
+  if (control !== undefined) return { message: `expected a selector without ${control}` };
   const requirements: Requirement[] = [];
   for (const part of partsOf(text)) {
     const requirement = parseRequirement(part.trim());

@@ -115,6 +115,19 @@ test.each<[string, string[]]>([
   expect(hexOf(stdout)).toBe('line 1: words, not bytes: use hexdump -C, xxd or od -t x1');
 });
 
+test.each(['-e', '-eg2', '-eg8', '-ec8', '-ec64', '-eu'])(
+  'what xxd %s prints is refused: the bytes of its groups are exchanged',
+  (option) => {
+    for (const text of ['ab cd 45 |00| 12 ', '\u0001\u0000'.repeat(25), '12 '.repeat(13), '3']) {
+      const packet = Buffer.from(`E\u0000\u0000(${text}`.padEnd(20, '7'));
+      const { stdout } = spawnSync('xxd', [option], { input: packet, encoding: 'utf8' });
+      expect(hexOf(stdout)).toBe(
+        'line 1: the bytes of each group stand in reverse, as xxd -e prints them: use xxd without -e',
+      );
+    }
+  },
+);
+
 test.each([
   ['', 'expected hexadecimal digits, found none'],
   ['only words', 'expected hexadecimal digits, found none'],

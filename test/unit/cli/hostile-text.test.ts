@@ -24,7 +24,12 @@ import { serverCommand } from '../../../src/cli/server-command.ts';
 import { auditCommand, statusCommand } from '../../../src/cli/status-command.ts';
 import { templateCommand } from '../../../src/cli/template-command.ts';
 import { createTextEditor } from '../../../src/cli/text-editor.ts';
+import { findCommand } from '../../../src/cli/find-command.ts';
+import { reachCommand } from '../../../src/cli/reach-command.ts';
+import { setCommand } from '../../../src/cli/set-command.ts';
+import { testCommand } from '../../../src/cli/test-command.ts';
 import { topCommand } from '../../../src/cli/top-command.ts';
+import type { JudgedTest } from '../../../src/policy/policy-tests.ts';
 import type { Screen } from '../../../src/cli/top-command.ts';
 import type { Transport, TransportRequest, TransportResponse } from '../../../src/cli/transport.ts';
 import { userCommand } from '../../../src/cli/user-command.ts';
@@ -42,6 +47,7 @@ beforeAll(async () => {
   directory = await TestDirectory.create({
     'templates/web.yaml': webText,
     'servers.yaml': serversText,
+    'sets/office.yaml': 'addresses: [192.0.2.0/24]\ndescription: where we sit\n',
     'users.yaml': 'users: [{ name: alice, role: owner }]\n',
   });
   const observer = new LiveData();
@@ -125,6 +131,13 @@ function eventsOf(url: string, value: unknown): string {
   return (value as { drops: unknown[] }).drops.map((each) => event('drop', each)).join('');
 }
 
+/** A test that could not be asked. */
+function judged(evil: string): JudgedTest {
+  const from = { kind: 'server', name: evil, text: evil } as const;
+  const test = { file: evil, line: 1, column: 2, path: evil, text: evil, from, to: from };
+  return { test: { ...test, questions: [], expect: 'pass' }, problem: evil };
+}
+
 function verbsWith(evil: string, screen?: Screen): Verb[] {
   const connect = (): Promise<ApiClient> =>
     Promise.resolve(new ApiClient(new PoisoningTransport(evil)));
@@ -136,6 +149,10 @@ function verbsWith(evil: string, screen?: Screen): Verb[] {
     );
   return [
     templateCommand({ connections, readText, editor: createTextEditor({ EDITOR: 'false' }) }),
+    setCommand({ connections, readText, editor: createTextEditor({ EDITOR: 'false' }) }),
+    findCommand(connections),
+    reachCommand(connections),
+    testCommand(() => Promise.resolve({ judged: [judged(evil)], problems: [] })),
     serverCommand(connections),
     userCommand({ connections, readSecret: () => Promise.resolve('correct horse battery') }),
     statusCommand(connections),
@@ -195,6 +212,21 @@ const lines: readonly string[] = [
   'template diff web',
   'template show nope',
   'template add-rule web inbound TCP:1 --from nonsense',
+  'template prune --dry-run',
+  'set list',
+  'set show office',
+  'set show nope',
+  'set history office',
+  'set diff office',
+  'find 80',
+  'find web',
+  'reach --to web-1:80',
+  'reach --from any --to any',
+  'test dir',
+  'test dir --format tap',
+  'test dir --format junit',
+  'test dir --format github',
+  'test dir --json',
   'server list',
   'server show web-1',
   'server rules web-1',
@@ -215,6 +247,7 @@ const lines: readonly string[] = [
   'import - --dry-run',
   'import - --dry-run --json',
   'check',
+  'check --format github',
   'gateway up',
   'gateway down',
   'gateway status',
@@ -242,7 +275,21 @@ describe('nothing in the data steers a terminal', () => {
         expect(stripVTControlCharacters(coloured.out)).toBe(out);
         expect(stripVTControlCharacters(coloured.err)).toBe(err);
       }),
-      { seed, numRuns: 12 },
+      // Each run of `top` lasts a second.
+      { seed, numRuns: typed.startsWith('top') ? 3 : 12 },
+    );
+  });
+
+  it('a report for programs is XML, whatever the tests say', async () => {
+    await fc.assert(
+      fc.asyncProperty(hostileText, async (evil) => {
+        const { out } = await runCli(verbsWith(evil), ['test', 'dir', '--format', 'junit']);
+        expect(out).not.toMatch(/[^\n\u0020-\u007e\u00a0-\ufffd\u{10000}-\u{10ffff}]/u);
+        expect(out.split('\n')).toHaveLength(9);
+        expect(out.match(/[<>]/g)).toHaveLength(18);
+        expect(out.replaceAll(/&(?:amp|lt|gt|quot);/g, '')).not.toContain('&');
+      }),
+      { seed, numRuns: 50 },
     );
   });
 

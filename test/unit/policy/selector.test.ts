@@ -1,6 +1,7 @@
 /** Label selectors: the grammar, and what it means beside a naive reading of it. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { parsePeer, peerKinds } from '../../../src/policy/peers.ts';
 import { parseSelector, selects } from '../../../src/policy/selector.ts';
 import type { Labels } from '../../../src/policy/selector.ts';
 import { seed } from '../../support/seed.ts';
@@ -57,6 +58,23 @@ describe('a selector', () => {
     expect(parseSelector(text)).toHaveProperty('message');
   });
 });
+
+it.each<[written: string, text: string]>([
+  ['role=web,\n  env=prod\n', 'role=web, env=prod'],
+  [' role\t=\u2028web ', 'role = web'],
+])('%j is a line wherever it is shown', (written, text) => {
+  expect(parseSelector(written)).toMatchObject({ value: { text } });
+  expect(parsePeer(`label:${written}`)).toMatchObject({ value: { text: `label:${text}` } });
+});
+
+it.each(['role=web\u001b[31m', 'a\u0085b', 'role=\u202ebew', '\u0000', 'a in (b,\u2066)'])(
+  '%j has a control character: refused',
+  (text) => {
+    const message = expect.stringMatching(/^expected a (selector|name) without \\u[0-9a-f]{4}$/);
+    expect(parseSelector(text)).toEqual({ message });
+    for (const kind of peerKinds) expect(parsePeer(`${kind}:${text}`)).toEqual({ message });
+  },
+);
 
 /** The same, by taking the text apart from left to right. */
 function naive(text: string, labels: Labels): boolean {
