@@ -280,13 +280,24 @@ export class ChainWalk {
       const text = `${first.name} takes replies of allowed flows${from}, too: here they always pass${more}`;
       this.#remarks[severity](`line ${first.line}`, text);
     }
-    const accepts = this.readings.some(({ action }) => action === 'allow');
-    if (this.#decides && !this.#repliesPass && accepts) {
-      this.#remarks.lost(
-        `line ${chain.line}`,
-        `${chain.name} does not accept all replies (state ESTABLISHED): here replies of an allowed flow always pass`,
-      );
-    }
+    if (this.#accepts) this.#reportNoReplies('lost', chain);
+  }
+
+  get #accepts(): boolean {
+    return this.readings.some(({ action }) => action === 'allow');
+  }
+
+  /** Flows are allowed whose replies go through this chain. */
+  reportAnswers(chain: IptablesChain): void {
+    if (!this.#accepts) this.#reportNoReplies('note', chain);
+  }
+
+  #reportNoReplies(severity: 'lost' | 'note', { line, name }: IptablesChain): void {
+    if (!this.#decides || this.#repliesPass) return;
+    this.#remarks[severity](
+      `line ${line}`,
+      `${name} does not accept all replies (state ESTABLISHED): here replies of an allowed flow always pass`,
+    );
   }
 }
 

@@ -69,10 +69,10 @@ export function importIptables(text: string, options: ImportOptions): ImportResu
   const tables = parseIptables(text, remarks, options.onProgress);
   const filter = tables.get('filter');
   const directions: DirectionCount[] = [];
-  const walk = (hook: Hook): Settled<IptablesReading>[] => {
-    const { allowed, count } = allowedBy(tables, hook, options.interface, remarks);
-    directions.push(count);
-    return allowed;
+  const walk = (hook: Hook): Allowed => {
+    const found = allowedBy(tables, hook, options.interface, remarks);
+    directions.push(found.count);
+    return found;
   };
   const hasRules = (name: string): boolean => (filter?.get(name)?.rules.length ?? 0) > 0;
   const names = new NameGiver();
@@ -80,18 +80,21 @@ export function importIptables(text: string, options: ImportOptions): ImportResu
   const templates: TemplateInMaking[] = [];
   if (hasRules('INPUT') || hasRules('OUTPUT')) {
     const host = newTemplate(names.give(base), 'Imported from iptables: INPUT and OUTPUT');
-    for (const { boxes, reading } of walk('INPUT')) {
+    const [input, output] = [walk('INPUT'), walk('OUTPUT')];
+    if (input.allowed.length > 0) output.reportAnswers();
+    if (output.allowed.length > 0) input.reportAnswers();
+    for (const { boxes, reading } of input.allowed) {
       const traffic = trafficOf(boxes, reading.place, remarks);
       host.inbound.push(...traffic.map((each) => inboundBody(each, reading.comment)));
     }
-    for (const { boxes, reading } of walk('OUTPUT')) {
+    for (const { boxes, reading } of output.allowed) {
       const traffic = trafficOf(boxes, reading.place, remarks);
       host.outbound.push(...traffic.map((each) => outboundBody(each, reading.comment)));
     }
     templates.push(host);
   }
   if (hasRules('FORWARD')) {
-    templates.push(...forwardTemplates(walk('FORWARD'), base, names, remarks));
+    templates.push(...forwardTemplates(walk('FORWARD').allowed, base, names, remarks));
   } else if (filter?.get('FORWARD')?.policy === 'ACCEPT') {
     const { line } = filter.get('FORWARD')!;
     remarks.note(`line ${line}`, 'FORWARD has no rules and accepts everything: it is not imported');
@@ -100,13 +103,20 @@ export function importIptables(text: string, options: ImportOptions): ImportResu
   return { format: 'iptables', templates, directions, remarks: inOrder(remarks.all) };
 }
 
+interface Allowed {
+  readonly allowed: Settled<IptablesReading>[];
+  readonly count: DirectionCount;
+  /** Says so if replies do not pass there. */
+  readonly reportAnswers: () => void;
+}
+
 /** What a chain of the table filter lets pass, after all that any table drops. */
 function allowedBy(
   tables: Tables,
   hook: Hook,
   inOrOut: string | undefined,
   remarks: Remarks,
-): { readonly allowed: Settled<IptablesReading>[]; readonly count: DirectionCount } {
+): Allowed {
   const chainWalk = (table: TableName, name: string): ChainWalk | undefined => {
     const chains = tables.get(table);
     const chain = chains?.get(name);
@@ -128,7 +138,12 @@ function allowedBy(
     report(each, remarks, state);
   }
   const allowed = settled.filter(({ boxes }) => boxes.length > 0);
-  return { allowed, count: { name: hook, allowing, imported: allowed.length } };
+  const chain = tables.get('filter')?.get(hook);
+  return {
+    allowed,
+    count: { name: hook, allowing, imported: allowed.length },
+    reportAnswers: () => chain && filter?.reportAnswers(chain),
+  };
 }
 
 /** Hosts that forward nothing often have rules for ping in FORWARD. These do not count. */

@@ -27,6 +27,7 @@ const input = (...rules: string[]): ImportResult =>
       ':own - [0:0]',
       '-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT',
       ...rules,
+      '-A OUTPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT',
       'COMMIT',
     ].join('\n'),
   );
@@ -268,6 +269,28 @@ describe('order', () => {
     expect(open(tcp, '-A INPUT -j DROP')).toHaveLength(1);
     expect(lost('-A INPUT -p tcp --tcp-flags ALL NONE -j DROP', replies, tcp)).toEqual([]);
     expect(lost('-A INPUT -p tcp --tcp-flags RST RST -j DROP', replies, tcp)).toHaveLength(1);
+  });
+
+  it.each<[input: string, output: string, note: string | undefined]>([
+    ['ssh', 'nothing', 'note line 3: OUTPUT'],
+    ['ssh', 'replies', undefined],
+    ['nothing', 'dns', 'note line 2: INPUT'],
+    ['replies', 'dns', undefined],
+    ['nothing', 'nothing', undefined],
+  ])('INPUT accepts %s and OUTPUT %s: a note if no answer passes', (inbound, outbound, note) => {
+    const rules: Record<string, string> = {
+      ssh: '-A INPUT -m state --state ESTABLISHED -j ACCEPT\n-A INPUT -p tcp --dport 22 -j ACCEPT',
+      dns: '-A OUTPUT -m state --state ESTABLISHED -j ACCEPT\n-A OUTPUT -p udp --dport 53 -j ACCEPT',
+      nothing: '-A CHAIN -p tcp --dport 1 -j DROP',
+      replies: '-A CHAIN -m state --state ESTABLISHED -j ACCEPT',
+    };
+    const first = rules[inbound]!.replace('CHAIN', 'INPUT');
+    const second = rules[outbound]!.replace('CHAIN', 'OUTPUT');
+    const lines = ['*filter', ':INPUT DROP', ':OUTPUT DROP', first, second, 'COMMIT'];
+    const says = 'does not accept all replies (state ESTABLISHED)';
+    const found = reported(run(lines.join('\n'))).filter((each) => each.includes(says));
+    const rest = 'here replies of an allowed flow always pass';
+    expect(found).toEqual(note === undefined ? [] : [`${note} ${says}: ${rest}`]);
   });
 });
 
