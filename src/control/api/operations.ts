@@ -18,6 +18,7 @@ export type { Operation };
 
 /** A larger change is a mistake: a change is one line of the audit log. */
 const maxOperations = 1000;
+const maxErrors = 100;
 
 const index = Type.Integer({ minimum: 0, title: 'the index of a rule, from 0' });
 const ifRevision = Type.Optional(Type.String({ description: 'Only if it has this revision.' }));
@@ -84,6 +85,8 @@ export function parseOperations(values: readonly unknown[]): Operation[] {
     throw invalid([{ path: 'operations', message }]);
   }
   for (const [at, value] of values.entries()) {
+    // A client mends the first errors first.
+    if (errors.length >= maxErrors) break;
     const path = `operations[${at}]`;
     const kind = (value as { kind?: unknown } | null)?.kind;
     const check = checkers.get(kind as Operation['kind']);

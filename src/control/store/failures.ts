@@ -1,4 +1,5 @@
 /** Why a store refuses a change. */
+import { andMore } from '../../policy/problem.ts';
 import type { Problem } from '../../policy/types.ts';
 import { usedByWords } from './mentions.ts';
 import type { Mention, Named } from './mentions.ts';
@@ -54,13 +55,41 @@ export type Failure =
 /** A change was refused, and nothing has changed. */
 export class StoreError extends Error {
   override name = 'StoreError';
-  /** At least one; all that are known. */
+  /** At least one: all that are known, as far as a person reads. */
   readonly failures: readonly Failure[];
 
   constructor(failures: readonly Failure[], cause?: unknown) {
-    super(failures.map(describeFailure).join('; '), { cause });
-    this.failures = failures;
+    const first = firstOf(failures);
+    super(first.map(describeFailure).join('; '), { cause });
+    this.failures = first;
   }
+}
+
+/** A body alone has at most a hundred problems, and the number of the others. */
+const maxReasons = 200;
+
+/** The first reasons, of each kind at least one, and the number of the others. */
+function firstOf(failures: readonly Failure[]): readonly Failure[] {
+  const kinds = new Set<Failure['kind']>();
+  let [left, more] = [maxReasons, 0];
+  const first = failures.flatMap((failure): Failure[] => {
+    const count = 'problems' in failure ? failure.problems.length : 1;
+    const taken = Math.min(count, Math.max(left, kinds.has(failure.kind) ? 0 : 1));
+    kinds.add(failure.kind);
+    left -= taken;
+    more += count - taken;
+    if (taken === count) return [failure];
+    if (failure.kind === 'invalid')
+      return [{ ...failure, problems: failure.problems.slice(0, taken) }];
+    if (failure.kind === 'broken')
+      return [{ ...failure, problems: failure.problems.slice(0, taken) }];
+    return [];
+  });
+  if (more === 0) return failures;
+  return [
+    ...first,
+    { kind: 'invalid', problems: [{ operation: 0, path: '', message: andMore(more) }] },
+  ];
 }
 
 /** One line, for a person. */

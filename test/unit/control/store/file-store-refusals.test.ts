@@ -105,6 +105,33 @@ describe('is refused, and nothing is written:', () => {
     expect(await refused(operation as Operation)).not.toEqual([]);
   });
 
+  it('with many reasons: the first of them, one of each kind, and the number of the others', async () => {
+    const servers = Array.from({ length: 5000 }, (_, index) => `no-${index}`);
+    const add = Array.from({ length: 5000 }, (_, index) => `1.2.3.${index}.`);
+    await directory.write({ 'sets/office.yaml': 'addresses: []\n' });
+    before = await directory.contents();
+    const failures = await failuresOf(
+      change(
+        assign(servers, ['web']),
+        { kind: 'change-addresses', set: 'office', add },
+        { kind: 'create-template', name: 'web', body: {} },
+      ),
+    );
+    const kinds = failures.map(({ kind }) => kind);
+    expect(kinds).toEqual([
+      ...Array<string>(200).fill('not-found'),
+      'invalid',
+      'exists',
+      'invalid',
+    ]);
+    expect(failures.slice(-3).map(describeFailure)).toEqual([
+      expect.stringMatching(/^add\[0\]: "1\.2\.3\.0\." is not an IPv4 address[^;]*; [^;]*$/),
+      'there is a template "web" already',
+      'and 9,799 more',
+    ]);
+    expect(await failuresOf(store.preview(() => [assign(servers, ['web'])]))).toHaveLength(201);
+  });
+
   it('a directory that does not exist; it is not made', async () => {
     const nowhere = await FileStore.open(join(directory.path, 'nowhere'), {
       onWarning: (message) => directory.warnings.push(message),
