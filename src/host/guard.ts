@@ -26,8 +26,11 @@ const fewHops = 32;
 const rememberedSources = 131_072;
 const rememberS = 10;
 
-/** ARPHRD_NONE, the type of a TUN: a cable that somebody gives the name of the device has another. */
-const withoutLinkLayer = 0xfffe;
+/**
+ * The group of links (`ip link set group`) that the device is in. The guard tells the device by it: a name takes the
+ * kernel twice as long to compare, and a cable that gets the name of the device is not in the group.
+ */
+export const deviceGroup = 11_600_116;
 
 type Expression = Readonly<Record<string, unknown>>;
 
@@ -36,9 +39,10 @@ const payload = (protocol: string, field: string): Expression => ({ payload: { p
 const match = (op: string, left: Expression, right: unknown): Expression => ({
   match: { op, left, right },
 });
-const comesFrom = (device: string): Expression => match('==', meta('iifname'), device);
-const comesElsewhere = (device: string): Expression => match('!=', meta('iifname'), device);
-const goesTo = (device: string): Expression => match('==', meta('oifname'), device);
+const comesFromDevice = match('==', meta('iifgroup'), deviceGroup);
+const comesElsewhere = match('!=', meta('iifgroup'), deviceGroup);
+const goesToDevice = match('==', meta('oifgroup'), deviceGroup);
+const goesElsewhere = match('!=', meta('oifgroup'), deviceGroup);
 const fibType = (type: string): Expression =>
   match('==', { fib: { result: 'type', flags: ['daddr'] } }, type);
 const source: Expression = {
@@ -46,19 +50,12 @@ const source: Expression = {
 };
 
 /** What was judged ends after one rule, what is to be judged after two: every packet pays for this chain twice. */
-function forwardRules(device: string): Expression[][] {
-  return [
-    [
-      comesFrom(device),
-      match('==', meta('iiftype'), withoutLinkLayer),
-      match('!=', meta('oifname'), device),
-      { accept: null },
-    ],
-    [comesElsewhere(device), goesTo(device), { goto: { target: 'give-back' } }],
-    [comesFrom(device), goesTo(device), { drop: null }],
-    [{ counter: 'bypass' }, { drop: null }],
-  ];
-}
+const forwardRules: readonly Expression[][] = [
+  [comesFromDevice, goesElsewhere, { accept: null }],
+  [goesToDevice, comesElsewhere, { goto: { target: 'give-back' } }],
+  [comesFromDevice, { drop: null }],
+  [{ counter: 'bypass' }, { drop: null }],
+];
 
 const hops: readonly number[] = Array.from({ length: fewHops - 1 }, (_, index) => index + 1);
 
@@ -76,21 +73,19 @@ function giveBackRules(): Expression[][] {
   ];
 }
 
-function preroutingRules(device: string): Expression[][] {
-  return [
-    [comesFrom(device), { goto: { target: 'judged' } }],
-    // Nothing of `lo`: what it carries is for this host.
-    [fibType('unicast'), { notrack: null }, { accept: null }],
-    [
-      comesElsewhere('lo'),
-      fibType('local'),
-      { set: { op: 'update', elem: source, set: '@to-gateway' } },
-    ],
-  ];
-}
+const preroutingRules: readonly Expression[][] = [
+  [comesFromDevice, { goto: { target: 'judged' } }],
+  // Nothing of `lo`: what it carries is for this host.
+  [fibType('unicast'), { notrack: null }, { accept: null }],
+  [
+    match('!=', meta('iifname'), 'lo'),
+    fibType('local'),
+    { set: { op: 'update', elem: source, set: '@to-gateway' } },
+  ],
+];
 
 /** The objects of the table, in an order in which they can be made. */
-function wantedObjects(device: string): Json[] {
+function wantedObjects(): Json[] {
   const chain = (name: string, hook: string, prio: number): Json => ({
     chain: { ...table, name, type: 'filter', hook, prio, policy: 'accept' },
   });
@@ -118,9 +113,9 @@ function wantedObjects(device: string): Json[] {
     ...giveBackRules().map((expr) => rule('give-back', expr)),
     rule('judged', [match('==', source, '@to-gateway'), { notrack: null }]),
     chain('forward', 'forward', 0),
-    ...forwardRules(device).map((expr) => rule('forward', expr)),
+    ...forwardRules.map((expr) => rule('forward', expr)),
     chain('prerouting', 'prerouting', -300),
-    ...preroutingRules(device).map((expr) => rule('prerouting', expr)),
+    ...preroutingRules.map((expr) => rule('prerouting', expr)),
   ];
 }
 
@@ -171,7 +166,7 @@ export function hasGuard(ruleset: Ruleset): boolean {
 }
 
 /** What is wrong with the table: undefined, `missing`, or what differs. */
-export function guardFault(ruleset: Ruleset, device: string): string | undefined {
+export function guardFault(ruleset: Ruleset): string | undefined {
   const objects = objectsOf(ruleset);
   if (objects.length === 0) return 'missing';
   const { table: head } = objects.find((object) => 'table' in object) as {
@@ -179,7 +174,7 @@ export function guardFault(ruleset: Ruleset, device: string): string | undefined
   };
   if (head.flags !== undefined) return `flags ${JSON.stringify(head.flags)}`;
   const found = canonical(objects);
-  const wanted = canonical(wantedObjects(device));
+  const wanted = canonical(wantedObjects());
   if (found.join('\n') === wanted.join('\n')) return undefined;
   const lost = wanted.find((line) => !found.includes(line));
   if (lost !== undefined) return `changed: without ${lost}`;
@@ -214,9 +209,9 @@ function canonical(objects: readonly Json[]): string[] {
 }
 
 /** Puts the table there, in the place of what has its name, in one transaction. The count goes on. */
-export function guardCommands(ruleset: Ruleset, device: string): NftCommand[] {
+export function guardCommands(ruleset: Ruleset): NftCommand[] {
   const bypass = bypassOf(ruleset);
-  const objects = wantedObjects(device).map((object) =>
+  const objects = wantedObjects().map((object) =>
     bypass !== undefined && 'counter' in object
       ? { counter: { ...object['counter'], ...bypass } }
       : object,

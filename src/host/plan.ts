@@ -8,7 +8,7 @@
  * there is no moment in which this gateway forwards unfiltered, also without the guard.
  */
 import { forwardPolicyItems } from './forward-policy.ts';
-import { guardCommands, guardFault, guardTable } from './guard.ts';
+import { deviceGroup, guardCommands, guardFault, guardTable } from './guard.ts';
 import { neighbourItems } from './neighbours.ts';
 import type { Item } from './item.ts';
 import { firewallTable, interfaceOf, type Link, type Rule, type Snapshot } from './snapshot.ts';
@@ -106,20 +106,29 @@ export function compare(snapshot: Snapshot, wanted: Wanted): Item[] {
     isForeign ? items.map(withoutChange) : [...items];
   const deviceSysctl = (key: string, value: string): Item[] =>
     ofDevice(sysctlItem(snapshot, key.replace('*', device), value));
+  const group = groupItem(findLink(snapshot, device), device);
   return [
+    ...strayGroupItems(snapshot, its.ok ? device : undefined),
+    // Before the guard that goes by it, where it can be: what passes an earlier version's goes on passing.
+    ...(its.ok ? [group] : []),
     ...guardItems(snapshot, wanted),
     its,
+    ...(its.ok ? [] : ofDevice([group])),
     ...forwardPolicyItems(snapshot.forwardPolicy, isForeign ? undefined : device),
     ...deviceSysctl('ipv4/conf/*/rp_filter', '0'),
     // An IPsec policy would take a packet on its way into the TUN: it is judged first, and encrypted after.
     ...deviceSysctl('ipv4/conf/*/disable_xfrm', '1'),
     ...deviceSysctl('ipv4/conf/*/disable_policy', '1'),
+    // Sources were checked where the packet came in; in front of rules the kernel would look each up again.
+    ...deviceSysctl('ipv4/conf/*/accept_local', '1'),
     ...deviceSysctl('ipv4/conf/*/send_redirects', '0'),
     ...deviceSysctl('ipv6/conf/*/disable_ipv6', '1'),
     ...ofDevice(linkItems(snapshot, wanted)),
     ...routeItems(snapshot, device),
     ...ruleItems(snapshot, device),
     ...interfaceSysctls(snapshot, device),
+    // It looks for a socket of each packet before it is routed: a gateway's packets have none.
+    ...sysctlItem(snapshot, 'ipv4/ip_early_demux', '0'),
     ...sysctlItem(snapshot, 'ipv4/ip_forward', '1'),
     ...deviceSysctl('ipv4/conf/*/forwarding', '1'),
     ...neighbourItems(snapshot, device, wanted.integrate),
@@ -150,8 +159,8 @@ function guardItems({ nft }: Snapshot, { device, guard }: Wanted): Item[] {
   const item = { kind: 'guard', item: `nft table inet ${guardTable}`, expected } as const;
   if (nft.state === 'forbidden') return [{ ...item, found: unreadableGuard, ok: true }];
   const ruleset = nft.state === 'read' ? nft.ruleset : [];
-  const fault = guardFault(ruleset, device);
-  const change = { kind: 'nft', commands: guardCommands(ruleset, device) } as const;
+  const fault = guardFault(ruleset);
+  const change = { kind: 'nft', commands: guardCommands(ruleset) } as const;
   return [{ ...item, found: fault ?? expected, ok: fault === undefined, change }];
 }
 
@@ -186,6 +195,32 @@ function describeDevice({ tun }: Link): string {
   words.push(tun.ownerUid === undefined ? 'no owner' : `owner uid ${tun.ownerUid}`);
   if (tun.hasGroup) words.push('open to a group');
   return words.join(', ');
+}
+
+function groupItem(link: Link | undefined, device: string): Item {
+  const args = ['link', 'set', 'dev', device, 'group', String(deviceGroup)];
+  return {
+    kind: 'device',
+    item: `${device} group`,
+    expected: String(deviceGroup),
+    found: String(link?.group ?? missing),
+    ok: link?.group === deviceGroup,
+    change: { kind: 'ip', args },
+  };
+}
+
+/** What else is in the group would be the device to the guard. */
+function strayGroupItems({ links }: Snapshot, device: string | undefined): Item[] {
+  return links
+    .filter(({ name, group }) => group === deviceGroup && name !== device)
+    .map(({ name }) => ({
+      kind: 'device',
+      item: `${name} group`,
+      expected: 'another one than that of the device',
+      found: String(deviceGroup),
+      ok: false,
+      change: { kind: 'ip', args: ['link', 'set', 'dev', name, 'group', '0'] },
+    }));
 }
 
 function linkItems(snapshot: Snapshot, wanted: Wanted): Item[] {

@@ -35,6 +35,7 @@ export interface DeviceBefore {
   readonly up: boolean;
   readonly txQueueLength: number;
   readonly mtu?: number;
+  readonly group?: number;
 }
 
 export interface GatewayRecord {
@@ -94,7 +95,9 @@ export function makeRecord(snapshot: Snapshot, wanted: Wanted): GatewayRecord {
     guard,
     integrate,
     deviceBefore:
-      link === undefined ? null : { up: link.up, txQueueLength: link.txQueueLength, mtu: link.mtu },
+      link === undefined
+        ? null
+        : { up: link.up, txQueueLength: link.txQueueLength, mtu: link.mtu, group: link.group },
     ...(forwardPolicy.state === 'read' && {
       forwardDefault: forwardPolicy.byDefault,
       forwardDropped: forwardPolicy.dropped,
@@ -115,7 +118,7 @@ export function wantedOf(record: GatewayRecord): Wanted {
 
 /** Whether we set this sysctl on the device alone. */
 export function isDeviceOnly(path: string): boolean {
-  return /\/disable_(ipv6|xfrm|policy)$/.test(path);
+  return /\/(accept_local|disable_(ipv6|xfrm|policy))$/.test(path);
 }
 
 /**
@@ -223,8 +226,9 @@ export function whatIsWrong(value: unknown): string | undefined {
   return bad === undefined ? undefined : `${JSON.stringify(bad[0])} is not a sysctl of the gateway`;
 }
 
-function isDeviceBefore({ up, txQueueLength, mtu }: Partial<Record<string, unknown>>): boolean {
-  return typeof up === 'boolean' && isCount(txQueueLength) && (mtu === undefined || isCount(mtu));
+function isDeviceBefore(before: Partial<Record<string, unknown>>): boolean {
+  const { up, txQueueLength, mtu = 0, group = 0 } = before;
+  return typeof up === 'boolean' && [txQueueLength, mtu, group].every(isCount);
 }
 
 function isCount(value: unknown): boolean {
@@ -232,10 +236,10 @@ function isCount(value: unknown): boolean {
 }
 
 const sysctlKeys =
-  /\/(rp_filter|send_redirects|forwarding|accept_redirects|force_forwarding|disable_(ipv6|xfrm|policy))$/;
+  /\/(rp_filter|send_redirects|forwarding|accept_redirects|accept_local|force_forwarding|disable_(ipv6|xfrm|policy))$/;
 
 function isKnownSysctl(path: string): boolean {
-  if (path === 'ipv4/ip_forward') return true;
+  if (['ipv4/ip_forward', 'ipv4/ip_early_demux'].includes(path)) return true;
   const name = interfaceOf(path);
   return name !== undefined && name !== '.' && name !== '..' && sysctlKeys.test(path);
 }

@@ -78,11 +78,12 @@ async function restoreDevice({ device, deviceBefore }: Before): Promise<void> {
     if (link.tun !== undefined) await ip(['link', 'delete', 'dev', device]);
     return;
   }
-  const { up, txQueueLength, mtu = link.mtu } = deviceBefore;
+  const { up, txQueueLength, mtu = link.mtu, group = 0 } = deviceBefore;
   if (link.txQueueLength !== txQueueLength) {
     await ip(['link', 'set', 'dev', device, 'txqueuelen', String(txQueueLength)]);
   }
   if (link.mtu !== mtu) await ip(['link', 'set', 'dev', device, 'mtu', String(mtu)]);
+  if (link.group !== group) await ip(['link', 'set', 'dev', device, 'group', String(group)]);
   if (link.up !== up) await ip(['link', 'set', 'dev', device, up ? 'up' : 'down']);
 }
 

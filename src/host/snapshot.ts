@@ -20,6 +20,8 @@ export interface Link {
   readonly up: boolean;
   readonly txQueueLength: number;
   readonly mtu: number;
+  /** 0: none. */
+  readonly group: number;
   /** `veth`, `vrf`, `tun`, ...; empty on hardware. */
   readonly kind: string;
   /** The bridge, or other device, that it is a port of. */
@@ -102,7 +104,14 @@ async function readTable(): Promise<unknown[]> {
 }
 
 const perInterface = {
-  ipv4: ['rp_filter', 'send_redirects', 'forwarding', 'disable_xfrm', 'disable_policy'],
+  ipv4: [
+    'rp_filter',
+    'send_redirects',
+    'forwarding',
+    'accept_local',
+    'disable_xfrm',
+    'disable_policy',
+  ],
   // force_forwarding (Linux 6.17) forwards on one interface although all.forwarding is 0.
   ipv6: ['forwarding', 'force_forwarding', 'disable_ipv6'],
 } as const;
@@ -119,6 +128,7 @@ export function readSysctls(): Map<string, string> {
     if (value !== undefined) values.set(path, value);
   };
   read('ipv4/ip_forward');
+  read('ipv4/ip_early_demux');
   read('ipv4/conf/all/accept_redirects');
   for (const family of ['ipv4', 'ipv6'] as const) {
     for (const name of listSysctls(`${family}/conf`)) {
@@ -146,6 +156,7 @@ async function toLink(link: Json): Promise<Link> {
     up: flags.includes('UP'),
     txQueueLength: Number(link['txqlen'] ?? 0),
     mtu: Number(link['mtu']),
+    group: link['group'] === 'default' ? 0 : Number(link['group'] ?? 0),
     kind: text(info['info_kind']),
     master: link['master'] === undefined ? undefined : text(link['master']),
     hasXdp: link['xdp'] !== undefined,

@@ -76,6 +76,7 @@ ${deleteRules}`,
     'nft flush ruleset; ip xfrm policy flush; ip rule flush; ip rule add pref 32766 lookup main',
     true,
   ],
+  ['a cable is in the group of the device', `ip link set web group 11600116; ${deleteRules}`, true],
   [
     'a cable takes the name of the device',
     'ip link delete fw0; ip link set client down; ip link set client name fw0; ip link set fw0 up; ' +

@@ -8,6 +8,10 @@ interface Probed {
   readonly lab: Lab;
 }
 
+interface Waiting extends Probed {
+  until(what: string, condition: () => Promise<boolean>): Promise<void>;
+}
+
 export interface Probe {
   from: string;
   kind: 'ping' | 'tcp' | 'udp';
@@ -65,4 +69,12 @@ export function describeProbe({ from, kind, to, port, source }: Probe): string {
 export async function whatPasses(firewall: Probed, probes: readonly Probe[]): Promise<string[]> {
   const results = await Promise.all(probes.map((probe) => passes(firewall, probe)));
   return probes.filter((_, index) => results[index]).map(describeProbe);
+}
+
+/** All of them get through; on a busy machine not each of them within its patience at the first try. */
+export async function untilAllPass(firewall: Waiting, probes: readonly Probe[]): Promise<void> {
+  await firewall.until(
+    `these pass: ${probes.map(describeProbe).join(', ')}`,
+    async () => (await whatPasses(firewall, probes)).length === probes.length,
+  );
 }

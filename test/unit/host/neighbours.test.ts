@@ -182,7 +182,17 @@ test('the zones of firewalld: the hint lasts over its reload', () => {
 
 describe('what forwards by itself', () => {
   const link = (name: string, kind: string, hasXdp = false): Link => ({
-    ...{ name, index: 2, address: '', up: true, txQueueLength: 1000, mtu: 1500, kind, hasXdp },
+    ...{
+      name,
+      index: 2,
+      address: '',
+      up: true,
+      txQueueLength: 1000,
+      mtu: 1500,
+      group: 0,
+      kind,
+      hasXdp,
+    },
     ...{ master: undefined, tun: undefined },
   });
   const snapshot = (links: Link[], ruleset: Json[] = []): Snapshot => ({
