@@ -237,7 +237,10 @@ class Parent {
     this.#isStopping = true;
     this.#exitCode = exitCode;
     for (const { process } of this.#living) process.kill('SIGTERM');
-    if (this.#living.size === 0) this.#end();
+    if (this.#living.size === 0) {
+      this.#end();
+      return;
+    }
     this.#step = setTimeout(() => {
       for (const { process } of this.#living) process.kill('SIGKILL');
     }, endMs);
