@@ -18,6 +18,7 @@ import { runProgram } from './cli/program.ts';
 import type { Verb } from './cli/program.ts';
 import type { Progress } from './cli/progress.ts';
 import { birthVariable } from './parent/messages.ts';
+import { withoutOptimizer } from './system/loading.ts';
 import { becomeOwnerOf } from './system/privileges.ts';
 import type { PolicyStore } from './control/store/store.ts';
 import type { InProcessApi } from './cli/transport.ts';
@@ -121,7 +122,7 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
       });
     }
     return runCommand(async (options) => {
-      const { run } = await import('./control/service/run.ts');
+      const { run } = await withoutOptimizer(() => import('./control/service/run.ts'));
       return run({
         ...options,
         version: readVersion(),
@@ -318,5 +319,5 @@ const args = process.argv.slice(2);
 process.exitCode = await runProgram(args, {
   version: readVersion(),
   output,
-  verbs: await neededVerbs(args),
+  verbs: await withoutOptimizer(() => neededVerbs(args)),
 });

@@ -81,6 +81,8 @@ export class Service {
   #clockTimer: NodeJS.Timeout | undefined;
   #failed = false;
   #isForwarding = false;
+  /** Until packets were judged: time and CPU time of this process, in ms. */
+  #start: { readonly startMs: number; readonly cpuMs: number } | undefined;
   #watchError: string | null = null;
 
   /** Makes a firewall ready to begin. Throws a {@link StartError} or a `TunError` whose message is meant for the user. */
@@ -251,6 +253,11 @@ export class Service {
     );
     this.#policy.begin(dataPlane);
     this.#options.lineage.began(stoppedMs);
+    const { user, system } = process.cpuUsage();
+    this.#start = {
+      startMs: Math.round(performance.now()),
+      cpuMs: Math.round((user + system) / 1000),
+    };
   }
 
   /** All that is not packets: changes, clients, the gateway, the clock. */
@@ -296,6 +303,7 @@ export class Service {
         device: gateway.device,
         queues: gateway.queues,
         ioUring: dataPlane.usesRing,
+        ...this.#start,
         ...this.#policy.summary,
         api: urlOf(gateway.api),
       },
