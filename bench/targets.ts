@@ -63,12 +63,25 @@ export const targets: readonly Target[] = [
   ),
   atMost('compile 100,000 rules', 'micro-compile.compile', 1500, 'ms'),
   atMost('child killed: longest gap', 'restart.kill', 500, 'ms'),
+  atMost('start: CPU time until packets are judged', 'restart.start-cpu', 400, 'ms'),
   atMost('upgrade: longest gap', 'restart.upgrade', 100, 'ms'),
   atMost('upgrade: packets lost', 'restart.lost', 0, 'packets'),
   atMost('adopt 262,144 flows', 'survive.adopt-262144', 150, 'ms'),
   atMost('adopt a million flows', 'survive.adopt-1000000', 700, 'ms'),
   ...(['hit-tcp', 'hit-udp', 'new-flow'] as const).map((figure) =>
     ratio(`table in a file, ${figure}`, `survive.${figure}`, 'survive: false', 'at most', 1.01),
+  ),
+  ...(['packets', 'connections'] as const).map((figure) =>
+    ratio(
+      `${figure} a second, table in a file`,
+      `survive.${figure}`,
+      'survive: false',
+      'at least',
+      0.99,
+    ),
+  ),
+  ...(['sigkill', 'sigterm', 'upgrade', 'layout', 'ten'] as const).map((figure) =>
+    atMost(`flows lost: ${figure}`, `survive.lost-${figure}`, 0, 'flows'),
   ),
   atMost('memory per flow, table alone', 'micro-memory.flow', 128, 'bytes'),
   atMost('memory per flow', 'many-flows.bytes', 128, 'bytes'),

@@ -58,6 +58,12 @@ export function processCpu(pid: number): CpuReading {
   return new Map([...tasks, ksoftirqd].map((task) => [task, threadTime(task)]));
 }
 
+/** CPU time of a process so far, in ms. */
+export function cpuMsOf(pid: number): number {
+  const tasks = readdirSync(`/proc/${pid}/task`).map((tid) => `/proc/${pid}/task/${tid}`);
+  return tasks.reduce((sum, task) => sum + threadTime(task).runNs, 0) / 1e6;
+}
+
 /**
  * What the kernel has done on a core: time that passed, without that in which the core was idle or ran user code. The columns for
  * system and softirq would not do: they are sampled at ticks, and an idle core that wakes up for a packet has none.

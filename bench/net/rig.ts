@@ -25,7 +25,11 @@ const program: string = join(repository, 'dist/main.js');
 
 /** `tunwall …` in the gateway. */
 export function tunwallCommand(...args: string[]): string[] {
-  return [process.execPath, program, ...args];
+  return programCommand(program, ...args);
+}
+
+export function programCommand(path: string, ...args: string[]): string[] {
+  return [process.execPath, path, ...args];
 }
 
 const open = new Set<Lab>();

@@ -16,6 +16,11 @@ export interface SubjectOptions {
   readonly logins?: boolean;
   /** Queues of the device; one if absent. */
   readonly queues?: number;
+  /** More lines of gateway.yaml, and more templates of the server, by name. */
+  readonly settings?: string;
+  readonly templates?: Readonly<Record<string, string>>;
+  /** What is run instead of dist/main.js. */
+  readonly program?: string;
   /** Have the collector tell what it does. */
   readonly traceGc?: boolean;
 }

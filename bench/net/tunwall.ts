@@ -3,12 +3,12 @@ import { mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import type { Lab } from '../../src/lab/lab.ts';
 import { serverAddress } from './addresses.ts';
-import { processCpu, residentBytes } from './cpu.ts';
+import { cpuMsOf, processCpu, residentBytes } from './cpu.ts';
 import { majorCollections } from './gc-trace.ts';
 import { writeUsers } from './live-page.ts';
 import { asTemplates } from './policy.ts';
 import type { Rules } from './policy.ts';
-import { openLab, spawnSubject, tunwallCommand, until } from './rig.ts';
+import { openLab, programCommand, spawnSubject, tunwallCommand, until } from './rig.ts';
 import type { Subject, SubjectKind, SubjectOptions } from './subject.ts';
 
 function serversFile(templates: Iterable<string>): string {
@@ -17,8 +17,8 @@ function serversFile(templates: Iterable<string>): string {
 `;
 }
 
-function gatewayFile({ flows, queues = 1 }: SubjectOptions): string {
-  if (flows === undefined) return `queues: ${queues}\n`;
+function gatewayFile({ flows, queues = 1, settings = '' }: SubjectOptions): string {
+  if (flows === undefined) return `queues: ${queues}\n${settings}`;
   // One server has all the flows here, and they have to live as long as the measurement.
   return `flows: { capacity: ${flows}, perServerShare: 1 }\ntimeouts: { udp: 3600 }\n`;
 }
@@ -64,11 +64,15 @@ async function metric(lab: Lab, pattern: RegExp): Promise<number> {
 export async function startTunwall(
   lab: Lab,
   config: string,
-  options: Pick<SubjectOptions, 'bothCores' | 'traceGc'>,
+  options: Pick<SubjectOptions, 'bothCores' | 'traceGc' | 'program'>,
   supervisor: readonly string[] = [],
 ): Promise<number> {
   await lab.mustExec('gateway', tunwallCommand('gateway', 'up', '--config', config));
-  const command = tunwallCommand('run', '--config', config);
+  const run = ['run', '--config', config];
+  const command =
+    options.program === undefined
+      ? tunwallCommand(...run)
+      : programCommand(options.program, ...run);
   if (options.traceGc === true) command.splice(1, 0, '--trace-gc');
   const pid = spawnSubject(
     lab,
@@ -89,6 +93,10 @@ async function prepare(options: SubjectOptions): Promise<{ lab: Lab; config: str
   mkdirSync(join(config, 'templates'), { recursive: true });
   writeFileSync(join(config, 'gateway.yaml'), gatewayFile(options));
   const templates = saveRules(config, options.rules);
+  for (const [name, content] of Object.entries(options.templates ?? {})) {
+    writeFileSync(join(config, `templates/${name}.yaml`), content);
+    templates.push(name);
+  }
   writeFileSync(join(config, 'servers.yaml'), serversFile(templates));
   if (options.logins === true) await writeUsers(config);
   return { lab, config };
@@ -128,11 +136,13 @@ export function childOf(pid: number): number {
 export interface Supervised {
   readonly name: string;
   readonly lab: Lab;
-  /** Kills all of it. */
-  restart(): Promise<void>;
+  /** Ends all of it. */
+  restart(signal?: 'SIGKILL' | 'SIGTERM'): Promise<void>;
   /** Kills the child. */
   killChild(): Promise<void>;
   upgrade(): Promise<void>;
+  /** CPU time in ms of the last start of all of it, until packets were judged. */
+  startCpuMs(): number;
 }
 
 /** Restart= and RestartSec= of the systemd unit, as a shell sees them. */
@@ -149,9 +159,9 @@ export async function startSupervised(options: SubjectOptions): Promise<Supervis
   return {
     name: `${options.queues ?? 1} queue(s)`,
     lab,
-    async restart() {
+    async restart(signal = 'SIGKILL') {
       const before = childOf(shell);
-      process.kill(before, 'SIGKILL');
+      process.kill(before, signal);
       await untilAnother(shell, before);
     },
     async killChild() {
@@ -162,6 +172,13 @@ export async function startSupervised(options: SubjectOptions): Promise<Supervis
     },
     async upgrade() {
       await lab.mustExec('gateway', tunwallCommand('upgrade'));
+    },
+    startCpuMs() {
+      const entries = readFileSync(logFileOf(lab), 'utf8').match(
+        /^\{.*"firewall is running".*\}$/gm,
+      );
+      const { cpuMs } = JSON.parse(entries!.at(-1)!) as { cpuMs: number };
+      return cpuMs + cpuMsOf(childOf(shell));
     },
   };
 }

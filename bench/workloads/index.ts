@@ -12,6 +12,7 @@ import { reload } from './reload.ts';
 import { restart } from './restart.ts';
 import { manyRules } from './rules.ts';
 import { droppedPackets, smallPackets } from './small-packets.ts';
+import { survive } from './survive.ts';
 import { flood } from './syn-flood.ts';
 
 export const networkBenchmarks: readonly Benchmark[] = [
@@ -26,6 +27,7 @@ export const networkBenchmarks: readonly Benchmark[] = [
   manyRules,
   reload,
   restart,
+  survive,
   collections,
   controlPlane,
   policies,

@@ -6,7 +6,7 @@
  * new process forwards. The flow's rule allows it to go on.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Benchmark } from '../lib/benchmark.ts';
+import type { Benchmark, Context } from '../lib/benchmark.ts';
 import { interleave } from '../lib/interleave.ts';
 import { closeLab } from '../net/rig.ts';
 import { rulesOf } from '../net/policy.ts';
@@ -38,60 +38,71 @@ async function during(subject: Supervised, work: () => Promise<void>): Promise<S
   return { gapMs: longestGapMs, lost: sent - received - overflow };
 }
 
-const keys = ['restart', 'kill', 'upgrade', 'lost'] as const;
+const keys = ['restart', 'cpu', 'kill', 'upgrade', 'lost'] as const;
+
+export async function measureRestarts(context: Context): Promise<void> {
+  const subjects: Supervised[] = [];
+  try {
+    for (const queues of [1, 2]) {
+      const subject = await startSupervised({ rules: rulesOf(rules), bothCores: true, queues });
+      subjects.push(subject);
+      await udpBlast(subject.lab, { rate, ms: 1000 });
+    }
+    const measured = await interleave(context, 'restart', subjects, keys, async (subject) => {
+      const whole = await during(subject, () => subject.restart());
+      const startCpuMs = subject.startCpuMs();
+      const kill = await during(subject, () => subject.killChild());
+      const upgrade = await during(subject, () => subject.upgrade());
+      return {
+        restart: { value: whole.gapMs },
+        cpu: { value: startCpuMs },
+        kill: { value: kill.gapMs },
+        upgrade: { value: upgrade.gapMs },
+        lost: { value: upgrade.lost },
+      };
+    });
+    const figures = [
+      [
+        'gap',
+        'restart',
+        'restart: longest gap',
+        'ms',
+        'From the kill of all of it; the 200 ms of RestartSec included.',
+      ],
+      [
+        'kill',
+        'kill',
+        'child killed: longest gap',
+        'ms',
+        'From the kill until the first packet that the next child forwards.',
+      ],
+      [
+        'start-cpu',
+        'cpu',
+        'start: CPU time until packets are judged',
+        'ms',
+        'Of the parent and its child, all threads.',
+      ],
+      ['upgrade', 'upgrade', 'upgrade: longest gap', 'ms', 'Packets wait meanwhile.'],
+      [
+        'lost',
+        'lost',
+        'upgrade: packets lost',
+        'packets',
+        `Of a stream of ${rate.toLocaleString('en-US')} a second.`,
+      ],
+    ] as const;
+    for (const [id, key, title, unit, note] of figures) {
+      const series = measured[key];
+      context.record({ id: `restart.${id}`, title, unit, better: 'lower', series, note });
+    }
+  } finally {
+    for (const { lab } of subjects) await closeLab(lab);
+  }
+}
 
 export const restart: Benchmark = {
   name: 'restart',
   describe: `killed or upgraded under load with ${rules.toLocaleString('en-US')} rules: how long nothing is forwarded`,
-  async run(context) {
-    const subjects: Supervised[] = [];
-    try {
-      for (const queues of [1, 2]) {
-        const subject = await startSupervised({ rules: rulesOf(rules), bothCores: true, queues });
-        subjects.push(subject);
-        await udpBlast(subject.lab, { rate, ms: 1000 });
-      }
-      const measured = await interleave(context, 'restart', subjects, keys, async (subject) => {
-        const whole = await during(subject, () => subject.restart());
-        const kill = await during(subject, () => subject.killChild());
-        const upgrade = await during(subject, () => subject.upgrade());
-        return {
-          restart: { value: whole.gapMs },
-          kill: { value: kill.gapMs },
-          upgrade: { value: upgrade.gapMs },
-          lost: { value: upgrade.lost },
-        };
-      });
-      const figures = [
-        [
-          'gap',
-          'restart',
-          'restart: longest gap',
-          'ms',
-          'From the kill of all of it; the 200 ms of RestartSec included.',
-        ],
-        [
-          'kill',
-          'kill',
-          'child killed: longest gap',
-          'ms',
-          'From the kill until the first packet that the next child forwards.',
-        ],
-        ['upgrade', 'upgrade', 'upgrade: longest gap', 'ms', 'Packets wait meanwhile.'],
-        [
-          'lost',
-          'lost',
-          'upgrade: packets lost',
-          'packets',
-          `Of a stream of ${rate.toLocaleString('en-US')} a second.`,
-        ],
-      ] as const;
-      for (const [id, key, title, unit, note] of figures) {
-        const series = measured[key];
-        context.record({ id: `restart.${id}`, title, unit, better: 'lower', series, note });
-      }
-    } finally {
-      for (const { lab } of subjects) await closeLab(lab);
-    }
-  },
+  run: measureRestarts,
 };

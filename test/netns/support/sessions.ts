@@ -3,7 +3,8 @@
  *
  *     sessions.ts serve PORT                       echoes lines; prints `ready`
  *     sessions.ts keep ADDRESS:PORT COUNT PERIOD   opens COUNT connections, then exchanges a line on each of them every PERIOD
- *                                                  ms; prints `round N` after each round that all of them have answered
+ *                                                  ms, or with PERIOD 0 at each SIGUSR2; prints `round N` after each round
+ *                                                  that all of them have answered
  *
  * A connection that ends, ends the program with 1 and says which: nothing is opened again. One that does not answer is waited for:
  * TCP sends ever more rarely while nothing is forwarded.
@@ -66,10 +67,17 @@ async function keep(to: string, count: number, periodMs: number): Promise<void> 
     const opening = Array.from({ length: wanted }, () => Session.open(address, Number(port)));
     sessions.push(...(await Promise.all(opening)));
   }
+  let asked = 0;
+  let ask: () => void = () => undefined;
+  process.on('SIGUSR2', () => {
+    asked++;
+    ask();
+  });
   for (let round = 1; ; round++) {
     await Promise.all(sessions.map((session) => session.exchange(`round ${round}`)));
     console.log(`round ${round}`);
-    await sleep(periodMs);
+    if (periodMs > 0) await sleep(periodMs);
+    else if (asked < round) await new Promise<void>((resolve) => (ask = resolve));
   }
 }
 
