@@ -2,6 +2,7 @@
 import { userInfo } from 'node:os';
 import type { Writable } from 'node:stream';
 import { openOutputFile } from '../system/output-file.ts';
+import { visible } from '../text/controls.ts';
 import { UserError } from './errors.ts';
 
 /** The user, for the audit log; under sudo the user that called it. */
@@ -39,7 +40,7 @@ export async function confirm(
   const { createInterface } = await import('node:readline/promises');
   const terminal = createInterface({ input, output });
   try {
-    return /^y(es)?$/i.test((await terminal.question(`${question} [y/N] `)).trim());
+    return /^y(es)?$/i.test((await terminal.question(visible(`${question} [y/N] `))).trim());
   } finally {
     terminal.close();
   }

@@ -12,6 +12,7 @@ import { StoreError } from '../control/store/store.ts';
 import type { Actor } from '../control/store/store.ts';
 import { nowhere, unifiedDiff } from '../control/store/text-diff.ts';
 import { formatProblem } from '../policy/problem.ts';
+import { becomeOwnerOf } from '../system/privileges.ts';
 import { formatDuration } from '../text/duration.ts';
 import { line, linesOf } from '../text/line.ts';
 import { ExitCode, UserError } from './errors.ts';
@@ -217,9 +218,11 @@ function addPull(family: Command, parts: Parts): void {
 
 async function pull(parts: Parts, directory: string, flags: Flags): Promise<number> {
   const { output } = parts;
-  // Nothing is written to this gateway's state, and the directory may be anybody's.
+  // Nothing is written to this gateway's state, and the directory is somebody else's, perhaps.
   const store = await opened(parts, flags, false);
   const { files: wanted, seq } = await asUserError(store.administration.present());
+  // What is in it is its owner's choice: a folder may be a link to anywhere.
+  becomeOwnerOf([directory]).forget();
   await mkdir(directory, { recursive: true });
   const present = textsIn(readFiles(directory));
   const difference = differenceOf(present, wanted);

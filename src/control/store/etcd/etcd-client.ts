@@ -8,16 +8,18 @@
  * A call that only reads is repeated at the other endpoints. One that writes (`write`) is repeated only when it was certainly
  * not received; otherwise its error says `isLost`, and the caller has to look what became of it.
  */
-import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import type { EtcdConfig } from '../../../policy/types.ts';
+import { asOwnerOf } from '../../../system/privileges.ts';
+import { readRegularFile } from '../../../system/safe-file.ts';
 import { EtcdError, answeredError, isOldToken, requireSafeVersion } from './etcd-errors.ts';
 
 const tryMs = 2000;
 const callMs = 6000;
 /** An answer has a piece of a text, or a page of commits. */
 const maxAnswerBytes = 64 << 20;
+const maxCredentialBytes = 1 << 20;
 
 /** What every answer has. Numbers of 64 bits are texts; what is 0, false or empty is left out. */
 interface Answer {
@@ -44,6 +46,7 @@ export interface EtcdStream {
 
 export class EtcdClient {
   readonly #config: EtcdConfig;
+  readonly #directory: string;
   readonly #plain: http.Agent = new http.Agent({ keepAlive: true });
   /** Absent until its files are read. */
   #secure: { readonly agent: https.Agent; readonly tls: TlsFiles } | undefined;
@@ -54,8 +57,10 @@ export class EtcdClient {
   /** Endpoints whose version was found good since they failed last. */
   readonly #checked: Set<string> = new Set<string>();
 
-  constructor(config: EtcdConfig) {
+  /** @param directory whose gateway.yaml names the cluster */
+  constructor(config: EtcdConfig, directory: string) {
     this.#config = config;
+    this.#directory = directory;
     // Gateways that start together do not all ask the same member.
     this.#current = Math.floor(Math.random() * config.endpoints.length);
   }
@@ -174,7 +179,9 @@ export class EtcdClient {
     if (user === undefined) return '';
     let password: string;
     try {
-      password = readFileSync(passwordFile!, 'utf8').replace(/\r?\n$/, '');
+      password = this.#readFile(passwordFile!)
+        .toString('utf8')
+        .replace(/\r?\n$/, '');
     } catch (error) {
       const message = `${passwordFile!} cannot be read: ${(error as Error).message}`;
       throw new EtcdError('unauthenticated', message);
@@ -264,12 +271,17 @@ export class EtcdClient {
     return http.request(url, { method, headers, agent: this.#plain, ...options }, onResponse);
   }
 
+  /** Whoever owns the directory says which file goes to which endpoint: it is read with that user's rights. */
+  #readFile(path: string): Buffer {
+    return asOwnerOf([this.#directory], () => readRegularFile(path, maxCredentialBytes)).bytes;
+  }
+
   /** @throws EtcdError when a file cannot be read: the policy in force stays, as with a cluster that is away */
   #secured(): { readonly agent: https.Agent; readonly tls: TlsFiles } {
     if (this.#secure === undefined) {
       const read = (path: string | undefined): Buffer | undefined => {
         try {
-          return path === undefined ? undefined : readFileSync(path);
+          return path === undefined ? undefined : this.#readFile(path);
         } catch (error) {
           const message = `${path!} cannot be read: ${(error as Error).message}`;
           throw new EtcdError('unreachable', message);

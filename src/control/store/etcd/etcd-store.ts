@@ -123,7 +123,7 @@ export class EtcdStore implements PolicyStore {
     this.directory = directory;
     this.stateDirectory = stateDirectory;
     this.#onWarning = onWarning;
-    const client = new EtcdClient(config);
+    const client = new EtcdClient(config, directory);
     const keys = new Keys(config.prefix);
     this.#client = client;
     this.#keys = keys;
