@@ -13,6 +13,8 @@ export interface Packet {
   readonly iifname: string;
   /** Not known yet before routing. */
   readonly oifname: string | undefined;
+  /** Where it goes to; undefined: anywhere. */
+  readonly daddr?: string;
 }
 
 /** A base chain that drops packets of judged flows. */
@@ -49,7 +51,11 @@ export function droppingChains(
     if (base === undefined || !['forward', 'prerouting'].includes(String(base['hook']))) continue;
     const { family, table, name, hook } = base as Record<string, string>;
     if (!['ip', 'inet'].includes(family!) || table === guardTable) continue;
-    const packet = packetsOf(hook!, device, cables).find((one) => isDropped(ruleset, base, one));
+    const packets = [
+      ...packetsOf(hook!, device, cables),
+      ...(hook === 'prerouting' ? packetsToOneInterface(ruleset, base, device) : []),
+    ];
+    const packet = packets.find((one) => isDropped(ruleset, base, one));
     if (packet === undefined) continue;
     const { by } = follow(ruleset, base, packet, 0);
     found.push({ family: family!, table: table!, chain: name!, packet, by: by || 'policy drop' });
@@ -64,6 +70,31 @@ function packetsOf(hook: string, device: string, cables: readonly string[]): Pac
     { iifname: cable, oifname: device },
     { iifname: device, oifname: cable },
   ]);
+}
+
+/**
+ * Docker 28 lets packets for the address of a container come in by its bridge alone. A judged packet comes in by the TUN,
+ * and has the container's address already.
+ */
+function packetsToOneInterface(ruleset: Ruleset, chain: Expression, device: string): Packet[] {
+  return rulesOf(ruleset, chain).flatMap(({ expr }) => {
+    const matched = (expr as Expression[]).flatMap(({ match }) => (match ?? []) as Expression[]);
+    const isBound = matched.some(
+      ({ op, left }) => op === '!=' && isMeta(left as Expression, 'iifname'),
+    );
+    const to = matched.find(({ left }) => isDestination(left as Expression))?.['right'];
+    if (!isBound || typeof to !== 'string') return [];
+    return [{ iifname: device, oifname: undefined, daddr: to }];
+  });
+}
+
+function isMeta({ meta }: Expression, key: string): boolean {
+  return (meta as { key?: unknown } | undefined)?.key === key;
+}
+
+function isDestination({ payload }: Expression): boolean {
+  const { protocol, field } = (payload ?? {}) as { protocol?: unknown; field?: unknown };
+  return protocol === 'ip' && field === 'daddr';
 }
 
 function isDropped(ruleset: Ruleset, base: Expression, packet: Packet): boolean {
@@ -157,6 +188,7 @@ function matches(kind: string, value: unknown, packet: Packet, rule: readonly Ex
   if (meta?.key === 'oifname' || meta?.key === 'oif') return compareName(op, packet.oifname, right);
   if (meta?.key === 'nfproto') return compareName(op, 'ipv4', right);
   if (meta?.key === 'protocol') return compareName(op, 'ip', right);
+  if (isDestination(left)) return compareName(op, packet.daddr, right);
   const fib = left['fib'] as { result: string; flags: string[] } | undefined;
   // No route leads back into the TUN.
   if (fib?.flags.includes('saddr') === true && fib.flags.includes('iif'))

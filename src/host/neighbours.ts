@@ -97,7 +97,8 @@ function chainItems({ links }: Snapshot, ruleset: Ruleset, device: string): Item
     .slice(0, maxCables);
   return droppingChains(ruleset, device, cables).map((dropping) => {
     const { family, table, chain, packet, by } = dropping;
-    const way = `from ${packet.iifname}${packet.oifname === undefined ? '' : ` to ${packet.oifname}`}`;
+    const to = packet.oifname ?? packet.daddr;
+    const way = `from ${packet.iifname}${to === undefined ? '' : ` to ${to}`}`;
     return {
       kind: 'neighbour',
       item: `chain ${family} ${table} ${chain}`,

@@ -23,6 +23,10 @@ const meta = (key: string, right: unknown, op = '=='): object => ({
 const ctState = (...right: string[]): object => ({
   match: { op: 'in', left: { ct: { key: 'state' } }, right },
 });
+const prerouting = chain('f', { type: 'filter', hook: 'prerouting', policy: 'accept' });
+const toAddress = {
+  match: { op: '==', left: { payload: { protocol: 'ip', field: 'daddr' } }, right: '10.0.0.2' },
+};
 const accept = { accept: null };
 const drop = { drop: null };
 
@@ -108,6 +112,18 @@ const rows: [what: string, dropped: boolean, ...ruleset: Json[]][] = [
     ),
   ],
   ['a drop at the end', true, forward('accept'), rule('f', drop)],
+  ...(
+    [
+      ['of all but one interface, as Docker 28 has it', true, meta('iifname', 'docker0', '!=')],
+      ['of one interface', false, meta('iifname', 'eth0')],
+      ['of any interface', false, undefined],
+    ] as const
+  ).map(([whose, drops, from]): [string, boolean, ...Json[]] => [
+    `a drop of packets ${whose} to an address`,
+    drops,
+    prerouting,
+    rule('f', toAddress, ...(from === undefined ? [] : [from]), drop),
+  ]),
   [
     'a reject in a chain that is called',
     true,
