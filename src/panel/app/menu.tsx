@@ -5,6 +5,7 @@ import {
   IconFlame,
   IconHistory,
   IconListDetails,
+  IconRouter,
   IconServer,
   IconUsers,
   IconZoomQuestion,
@@ -23,6 +24,7 @@ const services: readonly Entry[] = [
   { path: '/firewalls', label: 'Firewalls', icon: IconFlame },
   { path: '/servers', label: 'Servers', icon: IconServer },
   { path: '/sets', label: 'Sets', icon: IconListDetails },
+  { path: '/gateways', label: 'Gateways', icon: IconRouter },
 ];
 const traffic: readonly Entry[] = [
   { path: '/live', label: 'Live', icon: IconActivity },

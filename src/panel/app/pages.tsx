@@ -20,6 +20,7 @@ const SetPage = lazy(() => import('../pages/sets/set-page.tsx'));
 const SetHistory = lazy(() => import('../pages/sets/set-history.tsx'));
 const ServerList = lazy(() => import('../pages/servers/server-list.tsx'));
 const ServerPage = lazy(() => import('../pages/servers/server-page.tsx'));
+const GatewayList = lazy(() => import('../pages/gateways/gateway-list.tsx'));
 const LivePage = lazy(() => import('../pages/live/live-page.tsx'));
 const ExplainPage = lazy(() => import('../pages/explain/explain-page.tsx'));
 const AuditPage = lazy(() => import('../pages/audit/audit-page.tsx'));
@@ -57,6 +58,7 @@ export function Pages(): ReactNode {
           </Route>
           <Route path="/servers" component={ServerList} />
           <Route path="/servers/:name">{({ name }) => <ServerPage key={name} name={name} />}</Route>
+          <Route path="/gateways" component={GatewayList} />
           <Route path="/live" component={LivePage} />
           <Route path="/explain" component={ExplainPage} />
           <Route path="/audit">{may.change ? <AuditPage /> : <OwnersOnly />}</Route>

@@ -13,6 +13,8 @@ import type * as api from './types.ts';
 
 /** Counts that grow: how old they may get while they are looked at, in ms. */
 const countsMs = 5000;
+/** The same, for the state of other gateways. */
+const gatewaysMs = 2000;
 
 export function createQueryClient(): QueryClient {
   return new QueryClient({
@@ -32,6 +34,7 @@ export function createQueryClient(): QueryClient {
 export const keys = {
   session: ['session'],
   status: ['status'],
+  gateways: ['gateways'],
   templates: ['templates'],
   template: (name: string) => ['templates', name],
   sets: ['sets'],
@@ -49,7 +52,7 @@ export const keys = {
 /** What a change of templates, sets or servers makes old. */
 const configuration = [
   ...[keys.templates, keys.sets, keys.servers, keys.meaning],
-  ...[keys.status, keys.audit],
+  ...[keys.status, keys.audit, keys.gateways],
 ];
 
 /** What has versions. */
@@ -61,6 +64,14 @@ export function useStatus(): UseQueryResult<api.Status> {
     queryFn: ({ signal }) => get<api.Status>('/v1/status', signal),
     // A degraded gateway is to be seen at once.
     refetchInterval: 1000,
+  });
+}
+
+export function useGateways(): UseQueryResult<api.Fleet> {
+  return useQuery({
+    queryKey: keys.gateways,
+    queryFn: ({ signal }) => get<api.Fleet>('/v1/gateways', signal),
+    refetchInterval: gatewaysMs,
   });
 }
 

@@ -89,6 +89,7 @@ export const views: readonly View[] = [
   },
   { name: 'firewall-prune', path: '/firewalls', prepare: dialog(/^Prune/) },
   { name: 'sets', path: '/sets' },
+  { name: 'gateways', path: '/gateways' },
   { name: 'set-new', path: '/sets/~new' },
   {
     name: 'set',

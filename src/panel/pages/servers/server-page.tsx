@@ -6,7 +6,7 @@ import type { ReactNode } from 'react';
 import { Link, useLocation, useSearchParams } from 'wouter';
 import { useMayChange } from '../../app/session.ts';
 import { at, request } from '../../data/client.ts';
-import { useChange, useServer } from '../../data/queries.ts';
+import { useChange, useGateways, useServer } from '../../data/queries.ts';
 import type { Change, Server } from '../../data/types.ts';
 import { useStats } from '../../data/use-stats.ts';
 import type { LiveStats } from '../../data/use-stats.ts';
@@ -51,7 +51,7 @@ function About({ server }: { readonly server: Server }): ReactNode {
   return (
     <Group gap="xs">
       <span className="mono">{addresses.join(', ')}</span>
-      {region !== undefined && <Badge variant="default">{region}</Badge>}
+      {region !== undefined && <Region region={region} />}
       {Object.entries(labels ?? {}).map(([key, value]) => (
         <Badge key={key} variant="default" tt="none">
           {key}={value}
@@ -65,6 +65,19 @@ function About({ server }: { readonly server: Server }): ReactNode {
       <Firewalls server={server} />
       <ExposureBadge exposure={server.exposure} />
     </Group>
+  );
+}
+
+/** With the gateways there, if there are several on this policy. */
+function Region({ region }: { readonly region: string }): ReactNode {
+  const { data } = useGateways();
+  const there = data?.gateways.filter((each) => each.region === region) ?? [];
+  const names = there.map(({ name }) => name).join(', ');
+  return (
+    <Badge variant="default" tt="none">
+      {region}
+      {data?.newest !== undefined && `: ${names === '' ? 'no gateway' : names}`}
+    </Badge>
   );
 }
 
