@@ -13,25 +13,30 @@ import type { Measured } from '../lib/interleave.ts';
 import { closeLab, openLab } from '../net/rig.ts';
 import { startTunwall } from '../net/tunwall.ts';
 
-const counts = { servers: 1000, templates: 200, rules: 50 };
+export const counts = { servers: 1000, templates: 200, rules: 50 };
 
-/** Comments and flow style in the files: what people write, and what edits have to keep. */
-function writeConfig(config: string, socket: string): void {
-  mkdirSync(join(config, 'templates'), { recursive: true });
-  writeFileSync(join(config, 'gateway.yaml'), `api: { socket: ${socket} }\n`);
+/** Comments and flow style in the files: what people write, and what edits have to keep. By name. */
+export function configFiles(): Map<string, string> {
+  const files = new Map<string, string>();
   for (let t = 0; t < counts.templates; t++) {
     const rules = Array.from(
       { length: counts.rules },
       (_, r) =>
         `  - { protocol: tcp, ports: [${1 + r}, ${1000 + t}], sources: [10.${t}.${r}.0/24] } # by hand\n`,
     );
-    writeFileSync(join(config, `templates/t-${t}.yaml`), `inbound:\n${rules.join('')}`);
+    files.set(`templates/t-${t}.yaml`, `inbound:\n${rules.join('')}`);
   }
   const servers = Array.from({ length: counts.servers }, (_, s) => {
     const templates = [0, 67, 133].map((step) => `t-${(s + step) % counts.templates}`).join(', ');
     return `  - name: s-${s}\n    addresses: [172.16.${s >> 8}.${s & 255}]\n    templates: [${templates}]\n`;
   });
-  writeFileSync(join(config, 'servers.yaml'), `servers:\n${servers.join('')}`);
+  return files.set('servers.yaml', `servers:\n${servers.join('')}`);
+}
+
+function writeConfig(config: string, socket: string): void {
+  mkdirSync(join(config, 'templates'), { recursive: true });
+  writeFileSync(join(config, 'gateway.yaml'), `api: { socket: ${socket} }\n`);
+  for (const [name, text] of configFiles()) writeFileSync(join(config, name), text);
 }
 
 const keys = ['templates', 'servers', 'template', 'rule', 'assign'] as const;
@@ -45,14 +50,14 @@ const titles: Record<Key, string> = {
   assign: 'control plane: assign a template to 100 servers, until it is in force',
 };
 
-async function timed(work: () => Promise<unknown>): Promise<{ value: number }> {
+export async function timed(work: () => Promise<unknown>): Promise<{ value: number }> {
   const started = performance.now();
   await work();
   return { value: performance.now() - started };
 }
 
 /** A change whose answer says that packets are judged by it. */
-async function change(client: ApiClient, path: string, body: unknown): Promise<void> {
+export async function change(client: ApiClient, path: string, body: unknown): Promise<void> {
   const { applied } = await client.change<{ applied: AppliedView }>('POST', path, { body });
   if (!applied.applied) throw new Error(`${path}: not in force: ${applied.pending}`);
 }

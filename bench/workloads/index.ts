@@ -5,6 +5,7 @@ import { bulkUdp } from './bulk-udp.ts';
 import { collections } from './collections.ts';
 import { connections, loadedLatency } from './connections.ts';
 import { controlPlane } from './control-plane.ts';
+import { fleet } from './fleet.ts';
 import { livePage } from './live-page.ts';
 import { manyFlows } from './many-flows.ts';
 import { policies } from './policies.ts';
@@ -31,5 +32,6 @@ export const networkBenchmarks: readonly Benchmark[] = [
   collections,
   controlPlane,
   policies,
+  fleet,
   livePage,
 ];

@@ -114,6 +114,11 @@ export class EtcdCluster {
     return this.#members.map(({ endpoint }) => endpoint);
   }
 
+  /** Of the members. */
+  get pids(): number[] {
+    return this.#members.map(({ process: child }) => child.pid!);
+  }
+
   /** A call of the JSON gateway. */
   async call<T>(path: string, body: object = {}, at = 0): Promise<T> {
     const url = `${this.endpoints[at]!}${path}`;

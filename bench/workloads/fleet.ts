@@ -1,0 +1,261 @@
+/**
+ * One policy in etcd for many gateways: 1,000 servers and 200 templates, three members on the loopback of this machine, which share its
+ * cores with all that is measured.
+ *
+ * One gateway is a firewall in a namespace, asked by its control socket. The others are stores in this process that watch and compile, without
+ * packet threads; what those add is the swap (`reload.swap`).
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ApiClient } from '../../src/cli/api-client.ts';
+import { socketTransport } from '../../src/cli/transport.ts';
+import { EtcdStore } from '../../src/control/store/etcd/etcd-store.ts';
+import type { Actor, Snapshot, Watching } from '../../src/control/store/store.ts';
+import { compilePolicy } from '../../src/policy/compile.ts';
+import { EtcdCluster, etcdObstacle } from '../../test/support/etcd.ts';
+import { EtcdRelay } from '../../test/support/etcd-relay.ts';
+import type { Benchmark, Context } from '../lib/benchmark.ts';
+import { interleave } from '../lib/interleave.ts';
+import type { Measured } from '../lib/interleave.ts';
+import { cpuBetween, processCpu, residentBytes } from '../net/cpu.ts';
+import type { CpuReading } from '../net/cpu.ts';
+import { closeLab, openLab } from '../net/rig.ts';
+import { startTunwall } from '../net/tunwall.ts';
+import { change, configFiles, counts, timed } from './control-plane.ts';
+
+const actor: Actor = { name: 'bench', via: 'cli' };
+const watchers = 500;
+/** Watchers that begin together. */
+const atOnce = 25;
+const changes = 30;
+const keys = ['rule', 'rule99', 'assign', 'leader', 'watchers', 'memory', 'cpu', 'cold'] as const;
+type Key = (typeof keys)[number];
+
+const figures: Record<Key, readonly [title: string, unit: string, note: string]> = {
+  rule: [
+    'fleet: a rule added at one gateway, until compiled at another, p50',
+    'ms',
+    `Of ${changes} changes a round, by the control socket of a firewall.`,
+  ],
+  rule99: ['fleet: the same, p99', 'ms', `The slowest of ${changes} changes a round.`],
+  assign: [
+    `fleet: assign a template to ${counts.servers.toLocaleString('en-US')} servers, until in force`,
+    'ms',
+    'One commit; until the answer of the firewall that made it.',
+  ],
+  leader: ['fleet: leader killed, until a change is accepted', 'ms', 'From the kill.'],
+  watchers: [
+    `fleet: one commit, until ${watchers} watchers have read it`,
+    'ms',
+    'Watchers without a data plane, all in one process; a small policy.',
+  ],
+  memory: ['fleet: memory of the largest member', 'MB', `With ${watchers} watchers.`],
+  cpu: ['fleet: CPU of all members for that commit', 'ms', `With ${watchers} watchers.`],
+  cold: ['fleet: cold start from the store, until compiled', 'ms', 'Nothing on the disk before.'],
+};
+
+/** A gateway without packet threads. */
+class Watcher {
+  readonly store: EtcdStore;
+  #watching: Watching | undefined;
+  #seen = '';
+  #waiting: { readonly revision: string; readonly resolve: () => void } | undefined;
+
+  constructor(store: EtcdStore) {
+    this.store = store;
+  }
+
+  async watch(compiles: boolean): Promise<void> {
+    await this.store.read();
+    this.#watching = await this.store.watch({
+      onChange: (snapshot) => {
+        if (compiles) compilePolicy(snapshot, 1);
+        this.#seen = snapshot.revision;
+        if (this.#waiting?.revision === this.#seen) this.#waiting.resolve();
+      },
+      onWarning: () => undefined,
+    });
+  }
+
+  /** Resolves when it has this policy, compiled. */
+  has({ revision }: Pick<Snapshot, 'revision'>): Promise<void> {
+    if (this.#seen === revision) return Promise.resolve();
+    return new Promise((resolve) => (this.#waiting = { revision, resolve }));
+  }
+
+  async close(): Promise<void> {
+    await this.#watching?.close();
+  }
+}
+
+class Fleet {
+  readonly directory: string = mkdtempSync(join(tmpdir(), 'twb-fleet-'));
+  readonly cluster: EtcdCluster;
+  #stores = 0;
+
+  constructor(cluster: EtcdCluster) {
+    this.cluster = cluster;
+  }
+
+  async store(prefix: string): Promise<EtcdStore> {
+    const directory = join(this.directory, `gw-${this.#stores++}`);
+    mkdirSync(directory);
+    writeFileSync(join(directory, 'gateway.yaml'), '');
+    const config = { endpoints: this.cluster.endpoints, prefix };
+    return await EtcdStore.open(directory, config, { onWarning: () => undefined });
+  }
+
+  async close(): Promise<void> {
+    await this.cluster.stop();
+    rmSync(this.directory, { recursive: true });
+  }
+}
+
+interface Parts {
+  readonly fleet: Fleet;
+  readonly firewall: ApiClient;
+  /** Of the firewall's policy. */
+  readonly other: Watcher;
+  readonly small: readonly Watcher[];
+}
+
+async function measureRules({ firewall, other }: Parts, round: number): Promise<number[]> {
+  const times: number[] = [];
+  for (let count = 0; count < changes; count++) {
+    const rule = { protocol: 'udp', ports: [1 + count], comment: `round ${round}` };
+    const started = performance.now();
+    await firewall.change('POST', `/templates/t-${count}/rules/inbound`, { body: rule });
+    await other.has(await other.store.read());
+    times.push(performance.now() - started);
+  }
+  return times.sort((a, b) => a - b);
+}
+
+async function measureLeader({ fleet: { cluster }, small }: Parts, round: number): Promise<number> {
+  const leader = await cluster.leader();
+  const started = performance.now();
+  await cluster.kill(leader);
+  for (let tries = 0; ; tries++) {
+    try {
+      const name = `leader-${round}-${tries}`;
+      await small[0]!.store.change(actor, () => [{ kind: 'create-template', name, body: {} }]);
+      break;
+    } catch (error) {
+      if (performance.now() - started > 60_000) throw error;
+    }
+  }
+  const ms = performance.now() - started;
+  cluster.restart(leader);
+  await cluster.ready();
+  // The next round is not measured while they come back.
+  while (small.some(({ store }) => !store.link.connected)) await sleep(100);
+  return ms;
+}
+
+/** Without what the kernel does for all. */
+function ownCpu(pid: number): CpuReading {
+  return new Map([...processCpu(pid)].filter(([task]) => task.startsWith(`/proc/${pid}/`)));
+}
+
+async function measureWatchers(
+  { fleet: { cluster }, small }: Parts,
+  round: number,
+): Promise<Measured<Key>> {
+  const before = cluster.pids.map(ownCpu);
+  const started = performance.now();
+  const name = `all-${round}`;
+  const { snapshot } = await small[0]!.store.change(actor, () => [
+    { kind: 'create-template', name, body: {} },
+  ]);
+  await Promise.all(small.map((each) => each.has(snapshot)));
+  const ms = performance.now() - started;
+  const cpuMs = cluster.pids.reduce((sum, pid, index) => {
+    return sum + cpuBetween(before[index]!, ownCpu(pid)).totalNs / 1e6;
+  }, 0);
+  const memory = Math.max(...cluster.pids.map(residentBytes));
+  return { watchers: { value: ms }, memory: { value: memory / 1e6 }, cpu: { value: cpuMs } };
+}
+
+async function measure(parts: Parts, round: number): Promise<Measured<Key>> {
+  const rules = await measureRules(parts, round);
+  const servers = Array.from({ length: counts.servers }, (_, index) => `s-${index}`);
+  const templates = [`t-${round + 100}`];
+  const assign = await timed(() => change(parts.firewall, '/assignments', { servers, templates }));
+  const cold = await timed(async () => {
+    compilePolicy(await (await parts.fleet.store('/policy')).read(), 1);
+  });
+  return {
+    rule: { value: rules[Math.floor(rules.length / 2)]! },
+    rule99: { value: rules.at(-1)! },
+    ...{ assign, cold },
+    ...(await measureWatchers(parts, round)),
+    leader: { value: await measureLeader(parts, round) },
+  };
+}
+
+async function start(context: Context, fleet: Fleet): Promise<Watcher[]> {
+  const pusher = await fleet.store('/policy');
+  await pusher.administration.initialize(actor);
+  await pusher.replaceFiles(actor, configFiles());
+  const other = new Watcher(await fleet.store('/policy'));
+  await other.watch(true);
+  const first = await fleet.store('/small');
+  await first.administration.initialize(actor);
+  context.say('fleet: a policy is there');
+  const small = [new Watcher(first)];
+  while (small.length < watchers) {
+    const stores = await Promise.all(Array.from({ length: atOnce }, () => fleet.store('/small')));
+    small.push(...stores.map((store) => new Watcher(store)));
+  }
+  for (let at = 0; at < small.length; at += atOnce) {
+    await Promise.all(small.slice(at, at + atOnce).map((each) => each.watch(false)));
+  }
+  context.say(`fleet: ${small.length} watchers`);
+  return [other, ...small];
+}
+
+export const fleet: Benchmark = {
+  name: 'fleet',
+  describe: `gateways on one store in etcd: changes, a killed leader, ${watchers} watchers, cold start`,
+  async run(context) {
+    if (etcdObstacle !== undefined) {
+      context.skip('fleet', etcdObstacle);
+      return;
+    }
+    const own = new Fleet(await EtcdCluster.start());
+    const lab = await openLab();
+    let relay: EtcdRelay | undefined;
+    let all: Watcher[] = [];
+    try {
+      relay = await EtcdRelay.open(lab, 'gateway', own.cluster.endpoints);
+      all = await start(context, own);
+      const config = join(lab.directory, 'config');
+      const socket = join(lab.directory, 'tunwall.sock');
+      mkdirSync(config);
+      const etcd = { endpoints: own.cluster.endpoints, prefix: '/policy' };
+      const gateway = { api: { socket }, name: 'bench', store: { etcd } };
+      writeFileSync(join(config, 'gateway.yaml'), JSON.stringify(gateway));
+      await startTunwall(lab, config, { bothCores: true });
+      const firewall = new ApiClient(socketTransport(socket, { 'tunwall-actor': 'bench' }));
+      const [other, ...small] = all;
+      const parts: Parts = { fleet: own, firewall, other: other!, small };
+      const subjects = [{ name: 'tunwall' }];
+      const series = await interleave(context, 'fleet', subjects, keys, (_, round) =>
+        measure(parts, round),
+      );
+      for (const key of keys) {
+        const [title, unit, note] = figures[key];
+        context.record({
+          ...{ id: `fleet.${key}`, title, unit, note, better: 'lower', series: series[key] },
+        });
+      }
+    } finally {
+      await Promise.all(all.map((each) => each.close()));
+      relay?.close();
+      await closeLab(lab);
+      await own.close();
+    }
+  },
+};
