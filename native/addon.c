@@ -44,6 +44,7 @@ NAPI_MODULE_INIT() {
       {"lockFile", NULL, file_lock, NULL, NULL, NULL, napi_enumerable, NULL},
       {"unlockFile", NULL, file_unlock, NULL, NULL, NULL, napi_enumerable, NULL},
       {"useLargePages", NULL, memory_use_large_pages, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"returnFreedMemory", NULL, memory_return_freed, NULL, NULL, NULL, napi_enumerable, NULL},
       {"mapFile", NULL, file_map, NULL, NULL, NULL, napi_enumerable, NULL},
       {"networkNamespace", NULL, network_namespace, NULL, NULL, NULL, napi_enumerable, NULL},
       {"close", NULL, fd_close, NULL, NULL, NULL, napi_enumerable, NULL},

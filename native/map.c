@@ -10,6 +10,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -71,6 +74,21 @@ napi_value memory_use_large_pages(napi_env env, napi_callback_info info) {
   const uintptr_t from = ((uintptr_t)data + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
   const uintptr_t to = ((uintptr_t)data + length * sizeof(int32_t)) / LARGE_PAGE * LARGE_PAGE;
   if (to > from) (void)madvise((void *)from, to - from, MADV_HUGEPAGE);
+  return NULL;
+}
+
+/*
+ * returnFreedMemory(): from now on the C library gives large blocks back to the kernel when they are freed. By itself it keeps them
+ * once it has seen one, and has a heap for each thread: a hundred megabytes after some changes of a large configuration.
+ */
+napi_value memory_return_freed(napi_env env, napi_callback_info info) {
+  (void)env;
+  (void)info;
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 256 << 10);
+  mallopt(M_TRIM_THRESHOLD, 1 << 20);
+  mallopt(M_ARENA_MAX, 2);
+#endif
   return NULL;
 }
 

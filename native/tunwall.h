@@ -80,6 +80,7 @@ napi_value file_unlock(napi_env env, napi_callback_info info);
 
 /* map.c: memory that outlives the process. */
 napi_value memory_use_large_pages(napi_env env, napi_callback_info info);
+napi_value memory_return_freed(napi_env env, napi_callback_info info);
 napi_value file_map(napi_env env, napi_callback_info info);
 napi_value network_namespace(napi_env env, napi_callback_info info);
 

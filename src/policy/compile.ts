@@ -89,13 +89,19 @@ export class PolicyCompiler {
     { slots, nowMs = Date.now() }: CompileOptions = {},
   ): CompiledPolicy {
     const resolver = new Resolver(source, nowMs, this.#resolver);
-    const held: Held = { templates: [], programs: new Set(), root: undefined };
-    try {
-      return this.#compile(source, epoch, resolver, held, slots);
-    } catch (error) {
-      this.#giveBack(held);
-      throw error;
-    }
+    const policy = this.#compile(source, epoch, resolver, slots);
+    this.#resolver = resolver;
+    return policy;
+  }
+
+  /** A policy that never comes into force: only what is other in it is compiled. To be given to {@link discard}. */
+  compileTrial(source: PolicySource, nowMs: number = Date.now()): CompiledPolicy {
+    return this.#compile(source, 0, new Resolver(source, nowMs, this.#resolver));
+  }
+
+  /** Nobody looks at a trial any more. To be called once for each. */
+  discard(trial: CompiledPolicy): void {
+    this.#giveBack(this.#held.get(trial)!);
   }
 
   /** No packet thread uses a policy any more. To be called once for each. */
@@ -110,6 +116,21 @@ export class PolicyCompiler {
   }
 
   #compile(
+    source: PolicySource,
+    epoch: number,
+    resolver: Resolver,
+    slots?: readonly number[],
+  ): CompiledPolicy {
+    const held: Held = { templates: [], programs: new Set(), root: undefined };
+    try {
+      return this.#write(source, epoch, resolver, held, slots);
+    } catch (error) {
+      this.#giveBack(held);
+      throw error;
+    }
+  }
+
+  #write(
     source: PolicySource,
     epoch: number,
     resolver: Resolver,
@@ -157,7 +178,6 @@ export class PolicyCompiler {
       expiring: held.templates.flatMap(({ expiring }) => expiring),
       stats: { rules: count, programs: held.programs.size, words: parts.memory.used },
     };
-    this.#resolver = resolver;
     this.#held.set(policy, held);
     return policy;
   }

@@ -12,7 +12,7 @@ export interface MatchedPeer {
   readonly peer: string;
   /** Of a group of servers: the one with the address. */
   readonly server?: string;
-  /** The set that has it. */
+  /** The set that has it: the one that is written, or one that this includes. */
   readonly set?: string;
 }
 
@@ -30,7 +30,10 @@ export function matchedPeer(
   if (found === undefined) return undefined;
   const { text: peer } = found;
   if (!isGroup(found)) return { peer };
-  if (found.kind === 'set') return { peer, set: found.name };
+  if (found.kind === 'set') {
+    const [origin] = resolver.originsOf(found.name, Uint32Array.of(address, address));
+    return { peer, set: origin!.set };
+  }
   return { peer, server: ownerOf(address, servers)!.name };
 }
 

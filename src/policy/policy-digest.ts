@@ -31,25 +31,36 @@ export function policyDigest(source: PolicySource, policy: CompiledPolicy): stri
   const placeOf = new Map(
     [...digests].map(([template, digest]) => [template, places.get(digest)!]),
   );
-  const words: number[] = [];
+  const length = servers.reduce(
+    (sum, { addresses }, index) => sum + addresses.length + assignments[index]!.length + 3,
+    0,
+  );
+  const words = new Uint32Array(length);
+  let end = 0;
   servers.forEach((server, index) => {
     const { addresses } = server;
+    words[end++] = addresses.length;
+    for (const address of addresses) words[end++] = address;
+    words[end++] = rejectBits(rejectOf(server, reject));
     const templates = assignments[index]!;
-    words.push(addresses.length, ...addresses, rejectBits(rejectOf(server, reject)));
-    words.push(
-      templates.length,
-      ...templates.map(({ template }) => placeOf.get(template)!).sort(ascending),
-    );
+    words[end++] = templates.length;
+    const start = end;
+    for (const { template } of templates) {
+      insert(words, start, end++, placeOf.get(template)!);
+    }
   });
   return createHash('sha256')
     .update(JSON.stringify(reject))
     .update(distinct.join())
-    .update(Uint32Array.from(words))
+    .update(words)
     .digest('hex');
 }
 
-function ascending(a: number, b: number): number {
-  return a - b;
+/** Inserts a word into ascending ones: there are few, and ten thousand arrays to be sorted would be as much garbage. */
+function insert(words: Uint32Array, start: number, end: number, word: number): void {
+  let at = end;
+  for (; at > start && words[at - 1]! > word; at--) words[at] = words[at - 1]!;
+  words[at] = word;
 }
 
 /** Of the rules of a template, as they are now. */

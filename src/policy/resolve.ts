@@ -9,6 +9,7 @@ import { isGroup } from './peers.ts';
 import {
   allAddresses,
   equalRanges,
+  intersectRanges,
   noRanges,
   rangesOf,
   subtractRanges,
@@ -59,6 +60,12 @@ export function isLive(rule: Rule, nowMs: number): boolean {
 /** Ranges, and what they were made of: the same parts give the same ranges. */
 interface Combined {
   readonly parts: readonly Ranges[];
+  readonly ranges: Ranges;
+}
+
+/** Addresses of a set that it has itself, or that it has of another one. */
+export interface SetOrigin {
+  readonly set: string;
   readonly ranges: Ranges;
 }
 
@@ -119,6 +126,34 @@ export class Resolver {
   /** Servers that a group means; a set has none. */
   membersOf(group: GroupPeer): readonly Server[] {
     return this.#serversOf(group);
+  }
+
+  /**
+   * Which sets have the addresses of one: itself, and those that it includes, directly or not. Each address stands with the first
+   * set that has it.
+   *
+   * @param within only these addresses
+   */
+  originsOf(set: string, within: Ranges = this.#rangesOfSet(set)): readonly SetOrigin[] {
+    const seen = new Set<string>();
+    const find = (name: string, asked: Ranges): SetOrigin[] => {
+      const found = this.#sets.get(name);
+      if (found === undefined || seen.has(name) || asked.length === 0) return [];
+      seen.add(name);
+      const had = intersectRanges(asked, this.#rangesOfSet(name));
+      if (found.include.length === 0) return had.length === 0 ? [] : [{ set: name, ranges: had }];
+      const { own } = plainRangesOf(found);
+      const ranges = intersectRanges(had, unionRanges([own, found.list ?? noRanges]));
+      const origins: SetOrigin[] = ranges.length === 0 ? [] : [{ set: name, ranges }];
+      let left = subtractRanges(had, ranges);
+      for (const each of found.include) {
+        const included = find(each, left);
+        origins.push(...included);
+        left = subtractRanges(left, unionRanges(included.map((origin) => origin.ranges)));
+      }
+      return origins;
+    };
+    return find(set, within);
   }
 
   /** Templates of a server, those that it names first. @param server its index in the source */

@@ -40,6 +40,8 @@ export interface NativeAddon {
   unlockFile(fd: number): void;
   /** The kernel backs memory by large pages from the first write on, where it can. */
   useLargePages(memory: Int32Array): void;
+  /** The C library gives freed memory back to the kernel: of all threads, from now on. */
+  returnFreedMemory(): void;
   /**
    * The file from `offset` on becomes the memory behind `bytes`, a view of a whole growable SharedArrayBuffer; its space is
    * allocated first. Throws ENOSPC or the like, and a RangeError for memory or an offset that is not on a page.

@@ -12,7 +12,7 @@ import type { Readable } from 'node:stream';
 import type { Registry } from 'prom-client';
 import type { Survival } from '../../dataplane/engine/adoption.ts';
 import type { ExplainSource } from '../../policy/explain.ts';
-import type { Problem, RejectSettings, Rule } from '../../policy/types.ts';
+import type { PolicySource, Problem, RejectSettings, Rule } from '../../policy/types.ts';
 import type { RuleDirection } from '../../text/rule-text.ts';
 import type { Snapshot, Store } from '../store/store.ts';
 import type { ConnectionCounts } from './connections.ts';
@@ -174,8 +174,8 @@ export interface Observer {
   flows(query: FlowQuery): Promise<FlowPage>;
   /** Ends a flow. @returns false when there is none of this id (any more) */
   killFlow(id: string): Promise<boolean>;
-  /** How many flows a policy (the words of `compilePolicy`) would cut, if it were put in force with `reload: cut`. */
-  countCut(policyWords: Int32Array): Promise<number>;
+  /** How many flows a policy would cut, if it were put in force with `reload: cut`. */
+  countCut(policy: PolicySource): Promise<number>;
   /** Hits of the rules in force. Called for every rule of a listing, so it has to be cheap. */
   ruleHits(): RuleHits;
   totals(): Totals;

@@ -22,6 +22,7 @@ export interface ResolvedPeer {
   readonly peer: string;
   /** Absent: the address, block or range itself, or a selector that matches nobody. */
   readonly server?: string;
+  /** The set itself, or one that it includes. */
   readonly set?: string;
   /** Addresses, blocks and ranges, without what `except` takes away. */
   readonly ranges: readonly string[];
@@ -51,8 +52,9 @@ export function resolvedPeers(resolver: Resolver, { peers = [], except }: Rule):
     const { text } = peer;
     if (!isGroup(peer)) return [{ peer: text, ...remaining(rangesOf([peer])) }];
     if (peer.kind === 'set') {
-      const ranges = resolver.rangesOf({ protocol: 'all', peers: [peer] })!;
-      return [{ peer: text, set: peer.name, ...remaining(ranges) }];
+      const origins = resolver.originsOf(peer.name);
+      if (origins.length === 0) return [{ peer: text, set: peer.name, ranges: [] }];
+      return origins.map(({ set, ranges }) => ({ peer: text, set, ...remaining(ranges) }));
     }
     const members = resolver.membersOf(peer);
     if (members.length === 0) return [{ peer: text, ranges: [] }];

@@ -61,7 +61,7 @@ const resolvedPeer = component(
   Type.Object({
     peer: Type.String({ description: 'As written.' }),
     server: Type.Optional(Type.String({ description: 'The server that it means here.' })),
-    set: Type.Optional(Type.String()),
+    set: Type.Optional(Type.String({ description: 'That set, or one that it includes.' })),
     ranges: Type.Array(Type.String(), { description: 'At most 100.' }),
     more: Type.Optional(Type.Integer({ description: 'How many more ranges there are.' })),
   }),

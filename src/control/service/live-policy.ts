@@ -16,7 +16,7 @@ import { fixedSettings } from '../../policy/engine-options.ts';
 import { policyDigest } from '../../policy/policy-digest.ts';
 import { formatProblem } from '../../policy/problem.ts';
 import { ServerSlots } from '../../policy/server-slots.ts';
-import type { GatewayConfig, Problem } from '../../policy/types.ts';
+import type { GatewayConfig, PolicySource, Problem } from '../../policy/types.ts';
 import { loadAddon } from '../../system/addon.ts';
 import type { PolicyStore, Snapshot } from '../store/store.ts';
 import { ReloadQueue } from './reload-queue.ts';
@@ -129,6 +129,19 @@ export class LivePolicy {
   /** Looks at the clock: rules may have begun or ended. */
   lookAtTime(): void {
     if (changedByTime(this.compiled, Date.now()).length > 0) void this.#queue.run();
+  }
+
+  /** What a state would mean if it came into force, without that. */
+  async judgeTrial<Judgment>(
+    source: PolicySource,
+    judge: (policy: CompiledPolicy) => Promise<Judgment>,
+  ): Promise<Judgment> {
+    const trial = this.#compiler.compileTrial(source);
+    try {
+      return await judge(trial);
+    } finally {
+      this.#compiler.discard(trial);
+    }
   }
 
   /** Rules that ended while no firewall ran. */

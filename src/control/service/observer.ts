@@ -24,6 +24,7 @@ import { DropHub } from './drop-hub.ts';
 import { parseAddress } from '../../policy/addresses.ts';
 import type { CompiledPolicy } from '../../policy/compile.ts';
 import type { ServerSlots } from '../../policy/server-slots.ts';
+import type { PolicySource } from '../../policy/types.ts';
 import { Matcher } from '../../dataplane/match/matcher.ts';
 import { dropReasonNames } from '../../dataplane/wire/drop-reason.ts';
 import { wallClockOf } from '../../dataplane/worker/clock.ts';
@@ -31,6 +32,7 @@ import type { DataPlane } from '../../dataplane/worker/data-plane.ts';
 import type { ServerTraffic } from '../../dataplane/worker/flow-inspector.ts';
 import { captureFile } from './capture-file.ts';
 import { describeFlow, flowPage, parseFlowId } from './flow-page.ts';
+import type { LivePolicy } from './live-policy.ts';
 import { liveVerdict } from './live-verdict.ts';
 import { RuleHitLedger } from './rule-hits.ts';
 
@@ -48,6 +50,7 @@ export interface LiveObserverOptions {
   readonly slots: ServerSlots;
   /** The policy in force at the start. */
   readonly policy: CompiledPolicy;
+  readonly judgeTrial: LivePolicy['judgeTrial'];
 }
 
 export class LiveObserver implements Observer {
@@ -80,13 +83,15 @@ export class LiveObserver implements Observer {
     return Promise.resolve(killed);
   }
 
-  async countCut(policyWords: Int32Array): Promise<number> {
-    const policy = new Matcher(policyWords);
-    let cut = 0;
-    await this.#options.dataPlane.flows.walk(({ hot, record }) => {
-      if (!policyAllows(policy, hot, record)) cut++;
+  countCut(source: PolicySource): Promise<number> {
+    return this.#options.judgeTrial(source, async ({ words, root }) => {
+      const policy = new Matcher(words, undefined, root);
+      let cut = 0;
+      await this.#options.dataPlane.flows.walk(({ hot, record }) => {
+        if (!policyAllows(policy, hot, record)) cut++;
+      });
+      return cut;
     });
-    return cut;
   }
 
   /** To be called at least once a day. */

@@ -1,6 +1,7 @@
 /** The process around the service, child of the one that holds the device: signals, orders, and the exit code. */
 import { sharedClockMs } from '../../parent/messages.ts';
 import type { Order } from '../../parent/messages.ts';
+import { keepLittleMemory } from '../../system/frugal-memory.ts';
 import { openLog } from '../log/logger.ts';
 import type { ObserveGateway } from './gateway-health.ts';
 import { Lineage } from './lineage.ts';
@@ -41,6 +42,7 @@ async function runUntilEnd(options: RunOptions, link: ParentLink): Promise<void>
   const running: { service?: Service } = {};
   process.on('SIGHUP', () => running.service?.reload());
   const { birth } = link;
+  keepLittleMemory();
   const createLogger = await openLog();
   const service = await Service.prepare({
     ...options,

@@ -272,6 +272,7 @@ export class Service {
       flowCapacity: gateway.flows.capacity,
       slots: this.#policy.slots,
       policy: this.#policy.compiled,
+      judgeTrial: (source, judge) => this.#policy.judgeTrial(source, judge),
     });
     this.#watching = await this.#store.watch({
       // Not this snapshot: a newer one may exist when the reload starts.

@@ -12,7 +12,7 @@ import { runCli } from '../../support/cli.ts';
 const files: Record<string, string> = {
   db: `appliesTo: [role=db]
 inbound:
-  - { protocol: tcp, ports: [5432], sources: [192.0.2.0/24, "label:role=web", "set:office"], except: ["server:web-9"] }
+  - { protocol: tcp, ports: [5432], sources: [192.0.2.0/24, "label:role=web", "set:all"], except: ["server:web-9"] }
   - { protocol: tcp, ports: [22], sources: ["template:open"], enabled: false }
   - { protocol: tcp, ports: [23], expires: 2026-01-31T18:00:00Z }
   - { protocol: udp, ports: [53], sources: ["label:role=mail"] }`,
@@ -29,7 +29,14 @@ const servers = validateServers(
   - { name: db-1, addresses: [10.0.0.3], labels: { role: db } }`,
   new Set(['db', 'open']),
 ).value!;
-const sets = [validateSet('office', 'office.yaml', 'addresses: [198.51.100.0/24]').value!];
+const setFiles: Record<string, string> = {
+  office: 'addresses: [198.51.100.0/24]',
+  vpn: 'addresses: [203.0.113.0/24]\ninclude: ["set:office"]\nexcept: [203.0.113.9]',
+  all: 'addresses: [192.88.99.1]\ninclude: ["set:office", "set:vpn"]',
+};
+const sets = Object.entries(setFiles).map(
+  ([name, text]) => validateSet(name, `${name}.yaml`, text).value!,
+);
 const source = {
   templates,
   servers,
@@ -48,7 +55,9 @@ const inbound = (...asked: Parameters<typeof question>): ExplainedSide =>
 describe('what matched', () => {
   it.each<[string, object]>([
     ['10.0.0.2', { peer: 'label:role=web', server: 'web-1' }],
-    ['198.51.100.7', { peer: 'set:office', set: 'office' }],
+    ['192.88.99.1', { peer: 'set:all', set: 'all' }],
+    ['198.51.100.7', { peer: 'set:all', set: 'office' }],
+    ['203.0.113.7', { peer: 'set:all', set: 'vpn' }],
     ['192.0.2.7', { peer: '192.0.2.0/24' }],
   ])('from %s', (from, matched) => {
     expect(inbound(from, 5432)).toMatchObject({
@@ -84,9 +93,9 @@ describe('why not', () => {
   });
 
   it('nobody of the group has the address', () => {
-    const expected = '192.0.2.0/24, label:role=web, set:office except server:web-9';
-    const found = '203.0.113.1 (no server)';
-    expect(failed('203.0.113.1', 5432)).toEqual([{ field: 'sources', expected, found }]);
+    const expected = '192.0.2.0/24, label:role=web, set:all except server:web-9';
+    const found = '203.0.114.1 (no server)';
+    expect(failed('203.0.114.1', 5432)).toEqual([{ field: 'sources', expected, found }]);
   });
 
   it('the group has no members', () => {
@@ -118,7 +127,7 @@ it.each<[args: string[], words: string[]]>([
     ['10.0.0.2', '10.0.0.3:5432'],
     ['db applies to role=db', 'label:role=web: server web-1'],
   ],
-  [['198.51.100.7', '10.0.0.3:5432'], ['set:office: set office']],
+  [['198.51.100.7', '10.0.0.3:5432'], ['set:all: set office']],
   [
     ['10.0.0.9', '10.0.0.3:5432'],
     ['except: the rule takes away server:web-9, the packet has 10.0.0.9 (server web-9: role=web)'],

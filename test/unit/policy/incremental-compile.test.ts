@@ -207,6 +207,10 @@ it('says what a policy compiled from nothing says, and what a look at every rule
     let digestInForce = policyDigest(draft, inForce);
     for (let epoch = 2; epoch < 18; epoch++) {
       const nowMs = noon + epoch * 300;
+      // Others may come between, which are never in force.
+      const tried = { ...draft };
+      change(tried);
+      const trial = compiler.compileTrial(tried, nowMs);
       change(draft);
       const next = compiler.compile(draft, epoch, { nowMs });
       const alone = compilePolicy(draft, epoch, { nowMs });
@@ -218,6 +222,9 @@ it('says what a policy compiled from nothing says, and what a look at every rule
       const digest = policyDigest(draft, next);
       expect(digest, context).toBe(policyDigest(draft, alone));
       if (verdicts(said) !== verdicts(says)) expect(digest).not.toBe(digestInForce);
+      expect(answers(trial), context).toEqual(answers(compilePolicy(tried, 0, { nowMs })));
+      compiler.discard(trial);
+      expect(answers(next), `${context}: whatever was tried`).toEqual(says);
       expect(answers(inForce), `${context}: in force until released`).toEqual(said);
       compiler.release(inForce);
       expect(answers(inForce), `${context}: until the next is released`).toEqual(said);
@@ -252,8 +259,10 @@ it('keeps nothing of policies that were released', () => {
   const { words } = empty.stats;
   let inForce = empty;
   for (let epoch = 2; epoch < 40; epoch++) {
+    const trial = compiler.compileTrial(draft);
     change(draft);
     const next = compiler.compile(draft, epoch);
+    compiler.discard(trial);
     compiler.release(inForce);
     inForce = next;
   }
@@ -288,4 +297,6 @@ it('compiles only what has changed', () => {
   const same = [...second.rulesOf].filter(([name, rules]) => first.rulesOf.get(name) === rules);
   expect(same).toHaveLength(39);
   expect(second.words).toBe(first.words);
+  const { words } = compiler.compileTrial({ templates, servers, sets }).stats;
+  expect(words - second.stats.words).toBeLessThan(2000);
 });

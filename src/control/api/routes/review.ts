@@ -3,7 +3,6 @@
  * operations as one change, all or nothing.
  */
 import { Type } from 'typebox';
-import { compilePolicy } from '../../../policy/compile.ts';
 import { openings } from '../../../policy/openings.ts';
 import type { Operation, Preview } from '../../store/store.ts';
 import { effectsOf } from '../affected.ts';
@@ -77,8 +76,7 @@ export function reviewRoutes(app: Api, context: ApiContext): void {
         warnings: newWarnings(before, after),
       };
       if (observer === undefined || !flows) return answer;
-      const { words } = compilePolicy(after, 0);
-      return { ...answer, flowsCut: await observer.countCut(words) };
+      return { ...answer, flowsCut: await observer.countCut(after) };
     },
   );
 

@@ -227,6 +227,66 @@ describe('?resolve=1', () => {
   });
 });
 
+describe('a review of changed sets', () => {
+  const office = ['set:office in template web'];
+  it.each<[string, object[], readonly string[], string[], string[]]>([
+    [
+      'an address more',
+      [{ kind: 'change-addresses', set: 'office', add: ['10.7.0.1'], remove: [] }],
+      office,
+      ['10.7.0.1'],
+      [],
+    ],
+    [
+      'an address less, of the list',
+      [{ kind: 'change-addresses', set: 'office', add: [], remove: ['203.0.113.7'] }],
+      office,
+      [],
+      ['203.0.113.7'],
+    ],
+    [
+      'another set in it',
+      [
+        { kind: 'create-set', name: 'vpn', body: { addresses: ['10.8.0.0/24'] } },
+        { kind: 'replace-set', name: 'office', body: { include: ['set:vpn'] } },
+      ],
+      office,
+      ['10.8.0.0-10.8.0.255'],
+      ['192.0.2.0-192.0.2.255', '203.0.113.7-203.0.113.9'],
+    ],
+    [
+      'one that no rule names',
+      [{ kind: 'change-addresses', set: 'all', add: ['10.7.0.1'], remove: [] }],
+      [],
+      [],
+      [],
+    ],
+    [
+      'another name',
+      [{ kind: 'rename-set', name: 'office', to: 'hq' }],
+      ['template web changes'],
+      [],
+      [],
+    ],
+    [
+      'it goes, and the rules that name it',
+      [{ kind: 'destroy-set', name: 'office', force: true }],
+      ['template web changes'],
+      [],
+      [],
+    ],
+  ])('%s: servers and addresses', async (_, operations, reasons, opened, closed) => {
+    const before = await lab.directory.contents();
+    const { status, json } = await send('POST /v1/review', { body: { operations } });
+    expect(status).toBe(200);
+    expect(json!['affected']).toEqual(reasons.length === 0 ? [] : [{ server: 'web-1', reasons }]);
+    const rules = json!['rules'] as unknown as { opened: string[]; closed: string[] }[];
+    expect(rules[0]?.opened ?? []).toEqual(opened);
+    expect(rules[0]?.closed ?? []).toEqual(closed);
+    expect(await lab.directory.contents()).toEqual(before);
+  });
+});
+
 describe('POST /v1/resolve', () => {
   it('says what peers mean that stand in no rule yet', async () => {
     await send('PATCH /v1/servers/web-1', { body: { region: 'hkg' } });
@@ -246,6 +306,30 @@ describe('POST /v1/resolve', () => {
         { peer: '10.0.0.9', ranges: ['10.0.0.9'] },
       ],
     });
+  });
+
+  it('tells which of the included sets has the addresses, each once', async () => {
+    await send('POST /v1/sets', {
+      body: {
+        name: 'wide',
+        addresses: ['192.0.2.64/26', '10.9.0.1'],
+        include: ['set:office', 'set:all'],
+      },
+    });
+    const { json } = await send('POST /v1/resolve', { body: { peers: ['set:wide'] } });
+    expect(json!['resolved']).toEqual([
+      { peer: 'set:wide', set: 'wide', ranges: ['10.9.0.1', '192.0.2.64/26'] },
+      {
+        peer: 'set:wide',
+        set: 'office',
+        ranges: ['192.0.2.0/26', '192.0.2.128/25', '203.0.113.7-203.0.113.9'],
+      },
+    ]);
+    expect(json!['addressCount']).toBe(1 + 256 + 3);
+    await send('DELETE /v1/sets/all');
+    await send('POST /v1/sets', { body: { name: 'none' } });
+    const nothing = await send('POST /v1/resolve', { body: { peers: ['set:none'] } });
+    expect(nothing.json!['resolved']).toEqual([{ peer: 'set:none', set: 'none', ranges: [] }]);
   });
 
   it('counts servers once, and a selector may match nobody', async () => {

@@ -13,6 +13,7 @@ import { ReloadMode } from '../../../../src/dataplane/engine/engine.ts';
 import type { PolicyInForce } from '../../../../src/dataplane/worker/data-plane.ts';
 import { compilePolicy } from '../../../../src/policy/compile.ts';
 import type { CompiledPolicy } from '../../../../src/policy/compile.ts';
+import type { PolicySource } from '../../../../src/policy/types.ts';
 import { openingPacket } from '../../../../src/policy/opening-packet.ts';
 import { ServerSlots } from '../../../../src/policy/server-slots.ts';
 import { Matcher } from '../../../../src/dataplane/match/matcher.ts';
@@ -89,20 +90,25 @@ class Gateway {
       flowCapacity: 64,
       slots: this.slots,
       policy: this.#compiled,
+      judgeTrial: async (source, judge) => judge(compilePolicy(source, 0)),
     });
   }
 
-  compile(inbound: PlainRule[], epoch: number, names: string[] = ['web', 'db']): CompiledPolicy {
+  source(inbound: PlainRule[], names: string[] = ['web', 'db']): PolicySource {
     const servers = names.map((name, i) => ({
       name,
       addresses: [[web, db][i]!],
       templates: ['base'],
     }));
-    return compilePolicy(
-      { templates: toTemplates({ base: { inbound, outbound: [] } }), servers: toServers(servers) },
-      epoch,
-      { slots: this.slots.assign(names) },
-    );
+    return {
+      templates: toTemplates({ base: { inbound, outbound: [] } }),
+      servers: toServers(servers),
+    };
+  }
+
+  compile(inbound: PlainRule[], epoch: number, names: string[] = ['web', 'db']): CompiledPolicy {
+    const slots = this.slots.assign(names);
+    return compilePolicy(this.source(inbound, names), epoch, { slots });
   }
 
   change(next: CompiledPolicy, mode: number = ReloadMode.cut): void {
@@ -159,7 +165,7 @@ it('counts the flows that a policy would cut, and leaves them and the policy as 
   const { engine, observer } = gateway;
   engine.forward(udpPacket(client, web, 1, 53), udpPacket(client, db, 2, 53));
   engine.forward(tcpPacket(client, web, { srcPort: 1, dstPort: 443, flags: 'S' }));
-  const candidate = (inbound: PlainRule[]) => observer.countCut(gateway.compile(inbound, 9).words);
+  const candidate = (inbound: PlainRule[]) => observer.countCut(gateway.source(inbound));
   expect(await candidate([dns, https])).toBe(0);
   expect(await candidate([https])).toBe(2);
   expect(await candidate([{ ...dns, sources: ['192.0.2.1'] }])).toBe(3);
