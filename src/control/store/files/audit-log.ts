@@ -15,6 +15,7 @@
 import { withDirectoryLock } from '../../../system/lock.ts';
 import { RotatingLog } from './rotating-log.ts';
 import { makeStateDirectory } from './state-directory.ts';
+import { hasTexts, isActor, isObject, parsedJson } from './stored-json.ts';
 import { StoreError } from '../store.ts';
 import { cutEvent } from '../audit-events.ts';
 import type { AuditEvent, AuditLog, AuditQuery, AuditRecord } from '../store.ts';
@@ -170,14 +171,16 @@ export function recordLine(sequence: number, at: Date, event: AuditEvent): strin
   }
 }
 
+function isRecord(value: unknown): value is AuditRecord {
+  return (
+    isObject(value) && hasTexts(value, 'id', 'at', 'action', 'result') && isActor(value['actor'])
+  );
+}
+
 /** `undefined` for a line that was torn. */
 function parseRecord(line: string): AuditRecord | undefined {
-  try {
-    const record = JSON.parse(line) as AuditRecord | null;
-    return typeof record?.id === 'string' ? record : undefined;
-  } catch {
-    return undefined;
-  }
+  const value = parsedJson(line);
+  return isRecord(value) ? value : undefined;
 }
 
 function matches(record: AuditRecord, query: AuditQuery): boolean {

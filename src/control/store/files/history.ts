@@ -26,6 +26,7 @@ import {
   writeDurably,
 } from './durable-file.ts';
 import { makeStateDirectory } from './state-directory.ts';
+import { hasTexts, isActor, isObject, parsedJson } from './stored-json.ts';
 import { StoreError } from '../store.ts';
 import type { Version, VersionHistory, VersionText } from '../store.ts';
 import { maxListBytes, sha256 } from '../config-texts.ts';
@@ -40,6 +41,14 @@ const maxBytes = 16 << 20;
 
 /** Bytes of lists that are kept for one set; the newest is in any case. */
 export const keptListBytes: number = 64 << 20;
+
+function isVersion(value: unknown): value is Version {
+  if (!isObject(value) || !hasTexts(value, 'at', 'action') || !isActor(value['actor']))
+    return false;
+  const { version, sha256, list } = value;
+  if (list !== undefined && !(isObject(list) && hasTexts(list, 'file', 'sha256'))) return false;
+  return Number.isSafeInteger(version) && ['string', 'undefined'].includes(typeof sha256);
+}
 
 export class HistoryFiles implements VersionHistory {
   readonly #directory: string;
@@ -185,13 +194,7 @@ export class HistoryFiles implements VersionHistory {
   async #versions(name: string): Promise<Version[]> {
     if (!namePattern.test(name)) return [];
     const text = (await readOwnFile(this.#indexPath(name), maxBytes))?.bytes.toString('utf8') ?? '';
-    return text.split('\n').flatMap((line) => {
-      try {
-        return [JSON.parse(line) as Version];
-      } catch {
-        return [];
-      }
-    });
+    return text.split('\n').map(parsedJson).filter(isVersion);
   }
 
   #indexPath(name: string): string {

@@ -14,6 +14,7 @@ import type { ConfigFiles, RawFile } from '../config-texts.ts';
 import type { Snapshot } from '../store.ts';
 import { removeLeftovers, writeDurably } from './durable-file.ts';
 import { makeStateDirectory } from './state-directory.ts';
+import { hasTexts, isObject, parsedJson } from './stored-json.ts';
 
 const mode = 0o640;
 const maxBytes = 256 << 20;
@@ -117,15 +118,22 @@ export class LastGood {
   }
 
   async #read(): Promise<Stored | undefined> {
-    try {
-      const read = await readOwnFile(this.#path, maxBytes);
-      if (read === undefined) return undefined;
-      const stored = JSON.parse(read.bytes.toString('utf8')) as Partial<Stored> | null;
-      return stored?.version === 1 && Array.isArray(stored.files) ? (stored as Stored) : undefined;
-    } catch {
-      return undefined;
-    }
+    const read = await readOwnFile(this.#path, maxBytes).catch(() => undefined);
+    const stored = read && parsedJson(read.bytes.toString('utf8'));
+    return isStored(stored) ? stored : undefined;
   }
+}
+
+function isStored(value: unknown): value is Stored {
+  if (!isObject(value) || value['version'] !== 1 || !hasTexts(value, 'revision')) return false;
+  const { files } = value;
+  return (
+    Array.isArray(files) &&
+    files.every(
+      (each) =>
+        isObject(each) && hasTexts(each, 'name', each['sha256'] === undefined ? 'text' : 'sha256'),
+    )
+  );
 }
 
 /** The state that was in force last, as snapshots. */

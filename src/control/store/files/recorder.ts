@@ -26,6 +26,7 @@ import type { NewVersion, VersionedKind, Written } from '../versions.ts';
 import { inBatches, requireWritable, writeDurably } from './durable-file.ts';
 import type { HistoryFiles } from './history.ts';
 import { makeStateDirectory } from './state-directory.ts';
+import { hasTexts, isActor, isObject, parsedJson } from './stored-json.ts';
 
 type Digests = Readonly<Record<string, { sha256: string; cause: Cause }>>;
 
@@ -34,6 +35,19 @@ interface Pending {
   readonly actor: Actor;
   readonly templates: Digests;
   readonly sets?: Digests;
+}
+
+function isPending(value: unknown): value is Pending {
+  if (!isObject(value) || !isActor(value['actor'])) return false;
+  const { templates, sets = {} } = value;
+  return isDigests(templates) && isDigests(sets);
+}
+
+function isDigests(value: unknown): value is Digests {
+  if (!isObject(value)) return false;
+  return Object.values(value).every(
+    (each) => isObject(each) && hasTexts(each, 'sha256') && isObject(each['cause']),
+  );
 }
 
 const maxPendingBytes = 64 << 20;
@@ -97,15 +111,11 @@ export class Recorder {
 
   /** The newest first. */
   async #readPending(): Promise<Pending[]> {
-    try {
-      const read = await readOwnFile(this.#pendingPath(), maxPendingBytes);
-      if (read === undefined) return [];
-      // Older versions wrote one.
-      const noted = JSON.parse(read.bytes.toString('utf8')) as Pending | Pending[];
-      return Array.isArray(noted) ? noted.reverse() : [noted];
-    } catch {
-      return [];
-    }
+    const read = await readOwnFile(this.#pendingPath(), maxPendingBytes).catch(() => undefined);
+    if (read === undefined) return [];
+    // Older versions wrote one.
+    const noted = [parsedJson(read.bytes.toString('utf8'))].flat();
+    return noted.filter(isPending).reverse();
   }
 
   /** After the renames: records the changes. */
