@@ -73,9 +73,9 @@ export class TestControlPlane implements ControlPlane {
   }
 
   policy(): ReturnType<ControlPlane['policy']> {
-    const { templates, servers } = this.#snapshot;
-    const compiled = compilePolicy({ templates, servers }, this.epoch);
-    return Promise.resolve({ templates, servers, compiled, loose: false });
+    const { templates, servers, sets } = this.#snapshot;
+    const compiled = compilePolicy({ templates, servers, sets }, this.epoch);
+    return Promise.resolve({ templates, servers, sets, compiled, loose: false });
   }
 
   async apply(): Promise<Applied> {

@@ -23,7 +23,7 @@ import { Direction } from '../../dataplane/flow/flow-record.ts';
 import { compilePolicy } from '../../policy/compile.ts';
 import type { CompiledPolicy, RulePlace } from '../../policy/compile.ts';
 import { engineOptions } from '../../policy/engine-options.ts';
-import type { GatewayConfig, Server, Template } from '../../policy/types.ts';
+import type { AddressSet, GatewayConfig, Server, Template } from '../../policy/types.ts';
 import { Matcher } from '../../dataplane/match/matcher.ts';
 import { DropReason, dropReasonNames } from '../../dataplane/wire/drop-reason.ts';
 import { formatAddress, formatProtocol } from '../../dataplane/wire/format.ts';
@@ -46,6 +46,7 @@ export interface ReplayConfig {
   readonly gateway: GatewayConfig;
   readonly templates: readonly Template[];
   readonly servers: readonly Server[];
+  readonly sets?: readonly AddressSet[];
 }
 
 export interface ReplayOptions {

@@ -1,8 +1,10 @@
 /** Hits of rules: each flow counts for the rules that have let it open, and a rule that a change keeps, keeps its count. */
 import { describe, expect, it } from 'vitest';
 import { ReloadMode } from '../../../../src/dataplane/engine/engine.ts';
+import { validateSet } from '../../../../src/policy/address-set.ts';
 import { compilePolicy } from '../../../../src/policy/compile.ts';
 import type { CompiledPolicy } from '../../../../src/policy/compile.ts';
+import { validateTemplate } from '../../../../src/policy/validate.ts';
 import { Matcher } from '../../../../src/dataplane/match/matcher.ts';
 import { RuleHitLedger } from '../../../../src/control/service/rule-hits.ts';
 import { EngineFixture } from '../../../support/engine-fixture.ts';
@@ -105,6 +107,43 @@ describe('the hits of a rule', () => {
     const { rule: words } = first.rulesOf.get('base')![0]!;
     expect(ledger.of('spare', 'inbound', words)?.hits).toBe(0);
     expect(ledger.of('base', 'outbound', words)).toBeUndefined();
+  });
+
+  it('stay with a rule that means others by its label or its set', () => {
+    const policyOf = (role: string, addresses: string): CompiledPolicy => {
+      const base = `inbound:
+  - { protocol: udp, ports: [53], sources: ["label:role=web"] }
+  - { protocol: udp, ports: [53], sources: ["set:office"] }
+outbound: [{ protocol: all }]`;
+      return compilePolicy(
+        {
+          templates: [validateTemplate('base', 'base.yaml', base).value!],
+          servers: toServers([
+            { name: 'web', addresses: [web], templates: ['base'] },
+            { name: 'db', addresses: [db], templates: ['base'] },
+          ]).map((each) => ({ ...each, ...(each.name === 'web' && { labels: { role } }) })),
+          sets: [validateSet('office', 'office.yaml', `addresses: [${addresses}]`).value!],
+        },
+        1,
+      );
+    };
+    const first = policyOf('web', '192.0.2.1');
+    const { engine, change, rule } = fixture(first);
+    const ask = (port: number): void => {
+      engine.forward(udpPacket(web, db, port, 53), udpPacket(client, db, port, 53));
+    };
+    const hits = (policy: CompiledPolicy): (number | undefined)[] =>
+      [0, 1].map((index) => rule(policy, index));
+    ask(1);
+    expect(hits(first)).toEqual([1, 0]);
+    const second = policyOf('mail', client);
+    change(second);
+    ask(2);
+    expect(hits(second)).toEqual([1, 1]);
+    const third = policyOf('web', client);
+    change(third);
+    ask(3);
+    expect(hits(third)).toEqual([2, 2]);
   });
 
   it('are those of all rules that say the same', () => {

@@ -3,14 +3,17 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Replay } from '../../../../src/interop/captures/replay.ts';
-import type { PacketReport } from '../../../../src/interop/captures/replay.ts';
+import type { PacketReport, ReplayConfig } from '../../../../src/interop/captures/replay.ts';
 import { replayFile } from '../../../../src/interop/captures/replay-file.ts';
 import type {
   ReplayFileOptions,
   ReplayResult,
 } from '../../../../src/interop/captures/replay-file.ts';
 import { replayHints } from '../../../../src/cli/replay-summary.ts';
+import { validateSet } from '../../../../src/policy/address-set.ts';
 import { compilePolicy } from '../../../../src/policy/compile.ts';
+import type { AddressSet, Template } from '../../../../src/policy/types.ts';
+import { validateTemplate } from '../../../../src/policy/validate.ts';
 import { Matcher } from '../../../../src/dataplane/match/matcher.ts';
 import { PcapngBlocks, ScratchDirectory, pcapFile, readAll } from '../../../support/captures.ts';
 import type { Recorded } from '../../../support/captures.ts';
@@ -34,6 +37,7 @@ import {
   handshake,
   server,
 } from '../../../support/replay-fixture.ts';
+import { toServers } from '../../../support/policies.ts';
 import { seededRandom } from '../../../support/seed.ts';
 
 let scratch: ScratchDirectory;
@@ -115,6 +119,44 @@ describe('verdicts', () => {
       packets: 2,
       bytes: 80,
     });
+  });
+
+  it('name the rule that means a server by its label, or an address by a set', async () => {
+    const template = (name: string, text: string): Template =>
+      validateTemplate(name, `${name}.yaml`, text).value!;
+    const set = (name: string, text: string): AddressSet =>
+      validateSet(name, `${name}.yaml`, text).value!;
+    const own: ReplayConfig = {
+      gateway: config.gateway,
+      templates: [
+        template(
+          'db',
+          'appliesTo: [role=db]\ninbound:\n  - { protocol: tcp, sources: ["label:role=web"] }\n' +
+            '  - { protocol: tcp, sources: ["set:office"], except: [198.51.100.3] }\n',
+        ),
+        template('out', 'outbound: [{ protocol: all }]'),
+      ],
+      servers: toServers([
+        { name: 'web', addresses: [server], templates: ['out'] },
+        { name: 'db', addresses: [db], templates: [] },
+      ]).map((each) => ({ ...each, labels: { role: each.name } })),
+      sets: [
+        set('vpn', `addresses: [${client}, 198.51.100.3]`),
+        set('office', 'include: ["set:vpn"]'),
+      ],
+    };
+    const syn = (from: string, ms: number): Recorded =>
+      at(ms, tcpPacket(from, db, { srcPort: 7, dstPort: 5432, flags: 'S' }));
+    const { reports } = await replay(
+      pcapFile([server, client, '198.51.100.3', '203.0.113.1'].map(syn)),
+      { config: own },
+    );
+    expect(reports.map(({ reason, newFlow }) => reason ?? newFlow)).toEqual([
+      ['out outbound[0]', 'db inbound[0]'],
+      ['db inbound[1]'],
+      'no-inbound-rule',
+      'no-inbound-rule',
+    ]);
   });
 
   it('are those of the engine, whatever comes', async () => {
