@@ -21,6 +21,7 @@ debian_packages='
   ipset      ipset
   conntrack  conntrack
   etcd       etcd-server
+  etcdctl    etcd-client
   smcrouted  smcroute
   nginx      nginx-light
   traceroute traceroute

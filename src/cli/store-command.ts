@@ -1,46 +1,23 @@
 /** `tunwall store`: gets a policy into the store that gateways share, and out of it again, file by file. */
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
-import type { EtcdStore } from '../control/store/etcd/etcd-store.ts';
 import { ConfigReader } from '../control/store/files/config-directory.ts';
 import { readFiles } from '../control/store/files/config-files.ts';
+import { failedTests } from '../control/store/files/policy-tests.ts';
 import { writeDurably } from '../control/store/files/durable-file.ts';
-import { filesOf, placeOf } from '../control/store/config-texts.ts';
+import { filesOf, placeOf, sha256 } from '../control/store/config-texts.ts';
 import type { ConfigFiles } from '../control/store/config-texts.ts';
-import { StoreError } from '../control/store/store.ts';
-import type { Actor } from '../control/store/store.ts';
 import { nowhere, unifiedDiff } from '../control/store/text-diff.ts';
 import { formatProblem } from '../policy/problem.ts';
 import { becomeOwnerOf } from '../system/privileges.ts';
 import { formatDuration } from '../text/duration.ts';
 import { line, linesOf } from '../text/line.ts';
 import { ExitCode, UserError } from './errors.ts';
-import type { Output } from './output.ts';
-import { examples } from './program.ts';
+import { addBackup, addGrant, addRestore } from './store-backup.ts';
+import { actorOf, asUserError, opened, requireYes, verb } from './store-parts.ts';
+import type { Parts, StoreActions, StoreFlags } from './store-parts.ts';
 import type { Verb } from './program.ts';
-import { defaultConfigDirectory } from './run-command.ts';
-
-export interface StoreActions {
-  /** `undefined` when gateway.yaml names no store. @param asOwner root goes on as the owner of the directory */
-  readonly open: (directory: string, asOwner: boolean) => Promise<EtcdStore | undefined>;
-  /** The user, for the audit log. */
-  readonly actor: string;
-  /** Asks a person; `undefined` when there is nobody to be asked. */
-  readonly confirm: (question: string) => Promise<boolean | undefined>;
-}
-
-interface Flags {
-  readonly config: string;
-  readonly json?: boolean;
-  readonly yes?: boolean;
-  readonly dryRun?: boolean;
-}
-
-interface Parts extends StoreActions {
-  readonly output: Output;
-  readonly finish: (outcome: Promise<number>) => Promise<void>;
-}
 
 /** What `push --dry-run` says by its exit code. */
 const wouldChange = 2;
@@ -56,51 +33,16 @@ export function storeCommand(actions: StoreActions): Verb {
     addPull(family, parts);
     addStatus(family, parts);
     addAdopt(family, parts);
+    addBackup(family, parts);
+    addRestore(family, parts);
+    addGrant(family, parts);
   };
-}
-
-function verb(
-  family: Command,
-  usage: string,
-  description: string,
-  help: readonly (readonly [string, string])[],
-): Command {
-  return family
-    .command(usage)
-    .description(description)
-    .option('--config <dir>', 'configuration directory of this gateway', defaultConfigDirectory)
-    .addHelpText('after', examples(help));
-}
-
-async function opened({ open }: Parts, { config }: Flags, asOwner = true): Promise<EtcdStore> {
-  const store = await open(config, asOwner);
-  if (store !== undefined) return store;
-  throw new UserError(
-    `${join(config, 'gateway.yaml')} names no store`,
-    'write store: { etcd: { endpoints: [...] } } into it; see docs/several-gateways.md',
-  );
-}
-
-function actorOf({ actor }: Parts): Actor {
-  return { name: actor, via: 'cli' };
-}
-
-/** Refusals of the store as those of the command. */
-async function asUserError<T>(work: Promise<T>): Promise<T> {
-  try {
-    return await work;
-  } catch (error) {
-    if (!(error instanceof StoreError)) throw error;
-    throw new UserError(error.message, 'nothing was changed; see tunwall store status', {
-      cause: error,
-    });
-  }
 }
 
 function addInit(family: Command, parts: Parts): void {
   verb(family, 'init', 'make an empty policy in the store, if it has none', [
     ['tunwall store init', 'once, before the first push'],
-  ]).action((flags: Flags) =>
+  ]).action((flags: StoreFlags) =>
     parts.finish(
       (async () => {
         const store = await opened(parts, flags);
@@ -137,14 +79,20 @@ function addPush(family: Command, parts: Parts): void {
   )
     .option('--yes', 'do not ask')
     .option('--dry-run', 'show the difference, and change nothing')
-    .action((directory: string, flags: Flags) => parts.finish(push(parts, directory, flags)));
+    .option('--overwrite', 'also what was changed in the store since the directory was pulled')
+    .action((directory: string, flags: PushFlags) => parts.finish(push(parts, directory, flags)));
 }
 
-async function push(parts: Parts, directory: string, flags: Flags): Promise<number> {
+interface PushFlags extends StoreFlags {
+  readonly overwrite?: boolean;
+}
+
+async function push(parts: Parts, directory: string, flags: PushFlags): Promise<number> {
   const { output } = parts;
   const wanted = filesIn(directory);
   const store = await opened(parts, flags);
   const present = await asUserError(store.files());
+  if (flags.overwrite !== true) await requireBase(directory, present);
   const difference = differenceOf(present, wanted);
   if (difference === '') {
     output.print('nothing differs');
@@ -154,6 +102,7 @@ async function push(parts: Parts, directory: string, flags: Flags): Promise<numb
   if (flags.dryRun === true) return wouldChange;
   await requireYes(parts, flags, `put this into ${store.link.name}, for all gateways?`);
   await asUserError(store.replaceFiles(actorOf(parts), wanted, present));
+  await keepBase(directory, wanted);
   output.print(line`pushed: ${store.link.name} is at change ${store.link.revision}`);
   return ExitCode.ok;
 }
@@ -166,7 +115,44 @@ function filesIn(directory: string): Map<string, string> {
     const lines = [`${directory} has errors:`, ...errors.map(formatProblem)];
     throw new UserError(lines.join('\n'), `correct them; tunwall check --config ${directory}`);
   }
+  const failed = failedTests(directory, snapshot);
+  if (failed.length > 0) {
+    const lines = [`tests beside ${directory} have failed:`, ...failed.map(formatProblem)];
+    throw new UserError(lines.join('\n'), `see them: tunwall test --config ${directory}`);
+  }
   return textsIn(raw);
+}
+
+/** What the directory was made from, by name: digests. */
+const baseFile = '.pulled.json';
+
+async function keepBase(directory: string, files: ReadonlyMap<string, string>): Promise<void> {
+  const digests = Object.fromEntries([...files].map(([name, text]) => [name, sha256(text)]));
+  await writeDurably(join(directory, baseFile), `${JSON.stringify({ files: digests }, null, 2)}\n`);
+}
+
+/** @throws UserError when the store is not as it was when the directory was pulled */
+async function requireBase(directory: string, present: ReadonlyMap<string, string>): Promise<void> {
+  const path = join(directory, baseFile);
+  let base: Readonly<Record<string, string>>;
+  try {
+    const text = await readFile(path, 'utf8');
+    ({ files: base } = JSON.parse(text) as { files: Record<string, string> });
+  } catch (error) {
+    // A directory that was never pulled is the whole truth of whoever pushes it.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw new UserError(`${path} cannot be read: ${(error as Error).message}`);
+  }
+  const names = [...new Set([...Object.keys(base), ...present.keys()])].sort();
+  const changed = names.filter((name) => {
+    const text = present.get(name);
+    return (text === undefined ? undefined : sha256(text)) !== base[name];
+  });
+  if (changed.length === 0) return;
+  throw new UserError(
+    `the store was changed since ${directory} was pulled: ${changed.join(', ')}`,
+    'tunwall store pull into another directory and merge, or --overwrite',
+  );
 }
 
 function textsIn(raw: ConfigFiles): Map<string, string> {
@@ -188,17 +174,12 @@ function differenceOf(
     .map((name) => {
       const [old, now] = [before.get(name), after.get(name)];
       const [from, to] = [old === undefined ? nowhere : name, now === undefined ? nowhere : name];
+      // An empty file that comes or goes has no lines to be shown.
+      const isEmpty = (old ?? '') === '' && (now ?? '') === '';
+      if (isEmpty) return from === to ? '' : `--- ${from}\n+++ ${to}\n`;
       return unifiedDiff(from, to, old ?? '', now ?? '');
     })
     .join('');
-}
-
-async function requireYes({ confirm }: Parts, { yes }: Flags, question: string): Promise<void> {
-  if (yes === true) return;
-  const answer = await confirm(question);
-  if (answer === true) return;
-  const why = answer === undefined ? 'there is nobody to be asked' : 'you have not said yes';
-  throw new UserError(`nothing was changed: ${why}`, 'with --yes it does not ask');
 }
 
 function addPull(family: Command, parts: Parts): void {
@@ -213,10 +194,10 @@ function addPull(family: Command, parts: Parts): void {
     ],
   )
     .option('--yes', 'do not ask')
-    .action((directory: string, flags: Flags) => parts.finish(pull(parts, directory, flags)));
+    .action((directory: string, flags: StoreFlags) => parts.finish(pull(parts, directory, flags)));
 }
 
-async function pull(parts: Parts, directory: string, flags: Flags): Promise<number> {
+async function pull(parts: Parts, directory: string, flags: StoreFlags): Promise<number> {
   const { output } = parts;
   // Nothing is written to this gateway's state, and the directory is somebody else's, perhaps.
   const store = await opened(parts, flags, false);
@@ -239,6 +220,7 @@ async function pull(parts: Parts, directory: string, flags: Flags): Promise<numb
   for (const name of present.keys()) {
     if (!wanted.has(name)) await rm(join(directory, name));
   }
+  await keepBase(directory, wanted);
   output.print(`pulled: ${directory} is as change ${seq}`);
   return ExitCode.ok;
 }
@@ -251,7 +233,7 @@ function addStatus(family: Command, parts: Parts): void {
     ],
   ])
     .option('--json', 'print JSON')
-    .action((flags: Flags) =>
+    .action((flags: StoreFlags) =>
       parts.finish(
         (async () => {
           const { output } = parts;
@@ -289,7 +271,7 @@ function addAdopt(family: Command, parts: Parts): void {
     ],
   )
     .option('--yes', 'do not ask')
-    .action((flags: Flags) =>
+    .action((flags: StoreFlags) =>
       parts.finish(
         (async () => {
           const store = await opened(parts, flags);

@@ -1,6 +1,8 @@
-/** What an operator does to a policy in etcd as a whole: make it, look at it, go on from it. */
+/** What an operator does to a policy in etcd as a whole: make it, look at it, go on from it, back it up and restore it. */
 import { ConfigJudge } from '../config-judge.ts';
 import type { Actor } from '../store.ts';
+import { makeBackup } from './backup.ts';
+import type { Backup, BackupSummary } from './backup.ts';
 import { commitFailure, newId } from './committer.ts';
 import type { EtcdClient } from './etcd-client.ts';
 import type { FleetAudit } from './fleet-audit.ts';
@@ -61,6 +63,32 @@ export class Administration {
     await this.#parts.audit.adopted(actor, head.seq);
     await this.#parts.local.keepMark(head);
     return head.seq;
+  }
+
+  /** The policy with its history and its users, as one file. @throws StoreError */
+  async backup(): Promise<{ readonly bytes: Buffer; readonly summary: BackupSummary }> {
+    const { client, keys } = this.#parts;
+    try {
+      return await makeBackup(client, keys);
+    } catch (error) {
+      throw commitFailure(error);
+    }
+  }
+
+  /**
+   * Puts a backup in the place of what is there; this gateway goes on from it.
+   *
+   * @param replaces also a policy that is there
+   * @throws StoreError
+   */
+  async restore(actor: Actor, backup: Backup, replaces: boolean): Promise<void> {
+    const { client, keys } = this.#parts;
+    try {
+      await backup.restore(client, keys, replaces);
+    } catch (error) {
+      throw commitFailure(error);
+    }
+    await this.adopt(actor);
   }
 
   /** That takes any state. */

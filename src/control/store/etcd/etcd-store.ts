@@ -164,6 +164,11 @@ export class EtcdStore implements PolicyStore {
     return { judge: this.#judge, histories, failedTests: (each) => this.failedTests(each) };
   }
 
+  /** Where the policy lies in etcd. */
+  get prefix(): string {
+    return this.#keys.prefix;
+  }
+
   get link(): StoreLink {
     const { problem, confirmedAgeSeconds, known, mark } = this.#replica;
     return {

@@ -50,7 +50,11 @@ async function setAttributes(file: FileHandle, { mode, uid, gid }: Attributes): 
 }
 
 /** Writes `text` beside `path`, on disk when this resolves. @param mode default: that of the existing file */
-export async function stageFile(path: string, text: string, mode?: number): Promise<StagedFile> {
+export async function stageFile(
+  path: string,
+  text: string | Buffer,
+  mode?: number,
+): Promise<StagedFile> {
   const name = `.${basename(path)}.${randomBytes(6).toString('hex')}.tunwall-tmp`;
   const temporaryPath = join(dirname(path), name);
   const attributes = await attributesOf(path, mode);
@@ -87,7 +91,11 @@ export async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-export async function writeDurably(path: string, text: string, mode?: number): Promise<void> {
+export async function writeDurably(
+  path: string,
+  text: string | Buffer,
+  mode?: number,
+): Promise<void> {
   const staged = await stageFile(path, text, mode);
   try {
     await commitFile(staged);
