@@ -15,7 +15,11 @@ import { runScript, startScript } from '../support/scripts.ts';
 const port = 7000;
 const sessionCount = 200;
 
-const config: Config = { ...openConfig, gateway: { flows: { capacity: 16_384 } } };
+const config: Config = {
+  ...openConfig,
+  // A ping may have no answer for as long as a busy machine needs for a restart.
+  gateway: { flows: { capacity: 16_384 }, timeouts: { icmp: 3600 } },
+};
 
 interface Survival {
   readonly kept: boolean;
@@ -38,7 +42,7 @@ describe.skipIf(obstacle !== undefined)('flows across restarts', { timeout: 300_
     rounds = () => Number(sessions.printed().at(-2)?.split(' ')[1] ?? 0);
     await firewall.until('all sessions run', async () => Promise.resolve(rounds() > 0));
     await firewall.serveIperf('web', 5201, '-1');
-    const transfer = ['iperf3', '-c', web, '-t', '600', '-b', '30M', '-P', '4', '-p', '5201'];
+    const transfer = ['iperf3', '-c', web, '-t', '3600', '-b', '30M', '-P', '4', '-p', '5201'];
     iperf = firewall.lab.spawn('client', transfer);
     await firewall.until('iperf3 runs', async () => (await flowsOf('tcp')) >= sessionCount + 5);
   });
@@ -156,6 +160,7 @@ describe.skipIf(obstacle !== undefined)('flows across restarts', { timeout: 300_
     await firewall.until(
       'what the transfer still sends is dropped',
       async () => (await firewall.drops('policy-cut')) > 0,
+      2000,
     );
     await firewall.apply(config);
   });
