@@ -93,8 +93,13 @@ function blastArguments(options: BlastOptions): Options {
   return { to, rate: Math.round(rate), ms, size, segments };
 }
 
-export async function udpBlast(lab: Lab, options: BlastOptions): Promise<Sent> {
-  return (await runTool(lab, 'client', 'udp-blast', blastArguments(options))) as Sent;
+/** With what the sender and all that its packets went through in its context have cost: up to the ring of the TUN. */
+export async function udpBlast(
+  lab: Lab,
+  options: BlastOptions,
+): Promise<Sent & { readonly cpuSeconds: number }> {
+  const said = await runTool(lab, 'client', 'udp-blast', blastArguments(options));
+  return said as Sent & { readonly cpuSeconds: number };
 }
 
 /** The same until it is stopped. */

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #define MAX_BATCH 64
 
@@ -63,6 +64,9 @@ int main(int argc, char **argv) {
       die("sendmmsg");
     }
   }
-  printf("{\"sent\":%lu,\"refused\":%lu,\"seconds\":%.6f}\n", sent, refused, (double)(now_ns() - start) / 1e9);
+  struct timespec cpu;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+  printf("{\"sent\":%lu,\"refused\":%lu,\"seconds\":%.6f,\"cpuSeconds\":%.6f}\n", sent, refused,
+         (double)(now_ns() - start) / 1e9, (double)cpu.tv_sec + (double)cpu.tv_nsec / 1e9);
   return 0;
 }

@@ -15,6 +15,7 @@ import { manyRules } from './rules.ts';
 import { droppedPackets, smallPackets } from './small-packets.ts';
 import { survive } from './survive.ts';
 import { flood } from './syn-flood.ts';
+import { guardCost } from './guard.ts';
 
 export const networkBenchmarks: readonly Benchmark[] = [
   bulkTcp,
@@ -34,4 +35,5 @@ export const networkBenchmarks: readonly Benchmark[] = [
   policies,
   fleet,
   livePage,
+  guardCost,
 ];
