@@ -177,6 +177,11 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
       readSecret: createReadSecret(process.stdin, process.stderr),
     });
   },
+  history: async () =>
+    (await import('./cli/history-command.ts')).historyCommand(await connections()),
+  diff: async () => (await import('./cli/history-command.ts')).diffCommand(await connections()),
+  rollback: async () =>
+    (await import('./cli/history-command.ts')).rollbackCommand(await connections()),
   explain: async () => {
     const { explainCommand, offlineAnswers } = await import('./cli/explain-command.ts');
     const { liveAnswers } = await import('./cli/explain-live.ts');

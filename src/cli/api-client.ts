@@ -78,12 +78,23 @@ export function route(parts: TemplateStringsArray, ...names: (string | number)[]
   return String.raw({ raw: parts }, ...names.map((name) => encodeURIComponent(name)));
 }
 
+/** What is said with every change. */
+export interface ChangeWords {
+  /** Why. */
+  readonly message?: string;
+}
+
 export class ApiClient {
   readonly #transport: Transport;
   #lastChange: number | undefined;
+  readonly #changeHeaders: Readonly<Record<string, string>>;
 
-  constructor(transport: Transport) {
+  constructor(transport: Transport, { message }: ChangeWords = {}) {
     this.#transport = transport;
+    this.#changeHeaders = {
+      prefer: 'openings',
+      ...(message !== undefined && { 'tunwall-message': encodeURIComponent(message) }),
+    };
   }
 
   /** Where the API is: a socket, a URL or a configuration directory. */
@@ -153,6 +164,7 @@ export class ApiClient {
       url: `/v1${path}${search.size === 0 ? '' : `?${search.toString()}`}`,
       headers: {
         accept,
+        ...(method !== 'GET' && this.#changeHeaders),
         ...(body !== undefined && { 'content-type': 'application/json' }),
         ...(text !== undefined && { 'content-type': 'text/plain' }),
         ...(revision !== undefined && {

@@ -1,7 +1,9 @@
 /** Types of the API's answers, from its schemas. */
 import type { Static } from 'typebox';
+import type * as history from '../control/api/history-schemas.ts';
 import type * as live from '../control/api/live-schemas.ts';
 import type * as questions from '../control/api/question-schemas.ts';
+import type * as reviews from '../control/api/review-schemas.ts';
 import type * as schemas from '../control/api/schemas.ts';
 import type * as sets from '../control/api/set-schemas.ts';
 import type * as users from '../control/api/user-schemas.ts';
@@ -12,7 +14,9 @@ export type TemplateView = Static<typeof schemas.template>;
 export type TemplateListView = Static<typeof schemas.templateList>;
 export type PresetView = Static<typeof schemas.preset>;
 export type PresetListView = Static<typeof schemas.presetList>;
-export type VersionListView = Static<typeof schemas.versionList>;
+export type VersionListView = Static<typeof history.versionList>;
+export type ChangesView = Static<typeof history.policyChanges>;
+export type ReviewView = Static<typeof reviews.review>;
 export type SetView = Static<typeof sets.addressSet>;
 export type SetListView = Static<typeof sets.setList>;
 export type ImportedSetsView = Static<typeof sets.importedSets>;

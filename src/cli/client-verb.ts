@@ -57,7 +57,7 @@ export interface CommandText {
   readonly usage: string;
   readonly description: string;
   readonly examples: readonly (readonly [command: string, meaning: string])[];
-  /** It changes the policy: with `--wait`. */
+  /** It changes the policy: with `--message` and `--wait`. */
   readonly changes?: true;
 }
 
@@ -84,6 +84,7 @@ export function clientCommand(parent: Command, text: CommandText): Command {
     .option('--json', 'print JSON')
     .addHelpText('after', examples(text.examples));
   if (text.changes === true) {
+    command.option('-m, --message <text>', 'why: for the history and the audit log');
     command.option(
       '--wait [seconds]',
       `until all gateways that run have the change in force, at most ${usualPatienceSeconds} s; exit code 3: not all have`,
@@ -100,7 +101,7 @@ export function clientCommand(parent: Command, text: CommandText): Command {
 export function printChange(
   output: Output,
   what: string,
-  { applied, epoch, pending, pendingGateways = [], warnings = [] }: AppliedView,
+  { applied, epoch, pending, pendingGateways = [], warnings = [], opens = [] }: AppliedView,
 ): void {
   const elsewhere =
     pendingGateways.length === 0 ? '' : ` here, not yet at ${pendingGateways.join(', ')}`;
@@ -109,6 +110,7 @@ export function printChange(
       ? line`${what}; in force${elsewhere} with epoch ${epoch}`
       : line`${what}; ${output.style('yellow', 'not in force')}: ${pending ?? `epoch ${epoch} is`}`,
   );
+  for (const sentence of opens) output.error(line`${output.style('bold', 'opens')} ${sentence}`);
   for (const warning of warnings) {
     output.error(line`${output.style('yellow', 'warning:')} ${warning}`);
   }

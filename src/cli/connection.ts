@@ -24,6 +24,8 @@ export interface ConnectionFlags {
   readonly socket?: string;
   readonly url?: string;
   readonly tokenFile?: string;
+  /** Why a change is made. */
+  readonly message?: string;
 }
 
 export interface ConnectionParts {
@@ -71,11 +73,11 @@ export function createConnections(parts: ConnectionParts): Connections {
       throw new UserError('--token-file is for --url', 'on the socket no token is needed');
     }
     if (flags.config !== undefined) return undefined;
-    if (flags.url !== undefined) return remote(flags.url, flags.tokenFile, parts);
+    if (flags.url !== undefined) return remote(flags.url, flags, parts);
     const path = flags.socket ?? parts.socket ?? (await ownSocket(defaultSocket, parts.warn));
     switch (await isListening(path)) {
       case 'yes':
-        return new ApiClient(socketTransport(path, { 'tunwall-actor': parts.actor }));
+        return new ApiClient(socketTransport(path, { 'tunwall-actor': parts.actor }), flags);
       case 'denied':
         throw new UserError(
           `${path}: permission denied`,
@@ -100,6 +102,7 @@ export function createConnections(parts: ConnectionParts): Connections {
           { 'tunwall-actor': parts.actor },
           await parts.openDirectory(directory),
         ),
+        flags,
       );
     },
   };
@@ -130,13 +133,14 @@ function withEnvironment(
 
 async function remote(
   text: string,
-  tokenFile: string | undefined,
+  flags: ConnectionFlags,
   { environment, warn }: ConnectionParts,
 ): Promise<ApiClient> {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol) || url.username !== '') {
     throw new UserError(`${text} is no URL`, 'expected one like https://gateway.example:8740');
   }
+  const { tokenFile } = flags;
   const token = tokenFile === undefined ? environment['TUNWALL_TOKEN'] : await readToken(tokenFile);
   const isLocal = /^(localhost|127\.[\d.]+|\[::1\])$/.test(url.hostname);
   if (token !== undefined && url.protocol === 'http:' && !isLocal) {
@@ -144,6 +148,7 @@ async function remote(
   }
   return new ApiClient(
     urlTransport(url, token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    flags,
   );
 }
 

@@ -97,7 +97,7 @@ function printVersions({ versions }: VersionListView, output: Output): void {
   output.print(formatTable(['version', 'at', 'who', 'action'], rows));
 }
 
-function colouredDiff(diff: string, output: Output): Text[] {
+export function colouredDiff(diff: string, output: Output): Text[] {
   return linesOf(diff).map((line) => {
     if (/^(\+\+\+|---|===)/.test(line)) return output.style('bold', line);
     if (line.startsWith('+')) return output.style('green', line);

@@ -205,13 +205,13 @@ function asTime(text: string | undefined): string | undefined {
 }
 
 function printAudit({ records, next }: AuditPageView, output: Output): void {
-  const rows = records.map(({ at, actor, action, result, target = [], summary = '' }) => [
+  const rows = records.map(({ at, actor, action, result, target = [], summary = '', why }) => [
     at,
     `${actor.name} (${[actor.via, actor.token, actor.address].filter((part) => part !== undefined).join(' ')})`,
     action,
     result === 'ok' ? result : output.style('red', result),
     target.join(', '),
-    summary,
+    why === undefined ? summary : `${summary} (${why})`,
   ]);
   output.print(formatTable(['at', 'who', 'action', 'result', 'target', 'summary'], rows));
   if (next !== undefined) output.error(`there is more: --before ${next}`);

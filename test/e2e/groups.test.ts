@@ -267,4 +267,27 @@ describe.skipIf(obstacle !== undefined)('groups', () => {
     await note.getByText('reject: { inbound: true, outbound: true }').waitFor();
     expect(panel.complaints).toEqual([]);
   });
+
+  it('a server is renamed, and all of it is undone, with the reason', async () => {
+    const before = await panel.ask('GET', '/v1/servers');
+    await page.getByRole('link', { name: 'Servers' }).first().click();
+    await page.getByRole('link', { name: 'web', exact: true }).click();
+    await page.getByRole('button', { name: 'Rename' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Rename web' });
+    await dialog.getByLabel('New name').fill('www');
+    await dialog.getByRole('button', { name: 'Rename' }).click();
+    await page.getByRole('heading', { level: 1, name: 'www' }).waitFor();
+
+    await page.getByRole('link', { name: 'Changes' }).click();
+    const changes = page.getByRole('listitem');
+    await changes.first().getByText('rename server web to www').waitFor();
+    await changes.nth(1).getByRole('button', { name: 'Roll back to revision' }).click();
+    const back = page.getByRole('dialog', { name: 'Back to revision' });
+    await back.getByText('-  - name: www').or(back.getByText('name: www')).first().waitFor();
+    await back.getByLabel('Reason').fill('the old name was better');
+    await back.getByRole('button', { name: 'Roll back' }).click();
+    await back.waitFor({ state: 'hidden' });
+    await changes.first().getByText('the old name was better').waitFor();
+    expect(await panel.ask('GET', '/v1/servers')).toEqual(before);
+  });
 });

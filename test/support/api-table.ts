@@ -349,6 +349,19 @@ export const routeTable: Record<string, Row> = {
       { body: { servers: ['x'], templates: ['web'] }, problem: 'invalid', errors: ['servers[0]'] },
     ],
   },
+  'GET /v1/history': {
+    access: 'view',
+    url: '/v1/history?limit=2',
+    wrong: [{ url: '/v1/history?limit=0', problem: 'invalid', errors: ['limit'] }],
+  },
+  'GET /v1/history/diff': {
+    access: 'view',
+    url: '/v1/history/diff',
+    wrong: [
+      { url: '/v1/history/diff?from=x', problem: 'invalid', errors: ['from'] },
+      { url: '/v1/history/diff?from=0&to=999999', problem: 'not-found' },
+    ],
+  },
   'POST /v1/review': {
     access: 'owner',
     url: '/v1/review?flows=true',

@@ -139,7 +139,7 @@ export function userCases(create: CreateSubject): void {
       throw new StoreError([{ kind: 'unauthenticated', message: 'bob is gone' }]);
     };
     const add = (name: string): Promise<unknown> =>
-      store.change(alice, () => [{ kind: 'create-template', name, body: {} }], guard);
+      store.change(alice, () => [{ kind: 'create-template', name, body: {} }], { guard });
     await add('a');
     await other.create(alice, { name: 'eve', role: 'owner' });
     await other.destroy(alice, 'bob');

@@ -19,6 +19,7 @@ import type {
   Version,
 } from '../../src/control/store/store.ts';
 import { seed, seededRandom } from './seed.ts';
+import { historyCases } from './store-compliance-history.ts';
 import { operationCases } from './store-compliance-operations.ts';
 import { userCases } from './store-compliance-users.ts';
 import { alice, assign, failuresOf, serversText, webText } from './stores.ts';
@@ -77,6 +78,7 @@ const reported = (versions: readonly Version[]): string[] =>
 export function storeCompliance(createSubject: CreateSubject): void {
   describe('operations', () => operationCases(createSubject));
   describe('users', () => userCases(createSubject));
+  describe('the whole policy', () => historyCases(createSubject));
   describe('changes', () => changeCases(createSubject));
   describe('records', () => recordCases(createSubject));
   describe('processes', () => processCases(createSubject));

@@ -4,9 +4,11 @@
  */
 import { basename } from 'node:path';
 import type { FastifyRequest } from 'fastify';
+import { openings } from '../../policy/openings.ts';
 import type { ChangeResult, Edit, Failure, Operation, Snapshot } from '../store/store.ts';
 import { StoreError } from '../store/store.ts';
 import { identityOf } from './access.ts';
+import { effectsOf } from './affected.ts';
 import type { ApiContext, Applied, ControlPlane } from './context.ts';
 import { pendingIn } from './fleet.ts';
 import { HttpProblem, problemOf } from './http-problem.ts';
@@ -19,8 +21,13 @@ export interface AppliedChange extends ChangeResult {
   readonly applied: AppliedWithWarnings;
 }
 
-/** `warnings`: what the change has brought that is valid, and perhaps not meant; absent: nothing. */
-export type AppliedWithWarnings = Applied & { readonly warnings?: readonly string[] };
+/** Absent: nothing. */
+export type AppliedWithWarnings = Applied & {
+  /** What the change has brought that is valid, and perhaps not meant. */
+  readonly warnings?: readonly string[];
+  /** What has become possible, in sentences, for who wants to know. */
+  readonly opens?: readonly string[];
+};
 
 export function withWarnings(
   applied: AppliedWithWarnings,
@@ -70,11 +77,57 @@ export async function storeChange(
   const { actor, guard } = identityOf(request);
   let before: Snapshot | undefined;
   const remember: Edit = (snapshot) => edit((before = snapshot));
-  const result = await context.store.change(actor, remember, guard);
+  const why = whyOf(request);
+  const result = await context.store.change(actor, remember, {
+    ...(guard !== undefined && { guard }),
+    ...(why !== undefined && { why }),
+  });
   const here = await applyInTime(context.controlPlane);
   const applied = { ...here, ...(result.changed.length > 0 && (await elsewhere(context))) };
-  const warnings = before === undefined ? [] : newWarnings(before, result.snapshot);
-  return { ...result, applied: withWarnings(applied, warnings) };
+  if (before === undefined) return { ...result, applied };
+  const opens = prefersOpenings(request) ? openedBy(before, result) : [];
+  const told = opens.length === 0 ? applied : { ...applied, opens };
+  return { ...result, applied: withWarnings(told, newWarnings(before, result.snapshot)) };
+}
+
+/** It takes time to find them: so only who prints them asks for them. */
+function prefersOpenings({ headers }: FastifyRequest): boolean {
+  const preferences = [headers['prefer'] ?? []].flat().join(',').split(',');
+  return preferences.some((each) => each.trim().toLowerCase() === 'openings');
+}
+
+function openedBy(before: Snapshot, { snapshot, changed }: ChangeResult): string[] {
+  const nowMs = Date.now();
+  const { affected } = effectsOf(before, snapshot, changed, nowMs);
+  const servers = affected.map(({ server }) => server);
+  return openings(before, snapshot, servers, nowMs);
+}
+
+const maxWhy = 500;
+
+/** The header of every change that says why it is made. */
+export const messageHeader = 'tunwall-message';
+
+/** @throws HttpProblem `bad-request` */
+function whyOf({ headers }: FastifyRequest): string | undefined {
+  const value = headers[messageHeader];
+  if (value === undefined) return undefined;
+  const text = decoded([value].flat().join(', ')).trim();
+  if (text.length > maxWhy) {
+    throw new HttpProblem('bad-request', `${messageHeader}: it has at most ${maxWhy} characters`);
+  }
+  return text === '' ? undefined : text;
+}
+
+function decoded(value: string): string {
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    throw new HttpProblem(
+      'bad-request',
+      `${messageHeader}: expected text in UTF-8, percent-encoded as in a URL; % itself is %25`,
+    );
+  }
 }
 
 /** The same for operations that do not depend on the current state. */

@@ -20,7 +20,7 @@ export async function registerOpenApi(server: FastifyInstance): Promise<void> {
       tags: [
         { name: 'templates', description: 'Rules, and the sets of them' },
         { name: 'sets', description: 'Named sets of addresses' },
-        { name: 'history', description: 'Versions of templates and sets' },
+        { name: 'history', description: 'Changes of the policy, versions of templates and sets' },
         { name: 'servers', description: 'The machines that are protected' },
         { name: 'assignments', description: 'Templates of many servers at once' },
         { name: 'changes', description: 'Several operations, and what they would do' },
@@ -55,11 +55,32 @@ export async function registerOpenApi(server: FastifyInstance): Promise<void> {
       const security = access === 'public' ? [] : [{ token: [] }, { session: [] }];
       const method = [route.method].flat()[0]!.toLowerCase();
       const operationId = `${method}${url.replaceAll(/[/:]+(\w)/g, (_, letter: string) => letter.toUpperCase())}`;
-      return { schema: { ...schema, description, security, operationId }, url };
+      const headers = changes(method, schema.tags ?? []) ? { headers: changeHeaders } : {};
+      return { schema: { ...schema, ...headers, description, security, operationId }, url };
     },
   });
   for (const [name, schema] of components) server.addSchema({ ...schema, $id: name });
 }
+
+/** Tags of what belongs to the policy. */
+const policyTags = ['templates', 'sets', 'history', 'servers', 'assignments', 'changes'];
+
+function changes(method: string, tags: readonly string[]): boolean {
+  return method !== 'get' && tags.some((tag) => policyTags.includes(tag));
+}
+
+/** Of every change of the policy. */
+const changeHeaders = Type.Object({
+  'tunwall-message': Type.Optional(
+    Type.String({
+      description:
+        'Why, for history and audit log: text in UTF-8, percent-encoded; at most 500 characters.',
+    }),
+  ),
+  prefer: Type.Optional(
+    Type.String({ description: '`openings`: `applied` says what has become possible.' }),
+  ),
+});
 
 export function openApiRoute(app: Api): void {
   app.get(

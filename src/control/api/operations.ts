@@ -56,6 +56,21 @@ const fields: Readonly<Record<Operation['kind'], Readonly<Record<string, TSchema
     remove: Type.Optional(addresses),
     ifRevision,
   },
+  'restore-policy': {
+    number: Type.Integer({ minimum: 0, description: 'Of a change, as in `/v1/history`.' }),
+    newest: Type.Optional(
+      Type.Integer({ minimum: 0, description: 'Only if no change is newer than this one.' }),
+    ),
+  },
+  'replace-policy': {
+    files: Type.Record(Type.String(), Type.String(), {
+      description: 'Texts by file name. A template, set or list that is not among them goes.',
+      examples: [{ 'templates/web.yaml': 'inbound: []\n', 'servers.yaml': 'servers: []\n' }],
+    }),
+    ifRevision: Type.Optional(
+      Type.String({ description: 'Only if the whole policy has this revision.' }),
+    ),
+  },
   assign: assignment,
   unassign: assignment,
 };

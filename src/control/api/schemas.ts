@@ -6,7 +6,6 @@
  */
 import { Type } from 'typebox';
 import type { Static, TSchema, TString, TUnsafe } from 'typebox';
-import { versionActions } from '../store/store.ts';
 import { problemKinds } from './http-problem.ts';
 
 /** An answer may share objects with the program's state, so it is readonly. */
@@ -172,6 +171,13 @@ export const applied = component(
       warnings: Type.Optional(
         Type.Array(Type.String(), {
           description: 'What the change has brought that is valid, and perhaps not meant.',
+        }),
+      ),
+      opens: Type.Optional(
+        Type.Array(Type.String(), {
+          description:
+            'What is possible now that was not; with the header `Prefer: openings` only.',
+          examples: [['web-1, web-2: TCP, every port, from the whole Internet']],
         }),
       ),
     },
@@ -375,34 +381,6 @@ export const pruned = component(
     changed: changedThings,
     applied: Type.Optional(applied),
   }),
-);
-
-export const version = component(
-  'Version',
-  Type.Object({
-    version: Type.Integer({ description: 'From 1.' }),
-    at,
-    actor: Type.String(),
-    via: Type.String(),
-    action: Type.Enum([...versionActions], {
-      description:
-        'expire, revive: a rule has ended by the clock, or counts again. The text is the same.',
-    }),
-    sha256: Type.Optional(Type.String({ description: 'Of the text; absent: destroyed.' })),
-    list: Type.Optional(
-      Type.Object(
-        { file: Type.String(), sha256: Type.String() },
-        { description: 'Of a set: the list that it had.' },
-      ),
-    ),
-    from: Type.Optional(Type.String()),
-    to: Type.Optional(Type.String()),
-  }),
-);
-
-export const versionList = component(
-  'VersionList',
-  Type.Object({ versions: Type.Array(version, { description: 'Newest first.' }) }),
 );
 
 export const preset = component(

@@ -42,6 +42,7 @@ import { explainRoutes } from './routes/explain.ts';
 import { liveRoutes } from './routes/live.ts';
 import { monitoringRoutes, statusRoutes } from './routes/operations.ts';
 import { questionRoutes } from './routes/questions.ts';
+import { policyHistoryRoutes } from './routes/policy-history.ts';
 import { presetRoutes } from './routes/presets.ts';
 import { pruneRoute } from './routes/prune.ts';
 import { resolveRoute } from './routes/resolve.ts';
@@ -149,6 +150,7 @@ export async function buildApi(context: ApiContext, options: ApiOptions): Promis
       pruneRoute(app, context);
       templateRuleRoutes(app, context);
       historyRoutes(app, context, templateResource(context));
+      policyHistoryRoutes(app, context);
       setRoutes(app, context);
       serverRoutes(app, context);
       assignmentRoutes(app, context);

@@ -70,6 +70,7 @@ export const auditPage = schemas.component(
           ),
         ),
         summary: Type.Optional(Type.String()),
+        why: Type.Optional(Type.String({ description: "In the author's words." })),
         count: Type.Optional(
           Type.Integer({ description: 'Of denials: how many of this kind there were.' }),
         ),

@@ -1,6 +1,7 @@
 /** Records of changes for the audit log. */
 import { operationWords } from './operation-words.ts';
 import type { Actor, AuditEvent, Changed, Operation } from './store.ts';
+import type { Written } from './versions.ts';
 
 /** @param summary default: the operations in words */
 export function changeEvent(
@@ -9,6 +10,7 @@ export function changeEvent(
   result: AuditEvent['result'],
   changed: readonly Changed[],
   summary?: string,
+  why?: string,
 ): AuditEvent {
   const kinds = new Set(operations.map(auditAction));
   return {
@@ -18,14 +20,20 @@ export function changeEvent(
     target: [...new Set(operations.flatMap(targetsOf))],
     changed,
     summary: summary ?? operations.map(operationWords).join('; '),
+    ...(why !== undefined && { why }),
   };
+}
+
+/** Of a change that is made. */
+export function madeEvent({ actor, operations, changed, event, why }: Written): AuditEvent {
+  return event ?? changeEvent(actor, operations, 'ok', changed, undefined, why);
 }
 
 /** Cuts texts and lists to about `size`, and marks what was cut. */
 export function cutEvent(event: AuditEvent, size: number): AuditEvent {
   const cut = (text: string, length: number): string =>
     text.length > length ? `${text.slice(0, length)}…` : text;
-  const { actor, target, changed, summary } = event;
+  const { actor, target, changed, summary, why } = event;
   const names = Math.ceil(size / 64);
   const short = Math.ceil(size / 8);
   return {
@@ -40,6 +48,7 @@ export function cutEvent(event: AuditEvent, size: number): AuditEvent {
     ...(target !== undefined && { target: firstOf(target, names).map((each) => cut(each, short)) }),
     ...(changed !== undefined && { changed: changed.slice(0, names).map(bounded) }),
     ...(summary !== undefined && { summary: cut(summary, size / 2) }),
+    ...(why !== undefined && { why: cut(why, size / 4) }),
   };
 
   function bounded(each: Changed): Changed {
@@ -54,7 +63,7 @@ function firstOf(names: readonly string[], most: number): readonly string[] {
 
 /** `template.create`, `template.add-rule`, `server.assign`, `set.change-addresses`. */
 function auditAction({ kind }: Operation): string {
-  const match = /^(.*)-(template|server|set)$/.exec(kind);
+  const match = /^(.*)-(template|server|set|policy)$/.exec(kind);
   if (match !== null) return `${match[2]!}.${match[1]!}`;
   if (kind === 'change-addresses') return `set.${kind}`;
   return kind.endsWith('-rule') ? `template.${kind}` : `server.${kind}`;
@@ -63,5 +72,7 @@ function auditAction({ kind }: Operation): string {
 function targetsOf(operation: Operation): readonly string[] {
   if ('servers' in operation) return [...operation.servers, ...operation.templates];
   if ('template' in operation) return [operation.template];
+  if (operation.kind === 'restore-policy') return [`revision ${operation.number}`];
+  if (operation.kind === 'replace-policy') return [];
   return ['set' in operation ? operation.set : operation.name];
 }

@@ -19,8 +19,10 @@ import type {
   VersionHistory,
 } from './store.ts';
 import type { ConfigJudge, Reading } from './config-judge.ts';
-import { fileOrder, filesOf, placeOf } from './config-texts.ts';
+import { fileOrder, filesOf, placeOf, sortedFiles } from './config-texts.ts';
 import type { ConfigFiles, RawFile } from './config-texts.ts';
+import { filesWith } from './policy-history.ts';
+import type { ChangeHistory, WayBack } from './policy-history.ts';
 import { nowhere, unifiedDiff } from './text-diff.ts';
 import { versionedFiles, versionedKinds, versionsOf } from './versions.ts';
 import type { VersionedKind, WrittenVersion } from './versions.ts';
@@ -43,6 +45,7 @@ export interface Plan extends Writing {
 export interface PlanParts {
   readonly judge: ConfigJudge;
   readonly histories: Readonly<Record<VersionedKind, Pick<VersionHistory, 'version'>>>;
+  readonly changes: Pick<ChangeHistory, 'newest' | 'wayBack'>;
   /** What the tests beside the configuration say of a state without errors. Default: nothing. */
   readonly failedTests?: (snapshot: Snapshot) => readonly Problem[];
 }
@@ -51,11 +54,17 @@ export interface PlanParts {
 export async function makePlan(
   reading: Reading,
   operations: readonly Operation[],
-  { judge, histories, failedTests = () => [] }: PlanParts,
+  parts: PlanParts,
 ): Promise<Plan | undefined> {
+  const { judge, histories, failedTests } = parts;
   const { snapshot, raw } = reading;
   if (operations.length === 0) return undefined;
   if (raw === undefined) throw new StoreError([{ kind: 'broken', problems: snapshot.problems }]);
+  const whole = operations.find(isOfWhole);
+  if (whole !== undefined) {
+    if (operations.length > 1) throw refused(operations.indexOf(whole), '', aloneWords);
+    return await planWhole(reading, whole, parts);
+  }
   const draft = new Draft({
     snapshot,
     templates: textsOf(versionedFiles('template', raw)),
@@ -94,20 +103,76 @@ export async function makePlan(
   const next = judge.judge(after);
   const errors = next.problems.filter(({ severity }) => severity === 'error');
   if (errors.length > 0) throw new StoreError([refusalOf(errors, draft, judge.place)]);
-  const failed = newlyFailed(snapshot, next, failedTests);
-  if (failed.length > 0) throw new StoreError([{ kind: 'broken', problems: failed }]);
-  const versions = writtenVersions(reading, { snapshot: next, raw: after }, (kind) =>
-    kind === 'template' ? templates.causes : sets.causes,
-  );
+  requireTests(snapshot, next, failedTests);
+  const versions = writtenVersions(reading, { snapshot: next, raw: after }, (kind) => {
+    if (kind === 'servers') return new Map();
+    return kind === 'template' ? templates.causes : sets.causes;
+  });
   const changed = compare(snapshot, next, versions);
   return { raw, after, next, writes, removals, versions, changed };
+}
+
+const aloneWords = 'it concerns the whole policy: make it as a change of its own';
+
+/** @throws StoreError */
+async function planWhole(
+  reading: Reading,
+  operation: OfWhole,
+  parts: PlanParts,
+): Promise<Plan | undefined> {
+  const { snapshot, raw } = reading;
+  const after = (files: readonly RawFile[]): ConfigFiles => ({
+    ...sortedFiles(files),
+    gateway: raw!.gateway,
+  });
+  if (operation.kind === 'restore-policy') {
+    await requireNewest(operation, parts);
+    const { files, causes } = await parts.changes.wayBack(reading, operation.number);
+    return planFiles(reading, after(filesWith(raw!, files)), { ...parts, causes });
+  }
+  const { files, ifRevision } = operation;
+  if (ifRevision !== undefined && ifRevision !== snapshot.revision) {
+    const name = 'another policy';
+    throw new StoreError([{ kind: 'precondition-failed', what: 'revision', name }]);
+  }
+  const isOwn = (name: string): boolean => name === 'servers.yaml' || placeOf(name) !== undefined;
+  const stray = Object.keys(files).find((name) => !isOwn(name));
+  if (stray !== undefined) throw refused(0, `files["${stray}"]`, strayWords);
+  const present = new Map(filesOf(raw).map((file) => [file.name, file]));
+  const wanted = Object.entries(files).map(([name, text]) => {
+    const file = present.get(name);
+    return file?.text === text ? file : rawFile(name, text);
+  });
+  const others = [...present.values()].filter(({ name }) => !isOwn(name));
+  return planFiles(reading, after([...others, ...wanted]), parts);
+}
+
+const strayWords = 'expected servers.yaml, templates/NAME.yaml, sets/NAME.yaml or sets/NAME.txt';
+
+function refused(operation: number, path: string, message: string): StoreError {
+  return new StoreError([{ kind: 'invalid', problems: [{ operation, path, message }] }]);
+}
+
+async function requireNewest(
+  { newest }: Extract<Operation, { kind: 'restore-policy' }>,
+  { changes }: PlanParts,
+): Promise<void> {
+  const found = await changes.newest();
+  if (newest === undefined || found === undefined || found.number <= newest) return;
+  const { number, actor, summary } = found;
+  const name = `revision ${number} of ${actor.name} (${summary})`;
+  throw new StoreError([{ kind: 'precondition-failed', what: 'revision', name }]);
 }
 
 /** What it takes to have these files instead. @returns `undefined` when nothing differs. @throws StoreError `broken` */
 export function planFiles(
   { snapshot, raw }: Reading,
   after: ConfigFiles,
-  judge: ConfigJudge,
+  {
+    judge,
+    failedTests,
+    causes,
+  }: Pick<PlanParts, 'judge' | 'failedTests'> & Partial<Pick<WayBack, 'causes'>>,
 ): Plan | undefined {
   const old = new Map(filesOf(raw).map((file) => [file.name, file]));
   const now = new Map(filesOf(after).map((file) => [file.name, file]));
@@ -117,13 +182,30 @@ export function planFiles(
   const next = judge.judge(after);
   const errors = next.problems.filter(({ severity }) => severity === 'error');
   if (errors.length > 0) throw new StoreError([{ kind: 'broken', problems: errors }]);
+  requireTests(snapshot, next, failedTests);
   const versions = writtenVersions(
     { snapshot, raw },
     { snapshot: next, raw: after },
-    () => new Map(),
+    (kind) => causes?.[kind] ?? new Map(),
   );
   const changed = compare(snapshot, next, versions);
   return { raw: raw!, after, next, writes, removals, versions, changed };
+}
+
+type OfWhole = Extract<Operation, { kind: 'restore-policy' | 'replace-policy' }>;
+
+function isOfWhole(operation: Operation): operation is OfWhole {
+  return operation.kind === 'restore-policy' || operation.kind === 'replace-policy';
+}
+
+/** @throws StoreError `broken` when tests fail that did not */
+function requireTests(
+  before: Snapshot,
+  after: Snapshot,
+  failedTests: PlanParts['failedTests'] = () => [],
+): void {
+  const failed = newlyFailed(before, after, failedTests);
+  if (failed.length > 0) throw new StoreError([{ kind: 'broken', problems: failed }]);
 }
 
 /** Tests that a change would make fail; with `tests.onReload`, under which it could not be put in force, all that fail after it. */

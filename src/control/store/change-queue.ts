@@ -17,14 +17,14 @@ import type { Reading } from './config-judge.ts';
 import { StoreError } from './failures.ts';
 import type {
   Actor,
-  AuditEvent,
   AuditLog,
+  ChangeOptions,
   ChangeResult,
   Edit,
-  Guard,
   Operation,
   User,
 } from './store.ts';
+import type { Written } from './versions.ts';
 
 /** How often changes are begun anew because of others. */
 export const maxAttempts = 20;
@@ -32,12 +32,7 @@ export const maxAttempts = 20;
 const mostTogether = 32;
 
 /** A change that may be made, and what it does to the files. */
-export interface PlannedChange extends Plan {
-  readonly actor: Actor;
-  readonly operations: readonly Operation[];
-  /** For the audit log; default: the operations in words. */
-  readonly event?: AuditEvent;
-}
+export type PlannedChange = Plan & Omit<Written, 'versions' | 'changed'>;
 
 export interface Commits<R extends Reading> {
   /** Runs `work` while nobody else commits, if this store has such a lock. */
@@ -65,7 +60,7 @@ export class PlaceReplaced extends Error {
 interface WaitingChange {
   readonly actor: Actor;
   readonly edit: Edit;
-  readonly guard: Guard | undefined;
+  readonly options: ChangeOptions;
   operations: readonly Operation[];
   outcome: { readonly result: ChangeResult } | { readonly error: unknown } | undefined;
 }
@@ -105,8 +100,8 @@ export class ChangeQueue<R extends Reading> {
   }
 
   /** @throws StoreError */
-  async change(actor: Actor, edit: Edit, guard: Guard | undefined): Promise<ChangeResult> {
-    const own: WaitingChange = { actor, edit, guard, operations: [], outcome: undefined };
+  async change(actor: Actor, edit: Edit, options: ChangeOptions = {}): Promise<ChangeResult> {
+    const own: WaitingChange = { actor, edit, options, operations: [], outcome: undefined };
     this.#waiting.add(own);
     try {
       await this.inTurn(async () => {
@@ -123,7 +118,10 @@ export class ChangeQueue<R extends Reading> {
       const failure = this.#commits.failureOf(error);
       const failed = failure.failures.some(({ kind }) => kind === 'failed');
       const result = failed ? 'failed' : 'refused';
-      await this.#audit.append(changeEvent(actor, own.operations, result, [], failure.message));
+      const { why } = options;
+      await this.#audit.append(
+        changeEvent(actor, own.operations, result, [], failure.message, why),
+      );
       throw failure;
     }
   }
@@ -154,8 +152,10 @@ export class ChangeQueue<R extends Reading> {
       if (change.outcome !== undefined) continue;
       if (judged.length === mostTogether) break;
       try {
-        change.guard?.(await this.#commits.users());
+        change.options.guard?.(await this.#commits.users());
         change.operations = change.edit(state.snapshot);
+        // The way back begins at what the history has.
+        if (judged.some(({ plan }) => plan !== undefined) && isWayBack(change)) break;
         const plan = await makePlan(state, change.operations, this.#parts);
         if (plan !== undefined) {
           await this.#commits.allow(plan);
@@ -171,14 +171,21 @@ export class ChangeQueue<R extends Reading> {
   }
 
   async #commit(reading: R, judged: readonly Judged[]): Promise<boolean> {
-    const planned = judged.flatMap(({ change: { actor, operations }, plan }) =>
-      plan === undefined ? [] : [{ actor, operations, ...plan }],
-    );
+    const planned = judged.flatMap(({ change: { actor, operations, options }, plan }) => {
+      if (plan === undefined) return [];
+      const { why } = options;
+      return [{ actor, operations, ...(why !== undefined && { why }), ...plan }];
+    });
     if (planned.length > 0 && !(await this.#commits.commit(reading, planned))) return false;
     for (const { change, plan } of judged) {
       if (plan !== undefined || change.operations.length === 0) continue;
-      await this.#audit.append(changeEvent(change.actor, change.operations, 'ok', []));
+      const { actor, operations, options } = change;
+      await this.#audit.append(changeEvent(actor, operations, 'ok', [], undefined, options.why));
     }
     return true;
   }
+}
+
+function isWayBack({ operations }: WaitingChange): boolean {
+  return operations.some(({ kind }) => kind === 'restore-policy');
 }

@@ -105,3 +105,16 @@ export function templateNameOf(fileName: string): string | undefined {
   const place = placeOf(fileName);
   return place?.kind === 'template' ? place.name : undefined;
 }
+
+/** The files of a policy, by their names. */
+export function sortedFiles(files: readonly RawFile[]): Omit<ConfigFiles, 'gateway'> {
+  const inFolder = (folder: string): RawFile[] | undefined => {
+    const found = files.filter(({ name }) => name.startsWith(folder));
+    return found.length === 0 ? undefined : found.sort((a, b) => fileOrder(a.name, b.name));
+  };
+  return {
+    servers: files.find(({ name }) => name === 'servers.yaml'),
+    templates: inFolder('templates/'),
+    sets: inFolder('sets/'),
+  };
+}

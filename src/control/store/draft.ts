@@ -18,7 +18,7 @@ import { StoreError } from './store.ts';
 import type { BodyProblem, Failure, Operation, Snapshot, VersionText } from './store.ts';
 
 type Of<K extends Operation['kind']> = Extract<Operation, { kind: K }>;
-type DocumentKind = 'template' | 'set';
+export type DocumentKind = 'template' | 'set';
 type AnyDocuments = Pick<Documents<unknown>, keyof Documents<unknown>>;
 
 export interface DraftSource {
@@ -156,6 +156,10 @@ export class Draft {
       case 'assign':
       case 'unassign':
         this.#assign(operation);
+        return;
+      case 'restore-policy':
+      case 'replace-policy':
+        // Whole files: nothing to draft (`change-plan.ts`).
         return;
     }
   }

@@ -14,7 +14,7 @@ export interface BodyProblem {
 }
 
 export type ThingKind =
-  'template' | 'server' | 'set' | 'list' | 'rule' | 'version' | 'user' | 'token';
+  'template' | 'server' | 'set' | 'list' | 'rule' | 'version' | 'revision' | 'user' | 'token';
 
 /** Why a change was refused. */
 export type Failure =
@@ -100,6 +100,8 @@ export function describeFailure(failure: Failure): string {
     case 'exists':
       return `there is a ${failure.what} "${failure.name}" already`;
     case 'precondition-failed':
+      if (failure.what === 'revision')
+        return `meanwhile there is ${failure.name}: look at it first`;
       return `${failure.what} "${failure.name}" was changed by somebody else meanwhile`;
     case 'in-use':
       return `${failure.what} "${failure.name}" ${usedByWords(failure.usedBy)}`;

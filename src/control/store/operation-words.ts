@@ -1,5 +1,6 @@
 /** Operations as text for the audit log, with the requested values, valid or not. */
 import { directions } from '../../text/rule-text.ts';
+import { counted } from '../../text/numbers.ts';
 import { shortened } from '../../policy/problem.ts';
 import type { Operation } from './store.ts';
 
@@ -47,6 +48,10 @@ export function operationWords(operation: Operation): string {
       return `roll set ${operation.name} back to version ${operation.version}`;
     case 'change-addresses':
       return `change set ${operation.set}: ${addressWords(operation)}`;
+    case 'restore-policy':
+      return `roll the policy back to revision ${operation.number}`;
+    case 'replace-policy':
+      return `put ${counted(Object.keys(operation.files).length, 'file')} in the place of the policy`;
     case 'assign':
       return `assign ${list(operation.templates)} to ${list(operation.servers)}`;
     case 'unassign':

@@ -18,8 +18,11 @@
 import type { AddressSet, GatewayConfig, Problem, Server, Template } from '../../policy/types.ts';
 import type { Role } from '../../policy/users.ts';
 import type { RuleDirection } from '../../text/rule-text.ts';
+import type { Actor, Changed, PolicyHistory, VersionHistory } from './history.ts';
 
 export { StoreError, describeFailure } from './failures.ts';
+export { versionActions } from './history.ts';
+export type * from './history.ts';
 export type { BodyProblem, Failure, ThingKind } from './failures.ts';
 
 /** The whole policy at one moment. With errors among the problems, the rest is incomplete. */
@@ -40,16 +43,6 @@ export interface Snapshot {
     readonly servers: ReadonlyMap<string, string>;
     readonly sets: ReadonlyMap<string, string>;
   };
-}
-
-/** The author of a request. */
-export interface Actor {
-  /** A user's name; `root` or another system user on the control socket and the command line; `file` for a hand edit. */
-  readonly name: string;
-  readonly via: 'api' | 'socket' | 'cli' | 'file' | 'system';
-  /** Where the request came from, and by which named token. */
-  readonly address?: string;
-  readonly token?: string;
 }
 
 /**
@@ -190,6 +183,20 @@ export type Operation =
       readonly remove?: readonly string[];
       readonly ifRevision?: string;
     }
+  /**
+   * The whole policy as it was after the change of this number: nothing else in the same change. `newest`: the newest change that
+   * the client knows; refused as `precondition-failed` when there is a newer one.
+   */
+  | { readonly kind: 'restore-policy'; readonly number: number; readonly newest?: number }
+  /**
+   * All templates, sets, lists and servers.yaml, as texts by their file names; what is not among them goes. Nothing else in the
+   * same change. `ifRevision`: of the whole (`Snapshot.revision`).
+   */
+  | {
+      readonly kind: 'replace-policy';
+      readonly files: Readonly<Record<string, string>>;
+      readonly ifRevision?: string;
+    }
   /** Every one of `templates` to (from) every one of `servers`. Templates that are already assigned (removed) stay so. */
   | {
       readonly kind: 'assign' | 'unassign';
@@ -211,13 +218,10 @@ export type Edit = (snapshot: Snapshot) => readonly Operation[];
  */
 export type Guard = (users: readonly User[]) => void;
 
-/** What a change has changed. Absent `before`: created; absent `after`: destroyed. */
-export interface Changed {
-  readonly kind: 'template' | 'server' | 'set' | 'user';
-  readonly name: string;
-  /** Revisions. */
-  readonly before?: string;
-  readonly after?: string;
+export interface ChangeOptions {
+  readonly guard?: Guard;
+  /** Why, in the author's words: for history and audit. */
+  readonly why?: string;
 }
 
 export interface ChangeResult {
@@ -290,7 +294,7 @@ export interface Store {
   /** Never throws: what cannot be read is among the snapshot's problems. */
   read(): Promise<Snapshot>;
   /** @throws StoreError; then nothing has changed. Every call, refused or not, is in the audit log. */
-  change(actor: Actor, edit: Edit, guard?: Guard): Promise<ChangeResult>;
+  change(actor: Actor, edit: Edit, options?: ChangeOptions): Promise<ChangeResult>;
   /** What `change` would do now, without doing it. @throws StoreError as `change` would */
   preview(edit: Edit): Promise<Preview>;
   /** Resolves when the watch is active. Changes by this process are reported, too. */
@@ -298,6 +302,8 @@ export interface Store {
   /** Of templates. */
   readonly history: VersionHistory;
   readonly setHistory: VersionHistory;
+  /** Of everything. */
+  readonly changes: PolicyHistory;
   /** The list of a set in a snapshot. @throws StoreError `not-found` */
   listText(snapshot: Snapshot, file: string): Promise<string>;
   readonly users: Users;
@@ -338,64 +344,6 @@ export interface PolicyStore extends Store {
   failedTests(snapshot: Snapshot): readonly Problem[];
   /** Puts it into the history of a template that time has changed what it means. Never throws. */
   markEnd(name: string, actor: Actor, action: 'expire' | 'revive'): Promise<void>;
-}
-
-export const versionActions = [
-  'create',
-  'edit',
-  'clone',
-  'rename',
-  'restore',
-  'destroy',
-  'expire',
-  'revive',
-] as const;
-export type VersionAction = (typeof versionActions)[number];
-
-/** The text of a list, and its name. */
-export interface ListText {
-  readonly file: string;
-  readonly text: string;
-}
-
-/** A version as it was written; that of a set with its list. */
-export interface VersionText {
-  readonly text: string;
-  readonly list?: ListText;
-}
-
-/** One version of a template or set. */
-export interface Version {
-  /** From 1, ascending, never used twice for one name. */
-  readonly version: number;
-  /** ISO 8601. */
-  readonly at: string;
-  readonly actor: Actor;
-  /**
-   * The operation; `edit` for a hand edit, `destroy` for a version that marks the removal. `expire` and `revive`
-   * mark that time has changed what a template means, and repeat its text.
-   */
-  readonly action: VersionAction;
-  /** Of the text; absent with `destroy`. */
-  readonly sha256?: string;
-  /** The list that the set had. */
-  readonly list?: { readonly file: string; readonly sha256: string };
-  /** The name that a `clone` or `rename` came from, or went to; the version that a `restore` took. */
-  readonly from?: string;
-  readonly to?: string;
-}
-
-export interface VersionHistory {
-  /** Names that have a history, those of what was destroyed included. */
-  names(): Promise<readonly string[]>;
-  /** Newest first; empty for a name that was never used. Old ones are forgotten (`keptVersions`). */
-  list(name: string): Promise<readonly Version[]>;
-  /** The text as it was written, without a list. @throws StoreError `not-found` */
-  text(name: string, version: number): Promise<string>;
-  /** All of it. @throws StoreError `not-found`, also when its list is not kept any more */
-  version(name: string, version: number): Promise<VersionText>;
-  /** Unified, from one version to another; version 0 is the empty text. Empty for equal texts. @throws StoreError `not-found` */
-  diff(name: string, from: number, to: number): Promise<string>;
 }
 
 /** A user without anything secret. */
@@ -458,6 +406,8 @@ export interface AuditEvent {
   readonly changed?: readonly Changed[];
   /** A line for a person: what changed, or why not. */
   readonly summary?: string;
+  /** Why, in the author's words. */
+  readonly why?: string;
   /** Of a change in a store that is shared: when it was made, ISO 8601, and its number there. */
   readonly at?: string;
   readonly commit?: number;

@@ -1,12 +1,23 @@
-/** What has a history, templates and sets with their lists, and which versions of it a change adds. */
+/** What has a history, templates, sets with their lists, and servers.yaml, and which versions of it a change adds. */
 import { placeOf, sha256, textDigestOf } from './config-texts.ts';
 import type { ConfigFiles, RawFile } from './config-texts.ts';
 import type { Cause } from './documents.ts';
-import type { Actor, Changed, ListText, Operation, Snapshot, Version } from './store.ts';
+import type {
+  Actor,
+  AuditEvent,
+  Changed,
+  ListText,
+  Operation,
+  Snapshot,
+  Version,
+} from './store.ts';
 
-/** What has a history. */
-export const versionedKinds = ['template', 'set'] as const;
+/** What has a history. All servers are one thing, of this name: they are one file. */
+export const versionedKinds = ['template', 'set', 'servers'] as const;
 export type VersionedKind = (typeof versionedKinds)[number];
+
+/** Versions kept of each. */
+export const keptVersions = 200;
 
 /** A template or set as it is in the files, with the list of the set. */
 export interface Versioned {
@@ -20,6 +31,10 @@ export interface Written {
   readonly operations: readonly Operation[];
   readonly changed: readonly Changed[];
   readonly versions: readonly WrittenVersion[];
+  /** In the author's words. */
+  readonly why?: string;
+  /** For the audit log and the history; default: the operations in words. */
+  readonly event?: AuditEvent;
 }
 
 /** A template or set that a change has written or removed. */
@@ -49,8 +64,11 @@ export function versionDigest(text: string, list: string | undefined): string {
   return list === undefined ? text : sha256(`${text} ${list}`);
 }
 
-/** The files of templates or sets, valid or not, by name. */
+/** The files of one kind, valid or not, by name. */
 export function versionedFiles(kind: VersionedKind, raw: ConfigFiles): Map<string, RawFile> {
+  if (kind === 'servers') {
+    return new Map(raw.servers?.text === undefined ? [] : [[kind, raw.servers]]);
+  }
   const files = (kind === 'template' ? raw.templates : raw.sets) ?? [];
   return new Map(
     files.flatMap((file): [string, RawFile][] => {
@@ -70,12 +88,20 @@ export function versionsOf(
   if (kind === 'template') {
     return new Map(snapshot.templates.map(({ name }) => [name, { file: files.get(name)! }]));
   }
+  if (kind === 'servers')
+    return new Map(hasErrors(snapshot) ? [] : [...files].map(([name, file]) => [name, { file }]));
   const lists = new Map((raw.sets ?? []).map((file) => [file.name, file]));
   return new Map(
     snapshot.sets.map(({ name, file }) => {
       const list = file === undefined ? undefined : lists.get(`sets/${file}`);
       return [name, { file: files.get(name)!, ...(list !== undefined && { list }) }];
     }),
+  );
+}
+
+function hasErrors({ problems }: Snapshot): boolean {
+  return problems.some(
+    ({ severity, file }) => severity === 'error' && file.endsWith('/servers.yaml'),
   );
 }
 

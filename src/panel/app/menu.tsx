@@ -4,6 +4,7 @@ import {
   IconActivity,
   IconFlame,
   IconHistory,
+  IconGitCommit,
   IconListDetails,
   IconRouter,
   IconServer,
@@ -24,6 +25,7 @@ const services: readonly Entry[] = [
   { path: '/firewalls', label: 'Firewalls', icon: IconFlame },
   { path: '/servers', label: 'Servers', icon: IconServer },
   { path: '/sets', label: 'Sets', icon: IconListDetails },
+  { path: '/changes', label: 'Changes', icon: IconGitCommit },
   { path: '/gateways', label: 'Gateways', icon: IconRouter },
 ];
 const traffic: readonly Entry[] = [

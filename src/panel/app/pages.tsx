@@ -23,6 +23,7 @@ const ServerPage = lazy(() => import('../pages/servers/server-page.tsx'));
 const GatewayList = lazy(() => import('../pages/gateways/gateway-list.tsx'));
 const LivePage = lazy(() => import('../pages/live/live-page.tsx'));
 const ExplainPage = lazy(() => import('../pages/explain/explain-page.tsx'));
+const ChangesPage = lazy(() => import('../pages/changes/changes-page.tsx'));
 const AuditPage = lazy(() => import('../pages/audit/audit-page.tsx'));
 const AccountPage = lazy(() => import('../pages/users/account-page.tsx'));
 const UsersPage = lazy(() => import('../pages/users/users-page.tsx'));
@@ -61,6 +62,7 @@ export function Pages(): ReactNode {
           <Route path="/gateways" component={GatewayList} />
           <Route path="/live" component={LivePage} />
           <Route path="/explain" component={ExplainPage} />
+          <Route path="/changes" component={ChangesPage} />
           <Route path="/audit">{may.change ? <AuditPage /> : <OwnersOnly />}</Route>
           <Route path="/users">{may.change ? <UsersPage /> : <OwnersOnly />}</Route>
           <Route>

@@ -23,9 +23,20 @@ export async function check(operations: readonly Operation[], signal: AbortSigna
   await request('POST', '/v1/review?flows=false', { body: { operations }, signal });
 }
 
+export interface ChangeWords {
+  readonly operations: readonly Operation[];
+  /** Why, for history and audit log. */
+  readonly why?: string;
+}
+
 /** @throws ApiProblem */
 export function makeChange(operations: readonly Operation[]): Promise<Change> {
-  return request('POST', '/v1/changes', { body: { operations } });
+  return makeChangeWith({ operations });
+}
+
+/** @throws ApiProblem */
+export function makeChangeWith({ operations, why }: ChangeWords): Promise<Change> {
+  return request('POST', '/v1/changes', { body: { operations }, why });
 }
 
 /**

@@ -14,6 +14,8 @@ export interface RequestOptions {
   readonly ifMatch?: string | undefined;
   /** Only if there is none yet. */
   readonly mustBeNew?: boolean;
+  /** Why a change is made. */
+  readonly why?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -45,11 +47,17 @@ export function query(values: Readonly<Record<string, string | number | boolean 
   return `?${new URLSearchParams(texts).toString()}`;
 }
 
-function headersOf({ body, ifMatch, mustBeNew = false }: RequestOptions): Record<string, string> {
+function headersOf({
+  body,
+  ifMatch,
+  mustBeNew = false,
+  why = '',
+}: RequestOptions): Record<string, string> {
   return {
     accept: 'application/json, application/problem+json',
     ...(body !== undefined && { 'content-type': 'application/json' }),
     ...(ifMatch !== undefined && { 'if-match': `"${ifMatch}"` }),
+    ...(why !== '' && { 'tunwall-message': encodeURIComponent(why) }),
     ...(mustBeNew && { 'if-none-match': '*' }),
   };
 }

@@ -4,7 +4,13 @@
  *
  * Nothing is asked for more often than once a second, and nothing by itself while the tab is hidden (TanStack's default).
  */
-import { QueryClient, useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import {
+  QueryClient,
+  keepPreviousData,
+  useMutation,
+  useQuery,
+  useQueryClient,
+} from '@tanstack/react-query';
 import type { UseMutationResult, UseQueryResult } from '@tanstack/react-query';
 import { useMemo } from 'react';
 import { isKind } from './api-problem.ts';
@@ -44,6 +50,7 @@ export const keys = {
   servers: ['servers'],
   server: (name: string) => ['servers', name],
   presets: ['presets'],
+  history: ['history'],
   audit: ['audit'],
   users: ['users'],
   dropReasons: ['drop-reasons'],
@@ -52,7 +59,7 @@ export const keys = {
 /** What a change of templates, sets or servers makes old. */
 const configuration = [
   ...[keys.templates, keys.sets, keys.servers, keys.meaning],
-  ...[keys.status, keys.audit, keys.gateways],
+  ...[keys.history, keys.status, keys.audit, keys.gateways],
 ];
 
 /** What has versions. */
@@ -119,16 +126,33 @@ export function useVersionDiff(
   from: number,
   to: number,
 ): UseQueryResult<string> {
+  const path = `/v1/${kind}s/${encodeURIComponent(name)}/history/diff${query({ from, to })}`;
+  return useDiff(path, [`${kind}s`, name, 'history', from, to]);
+}
+
+function useDiff(path: string, queryKey: readonly (string | number)[]): UseQueryResult<string> {
   return useQuery({
-    queryKey: [`${kind}s`, name, 'history', from, to],
+    queryKey,
     queryFn: async ({ signal }) => {
-      const path = `/v1/${kind}s/${encodeURIComponent(name)}/history/diff${query({ from, to })}`;
       const response = await send('GET', path, { signal, accept: 'text/x-diff' });
       return response.text();
     },
-    // Versions do not change.
+    // What was does not change.
     staleTime: Infinity,
   });
+}
+
+/** The newest changes of the policy. */
+export function useChanges(limit: number): UseQueryResult<api.PolicyChanges> {
+  return useQuery({
+    queryKey: [...keys.history, limit],
+    queryFn: ({ signal }) => get<api.PolicyChanges>(`/v1/history${query({ limit })}`, signal),
+    placeholderData: keepPreviousData,
+  });
+}
+
+export function useChangeDiff(from: number, to: number): UseQueryResult<string> {
+  return useDiff(`/v1/history/diff${query({ from, to })}`, [...keys.history, from, to]);
 }
 
 export function useSets(): UseQueryResult<api.SetList> {

@@ -1,5 +1,6 @@
 /** What the API takes and answers, by its schemas: types only, nothing of the API gets into the browser. */
 import type { Static } from 'typebox';
+import type * as history from '../../control/api/history-schemas.ts';
 import type * as live from '../../control/api/live-schemas.ts';
 import type * as reviews from '../../control/api/review-schemas.ts';
 import type * as schemas from '../../control/api/schemas.ts';
@@ -13,8 +14,10 @@ export type TemplateList = Static<typeof schemas.templateList>;
 export type TemplateSummary = TemplateList['templates'][number];
 export type Preset = Static<typeof schemas.preset>;
 export type PresetList = Static<typeof schemas.presetList>;
-export type Version = Static<typeof schemas.version>;
-export type VersionList = Static<typeof schemas.versionList>;
+export type Version = Static<typeof history.version>;
+export type VersionList = Static<typeof history.versionList>;
+export type PolicyChanges = Static<typeof history.policyChanges>;
+export type PolicyChange = PolicyChanges['changes'][number];
 export type Meaning = Static<typeof schemas.meaning>;
 export type Pruned = Static<typeof schemas.pruned>;
 export type AddressSet = Static<typeof sets.addressSet>;

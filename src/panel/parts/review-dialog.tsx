@@ -3,13 +3,13 @@
  *
  * A refusal goes to `onProblem`, if the caller has fields to show it at; otherwise it is shown here.
  */
-import { Button, Group, Modal, Stack } from '@mantine/core';
+import { Button, Group, Modal, Stack, TextInput } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { ReactNode } from 'react';
 import { asProblem } from '../data/api-problem.ts';
 import type { ApiProblem } from '../data/api-problem.ts';
-import { makeChange, review } from '../data/changes.ts';
+import { makeChangeWith, review } from '../data/changes.ts';
 import type { Operation } from '../data/changes.ts';
 import { useChange } from '../data/queries.ts';
 import type { Change } from '../data/types.ts';
@@ -75,11 +75,12 @@ function Content({
     staleTime: 0,
     refetchOnWindowFocus: false,
   });
-  const change = useChange(makeChange);
+  const change = useChange(makeChangeWith);
+  const [why, setWhy] = useState('');
   const save = async (): Promise<void> => {
     setRefusal(undefined);
     try {
-      const made = await change.mutateAsync(operations);
+      const made = await change.mutateAsync({ operations, why });
       noteApplied(done, made.applied);
       onSaved(made);
     } catch (error) {
@@ -97,6 +98,7 @@ function Content({
       {preview.isPending && <Loading rows={4} />}
       {preview.isError && <Failed error={preview.error} onRetry={() => void preview.refetch()} />}
       {data !== undefined && <ReviewEffects review={data} />}
+      {data !== undefined && !isEmpty && <Reason value={why} onChange={setWhy} />}
       <Group justify="flex-end">
         <Button variant="default" onClick={onClose}>
           Back
@@ -111,5 +113,23 @@ function Content({
         </Button>
       </Group>
     </Stack>
+  );
+}
+
+interface ReasonProps {
+  readonly value: string;
+  readonly onChange: (value: string) => void;
+}
+
+function Reason({ value, onChange }: ReasonProps): ReactNode {
+  return (
+    <TextInput
+      label="Reason"
+      description="For the history and the audit log, if you like"
+      value={value}
+      maxLength={500}
+      onChange={({ currentTarget }) => onChange(currentTarget.value)}
+      autoComplete="off"
+    />
   );
 }

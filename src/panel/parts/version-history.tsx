@@ -1,6 +1,5 @@
 /** Every version of a firewall or set with author, time and difference, and the way back to one. Also for a destroyed one. */
-import { Badge, Button, Group, Paper, Stack, Text } from '@mantine/core';
-import { IconArrowBackUp, IconChevronDown, IconChevronRight } from '@tabler/icons-react';
+import { Stack } from '@mantine/core';
 import { useState } from 'react';
 import type { ReactNode } from 'react';
 import { useLocation } from 'wouter';
@@ -9,9 +8,9 @@ import type { Operation } from '../data/changes.ts';
 import { useHistory, useVersionDiff } from '../data/queries.ts';
 import type { Versioned } from '../data/queries.ts';
 import type { Version } from '../data/types.ts';
-import { Ago } from './ago.tsx';
 import { Diff } from './diff.tsx';
 import { BackLink } from './back-link.tsx';
+import { HistoryEntry } from './history-entry.tsx';
 import { Page } from './page.tsx';
 import { ReviewDialog } from './review-dialog.tsx';
 import { Loaded } from './states.tsx';
@@ -109,54 +108,16 @@ interface VersionItemProps {
 
 function VersionItem(props: VersionItemProps): ReactNode {
   const { kind, name, version, before, isNewest, onRestore } = props;
-  const [isOpen, setOpen] = useState(isNewest);
   const { at, actor, via, sha256 } = version;
-  const Chevron = isOpen ? IconChevronDown : IconChevronRight;
   return (
-    <Paper withBorder radius="md" p="sm" component="li">
-      <Group justify="space-between" gap="xs">
-        <div>
-          <Group gap="xs">
-            <Text fw={600}>{title(version)}</Text>
-            {isNewest && <Badge variant="light">newest</Badge>}
-          </Group>
-          <Text size="sm" c="dimmed">
-            {actor === via
-              ? `by ${actor === 'file' ? 'hand, in the file' : actor}`
-              : `${actor}, ${via}`}
-            {' · '}
-            <Ago at={at} />
-          </Text>
-        </div>
-        <Group gap="xs">
-          {sha256 !== undefined && (
-            <Button
-              variant="subtle"
-              size="xs"
-              aria-expanded={isOpen}
-              leftSection={<Chevron size={14} aria-hidden />}
-              onClick={() => setOpen(!isOpen)}
-            >
-              {isOpen ? 'Hide changes' : 'Show changes'}
-            </Button>
-          )}
-          {onRestore !== undefined && (
-            <Button
-              variant="default"
-              size="xs"
-              leftSection={<IconArrowBackUp size={14} aria-hidden />}
-              aria-label={`Roll back to version ${version.version}`}
-              onClick={onRestore}
-            >
-              Roll back
-            </Button>
-          )}
-        </Group>
-      </Group>
-      {isOpen && sha256 !== undefined && (
+    <HistoryEntry
+      {...{ title: title(version), actor, via, at, isNewest, onRestore }}
+      backLabel={`Roll back to version ${version.version}`}
+    >
+      {sha256 === undefined ? undefined : (
         <VersionDiff {...{ kind, name }} from={before} to={version.version} />
       )}
-    </Paper>
+    </HistoryEntry>
   );
 }
 
@@ -170,10 +131,8 @@ interface VersionDiffProps {
 function VersionDiff({ kind, name, from, to }: VersionDiffProps): ReactNode {
   const diff = useVersionDiff(kind, name, from, to);
   return (
-    <div className="version-diff">
-      <Loaded query={diff} rows={2}>
-        {(text) => <Diff text={text} label={`Changes of version ${to}`} />}
-      </Loaded>
-    </div>
+    <Loaded query={diff} rows={2}>
+      {(text) => <Diff text={text} label={`Changes of version ${to}`} />}
+    </Loaded>
   );
 }

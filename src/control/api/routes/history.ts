@@ -6,6 +6,7 @@ import { makeChange } from '../changes.ts';
 import type { ApiContext } from '../context.ts';
 import { requirementOf } from '../etag.ts';
 import { asProblem } from '../http-problem.ts';
+import * as histories from '../history-schemas.ts';
 import * as schemas from '../schemas.ts';
 import { changeMark, notFound } from '../views.ts';
 import { revisionOf } from './resources.ts';
@@ -38,7 +39,7 @@ export function historyRoutes(
         tags,
         summary: `The versions of a ${kind}`,
         params: schemas.nameParams,
-        response: { 200: schemas.versionList, ...schemas.problems },
+        response: { 200: histories.versionList, ...schemas.problems },
       },
     },
     async (request) => {

@@ -15,6 +15,9 @@ import { review } from '../review-schemas.ts';
 import { checkedBy } from '../validation.ts';
 import { withoutReadOnly } from '../views.ts';
 
+/** A whole policy, with lists. */
+const maxPolicyBytes = 16 << 20;
+
 const documented = Type.Object({
   operations: Type.Optional(Type.Array(operationSchema)),
   template: Type.Optional(schemas.templateBody),
@@ -35,6 +38,7 @@ export function reviewRoutes(app: Api, context: ApiContext): void {
   app.post(
     '/review',
     {
+      bodyLimit: maxPolicyBytes,
       schema: {
         tags,
         summary: 'What a change would do, without doing it',
@@ -83,6 +87,7 @@ export function reviewRoutes(app: Api, context: ApiContext): void {
   app.post(
     '/changes',
     {
+      bodyLimit: maxPolicyBytes,
       schema: {
         tags,
         summary: 'Several operations as one change: all of them, or none',

@@ -5,7 +5,9 @@
  */
 import { namePattern } from '../../../policy/validate.ts';
 import { StoreError } from '../failures.ts';
-import type { Version, VersionHistory, VersionText } from '../store.ts';
+import { keptChanges } from '../policy-history.ts';
+import type { KeptChange } from '../policy-history.ts';
+import type { AuditEvent, Version, VersionHistory, VersionText } from '../store.ts';
 import { versionsDiff } from '../text-diff.ts';
 import type { VersionedKind } from '../versions.ts';
 import type { EtcdClient } from './etcd-client.ts';
@@ -36,7 +38,10 @@ export class Commits {
   readonly #versions: Readonly<Record<VersionedKind, Map<string, KnownVersion[]>>> = {
     template: new Map<string, KnownVersion[]>(),
     set: new Map<string, KnownVersion[]>(),
+    servers: new Map<string, KnownVersion[]>(),
   };
+  /** The oldest first. */
+  readonly #changes: KeptChange[] = [];
   #last: Pick<NumberedCommit, 'seq' | 'id'> = { seq: 0, id: '' };
   #reading: Promise<unknown> = Promise.resolve();
 
@@ -62,6 +67,12 @@ export class Commits {
     return this.#versions[kind].get(name)?.slice(-this.#kept) ?? [];
   }
 
+  /** Changes of the policy, the newest first. */
+  async newestFirst(newest: Pick<Head, 'seq' | 'commit'>): Promise<readonly KeptChange[]> {
+    await this.#read(newest);
+    return this.#changes.slice(-keptChanges).reverse();
+  }
+
   async #read(newest: Pick<Head, 'seq' | 'commit'>): Promise<void> {
     const read = this.#reading.then(() => this.#readUpTo(newest));
     this.#reading = read.catch(() => undefined);
@@ -85,6 +96,7 @@ export class Commits {
 
   #forget(): void {
     for (const each of Object.values(this.#versions)) each.clear();
+    this.#changes.length = 0;
     this.#last = { seq: 0, id: '' };
   }
 
@@ -106,8 +118,12 @@ export class Commits {
     }
   }
 
-  #add({ seq, id, at, versions }: NumberedCommit): void {
+  #add(commit: NumberedCommit): void {
+    const { seq, id, at, versions } = commit;
     this.#last = { seq, id };
+    // Those of users, and of the store itself, are none of the policy.
+    if (versions.length > 0) this.#changes.push(changeOf(commit));
+    if (this.#changes.length > 2 * keptChanges) this.#changes.splice(0, keptChanges);
     for (const each of versions) {
       const { kind, name } = each;
       const known = this.#versions[kind].get(name) ?? [];
@@ -117,6 +133,24 @@ export class Commits {
       this.#versions[kind].set(name, known);
     }
   }
+}
+
+/** What a commit says for the audit log. */
+export function eventOf({ event, versions }: Pick<StoredCommit, 'event' | 'versions'>): AuditEvent {
+  return (
+    event ?? {
+      actor: versions[0]?.actor ?? { name: 'tunwall', via: 'system' },
+      action: `template.${versions[0]?.action ?? 'edit'}`,
+      result: 'ok',
+      target: versions.map(({ name }) => name),
+    }
+  );
+}
+
+function changeOf(commit: NumberedCommit): KeptChange {
+  const { seq, at, versions } = commit;
+  const touched = versions.map(({ kind, name }) => ({ kind, name, version: seq }));
+  return { number: seq, at, event: eventOf(commit), versions: touched };
 }
 
 function versionOf(
@@ -212,7 +246,7 @@ function notKept(what: 'version' | 'list', name: string): StoreError {
   return new StoreError([{ kind: 'not-found', what, name }]);
 }
 
-async function unlessUnavailable<T>(work: () => Promise<T>): Promise<T> {
+export async function unlessUnavailable<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {

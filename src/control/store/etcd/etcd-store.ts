@@ -6,19 +6,18 @@
  * changes at any number of gateways come one after the other and none is lost.
  *
  * Packets never wait for etcd, and never depend on it: what is in force stays in force, for ever. What was in force last is on
- * this machine's disk, for a start without etcd. Reading answers with what is known; changes are refused as
- * `store-unavailable`.
+ * this machine's disk, for a start without etcd. Reading answers with what is known; changes are `store-unavailable`.
  */
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EtcdConfig, Problem } from '../../../policy/types.ts';
 import { exposedFolders } from '../../../system/folders-above.ts';
-import { cutEvent, changeEvent } from '../audit-events.ts';
+import { cutEvent, changeEvent, madeEvent } from '../audit-events.ts';
 import { planFiles, previewOf } from '../change-plan.ts';
 import { ChangeQueue } from '../change-queue.ts';
 import type { Commits as CommitWays, PlannedChange } from '../change-queue.ts';
 import { ConfigJudge } from '../config-judge.ts';
-import { filesOf, sha256, textDigestOf } from '../config-texts.ts';
+import { filesOf, sha256, sortedFiles, textDigestOf } from '../config-texts.ts';
 import type { ConfigFiles, RawFile } from '../config-texts.ts';
 import { StoreError } from '../failures.ts';
 import { AuditFile } from '../files/audit-log.ts';
@@ -29,11 +28,11 @@ import { stateDirectoryOf } from '../files/state-directory.ts';
 import type {
   Actor,
   AuditEvent,
+  ChangeOptions,
   ChangeResult,
   Edit,
   FleetGateway,
   FleetReading,
-  Guard,
   PolicyStore,
   Preview,
   Snapshot,
@@ -43,27 +42,30 @@ import type {
   WatchOptions,
   Watching,
 } from '../store.ts';
+import { ChangeHistory } from '../policy-history.ts';
 import { UserDocument } from '../user-document.ts';
+import type { VersionedKind } from '../versions.ts';
 import { Administration } from './administration.ts';
 import { Collector, usualLimits } from './collector.ts';
 import type { Limits } from './collector.ts';
 import { Committer, commitFailure } from './committer.ts';
 import type { Addition } from './committer.ts';
 import { EtcdClient } from './etcd-client.ts';
-import { Commits, EtcdHistory } from './etcd-history.ts';
+import { Commits, EtcdHistory, unlessUnavailable } from './etcd-history.ts';
 import { EtcdWatcher } from './etcd-watcher.ts';
 import { FleetAudit } from './fleet-audit.ts';
 import { Keys } from './layout.ts';
 import type { Head, StoredVersion } from './layout.ts';
 import { GatewayRecords } from './gateway-records.ts';
 import { LocalState } from './local-state.ts';
-import { Replica, sorted, unavailable } from './replica.ts';
+import { Replica, unavailable } from './replica.ts';
 import type { SharedReading } from './replica.ts';
 import { SharedUsers } from './shared-users.ts';
 import { digestsOf, isSame, storedVersion, textsOf } from './stored-policy.ts';
 
 /** Bytes of the audit record in a commit. */
 const eventBytes = 4096;
+const pushed = 'the files of a directory were pushed';
 /** How long a start waits for etcd that has the policy on this machine, too. */
 const startPatienceMs = 1500;
 /** A mark of the same kind that is so young was made by another gateway for the same moment. */
@@ -82,6 +84,7 @@ export class EtcdStore implements PolicyStore {
   readonly users: Users;
   readonly history: VersionHistory;
   readonly setHistory: VersionHistory;
+  readonly changes: ChangeHistory;
   readonly audit: FleetAudit;
   readonly administration: Administration;
   readonly #client: EtcdClient;
@@ -94,7 +97,8 @@ export class EtcdStore implements PolicyStore {
   readonly #collector: Collector;
   readonly #records: GatewayRecords;
   readonly #kept: KeptState;
-  readonly #changes: ChangeQueue<SharedReading>;
+  readonly #queue: ChangeQueue<SharedReading>;
+  readonly #histories: Readonly<Record<VersionedKind, VersionHistory>>;
   readonly #onWarning: (message: string) => void;
   /** Of snapshots, so that what is kept for a restart is known by its commit. */
   readonly #heads: WeakMap<Snapshot, Head> = new WeakMap<Snapshot, Head>();
@@ -148,7 +152,13 @@ export class EtcdStore implements PolicyStore {
     this.#collector = new Collector({ ...parts, limits, refresh, onWarning });
     this.history = new EtcdHistory('template', parts);
     this.setHistory = new EtcdHistory('set', parts);
-    this.#changes = new ChangeQueue(this.#ways(), this.#parts, this.audit);
+    const [template, set] = [this.history, this.setHistory];
+    this.#histories = { template, set, servers: new EtcdHistory('servers', parts) };
+    this.changes = new ChangeHistory(
+      () => unlessUnavailable(async () => this.#commits.newestFirst(await newest())),
+      this.#histories,
+    );
+    this.#queue = new ChangeQueue(this.#ways(), this.#parts, this.audit);
     const users = new SharedUsers({
       path: `etcd:${config.prefix}/users.yaml`,
       replica: this.#replica,
@@ -159,9 +169,11 @@ export class EtcdStore implements PolicyStore {
     this.users = new UserDocument(users, this.audit);
   }
 
-  get #parts(): PlanParts & { histories: { template: VersionHistory; set: VersionHistory } } {
-    const histories = { template: this.history, set: this.setHistory };
-    return { judge: this.#judge, histories, failedTests: (each) => this.failedTests(each) };
+  get #parts(): PlanParts {
+    return {
+      ...{ judge: this.#judge, histories: this.#histories, changes: this.changes },
+      failedTests: (each) => this.failedTests(each),
+    };
   }
 
   /** Where the policy lies in etcd. */
@@ -267,8 +279,8 @@ export class EtcdStore implements PolicyStore {
     return failedTests(this.directory, snapshot);
   }
 
-  async lastGood(): Promise<Snapshot | undefined> {
-    return await this.#kept.read();
+  lastGood(): Promise<Snapshot | undefined> {
+    return this.#kept.read();
   }
 
   async watch(options: WatchOptions): Promise<Watching> {
@@ -360,8 +372,8 @@ export class EtcdStore implements PolicyStore {
     }
   }
 
-  change(actor: Actor, edit: Edit, guard?: Guard): Promise<ChangeResult> {
-    return this.#changes.change(actor, edit, guard);
+  change(actor: Actor, edit: Edit, options?: ChangeOptions): Promise<ChangeResult> {
+    return this.#queue.change(actor, edit, options);
   }
 
   async preview(edit: Edit): Promise<Preview> {
@@ -382,9 +394,9 @@ export class EtcdStore implements PolicyStore {
 
   async #commit(reading: SharedReading, changes: readonly PlannedChange[]): Promise<boolean> {
     const { after, next } = changes.at(-1)!;
-    const commits = changes.map(({ actor, operations, changed, versions, event }) => ({
-      event: cutEvent(event ?? changeEvent(actor, operations, 'ok', changed), eventBytes),
-      versions: versions.map((each) => storedVersion(actor, each)),
+    const commits = changes.map((change) => ({
+      event: cutEvent(madeEvent(change), eventBytes),
+      versions: change.versions.map((each) => storedVersion(change.actor, each)),
     }));
     const texts = new Map<string, string>();
     for (const { writes } of changes) {
@@ -470,16 +482,10 @@ export class EtcdStore implements PolicyStore {
         const message = 'the policy in etcd was changed meanwhile: look at the difference again';
         throw new StoreError([{ kind: 'busy', message }]);
       }
-      const after = { ...sorted(wanted), gateway: reading.raw.gateway };
-      const plan = planFiles(reading, after, this.#judge);
+      const after = { ...sortedFiles(wanted), gateway: reading.raw.gateway };
+      const plan = planFiles(reading, after, this.#parts);
       if (plan === undefined) return reading.snapshot;
-      const event = changeEvent(
-        actor,
-        [],
-        'ok',
-        plan.changed,
-        'the files of a directory were pushed',
-      );
+      const event = changeEvent(actor, [], 'ok', plan.changed, pushed);
       const change = { ...plan, actor, operations: [], event: { ...event, action: 'store.push' } };
       if (!(await this.#commit(reading, [change]))) continue;
       await this.collect();

@@ -10,6 +10,7 @@ import { withDirectoryLock } from '../../../system/lock.ts';
 import type { AuditFile } from '../files/audit-log.ts';
 import { makeStateDirectory } from '../files/state-directory.ts';
 import type { AuditEvent, AuditLog, AuditQuery, AuditRecord } from '../store.ts';
+import { eventOf } from './etcd-history.ts';
 import type { Commits, NumberedCommit } from './etcd-history.ts';
 
 const lockPatienceMs = 10_000;
@@ -81,7 +82,7 @@ export class FleetAudit implements AuditLog {
         for await (const commit of this.#commits.after(last)) {
           if (last > 0 && commit.seq > last + 1) waiting.push(gapBefore(commit, last + 1));
           last = commit.seq;
-          waiting.push(eventOf(commit));
+          waiting.push({ ...eventOf(commit), at: commit.at, commit: commit.seq });
           if (waiting.length < batch) continue;
           await this.#file.record(...waiting);
           waiting = [];
@@ -104,14 +105,4 @@ function gapBefore({ seq, at }: NumberedCommit, from: number): AuditEvent {
     summary: `${which} not kept in etcd any more`,
     at,
   };
-}
-
-function eventOf({ seq, at, event, versions }: NumberedCommit): AuditEvent {
-  const own: AuditEvent = event ?? {
-    actor: versions[0]?.actor ?? { name: 'tunwall', via: 'system' },
-    action: `template.${versions[0]?.action ?? 'edit'}`,
-    result: 'ok',
-    target: versions.map(({ name }) => name),
-  };
-  return { ...own, at, commit: seq };
 }

@@ -8,7 +8,7 @@
  */
 import { readText } from '../files/config-files.ts';
 import type { ConfigJudge, Reading } from '../config-judge.ts';
-import { fileOrder, filesOf, textDigestOf } from '../config-texts.ts';
+import { filesOf, sortedFiles, textDigestOf } from '../config-texts.ts';
 import type { ConfigFiles, RawFile } from '../config-texts.ts';
 import { StoreError } from '../failures.ts';
 import type { EtcdClient } from './etcd-client.ts';
@@ -228,7 +228,7 @@ export class Replica {
       if (isKnown(name, sha256)) return old.get(name)!;
       return { name, text: texts.get(sha256), problem: undefined };
     });
-    return { ...sorted(all), gateway: known?.gateway };
+    return { ...sortedFiles(all), gateway: known?.gateway };
   }
 
   /** With gateway.yaml as it is on this machine now. */
@@ -245,19 +245,6 @@ export class Replica {
     const same = raw.gateway?.text === gateway?.text && raw.gateway?.problem === gateway?.problem;
     return same ? raw : { ...raw, gateway };
   }
-}
-
-/** The files of a policy, by their names. */
-export function sorted(files: readonly RawFile[]): Omit<ConfigFiles, 'gateway'> {
-  const inFolder = (folder: string): RawFile[] | undefined => {
-    const found = files.filter(({ name }) => name.startsWith(folder));
-    return found.length === 0 ? undefined : found.sort((a, b) => fileOrder(a.name, b.name));
-  };
-  return {
-    servers: files.find(({ name }) => name === 'servers.yaml'),
-    templates: inFolder('templates/'),
-    sets: inFolder('sets/'),
-  };
 }
 
 /** A comparison: nobody has written the key since this revision. */

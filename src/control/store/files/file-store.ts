@@ -32,13 +32,14 @@ import type { PlanParts, Writing } from '../change-plan.ts';
 import { ChangeQueue, PlaceReplaced, maxAttempts } from '../change-queue.ts';
 import type { Commits, PlannedChange } from '../change-queue.ts';
 import { filesOf } from '../config-texts.ts';
+import { ChangeHistory } from '../policy-history.ts';
 import { StoreError } from '../store.ts';
 import type {
   Actor,
   AuditLog,
+  ChangeOptions,
   ChangeResult,
   Edit,
-  Guard,
   Preview,
   Snapshot,
   PolicyStore,
@@ -48,7 +49,9 @@ import type {
   Watching,
 } from '../store.ts';
 import { UserDocument } from '../user-document.ts';
+import type { VersionedKind } from '../versions.ts';
 import { AuditFile } from './audit-log.ts';
+import { ChangeLog } from './change-log.ts';
 import { ConfigReader } from './config-directory.ts';
 import type { DirectoryReading } from './config-directory.ts';
 import { fingerprintOf, readText } from './config-files.ts';
@@ -90,13 +93,14 @@ export class FileStore implements PolicyStore {
   readonly stateDirectory: string;
   readonly audit: AuditLog;
   readonly users: Users;
+  readonly changes: ChangeHistory;
   readonly #reader: ConfigReader;
   readonly #recorder: Recorder;
-  readonly #histories: Readonly<Record<'template' | 'set', HistoryFiles>>;
+  readonly #histories: Readonly<Record<VersionedKind, HistoryFiles>>;
   readonly #options: FileStoreOptions;
   readonly #patienceMs: number;
   readonly #kept: KeptState;
-  readonly #changes: ChangeQueue<DirectoryReading>;
+  readonly #queue: ChangeQueue<DirectoryReading>;
   readonly #parts: PlanParts;
   /** The directory that is locked: its path without links, and what it is. */
   #target = '';
@@ -117,16 +121,20 @@ export class FileStore implements PolicyStore {
     this.#histories = {
       template: new HistoryFiles(stateDirectory),
       set: new HistoryFiles(stateDirectory, keptVersions, 'set-history'),
+      servers: new HistoryFiles(stateDirectory, keptVersions, 'servers-history'),
     };
+    const changeLog = new ChangeLog(stateDirectory);
+    this.changes = new ChangeHistory(() => changeLog.newestFirst(), this.#histories);
     this.#kept = new KeptState(stateDirectory, this.#reader.judge, options.onWarning);
     this.audit = new AuditFile(stateDirectory, { onWarning: options.onWarning });
-    this.#recorder = new Recorder(stateDirectory, this.#histories, this.audit);
+    this.#recorder = new Recorder(stateDirectory, this.#histories, changeLog, this.audit);
     this.#parts = {
       judge: this.#reader.judge,
       histories: this.#histories,
+      changes: this.changes,
       failedTests: (snapshot: Snapshot) => this.failedTests(snapshot),
     };
-    this.#changes = new ChangeQueue(this.#commits(), this.#parts, this.audit);
+    this.#queue = new ChangeQueue(this.#commits(), this.#parts, this.audit);
     const users = new UsersFile(directory, this.audit, (work) => this.#locked(work));
     this.users = new UserDocument(users, this.audit);
   }
@@ -196,10 +204,7 @@ export class FileStore implements PolicyStore {
     try {
       await this.#locked(async () => {
         await this.#recorder.recordHandEdits(this.#reader.read());
-        const newest = await this.#histories.template.newest(name, undefined);
-        if (newest?.sha256 === undefined) return;
-        const text = await this.#histories.template.text(name, newest.version);
-        await this.#histories.template.add({ name, actor, action, text });
+        await this.#recorder.mark(name, actor, action);
       });
     } catch (error) {
       this.#options.onWarning(
@@ -208,8 +213,8 @@ export class FileStore implements PolicyStore {
     }
   }
 
-  change(actor: Actor, edit: Edit, guard?: Guard): Promise<ChangeResult> {
-    return this.#changes.change(actor, edit, guard);
+  change(actor: Actor, edit: Edit, options?: ChangeOptions): Promise<ChangeResult> {
+    return this.#queue.change(actor, edit, options);
   }
 
   preview(edit: Edit): Promise<Preview> {
@@ -235,7 +240,7 @@ export class FileStore implements PolicyStore {
 
   /** Runs `work` alone, in this process and among processes. */
   #locked<T>(work: () => Promise<T>): Promise<T> {
-    return this.#changes.inTurn(() => this.#lockedHere(work));
+    return this.#queue.inTurn(() => this.#lockedHere(work));
   }
 
   /** Locks the directory to which the path leads now; if it leads to another one afterwards, that one instead. */

@@ -1,9 +1,10 @@
 /**
- * Every version of every template, in the state directory; and of every set, likewise in `set-history`:
+ * Every version of every template, in the state directory; of every set, likewise in `set-history`; and of servers.yaml:
  *
  *     history/web/index.jsonl     a line for each version: number, time, actor, action, digest
  *     history/web/000012.yaml     the text of version 12, as it was written, comments included
  *     set-history/drop/3f….txt    a list, by its digest: versions share it
+ *     servers-history/servers     likewise those of servers.yaml
  *
  * Of the lists of a set only the newest are kept, up to a bound in bytes: they may have a million lines, and come anew
  * every day.
@@ -31,15 +32,15 @@ import { StoreError } from '../store.ts';
 import type { Version, VersionHistory, VersionText } from '../store.ts';
 import { maxListBytes, sha256 } from '../config-texts.ts';
 import { versionsDiff } from '../text-diff.ts';
+import { keptVersions } from '../versions.ts';
 import type { NewVersion } from '../versions.ts';
 
-/** Versions kept of each template; the index is shortened when it has twice as many. */
-export const keptVersions = 200;
+export { keptVersions };
 const mode = 0o640;
 /** A text has 4 MiB at most, and an index a few hundred lines. */
 const maxBytes = 16 << 20;
 
-/** Bytes of lists that are kept for one set; the newest is in any case. */
+/** Bytes of lists that are kept for one set, and of its texts; the newest is in any case. */
 export const keptListBytes: number = 64 << 20;
 
 function isVersion(value: unknown): value is Version {
@@ -59,7 +60,7 @@ export class HistoryFiles implements VersionHistory {
   constructor(
     stateDirectory: string,
     kept: number = keptVersions,
-    folder: 'history' | 'set-history' = 'history',
+    folder: 'history' | 'set-history' | 'servers-history' = 'history',
   ) {
     this.#directory = join(stateDirectory, folder);
     this.#kept = kept;
@@ -79,8 +80,8 @@ export class HistoryFiles implements VersionHistory {
       const read = await readOwnFile(this.#textPath(name, version), maxBytes);
       if (read !== undefined) return read.bytes.toString('utf8');
       // A version that marks the template's removal has no text.
-      const versions = await this.#versions(name);
-      if (versions.some((each) => each.version === version)) return '';
+      const found = (await this.#versions(name)).find((each) => each.version === version);
+      if (found !== undefined && found.sha256 === undefined) return '';
     }
     throw new StoreError([{ kind: 'not-found', what: 'version', name: `${name} ${version}` }]);
   }
@@ -114,18 +115,20 @@ export class HistoryFiles implements VersionHistory {
     return last;
   }
 
-  /** Adds versions, those of one name in their order. Only for the holder of the lock. */
-  async add(...added: readonly NewVersion[]): Promise<void> {
+  /** Adds versions, those of one name in their order. Only for the holder of the lock. @returns their numbers */
+  async add(...added: readonly NewVersion[]): Promise<number[]> {
     const names = [...new Set(added.map(({ name }) => name))];
+    const numbers = new Map<NewVersion, number>();
     await inBatches(names, async (name) => {
-      await this.#addTo(
-        name,
-        added.filter((version) => version.name === name),
-      );
+      const own = added.filter((version) => version.name === name);
+      const first = await this.#addTo(name, own);
+      for (const [index, each] of own.entries()) numbers.set(each, first + index);
     });
+    return added.map((each) => numbers.get(each)!);
   }
 
-  async #addTo(name: string, added: readonly NewVersion[]): Promise<void> {
+  /** @returns the number of the first one */
+  async #addTo(name: string, added: readonly NewVersion[]): Promise<number> {
     const directory = join(this.#directory, name);
     await makeStateDirectory(directory);
     const versions = await this.#versions(name);
@@ -152,6 +155,7 @@ export class HistoryFiles implements VersionHistory {
     this.#newest.set(name, versions.at(-1)!);
     await this.#forget(name, versions, added.length);
     if (added.some(({ list }) => list !== undefined)) await this.#forgetLists(name, versions);
+    return versions[before]!.version;
   }
 
   async #keepList(
@@ -176,6 +180,7 @@ export class HistoryFiles implements VersionHistory {
 
   /** Removes what is older than the versions that are kept, after `added` new ones. */
   async #forget(name: string, versions: readonly Version[], added: number): Promise<void> {
+    await this.#forgetLarge(name, versions);
     const old = versions.length - this.#kept;
     if (old <= 0) return;
     for (const { version } of versions.slice(Math.max(0, old - added), old)) {
@@ -189,6 +194,21 @@ export class HistoryFiles implements VersionHistory {
       mode,
     );
     await removeLeftovers(dirname(this.#indexPath(name)));
+  }
+
+  /** Of large texts fewer are kept. The list of versions still has all of them. */
+  async #forgetLarge(name: string, versions: readonly Version[]): Promise<void> {
+    const sizeOf = async (version: number): Promise<number> =>
+      (await stat(this.#textPath(name, version)).catch(() => undefined))?.size ?? 0;
+    const newest = versions.at(-1)!;
+    if ((await sizeOf(newest.version)) * this.#kept <= keptListBytes) return;
+    let bytes = 0;
+    for (const { version } of versions.slice(-this.#kept).reverse()) {
+      bytes += await sizeOf(version);
+      if (version !== newest.version && bytes > keptListBytes) {
+        await rm(this.#textPath(name, version), { force: true });
+      }
+    }
   }
 
   async #versions(name: string): Promise<Version[]> {

@@ -1,5 +1,5 @@
 /**
- * Records changes: the histories of templates and sets, and the audit log.
+ * Records changes: the histories of templates, sets and servers.yaml, the log of changes, and the audit log.
  *
  * A version gets into the history after its file was renamed into place. If a process dies in between, its change must
  * not look like a hand edit: so it writes a note (`pending.json`) before, which the next process reads. Any other
@@ -11,10 +11,11 @@ import { join } from 'node:path';
 import { readOwnFile } from '../../../system/safe-file.ts';
 import type { Reading } from '../config-judge.ts';
 import type { ConfigFiles, RawFile } from '../config-texts.ts';
-import { changeEvent } from '../audit-events.ts';
+import { madeEvent } from '../audit-events.ts';
 import type { Cause } from '../documents.ts';
 import { StoreError } from '../store.ts';
-import type { Actor, AuditLog, Snapshot } from '../store.ts';
+import type { Touched } from '../policy-history.ts';
+import type { Actor, AuditEvent, AuditLog, Snapshot } from '../store.ts';
 import {
   contentOf,
   versionedDigest,
@@ -24,17 +25,29 @@ import {
 } from '../versions.ts';
 import type { NewVersion, VersionedKind, Written } from '../versions.ts';
 import { inBatches, requireWritable, writeDurably } from './durable-file.ts';
+import type { ChangeLog } from './change-log.ts';
 import type { HistoryFiles } from './history.ts';
 import { makeStateDirectory } from './state-directory.ts';
 import { hasTexts, isActor, isObject, parsedJson } from './stored-json.ts';
 
 type Digests = Readonly<Record<string, { sha256: string; cause: Cause }>>;
 
-/** A pending change: its author, and the digests of its templates and sets by name. */
+/** A pending change: its author, and the digests of its templates, sets and servers.yaml by name. */
 interface Pending {
   readonly actor: Actor;
+  readonly why?: string;
   readonly templates: Digests;
   readonly sets?: Digests;
+  readonly servers?: Digests;
+}
+
+const digestsOf = (kind: VersionedKind, noted: Pending): Digests =>
+  (kind === 'template' ? noted.templates : kind === 'set' ? noted.sets : noted.servers) ?? {};
+
+/** A version that was found in the files, and who has made it. */
+interface Found extends Touched {
+  /** Absent: by hand. */
+  readonly died?: Pending;
 }
 
 function isPending(value: unknown): value is Pending {
@@ -56,6 +69,7 @@ const fileActor: Actor = { name: 'file', via: 'file' };
 export class Recorder {
   readonly #stateDirectory: string;
   readonly #histories: Readonly<Record<VersionedKind, HistoryFiles>>;
+  readonly #changes: ChangeLog;
   readonly #audit: AuditLog;
   /** Files, with their lists, that are known to be in the history: they are not checked again until they change. */
   readonly #recorded: WeakMap<RawFile, RawFile | undefined> = new WeakMap<
@@ -66,10 +80,12 @@ export class Recorder {
   constructor(
     stateDirectory: string,
     histories: Readonly<Record<VersionedKind, HistoryFiles>>,
+    changes: ChangeLog,
     audit: AuditLog,
   ) {
     this.#stateDirectory = stateDirectory;
     this.#histories = histories;
+    this.#changes = changes;
     this.#audit = audit;
   }
 
@@ -86,7 +102,7 @@ export class Recorder {
 
   /** Before the renames: writes the note. */
   async note(changes: readonly Written[]): Promise<void> {
-    const pending = changes.map(({ actor, versions }): Pending => {
+    const pending = changes.map(({ actor, versions, why }): Pending => {
       const digests = (kind: VersionedKind): Digests =>
         Object.fromEntries(
           versions.flatMap(({ kind: own, name, now, cause }) =>
@@ -95,7 +111,11 @@ export class Recorder {
               : [],
           ),
         );
-      return { actor, templates: digests('template'), sets: digests('set') };
+      return {
+        ...{ actor, templates: digests('template'), sets: digests('set') },
+        servers: digests('servers'),
+        ...(why !== undefined && { why }),
+      };
     });
     await writeDurably(this.#pendingPath(), JSON.stringify(pending), 0o640);
   }
@@ -120,30 +140,50 @@ export class Recorder {
 
   /** After the renames: records the changes. */
   async record(changes: readonly Written[]): Promise<void> {
+    const touched = changes.map((): Touched[] => []);
     for (const kind of versionedKinds) {
-      const added = changes.flatMap(({ actor, versions }) =>
+      const own = changes.flatMap(({ actor, versions }, change) =>
         versions
           .filter((each) => each.kind === kind)
-          .map(({ name, cause, now }): NewVersion => ({
-            name,
-            actor,
-            ...contentOf(now),
-            ...cause,
-          })),
+          .map(({ name, cause, now }) => {
+            const version: NewVersion = { name, actor, ...contentOf(now), ...cause };
+            return { change, version };
+          }),
       );
-      await this.#histories[kind].add(...added);
+      const numbers = await this.#histories[kind].add(...own.map(({ version }) => version));
+      for (const [index, { change, version }] of own.entries()) {
+        touched[change]!.push({ kind, name: version.name, version: numbers[index]! });
+      }
     }
+    await this.#changes.add(
+      ...changes.map((change, index) => ({
+        event: madeEvent(change),
+        versions: touched[index]!,
+      })),
+    );
     await this.forget();
+  }
+
+  /** Time has changed what a template means. */
+  async mark(name: string, actor: Actor, action: 'expire' | 'revive'): Promise<void> {
+    const history = this.#histories.template;
+    const newest = await history.newest(name, undefined);
+    if (newest?.sha256 === undefined) return;
+    const text = await history.text(name, newest.version);
+    const [version] = await history.add({ name, actor, action, text });
+    const event = { actor, action: `template.${action}`, result: 'ok', target: [name] } as const;
+    await this.#changes.add({ event, versions: [{ kind: 'template', name, version: version! }] });
   }
 
   /** Adds versions that are missing in the history: those of a process that died, and hand edits. Under the lock. */
   async recordHandEdits(reading: Reading): Promise<void> {
     if (reading.raw === undefined || !(await this.#mayRecord())) return;
     const pending = await this.#readPending();
-    const edited = new Map<VersionedKind, readonly string[]>();
+    const found: Found[] = [];
     for (const kind of versionedKinds) {
-      edited.set(kind, await this.#recordEdited(kind, reading.snapshot, reading.raw, pending));
+      found.push(...(await this.#recordEdited(kind, reading.snapshot, reading.raw, pending)));
     }
+    await this.#addChanges(found, pending.toReversed());
     for (const { actor, templates, sets = {} } of pending.toReversed()) {
       await this.#audit.append({
         actor,
@@ -154,49 +194,73 @@ export class Recorder {
       });
     }
     if (pending.length > 0) await this.forget();
-    for (const [kind, names] of edited) {
-      if (names.length === 0) continue;
-      await this.#audit.append({
-        actor: fileActor,
-        action: `${kind}.edit`,
-        result: 'ok',
-        target: names,
-        summary: 'found changed by hand',
-      });
+    for (const kind of versionedKinds) {
+      const names = found.flatMap((each) =>
+        each.kind === kind && each.died === undefined ? each.name : [],
+      );
+      if (names.length > 0) await this.#audit.append(handEdit(kind, names));
     }
   }
 
-  /** @returns the names of what was changed by hand */
+  /** @param interrupted the oldest first */
+  async #addChanges(found: readonly Found[], interrupted: readonly Pending[]): Promise<void> {
+    for (const noted of interrupted) {
+      const versions = found.filter(({ died }) => died === noted);
+      // It may have died between the histories and the log of changes.
+      for (const kind of versionedKinds) {
+        for (const [name, { sha256 }] of Object.entries(digestsOf(kind, noted))) {
+          const newest = await this.#histories[kind].newest(name, sha256);
+          const version = { kind, name, version: newest?.version ?? 0 };
+          const isKnown = versions.some((each) => each.kind === kind && each.name === name);
+          if (isKnown || newest?.sha256 !== sha256 || (await this.#changes.has(version))) continue;
+          versions.push(version);
+        }
+      }
+      if (versions.length === 0) continue;
+      const { actor, why } = noted;
+      const summary = 'was interrupted: this part of it was written';
+      const event = { actor, action: 'policy.change', result: 'failed', summary } as const;
+      const words = why === undefined ? event : { ...event, why };
+      await this.#changes.add({ event: words, versions: versions.map(touchedOf) });
+    }
+    const byHand = found.filter(({ died }) => died === undefined);
+    if (byHand.length === 0) return;
+    const kinds = [...new Set(byHand.map(({ kind }) => kind))];
+    const names = byHand.map(({ name }) => name);
+    const event = handEdit(kinds.length === 1 ? kinds[0]! : undefined, names);
+    await this.#changes.add({ event, versions: byHand.map(touchedOf) });
+  }
+
+  /** @returns what was changed by hand, or by a process that died */
   async #recordEdited(
     kind: VersionedKind,
     snapshot: Snapshot,
     raw: ConfigFiles,
     pending: readonly Pending[],
-  ): Promise<string[]> {
+  ): Promise<Found[]> {
     const history = this.#histories[kind];
     const own = versionedFiles(kind, raw);
     const versions = versionsOf(kind, snapshot, raw);
-    const record = async (name: string): Promise<string | undefined> => {
+    const record = async (name: string): Promise<Found | undefined> => {
       const now = versions.get(name);
       const digest = now && versionedDigest(now);
       const newest = await history.newest(name, digest);
       if (now === undefined) {
         if (newest?.sha256 === undefined) return undefined;
-        await history.add({ name, actor: fileActor, action: 'destroy' });
-        return name;
+        const [version] = await history.add({ name, actor: fileActor, action: 'destroy' });
+        return { kind, name, version: version! };
       }
       if (newest?.sha256 === digest) return undefined;
-      const noted = ({ templates, sets }: Pending): Digests[string] | undefined =>
-        (kind === 'template' ? templates : sets)?.[name];
+      const noted = (each: Pending): Digests[string] | undefined => digestsOf(kind, each)[name];
       const died = pending.find((each) => noted(each)?.sha256 === digest);
       const action = newest?.sha256 === undefined ? 'create' : 'edit';
-      await history.add({
+      const [version] = await history.add({
         name,
         ...contentOf(now),
         actor: died?.actor ?? fileActor,
         ...((died && noted(died)?.cause) ?? { action }),
       });
-      return died === undefined ? name : undefined;
+      return { kind, name, version: version!, ...(died !== undefined && { died }) };
     };
     const fresh = [...versions].filter(
       ([, { file, list }]) => !this.#recorded.has(file) || this.#recorded.get(file) !== list,
@@ -205,7 +269,7 @@ export class Recorder {
     const names = [...fresh.map(([name]) => name), ...gone];
     const edited = await inBatches(names, record);
     for (const [, { file, list }] of fresh) this.#recorded.set(file, list);
-    return edited.filter((name) => name !== undefined);
+    return edited.filter((each) => each !== undefined);
   }
 
   async #mayRecord(): Promise<boolean> {
@@ -219,10 +283,18 @@ export class Recorder {
 
   /** Before changes are made. @throws StoreError when they cannot be logged: then they are not made */
   async intend(changes: readonly Written[]): Promise<void> {
-    await this.#audit.record(
-      ...changes.map(({ actor, operations, changed }) =>
-        changeEvent(actor, operations, 'ok', changed),
-      ),
-    );
+    await this.#audit.record(...changes.map(madeEvent));
   }
+}
+
+function touchedOf({ kind, name, version }: Found): Touched {
+  return { kind, name, version };
+}
+
+/** @param kind `undefined`: several */
+function handEdit(kind: VersionedKind | undefined, names: readonly string[]): AuditEvent {
+  const object = kind === 'servers' ? 'server' : (kind ?? 'policy');
+  const target = names.map((name) => (kind === 'servers' ? 'servers.yaml' : name));
+  const summary = 'found changed by hand';
+  return { actor: fileActor, action: `${object}.edit`, result: 'ok', target, summary };
 }

@@ -198,7 +198,7 @@ function AuditTable({ records }: Pick<Records, 'records'>): ReactNode {
         </Table.Tr>
       </Table.Thead>
       <Table.Tbody>
-        {records.map(({ id, at, actor, action, result, target = [], summary, count }) => (
+        {records.map(({ id, at, actor, action, result, target = [], summary, why, count }) => (
           <Table.Tr key={id}>
             <Table.Td data-label="When">
               <Ago at={at} />
@@ -222,6 +222,7 @@ function AuditTable({ records }: Pick<Records, 'records'>): ReactNode {
             <Table.Td data-label="In words">
               <div className="address">
                 {summary ?? target.join(', ')}
+                {why !== undefined && ` (${why})`}
                 {count !== undefined && ` (${count} times)`}
               </div>
             </Table.Td>

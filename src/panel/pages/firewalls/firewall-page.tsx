@@ -12,12 +12,12 @@ import { BackLink } from '../../parts/back-link.tsx';
 import { ExposureBadge } from '../../parts/exposure-badge.tsx';
 import { count } from '../../parts/format.ts';
 import { Page } from '../../parts/page.tsx';
+import { RenameDialog } from '../../parts/rename-dialog.tsx';
 import { Loaded } from '../../parts/states.tsx';
 import { DestroyFirewallDialog } from './destroy-firewall-dialog.tsx';
 import { FirewallEditor } from './firewall-editor.tsx';
 import { FirewallView } from './firewall-view.tsx';
 import { PruneButton } from './prune-button.tsx';
-import { RenameDialog } from './rename-dialog.tsx';
 
 export default function FirewallPage({ name }: { readonly name: string }): ReactNode {
   const template = useTemplate(name);
@@ -41,7 +41,9 @@ export default function FirewallPage({ name }: { readonly name: string }): React
       {data !== undefined && mayChange && (
         <>
           <RenameDialog
-            template={data}
+            kind="template"
+            name={data.name}
+            revision={data.revision}
             opened={dialog === 'rename'}
             onClose={close}
             onRenamed={(to) => navigate(`/firewalls/${to}`)}

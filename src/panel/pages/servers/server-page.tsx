@@ -1,6 +1,6 @@
 /** A server: what passes and is dropped, its effective rules, its live flows, and the packets that were dropped last. */
 import { Anchor, Badge, Button, Group, SimpleGrid, Tabs } from '@mantine/core';
-import { IconPencil, IconTrash } from '@tabler/icons-react';
+import { IconCursorText, IconPencil, IconTrash } from '@tabler/icons-react';
 import { useState } from 'react';
 import type { ReactNode } from 'react';
 import { Link, useLocation, useSearchParams } from 'wouter';
@@ -15,6 +15,7 @@ import { ConfirmDialog } from '../../parts/confirm-dialog.tsx';
 import { DropStream } from '../../parts/drop-stream.tsx';
 import { ExposureBadge } from '../../parts/exposure-badge.tsx';
 import { Page } from '../../parts/page.tsx';
+import { RenameDialog } from '../../parts/rename-dialog.tsx';
 import { Loaded } from '../../parts/states.tsx';
 import { directions } from '../../../text/rule-text.ts';
 import { EffectiveRules } from './effective-rules.tsx';
@@ -134,7 +135,7 @@ function Panel({ tab, server, stats }: PanelProps): ReactNode {
 }
 
 function Actions({ server }: { readonly server: Server }): ReactNode {
-  const [open, setOpen] = useState<'edit' | 'destroy'>();
+  const [open, setOpen] = useState<'edit' | 'rename' | 'destroy'>();
   const [, navigate] = useLocation();
   const { name, revision } = server;
   const destruction = useChange(() =>
@@ -157,12 +158,25 @@ function Actions({ server }: { readonly server: Server }): ReactNode {
       </Button>
       <Button
         variant="default"
+        leftSection={<IconCursorText size={16} aria-hidden />}
+        onClick={() => setOpen('rename')}
+      >
+        Rename
+      </Button>
+      <Button
+        variant="default"
         leftSection={<IconTrash size={16} aria-hidden />}
         onClick={() => setOpen('destroy')}
       >
         Destroy
       </Button>
       <ServerForm server={server} opened={open === 'edit'} onClose={close} />
+      <RenameDialog
+        {...{ kind: 'server', name, revision }}
+        opened={open === 'rename'}
+        onClose={close}
+        onRenamed={(to) => navigate(`/servers/${to}`)}
+      />
       <ConfirmDialog
         title={`Destroy ${name}?`}
         action="Destroy"

@@ -63,6 +63,7 @@ describe('the audit log', () => {
       'login denied',
       'template.destroy refused',
       'policy.change ok',
+      'server.edit ok',
       'template.edit ok',
     ]);
     expect(records[1]).toMatchObject({
@@ -71,7 +72,8 @@ describe('the audit log', () => {
       summary: 'template "web" is assigned to web-1, db-1',
     });
     expect(records[2]!.changed!.map(({ name }) => name)).toEqual(['web', 'db-1']);
-    expect(records[3]).toMatchObject({ actor: { name: 'file', via: 'file' }, target: ['web'] });
+    expect(records[3]).toMatchObject({ actor: { name: 'file' }, target: ['servers.yaml'] });
+    expect(records[4]).toMatchObject({ actor: { name: 'file', via: 'file' }, target: ['web'] });
   });
 
   it('is filtered and read in pages', async () => {

@@ -71,6 +71,53 @@ describe('the history', () => {
     ]);
   });
 
+  it('of the whole policy has edits by hand, also of servers, and the way back over them', async () => {
+    await change(addPing);
+    const { changes } = await store.changes.list();
+    expect(changes.map(({ action, actor }) => `${action} by ${actor.name}`)).toEqual([
+      'template.add-rule by alice',
+      'policy.edit by file',
+    ]);
+    const before = await directory.contents();
+    await directory.write({
+      'servers.yaml': 'servers: []\n',
+      'templates/new.yaml': 'inbound: []\n',
+    });
+    await store.recordHandEdits();
+    const [edit] = (await store.changes.list()).changes;
+    expect(edit).toMatchObject({ actor: { name: 'file' }, summary: 'found changed by hand' });
+    // What has errors is brought back, too; what was never without errors is somebody's only copy.
+    await directory.write({ 'templates/web.yaml': 'inbound: [{}]\n' });
+    await change({ kind: 'restore-policy', number: changes[0]!.number });
+    expect(await directory.contents()).toEqual(before);
+    await directory.write({ 'templates/draft.yaml': 'inbound: [{}]\n' });
+    const [failure] = await failuresOf(
+      change({ kind: 'restore-policy', number: changes[1]!.number }),
+    );
+    expect(failure).toMatchObject({ kind: 'broken' });
+    expect(await directory.text('templates/draft.yaml')).toBe('inbound: [{}]\n');
+  });
+
+  it('of the whole policy goes on where a process has died between versions and log', async () => {
+    await change(addPing);
+    const text = `${webText}# new\n`;
+    const digest = sha256(text);
+    const pending = {
+      ...{ actor: alice, why: 'because' },
+      templates: { web: { sha256: digest, cause: { action: 'edit' } } },
+    };
+    await directory.write({ 'templates/web.yaml': text });
+    const histories = new HistoryFiles(store.stateDirectory);
+    await histories.add({ name: 'web', actor: alice, action: 'edit', text, digest });
+    await directory.write({ '.state/pending.json': JSON.stringify([pending]) });
+    await store.recordHandEdits();
+    const { changes } = await store.changes.list();
+    expect(changes[0]).toMatchObject({ actor: alice, why: 'because' });
+    expect(changes[0]!.summary).toContain('interrupted');
+    await change({ kind: 'restore-policy', number: changes[1]!.number });
+    expect(await directory.text('templates/web.yaml')).toBe(`${webText}  - { protocol: icmp }\n`);
+  });
+
   it('of what a dead process wrote names the actor of the change', async () => {
     await store.recordHandEdits();
     const text = `${webText}# new\n`;

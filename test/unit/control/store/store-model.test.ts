@@ -208,6 +208,8 @@ function apply(twin: Twin, operation: Operation): boolean {
       return true;
     case 'restore-template':
     case 'restore-set':
+    case 'restore-policy':
+    case 'replace-policy':
       throw new Error('the twin has no memory');
   }
 }

@@ -1,24 +1,24 @@
-/** A new name for a firewall: its servers and its history stay with it. */
+/** A new name for a firewall or server: what names it goes on with the new one. */
 import { TextInput } from '@mantine/core';
 import { useState } from 'react';
 import type { ReactNode } from 'react';
-import { asProblem } from '../../data/api-problem.ts';
-import { makeChange } from '../../data/changes.ts';
-import { useChange } from '../../data/queries.ts';
-import type { Template } from '../../data/types.ts';
-import { noteApplied } from '../../parts/applied-note.ts';
-import { ConfirmDialog } from '../../parts/confirm-dialog.tsx';
+import { asProblem } from '../data/api-problem.ts';
+import { makeChange } from '../data/changes.ts';
+import { useChange } from '../data/queries.ts';
+import { noteApplied } from './applied-note.ts';
+import { ConfirmDialog } from './confirm-dialog.tsx';
 
 export interface RenameDialogProps {
-  readonly template: Template;
+  readonly kind: 'template' | 'server';
+  readonly name: string;
+  readonly revision: string;
   readonly opened: boolean;
   readonly onClose: () => void;
   readonly onRenamed: (to: string) => void;
 }
 
 export function RenameDialog(props: RenameDialogProps): ReactNode {
-  const { template, opened, onClose, onRenamed } = props;
-  const { name, revision } = template;
+  const { kind, name, revision, opened, onClose, onRenamed } = props;
   const [to, setTo] = useState(name);
   const [error, setError] = useState('');
   const change = useChange(makeChange);
@@ -26,15 +26,15 @@ export function RenameDialog(props: RenameDialogProps): ReactNode {
     setError('');
     try {
       const { applied } = await change.mutateAsync([
-        { kind: 'rename-template', name, to, ifRevision: revision },
+        { kind: `rename-${kind}`, name, to, ifRevision: revision },
       ]);
       noteApplied(`${name} is ${to} now`, applied);
       onRenamed(to);
     } catch (failure) {
-      const { kind, errors, message } = asProblem(failure);
+      const { kind: problem, errors, message } = asProblem(failure);
       const own = errors.filter(({ path }) => /(^|\.)(to|name)$/.test(path));
       if (own.length > 0) setError(own.map((each) => each.message).join('; '));
-      else if (kind === 'exists') setError(message);
+      else if (problem === 'exists') setError(message);
       throw failure;
     }
   };
