@@ -182,6 +182,8 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
   diff: async () => (await import('./cli/history-command.ts')).diffCommand(await connections()),
   rollback: async () =>
     (await import('./cli/history-command.ts')).rollbackCommand(await connections()),
+  plan: async () => (await import('./cli/plan-command.ts')).planCommand(await connections()),
+  apply: async () => (await import('./cli/plan-command.ts')).applyCommand(await connections()),
   explain: async () => {
     const { explainCommand, offlineAnswers } = await import('./cli/explain-command.ts');
     const { liveAnswers } = await import('./cli/explain-live.ts');

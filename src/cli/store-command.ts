@@ -2,12 +2,9 @@
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
-import { ConfigReader } from '../control/store/files/config-directory.ts';
 import { readFiles } from '../control/store/files/config-files.ts';
-import { failedTests } from '../control/store/files/policy-tests.ts';
 import { writeDurably } from '../control/store/files/durable-file.ts';
-import { filesOf, placeOf, sha256 } from '../control/store/config-texts.ts';
-import type { ConfigFiles } from '../control/store/config-texts.ts';
+import { sha256 } from '../control/store/config-texts.ts';
 import { nowhere, unifiedDiff } from '../control/store/text-diff.ts';
 import { formatProblem } from '../policy/problem.ts';
 import { becomeOwnerOf } from '../system/privileges.ts';
@@ -18,6 +15,7 @@ import { addBackup, addGrant, addRestore } from './store-backup.ts';
 import { actorOf, asUserError, opened, requireYes, verb } from './store-parts.ts';
 import type { Parts, StoreActions, StoreFlags } from './store-parts.ts';
 import type { Verb } from './program.ts';
+import { filesIn, textsIn } from './policy-files.ts';
 
 /** What `push --dry-run` says by its exit code. */
 const wouldChange = 2;
@@ -107,22 +105,6 @@ async function push(parts: Parts, directory: string, flags: PushFlags): Promise<
   return ExitCode.ok;
 }
 
-/** The files of a policy in a directory. @throws UserError when it has errors */
-function filesIn(directory: string): Map<string, string> {
-  const { snapshot, raw } = new ConfigReader(directory).read();
-  const errors = snapshot.problems.filter(({ severity }) => severity === 'error');
-  if (errors.length > 0 || raw === undefined) {
-    const lines = [`${directory} has errors:`, ...errors.map(formatProblem)];
-    throw new UserError(lines.join('\n'), `correct them; tunwall check --config ${directory}`);
-  }
-  const failed = failedTests(directory, snapshot);
-  if (failed.length > 0) {
-    const lines = [`tests beside ${directory} have failed:`, ...failed.map(formatProblem)];
-    throw new UserError(lines.join('\n'), `see them: tunwall test --config ${directory}`);
-  }
-  return textsIn(raw);
-}
-
 /** What the directory was made from, by name: digests. */
 const baseFile = '.pulled.json';
 
@@ -152,16 +134,6 @@ async function requireBase(directory: string, present: ReadonlyMap<string, strin
   throw new UserError(
     `the store was changed since ${directory} was pulled: ${changed.join(', ')}`,
     'tunwall store pull into another directory and merge, or --overwrite',
-  );
-}
-
-function textsIn(raw: ConfigFiles): Map<string, string> {
-  return new Map(
-    filesOf({ ...raw, gateway: undefined }).flatMap(({ name, text }): [string, string][] =>
-      text !== undefined && (name === 'servers.yaml' || placeOf(name) !== undefined)
-        ? [[name, text]]
-        : [],
-    ),
   );
 }
 

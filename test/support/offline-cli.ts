@@ -3,6 +3,7 @@
  * passwords that the test says.
  */
 import { diffCommand, historyCommand, rollbackCommand } from '../../src/cli/history-command.ts';
+import { applyCommand, planCommand } from '../../src/cli/plan-command.ts';
 import { serverCommand } from '../../src/cli/server-command.ts';
 import { setCommand } from '../../src/cli/set-command.ts';
 import { auditCommand, statusCommand } from '../../src/cli/status-command.ts';
@@ -63,6 +64,8 @@ export class OfflineCli {
       historyCommand(connections),
       diffCommand(connections),
       rollbackCommand(connections),
+      planCommand(connections),
+      applyCommand(connections),
     ];
     return runCli(verbs, args, options);
   }

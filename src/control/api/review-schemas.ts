@@ -11,6 +11,7 @@ const addresses = Type.Array(Type.String(), {
 export const review = component(
   'Review',
   Type.Object({
+    revision: Type.String({ description: 'Of the whole policy that it was made for.' }),
     changed: changedThings,
     diff: Type.String({ description: 'Of the files, unified.' }),
     servers: Type.Array(Type.String(), { description: 'Whose rules would change.' }),

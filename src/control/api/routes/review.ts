@@ -74,6 +74,7 @@ export function reviewRoutes(app: Api, context: ApiContext): void {
       const effects = effectsOf(before, after, changed, nowMs);
       const servers = effects.affected.map(({ server }) => server);
       const answer = {
+        revision: before.revision,
         ...{ changed, diff, ...effects, servers },
         opens: flows ? openings(before, after, servers, nowMs) : [],
         closes: flows ? openings(after, before, servers, nowMs) : [],
