@@ -137,8 +137,8 @@ describe.skipIf(obstacle !== undefined)('groups', () => {
     change: (labels: Locator) => Promise<void>,
   ): Promise<void> {
     await page.goto(`/servers/${server}`);
-    await page.getByRole('button', { name: 'Edit' }).click();
-    const form = page.getByRole('dialog', { name: `Edit ${server}` });
+    await page.getByRole('button', { name: 'Change region and labels' }).click();
+    const form = page.getByRole('form', { name: 'Region and labels' });
     await change(form.getByRole('combobox', { name: 'Labels' }));
     await form.getByRole('button', { name: 'Save' }).click();
   }

@@ -4,7 +4,7 @@
  *
  * The firewall has a history of changes, and traffic passes and is dropped meanwhile.
  */
-import type { BrowserContextOptions, Page } from 'playwright-core';
+import type { BrowserContextOptions, Locator, Page } from 'playwright-core';
 import type { Role } from '../../../src/policy/users.ts';
 import { client, db, web, webSecond } from '../../netns/support/firewall.ts';
 import { PanelLab, editRule } from './panel-lab.ts';
@@ -47,10 +47,16 @@ async function review(page: Page): Promise<void> {
   await page.getByRole('dialog').getByLabel('Difference in the configuration').waitFor();
 }
 
+async function editLabels(page: Page): Promise<Locator> {
+  await page.getByRole('button', { name: 'Change region and labels' }).click();
+  const form = page.getByRole('form', { name: 'Region and labels' });
+  await form.waitFor();
+  return form;
+}
+
 /** A label that rules of others mean. */
 async function relabel(page: Page): Promise<void> {
-  await page.getByRole('button', { name: 'Edit' }).click();
-  const form = page.getByRole('dialog', { name: 'Edit web-1' });
+  const form = await editLabels(page);
   await form.getByRole('combobox', { name: 'Labels' }).fill('role=web');
   await page.keyboard.press('Enter');
   await form.getByRole('button', { name: 'Save' }).click();
@@ -106,6 +112,13 @@ export const views: readonly View[] = [
   { name: 'set-history', path: '/sets/office/history' },
   { name: 'servers', path: '/servers' },
   { name: 'server-edit', path: '/servers/web-1', prepare: dialog('Edit') },
+  {
+    name: 'server-labels',
+    path: '/servers/web-1',
+    async prepare(page) {
+      await editLabels(page);
+    },
+  },
   { name: 'server-review', path: '/servers/web-1', prepare: relabel },
   { name: 'server', path: '/servers/web-1' },
   { name: 'server-flows', path: '/servers/web-1', prepare: tab('Live flows') },

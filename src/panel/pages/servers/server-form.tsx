@@ -1,6 +1,6 @@
 /**
- * A server, new or as it is: name, addresses, firewalls, region, labels. The API's errors are shown at their fields. A change of
- * one that exists is reviewed first: its labels may open and close rules of others.
+ * A server, new or as it is: name, addresses, firewalls. The API's errors are shown at their fields. A change of one that exists is
+ * reviewed first: rules of others may be about it. Region and labels of one that exists are edited on its page (server-labels.tsx).
  */
 import {
   Button,
@@ -12,6 +12,7 @@ import {
   TagsInput,
   TextInput,
 } from '@mantine/core';
+import type { TagsInputProps } from '@mantine/core';
 import { useState } from 'react';
 import type { ReactNode, SubmitEvent } from 'react';
 import { useLocation } from 'wouter';
@@ -48,7 +49,7 @@ export function ServerForm({ server, opened, onClose }: ServerFormProps): ReactN
   );
 }
 
-interface Values {
+export interface Values {
   readonly name: string;
   readonly addresses: readonly string[];
   readonly templates: readonly string[];
@@ -68,7 +69,7 @@ const rejections: readonly { readonly value: string; readonly label: string }[] 
   { value: '{"inbound":true,"outbound":true}', label: 'Reject inbound and outbound' },
 ];
 
-function valuesOf(server: Server | undefined): Values {
+export function valuesOf(server: Server | undefined): Values {
   return {
     name: server?.name ?? '',
     addresses: server?.addresses ?? [],
@@ -92,7 +93,7 @@ function bodyOf({ name, addresses, templates, region, labels, reject }: Values):
   };
 }
 
-type Field = keyof Values;
+export type Field = keyof Values;
 const fields: readonly Field[] = [
   ...(['name', 'addresses', 'templates', 'region', 'labels', 'reject'] as const),
 ];
@@ -101,13 +102,13 @@ const fields: readonly Field[] = [
 const pathOf = (error: FieldError): string => locate(error)?.path ?? error.path;
 
 /** The field that an error is about: `addresses` of `addresses[1]`. */
-function fieldOf(error: FieldError): Field | undefined {
+export function fieldOf(error: FieldError): Field | undefined {
   const [first] = pathOf(error).split(/[.[]/);
   return fields.find((field) => field === first);
 }
 
 /** What is wrong with a field: of a list, with the entry that is meant. */
-function textFor(problem: ApiProblem | undefined, field: Field, values: Values): string {
+export function textFor(problem: ApiProblem | undefined, field: Field, values: Values): string {
   if (problem?.kind === 'exists' && field === 'name') return problem.message;
   const errors = (problem?.errors ?? []).filter((error) => fieldOf(error) === field);
   return errors
@@ -185,7 +186,7 @@ function Form({ server: before, onClose }: Omit<ServerFormProps, 'opened'>): Rea
   );
 }
 
-function edit(values: Values, { name, revision }: Server): readonly Operation[] {
+export function edit(values: Values, { name, revision }: Server): readonly Operation[] {
   return [{ kind: 'replace-server', name, body: bodyOf(values), ifRevision: revision }];
 }
 
@@ -198,7 +199,6 @@ interface FieldsProps {
 
 function Fields({ values, set, isNew, problem }: FieldsProps): ReactNode {
   const templates = useTemplates();
-  const servers = useServers();
   const errorOf = (field: Field): string => textFor(problem, field, values);
   return (
     <>
@@ -231,23 +231,21 @@ function Fields({ values, set, isNew, problem }: FieldsProps): ReactNode {
         nothingFoundMessage="No firewall is called so"
         error={errorOf('templates')}
       />
-      <TextInput
-        label="Region"
-        value={values.region}
-        onChange={({ currentTarget }) => set({ region: currentTarget.value })}
-        error={errorOf('region')}
-      />
-      <TagsInput
-        label="Labels"
-        placeholder={values.labels.length === 0 ? 'environment=production' : ''}
-        value={[...values.labels]}
-        onChange={(labels) => set({ labels })}
-        data={labelsOf(servers.data?.servers ?? []).filter((each) => !each.startsWith('region='))}
-        limit={20}
-        splitChars={[',', ' ', ';']}
-        acceptValueOnBlur
-        error={errorOf('labels')}
-      />
+      {isNew && (
+        <>
+          <TextInput
+            label="Region"
+            value={values.region}
+            onChange={({ currentTarget }) => set({ region: currentTarget.value })}
+            error={errorOf('region')}
+          />
+          <LabelsInput
+            labels={values.labels}
+            onChange={(labels) => set({ labels })}
+            error={errorOf('labels')}
+          />
+        </>
+      )}
       <NativeSelect
         label="What lacks a rule"
         description="Dropped in silence, or answered, so that a client fails at once."
@@ -257,6 +255,30 @@ function Fields({ values, set, isNew, problem }: FieldsProps): ReactNode {
         error={errorOf('reject')}
       />
     </>
+  );
+}
+
+interface LabelsInputProps extends Pick<TagsInputProps, 'error' | 'flex' | 'miw'> {
+  /** As typed: `key=value`. */
+  readonly labels: readonly string[];
+  readonly onChange: (labels: readonly string[]) => void;
+}
+
+/** Suggests what other servers have. */
+export function LabelsInput({ labels, ...rest }: LabelsInputProps): ReactNode {
+  const servers = useServers();
+  const known = labelsOf(servers.data?.servers ?? []);
+  return (
+    <TagsInput
+      label="Labels"
+      placeholder={labels.length === 0 ? 'environment=production' : ''}
+      value={[...labels]}
+      data={known.filter((each) => !each.startsWith('region='))}
+      limit={20}
+      splitChars={[',', ' ', ';']}
+      acceptValueOnBlur
+      {...rest}
+    />
   );
 }
 

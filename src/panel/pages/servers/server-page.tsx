@@ -6,7 +6,7 @@ import type { ReactNode } from 'react';
 import { Link, useLocation, useSearchParams } from 'wouter';
 import { useMayChange } from '../../app/session.ts';
 import { at, request } from '../../data/client.ts';
-import { useChange, useGateways, useServer } from '../../data/queries.ts';
+import { useChange, useServer } from '../../data/queries.ts';
 import type { Change, Server } from '../../data/types.ts';
 import { useStats } from '../../data/use-stats.ts';
 import type { LiveStats } from '../../data/use-stats.ts';
@@ -22,6 +22,7 @@ import { EffectiveRules } from './effective-rules.tsx';
 import { Firewalls } from './server-firewalls.tsx';
 import { ServerFlows } from './server-flows.tsx';
 import { ServerForm } from './server-form.tsx';
+import { ServerLabels } from './server-labels.tsx';
 import { ServerTiles } from './server-tiles.tsx';
 
 const tabs = ['rules', 'flows', 'drops'] as const;
@@ -47,17 +48,12 @@ export default function ServerPage({ name }: { readonly name: string }): ReactNo
 }
 
 function About({ server }: { readonly server: Server }): ReactNode {
-  const { addresses, region, labels, effectiveReject: reject } = server;
+  const { addresses, effectiveReject: reject } = server;
   const answered = directions.filter((direction) => reject[direction]);
   return (
     <Group gap="xs">
       <span className="mono">{addresses.join(', ')}</span>
-      {region !== undefined && <Region region={region} />}
-      {Object.entries(labels ?? {}).map(([key, value]) => (
-        <Badge key={key} variant="default" tt="none">
-          {key}={value}
-        </Badge>
-      ))}
+      <ServerLabels server={server} />
       {answered.length > 0 && (
         <Badge variant="light" tt="none">
           rejects {answered.join(' and ')}
@@ -66,19 +62,6 @@ function About({ server }: { readonly server: Server }): ReactNode {
       <Firewalls server={server} />
       <ExposureBadge exposure={server.exposure} />
     </Group>
-  );
-}
-
-/** With the gateways there, if there are several on this policy. */
-function Region({ region }: { readonly region: string }): ReactNode {
-  const { data } = useGateways();
-  const there = data?.gateways.filter((each) => each.region === region) ?? [];
-  const names = there.map(({ name }) => name).join(', ');
-  return (
-    <Badge variant="default" tt="none">
-      {region}
-      {data?.newest !== undefined && `: ${names === '' ? 'no gateway' : names}`}
-    </Badge>
   );
 }
 
