@@ -15,48 +15,53 @@ export function resourcePath(word: ResourceWord, name: string, rest = ''): strin
 
 type Texts = Pick<CommandText, 'description' | 'examples'>;
 
-export function addCopyCommand(
-  family: Command,
-  { output, run }: ClientParts,
-  word: 'template' | 'set',
-  description: string,
-): void {
-  clientCommand(family, {
-    changes: true,
-    usage: `clone <${word}> <name>`,
-    description,
-    examples: [[`tunwall ${word} clone web web-2`, `"web" is there, "web-2" is new`]],
-  }).action((name: string, to: string, flags: ClientFlags) =>
-    run(flags, async (client) => {
-      const path = resourcePath(word, name, '/clone');
-      const made = await client.change<Changed>('POST', path, { body: { to } });
-      if (flags.json === true) output.json(made);
-      else printChange(output, `${word} "${name}" cloned to "${to}"`, made.applied);
-    }),
-  );
-}
-
 interface RevisionFlags extends ClientFlags {
   readonly revision?: string;
 }
 
-export function addRenameCommand(
+/** A verb that gives one of them a name that is free. */
+function addNamingCommand(
   family: Command,
   { output, run }: ClientParts,
   word: ResourceWord,
+  verb: 'clone' | 'rename',
   { description, examples }: Texts,
-): void {
-  clientCommand(family, { changes: true, usage: `rename <${word}> <name>`, description, examples })
-    .option('--revision <revision>', 'only if it still has this revision')
-    .action((name: string, to: string, flags: RevisionFlags) =>
+): Command {
+  const usage = `${verb} <${word}> <name>`;
+  return clientCommand(family, { changes: true, usage, description, examples }).action(
+    (name: string, to: string, flags: RevisionFlags) =>
       run(flags, async (client) => {
-        const path = resourcePath(word, name, '/rename');
+        const path = resourcePath(word, name, `/${verb}`);
         const { revision } = flags;
         const made = await client.change<Changed>('POST', path, { body: { to }, revision });
         if (flags.json === true) output.json(made);
-        else printChange(output, `${word} "${name}" renamed to "${to}"`, made.applied);
+        else printChange(output, `${word} "${name}" ${verb}d to "${to}"`, made.applied);
       }),
-    );
+  );
+}
+
+export function addCopyCommand(
+  family: Command,
+  parts: ClientParts,
+  word: 'template' | 'set',
+  description: string,
+): void {
+  addNamingCommand(family, parts, word, 'clone', {
+    description,
+    examples: [[`tunwall ${word} clone web web-2`, `"web" is there, "web-2" is new`]],
+  });
+}
+
+export function addRenameCommand(
+  family: Command,
+  parts: ClientParts,
+  word: ResourceWord,
+  texts: Texts,
+): void {
+  addNamingCommand(family, parts, word, 'rename', texts).option(
+    '--revision <revision>',
+    'only if it still has this revision',
+  );
 }
 
 interface DestroyFlags extends RevisionFlags {

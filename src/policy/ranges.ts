@@ -1,7 +1,8 @@
 /**
  * Sets of IPv4 addresses as sorted ranges that neither overlap nor touch.
  *
- * They lie in one `Uint32Array` as pairs of first and last address, since a public block list has a million of them.
+ * They lie in one `Uint32Array` as pairs of first and last address, since a public block list has a million of them. Each
+ * operation passes once over both sets. (An import cuts small ranges out of large lists: `interop/rules/range-lists.ts`.)
  */
 
 /** `[from, to, from, to, …]`, both ends included, ascending, at least one address between two ranges. */

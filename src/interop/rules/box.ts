@@ -2,8 +2,14 @@
  * Boxes of packets that open a flow: a protocol, and the product of a set of ports (of ICMP: of types), a set of sources
  * and a set of destinations. All that a rule can say exactly, a few boxes say.
  */
-import { intersectRanges, mergeRanges, rangesCover, rangesMeet, subtractRanges } from './ranges.ts';
-import type { Range } from './ranges.ts';
+import {
+  intersectRanges,
+  mergeRanges,
+  rangesCover,
+  rangesMeet,
+  subtractRanges,
+} from './range-lists.ts';
+import type { Range } from './range-lists.ts';
 
 export type BoxProtocol = 'icmp' | 'tcp' | 'udp';
 

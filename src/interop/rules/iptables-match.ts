@@ -6,7 +6,7 @@ import { canCome, everything, intersectBoxes } from './box.ts';
 import type { Box, BoxProtocol, Side } from './box.ts';
 import { joinConditions } from './reading.ts';
 import type { Condition } from './reading.ts';
-import type { Range } from './ranges.ts';
+import type { Range } from './range-lists.ts';
 
 /** Where packets meet the rules: those of the host's own, and those that it forwards. */
 export type Hook = 'INPUT' | 'FORWARD' | 'OUTPUT';

@@ -11,8 +11,8 @@ import type { MatchContext } from './iptables-match.ts';
 import type { IptablesRule } from './iptables-parse.ts';
 import { readTcpFlags } from './iptables-tcp-flags.ts';
 import { normalBlock } from './json-fields.ts';
-import { mergeRanges, rangesCover, subtractRanges } from './ranges.ts';
-import type { Range } from './ranges.ts';
+import { mergeRanges, rangesCover, subtractRanges } from './range-lists.ts';
+import type { Range } from './range-lists.ts';
 
 type Read = (rule: MatchReader, values: readonly string[], negated: boolean) => void;
 

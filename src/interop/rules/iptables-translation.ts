@@ -8,7 +8,7 @@ import { allAddresses, allPorts } from './box.ts';
 import type { Box } from './box.ts';
 import type { Hook } from './iptables-match.ts';
 import type { IptablesRule } from './iptables-parse.ts';
-import type { Range } from './ranges.ts';
+import type { Range } from './range-lists.ts';
 
 /** What packets of the boxes become; undefined if the rule translates no destination. */
 export function translatedBoxes(

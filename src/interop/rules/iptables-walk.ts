@@ -16,7 +16,7 @@ import { readMatch } from './iptables-options.ts';
 import type { IptablesChain, IptablesRule, IptablesTable } from './iptables-parse.ts';
 import { translatedBoxes } from './iptables-translation.ts';
 import { passingTargets } from './iptables-vocabulary.ts';
-import { rangesCover } from './ranges.ts';
+import { rangesCover } from './range-lists.ts';
 import { Taken, tooManyPieces } from './reading.ts';
 import type { Piece, Reading } from './reading.ts';
 

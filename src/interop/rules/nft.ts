@@ -19,7 +19,7 @@ import { isGroup } from '../../policy/peers.ts';
 import type { Ranges } from '../../policy/ranges.ts';
 import { Resolver } from '../../policy/resolve.ts';
 import type { PolicySource, PortRange, Rule, Server, Template } from '../../policy/types.ts';
-import { mergeRanges } from './ranges.ts';
+import { mergeRanges } from './range-lists.ts';
 
 export const nftTableName = 'tunwall';
 

@@ -11,8 +11,8 @@
  */
 import { boxesMeet, canCome, cutBox, intersectBox, joinBoxes, keyOf, sides } from './box.ts';
 import type { Box, BoxProtocol, Side } from './box.ts';
-import { insertRange } from './ranges.ts';
-import type { Range } from './ranges.ts';
+import { insertRange } from './range-lists.ts';
+import type { Range } from './range-lists.ts';
 
 /** Something that is true or false of a packet, and that templates cannot say. */
 export interface Condition {

@@ -6,8 +6,8 @@ import type { RuleProtocol } from '../../policy/types.ts';
 import { allOf, allPorts, boxProtocols, isAnyAddress, keyOf } from './box.ts';
 import type { Box } from './box.ts';
 import type { Remarks } from './import-result.ts';
-import { rangesCover, subtractRanges } from './ranges.ts';
-import type { Range } from './ranges.ts';
+import { rangesCover, subtractRanges } from './range-lists.ts';
+import type { Range } from './range-lists.ts';
 
 /** A box, or three of them for all protocols. */
 export interface Traffic {

@@ -11,8 +11,12 @@ import { exportCommand } from '../../../src/cli/export-command.ts';
 import { createOutput } from '../../../src/cli/output.ts';
 import { runProgram } from '../../../src/cli/program.ts';
 import { exportNft } from '../../../src/interop/rules/nft.ts';
-import { intersectRanges, mergeRanges, rangesCover } from '../../../src/interop/rules/ranges.ts';
-import type { Range } from '../../../src/interop/rules/ranges.ts';
+import {
+  intersectRanges,
+  mergeRanges,
+  rangesCover,
+} from '../../../src/interop/rules/range-lists.ts';
+import type { Range } from '../../../src/interop/rules/range-lists.ts';
 import { parsePeer } from '../../../src/policy/peers.ts';
 import type { Peer } from '../../../src/policy/types.ts';
 import { toServers, toTemplates } from '../../support/policies.ts';

@@ -25,7 +25,10 @@ const table = (name: string, chains: Record<string, string>, ...rules: string[])
     '',
   ].join('\n');
 const filter = (...rules: string[]): string =>
-  table('filter', { INPUT: 'DROP', OUTPUT: 'DROP', own: '-' }, established, ...rules);
+  table(
+    ...(['filter', { INPUT: 'DROP', OUTPUT: 'DROP', own: '-' }] as const),
+    ...[established, ...rules, established.replace('INPUT', 'OUTPUT')],
+  );
 
 const ssh = '-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT';
 const outside = ['0.0.0.0-203.0.112.255', '203.0.114.0-255.255.255.255'];
@@ -83,7 +86,7 @@ describe('a number in another notation is not guessed', () => {
 
 describe('the grammar is closed', () => {
   it.each([
-    ['two tables of one name', filter(ssh) + filter(), 'line 8: the table filter is there twice'],
+    ['two tables of one name', filter(ssh) + filter(), 'line 9: the table filter is there twice'],
     [
       'an unknown table',
       table('broute', { BROUTING: 'ACCEPT' }),

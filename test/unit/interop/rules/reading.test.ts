@@ -8,8 +8,8 @@ import {
   mergeRanges,
   rangesMeet,
   subtractRanges,
-} from '../../../../src/interop/rules/ranges.ts';
-import type { Range } from '../../../../src/interop/rules/ranges.ts';
+} from '../../../../src/interop/rules/range-lists.ts';
+import type { Range } from '../../../../src/interop/rules/range-lists.ts';
 import { settle } from '../../../../src/interop/rules/reading.ts';
 import type { Condition, Reading } from '../../../../src/interop/rules/reading.ts';
 import { seed } from '../../../support/seed.ts';

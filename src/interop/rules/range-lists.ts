@@ -1,15 +1,14 @@
 /**
- * Arithmetic of ranges with both ends included: ports, ICMP types and unsigned addresses.
+ * Arithmetic of lists of ranges with both ends included: the sides of a box, which are ports, ICMP types or unsigned addresses.
  *
  * A *set* is an array of ranges that is sorted, with a gap between neighbours; everything but {@link mergeRanges} takes and
- * gives sets. Lists of banned addresses have tens of thousands of ranges: what a small set meets in a large one is found
- * by halving.
+ * gives sets. An import subtracts small sets from large ones again and again, and inserts single ranges: what a small set
+ * meets in a large one is found by halving, and a set that does not change is the same array afterwards. Sets of a policy are
+ * made once and have a million addresses: `policy/ranges.ts` merges those in one pass, in one typed array.
  */
+import type { Range } from '../../policy/ranges.ts';
 
-export interface Range {
-  readonly from: number;
-  readonly to: number;
-}
+export type { Range };
 
 /** The set of what is in any of the ranges. */
 export function mergeRanges(ranges: readonly Range[]): Range[] {
