@@ -324,7 +324,7 @@ export class EtcdStore implements PolicyStore {
       close: async () => {
         this.#isWatching = false;
         await watcher.close();
-        await this.#records.close();
+        await this.#records.close(this.#replica.problem !== null);
         await this.#collector.close();
       },
     };

@@ -73,14 +73,13 @@ export class GatewayRecords {
     else this.#again = true;
   }
 
-  /** The gateway stops: the others see it at once. */
-  async close(): Promise<void> {
+  /** The gateway stops: the others see it at once. @param isAway etcd does not answer: the lease ends by itself */
+  async close(isAway: boolean): Promise<void> {
     this.#describe = undefined;
     clearTimeout(this.#timer);
     await this.#turn;
     const lease = this.#now;
-    if (lease === undefined) return;
-    // If it is lost, the lease ends by itself.
+    if (lease === undefined || isAway) return;
     await this.#client.read('/v3/lease/revoke', { ID: lease.id }).catch(() => undefined);
   }
 
