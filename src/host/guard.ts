@@ -11,6 +11,8 @@
  *   packet for the host's own address is tracked on its way in, where NAT turns it towards a server; it must
  *   not be tracked again, or it gets another port. Its source is remembered for that (`to-gateway`), without a
  *   `ct` expression: that would turn connection tracking on for hosts that have none.
+ * - A filter of `tc` may redirect a packet of a cable into the TUN's ingress, as if it had been judged. What came in by
+ *   a cable has a header of the link layer in front, which a packet of a TUN never has.
  * - Of the two hops, one is given back, for packets that have few left (traceroute). nftables cannot add: there
  *   is a chain for each value. What comes out of the TUN never goes into it again, so that no loop lives on that.
  */
@@ -45,6 +47,8 @@ const goesToDevice = match('==', meta('oifgroup'), deviceGroup);
 const goesElsewhere = match('!=', meta('oifgroup'), deviceGroup);
 const fibType = (type: string): Expression =>
   match('==', { fib: { result: 'type', flags: ['daddr'] } }, type);
+/** True of any byte that is there. */
+const hasLinkLayer = match('>=', { payload: { base: 'll', offset: 0, len: 8 } }, 0);
 const source: Expression = {
   concat: [payload('ip', 'saddr'), payload('ip', 'protocol'), payload('th', 'sport')],
 };
@@ -72,6 +76,11 @@ function giveBackRules(): Expression[][] {
     ],
   ];
 }
+
+const judgedRules: readonly Expression[][] = [
+  [hasLinkLayer, { counter: 'bypass' }, { drop: null }],
+  [match('==', source, '@to-gateway'), { notrack: null }],
+];
 
 const preroutingRules: readonly Expression[][] = [
   [comesFromDevice, { goto: { target: 'judged' } }],
@@ -111,7 +120,7 @@ function wantedObjects(): Json[] {
       rule(`hops-${ttl}`, [{ mangle: { key: payload('ip', 'ttl'), value: ttl + 1 } }]),
     ),
     ...giveBackRules().map((expr) => rule('give-back', expr)),
-    rule('judged', [match('==', source, '@to-gateway'), { notrack: null }]),
+    ...judgedRules.map((expr) => rule('judged', expr)),
     chain('forward', 'forward', 0),
     ...forwardRules.map((expr) => rule('forward', expr)),
     chain('prerouting', 'prerouting', -300),

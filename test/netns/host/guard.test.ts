@@ -76,6 +76,16 @@ ${deleteRules}`,
     'nft flush ruleset; ip xfrm policy flush; ip rule flush; ip rule add pref 32766 lookup main',
     true,
   ],
+  [
+    'filters of tc redirect what comes in into the device, as if it was judged',
+    ['client', 'web']
+      .map(
+        (cable) =>
+          `tc qdisc add dev ${cable} clsact; tc filter add dev ${cable} ingress protocol ip u32 match u32 0 0 action mirred ingress redirect dev fw0`,
+      )
+      .join('; '),
+    true,
+  ],
   ['a cable is in the group of the device', `ip link set web group 11600116; ${deleteRules}`, true],
   [
     'a cable takes the name of the device',
@@ -101,7 +111,7 @@ describe.skipIf(obstacle !== undefined)('nothing forbidden passes when', () => {
   });
   afterEach(async () => {
     await sh(
-      `ip rule del pref 1; nft delete table inet open; ip link delete fw1; ${cableBack}; ip route flush table 100; ${localRoutes('del')}; true`,
+      `for d in client web; do tc qdisc del dev $d clsact; done; ip rule del pref 1; nft delete table inet open; ip link delete fw1; ${cableBack}; ip route flush table 100; ${localRoutes('del')}; true`,
     );
     await firewall.gateway('up');
   });
