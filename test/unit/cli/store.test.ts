@@ -20,7 +20,7 @@ const execute = promisify(execFile);
 const patience = { timeout: 60_000, interval: 50 };
 const create = (name: string): Operation => ({ kind: 'create-template', name, body: {} });
 
-describe.skipIf(etcdObstacle !== undefined)('tunwall store', () => {
+describe.skipIf(etcdObstacle !== undefined)('tunwall store', { timeout: 240_000 }, () => {
   let cluster: EtcdCluster;
   let subject: EtcdSubject;
   let store: EtcdStore;
@@ -231,5 +231,5 @@ describe.skipIf(etcdObstacle !== undefined)('tunwall store', () => {
       await etcdctl('etcdctl auth disable', 'root:secret');
       for (const name of ['root', 'gw-1', 'gw-2']) await etcdctl(`etcdctl user delete ${name}`);
     }
-  }, 120_000);
+  });
 });

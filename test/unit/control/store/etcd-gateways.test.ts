@@ -59,7 +59,7 @@ class Gateway {
   }
 }
 
-describe.skipIf(etcdObstacle !== undefined)('gateways on one store', () => {
+describe.skipIf(etcdObstacle !== undefined)('gateways on one store', { timeout: 240_000 }, () => {
   let cluster: EtcdCluster;
   let subject: EtcdSubject;
   let one: Gateway;
