@@ -78,7 +78,8 @@ export class ChangeLog {
     const text = (await readOwnFile(this.#path, maxBytes))?.bytes.toString('utf8') ?? '';
     const changes = text.split('\n').flatMap((line) => {
       try {
-        return [JSON.parse(line) as KeptChange];
+        const change = JSON.parse(line) as Partial<KeptChange> | null;
+        return isChange(change) ? [change] : [];
       } catch {
         // An incomplete last line.
         return [];
@@ -96,4 +97,14 @@ export class ChangeLog {
   get #path(): string {
     return join(this.#stateDirectory, 'changes.jsonl');
   }
+}
+
+/** Whether a line is one that was written here. */
+function isChange(change: Partial<KeptChange> | null): change is KeptChange {
+  return (
+    Number.isSafeInteger(change?.number) &&
+    typeof change?.at === 'string' &&
+    typeof change.event?.actor === 'object' &&
+    Array.isArray(change.versions)
+  );
 }

@@ -85,9 +85,11 @@ it('a history', async () => {
 it('the audit log', async () => {
   const before = await store.audit.query({});
   await appendFile(state('audit.log'), `${kinds.join('\n')}\n`);
-  for (const query of [{}, { actor: 'file' }, { action: 'template' }, { since: '2020-01-01' }]) {
+  for (const query of [{}, { actor: 'file' }, { since: '2020-01-01' }]) {
     expect((await store.audit.query(query)).records).toEqual(before.records);
   }
+  const ofTemplates = before.records.filter(({ action }) => action.startsWith('template.'));
+  expect((await store.audit.query({ action: 'template' })).records).toEqual(ofTemplates);
   await store.change(alice, () => [{ kind: 'create-template', name: 'b', body: {} }]);
   const { records } = await store.audit.query({});
   expect(records.slice(1)).toEqual(before.records);
