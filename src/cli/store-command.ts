@@ -1,15 +1,17 @@
 /** `tunwall store`: gets a policy into the store that gateways share, and out of it again, file by file. */
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { readFiles } from '../control/store/files/config-files.ts';
 import { writeDurably } from '../control/store/files/durable-file.ts';
-import { sha256 } from '../control/store/config-texts.ts';
+import { maxFileBytes, sha256 } from '../control/store/config-texts.ts';
 import { nowhere, unifiedDiff } from '../control/store/text-diff.ts';
 import { formatProblem } from '../policy/problem.ts';
 import { becomeOwnerOf } from '../system/privileges.ts';
+import { readRegularFile } from '../system/safe-file.ts';
 import { formatDuration } from '../text/duration.ts';
 import { line, linesOf } from '../text/line.ts';
+import { reasonOf } from '../text/system-errors.ts';
 import { ExitCode, UserError } from './errors.ts';
 import { addBackup, addGrant, addRestore } from './store-backup.ts';
 import { actorOf, asUserError, opened, requireYes, verb } from './store-parts.ts';
@@ -90,7 +92,7 @@ async function push(parts: Parts, directory: string, flags: PushFlags): Promise<
   const wanted = filesIn(directory);
   const store = await opened(parts, flags);
   const present = await asUserError(store.files());
-  if (flags.overwrite !== true) await requireBase(directory, present);
+  if (flags.overwrite !== true) requireBase(directory, present);
   const difference = differenceOf(present, wanted);
   if (difference === '') {
     output.print('nothing differs');
@@ -100,7 +102,15 @@ async function push(parts: Parts, directory: string, flags: PushFlags): Promise<
   if (flags.dryRun === true) return wouldChange;
   await requireYes(parts, flags, `put this into ${store.link.name}, for all gateways?`);
   await asUserError(store.replaceFiles(actorOf(parts), wanted, present));
-  await keepBase(directory, wanted);
+  try {
+    await keepBase(directory, wanted);
+  } catch (error) {
+    // It may be somebody else's, or read-only; the push is made.
+    const why = reasonOf(error);
+    output.error(
+      line`${join(directory, baseFile)} cannot be written: ${why}; pull before the next push`,
+    );
+  }
   output.print(line`pushed: ${store.link.name} is at change ${store.link.revision}`);
   return ExitCode.ok;
 }
@@ -114,12 +124,13 @@ async function keepBase(directory: string, files: ReadonlyMap<string, string>): 
 }
 
 /** @throws UserError when the store is not as it was when the directory was pulled */
-async function requireBase(directory: string, present: ReadonlyMap<string, string>): Promise<void> {
+function requireBase(directory: string, present: ReadonlyMap<string, string>): void {
   const path = join(directory, baseFile);
   let base: Readonly<Record<string, string>>;
   try {
-    const text = await readFile(path, 'utf8');
-    ({ files: base } = JSON.parse(text) as { files: Record<string, string> });
+    const { bytes } = readRegularFile(path, maxFileBytes);
+    const noted = JSON.parse(bytes.toString('utf8')) as { files?: Record<string, string> } | null;
+    base = noted?.files ?? {};
   } catch (error) {
     // A directory that was never pulled is the whole truth of whoever pushes it.
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;

@@ -114,7 +114,11 @@ describe.skipIf(obstacle !== undefined)('root, where the store is shared', () =>
       writeFileSync(join(policy, 'templates/web.yaml'), 'inbound: []\n');
       writeFileSync(join(policy, 'servers.yaml'), 'servers: []\n');
       expect(await store('init')).toMatchObject({ code: 0 });
-      expect(await store('push', policy, '--yes')).toMatchObject({ code: 0 });
+      const pushed = await store('push', policy, '--yes');
+      expect(pushed).toMatchObject({ code: 0 });
+      expect(pushed.out).toContain(
+        '.pulled.json cannot be written: permission denied; pull before',
+      );
       const clone = join(directory, 'clone');
       mkdirSync(clone);
       chownSync(clone, nobody, nobody);
