@@ -21,7 +21,8 @@ export const problemKinds = {
   'not-found': [404, 'There is no such thing'],
   exists: [409, 'The name is taken'],
   'in-use': [409, 'It is in use'],
-  broken: [409, 'The configuration has errors that have to be mended first'],
+  // Of files by hand, or of what a change would leave behind.
+  broken: [409, 'Errors in the configuration stand in the way'],
   'last-owner': [409, 'At least one owner is required'],
   'precondition-failed': [412, 'It was changed meanwhile'],
   'body-too-large': [413, 'The body is too large'],

@@ -110,7 +110,7 @@ export function describeFailure(failure: Failure): string {
         .map(({ path, message }) => (path === '' ? message : `${path}: ${message}`))
         .join('; ');
     case 'broken':
-      return `the configuration has errors that have to be mended first: ${failure.problems
+      return `errors in the configuration stand in the way: ${failure.problems
         .map(({ file, line, message }) => `${file}:${line}: ${message}`)
         .join('; ')}`;
     case 'last-owner':

@@ -332,7 +332,7 @@ describe('what is refused says all that is wrong, and changes nothing', () => {
     const { code, err } = await run(['template', 'create', 'new']);
     expect(code).toBe(1);
     expect(err).toMatch(
-      /errors that have to be mended first:\n {2}.*bad\.yaml:1:\d+: inbound\[0\]\.protocol: /,
+      /errors in the configuration stand in the way:\n {2}.*bad\.yaml:1:\d+: inbound\[0\]\.protocol: /,
     );
     expect(err).toContain('tunwall check');
     const status = await run(['status']);
