@@ -47,7 +47,7 @@ describe.skipIf(obstacle !== undefined)('roles and sessions', () => {
     expect(await controls(page)).toBe(0);
     const menu = page.getByRole('navigation', { name: 'Sections' });
     expect(await menu.getByRole('link').allInnerTexts()).toEqual([
-      ...['Firewalls', 'Servers', 'Sets', 'Gateways', 'Live', 'Explain'],
+      ...['Firewalls', 'Servers', 'Sets', 'Changes', 'Gateways', 'Live', 'Explain'],
     ]);
     await page.goto('/firewalls/~new');
     await page.getByText('Only an owner can do this').waitFor();

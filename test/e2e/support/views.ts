@@ -95,6 +95,7 @@ export const views: readonly View[] = [
   },
   { name: 'firewall-prune', path: '/firewalls', prepare: dialog(/^Prune/) },
   { name: 'sets', path: '/sets' },
+  { name: 'changes', path: '/changes' },
   { name: 'gateways', path: '/gateways' },
   { name: 'set-new', path: '/sets/~new' },
   {
