@@ -382,6 +382,7 @@ function recordCases(createSubject: CreateSubject): void {
     const [marked] = await (await subject.store()).history.list('web');
     expect(marked).toMatchObject({ action: 'expire', actor: { name: 'clock' } });
     expect(await store.history.text('web', marked!.version)).toContain('icmp');
+    expect((await store.changes.list()).changes[0]!.summary).toMatch('template web has expired');
     await store.markEnd('no', alice, 'expire');
     expect(await store.history.list('no')).toEqual([]);
   });

@@ -231,9 +231,16 @@ export function filesWith(
 }
 
 function viewOf({ number, at, event }: KeptChange): PolicyChange {
-  const { actor, action, summary = '', why, changed = [] } = event;
+  const { actor, action, summary = endWords(event), why, changed = [] } = event;
   return {
     ...{ number, at, actor, action, summary, changed },
     ...(why !== undefined && { why }),
   };
+}
+
+/** The end of a rule is nobody's operation, and has no words of its own. */
+function endWords({ action, target = [] }: AuditEvent): string {
+  if (action === 'template.expire') return `a rule of template ${target[0]} has expired`;
+  if (action === 'template.revive') return `a rule of template ${target[0]} counts again`;
+  return '';
 }
