@@ -122,6 +122,18 @@ export const operationTable: Record<string, Row> = {
     live: true,
     wrong: [{ url: '/v1/stats?servers=web-1', problem: 'invalid', errors: ['servers'] }],
   },
+  'GET /v1/stats/history': {
+    access: 'view',
+    url: '/v1/stats/history?step=minute&limit=10',
+    live: true,
+    wrong: [{ url: '/v1/stats/history?step=hour', problem: 'invalid', errors: ['step'] }],
+  },
+  'GET /v1/stats/history/servers': {
+    access: 'view',
+    url: '/v1/stats/history/servers?names=web-1,db-1',
+    live: true,
+    wrong: [{ url: '/v1/stats/history/servers', problem: 'invalid', errors: ['names'] }],
+  },
   'GET /v1/capture': {
     access: 'owner',
     url: '/v1/capture?verdict=dropped&server=web-1&snaplen=128&limit=5',

@@ -15,6 +15,7 @@ import type {
   ServerTotals,
   Totals,
 } from '../../src/control/api/context.ts';
+import { TrafficHistory } from '../../src/control/metrics/traffic-history.ts';
 import { dropReasonNames } from '../../src/dataplane/wire/drop-reason.ts';
 
 const traffic = { packets: 2, bytes: 120 };
@@ -70,6 +71,7 @@ class FakeDrops implements Drops {
 
 export class FakeObserver implements Observer {
   readonly drops: FakeDrops = new FakeDrops();
+  readonly history: TrafficHistory = new TrafficHistory();
   readonly flowQueries: FlowQuery[] = [];
   readonly captures: { options: CaptureOptions; stream: PassThrough }[] = [];
   live: LiveVerdict | undefined;

@@ -15,6 +15,7 @@ import type {
   ServerTotals,
   Totals,
 } from '../../src/control/api/context.ts';
+import { TrafficHistory } from '../../src/control/metrics/traffic-history.ts';
 
 const judged = (passed: number, dropped: number): Judged => ({
   passed: { packets: passed, bytes: passed * 100 },
@@ -61,6 +62,7 @@ export function drop(id: number, more: Partial<Drop> = {}): Drop {
 }
 
 export class LiveData implements Observer {
+  readonly history: TrafficHistory = new TrafficHistory();
   flowsHeld: Flow[] = [];
   dropsSeen: Drop[] = [];
   readonly queries: FlowQuery[] = [];

@@ -14,6 +14,7 @@ import type { Survival } from '../../dataplane/engine/adoption.ts';
 import type { ExplainSource } from '../../policy/explain.ts';
 import type { PolicySource, Problem, RejectSettings, Rule } from '../../policy/types.ts';
 import type { RuleDirection } from '../../text/rule-text.ts';
+import type { TrafficHistory } from '../metrics/traffic-history.ts';
 import type { Snapshot, Store } from '../store/store.ts';
 import type { ConnectionCounts } from './connections.ts';
 import type { Fleet } from './fleet.ts';
@@ -113,6 +114,8 @@ export interface Status {
   readonly startedAt?: string;
   readonly uptimeSeconds?: number;
   readonly flows?: { readonly count: number; readonly capacity: number };
+  /** What the history of traffic takes. */
+  readonly history?: { readonly bytes: number };
   readonly survival?: Survival;
   readonly process?: ProcessStatus;
   readonly reloads?: number;
@@ -185,6 +188,7 @@ export interface Observer {
    */
   serverTotals(): Promise<ReadonlyMap<string, ServerTotals>>;
   readonly drops: Drops;
+  readonly history: TrafficHistory;
   /** A growing pcapng file. It ends at `limit`; destroying it ends the capture. Bounded: a slow reader loses packets. */
   capture(options: CaptureOptions): Readable;
   /** The live flow that decides on this packet (from its IPv4 header on), and its verdict. Changes nothing. */

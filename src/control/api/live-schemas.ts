@@ -384,6 +384,12 @@ export const status = component(
     startedAt: Type.Optional(Type.String()),
     uptimeSeconds: Type.Optional(Type.Number()),
     flows: Type.Optional(Type.Object({ count: Type.Integer(), capacity: Type.Integer() })),
+    history: Type.Optional(
+      Type.Object(
+        { bytes: Type.Integer() },
+        { description: 'Memory that the history of traffic takes. Absent without a firewall.' },
+      ),
+    ),
     survival: Type.Optional(survival),
     process: Type.Optional(processStatus),
     reloads: Type.Optional(Type.Integer()),

@@ -40,6 +40,7 @@ import { assignmentRoutes } from './routes/assignments.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { explainRoutes } from './routes/explain.ts';
 import { liveRoutes } from './routes/live.ts';
+import { trafficRoutes } from './routes/traffic.ts';
 import { monitoringRoutes, statusRoutes } from './routes/operations.ts';
 import { questionRoutes } from './routes/questions.ts';
 import { policyHistoryRoutes } from './routes/policy-history.ts';
@@ -160,6 +161,7 @@ export async function buildApi(context: ApiContext, options: ApiOptions): Promis
       explainRoutes(app, context);
       questionRoutes(app, context);
       liveRoutes(app, context, streams);
+      trafficRoutes(app, context);
       statusRoutes(app, context);
       auditRoutes(app, context);
       userRoutes(app, context, { gate, sessions, throttle, ownChanges });

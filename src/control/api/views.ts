@@ -13,9 +13,9 @@ import type { RuleDirection } from '../../text/rule-text.ts';
 import type { Snapshot, Version } from '../store/store.ts';
 import { assignedIn } from './assigned.ts';
 import type { AppliedServer, AppliedTemplate } from './assigned.ts';
-import type { RuleHit, RuleHits } from './context.ts';
+import type { ApiContext, Observer, RuleHit, RuleHits } from './context.ts';
 import { openToWorld } from './exposures.ts';
-import { HttpProblem } from './http-problem.ts';
+import { HttpProblem, noFirewall } from './http-problem.ts';
 import { resolvedPeers } from './resolved.ts';
 import type { ResolvedPeer } from './resolved.ts';
 
@@ -164,6 +164,12 @@ export function requireServer(snapshot: Snapshot, name: string): Server {
   const found = snapshot.servers.find((each) => each.name === name);
   if (found === undefined) throw notFound('server', name);
   return found;
+}
+
+/** @throws HttpProblem `no-firewall` */
+export function requireObserver({ observer }: ApiContext, what: string): Observer {
+  if (observer === undefined) throw noFirewall(what);
+  return observer;
 }
 
 export function notFound(what: string, name: string): HttpProblem {

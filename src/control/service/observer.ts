@@ -20,6 +20,8 @@ import type {
 import { Counter, trafficCounterCount } from '../../dataplane/engine/counters.ts';
 import type { EngineOptions } from '../../dataplane/engine/engine.ts';
 import { policyAllows } from '../../dataplane/engine/flow-review.ts';
+import { TrafficHistory } from '../metrics/traffic-history.ts';
+import type { Moment, ServerReading } from '../metrics/traffic-history.ts';
 import { DropHub } from './drop-hub.ts';
 import { parseAddress } from '../../policy/addresses.ts';
 import type { CompiledPolicy } from '../../policy/compile.ts';
@@ -56,8 +58,10 @@ export interface LiveObserverOptions {
 export class LiveObserver implements Observer {
   readonly #options: LiveObserverOptions;
   readonly #hits: RuleHitLedger;
+  #isWalking = false;
   readonly #serverName = (slot: number): string | undefined => this.#options.slots.nameOf(slot);
   readonly drops: DropHub = new DropHub({ wallClockOf, serverName: this.#serverName });
+  readonly history: TrafficHistory = new TrafficHistory();
 
   constructor(options: LiveObserverOptions) {
     this.#options = options;
@@ -68,6 +72,7 @@ export class LiveObserver implements Observer {
   /** A policy has come into force in every packet thread. */
   onPolicy(policy: CompiledPolicy): void {
     this.#hits.onPolicy(policy, this.#options.dataPlane.ruleHits);
+    this.history.mark({ atMs: Date.now(), epoch: policy.epoch });
   }
 
   async flows(query: FlowQuery): Promise<FlowPage> {
@@ -94,9 +99,12 @@ export class LiveObserver implements Observer {
     });
   }
 
-  /** To be called at least once a day. */
-  collectHits(): void {
+  /** To be called about once a second: what is counted goes into the history. */
+  look(now: Moment = momentNow()): void {
     this.#hits.collect();
+    const { passed, dropped, flows } = this.totals();
+    this.history.sample(now, { passed, dropped, flows: flows.count });
+    if (!this.#isWalking && this.history.servers.isDue(now.wallMs)) void this.#sampleServers(now);
   }
 
   ruleHits(): RuleHits {
@@ -157,6 +165,24 @@ export class LiveObserver implements Observer {
     });
   }
 
+  /** It walks over all flows. One that fails leaves a gap. */
+  async #sampleServers(now: Moment): Promise<void> {
+    this.#isWalking = true;
+    try {
+      const readings = new Map<string, ServerReading>();
+      for (const [name, { inbound, outbound }] of await this.serverTotals()) {
+        readings.set(name, [
+          inbound.passed.packets + outbound.passed.packets,
+          inbound.passed.bytes + outbound.passed.bytes,
+          inbound.dropped.packets + outbound.dropped.packets,
+        ]);
+      }
+      this.history.servers.sample(now, readings);
+    } finally {
+      this.#isWalking = false;
+    }
+  }
+
   /** All packets of a verdict: 1 passed, 0 dropped. */
   #traffic(verdict: number): Traffic {
     let packets = 0;
@@ -167,6 +193,10 @@ export class LiveObserver implements Observer {
     }
     return { packets, bytes };
   }
+}
+
+function momentNow(): Moment {
+  return { wallMs: Date.now(), monotonicMs: performance.now() };
 }
 
 /** The address in a query; an invalid one matches no flow. */

@@ -295,7 +295,7 @@ export class Service {
     this.#eventTimer = setInterval(() => this.#takeEvents(), eventPeriodMs);
     // Looks at the clock, instead of waiting for a moment: the clock may be set.
     this.#clockTimer = setInterval(() => {
-      this.#observer?.collectHits();
+      this.#observer?.look();
       this.#reporter.sample(performance.now());
       this.#policy.lookAtTime();
     }, clockPeriodMs);
@@ -421,8 +421,8 @@ export class Service {
       reloadFailures: this.#policy.reloadFailures,
       reloadError: this.#policy.reloadError,
       ...this.#inputErrors(),
-      ...namesOf(gateway),
-      ...storeOf(this.#store),
+      ...{ ...namesOf(gateway), ...storeOf(this.#store) },
+      ...(this.#observer && { history: { bytes: this.#observer.history.bytes } }),
       problems: this.#policy.problems,
       ...healthOf(this.#gateway),
     };

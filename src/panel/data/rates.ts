@@ -1,12 +1,13 @@
 /**
  * Rates out of counters: what the firewall counts only grows, so a rate is what two answers of `/v1/stats` differ by.
  *
- * A gateway that was restarted begins at 0 again, and a tab that was hidden has seen nothing: there the history has a gap,
- * which charts leave open, instead of a rate that was never there. All of it is bounded.
+ * What was before, the firewall has kept (`/v1/stats/history`); the panel goes on from there. A gateway that was restarted begins at
+ * 0 again, and a tab that was hidden has seen nothing: there the history has a gap, until the firewall is asked. All of it is
+ * bounded.
  */
 import { hasRestarted, millisecondsBetween, rateOf, trafficRate } from '../../text/rates.ts';
 import type { Traffic } from '../../text/rates.ts';
-import type { Stats } from './types.ts';
+import type { Stats, TrafficHistory } from './types.ts';
 
 /** Per second. */
 export interface Judged {
@@ -20,7 +21,7 @@ export interface Moment {
   readonly seconds: number;
   readonly rates?: Judged;
   readonly flows?: number;
-  /** Packets a second by drop reason, those that have any. */
+  /** Packets a second by drop reason, those that have any. Only of what the page has seen. */
   readonly drops?: ReadonlyMap<string, number>;
 }
 
@@ -28,34 +29,74 @@ export interface StatsHistory {
   readonly latest: Stats | undefined;
   /** Oldest first. */
   readonly moments: readonly Moment[];
-  /** Both directions of each server, oldest first, as long as a page asks for them: there are many. */
-  readonly servers: readonly ReadonlyMap<string, Judged>[];
+  /** Both directions of each server now, as long as a page asks for them: there are many. */
+  readonly servers: ReadonlyMap<string, Judged>;
+  /** When the policy changed, in seconds since 1970, oldest first. */
+  readonly changes: readonly number[];
 }
 
-/** Five minutes, once a second. */
-export const historyLength = 300;
-export const serverHistoryLength = 60;
+/** An hour, once a second. */
+export const historyLength = 3600;
+const changesKept = 256;
 
 /** Later than that is a gap. Events come once a second; a busy machine may hold one back. */
 const longestStepMs = 4000;
 
-export const emptyHistory: StatsHistory = { latest: undefined, moments: [], servers: [] };
+export const emptyHistory: StatsHistory = {
+  ...{ latest: undefined, moments: [] },
+  ...{ servers: new Map(), changes: [] },
+};
+
+/** The moments of what the firewall has kept. A step without rates is a gap. */
+export function momentsOf({ end, stepSeconds, passed, dropped, flows }: TrafficHistory): Moment[] {
+  const newest = Date.parse(end) / 1000;
+  return flows.map((count, index) => {
+    const seconds = newest - (flows.length - 1 - index) * stepSeconds;
+    const at = (values: readonly (number | null)[]): number => values[index] ?? 0;
+    if (count === null) return { seconds };
+    const judged = ({ packets, bytes }: typeof passed): Traffic => ({
+      packets: at(packets),
+      bytes: at(bytes),
+    });
+    return { seconds, flows: count, rates: { passed: judged(passed), dropped: judged(dropped) } };
+  });
+}
+
+/** @returns the history with what the firewall has kept in place of what was seen until then */
+export function seeded(history: StatsHistory, kept: TrafficHistory): StatsHistory {
+  const before = momentsOf(kept);
+  const end = Date.parse(kept.end) / 1000;
+  // A moment without rates is the first look of the page: a gap that the kept ones close.
+  const later = history.moments.filter(
+    ({ seconds, rates }) => seconds > end && rates !== undefined,
+  );
+  return {
+    ...history,
+    moments: [...before, ...later].slice(-historyLength),
+    changes: kept.changes.map(({ at }) => Date.parse(at) / 1000),
+  };
+}
 
 /** @returns the history with one second more */
-export function extended({ latest, moments, servers }: StatsHistory, now: Stats): StatsHistory {
+export function extended(history: StatsHistory, now: Stats): StatsHistory {
+  const { latest, moments } = history;
   const stepMs = latest === undefined ? 0 : millisecondsBetween(latest, now);
+  const changes =
+    latest === undefined || latest.epoch === now.epoch
+      ? history.changes
+      : appended(history.changes, Date.parse(now.at) / 1000, changesKept);
   if (latest === undefined || !follows(latest, now, stepMs)) {
     const gap = { seconds: Date.parse(now.at) / 1000, flows: now.flows.count };
     // What was an hour ago has nothing to do with what comes now.
     const isOld = stepMs > historyLength * 1000;
     const kept = isOld ? [gap] : appended(moments, gap, historyLength);
-    // The short history of the servers has no room for gaps: it starts again.
-    return { latest: now, moments: kept, servers: [] };
+    return { latest: now, moments: kept, servers: new Map(), changes };
   }
   return {
     latest: now,
     moments: appended(moments, momentOf(latest, now, stepMs), historyLength),
-    servers: withServers(servers, latest, now, stepMs),
+    servers: serversOf(latest.servers, now.servers, stepMs),
+    changes,
   };
 }
 
@@ -84,26 +125,14 @@ function momentOf(before: Stats, now: Stats, stepMs: number): Moment {
   };
 }
 
-/** With no counts to compare with, the short history of the servers starts again. */
-function withServers(
-  known: StatsHistory['servers'],
-  before: Stats,
-  now: Stats,
-  stepMs: number,
-): StatsHistory['servers'] {
-  if (before.servers === undefined || now.servers === undefined) return [];
-  const rates = serversOf(before.servers, now.servers, stepMs);
-  return appended(known, rates, serverHistoryLength);
-}
-
-type ServerCounts = NonNullable<Stats['servers']>;
-
+/** None, with no counts to compare with. */
 function serversOf(
-  before: ServerCounts,
-  now: ServerCounts,
+  before: Stats['servers'],
+  now: Stats['servers'],
   stepMs: number,
 ): ReadonlyMap<string, Judged> {
   const rates = new Map<string, Judged>();
+  if (before === undefined || now === undefined) return rates;
   for (const [name, { inbound, outbound }] of Object.entries(now)) {
     const had = before[name];
     const both = (what: keyof Judged): Traffic => {
@@ -130,7 +159,7 @@ export interface ReasonRate {
 /** The reasons by which packets are dropped now, then those by which they were dropped ever; the most first. */
 export function topReasons({ latest, moments }: StatsHistory, seconds: number): ReasonRate[] {
   if (latest === undefined) return [];
-  const recent = moments.slice(-seconds).filter(({ rates }) => rates !== undefined);
+  const recent = moments.slice(-seconds).filter(({ drops }) => drops !== undefined);
   return Object.entries(latest.drops)
     .filter(([, total]) => total > 0)
     .map(([reason, total]) => {

@@ -5,6 +5,7 @@ import type * as live from '../../control/api/live-schemas.ts';
 import type * as reviews from '../../control/api/review-schemas.ts';
 import type * as schemas from '../../control/api/schemas.ts';
 import type * as sets from '../../control/api/set-schemas.ts';
+import type * as traffic from '../../control/api/traffic-schemas.ts';
 import type * as users from '../../control/api/user-schemas.ts';
 
 export type Rule = Static<typeof schemas.rule>;
@@ -36,6 +37,9 @@ export type Change = Static<typeof schemas.changeOnly>;
 export type Problem = Static<typeof schemas.problem>;
 export type Review = Static<typeof reviews.review>;
 export type Stats = Static<typeof live.stats>;
+export type TrafficHistory = traffic.TrafficHistoryView;
+export type ServerHistories = traffic.ServerHistoriesView;
+export type ServerHistory = ServerHistories['servers'][string];
 export type Fleet = Static<typeof live.fleet>;
 export type FleetMember = Fleet['gateways'][number];
 export type Status = Static<typeof live.status>;

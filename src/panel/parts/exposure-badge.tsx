@@ -8,6 +8,7 @@ export function ExposureBadge({ exposure }: { readonly exposure: readonly string
   return (
     <Badge
       variant="light"
+      radius="sm"
       color="orange"
       tt="none"
       leftSection={<IconWorld size={12} aria-hidden />}

@@ -1,29 +1,29 @@
-/** The last minute of one number, in a cell. What it says is in the text beside it: the drawing is not for screen readers. */
+/** The last ten minutes of one number, in a cell. What it says is in the text beside it: the drawing is not for screen readers. */
 import type { ReactNode } from 'react';
 
 export interface SparklineProps {
-  /** Oldest first, once a second. */
-  readonly values: readonly number[];
-  /** How many fill the width; fewer stand at the right. */
-  readonly length: number;
+  /** Oldest first, ten seconds each; `null`: not measured. Absent: there was nothing. */
+  readonly values: readonly (number | null)[] | undefined;
   readonly tone: 'passed' | 'dropped';
 }
 
 const height = 24;
+/** How many fill the width; fewer stand at the right. */
+const length = 60;
 
 /** `x,y` of each, from the bottom up. */
-function pointsOf(values: readonly number[], length: number): string[] {
-  const most = Math.max(1, ...values);
+function pointsOf(values: readonly (number | null)[]): string[] {
+  const most = Math.max(1, ...values.map((value) => value ?? 0));
   const first = length - values.length;
   return values.map((value, index) => {
-    const y = height - 1 - (value / most) * (height - 2);
+    const y = height - 1 - ((value ?? 0) / most) * (height - 2);
     return `${first + index},${y.toFixed(2)}`;
   });
 }
 
-export function Sparkline({ values, length, tone }: SparklineProps): ReactNode {
+export function Sparkline({ values = [], tone }: SparklineProps): ReactNode {
   const shown = values.slice(-length);
-  const points = pointsOf(shown, length);
+  const points = pointsOf(shown);
   return (
     <svg
       className={`sparkline sparkline-${tone}`}

@@ -4,7 +4,7 @@ import {
   emptyHistory,
   extended,
   historyLength,
-  serverHistoryLength,
+  seeded,
   topReasons,
 } from '../../../src/panel/data/rates.ts';
 import type { StatsHistory } from '../../../src/panel/data/rates.ts';
@@ -43,7 +43,7 @@ describe('a rate', () => {
       rates: { passed: { packets: 10, bytes: 1000 }, dropped: { packets: 2, bytes: 200 } },
       drops: new Map([['no-inbound-rule', 2]]),
     });
-    expect(servers.at(-1)!.get('web')!.passed).toEqual({ packets: 20, bytes: 2000 });
+    expect(servers.get('web')!.passed).toEqual({ packets: 20, bytes: 2000 });
   });
 
   it.each([
@@ -55,28 +55,52 @@ describe('a rate', () => {
     const { moments, servers } = history(...all);
     expect(moments).toHaveLength(all.length);
     expect(moments.at(-1)).not.toHaveProperty('rates');
-    expect(servers).toEqual([]);
+    expect(servers.size).toBe(0);
   });
 
   it('of a server does not go on from before a gap', () => {
+    expect(history(stats(1, 0), stats(2, 1), stats(3600, 2)).servers.size).toBe(0);
     const { servers } = history(stats(1, 0), stats(2, 1), stats(3600, 2), stats(3601, 5));
-    expect(servers).toHaveLength(1);
+    expect(servers.get('web')!.passed.packets).toBe(6);
   });
 
   it('of servers needs two answers in a row that tell of them', () => {
     const totals = { ...stats(3, 30), servers: undefined } as unknown as Stats;
     const before = history(stats(1, 10), stats(2, 20), totals);
-    expect(before.servers).toEqual([]);
+    expect(before.servers.size).toBe(0);
     expect(before.moments.at(-1)!.rates!.passed.packets).toBe(10);
-    expect(extended(before, stats(4, 40)).servers).toEqual([]);
-    expect(history(stats(1, 10), totals, stats(4, 40), stats(5, 45)).servers).toHaveLength(1);
+    expect(extended(before, stats(4, 40)).servers.size).toBe(0);
+    expect(history(stats(1, 10), totals, stats(4, 40), stats(5, 45)).servers.size).toBe(1);
   });
 });
 
 it('the history is bounded', () => {
-  const all = Array.from({ length: 400 }, (_, second) => stats(second, second));
-  const { moments, servers } = history(...all);
-  expect([moments.length, servers.length]).toEqual([historyLength, serverHistoryLength]);
+  const all = Array.from({ length: historyLength + 100 }, (_, second) => stats(second, second));
+  expect(history(...all).moments).toHaveLength(historyLength);
+});
+
+it('what the firewall has kept comes before what the page has seen, without a gap', () => {
+  const steps = (...values: (number | null)[]) => values;
+  const kept = {
+    ...{ stepSeconds: 1, end: new Date(12_000).toISOString(), flows: steps(1, null, 3) },
+    passed: { packets: steps(5, null, 7), bytes: steps(500, null, 700) },
+    dropped: { packets: steps(0, null, 1), bytes: steps(0, null, 60) },
+    changes: [{ at: new Date(11_500).toISOString(), epoch: 2 }],
+  };
+  // The page was opened at second 12, and has seen what followed.
+  const { moments, changes } = seeded(history(stats(12, 10), stats(13, 19)), kept);
+  expect(moments.map(({ seconds, rates }) => [seconds, rates?.passed.packets])).toEqual([
+    [10, 5],
+    [11, undefined],
+    [12, 7],
+    [13, 9],
+  ]);
+  expect(changes).toEqual([11.5]);
+});
+
+it('a change of the policy is marked when it is seen', () => {
+  const later = { ...stats(2, 20), epoch: 2 };
+  expect(history(stats(1, 10), later, { ...stats(3, 30), epoch: 2 }).changes).toEqual([2]);
 });
 
 it('reasons are those of now first, and gaps are no seconds without drops', () => {

@@ -5,15 +5,15 @@ import { sentenceOf } from '../../../policy/drop-sentences.ts';
 import { DropReason, dropReasonNames } from '../../../dataplane/wire/drop-reason.ts';
 import { identityOf } from '../access.ts';
 import type { Api } from '../api.ts';
-import type { ApiContext, Observer } from '../context.ts';
+import type { ApiContext } from '../context.ts';
 import { wantsEvents } from '../event-stream.ts';
 import type { EventStreams } from '../event-stream.ts';
-import { invalid, noFirewall } from '../http-problem.ts';
+import { invalid } from '../http-problem.ts';
 import * as live from '../live-schemas.ts';
 import type { OpenStreams } from '../open-streams.ts';
 import * as schemas from '../schemas.ts';
 import { StatsFeed } from '../stats-feed.ts';
-import { notFound, requireServer } from '../views.ts';
+import { notFound, requireObserver, requireServer } from '../views.ts';
 
 const tags = ['live'];
 const defaultLimit = 100;
@@ -33,12 +33,6 @@ export function liveRoutes(app: Api, context: ApiContext, streams: Streams): voi
   dropReasonsRoute(app);
   statsRoute(app, context, streams);
   captureRoute(app, context, streams);
-}
-
-/** @throws HttpProblem `no-firewall` */
-function requireObserver({ observer }: ApiContext, what: string): Observer {
-  if (observer === undefined) throw noFirewall(what);
-  return observer;
 }
 
 /** A server that a query names must exist: a typo must not give an empty answer. @throws HttpProblem */

@@ -23,17 +23,26 @@ export interface TimeChartProps {
   readonly format: (value: number) => string;
   /** How much of the past there is room for. */
   readonly seconds: number;
+  /** Moments that are marked by a dashed line, in seconds since 1970. */
+  readonly marks: readonly number[];
 }
 
 const height = 200;
 
-export function TimeChart({ title, times, series, format, seconds }: TimeChartProps): ReactNode {
+export function TimeChart(props: TimeChartProps): ReactNode {
+  const { title, times, series, format, seconds, marks } = props;
   const box = useRef<HTMLDivElement>(null);
   const chart = useRef<uPlot>(null);
+  const marked = useRef(marks);
   const scheme = useComputedColorScheme('light');
   const tones = series.map(({ tone }) => tone).join(' ');
   useEffect(() => {
-    const made = create(box.current!, tones.split(' '), format, seconds);
+    const made = create(box.current!, {
+      tones: tones.split(' '),
+      format,
+      seconds,
+      marks: () => marked.current,
+    });
     chart.current = made;
     const resized = new ResizeObserver(([entry]) => {
       if (entry !== undefined) made.setSize({ width: entry.contentRect.width, height });
@@ -47,8 +56,9 @@ export function TimeChart({ title, times, series, format, seconds }: TimeChartPr
     // The colours are read when a chart is made.
   }, [tones, format, seconds, scheme]);
   useEffect(() => {
+    marked.current = marks;
     chart.current?.setData([[...times], ...series.map(({ values }) => [...values])]);
-  }, [times, series, scheme]);
+  }, [times, series, marks, scheme]);
   return (
     <Paper withBorder p="md" radius="md" component="section" aria-label={title}>
       <Group justify="space-between" mb="xs" gap="xs">
@@ -85,12 +95,14 @@ function toneOf(box: HTMLElement, tone: string): string {
   return color;
 }
 
-function create(
-  box: HTMLElement,
-  tones: readonly string[],
-  format: (value: number) => string,
-  seconds: number,
-): uPlot {
+interface Drawing {
+  readonly tones: readonly string[];
+  readonly format: (value: number) => string;
+  readonly seconds: number;
+  readonly marks: () => readonly number[];
+}
+
+function create(box: HTMLElement, { tones, format, seconds, marks }: Drawing): uPlot {
   const style = getComputedStyle(box);
   const text = style.getPropertyValue('--mantine-color-dimmed').trim();
   const line = toneOf(box, 'grid');
@@ -104,14 +116,21 @@ function create(
     ...{ width: box.clientWidth, height },
     legend: { show: false },
     cursor: { show: false },
-    padding: [8, 8, 0, 0],
+    // The half of the last label is beside the picture.
+    padding: [8, 28, 0, 0],
+    hooks: { draw: [(chart) => drawMarks(chart, marks(), text)] },
     scales: {
       // The newest is at the right, and the whole width is the whole past.
       x: { time: true, range: (_, __, newest) => [newest - seconds, newest] },
       y: { range: (_, __, most) => [0, niceTop(most)] },
     },
     axes: [
-      { ...axis, size: 28, space: 70, values: (_, ticks) => ticks.map(clockOf) },
+      {
+        ...axis,
+        size: 28,
+        space: 70,
+        values: (_, ticks) => ticks.map((tick) => clockOf(tick, seconds)),
+      },
       { ...axis, size: 78, space: 36, incrs: steps, values: (_, ticks) => ticks.map(format) },
     ],
     series: [
@@ -137,10 +156,35 @@ function niceTop(most: number | null): number {
   return most === null || most <= 0 ? 1 : most * 1.1;
 }
 
-function clockOf(seconds: number): string {
-  const at = new Date(seconds * 1000);
-  const parts = [at.getHours(), at.getMinutes(), at.getSeconds()];
+const shortSeconds = 900;
+
+/** Without seconds where a chart is long. */
+function clockOf(tick: number, seconds: number): string {
+  const at = new Date(tick * 1000);
+  const parts = [
+    at.getHours(),
+    at.getMinutes(),
+    ...(seconds > shortSeconds ? [] : [at.getSeconds()]),
+  ];
   return parts.map((part) => String(part).padStart(2, '0')).join(':');
+}
+
+function drawMarks(chart: uPlot, marks: readonly number[], color: string): void {
+  const { ctx, bbox, scales } = chart;
+  const { min = Infinity, max = -Infinity } = scales['x']!;
+  ctx.save();
+  ctx.strokeStyle = color;
+  ctx.lineWidth = uPlot.pxRatio;
+  ctx.setLineDash([4 * uPlot.pxRatio, 4 * uPlot.pxRatio]);
+  for (const mark of marks) {
+    if (mark < min || mark > max) continue;
+    const x = chart.valToPos(mark, 'x', true);
+    ctx.beginPath();
+    ctx.moveTo(x, bbox.top);
+    ctx.lineTo(x, bbox.top + bbox.height);
+    ctx.stroke();
+  }
+  ctx.restore();
 }
 
 /** `rgb(1, 2, 3)` nearly transparent. */

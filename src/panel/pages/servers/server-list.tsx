@@ -7,7 +7,7 @@ import { useMayChange } from '../../app/session.ts';
 import { useServers } from '../../data/queries.ts';
 import type { StatsHistory } from '../../data/rates.ts';
 import type { Server } from '../../data/types.ts';
-import { useStats } from '../../data/use-stats.ts';
+import { useServerHistories, useStats } from '../../data/use-stats.ts';
 import { ExposureBadge } from '../../parts/exposure-badge.tsx';
 import { count, formatNumber } from '../../parts/format.ts';
 import '../../parts/live.css';
@@ -22,6 +22,7 @@ import { ServerFilters } from './server-filters.tsx';
 import { Firewalls } from './server-firewalls.tsx';
 import { ServerForm } from './server-form.tsx';
 import { DropsCell, TrafficCell } from './server-traffic.tsx';
+import type { ServerTrafficProps } from './server-traffic.tsx';
 
 const about =
   'Servers are the addresses that the firewall protects. Without a firewall, everything to and from a server is dropped.';
@@ -150,6 +151,7 @@ interface ServerTableProps {
 }
 
 function ServerTable({ list, stats, selected, onSelect }: ServerTableProps): ReactNode {
+  const histories = useServerHistories(list.map(({ name }) => name));
   const select = (name: string, isChosen: boolean): void => {
     const next = new Set(selected);
     if (isChosen) next.add(name);
@@ -163,15 +165,17 @@ function ServerTable({ list, stats, selected, onSelect }: ServerTableProps): Rea
           <Table.Th>Name</Table.Th>
           <Table.Th>Addresses</Table.Th>
           <Table.Th>Firewalls</Table.Th>
-          <Table.Th>Traffic, last minute</Table.Th>
-          <Table.Th>Drops, last minute</Table.Th>
+          <Table.Th>Traffic, 10 minutes</Table.Th>
+          <Table.Th>Drops, 10 minutes</Table.Th>
         </Table.Tr>
       </Table.Thead>
       <Table.Tbody>
         {list.map((server) => (
           <ServerRow
             key={server.name}
-            {...{ server, stats }}
+            server={server}
+            now={stats.servers.get(server.name)}
+            history={histories[server.name]}
             isChosen={selected.has(server.name)}
             onChoose={onSelect && ((isChosen) => select(server.name, isChosen))}
           />
@@ -181,14 +185,13 @@ function ServerTable({ list, stats, selected, onSelect }: ServerTableProps): Rea
   );
 }
 
-interface ServerRowProps {
+interface ServerRowProps extends ServerTrafficProps {
   readonly server: Server;
-  readonly stats: StatsHistory;
   readonly isChosen: boolean;
   readonly onChoose: ((isChosen: boolean) => void) | undefined;
 }
 
-function ServerRow({ server, stats, isChosen, onChoose }: ServerRowProps): ReactNode {
+function ServerRow({ server, isChosen, onChoose, ...traffic }: ServerRowProps): ReactNode {
   const { name, addresses, exposure } = server;
   return (
     <Table.Tr>
@@ -217,10 +220,10 @@ function ServerRow({ server, stats, isChosen, onChoose }: ServerRowProps): React
         <Firewalls server={server} />
       </Table.Td>
       <Table.Td data-label="Traffic" w={200}>
-        <TrafficCell stats={stats} name={name} />
+        <TrafficCell {...traffic} />
       </Table.Td>
       <Table.Td data-label="Drops" w={180}>
-        <DropsCell stats={stats} name={name} />
+        <DropsCell {...traffic} />
       </Table.Td>
     </Table.Tr>
   );

@@ -8,7 +8,7 @@ import { useMayChange } from '../../app/session.ts';
 import { at, request } from '../../data/client.ts';
 import { useChange, useServer } from '../../data/queries.ts';
 import type { Change, Server } from '../../data/types.ts';
-import { useStats } from '../../data/use-stats.ts';
+import { useServerHistories, useStats } from '../../data/use-stats.ts';
 import type { LiveStats } from '../../data/use-stats.ts';
 import { noteApplied } from '../../parts/applied-note.ts';
 import { ConfirmDialog } from '../../parts/confirm-dialog.tsx';
@@ -68,11 +68,12 @@ function About({ server }: { readonly server: Server }): ReactNode {
 function Content({ server }: { readonly server: Server }): ReactNode {
   const [search, setSearch] = useSearchParams();
   const stats = useStats({ servers: true });
+  const history = useServerHistories([server.name])[server.name];
   const tab = tabs.find((each) => each === search.get('tab')) ?? 'rules';
   return (
     <>
       <SimpleGrid cols={{ base: 2, md: 4 }} spacing="sm">
-        <ServerTiles server={server} stats={stats} />
+        <ServerTiles {...{ server, stats, history }} />
       </SimpleGrid>
       <Tabs
         value={tab}

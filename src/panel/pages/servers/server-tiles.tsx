@@ -1,8 +1,6 @@
-/** A server in four numbers, each with the last minute as a line. */
+/** A server in four numbers, with the last ten minutes as lines. */
 import type { ReactNode } from 'react';
-import { serverHistoryLength } from '../../data/rates.ts';
-import type { Traffic } from '../../../text/rates.ts';
-import type { Server } from '../../data/types.ts';
+import type { Server, ServerHistory } from '../../data/types.ts';
 import type { LiveStats } from '../../data/use-stats.ts';
 import { formatBits, formatBytes, formatNumber, formatPackets } from '../../parts/format.ts';
 import { Sparkline } from '../../parts/sparkline.tsx';
@@ -11,12 +9,13 @@ import { Tile } from '../../parts/tile.tsx';
 export interface ServerTilesProps {
   readonly server: Server;
   readonly stats: LiveStats;
+  /** Absent: there was no traffic. */
+  readonly history: ServerHistory | undefined;
 }
 
-export function ServerTiles({ server: { name, templates }, stats }: ServerTilesProps): ReactNode {
-  const history = stats.servers.map((servers) => servers.get(name));
-  const passed = history.map((rates) => rates?.passed);
-  const dropped = history.map((rates) => rates?.dropped);
+export function ServerTiles({ server, stats, history }: ServerTilesProps): ReactNode {
+  const { name, templates } = server;
+  const now = stats.servers.get(name);
   const totals = stats.latest?.servers?.[name];
   const sum = (judged: 'passed' | 'dropped', unit: 'bytes' | 'packets'): number =>
     (totals?.inbound[judged][unit] ?? 0) + (totals?.outbound[judged][unit] ?? 0);
@@ -24,24 +23,24 @@ export function ServerTiles({ server: { name, templates }, stats }: ServerTilesP
     <>
       <Tile
         label="Traffic"
-        value={formatBits(passed.at(-1)?.bytes ?? 0)}
+        value={formatBits(now?.passed.bytes ?? 0)}
         about={`${formatBytes(sum('passed', 'bytes'))} so far`}
       >
-        <Minute rates={passed} unit="bytes" tone="passed" />
+        <Sparkline values={history?.passed.bytes} tone="passed" />
       </Tile>
       <Tile
         label="Packets passed"
-        value={formatPackets(passed.at(-1)?.packets ?? 0)}
+        value={formatPackets(now?.passed.packets ?? 0)}
         about={`${formatNumber(sum('passed', 'packets'))} so far`}
       >
-        <Minute rates={passed} unit="packets" tone="passed" />
+        <Sparkline values={history?.passed.packets} tone="passed" />
       </Tile>
       <Tile
         label="Packets dropped"
-        value={formatPackets(dropped.at(-1)?.packets ?? 0)}
+        value={formatPackets(now?.dropped.packets ?? 0)}
         about={`${formatNumber(sum('dropped', 'packets'))} so far`}
       >
-        <Minute rates={dropped} unit="packets" tone="dropped" />
+        <Sparkline values={history?.dropped.packets} tone="dropped" />
       </Tile>
       <Tile
         label="Firewalls"
@@ -50,15 +49,4 @@ export function ServerTiles({ server: { name, templates }, stats }: ServerTilesP
       />
     </>
   );
-}
-
-interface MinuteProps {
-  readonly rates: readonly (Traffic | undefined)[];
-  readonly unit: keyof Traffic;
-  readonly tone: 'passed' | 'dropped';
-}
-
-function Minute({ rates, unit, tone }: MinuteProps): ReactNode {
-  const values = rates.map((rate) => rate?.[unit] ?? 0);
-  return <Sparkline values={values} length={serverHistoryLength} tone={tone} />;
 }

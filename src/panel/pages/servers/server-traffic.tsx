@@ -1,46 +1,41 @@
-/** What passes to and from a server, and what is dropped: the number of now, and the last minute as a line. */
+/** What passes to and from a server, and what is dropped: the number of now, and the last ten minutes as a line. */
 import { Group, Text } from '@mantine/core';
 import type { ReactNode } from 'react';
-import { serverHistoryLength } from '../../data/rates.ts';
-import type { Judged, StatsHistory } from '../../data/rates.ts';
+import type { Judged } from '../../data/rates.ts';
+import type { ServerHistory } from '../../data/types.ts';
 import { formatBits, formatPackets } from '../../parts/format.ts';
 import { Sparkline } from '../../parts/sparkline.tsx';
 
 export interface ServerTrafficProps {
-  readonly stats: StatsHistory;
-  readonly name: string;
+  /** Absent: it is not known yet. A server that has seen nothing may be missing in the counters. */
+  readonly now: Judged | undefined;
+  /** Absent: there was none. */
+  readonly history: ServerHistory | undefined;
 }
 
-const nothing: Judged = { passed: { packets: 0, bytes: 0 }, dropped: { packets: 0, bytes: 0 } };
-
-/** A server that has seen nothing may be missing in the counters. */
-function ratesOf({ stats, name }: ServerTrafficProps): readonly Judged[] {
-  return stats.servers.map((servers) => servers.get(name) ?? nothing);
+export function TrafficCell({ now, history }: ServerTrafficProps): ReactNode {
+  return (
+    <Cell values={history?.passed.bytes} now={formatBits(now?.passed.bytes ?? 0)} tone="passed" />
+  );
 }
 
-export function TrafficCell(props: ServerTrafficProps): ReactNode {
-  const values = ratesOf(props).map(({ passed }) => passed.bytes);
-  return <Cell values={values} format={formatBits} tone="passed" />;
-}
-
-export function DropsCell(props: ServerTrafficProps): ReactNode {
-  const values = ratesOf(props).map(({ dropped }) => dropped.packets);
-  return <Cell values={values} format={formatPackets} tone="dropped" />;
+export function DropsCell({ now, history }: ServerTrafficProps): ReactNode {
+  const dropped = formatPackets(now?.dropped.packets ?? 0);
+  return <Cell values={history?.dropped.packets} now={dropped} tone="dropped" />;
 }
 
 interface CellProps {
-  readonly values: readonly number[];
-  readonly format: (value: number) => string;
+  readonly values: readonly (number | null)[] | undefined;
+  readonly now: string;
   readonly tone: 'passed' | 'dropped';
 }
 
-function Cell({ values, format, tone }: CellProps): ReactNode {
-  const now = values.at(-1);
+function Cell({ values, now, tone }: CellProps): ReactNode {
   return (
     <Group gap="xs" wrap="nowrap" className="spark-cell">
-      <Sparkline values={values} length={serverHistoryLength} tone={tone} />
+      <Sparkline values={values} tone={tone} />
       <Text size="xs" className="number nowrap spark-number">
-        {now === undefined ? '–' : format(now)}
+        {now}
       </Text>
     </Group>
   );

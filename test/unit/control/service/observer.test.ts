@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createWriteStream, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import type { LiveVerdict } from '../../../../src/control/api/context.ts';
 import {
   CaptureControl,
@@ -138,6 +138,21 @@ describe('totals', () => {
     expect(drops).toMatchObject({ 'no-inbound-rule': 1, ipv6: 0, 'write-failed': 0 });
     expect(drops).not.toHaveProperty('none');
     expect(flows).toEqual({ count: 1, capacity: 64, opened: 1, cut: 0 });
+  });
+
+  it('go into the history once a second, with the changes of the policy', async () => {
+    const gateway = new Gateway([dns]);
+    const { engine, observer } = gateway;
+    const at = (seconds: number) => ({ wallMs: 1000 * seconds, monotonicMs: 1000 * seconds });
+    observer.look(at(100));
+    engine.forward(udpPacket(client, web, 1, 53), udpPacket(client, web, 1, 54));
+    observer.look(at(101));
+    // The walk over the flows for the first reading of the servers.
+    await vi.waitUntil(() => !observer.history.servers.isDue(at(101).wallMs), { timeout: 10_000 });
+    const { columns } = observer.history.read('second', at(101).wallMs, 10);
+    expect(columns).toEqual([[1], [36], [1], [36], [1]]);
+    gateway.change(gateway.compile([], 2));
+    expect(observer.history.marksSince(0).map(({ epoch }) => epoch)).toEqual([2]);
   });
 
   it('of servers stay with a name that is gone, and start at zero for a new one at its address', async () => {

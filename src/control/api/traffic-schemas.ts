@@ -1,0 +1,71 @@
+/** Schemas of what charts are drawn of. */
+import { Type } from 'typebox';
+import type { Static } from 'typebox';
+import type { Steps } from '../metrics/traffic-history.ts';
+import { limit } from './live-schemas.ts';
+import { component } from './schemas.ts';
+
+const steps = Type.Unsafe<Steps>(
+  Type.Array(Type.Union([Type.Number(), Type.Null()]), {
+    description: 'One value a step, oldest first; null: not measured.',
+  }),
+);
+const frame = {
+  stepSeconds: Type.Integer(),
+  end: Type.String({ description: 'End of the newest step.', format: 'date-time' }),
+};
+
+export const historyQuery = Type.Object(
+  {
+    step: Type.Optional(
+      Type.Enum(['second', 'minute'], {
+        description: 'The last hour by the second (default), or the last day by the minute.',
+      }),
+    ),
+    limit: Type.Optional(limit(3600)),
+  },
+  { additionalProperties: false },
+);
+
+export const trafficHistory = component(
+  'TrafficHistory',
+  Type.Object(
+    {
+      ...frame,
+      passed: Type.Object({ packets: steps, bytes: steps }),
+      dropped: Type.Object({ packets: steps, bytes: steps }),
+      flows: steps,
+      changes: Type.Array(
+        Type.Object({ at: Type.String({ format: 'date-time' }), epoch: Type.Integer() }),
+        { description: 'When a policy came into force within this time.' },
+      ),
+    },
+    { description: 'Rates a second, and live flows.' },
+  ),
+);
+
+export const serverHistoryQuery = Type.Object({
+  names: Type.String({
+    title: 'at most 100 names of servers, separated by commas',
+    pattern: '^[^,]{1,63}(,[^,]{1,63}){0,99}$',
+    examples: ['web-1,web-2'],
+  }),
+});
+
+export const serverHistories = component(
+  'ServerHistories',
+  Type.Object({
+    servers: Type.Record(
+      Type.String(),
+      Type.Object({
+        ...frame,
+        passed: Type.Object({ packets: steps, bytes: steps }),
+        dropped: Type.Object({ packets: steps }),
+      }),
+      { description: 'By name, both directions together. Those without traffic are missing.' },
+    ),
+  }),
+);
+
+export type TrafficHistoryView = Static<typeof trafficHistory>;
+export type ServerHistoriesView = Static<typeof serverHistories>;
