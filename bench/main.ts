@@ -8,7 +8,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
-import { run, whyNoLab } from '../src/lab/lab.ts';
+import { run, whyNoLab } from '../src/lab/network.ts';
 import type { Benchmark, Chart, Context, Figure } from './lib/benchmark.ts';
 import { htmlReport } from './lib/html-report.ts';
 import type { BenchmarkResults, Machine, Results, Skipped } from './lib/results.ts';

@@ -294,9 +294,11 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
     return completionCommand(await connections());
   },
   reference: async () => (await import('./cli/reference-command.ts')).referenceCommand,
+  lab: async () => (await import('./cli/lab-command.ts')).labCommand(inPlace),
   demo: async () => {
     const { demoCommand } = await import('./cli/demo-command.ts');
     return demoCommand(async (options) => {
+      if (process.getuid?.() !== 0) return inPlace([process.execPath, process.argv[1]!, ...args]);
       const { runDemo } = await import('./lab/demo.ts');
       return runDemo({
         ...options,
@@ -307,6 +309,10 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
     });
   },
 };
+
+async function inPlace(command: readonly string[]): Promise<number> {
+  return (await import('./lab/rootless.ts')).execInPlace(command);
+}
 
 async function progressBars(): Promise<(label: string) => Progress> {
   const { createProgress } = await import('./cli/progress.ts');

@@ -12,7 +12,7 @@ import { asNftables } from './policy.ts';
 import type { Rules } from './policy.ts';
 import { openLab, sysctl } from './rig.ts';
 import type { Subject, SubjectKind, SubjectOptions } from './subject.ts';
-import { run } from '../../src/lab/lab.ts';
+import { run } from '../../src/lab/network.ts';
 
 async function start({ rules, flows }: SubjectOptions): Promise<Subject> {
   const lab = await openLab();

@@ -6,7 +6,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Lab } from '../../src/lab/lab.ts';
+import type { Network } from '../../src/lab/network.ts';
 import { hashPassword } from '../../src/control/store/secrets.ts';
 import { launchBrowser, logIn, panelAddress } from '../../test/support/browser.ts';
 import { pinned, toolsCore } from './cores.ts';
@@ -28,7 +28,7 @@ export interface LivePage {
 }
 
 /** A browser that is logged in, until the lab is closed. */
-export async function browserOf(lab: Lab): Promise<LivePage> {
+export async function browserOf(lab: Network): Promise<LivePage> {
   const browser = await launchBrowser(lab, pinned(toolsCore, ['chrt', '--idle', '0']));
   const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
   page.setDefaultTimeout(60_000);

@@ -7,8 +7,8 @@
  */
 import { openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { run } from '../../src/lab/lab.ts';
-import type { Lab } from '../../src/lab/lab.ts';
+import { run } from '../../src/lab/network.ts';
+import type { Network } from '../../src/lab/network.ts';
 import { clientGateway, serverAddress, serverGateway } from './addresses.ts';
 import { processCpu, residentBytes } from './cpu.ts';
 import { asOpenFlow } from './policy.ts';
@@ -27,9 +27,9 @@ const programs = [
 ];
 
 class Daemons {
-  readonly #lab: Lab;
+  readonly #lab: Network;
 
-  constructor(lab: Lab) {
+  constructor(lab: Network) {
     this.#lab = lab;
   }
 
@@ -72,13 +72,13 @@ class Daemons {
   }
 }
 
-async function macAddress(lab: Lab, host: string, device: string): Promise<string> {
+async function macAddress(lab: Network, host: string, device: string): Promise<string> {
   const text = await lab.ip(host, '-j', 'link', 'show', 'dev', device);
   return (JSON.parse(text) as [{ address: string }])[0].address;
 }
 
 /** Hosts that know their gateway without asking, and send what the datapath can take. */
-async function prepareHosts(lab: Lab, tso: boolean): Promise<void> {
+async function prepareHosts(lab: Network, tso: boolean): Promise<void> {
   for (const [host, gateway] of [
     ['client', clientGateway],
     ['server', serverGateway],

@@ -9,7 +9,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Lab } from '../../src/lab/lab.ts';
+import { Network } from '../../src/lab/network.ts';
 import {
   clientAddress,
   clientGateway,
@@ -32,11 +32,11 @@ export function programCommand(path: string, ...args: string[]): string[] {
   return [process.execPath, path, ...args];
 }
 
-const open = new Set<Lab>();
+const open = new Set<Network>();
 
 /** Builds the network of a rig. */
-export async function openLab(): Promise<Lab> {
-  const lab = Lab.create('twb');
+export async function openLab(): Promise<Network> {
+  const lab = Network.create('twb');
   open.add(lab);
   await lab.buildStar('gateway', [
     { name: 'client', address: `${clientAddress}/24`, gatewayAddress: `${clientGateway}/24` },
@@ -52,7 +52,7 @@ export async function openLab(): Promise<Lab> {
   return lab;
 }
 
-export async function closeLab(lab: Lab): Promise<void> {
+export async function closeLab(lab: Network): Promise<void> {
   await lab.close();
   open.delete(lab);
 }
@@ -63,13 +63,18 @@ export async function closeRigs(): Promise<void> {
   open.clear();
 }
 
-export async function sysctl(lab: Lab, host: string, name: string, value: string): Promise<void> {
+export async function sysctl(
+  lab: Network,
+  host: string,
+  name: string,
+  value: string,
+): Promise<void> {
   await lab.mustExec(host, ['sysctl', '-qw', `${name}=${value}`]);
 }
 
 /** Starts the program under test on its core. Its process id is that of the child: everything before it replaces itself. */
 export function spawnSubject(
-  lab: Lab,
+  lab: Network,
   { bothCores = false }: Pick<SubjectOptions, 'bothCores'>,
   command: readonly string[],
   logFd: number,
@@ -96,7 +101,7 @@ export async function until(
 }
 
 /** Packets and bytes that came into the gateway from both sides; a super-packet counts as one. */
-export async function arrivals(lab: Lab): Promise<{ packets: number; bytes: number }> {
+export async function arrivals(lab: Network): Promise<{ packets: number; bytes: number }> {
   const sums = { packets: 0, bytes: 0 };
   for (const device of ['client', 'server']) {
     const text = await lab.ip('gateway', '-s', '-j', 'link', 'show', 'dev', device);

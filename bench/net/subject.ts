@@ -1,6 +1,6 @@
 /** What is measured: tunwall and its peers, each running in a rig of its own. */
 import type { Context } from '../lib/benchmark.ts';
-import type { Lab } from '../../src/lab/lab.ts';
+import type { Network } from '../../src/lab/network.ts';
 import type { CpuReading } from './cpu.ts';
 import type { Rules } from './policy.ts';
 
@@ -27,7 +27,7 @@ export interface SubjectOptions {
 
 export interface Subject {
   readonly name: string;
-  readonly lab: Lab;
+  readonly lab: Network;
   /** CPU time spent so far on forwarding (cpu.ts). */
   cpu(): CpuReading;
   /** Packets that it has looked at and dropped so far. */

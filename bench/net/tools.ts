@@ -1,7 +1,7 @@
 /** The traffic tools (peers/) and iperf3, on their core, with what they print. */
 import { once } from 'node:events';
 import { join } from 'node:path';
-import type { Lab } from '../../src/lab/lab.ts';
+import type { Network } from '../../src/lab/network.ts';
 import { serverAddress } from './addresses.ts';
 import { pinned, toolsCore } from './cores.ts';
 import { port } from './policy.ts';
@@ -23,7 +23,12 @@ function commandLine(name: string, options: Options): string[] {
 }
 
 /** Runs a tool to its end. */
-async function runTool(lab: Lab, host: string, name: string, options: Options): Promise<unknown> {
+async function runTool(
+  lab: Network,
+  host: string,
+  name: string,
+  options: Options,
+): Promise<unknown> {
   const stdout = await lab.mustExec(host, commandLine(name, options), { timeoutMs: 120_000 });
   return JSON.parse(stdout);
 }
@@ -35,7 +40,7 @@ export interface Background {
 
 /** Starts a program, and waits for the line that it prints when it is ready, if it prints one. */
 async function startInBackground(
-  lab: Lab,
+  lab: Network,
   host: string,
   command: readonly string[],
   saysReady: boolean,
@@ -95,7 +100,7 @@ function blastArguments(options: BlastOptions): Options {
 
 /** With what the sender and all that its packets went through in its context have cost: up to the ring of the TUN. */
 export async function udpBlast(
-  lab: Lab,
+  lab: Network,
   options: BlastOptions,
 ): Promise<Sent & { readonly cpuSeconds: number }> {
   const said = await runTool(lab, 'client', 'udp-blast', blastArguments(options));
@@ -104,7 +109,7 @@ export async function udpBlast(
 
 /** The same until it is stopped. */
 export async function startUdpBlast(
-  lab: Lab,
+  lab: Network,
   options: BlastOptions,
 ): Promise<{ stop(): Promise<Sent> }> {
   const command = commandLine('udp-blast', blastArguments(options));
@@ -121,14 +126,14 @@ export interface ManyFlows {
   readonly seed: number;
 }
 
-export async function flowBlast(lab: Lab, options: ManyFlows): Promise<Sent> {
+export async function flowBlast(lab: Network, options: ManyFlows): Promise<Sent> {
   const to = `${serverAddress}:${port.udp}`;
   const args = { to, ...options, rate: Math.round(options.rate) };
   return (await runTool(lab, 'client', 'flow-blast', args)) as Sent;
 }
 
 export async function synFlood(
-  lab: Lab,
+  lab: Network,
   options: { from: string; rate: number; ms: number },
 ): Promise<Sent> {
   const to = `${serverAddress}:${port.tcp}`;
@@ -140,7 +145,7 @@ export interface Sink {
 }
 
 export async function udpSink(
-  lab: Lab,
+  lab: Network,
   options: { size?: number; gaps?: boolean } = {},
 ): Promise<Sink> {
   const { size = 18, gaps = false } = options;
@@ -159,7 +164,7 @@ export interface Latencies {
 }
 
 /** Serves what {@link tcpConnect} and {@link tcpRequest} ask for. */
-export async function tcpServe(lab: Lab): Promise<Background> {
+export async function tcpServe(lab: Network): Promise<Background> {
   const options = { port: port.tcp, ports: port.tcpCount };
   return await startInBackground(lab, 'server', commandLine('tcp-serve', options), true);
 }
@@ -171,7 +176,7 @@ export interface Connected extends Latencies {
 }
 
 export async function tcpConnect(
-  lab: Lab,
+  lab: Network,
   options: { concurrency: number; ms: number; intervalUs?: number },
 ): Promise<Connected> {
   const { concurrency, ms, intervalUs = 0 } = options;
@@ -185,20 +190,20 @@ export interface Answered extends Latencies {
   readonly failed: number;
 }
 
-export async function tcpRequest(lab: Lab, options: { ms: number }): Promise<Answered> {
+export async function tcpRequest(lab: Network, options: { ms: number }): Promise<Answered> {
   const to = `${serverAddress}:${port.tcp}`;
   return (await runTool(lab, 'client', 'tcp-request', { to, ms: options.ms })) as Answered;
 }
 
 /** iperf3's server; it goes on until the lab ends. */
-export async function iperfServe(lab: Lab): Promise<void> {
+export async function iperfServe(lab: Network): Promise<void> {
   const command = ['iperf3', '--server', '--forceflush', '--port', String(port.iperf)];
   await startInBackground(lab, 'server', pinned(toolsCore, command), true);
 }
 
 /** Goodput of TCP in bits a second, as the receiver saw it; the first second does not count. */
 export async function iperf(
-  lab: Lab,
+  lab: Network,
   options: { streams: number; seconds: number },
 ): Promise<number> {
   const { streams, seconds } = options;

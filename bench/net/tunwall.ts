@@ -1,7 +1,7 @@
 /** tunwall itself: `gateway up` and `run` from dist/, configured through files, as a user would. */
 import { mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Lab } from '../../src/lab/lab.ts';
+import type { Network } from '../../src/lab/network.ts';
 import { serverAddress } from './addresses.ts';
 import { cpuMsOf, processCpu, residentBytes } from './cpu.ts';
 import { majorCollections } from './gc-trace.ts';
@@ -34,19 +34,19 @@ function saveRules(config: string, rules: Rules): string[] {
   return [...templates.keys()];
 }
 
-async function get(lab: Lab, path: string): Promise<string | undefined> {
+async function get(lab: Network, path: string): Promise<string | undefined> {
   const url = `http://127.0.0.1:8740${path}`;
   const { code, stdout } = await lab.exec('gateway', ['curl', '-s', '--max-time', '5', url]);
   return code === 0 ? stdout : undefined;
 }
 
-async function epoch(lab: Lab): Promise<number> {
+async function epoch(lab: Network): Promise<number> {
   const text = await get(lab, '/healthz');
   return text === undefined ? 0 : (JSON.parse(text) as { epoch: number }).epoch;
 }
 
 /** Sum of the samples of a metric whose labels match. */
-async function metric(lab: Lab, pattern: RegExp): Promise<number> {
+async function metric(lab: Network, pattern: RegExp): Promise<number> {
   const lines = ((await get(lab, '/metrics')) ?? '').split('\n');
   const values = lines
     .filter((line) => pattern.test(line))
@@ -62,7 +62,7 @@ async function metric(lab: Lab, pattern: RegExp): Promise<number> {
  * @param supervisor what comes before its command line
  */
 export async function startTunwall(
-  lab: Lab,
+  lab: Network,
   config: string,
   options: Pick<SubjectOptions, 'bothCores' | 'traceGc' | 'program'>,
   supervisor: readonly string[] = [],
@@ -84,10 +84,10 @@ export async function startTunwall(
   return pid;
 }
 
-const logFileOf = (lab: Lab): string => join(lab.directory, 'tunwall.log');
+const logFileOf = (lab: Network): string => join(lab.directory, 'tunwall.log');
 
 /** A network, and the configuration of a firewall in it. */
-async function prepare(options: SubjectOptions): Promise<{ lab: Lab; config: string }> {
+async function prepare(options: SubjectOptions): Promise<{ lab: Network; config: string }> {
   const lab = await openLab();
   const config = join(lab.directory, 'config');
   mkdirSync(join(config, 'templates'), { recursive: true });
@@ -135,7 +135,7 @@ export function childOf(pid: number): number {
 /** A firewall that is started again whenever it ends. Each of these resolves when the next one answers. */
 export interface Supervised {
   readonly name: string;
-  readonly lab: Lab;
+  readonly lab: Network;
   /** Ends all of it. */
   restart(signal?: 'SIGKILL' | 'SIGTERM'): Promise<void>;
   /** Kills the child. */

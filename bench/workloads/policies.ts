@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiClient } from '../../src/cli/api-client.ts';
 import type { AppliedView } from '../../src/cli/api-types.ts';
 import { socketTransport } from '../../src/cli/transport.ts';
-import type { Lab } from '../../src/lab/lab.ts';
+import type { Network } from '../../src/lab/network.ts';
 import { ConfigReader } from '../../src/control/store/files/config-directory.ts';
 import { compilePolicy } from '../../src/policy/compile.ts';
 import { rangesOf } from '../../src/policy/ranges.ts';
@@ -72,14 +72,14 @@ async function timed(pid: number, work: () => Promise<unknown>): Promise<Sample>
 }
 
 /** Ends when the first packet has come back: what comes before the firewall forwards is dropped. */
-async function firstPacket(lab: Lab): Promise<void> {
+async function firstPacket(lab: Network): Promise<void> {
   const ping = ['ping', '-q', '-i', '0.02', '-c', '1', '-w', '120', serverAddress];
   await lab.mustExec('client', ping);
 }
 
 /** What a stream of packets loses while something is done, and the longest gap in it. */
 async function streamed(
-  lab: Lab,
+  lab: Network,
   work: () => Promise<unknown>,
 ): Promise<{ blocked: Sample; gap: Sample }> {
   const sink = await udpSink(lab, { gaps: true });
@@ -105,7 +105,7 @@ async function medianOf(count: number, each: (index: number) => Promise<Sample>)
 }
 
 /** A firewall from its start on; it has ended when this resolves. */
-async function measure(lab: Lab, config: string, round: number): Promise<Record<Key, Sample>> {
+async function measure(lab: Network, config: string, round: number): Promise<Record<Key, Sample>> {
   const log = join(lab.directory, 'tunwall.log');
   const startedMs = performance.now();
   const command = tunwallCommand('run', '--config', config);

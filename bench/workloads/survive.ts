@@ -7,7 +7,7 @@ import type { ChildProcess } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Lab } from '../../src/lab/lab.ts';
+import type { Network } from '../../src/lab/network.ts';
 import { layoutBuild } from '../../test/netns/support/layout-build.ts';
 import { InstalledProgram } from '../../test/netns/support/programs.ts';
 import type { Benchmark, Context } from '../lib/benchmark.ts';
@@ -37,7 +37,7 @@ const streams = 4;
 const pings = 2;
 const flowCount = idle.count + busy.count + streams + pings;
 
-function sessions(lab: Lab, host: string, ...args: (string | number)[]): ChildProcess {
+function sessions(lab: Network, host: string, ...args: (string | number)[]): ChildProcess {
   const command = [process.execPath, '--import', import.meta.resolve('tsx'), sessionsFile];
   return lab.spawn(host, [...command, ...args.map(String)], 'pipe');
 }
@@ -51,13 +51,13 @@ function listen(child: ChildProcess): () => string {
 
 /** Connections, streams and pings that run through a firewall for as long as all of this takes. */
 class Traffic {
-  readonly #lab: Lab;
+  readonly #lab: Network;
   readonly #all: ChildProcess[] = [];
   /** Of the connections: rounds that all of them have answered. Of a ping: answers. */
   readonly #counts: (() => number)[] = [];
   #idle: ChildProcess | undefined;
 
-  constructor(lab: Lab) {
+  constructor(lab: Network) {
     this.#lab = lab;
   }
 

@@ -12,7 +12,8 @@ export function demoCommand(action: (options: DemoOptions) => Outcome): Verb {
     program
       .command('demo')
       .description(
-        'three network namespaces, ping and curl through the firewall, a live reload (needs root).\n' +
+        'three network namespaces, ping and curl through the firewall, a live reload.\n' +
+          'Needs no root, unless this machine forbids user namespaces to ordinary users.\n' +
           'Stays up until Ctrl-C, with the panel at an address that it prints, and removes everything that it made.',
       )
       .option('--once', 'end after the last try; exit code 1 if anything was not as expected')
@@ -20,8 +21,8 @@ export function demoCommand(action: (options: DemoOptions) => Outcome): Verb {
       .addHelpText(
         'after',
         examples([
-          ['sudo tunwall demo', 'watch, then play with it from another terminal'],
-          ['sudo tunwall demo --once --json', 'for a script'],
+          ['tunwall demo', 'watch, then play with it from another terminal'],
+          ['tunwall demo --once --json', 'for a script'],
         ]),
       )
       .action((flags: { once?: boolean; json?: boolean }) =>

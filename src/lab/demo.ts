@@ -12,7 +12,7 @@ import { linesOf } from '../text/line.ts';
 import type { Text } from '../text/line.ts';
 import { formatTable } from '../text/table.ts';
 import { openDoor } from './door.ts';
-import { Lab, whyNoLab } from './lab.ts';
+import { Network, placeVariable, whyNoLab } from './network.ts';
 import { attempt, http, ping, udp } from './probes.ts';
 import type { Outcome, Try } from './probes.ts';
 
@@ -98,7 +98,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   const obstacle = await whyNoLab(['ip', 'ping', 'curl', 'nc']);
   if (obstacle !== undefined) throw obstacle;
   const say = options.json ? () => undefined : (text: string) => options.print(linesOf(text));
-  const lab = Lab.create('twdemo');
+  const lab = Network.create('twdemo');
   const interrupted = new Promise<undefined>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
       process.once(signal, () => resolve(undefined));
@@ -117,7 +117,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
 }
 
 async function demonstrate(
-  lab: Lab,
+  lab: Network,
   options: DemoOptions,
   say: (line: string) => void,
 ): Promise<number> {
@@ -158,11 +158,12 @@ async function demonstrate(
 
   const results: Result[] = [];
   const round = async (number: 1 | 2): Promise<void> => {
-    for (const expectation of expectations) {
-      const [probe] = expectation;
-      const happened = await attempt(lab, probe);
-      const { what, from } = probe;
-      results.push({ round: number, what, from, expected: expectation[number], happened });
+    // All at a time: a blocked one takes its whole patience.
+    const happened = await Promise.all(expectations.map(([probe]) => attempt(lab, probe)));
+    for (const [index, expectation] of expectations.entries()) {
+      const [{ what, from }] = expectation;
+      const expected = expectation[number];
+      results.push({ round: number, what, from, expected, happened: happened[index]! });
     }
     if (!options.json) options.print(tableOf(results.filter((each) => each.round === number)));
   };
@@ -189,13 +190,13 @@ async function demonstrate(
   return failed === 0 ? 0 : 1;
 }
 
-function startServers(lab: Lab, host: string, ports: readonly string[]): Promise<void> {
+function startServers(lab: Network, host: string, ports: readonly string[]): Promise<void> {
   return startScript(lab, host, 'servers.js', ports);
 }
 
 /** Starts a script of this folder on a host; resolves when it is ready. */
 async function startScript(
-  lab: Lab,
+  lab: Network,
   host: string,
   name: string,
   args: readonly string[],
@@ -216,7 +217,7 @@ interface PanelDoor {
 }
 
 /** A user, and an address at which a browser of this machine finds the panel of the firewall in its namespace. */
-async function openPanel(lab: Lab, program: string, config: string): Promise<PanelDoor> {
+async function openPanel(lab: Network, program: string, config: string): Promise<PanelDoor> {
   const [user, password] = ['demo', randomBytes(9).toString('base64url')];
   const create = ['user', 'create', user, '--role', 'owner', '--config', config];
   await lab.mustExec('gateway', [process.execPath, program, ...create], { input: `${password}\n` });
@@ -226,14 +227,14 @@ async function openPanel(lab: Lab, program: string, config: string): Promise<Pan
   return { url: `http://127.0.0.1:${port}/`, user, password };
 }
 
-function logFileOf(lab: Lab): string {
+function logFileOf(lab: Network): string {
   return join(lab.directory, 'firewall.log');
 }
 
 /** Waits until this epoch is in force. */
-async function waitForEpoch(lab: Lab, epoch: number, logFile: string): Promise<void> {
+async function waitForEpoch(lab: Network, epoch: number, logFile: string): Promise<void> {
   const command = ['curl', '-s', '--max-time', '1', `http://127.0.0.1:${apiPort}/healthz`];
-  for (let tries = 0; tries < 100; tries++) {
+  for (let tries = 0; tries < 100 && !lab.isClosed; tries++) {
     const { code, stdout } = await lab.exec('gateway', command);
     if (code === 0 && (JSON.parse(stdout) as { epoch: number }).epoch >= epoch) return;
     await sleep(100);
@@ -257,12 +258,15 @@ function indent(text: string): string {
 }
 
 function invitation(
-  lab: Lab,
+  lab: Network,
   templateFile: string,
   logFile: string,
   { url, user, password }: PanelDoor,
 ): string {
   const gateway = lab.namespace('gateway');
+  const place = process.env[placeVariable];
+  const files = place === undefined ? '' : `/proc/${place}/root`;
+  const enter = place === undefined ? '' : `nsenter -t ${place} -U -m --preserve-credentials `;
   return `
 It stays up until Ctrl-C. The panel, in a browser on this machine:
 
@@ -271,17 +275,17 @@ It stays up until Ctrl-C. The panel, in a browser on this machine:
 
 In another terminal:
 
-  ip netns exec ${lab.namespace('client')} ping ${server}
-  ip netns exec ${lab.namespace('client')} curl http://${server}:8080/
-  ip netns exec ${gateway} curl -s http://127.0.0.1:8740/metrics | grep ^tunwall
-  $EDITOR ${templateFile}
-  tail -f ${logFile}
+  ${enter}ip netns exec ${lab.namespace('client')} ping ${server}
+  ${enter}ip netns exec ${lab.namespace('client')} curl http://${server}:8080/
+  ${enter}ip netns exec ${gateway} curl -s http://127.0.0.1:8740/metrics | grep ^tunwall
+  $EDITOR ${files}${templateFile}
+  tail -f ${files}${logFile}
 `;
 }
 
 /** Prints every reload that appears in the log, until Ctrl-C. */
 async function followReloads(
-  lab: Lab,
+  lab: Network,
   say: (line: string) => void,
   interrupted: Promise<undefined>,
 ): Promise<void> {

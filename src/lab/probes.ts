@@ -1,10 +1,10 @@
 /** The probes of the demonstration: does a packet of this kind get through? Real ping, real curl, real nc. */
-import type { Lab } from './lab.ts';
+import type { Network } from './network.ts';
 
 export type Outcome = 'passes' | 'blocked';
 
 /** How long an answer may take before the probe counts as blocked. */
-const patienceS = 1;
+const patienceS = 2;
 
 export interface Try {
   readonly what: string;
@@ -44,7 +44,10 @@ export function udp(from: string, address: string, port: number): Try {
   };
 }
 
-export async function attempt(lab: Lab, { from, command, input, passed }: Try): Promise<Outcome> {
+export async function attempt(
+  lab: Network,
+  { from, command, input, passed }: Try,
+): Promise<Outcome> {
   const finished = await lab.exec(from, command, {
     timeoutMs: (patienceS + 5) * 1000,
     ...(input !== undefined && { input }),

@@ -4,7 +4,7 @@ import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import type { Browser, Page } from 'playwright-core';
-import type { Lab } from '../../src/lab/lab.ts';
+import type { Network } from '../../src/lab/network.ts';
 
 const program = '/usr/bin/chromium';
 
@@ -30,7 +30,10 @@ export function browserObstacle(): string | undefined {
 }
 
 /** @param prefix a command that runs the browser: how it is scheduled, say */
-export async function launchBrowser(lab: Lab, prefix: readonly string[] = []): Promise<Browser> {
+export async function launchBrowser(
+  lab: Network,
+  prefix: readonly string[] = [],
+): Promise<Browser> {
   const wrapper = join(lab.directory, 'chromium');
   // The pipes that it is driven by go along.
   const command = ['ip', 'netns', 'exec', lab.namespace('gateway'), ...prefix, program].join(' ');

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { createServer, connect } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { join } from 'node:path';
-import type { Lab } from '../../src/lab/lab.ts';
+import type { Network } from '../../src/lab/network.ts';
 
 /** In the namespace: from each port to the socket file of that name. */
 const inside = `
@@ -28,7 +28,7 @@ export class EtcdRelay {
   readonly #sockets: Set<Socket> = new Set<Socket>();
   #isCut = false;
 
-  static async open(lab: Lab, host: string, endpoints: readonly string[]): Promise<EtcdRelay> {
+  static async open(lab: Network, host: string, endpoints: readonly string[]): Promise<EtcdRelay> {
     const relay = new EtcdRelay();
     const ports = endpoints.map((endpoint) => new URL(endpoint).port);
     for (const port of ports) {

@@ -7,7 +7,7 @@ import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Lab } from '../../../src/lab/lab.ts';
+import { Network } from '../../../src/lab/network.ts';
 import { obstacle, program, repository } from '../support/firewall.ts';
 
 const client = '198.51.100.2';
@@ -39,11 +39,11 @@ async function until(what: string, condition: () => Promise<boolean>): Promise<v
 }
 
 describe.skipIf(obstacle !== undefined)('replay of what tcpdump has captured', () => {
-  let lab: Lab;
+  let lab: Network;
   let config: string;
 
   beforeAll(async () => {
-    lab = Lab.create('twr');
+    lab = Network.create('twr');
     await lab.buildStar('router', [
       { name: 'client', address: `${client}/24`, gatewayAddress: '198.51.100.1/24' },
       { name: 'web', address: `${web}/24`, gatewayAddress: '10.0.0.1/24' },

@@ -4,7 +4,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { run } from '../../../src/lab/lab.ts';
+import { run } from '../../../src/lab/network.ts';
 import { obstacle, program } from '../support/firewall.ts';
 
 /** A demonstration that runs. Others may run beside it: its namespaces have its process in their names. */

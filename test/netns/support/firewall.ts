@@ -17,11 +17,11 @@ import type { ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
-import { Lab } from '../../../src/lab/lab.ts';
-import type { Finished } from '../../../src/lab/lab.ts';
+import { Network } from '../../../src/lab/network.ts';
+import type { Finished } from '../../../src/lab/network.ts';
+import { buildNetwork } from '../../../src/lab/routers.ts';
+import type { Routers } from '../../../src/lab/routers.ts';
 import { readConfigDirectory } from '../../../src/control/store/files/config-directory.ts';
-import { buildNetwork } from './network.ts';
-import type { Routers } from './network.ts';
 
 export const repository: string = new URL('../../..', import.meta.url).pathname.replace(/\/$/, '');
 export const program: string = join(repository, 'dist/main.js');
@@ -103,6 +103,11 @@ shift
 exec setpriv --reuid nobody --regid nogroup --clear-groups --bounding-set=-all --inh-caps=-all --no-new-privs "$@"
 `;
 
+/** A command as nobody, with this repository at /mnt/tunwall. The mounts need a mount namespace of its own. */
+export function nobodyCommand(command: readonly string[]): string[] {
+  return ['sh', '-ec', asNobody, 'sh', repository, ...command];
+}
+
 /** Processes that a process has started: of `tunwall run`, the firewall proper. */
 export function childrenOf(pid: number): number[] {
   const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim();
@@ -112,7 +117,7 @@ export function childrenOf(pid: number): number[] {
 export type Metrics = ReadonlyMap<string, number>;
 
 export class FirewallLab {
-  readonly lab: Lab;
+  readonly lab: Network;
   readonly configDirectory: string;
   readonly logFile: string;
   process: ChildProcess | undefined;
@@ -130,7 +135,7 @@ export class FirewallLab {
     routers: Routers = {},
     nodeFlags: readonly string[] = [],
   ): Promise<FirewallLab> {
-    const lab = Lab.create('twt');
+    const lab = Network.create('twt');
     try {
       await chmod(lab.directory, 0o755);
       const self = new FirewallLab(lab, nodeFlags);
@@ -166,7 +171,7 @@ export class FirewallLab {
     }
   }
 
-  private constructor(lab: Lab, nodeFlags: readonly string[]) {
+  private constructor(lab: Network, nodeFlags: readonly string[]) {
     this.lab = lab;
     this.#nodeFlags = nodeFlags;
     this.configDirectory = join(lab.directory, 'config');
@@ -250,7 +255,7 @@ export class FirewallLab {
   runCommand(...args: string[]): string[] {
     const node = [process.execPath, ...this.#nodeFlags];
     const run = [...node, `/mnt/tunwall/${this.program}`, 'run', ...args];
-    return ['sh', '-ec', asNobody, 'sh', repository, ...run];
+    return nobodyCommand(run);
   }
 
   /** Starts the firewall. */

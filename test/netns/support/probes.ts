@@ -1,11 +1,11 @@
 /** Does it get through? Real ping, curl and nc, several at a time, because a blocked one takes its whole patience. */
-import type { Lab } from '../../../src/lab/lab.ts';
+import type { Network } from '../../../src/lab/network.ts';
 
 const patience = '1';
 
 /** Whatever firewall is between the hosts: probes need only the hosts. */
 interface Probed {
-  readonly lab: Lab;
+  readonly lab: Network;
 }
 
 interface Waiting extends Probed {

@@ -6,7 +6,7 @@
  * A router's interface towards the gateway is eth0, the other one has the name of what is behind it. The cables between
  * routers are 172.16.N.0/24, with N for the host, cut into blocks of 16 addresses.
  */
-import type { HostPlan, Lab } from '../../../src/lab/lab.ts';
+import type { HostPlan, Network } from './network.ts';
 
 /** Routers in front of a host, from the gateway outwards. */
 export type Routers = Readonly<Record<string, readonly string[]>>;
@@ -20,7 +20,7 @@ interface Chain {
 }
 
 export async function buildNetwork(
-  lab: Lab,
+  lab: Network,
   hosts: readonly HostPlan[],
   routers: Routers,
 ): Promise<void> {
@@ -44,7 +44,7 @@ function nextToGateway({ host, routers, prefix }: Chain): HostPlan {
 }
 
 /** What is behind router `hop` of a chain: the next router, or the host. */
-async function buildBehind(lab: Lab, chain: Chain, hop: number): Promise<void> {
+async function buildBehind(lab: Network, chain: Chain, hop: number): Promise<void> {
   const { host, routers, prefix } = chain;
   const router = routers[hop]!;
   const next = routers[hop + 1];
@@ -67,7 +67,12 @@ async function buildBehind(lab: Lab, chain: Chain, hop: number): Promise<void> {
 }
 
 /** From a router, or the gateway, to all that is behind the next one. */
-async function route(lab: Lab, from: string, { host, prefix }: Chain, via: string): Promise<void> {
+async function route(
+  lab: Network,
+  from: string,
+  { host, prefix }: Chain,
+  via: string,
+): Promise<void> {
   const network = host.gatewayAddress.replace(/\.\d+\//, '.0/');
   for (const destination of [network, `${prefix}.0/24`]) {
     await lab.ip(from, 'route', 'add', destination, 'via', via);

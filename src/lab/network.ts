@@ -1,16 +1,21 @@
 /**
  * A private network: namespaces, veth pairs between them, and programs that run in them.
  *
- * Life: `Lab.create` starts a watchdog, hosts and cables are added, programs run; at the end the watchdog removes all of it.
+ * Life: `Network.create` starts a watchdog, hosts and cables are added, programs run; at the end the watchdog removes all of it.
  * The watchdog is a shell that waits on a pipe whose other end only this process has. `close` closes the pipe; so does
  * the kernel when this process dies, however it dies. There is no other clean-up that could be forgotten.
  */
 import { execFile, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+
+/** In a place made by `tunwall lab exec`: its first process, as seen from outside. */
+export const placeVariable = 'TUNWALL_LAB_PID';
 
 /** A host: its name, its address with prefix length, and the gateway's address on the same cable. */
 export interface HostPlan {
@@ -53,7 +58,7 @@ export class LabError extends Error {
   }
 }
 
-export class Lab {
+export class Network {
   /** Prefix of the names of this lab's namespaces. */
   readonly tag: string;
   /** A directory for files; it is removed with the lab. */
@@ -62,14 +67,16 @@ export class Lab {
   readonly #children: ChildProcess[] = [];
 
   /** @param name short, because interface names are */
-  static create(name: string): Lab {
-    const tag = `${name}-${process.pid.toString(36)}${Math.floor(performance.now()).toString(36)}`;
-    return new Lab(tag);
+  static create(name: string): Network {
+    // Several may be made within a millisecond.
+    const tag = `${name}-${process.pid.toString(36)}${randomBytes(3).toString('hex')}`;
+    return new Network(tag);
   }
 
   private constructor(tag: string) {
     this.tag = tag;
-    this.directory = mkdtempSync(join(tmpdir(), `${tag}-`));
+    const files = process.env[placeVariable] === undefined ? tmpdir() : '/run';
+    this.directory = mkdtempSync(join(files, `${tag}-`));
     this.#watchdog = spawn('sh', ['-c', watchdogScript, 'sh', tag, this.directory], {
       stdio: ['pipe', 'ignore', 'ignore'],
       // A process group of its own: Ctrl-C must not reach it.
@@ -95,8 +102,15 @@ export class Lab {
   }
 
   async addHost(host: string): Promise<void> {
-    await must('ip', ['netns', 'add', this.namespace(host)]);
-    await this.ip(host, 'link', 'set', 'lo', 'up');
+    const name = this.namespace(host);
+    if (process.env[placeVariable] === undefined) {
+      await must('ip', ['netns', 'add', name]);
+      await this.ip(host, 'link', 'set', 'lo', 'up');
+      return;
+    }
+    // ip would return to the namespace that it comes from, which is another user's.
+    await writeFile(`/run/netns/${name}`, '');
+    await must('unshare', [`--net=/run/netns/${name}`, 'ip', 'link', 'set', 'lo', 'up']);
   }
 
   /** A cable, both ends up. */
@@ -142,6 +156,11 @@ export class Lab {
     return child;
   }
 
+  /** Whether it has been told to go. */
+  get isClosed(): boolean {
+    return this.#watchdog.stdin!.writableEnded;
+  }
+
   /** Removes everything; resolves when it is gone. */
   async close(): Promise<void> {
     if (this.#watchdog.exitCode !== null) return;
@@ -177,7 +196,10 @@ async function must(file: string, args: readonly string[]): Promise<string> {
 /** Why a lab cannot be made here, as an error for the user; else undefined. */
 export async function whyNoLab(tools: readonly string[]): Promise<LabError | undefined> {
   if (process.getuid?.() !== 0) {
-    return new LabError('network namespaces need root', 'run it with sudo');
+    return new LabError(
+      'network namespaces need root',
+      'without root: tunwall lab exec -- COMMAND',
+    );
   }
   for (const tool of tools) {
     const { code } = await run('sh', ['-c', `command -v ${tool}`]);
