@@ -4,7 +4,7 @@
  * A rule is a product of protocols, ports and addresses. It is cut along the ports of the others; in each of the pieces the
  * addresses of those that have all of its ports are united.
  */
-import { allAddresses, rangesOf, subtractRanges, unionRanges } from './ranges.ts';
+import { allAddresses, overlap, rangesOf, subtractRanges, unionRanges } from './ranges.ts';
 import type { Ranges } from './ranges.ts';
 import type { PortRange, Rule, RuleProtocol } from './types.ts';
 
@@ -57,17 +57,7 @@ export function overlaps(a: Measured, b: Measured): boolean {
   const [ports, others] = [portsOf(a.rule), portsOf(b.rule)];
   if (!ports.some((p) => others.some((q) => p.from <= q.to && q.from <= p.to))) return false;
   if (a.ranges === undefined || b.ranges === undefined) return (a.ranges ?? b.ranges)?.length !== 0;
-  return touches(a.ranges, b.ranges);
-}
-
-function touches(a: Ranges, b: Ranges): boolean {
-  let [i, j] = [0, 0];
-  while (i < a.length && j < b.length) {
-    if (a[i]! <= b[j + 1]! && b[j]! <= a[i + 1]!) return true;
-    if (a[i + 1]! < b[j + 1]!) i += 2;
-    else j += 2;
-  }
-  return false;
+  return overlap(a.ranges, b.ranges);
 }
 
 function isCovered(own: Measured, others: readonly Measured[]): boolean {

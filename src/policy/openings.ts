@@ -6,17 +6,19 @@
  * way round, it says what closes.
  */
 import { formatRange } from './addresses.ts';
+import { rulesWithGroups } from './peers.ts';
 import {
   allAddresses,
   equalRanges,
   noRanges,
+  overlap,
   rangesOf,
   subtractRanges,
   unionRanges,
 } from './ranges.ts';
 import type { Ranges } from './ranges.ts';
 import { Resolver } from './resolve.ts';
-import type { PolicySource, Rule } from './types.ts';
+import type { Peer, PolicySource, Rule, Template } from './types.ts';
 import { directions } from '../text/rule-text.ts';
 import type { RuleDirection } from '../text/rule-text.ts';
 
@@ -50,16 +52,16 @@ const maxServers = 10;
 const maxRanges = 5;
 const half = 2 ** 31;
 
-/** Rules of one state and moment, by server. */
-class Gates {
+/** Rules of one state and moment. */
+class State {
+  readonly resolver: Resolver;
   readonly #source: PolicySource;
-  readonly #resolver: Resolver;
   readonly #indices: ReadonlyMap<string, number>;
-  readonly #templates: ReadonlyMap<string, PolicySource['templates'][number]>;
+  readonly #templates: ReadonlyMap<string, Template>;
 
-  constructor(source: PolicySource, nowMs: number) {
+  constructor(source: PolicySource, nowMs: number, before?: Resolver) {
     this.#source = source;
-    this.#resolver = new Resolver(source, nowMs);
+    this.resolver = new Resolver(source, nowMs, before);
     this.#indices = new Map(source.servers.map(({ name }, index) => [name, index]));
     this.#templates = new Map(source.templates.map((each) => [each.name, each]));
   }
@@ -71,21 +73,105 @@ class Gates {
   templatesOf(server: string): readonly string[] {
     const index = this.#indices.get(server);
     if (index === undefined) return [];
-    return this.#resolver.assignmentsOf(index).map(({ template }) => template);
+    return this.resolver.assignmentsOf(index).map(({ template }) => template);
   }
 
-  of(templates: readonly string[], direction: RuleDirection): Gate[] {
-    return templates.flatMap((name) =>
-      (this.#templates.get(name)?.[direction] ?? [])
-        .filter((rule) => this.#resolver.isLive(rule))
-        .map((rule) => ({
-          protocol: rule.protocol,
-          ports: rule.ports === undefined ? allPorts : rangesOf(rule.ports),
-          addresses: this.#resolver.rangesOf(rule) ?? allAddresses,
-          peers: rule.peers?.map(({ text }) => text).join(', '),
-        })),
-    );
+  template(name: string): Template | undefined {
+    return this.#templates.get(name);
   }
+
+  liveRules(template: Template | undefined, direction: RuleDirection): readonly Rule[] {
+    return template?.[direction].filter((rule) => this.resolver.isLive(rule)) ?? [];
+  }
+
+  addresses(rule: Rule): Ranges {
+    return this.resolver.rangesOf(rule) ?? allAddresses;
+  }
+
+  gate(rule: Rule): Gate {
+    return {
+      protocol: rule.protocol,
+      ports: rule.ports === undefined ? allPorts : rangesOf(rule.ports),
+      addresses: this.addresses(rule),
+      peers: rule.peers?.map(({ text }) => text).join(', '),
+    };
+  }
+}
+
+/**
+ * Two states. What a template has as before opens nothing where it was before, and there may be very many such rules: so the
+ * others are found first, once for each template, and compared with what is about their ports.
+ */
+class Comparison {
+  readonly old: State;
+  readonly next: State;
+  readonly #fresh: Map<string, readonly Gate[]> = new Map<string, readonly Gate[]>();
+
+  constructor(before: PolicySource, after: PolicySource, nowMs: number) {
+    this.old = new State(before, nowMs);
+    this.next = new State(after, nowMs, this.old.resolver);
+  }
+
+  /** @param had, @param has templates of a server */
+  opened(had: readonly string[], has: readonly string[], direction: RuleDirection): Opening[] {
+    const fresh = has.flatMap((name) =>
+      had.includes(name) ? this.#freshOf(name, direction) : this.#allOf(name, direction),
+    );
+    if (fresh.length === 0) return [];
+    const ports = unionRanges(fresh.map((gate) => gate.ports));
+    const near = had.flatMap((name) =>
+      this.old
+        .liveRules(this.old.template(name), direction)
+        .filter((rule) => isAbout(rule, ports))
+        .map((rule) => this.old.gate(rule)),
+    );
+    return opened(near, fresh);
+  }
+
+  #allOf(name: string, direction: RuleDirection): readonly Gate[] {
+    const { next } = this;
+    return next.liveRules(next.template(name), direction).map((rule) => next.gate(rule));
+  }
+
+  /** Of rules that the template did not have, or that are about other addresses now. */
+  #freshOf(name: string, direction: RuleDirection): readonly Gate[] {
+    const key = `${direction} ${name}`;
+    let fresh = this.#fresh.get(key);
+    if (fresh === undefined) {
+      const rules = this.#freshRules(name, direction);
+      this.#fresh.set(key, (fresh = rules.map((rule) => this.next.gate(rule))));
+    }
+    return fresh;
+  }
+
+  #freshRules(name: string, direction: RuleDirection): readonly Rule[] {
+    const { old, next } = this;
+    const [was, is] = [old.template(name), next.template(name)];
+    const differs = (before: Rule, after: Rule): boolean =>
+      !equalRanges(old.addresses(before), next.addresses(after));
+    if (was === is && is !== undefined) {
+      return rulesWithGroups(is).flatMap(({ direction: own, rule }) =>
+        own === direction && next.resolver.isLive(rule) && differs(rule, rule) ? rule : [],
+      );
+    }
+    const known = new Map(old.liveRules(was, direction).map((rule) => [wordsOf(rule), rule]));
+    return next.liveRules(is, direction).filter((rule) => {
+      const same = known.get(wordsOf(rule));
+      return same === undefined || differs(same, rule);
+    });
+  }
+}
+
+/** Equal for rules that are written alike. */
+function wordsOf({ protocol, ports, peers, except }: Rule): string {
+  const texts = (list: readonly Peer[] | undefined): unknown => list?.map(({ text }) => text);
+  return JSON.stringify([protocol, ports, texts(peers), texts(except)]);
+}
+
+/** Whether a rule is about any of these ports. ICMP has none, and `all` is about it as well. */
+function isAbout({ protocol, ports }: Rule, among: Ranges): boolean {
+  if (ports === undefined || protocol === 'icmp' || protocol === 'all') return true;
+  return ports.some(({ from, to }) => overlap(Uint32Array.of(from, to), among));
 }
 
 /**
@@ -98,8 +184,8 @@ export function openings(
   servers: readonly string[],
   nowMs: number,
 ): string[] {
-  const old = new Gates(before, nowMs);
-  const next = new Gates(after, nowMs);
+  const states = new Comparison(before, after, nowMs);
+  const { old, next } = states;
   const kinds = new Map<string, { had: readonly string[]; has: readonly string[]; of: string[] }>();
   for (const server of servers) {
     const has = next.templatesOf(server);
@@ -115,10 +201,7 @@ export function openings(
   const found = new Map<string, string[]>();
   for (const { had, has, of } of [...kinds.values()].slice(0, maxKinds)) {
     for (const direction of directions) {
-      for (const text of texts(
-        direction,
-        opened(old.of(had, direction), next.of(has, direction)),
-      )) {
+      for (const text of texts(direction, states.opened(had, has, direction))) {
         const same = found.get(text);
         if (same === undefined) found.set(text, [...of]);
         else same.push(...of);
@@ -157,14 +240,15 @@ function parts(
   gates: readonly Gate[],
 ): { readonly range: Ranges; readonly gates: readonly Gate[] }[] {
   const edges = new Set<number>();
-  for (const each of [ports, ...gates.map((gate) => gate.ports)]) {
+  const near = gates.filter((gate) => overlap(gate.ports, ports));
+  for (const each of [ports, ...near.map((gate) => gate.ports)]) {
     for (let at = 0; at < each.length; at += 2) edges.add(each[at]!).add(each[at + 1]! + 1);
   }
   const sorted = [...edges].sort((a, b) => a - b);
   return sorted.slice(0, -1).flatMap((first, index) => {
     if (!holds(ports, first)) return [];
     const range = Uint32Array.of(first, sorted[index + 1]! - 1);
-    return [{ range, gates: gates.filter((gate) => holds(gate.ports, first)) }];
+    return [{ range, gates: near.filter((gate) => holds(gate.ports, first)) }];
   });
 }
 

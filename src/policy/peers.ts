@@ -8,10 +8,38 @@ import { controlIn } from '../text/controls.ts';
 import { parsePeer as parseRange } from './addresses.ts';
 import type { Parsed } from './addresses.ts';
 import { parseSelector } from './selector.ts';
-import type { GroupPeer, Peer } from './types.ts';
+import type { GroupPeer, Peer, Rule, Template } from './types.ts';
+import { directions } from '../text/rule-text.ts';
+import type { RuleDirection } from '../text/rule-text.ts';
 
 export function isGroup(peer: Peer): peer is GroupPeer {
   return 'kind' in peer;
+}
+
+/** A rule that names groups, in its place. */
+export interface GroupRule {
+  readonly direction: RuleDirection;
+  /** From 0, in its direction. */
+  readonly index: number;
+  readonly rule: Rule;
+  readonly groups: readonly GroupPeer[];
+}
+
+const groupRules = new WeakMap<Template, readonly GroupRule[]>();
+
+/** Found once for each template: they are few, and asked for with each change. */
+export function rulesWithGroups(template: Template): readonly GroupRule[] {
+  let found = groupRules.get(template);
+  if (found === undefined) {
+    found = directions.flatMap((direction) =>
+      template[direction].flatMap((rule, index): GroupRule[] => {
+        const groups = [...(rule.peers ?? []), ...(rule.except ?? [])].filter(isGroup);
+        return groups.length === 0 ? [] : [{ direction, index, rule, groups }];
+      }),
+    );
+    groupRules.set(template, found);
+  }
+  return found;
 }
 
 /** The words before the colon, for messages and completion. */

@@ -106,7 +106,21 @@ export function intersectRanges(a: Ranges, b: Ranges): Ranges {
 }
 
 export function equalRanges(a: Ranges, b: Ranges): boolean {
-  return a.length === b.length && a.every((each, index) => each === b[index]);
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+/** Whether an address is in both. */
+export function overlap(a: Ranges, b: Ranges): boolean {
+  let [i, j] = [0, 0];
+  while (i < a.length && j < b.length) {
+    if (a[i]! <= b[j + 1]! && b[j]! <= a[i + 1]!) return true;
+    if (a[i + 1]! < b[j + 1]!) i += 2;
+    else j += 2;
+  }
+  return false;
 }
 
 /** Whether an address (unsigned) is in the set. */

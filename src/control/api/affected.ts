@@ -3,13 +3,13 @@
  * other addresses than before, though nobody has touched them.
  */
 import { formatRanges } from '../../policy/addresses.ts';
-import { isGroup } from '../../policy/peers.ts';
-import { allAddresses, subtractRanges } from '../../policy/ranges.ts';
+import { rulesWithGroups } from '../../policy/peers.ts';
+import { allAddresses, equalRanges, subtractRanges } from '../../policy/ranges.ts';
 import type { Ranges } from '../../policy/ranges.ts';
 import { Resolver } from '../../policy/resolve.ts';
+import type { Assignment } from '../../policy/resolve.ts';
 import { formatRule } from '../../policy/rule-notation.ts';
 import type { Peer, Rule } from '../../policy/types.ts';
-import { directions } from '../../text/rule-text.ts';
 import type { RuleDirection } from '../../text/rule-text.ts';
 import type { Changed, Snapshot } from '../store/store.ts';
 
@@ -47,7 +47,7 @@ export function effectsOf(
   nowMs: number,
 ): Effects {
   const old = new Resolver(before, nowMs);
-  const next = new Resolver(after, nowMs);
+  const next = new Resolver(after, nowMs, old);
   const rules = shiftedRules(before, after, old, next);
   const templateReasons = new Map<string, string[]>();
   const namesOf = (kind: Changed['kind']): string[] =>
@@ -65,16 +65,25 @@ export function effectsOf(
     else known.add(reason);
   };
   for (const name of namesOf('server')) add(name, 'it changes');
-  const had = assignmentsBy(before, old);
-  const has = assignmentsBy(after, next);
-  for (const server of new Set([...had.keys(), ...has.keys()])) {
-    const [was, is] = [had.get(server) ?? noAssignments, has.get(server) ?? noAssignments];
-    for (const template of new Set([...was.keys(), ...is.keys()])) {
+  const oldOnes = assignmentsBy(before, old);
+  const newOnes = assignmentsBy(after, next);
+  for (const server of new Set([...oldOnes.keys(), ...newOnes.keys()])) {
+    const was = oldOnes.get(server) ?? noAssignments;
+    const is = newOnes.get(server) ?? noAssignments;
+    // Nearly all of them.
+    if (was === is) {
+      for (const { template } of is) {
+        for (const reason of templateReasons.get(template) ?? []) add(server, reason);
+      }
+      continue;
+    }
+    const [had, has] = [selectorsBy(was), selectorsBy(is)];
+    for (const template of new Set([...had.keys(), ...has.keys()])) {
       for (const reason of templateReasons.get(template) ?? []) add(server, reason);
-      const selector = is.get(template) ?? was.get(template);
+      const selector = has.get(template) ?? had.get(template);
       const name = `template ${template}${selector === undefined ? '' : ` (${selector})`}`;
-      if (!was.has(template)) add(server, `it gets ${name}`);
-      else if (!is.has(template)) add(server, `it loses ${name}`);
+      if (!had.has(template)) add(server, `it gets ${name}`);
+      else if (!has.has(template)) add(server, `it loses ${name}`);
     }
   }
   const affected = [...reasons]
@@ -83,21 +92,19 @@ export function effectsOf(
   return { affected, rules };
 }
 
-type Assignments = ReadonlyMap<string, string | undefined>;
-const noAssignments: Assignments = new Map();
+const noAssignments: readonly Assignment[] = [];
 
-/** Selectors by template, by server; none if the server names the template. */
-function assignmentsBy({ servers }: Snapshot, resolver: Resolver): Map<string, Assignments> {
-  return new Map(
-    servers.map(({ name }, index) => [
-      name,
-      new Map(
-        resolver
-          .assignmentsOf(index)
-          .map(({ template, selector }) => [template, selector?.text] as const),
-      ),
-    ]),
-  );
+/** By server. Of an unchanged server that no template applies to, the same object in both states. */
+function assignmentsBy(
+  { servers }: Snapshot,
+  resolver: Resolver,
+): Map<string, readonly Assignment[]> {
+  return new Map(servers.map(({ name }, index) => [name, resolver.assignmentsOf(index)]));
+}
+
+/** Selectors by template; none if the server names the template. */
+function selectorsBy(assignments: readonly Assignment[]): Map<string, string | undefined> {
+  return new Map(assignments.map(({ template, selector }) => [template, selector?.text]));
 }
 
 function shiftedRules(
@@ -110,28 +117,24 @@ function shiftedRules(
     ({ name }) => before.revisions.templates.get(name) === after.revisions.templates.get(name),
   );
   return untouched.flatMap((template) =>
-    directions.flatMap((direction) =>
-      template[direction].flatMap((rule, index): ShiftedRule[] => {
-        const groups = [...(rule.peers ?? []), ...(rule.except ?? [])].filter(isGroup);
-        if (groups.length === 0 || !next.isLive(rule)) return [];
-        const [was, is] = [rangesOf(old, rule), rangesOf(next, rule)];
-        const opened = subtractRanges(is, was);
-        const closed = subtractRanges(was, is);
-        if (opened.length + closed.length === 0) return [];
-        const differs = (peer: Peer): boolean => {
-          const alone: Rule = { protocol: 'all', peers: [peer] };
-          const [a, b] = [rangesOf(old, alone), rangesOf(next, alone)];
-          return subtractRanges(a, b).length + subtractRanges(b, a).length > 0;
-        };
-        const through = groups.filter(differs).map(({ text }) => text);
-        return [
-          {
-            ...{ template: template.name, direction, index, text: formatRule(direction, rule) },
-            ...{ through, opened: shortened(opened), closed: shortened(closed) },
-          },
-        ];
-      }),
-    ),
+    rulesWithGroups(template).flatMap(({ direction, index, rule, groups }): ShiftedRule[] => {
+      if (!next.isLive(rule)) return [];
+      const [was, is] = [rangesOf(old, rule), rangesOf(next, rule)];
+      if (equalRanges(was, is)) return [];
+      const differs = (peer: Peer): boolean => {
+        const alone: Rule = { protocol: 'all', peers: [peer] };
+        return !equalRanges(rangesOf(old, alone), rangesOf(next, alone));
+      };
+      const through = groups.filter(differs).map(({ text }) => text);
+      const opened = shortened(subtractRanges(is, was));
+      const closed = shortened(subtractRanges(was, is));
+      return [
+        {
+          ...{ template: template.name, direction, index, text: formatRule(direction, rule) },
+          ...{ through, opened, closed },
+        },
+      ];
+    }),
   );
 }
 

@@ -190,3 +190,102 @@ it('is exactly what was not allowed before', () => {
     { seed, numRuns: 300 },
   );
 });
+
+describe('a change of a policy', () => {
+  const addresses = ['10.0.0.2', '10.0.0.3', '192.0.2.1', '192.0.2.200'];
+  const peers = ['any', 'set:office', 'server:a', 'template:t', 'label:k=1', ...addresses.slice(2)];
+  const ports = [80, 81, '80-90'];
+  const rule = fc.record(
+    {
+      protocol: fc.constantFrom('all', 'tcp', 'udp', 'icmp'),
+      ports: fc.subarray(ports, { minLength: 1 }),
+      sources: fc.subarray(peers, { minLength: 1, maxLength: 2 }),
+      except: fc.subarray(peers.slice(1), { minLength: 1, maxLength: 1 }),
+      enabled: fc.boolean(),
+    },
+    { requiredKeys: ['protocol', 'sources'] },
+  );
+  const body = fc
+    .array(rule, { maxLength: 4 })
+    .map((rules) => ({
+      inbound: rules.map(({ ports: own, ...rest }) =>
+        rest.protocol === 'tcp' || rest.protocol === 'udp' ? { ...rest, ports: own ?? [80] } : rest,
+      ),
+    }))
+    .map((content) => JSON.stringify(content));
+  const written = fc.record({
+    t: body,
+    u: body,
+    labels: fc.tuple(fc.constantFrom('1', '2'), fc.constantFrom('1', '2')),
+    templates: fc.tuple(fc.subarray(['t', 'u']), fc.subarray(['t', 'u'])),
+  });
+  type Policy = typeof written extends fc.Arbitrary<infer T> ? T : never;
+
+  // What has not changed is the same object in both states, as in a store.
+  const judged = new Map<string, PolicySource['templates'][number]>();
+  const template = (name: string, text: string): PolicySource['templates'][number] => {
+    const key = `${name} ${text}`;
+    if (!judged.has(key)) judged.set(key, valid(judgeTemplate(name, JSON.parse(text) as object)));
+    return judged.get(key)!;
+  };
+  const policyOf = ({ t, u, labels, templates }: Policy): PolicySource => ({
+    ...source({
+      templates: {},
+      servers: {},
+    }),
+    templates: [template('t', t), template('u', u)],
+    servers: ['a', 'b'].map((name, index) => ({
+      ...{ name, addresses: [0x0a000002 + index], templates: templates[index]! },
+      labels: { k: labels[index]! },
+    })),
+  });
+  /** Every packet to a server that there is a difference for. */
+  function allows(policy: PolicySource, server: number): Set<string> {
+    const resolver = new Resolver(policy, nowMs);
+    const found = new Set<string>();
+    for (const { template: name } of resolver.assignmentsOf(server)) {
+      for (const each of policy.templates.find((one) => one.name === name)!.inbound) {
+        if (!resolver.isLive(each)) continue;
+        const ranges = resolver.rangesOf(each);
+        for (const protocol of ['tcp', 'udp', 'icmp']) {
+          if (each.protocol !== 'all' && each.protocol !== protocol) continue;
+          for (const port of protocol === 'icmp' ? [0] : [79, 80, 81, 90, 91]) {
+            const isIn = each.ports?.some(({ from, to }) => from <= port && port <= to) ?? true;
+            if (!isIn && protocol !== 'icmp') continue;
+            for (const text of [...addresses, '8.8.8.8']) {
+              const address = text.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+              if (ranges === undefined || hasAddress(ranges, address)) {
+                found.add(`${protocol} ${port} ${text}`);
+              }
+            }
+          }
+        }
+      }
+    }
+    return found;
+  }
+
+  it('names a server if it opens anything there, and only then', () => {
+    fc.assert(
+      fc.property(
+        written,
+        written,
+        fc.subarray(['t', 'u', 'labels', 'templates']),
+        (a, b, kept) => {
+          const next = {
+            ...b,
+            ...Object.fromEntries(kept.map((key) => [key, a[key as keyof Policy]])),
+          };
+          const [before, after] = [policyOf(a), policyOf(next)];
+          ['a', 'b'].forEach((name, server) => {
+            const had = allows(before, server);
+            const opens = [...allows(after, server)].filter((each) => !had.has(each));
+            const said = openings(before, after, [name], nowMs);
+            expect(said.length > 0, `${name}: ${opens.join(', ')}`).toBe(opens.length > 0);
+          });
+        },
+      ),
+      { seed, numRuns: 500 },
+    );
+  });
+});
