@@ -1,7 +1,10 @@
-/** `tunwall drops`: recent drops and their reasons; with `--follow` also new ones. */
-import { Option } from 'commander';
-import { dropReasons } from '../control/api/live-words.ts';
-import type { DropListView, DropView } from './api-types.ts';
+/** `tunwall drops`: recent drops and their reasons; with `--follow` also new ones; with `--by` how many of each kind. */
+import { InvalidArgumentError, Option } from 'commander';
+import type { Command } from 'commander';
+import { dropFields, dropReasons } from '../control/api/live-words.ts';
+import type { DropField } from '../control/api/live-words.ts';
+import type { ApiClient } from './api-client.ts';
+import type { DropGroupView, DropGroupsView, DropListView, DropView } from './api-types.ts';
 import { readEvents } from '../text/event-stream.ts';
 import { Line } from '../text/line.ts';
 import type { Text } from '../text/line.ts';
@@ -12,6 +15,8 @@ import { UserError } from './errors.ts';
 import type { Output } from './output.ts';
 import type { Verb } from './program.ts';
 import { endText } from '../text/packet-text.ts';
+import { formatCount } from '../text/numbers.ts';
+import { formatTable } from '../text/table.ts';
 
 interface Flags extends ClientFlags {
   readonly follow?: boolean;
@@ -19,6 +24,8 @@ interface Flags extends ClientFlags {
   readonly reason?: string;
   readonly limit?: number;
   readonly explain?: boolean;
+  readonly by?: readonly string[];
+  readonly sort?: string;
 }
 
 export interface DropsActions {
@@ -36,6 +43,7 @@ export function dropsCommand({ connections, interrupted }: DropsActions): Verb {
         ['tunwall drops --follow --server web-1', 'go on until Ctrl-C'],
         ['tunwall drops --explain', 'with the command that says which rule was nearest'],
         ['tunwall drops --follow --json | jq .reason', 'one object a line'],
+        ['tunwall drops --by source,port', 'how many of each, the most frequent first'],
       ],
     })
       .option('-f, --follow', 'go on with what is dropped from now on')
@@ -43,8 +51,24 @@ export function dropsCommand({ connections, interrupted }: DropsActions): Verb {
       .addOption(new Option('--reason <reason>', 'for this reason').choices(dropReasons))
       .option('--limit <n>', 'so many of the last ones', parseNumber('a number', 0, 1000), 20)
       .option('-x, --explain', 'print below each packet the command that explains it')
-      .action((flags: Flags) =>
-        run(flags, async (client) => {
+      .option('--by <fields>', `group them: ${dropFields.join(', ')}, or some of these`, readFields)
+      .addOption(
+        new Option('--sort <order>', 'with --by: what comes first (default: count)').choices([
+          ...['count', 'last'],
+        ]),
+      )
+      .action((flags: Flags, command: Command) => {
+        if (flags.by === undefined && flags.sort !== undefined) {
+          command.error('error: --sort needs --by');
+        }
+        if (flags.by !== undefined && (flags.follow === true || flags.explain === true)) {
+          command.error('error: --by cannot be used with --follow or --explain');
+        }
+        return run(flags, async (client) => {
+          if (flags.by !== undefined) {
+            await printGroups(client, flags.by, flags, output);
+            return;
+          }
           const { server, reason, limit } = flags;
           const query = { server, reason, limit };
           const print = (drop: DropView): void => output.print(dropText(drop, flags, output));
@@ -66,10 +90,60 @@ export function dropsCommand({ connections, interrupted }: DropsActions): Verb {
           }
           if (!signal.aborted)
             throw new UserError('the firewall has ended the stream', 'has it stopped?');
-        }),
-      );
+        });
+      });
   });
 }
+
+function readFields(text: string): string[] {
+  const fields = text.split(',').map((field) => field.trim());
+  const wrong = fields.find((field) => !dropFields.some((each) => each === field));
+  if (wrong === undefined) return fields;
+  throw new InvalidArgumentError(`expected some of ${dropFields.join(', ')}.`);
+}
+
+async function printGroups(
+  client: ApiClient,
+  by: readonly string[],
+  flags: Flags,
+  output: Output,
+): Promise<void> {
+  const { server, reason, sort, limit } = flags;
+  const query = { by: by.join(','), server, reason, sort, limit: Math.max(1, limit ?? 1) };
+  const answer = await client.get<DropGroupsView>('/drops/groups', query);
+  if (flags.json === true) {
+    output.json(answer);
+    return;
+  }
+  const { groups, total, forgotten } = answer;
+  const shown = dropFields.filter((field) => by.includes(field));
+  output.print(
+    formatTable(
+      ['drops', 'bytes', 'last', ...shown],
+      groups.map((group) => [
+        String(group.count),
+        formatCount(group.bytes),
+        group.last,
+        ...shown.map((field) => fieldTexts[field](group)),
+      ]),
+    ),
+  );
+  if (total > groups.length) {
+    output.error(`${groups.length} of ${total} groups: --limit shows more, filters find some`);
+  }
+  if (forgotten > 0) {
+    output.error(`${forgotten} drops are in no group any more: there were too many kinds`);
+  }
+}
+
+const fieldTexts: Readonly<Record<DropField, (group: DropGroupView) => Text>> = {
+  source: ({ source = '', sourceServer }) => endText(source, undefined, sourceServer),
+  destination: ({ destination = '', destinationServer }) =>
+    endText(destination, undefined, destinationServer),
+  port: ({ protocol = '', destinationPort }) =>
+    destinationPort === undefined ? protocol : `${protocol}/${destinationPort}`,
+  reason: ({ reason = '' }) => reason,
+};
 
 /** `2030-01-31T12:00:00.000Z no-inbound-rule inbound tcp 198.51.100.7:4000 > 10.0.0.2:22 (web-1) S 60`. */
 function dropText(drop: DropView, flags: Flags, output: Output): Text[] {

@@ -26,6 +26,7 @@ interface FilterFlags extends ClientFlags {
   readonly port?: number;
   readonly proto?: string;
   readonly state?: string;
+  readonly rule?: string;
 }
 
 interface ListFlags extends FilterFlags {
@@ -39,11 +40,12 @@ function addFilterOptions(command: Command): Command {
     .option('--address <address>', 'with this address at either end')
     .option('--port <port>', 'with this port at either end', parseNumber('a port', 0, 65_535))
     .addOption(new Option('--proto <protocol>', 'protocol').choices(['tcp', 'udp', 'icmp']))
-    .addOption(new Option('--state <state>', 'in this state').choices(flowStates));
+    .addOption(new Option('--state <state>', 'in this state').choices(flowStates))
+    .option('--rule <rule>', 'allowed by a rule of this template, or by one: web/inbound/0');
 }
 
-function filterOf({ server, address, port, proto, state }: FilterFlags): Query {
-  return { server, address, port, protocol: proto, state };
+function filterOf({ server, address, port, proto, state, rule }: FilterFlags): Query {
+  return { server, address, port, protocol: proto, state, rule };
 }
 
 export function flowsCommand(connections: Connections): Verb {

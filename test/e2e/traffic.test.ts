@@ -61,8 +61,7 @@ describe.skipIf(obstacle !== undefined)('traffic and people', () => {
     };
     const script = `(while sleep 0.2; do echo x; done) | nc -u ${web} 53`;
     const talk = lab.spawn('client', ['sh', '-c', script]);
-    const page = await panel.openAs('owner', '/servers/web');
-    await page.getByRole('tab', { name: 'Live flows' }).click();
+    const page = await panel.openAs('owner', '/flows?protocol=udp&port=53');
     const kill = page.getByRole('button', { name: /^Kill the flow from .*:53$/ });
     await kill.waitFor();
     const before = await flowId();

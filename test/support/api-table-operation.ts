@@ -83,10 +83,13 @@ export const operationTable: Record<string, Row> = {
   },
   'GET /v1/flows': {
     access: 'view',
-    url: '/v1/flows?server=web-1&port=443&sort=age&limit=10',
+    url: '/v1/flows?server=web-1&port=443&rule=web%2Finbound%2F0&sort=age&limit=10',
     live: true,
     wrong: [
       { url: '/v1/flows?server=nope', ...gone },
+      { url: '/v1/flows?rule=nope', ...gone },
+      { url: '/v1/flows?rule=web%2Finbound%2F99', ...gone },
+      { url: '/v1/flows?rule=web%2F0', problem: 'invalid', errors: ['rule'] },
       { url: '/v1/flows?address=10.0.0', problem: 'invalid', errors: ['address'] },
       {
         url: '/v1/flows?port=65536&state=open&sort=size&limit=0',
@@ -113,6 +116,15 @@ export const operationTable: Record<string, Row> = {
         problem: 'invalid',
         errors: ['reason', 'limit'],
       },
+    ],
+  },
+  'GET /v1/drops/groups': {
+    access: 'view',
+    url: '/v1/drops/groups?by=source,reason&sort=last',
+    live: true,
+    wrong: [
+      { url: '/v1/drops/groups?server=nope', ...gone },
+      { url: '/v1/drops/groups?by=colour', problem: 'invalid', errors: ['by'] },
     ],
   },
   'GET /v1/drop-reasons': { access: 'view', url: '/v1/drop-reasons' },

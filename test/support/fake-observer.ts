@@ -4,6 +4,8 @@ import type { Readable } from 'node:stream';
 import type {
   CaptureOptions,
   Drop,
+  DropGroups,
+  DropGroupsQuery,
   DropQuery,
   Drops,
   Flow,
@@ -49,6 +51,7 @@ export function drop(id: number, reason = 'no-inbound-rule'): Drop {
 class FakeDrops implements Drops {
   readonly listeners: Set<(drop: Drop) => void> = new Set<(drop: Drop) => void>();
   readonly queries: DropQuery[] = [];
+  readonly groupQueries: DropGroupsQuery[] = [];
   past: Drop[] = [drop(1), drop(2, 'martian-source')];
 
   recent(query: DropQuery, limit: number): readonly Drop[] {
@@ -62,6 +65,11 @@ class FakeDrops implements Drops {
   subscribe(_query: DropQuery, listener: (drop: Drop) => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
+  }
+
+  groups(query: DropGroupsQuery): DropGroups {
+    this.groupQueries.push(query);
+    return { groups: [], total: 0, drops: 0, forgotten: 0 };
   }
 
   emit(each: Drop): void {

@@ -4,6 +4,8 @@ import type { Readable } from 'node:stream';
 import type {
   CaptureOptions,
   Drop,
+  DropGroups,
+  DropGroupsQuery,
   DropQuery,
   Flow,
   FlowPage,
@@ -65,6 +67,8 @@ export class LiveData implements Observer {
   readonly history: TrafficHistory = new TrafficHistory();
   flowsHeld: Flow[] = [];
   dropsSeen: Drop[] = [];
+  dropGroups: DropGroups = { groups: [], total: 0, drops: 0, forgotten: 0 };
+  readonly groupQueries: DropGroupsQuery[] = [];
   readonly queries: FlowQuery[] = [];
   readonly captures: CaptureOptions[] = [];
   /** What a capture begins with; it goes on until it is destroyed, unless `captureEnds`. */
@@ -143,6 +147,10 @@ export class LiveData implements Observer {
     subscribe: (_query: DropQuery, listener: (drop: Drop) => void): (() => void) => {
       this.#listeners.add(listener);
       return () => this.#listeners.delete(listener);
+    },
+    groups: (query: DropGroupsQuery): DropGroups => {
+      this.groupQueries.push(query);
+      return this.dropGroups;
     },
   };
 

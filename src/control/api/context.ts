@@ -18,6 +18,7 @@ import type { TrafficHistory } from '../metrics/traffic-history.ts';
 import type { Snapshot, Store } from '../store/store.ts';
 import type { ConnectionCounts } from './connections.ts';
 import type { Fleet } from './fleet.ts';
+import type { DropField } from './live-words.ts';
 
 export interface ApiContext {
   readonly store: Store;
@@ -254,12 +255,20 @@ export interface FlowQuery {
   readonly protocol?: 'tcp' | 'udp' | 'icmp';
   /** One of the flow states, as in the metric `tunwall_flows`. */
   readonly state?: string;
+  /** That the policy in force allows by a rule of this template, or by this one. */
+  readonly rule?: RuleName;
   /** The largest or oldest first; bytes and packets are those of both directions. */
   readonly sort: 'bytes' | 'packets' | 'age';
   /** At most so many. */
   readonly limit: number;
   /** The `next` of the page before. */
   readonly after?: string;
+}
+
+export interface RuleName {
+  readonly template: string;
+  readonly direction?: RuleDirection;
+  readonly index?: number;
 }
 
 export interface FlowPage {
@@ -318,6 +327,42 @@ export interface Drops {
   recent(query: DropQuery, limit: number): readonly Drop[];
   /** Calls `listener` for every later one that matches. @returns a function that unsubscribes */
   subscribe(query: DropQuery, listener: (drop: Drop) => void): () => void;
+  /** All since the start, as far as they are remembered. */
+  groups(query: DropGroupsQuery): DropGroups;
+}
+
+export interface DropGroupsQuery extends DropQuery {
+  readonly by: readonly DropField[];
+  /** The most frequent first, or those that came last. */
+  readonly sort: 'count' | 'last';
+  /** At most so many. */
+  readonly limit: number;
+}
+
+export interface DropGroups {
+  readonly groups: readonly DropGroup[];
+  /** How many groups there are, with those beyond the limit. */
+  readonly total: number;
+  /** In all of them. */
+  readonly drops: number;
+  /** Drops that are in no group any more: there were too many kinds. */
+  readonly forgotten: number;
+}
+
+/** It has the fields that it is grouped by. */
+export interface DropGroup {
+  readonly source?: string;
+  readonly sourceServer?: string;
+  readonly destination?: string;
+  readonly destinationServer?: string;
+  readonly protocol?: string;
+  readonly destinationPort?: number;
+  readonly reason?: string;
+  readonly count: number;
+  readonly bytes: number;
+  /** ISO 8601. */
+  readonly first: string;
+  readonly last: string;
 }
 
 /** A dropped packet, as far as it was parsed. */

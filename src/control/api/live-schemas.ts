@@ -57,6 +57,13 @@ export const flowQuery = Type.Object(
     port,
     protocol: Type.Optional(protocol),
     state: Type.Optional(Type.Enum([...flowStates])),
+    rule: Type.Optional(
+      Type.String({
+        title: 'a template, or a rule of it like web/inbound/0',
+        pattern: '^[^/]{1,63}(/(inbound|outbound)/\\d{1,6})?$',
+        description: 'By which the policy in force allows them.',
+      }),
+    ),
     sort: Type.Optional(Type.Enum(['bytes', 'packets', 'age'])),
     limit: Type.Optional(limit(1000)),
     after: Type.Optional(Type.String({ description: 'The `next` of the page before.' })),

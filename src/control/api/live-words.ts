@@ -8,3 +8,6 @@ export const flowStates: readonly string[] = [...new Set(flowStateNames)].filter
 export const dropReasons: readonly string[] = dropReasonNames.filter(
   (_, reason) => reason !== DropReason.none,
 );
+/** By what drops are grouped; a port is the destination's, with its protocol. */
+export const dropFields = ['source', 'destination', 'port', 'reason'] as const;
+export type DropField = (typeof dropFields)[number];

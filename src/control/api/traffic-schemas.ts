@@ -1,9 +1,10 @@
-/** Schemas of what charts are drawn of. */
+/** Schemas of what charts are drawn of, and of drops by group. */
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import type { Steps } from '../metrics/traffic-history.ts';
 import { limit } from './live-schemas.ts';
-import { component } from './schemas.ts';
+import { dropReasons } from './live-words.ts';
+import { component, nameSchema } from './schemas.ts';
 
 const steps = Type.Unsafe<Steps>(
   Type.Array(Type.Union([Type.Number(), Type.Null()]), {
@@ -67,5 +68,54 @@ export const serverHistories = component(
   }),
 );
 
+export const dropGroupQuery = Type.Object(
+  {
+    by: Type.Optional(
+      Type.String({
+        title: 'some of source, destination, port, reason, separated by commas',
+        pattern: '^(source|destination|port|reason)(,(source|destination|port|reason)){0,3}$',
+        description: 'Default: all of them.',
+      }),
+    ),
+    server: Type.Optional(nameSchema),
+    reason: Type.Optional(Type.Enum([...dropReasons])),
+    sort: Type.Optional(
+      Type.Enum(['count', 'last'], {
+        description: 'The most frequent first (default), or those that came last.',
+      }),
+    ),
+    limit: Type.Optional(limit(1000)),
+  },
+  { additionalProperties: false },
+);
+
+export const dropGroups = component(
+  'DropGroups',
+  Type.Object({
+    groups: Type.Array(
+      Type.Object({
+        source: Type.Optional(Type.String()),
+        sourceServer: Type.Optional(Type.String()),
+        destination: Type.Optional(Type.String()),
+        destinationServer: Type.Optional(Type.String()),
+        protocol: Type.Optional(Type.String({ description: 'With `port`.' })),
+        destinationPort: Type.Optional(Type.Integer()),
+        reason: Type.Optional(Type.String()),
+        count: Type.Integer(),
+        bytes: Type.Integer(),
+        first: Type.String({ format: 'date-time' }),
+        last: Type.String({ format: 'date-time' }),
+      }),
+      { description: 'Each has the fields that it is grouped by.' },
+    ),
+    total: Type.Integer({ description: 'How many groups there are.' }),
+    drops: Type.Integer({ description: 'In all of them.' }),
+    forgotten: Type.Integer({
+      description: 'Drops that are in no group any more: there were too many kinds.',
+    }),
+  }),
+);
+
+export type DropGroupsView = Static<typeof dropGroups>;
 export type TrafficHistoryView = Static<typeof trafficHistory>;
 export type ServerHistoriesView = Static<typeof serverHistories>;

@@ -166,6 +166,14 @@ export function requireServer(snapshot: Snapshot, name: string): Server {
   return found;
 }
 
+/** A server that a query names must exist: a typo must not give an empty answer. @throws HttpProblem */
+export async function checkServer(
+  { controlPlane }: ApiContext,
+  name: string | undefined,
+): Promise<void> {
+  if (name !== undefined) requireServer(await controlPlane.snapshot(), name);
+}
+
 /** @throws HttpProblem `no-firewall` */
 export function requireObserver({ observer }: ApiContext, what: string): Observer {
   if (observer === undefined) throw noFirewall(what);

@@ -1,15 +1,17 @@
 /**
  * Recent drops, and subscriptions to new ones, for `tunwall drops` and the panel.
  *
- * It receives the records that the control plane takes from the event ring, and keeps them in binary form; only records
+ * Drops by kind are beside it (drop-groups.ts). It receives the records that the control plane takes from the event ring, and keeps them in binary form; only records
  * in a query's result are converted to text.
  */
-import type { Drop, DropQuery, Drops } from '../api/context.ts';
+import type { Drop, DropGroups, DropGroupsQuery, DropQuery, Drops } from '../api/context.ts';
 import { directionNames } from '../../dataplane/engine/counters.ts';
 import { EventWord } from '../../dataplane/engine/event-ring.ts';
 import { DropReason, dropReasonNames } from '../../dataplane/wire/drop-reason.ts';
 import { formatAddress, formatProtocol, formatTcpFlags } from '../../dataplane/wire/format.ts';
 import { Protocol } from '../../dataplane/wire/headers.ts';
+import { DropCounter } from './drop-groups.ts';
+import type { DropNames } from './drop-groups.ts';
 
 /** Records that are kept. */
 export const keptDrops = 1000;
@@ -40,29 +42,25 @@ interface Subscriber {
   readonly listener: (drop: Drop) => void;
 }
 
-export interface DropHubOptions {
-  /** The wall-clock time, in ms, at which the packet threads' clock showed `thenMs`. */
-  readonly wallClockOf: (thenMs: number) => number;
-  /** Name of a server slot. */
-  readonly serverName: (slot: number) => string | undefined;
-}
-
 export class DropHub implements Drops {
-  readonly #options: DropHubOptions;
+  readonly #options: DropNames;
   /** Copies of event records, the drop of id n at n % keptDrops. */
   readonly #records: Int32Array[] = [];
   readonly #times: Float64Array = new Float64Array(keptDrops);
   readonly #subscribers: Set<Subscriber> = new Set();
+  readonly #counter: DropCounter;
   /** Id of the next drop. */
   #next = 1;
 
-  constructor(options: DropHubOptions) {
+  constructor(options: DropNames) {
     this.#options = options;
+    this.#counter = new DropCounter(options);
   }
 
   /** Takes one record of the event ring (engine/event-ring.ts). */
   add(words: Int32Array): void {
     const id = this.#next++;
+    this.#counter.add(words);
     const place = id % keptDrops;
     const kept = this.#records[place];
     if (kept === undefined) this.#records[place] = words.slice();
@@ -92,6 +90,10 @@ export class DropHub implements Drops {
     return () => {
       this.#subscribers.delete(subscriber);
     };
+  }
+
+  groups(query: DropGroupsQuery): DropGroups {
+    return this.#counter.groups(query);
   }
 
   #matches({ server, reason }: DropQuery, words: Int32Array): boolean {

@@ -76,12 +76,21 @@ export function describeFlow(copy: FlowCopy, flows: FlowInspector, serverName: S
 /** Whether a flow matches; compares numbers, so that a walk over all flows formats no text. */
 type Matcher = (copy: FlowCopy) => boolean;
 
-/** @param serverSlot 0 if there is no such server; @param address as an integer */
-function matcherOf(query: FlowQuery, serverSlot: number, address: number | undefined): Matcher {
+/** What a query names, as the flow table has it. */
+export interface FlowMeaning {
+  /** Of the server; 0 if there is no such server. */
+  readonly slot: number;
+  readonly address: number | undefined;
+  /** Whether the rule allows a flow. It is asked last. */
+  readonly admits?: Matcher | undefined;
+}
+
+function matcherOf(query: FlowQuery, { slot: serverSlot, address, admits }: FlowMeaning): Matcher {
   const { server, port, protocol, state } = query;
   const protocolNumber = protocol === undefined ? undefined : Protocol[protocol];
   const states = flowStateNames.map((name) => state === undefined || name === state);
-  return ({ hot, record, cold, coldRecord }) => {
+  return (copy) => {
+    const { hot, record, cold, coldRecord } = copy;
     const code = hot[record + Hot.state]! & StateBits.stateMask;
     if (!states[code]!) return false;
     const itsProtocol = hot[record + Hot.kind]! & 0xff;
@@ -98,12 +107,12 @@ function matcherOf(query: FlowQuery, serverSlot: number, address: number | undef
       if (itsProtocol === Protocol.icmp) return false;
       if (ports >>> 16 !== port && (ports & 0xffff) !== port) return false;
     }
-    if (server === undefined) return true;
-    const servers = cold[coldRecord + Cold.servers]!;
-    return (
-      serverSlot !== 0 &&
-      (replySlot(servers) === serverSlot || originalSlot(servers) === serverSlot)
-    );
+    if (server !== undefined) {
+      const servers = cold[coldRecord + Cold.servers]!;
+      if (serverSlot === 0) return false;
+      if (replySlot(servers) !== serverSlot && originalSlot(servers) !== serverSlot) return false;
+    }
+    return admits?.(copy) ?? true;
   };
 }
 
@@ -184,15 +193,13 @@ function readCursor(after: string | undefined): { value: number; flow: number } 
   return match === null ? undefined : { value: Number(match[1]), flow: Number(match[2]) };
 }
 
-/** @param serverSlot of `query.server`; 0 if there is none @param address of `query.address` */
 export async function flowPage(
   flows: FlowInspector,
   query: FlowQuery,
-  serverSlot: number,
-  address: number | undefined,
+  meaning: FlowMeaning,
   serverName: SlotName,
 ): Promise<FlowPage> {
-  const matches = matcherOf(query, serverSlot, address);
+  const matches = matcherOf(query, meaning);
   const order = orderOf(query.sort, flows);
   const cursor = readCursor(query.after);
   const behind =

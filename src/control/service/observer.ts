@@ -13,6 +13,7 @@ import type {
   LiveVerdict,
   Observer,
   RuleHits,
+  RuleName,
   ServerTotals,
   Totals,
   Traffic,
@@ -31,7 +32,7 @@ import { Matcher } from '../../dataplane/match/matcher.ts';
 import { dropReasonNames } from '../../dataplane/wire/drop-reason.ts';
 import { wallClockOf } from '../../dataplane/worker/clock.ts';
 import type { DataPlane } from '../../dataplane/worker/data-plane.ts';
-import type { ServerTraffic } from '../../dataplane/worker/flow-inspector.ts';
+import type { FlowCopy, ServerTraffic } from '../../dataplane/worker/flow-inspector.ts';
 import { captureFile } from './capture-file.ts';
 import { describeFlow, flowPage, parseFlowId } from './flow-page.ts';
 import type { LivePolicy } from './live-policy.ts';
@@ -59,18 +60,22 @@ export class LiveObserver implements Observer {
   readonly #options: LiveObserverOptions;
   readonly #hits: RuleHitLedger;
   #isWalking = false;
+  /** In force. */
+  #policy: CompiledPolicy;
   readonly #serverName = (slot: number): string | undefined => this.#options.slots.nameOf(slot);
   readonly drops: DropHub = new DropHub({ wallClockOf, serverName: this.#serverName });
   readonly history: TrafficHistory = new TrafficHistory();
 
   constructor(options: LiveObserverOptions) {
     this.#options = options;
+    this.#policy = options.policy;
     const clocks = { nowMs: () => Date.now(), wallClockOf };
     this.#hits = new RuleHitLedger(options.policy, options.dataPlane.ruleHits, clocks);
   }
 
   /** A policy has come into force in every packet thread. */
   onPolicy(policy: CompiledPolicy): void {
+    this.#policy = policy;
     this.#hits.onPolicy(policy, this.#options.dataPlane.ruleHits);
     this.history.mark({ atMs: Date.now(), epoch: policy.epoch });
   }
@@ -79,7 +84,27 @@ export class LiveObserver implements Observer {
     const { dataPlane, slots } = this.#options;
     const slot = query.server === undefined ? 0 : slots.slotOf(query.server);
     const address = query.address === undefined ? undefined : addressOf(query.address);
-    return flowPage(dataPlane.flows, query, slot, address, this.#serverName);
+    const admits = query.rule && this.#admittedBy(query.rule);
+    return flowPage(dataPlane.flows, query, { slot, address, admits }, this.#serverName);
+  }
+
+  /** Whether the policy in force allows a flow by one of these rules. */
+  #admittedBy(named: RuleName): (copy: FlowCopy) => boolean {
+    let policy = this.#policy;
+    let rules = indicesOf(policy, named);
+    let matcher = new Matcher(policy.words, undefined, policy.root);
+    return ({ hot, record }) => {
+      // While one walks another may come into force, and the memory of this one is used again.
+      if (policy !== this.#policy) {
+        policy = this.#policy;
+        rules = indicesOf(policy, named);
+        matcher = new Matcher(policy.words, undefined, policy.root);
+      }
+      return (
+        policyAllows(matcher, hot, record) &&
+        (rules.has(matcher.inboundRule) || rules.has(matcher.outboundRule))
+      );
+    };
   }
 
   killFlow(id: string): Promise<boolean> {
@@ -193,6 +218,18 @@ export class LiveObserver implements Observer {
     }
     return { packets, bytes };
   }
+}
+
+function indicesOf(
+  { rulesOf }: CompiledPolicy,
+  { template, direction, index }: RuleName,
+): ReadonlySet<number> {
+  const places = (rulesOf.get(template) ?? []).filter(
+    (place) =>
+      (direction === undefined || place.direction === direction) &&
+      (index === undefined || place.position === index),
+  );
+  return new Set(places.map((place) => place.index));
 }
 
 function momentNow(): Moment {

@@ -2,6 +2,7 @@
 import { NavLink, Stack, Text } from '@mantine/core';
 import {
   IconActivity,
+  IconArrowsLeftRight,
   IconFlame,
   IconHistory,
   IconGitCommit,
@@ -30,6 +31,7 @@ const services: readonly Entry[] = [
 ];
 const traffic: readonly Entry[] = [
   { path: '/live', label: 'Live', icon: IconActivity },
+  { path: '/flows', label: 'Flows', icon: IconArrowsLeftRight },
   { path: '/explain', label: 'Explain', icon: IconZoomQuestion },
 ];
 const administration: readonly Entry[] = [

@@ -21,6 +21,7 @@ const SetHistory = lazy(() => import('../pages/sets/set-history.tsx'));
 const ServerList = lazy(() => import('../pages/servers/server-list.tsx'));
 const ServerPage = lazy(() => import('../pages/servers/server-page.tsx'));
 const GatewayList = lazy(() => import('../pages/gateways/gateway-list.tsx'));
+const FlowsPage = lazy(() => import('../pages/flows/flows-page.tsx'));
 const LivePage = lazy(() => import('../pages/live/live-page.tsx'));
 const ExplainPage = lazy(() => import('../pages/explain/explain-page.tsx'));
 const ChangesPage = lazy(() => import('../pages/changes/changes-page.tsx'));
@@ -61,6 +62,7 @@ export function Pages(): ReactNode {
           <Route path="/servers/:name">{({ name }) => <ServerPage key={name} name={name} />}</Route>
           <Route path="/gateways" component={GatewayList} />
           <Route path="/live" component={LivePage} />
+          <Route path="/flows" component={FlowsPage} />
           <Route path="/explain" component={ExplainPage} />
           <Route path="/changes" component={ChangesPage} />
           <Route path="/audit">{may.change ? <AuditPage /> : <OwnersOnly />}</Route>

@@ -4,16 +4,30 @@ import type { UseQueryResult } from '@tanstack/react-query';
 import { at, get, query, request } from './client.ts';
 import type { FlowPage } from './types.ts';
 
+export type FlowOrder = 'bytes' | 'packets' | 'age';
+
 export interface FlowFilter {
-  readonly server?: string;
+  readonly server?: string | undefined;
   readonly protocol?: string | undefined;
   readonly address?: string | undefined;
-  readonly sort: 'bytes' | 'packets' | 'age';
+  readonly port?: string | undefined;
+  readonly state?: string | undefined;
+  readonly rule?: string | undefined;
+  readonly sort: FlowOrder;
   readonly after?: string | undefined;
 }
 
 export const flowsShown = 50;
 const refreshMs = 2000;
+/** So many are looked through less often. */
+const manyFlows = 100_000;
+const slowRefreshMs = 10_000;
+
+/** As the firewall calls them. */
+export const flowStates: readonly string[] = [
+  ...['syn_sent', 'syn_recv', 'established', 'fin_wait', 'close_wait', 'last_ack', 'time_wait'],
+  ...['close', 'syn_sent2', 'unanswered', 'answered', 'stream'],
+];
 
 export const flowsKey: readonly string[] = ['flows'];
 
@@ -24,7 +38,10 @@ export function useFlows(filter: FlowFilter): UseQueryResult<FlowPage> {
     queryFn: ({ signal }) =>
       get<FlowPage>(`/v1/flows${query({ ...filter, limit: flowsShown })}`, signal),
     // A page in the middle would change while the user reads it.
-    refetchInterval: isFirst ? refreshMs : false,
+    refetchInterval: ({ state }) => {
+      if (!isFirst) return false;
+      return (state.data?.total ?? 0) > manyFlows ? slowRefreshMs : refreshMs;
+    },
     placeholderData: keepPreviousData,
   });
 }

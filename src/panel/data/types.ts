@@ -46,6 +46,8 @@ export type Status = Static<typeof live.status>;
 export type Flow = Static<typeof live.flow>;
 export type FlowPage = Static<typeof live.flowPage>;
 export type Drop = Static<typeof live.drop>;
+export type DropGroups = traffic.DropGroupsView;
+export type DropGroup = DropGroups['groups'][number];
 export type DropReasonList = Static<typeof live.dropReasonList>;
 export type Explanation = Static<typeof live.explanation>;
 

@@ -1,5 +1,5 @@
-/** The stream of drops with what steers it: pause, and filters by server and reason. */
-import { Button, Group, Select, Stack, Text } from '@mantine/core';
+/** Drops, one by one as they come or grouped, with what steers it: pause, and filters by server and reason. */
+import { Button, Group, SegmentedControl, Select, Stack, Text } from '@mantine/core';
 import { IconPlayerPause, IconPlayerPlay } from '@tabler/icons-react';
 import { useState } from 'react';
 import type { ReactNode } from 'react';
@@ -8,6 +8,7 @@ import type { DropFilter } from '../data/use-drops.ts';
 import { useDrops } from '../data/use-drops.ts';
 import type { Drop } from '../data/types.ts';
 import { AllowDialog } from './allow-dialog.tsx';
+import { DropGroups } from './drop-groups.tsx';
 import { DropTable } from './drop-table.tsx';
 import { Empty, Failed, Loading } from './states.tsx';
 import { StreamNote } from './stream-note.tsx';
@@ -23,6 +24,7 @@ export function DropStream({ server: fixed, servers = [], reasons }: DropStreamP
   const [server, setServer] = useState<string | null>(null);
   const [reason, setReason] = useState<string | null>(null);
   const [isPaused, setPaused] = useState(false);
+  const [view, setView] = useState<'each' | 'groups'>('each');
   const filter = { server: fixed ?? server ?? undefined, reason: reason ?? undefined };
   return (
     <Stack gap="sm">
@@ -51,8 +53,18 @@ export function DropStream({ server: fixed, servers = [], reasons }: DropStreamP
           w={190}
           clearButtonProps={{ 'aria-label': 'All reasons' }}
         />
+        <SegmentedControl
+          aria-label="How drops are shown"
+          data={[
+            { value: 'each', label: 'One by one' },
+            { value: 'groups', label: 'Grouped' },
+          ]}
+          value={view}
+          onChange={setView}
+        />
         <Button
           variant="default"
+          disabled={view === 'groups'}
           leftSection={
             isPaused ? (
               <IconPlayerPlay size={16} aria-hidden />
@@ -65,7 +77,11 @@ export function DropStream({ server: fixed, servers = [], reasons }: DropStreamP
           {isPaused ? 'Continue' : 'Pause'}
         </Button>
       </Group>
-      <Drops key={JSON.stringify(filter)} filter={filter} isPaused={isPaused} />
+      {view === 'groups' ? (
+        <DropGroups filter={filter} />
+      ) : (
+        <Drops key={JSON.stringify(filter)} filter={filter} isPaused={isPaused} />
+      )}
     </Stack>
   );
 }

@@ -135,6 +135,16 @@ export const views: readonly View[] = [
     },
   },
   { name: 'live', path: '/live' },
+  {
+    name: 'drop-groups',
+    path: '/servers/web-1',
+    async prepare(page) {
+      await tab('Recent drops')(page);
+      await page.getByText('Grouped').click();
+      await page.getByRole('table', { name: 'Dropped packets by group' }).waitFor();
+    },
+  },
+  { name: 'flows', path: '/flows' },
   { name: 'explain', path: '/explain' },
   { name: 'explain-dropped', path: forbidden },
   { name: 'explain-allowed', path: allowed },

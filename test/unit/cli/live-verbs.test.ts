@@ -121,6 +121,30 @@ describe('flows', () => {
   );
 });
 
+describe('drops by group', () => {
+  it('are a table of the fields that were asked for', async () => {
+    const group = {
+      ...{ source: '198.51.100.7', protocol: 'tcp', destinationPort: 22, count: 12, bytes: 720 },
+      ...{ first: '2030-01-31T12:00:00.000Z', last: '2030-01-31T12:00:01.000Z' },
+    };
+    observer.dropGroups = { groups: [group], total: 3, drops: 20, forgotten: 5 };
+    const { code, out, err } = await run('drops --by source,port --limit 1');
+    expect(code).toBe(0);
+    expect(out).toMatch(/^drops +bytes +last +source +port\n/);
+    expect(out).toMatch(/\n12 +720 +2030-01-31T12:00:01.000Z +198.51.100.7 +tcp\/22\n$/);
+    expect(err).toContain('1 of 3 groups');
+    expect(err).toContain('5 drops are in no group any more');
+    expect(observer.groupQueries).toEqual([{ by: ['source', 'port'], sort: 'count', limit: 1 }]);
+    const json = await run('drops --by source,port --sort last --json');
+    expect(JSON.parse(json.out)).toEqual(observer.dropGroups);
+  });
+
+  it.each(['drops --by colour', 'drops --by source --follow', 'drops --sort last'])(
+    '%s is a usage error',
+    async (line) => expect((await run(line)).code).toBe(2),
+  );
+});
+
 describe('drops', () => {
   it('prints the last ones, with what explains them if asked', async () => {
     const portless = { sourcePort: undefined, destinationPort: undefined, tcpFlags: undefined };

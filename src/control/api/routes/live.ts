@@ -5,15 +5,16 @@ import { sentenceOf } from '../../../policy/drop-sentences.ts';
 import { DropReason, dropReasonNames } from '../../../dataplane/wire/drop-reason.ts';
 import { identityOf } from '../access.ts';
 import type { Api } from '../api.ts';
-import type { ApiContext } from '../context.ts';
+import type { ApiContext, RuleName } from '../context.ts';
 import { wantsEvents } from '../event-stream.ts';
 import type { EventStreams } from '../event-stream.ts';
 import { invalid } from '../http-problem.ts';
 import * as live from '../live-schemas.ts';
 import type { OpenStreams } from '../open-streams.ts';
 import * as schemas from '../schemas.ts';
+import { directions } from '../../../text/rule-text.ts';
 import { StatsFeed } from '../stats-feed.ts';
-import { notFound, requireObserver, requireServer } from '../views.ts';
+import { checkServer, notFound, requireObserver } from '../views.ts';
 
 const tags = ['live'];
 const defaultLimit = 100;
@@ -35,9 +36,16 @@ export function liveRoutes(app: Api, context: ApiContext, streams: Streams): voi
   captureRoute(app, context, streams);
 }
 
-/** A server that a query names must exist: a typo must not give an empty answer. @throws HttpProblem */
-async function checkServer({ controlPlane }: ApiContext, name: string | undefined): Promise<void> {
-  if (name !== undefined) requireServer(await controlPlane.snapshot(), name);
+/** `web`, or `web/inbound/0`. @throws HttpProblem `not-found` */
+async function ruleNamed({ controlPlane }: ApiContext, text: string): Promise<RuleName> {
+  const [name = '', side, place = ''] = text.split('/');
+  const { templates } = await controlPlane.snapshot();
+  const template = templates.find((each) => each.name === name);
+  if (template === undefined) throw notFound('template', name);
+  const direction = directions.find((each) => each === side);
+  if (direction === undefined) return { template: name };
+  if (template[direction][Number(place)] === undefined) throw notFound('rule', text);
+  return { template: name, direction, index: Number(place) };
 }
 
 function flowRoutes(app: Api, context: ApiContext): void {
@@ -54,13 +62,14 @@ function flowRoutes(app: Api, context: ApiContext): void {
     },
     async (request) => {
       const observer = requireObserver(context, 'flows');
-      const { sort = 'bytes', limit = defaultLimit, ...rest } = request.query;
+      const { sort = 'bytes', limit = defaultLimit, rule, ...rest } = request.query;
       const address = rest.address === undefined ? undefined : parseAddress(rest.address);
       if (address !== undefined && 'message' in address) {
         throw invalid([{ path: 'address', message: address.message }]);
       }
       await checkServer(context, rest.server);
-      return await observer.flows({ ...rest, sort, limit });
+      const named = rule === undefined ? undefined : await ruleNamed(context, rule);
+      return await observer.flows({ ...rest, ...(named && { rule: named }), sort, limit });
     },
   );
 

@@ -1,16 +1,56 @@
-/** What was: the history of traffic that charts are drawn of. */
+/** What was: the history of traffic that charts are drawn of, and drops by group. */
 import type { HistoryColumns, Steps } from '../../metrics/traffic-history.ts';
 import { historySteps } from '../../metrics/traffic-history.ts';
 import type { Api } from '../api.ts';
 import type { ApiContext } from '../context.ts';
+import { dropFields } from '../live-words.ts';
 import * as schemas from '../schemas.ts';
 import * as traffic from '../traffic-schemas.ts';
-import type { ServerHistoriesView, TrafficHistoryView } from '../traffic-schemas.ts';
-import { requireObserver } from '../views.ts';
+import type {
+  DropGroupsView,
+  ServerHistoriesView,
+  TrafficHistoryView,
+} from '../traffic-schemas.ts';
+import { checkServer, requireObserver } from '../views.ts';
 
 const tags = ['live'];
+const defaultLimit = 100;
 
 export function trafficRoutes(app: Api, context: ApiContext): void {
+  historyRoutes(app, context);
+  dropGroupsRoute(app, context);
+}
+
+function dropGroupsRoute(app: Api, context: ApiContext): void {
+  app.get(
+    '/drops/groups',
+    {
+      config: { access: 'view' },
+      schema: {
+        tags,
+        summary: 'Dropped packets by source, destination, port and reason',
+        description:
+          'Since the start of the process. The kinds that come least often are forgotten when there are too many.',
+        querystring: traffic.dropGroupQuery,
+        response: { 200: traffic.dropGroups, ...schemas.problems },
+      },
+    },
+    async (request): Promise<DropGroupsView> => {
+      const { drops } = requireObserver(context, 'drops');
+      const { by, server, reason, sort = 'count', limit = defaultLimit } = request.query;
+      await checkServer(context, server);
+      const asked = new Set(by?.split(',') ?? dropFields);
+      return drops.groups({
+        by: dropFields.filter((field) => asked.has(field)),
+        ...(server !== undefined && { server }),
+        ...(reason !== undefined && { reason }),
+        ...{ sort, limit },
+      });
+    },
+  );
+}
+
+function historyRoutes(app: Api, context: ApiContext): void {
   app.get(
     '/stats/history',
     {

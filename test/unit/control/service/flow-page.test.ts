@@ -32,7 +32,7 @@ function fixture(capacity = 64) {
   const page = (query: Partial<FlowQuery> = {}) => {
     const slot = query.server === undefined ? 0 : Math.max(0, names.indexOf(query.server));
     const address = query.address === undefined ? undefined : addressToInt(query.address);
-    return flowPage(flows, { sort: 'age', limit: 100, ...query }, slot, address, nameOf);
+    return flowPage(flows, { sort: 'age', limit: 100, ...query }, { slot, address }, nameOf);
   };
   return { engine, flows, lock, page };
 }

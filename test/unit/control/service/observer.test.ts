@@ -318,6 +318,22 @@ describe('which flow decides', () => {
   });
 });
 
+it('flows are found by the rule that the policy in force has for them', async () => {
+  const ntp: PlainRule = { protocol: 'udp', ports: [123] };
+  const gateway = new Gateway([dns, ntp]);
+  gateway.engine.forward(udpPacket(client, web, 1, 53), udpPacket(client, web, 2, 123));
+  const ports = async (direction?: 'inbound' | 'outbound', index?: number) => {
+    const rule = { template: 'base', ...(direction && { direction }), ...(index && { index }) };
+    const { flows } = await gateway.observer.flows({ rule, sort: 'age', limit: 10 });
+    return flows.map(({ destinationPort }) => destinationPort).sort();
+  };
+  expect(await ports()).toEqual([123, 53]);
+  expect(await ports('inbound', 1)).toEqual([123]);
+  expect(await ports('outbound')).toEqual([]);
+  gateway.change(gateway.compile([ntp, dns], 2));
+  expect(await ports('inbound', 1)).toEqual([53]);
+});
+
 it('flows are found and ended by what the API calls them', async () => {
   const { engine, observer } = new Gateway([dns]);
   engine.forward(udpPacket(client, web, 1, 53), udpPacket(client, db, 1, 53));

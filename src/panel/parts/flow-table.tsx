@@ -2,19 +2,22 @@
 import { Button, Table, Text, VisuallyHidden } from '@mantine/core';
 import { IconPlugX } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
-import type { Flow } from '../../data/types.ts';
-import { Address } from '../../parts/address.tsx';
-import { formatDuration } from '../../../text/duration.ts';
-import { count, formatBytes } from '../../parts/format.ts';
-import { destinationText, kindText, sourceText } from '../../../text/packet-text.ts';
+import type { Flow } from '../data/types.ts';
+import { Address } from './address.tsx';
+import { ServerLink } from './server-link.tsx';
+import { formatDuration } from '../../text/duration.ts';
+import { count, formatBytes } from './format.ts';
+import { destinationText, kindText, sourceText } from '../../text/packet-text.ts';
 
 export interface FlowTableProps {
   readonly flows: readonly Flow[];
+  /** Whose flows they are: it is not named. */
+  readonly server?: string | undefined;
   /** Absent: there is no such button. */
   readonly onKill: ((flow: Flow) => void) | undefined;
 }
 
-export function FlowTable({ flows, onKill }: FlowTableProps): ReactNode {
+export function FlowTable({ flows, server, onKill }: FlowTableProps): ReactNode {
   return (
     <Table className="data-table" aria-label="Live flows">
       <Table.Thead>
@@ -34,14 +37,18 @@ export function FlowTable({ flows, onKill }: FlowTableProps): ReactNode {
       </Table.Thead>
       <Table.Tbody>
         {flows.map((flow) => (
-          <Row key={flow.id} flow={flow} onKill={onKill} />
+          <Row key={flow.id} {...{ flow, server, onKill }} />
         ))}
       </Table.Tbody>
     </Table>
   );
 }
 
-function Row({ flow, onKill }: { readonly flow: Flow } & Pick<FlowTableProps, 'onKill'>) {
+function Row({
+  flow,
+  server,
+  onKill,
+}: { readonly flow: Flow } & Pick<FlowTableProps, 'onKill' | 'server'>) {
   const source = sourceText(flow);
   const destination = destinationText(flow);
   return (
@@ -51,8 +58,10 @@ function Row({ flow, onKill }: { readonly flow: Flow } & Pick<FlowTableProps, 'o
           <Text span size="xs" fw={600} mr={8}>
             {kindText(flow)}
           </Text>
-          <Address address={flow.source} port={flow.sourcePort} /> →{' '}
+          <Address address={flow.source} port={flow.sourcePort} />
+          <OfServer name={flow.sourceServer} known={server} /> →{' '}
           <Address address={flow.destination} port={flow.destinationPort} />
+          <OfServer name={flow.destinationServer} known={server} />
         </div>
       </Table.Td>
       <Table.Td data-label="State" className="nowrap">
@@ -81,6 +90,20 @@ function Row({ flow, onKill }: { readonly flow: Flow } & Pick<FlowTableProps, 'o
         </Table.Td>
       )}
     </Table.Tr>
+  );
+}
+
+interface OfServerProps {
+  readonly name: string | undefined;
+  readonly known: string | undefined;
+}
+
+function OfServer({ name, known }: OfServerProps): ReactNode {
+  if (name === undefined || name === known) return null;
+  return (
+    <Text span size="xs" c="dimmed" ml={6}>
+      <ServerLink name={name} />
+    </Text>
   );
 }
 

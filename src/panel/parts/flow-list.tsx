@@ -1,67 +1,41 @@
-/** The live flows of a server, a page at a time, and the end of one of them. */
-import { Button, Group, Select, Stack, Text, TextInput } from '@mantine/core';
-import { useDebouncedValue } from '@mantine/hooks';
+/** Live flows, a page at a time, and the end of one of them. */
+import { Button, Group, Stack, Text } from '@mantine/core';
 import { notifications } from '@mantine/notifications';
 import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { ReactNode } from 'react';
-import { useMayChange } from '../../app/session.ts';
-import { asProblem } from '../../data/api-problem.ts';
-import { flowsKey, killFlow, useFlows } from '../../data/flows.ts';
-import type { FlowFilter } from '../../data/flows.ts';
-import type { Flow } from '../../data/types.ts';
-import { ConfirmDialog } from '../../parts/confirm-dialog.tsx';
-import { count } from '../../parts/format.ts';
-import { destinationText, sourceText } from '../../../text/packet-text.ts';
-import { Empty, Failed, Loading } from '../../parts/states.tsx';
+import { useMayChange } from '../app/session.ts';
+import { asProblem } from '../data/api-problem.ts';
+import { flowsKey, killFlow, useFlows } from '../data/flows.ts';
+import type { FlowFilter } from '../data/flows.ts';
+import type { Flow } from '../data/types.ts';
+import { ConfirmDialog } from './confirm-dialog.tsx';
+import { count } from './format.ts';
+import { destinationText, sourceText } from '../../text/packet-text.ts';
+import { Empty, Failed, Loading } from './states.tsx';
+import { FlowFilters } from './flow-filters.tsx';
+import type { FlowValues } from './flow-filters.tsx';
 import { FlowTable } from './flow-table.tsx';
 
-export function ServerFlows({ server }: { readonly server: string }): ReactNode {
-  const [sort, setSort] = useState<FlowFilter['sort']>('bytes');
-  const [protocol, setProtocol] = useState<string | null>(null);
-  const [typed, setTyped] = useState('');
-  const [address] = useDebouncedValue(typed.trim(), 400);
-  const filter = { server, sort, protocol: protocol ?? undefined, address: address || undefined };
+export interface FlowListProps {
+  /** Only flows of this server. */
+  readonly server: string;
+}
+
+/** The flows of a server, with what filters them. */
+export function ServerFlows({ server }: FlowListProps): ReactNode {
+  const [values, setValues] = useState<FlowValues>({});
   return (
     <Stack gap="sm">
-      <Group gap="sm" align="end">
-        <Select
-          label="Sort by"
-          data={[
-            { value: 'bytes', label: 'Bytes' },
-            { value: 'packets', label: 'Packets' },
-            { value: 'age', label: 'Age' },
-          ]}
-          value={sort}
-          onChange={(value) => setSort(value ?? 'bytes')}
-          allowDeselect={false}
-          w={130}
-        />
-        <Select
-          label="Protocol"
-          placeholder="All"
-          data={[
-            { value: 'tcp', label: 'TCP' },
-            { value: 'udp', label: 'UDP' },
-            { value: 'icmp', label: 'ICMP' },
-          ]}
-          value={protocol}
-          onChange={setProtocol}
-          clearable
-          w={130}
-          clearButtonProps={{ 'aria-label': 'All protocols' }}
-        />
-        <TextInput
-          label="Address"
-          placeholder="of either end"
-          value={typed}
-          onChange={({ currentTarget }) => setTyped(currentTarget.value)}
-          w={180}
-        />
-      </Group>
-      <Flows key={JSON.stringify(filter)} filter={filter} />
+      <FlowFilters values={values} fields={[]} onChange={setValues} />
+      <FlowPages filter={{ ...values, server, sort: values.sort ?? 'bytes' }} />
     </Stack>
   );
+}
+
+/** A page of flows at a time; a new filter begins with the first one. */
+export function FlowPages({ filter }: { readonly filter: FlowFilter }): ReactNode {
+  return <Flows key={JSON.stringify(filter)} filter={filter} />;
 }
 
 function Flows({ filter }: { readonly filter: FlowFilter }): ReactNode {
@@ -77,7 +51,7 @@ function Flows({ filter }: { readonly filter: FlowFilter }): ReactNode {
   const { flows: list, total, next } = flows.data;
   if (list.length === 0 && after === undefined) {
     return (
-      <Empty title="No live flows">
+      <Empty title={isAll(filter) ? 'No live flows' : 'No live flows like that'}>
         A conversation appears here with its first packet that passes, and goes when it ends.
       </Empty>
     );
@@ -87,7 +61,7 @@ function Flows({ filter }: { readonly filter: FlowFilter }): ReactNode {
       <Text size="sm" c="dimmed" role="status">
         {count(total, 'live flow')}
       </Text>
-      <FlowTable flows={list} onKill={mayChange ? setDoomed : undefined} />
+      <FlowTable flows={list} server={filter.server} onKill={mayChange ? setDoomed : undefined} />
       <Group justify="flex-end">
         {after !== undefined && (
           <Button variant="default" onClick={() => setAfter(undefined)}>
@@ -103,6 +77,11 @@ function Flows({ filter }: { readonly filter: FlowFilter }): ReactNode {
       <KillDialog flow={doomed} onClose={() => setDoomed(undefined)} />
     </>
   );
+}
+
+/** Whether nothing but a server was asked for. */
+function isAll({ protocol, address, port, state, rule }: FlowFilter): boolean {
+  return [protocol, address, port, state, rule].every((value) => value === undefined);
 }
 
 interface KillDialogProps {
