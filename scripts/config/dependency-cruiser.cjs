@@ -42,7 +42,7 @@ module.exports = {
       // What the panel is built of ends up in dist/panel. Matchers for vitest are for those who have it.
       name: 'no-dev-dependency-in-product',
       severity: 'error',
-      from: { path: '^src/', pathNot: [within(['panel']), '^src/testing/vitest\\.ts$'] },
+      from: { path: '^src/', pathNot: [within(['panel']), '^src/(testing|lab)/vitest\\.ts$'] },
       to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only'] },
     },
   ],

@@ -44,9 +44,8 @@ const mayImport = {
     'control/api',
     'parent',
   ],
-  // What `gateway` does to the machine, and networks of namespaces, stand on the ground.
+  // What `gateway` does to the machine.
   host: ground,
-  lab: ground,
   // The firewall in memory, for tests: of users, and ours.
   testing: [
     ...ground,
@@ -56,6 +55,8 @@ const mayImport = {
     'control/store',
     'control/service',
   ],
+  // Networks of namespaces with a firewall in the middle, for tests of users, and ours. Its processes are those of the program.
+  lab: [...ground, 'control/store', 'testing'],
   cli: [...ground, 'dataplane', 'policy', 'interop', 'control', 'host', 'lab'],
   // Runs in browsers. Of `control/api` it may import types only.
   panel: ['text', 'control/api'],

@@ -18,6 +18,7 @@ const commands = [
   'cli/command-line',
   'control/control-plane',
   'lab/demo',
+  'lab/lab',
   'lab/rootless',
   'host/gateway',
   'host/gateway-lock',

@@ -11,8 +11,11 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { LabError } from './lab-error.ts';
+import type { ExecOptions, Finished } from './types.ts';
 
 /** In a place made by `tunwall lab exec`: its first process, as seen from outside. */
 export const placeVariable = 'TUNWALL_LAB_PID';
@@ -22,17 +25,6 @@ export interface HostPlan {
   readonly name: string;
   readonly address: string;
   readonly gatewayAddress: string;
-}
-
-export interface Finished {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-export interface ExecOptions {
-  readonly timeoutMs?: number;
-  readonly input?: string;
 }
 
 /** $1: prefix of the namespaces' names, $2: directory to remove. */
@@ -47,16 +39,6 @@ for namespace in $(ip netns list | cut -d ' ' -f 1 | grep "^$1-"); do
 done
 rm -rf "$2"
 `;
-
-export class LabError extends Error {
-  override name = 'LabError';
-  readonly hint: string;
-
-  constructor(message: string, hint: string) {
-    super(message);
-    this.hint = hint;
-  }
-}
 
 export class Network {
   /** Prefix of the names of this lab's namespaces. */
@@ -156,6 +138,12 @@ export class Network {
     return child;
   }
 
+  /** This process may end without {@link close}, which the watchdog notices. */
+  unref(): void {
+    this.#watchdog.unref();
+    (this.#watchdog.stdin as Socket).unref();
+  }
+
   /** Whether it has been told to go. */
   get isClosed(): boolean {
     return this.#watchdog.stdin!.writableEnded;
@@ -165,6 +153,7 @@ export class Network {
   async close(): Promise<void> {
     if (this.#watchdog.exitCode !== null) return;
     this.#watchdog.stdin!.end();
+    this.#watchdog.ref();
     await once(this.#watchdog, 'exit');
   }
 }

@@ -8,7 +8,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
-import { LabError, placeVariable, run } from './network.ts';
+import { LabError } from './lab-error.ts';
+import { placeVariable, run } from './network.ts';
 
 /**
  * The first process. Its number outside is what the outer /proc calls it. It stays and waits, because the kernel keeps signals from

@@ -96,6 +96,16 @@ describe.skipIf(obstacle !== undefined)('the package', () => {
       join(app, 'use.mts'),
       `import { createFirewall, fragments, icmpError, matchers, ping, tcp, udp } from 'tunwall/testing';
 import type { DropReasonName, Firewall, Outcome, TestFlow } from 'tunwall/testing';
+import { Lab, LabError } from 'tunwall/lab';
+import type { Fetched, Host } from 'tunwall/lab';
+async function inLab(): Promise<Fetched> {
+  await using lab = await Lab.create({ hosts: { a: '10.0.0.2/24', b: '10.0.1.2/24' } });
+  const a: Host = lab.hosts.a;
+  // @ts-expect-error there is no such host
+  void lab.hosts.c;
+  return await a.curl('http://10.0.1.2/');
+}
+void [inLab, LabError];
 const fw: Firewall = createFirewall({
   templates: { web: { inbound: [{ protocol: 'tcp', ports: 443 }] } },
   servers: [{ name: 'web-1', addresses: '10.0.0.2', templates: 'web' }],

@@ -9,7 +9,7 @@
 import { chown, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Finished } from '../../../src/lab/network.ts';
+import type { Finished } from '../../../src/lab/types.ts';
 import { EtcdCluster, etcdObstacle } from '../../support/etcd.ts';
 import { FirewallLab, client, obstacle, program, web } from '../support/firewall.ts';
 import type { Config } from '../support/firewall.ts';

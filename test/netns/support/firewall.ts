@@ -18,7 +18,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { Network } from '../../../src/lab/network.ts';
-import type { Finished } from '../../../src/lab/network.ts';
+import type { Finished } from '../../../src/lab/types.ts';
 import { buildNetwork } from '../../../src/lab/routers.ts';
 import type { Routers } from '../../../src/lab/routers.ts';
 import { readConfigDirectory } from '../../../src/control/store/files/config-directory.ts';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { run as runProcess } from '../../../src/lab/network.ts';
-import type { Finished } from '../../../src/lab/network.ts';
+import type { Finished } from '../../../src/lab/types.ts';
 import { exportCommand } from '../../../src/cli/export-command.ts';
 import { createOutput } from '../../../src/cli/output.ts';
 import { runProgram } from '../../../src/cli/program.ts';
