@@ -19,6 +19,7 @@ export interface RuleFlags {
   /** Seconds. */
   readonly for?: number;
   readonly off?: boolean;
+  readonly log?: boolean;
   readonly comment?: string;
 }
 
@@ -43,6 +44,7 @@ export function writtenRule(
     ...(flags.except && { except: flags.except }),
     ...(flags.off === true && { enabled: false }),
     ...(expires !== undefined && { expires }),
+    ...(flags.log === true && { log: true }),
     ...(flags.comment !== undefined && { comment: flags.comment }),
   };
 }
@@ -82,6 +84,7 @@ export function printRules<R extends RuleView>(
   output.print(output.style('bold', direction));
   const counted = rules.some(({ hits }) => hits !== undefined);
   const temporary = rules.some((rule) => lifeText(rule) !== '');
+  const logged = rules.some(({ log }) => log === true);
   const commented = rules.some(({ comment }) => comment !== undefined);
   const all = [
     ...columns,
@@ -94,6 +97,7 @@ export function printRules<R extends RuleView>(
           ['last hit', ({ lastHit }: R) => agoText(lastHit)] as const,
         ]
       : []),
+    ...(logged ? [['log', ({ log }: R) => (log === true ? 'yes' : '')] as const] : []),
     ...(commented ? [['comment', ({ comment = '' }: R) => comment] as const] : []),
   ];
   const rows = rules.map((rule, index) => all.map(([, cell]) => cell(rule, index)));

@@ -51,6 +51,7 @@ function withRuleOptions(command: Command): Command {
         .conflicts('until'),
     )
     .option('--off', 'write the rule, but let it allow nothing yet')
+    .option('--log', 'tell in the flow log when a flow of this rule begins')
     .option('--comment <text>', 'what it is for');
 }
 

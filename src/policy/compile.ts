@@ -160,6 +160,7 @@ export class PolicyCompiler {
     writeRejects(this.#writer, source.servers, source.gateway?.reject ?? defaultReject);
     this.#writer.set(Header.epoch, epoch);
     this.#writer.set(Header.ruleCount, parts.ruleCount);
+    writeLogs(this.#writer, held.templates, parts.ruleCount);
     held.root = parts.memory.place(this.#writer);
     const rules = new Array<RulePlace | undefined>(parts.ruleCount).fill(undefined);
     let count = 0;
@@ -245,4 +246,16 @@ function writeRejects(
   writer.set(Header.answersPerSource, reject.perSourcePerSecond);
   const bits = servers.map((server) => rejectBits(rejectOf(server, reject)));
   if (bits.some((each) => each !== 0)) writer.link(Header.serverRejects, writer.append(bits));
+}
+
+function writeLogs(
+  writer: BlockWriter,
+  templates: readonly TemplatePart[],
+  ruleCount: number,
+): void {
+  const logged = templates.flatMap(({ logged }) => logged);
+  if (logged.length === 0) return;
+  const bits = new Int32Array((ruleCount + 31) >>> 5);
+  for (const index of logged) bits[index >>> 5]! |= 1 << (index & 31);
+  writer.link(Header.ruleLogs, writer.append(bits));
 }

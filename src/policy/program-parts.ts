@@ -61,6 +61,8 @@ export interface TemplatePart {
   readonly first: number;
   /** Those with an end. */
   readonly expiring: readonly RulePlace[];
+  /** Indices of live rules whose flows are logged when they begin. */
+  readonly logged: readonly number[];
   /** Those whose meaning depends on other files or on the time. */
   readonly variable: readonly RulePlace[];
   /** Written for the first server that refers to it. */
@@ -156,12 +158,14 @@ export class ProgramParts {
     });
     const variable = places.filter(({ rule }) => !isConstantRule(rule));
     const expiring = places.filter(({ rule }) => rule.expires !== undefined);
+    const logged = places.filter(({ rule, live }) => rule.log === true && live);
     return {
       id: ++this.#lastId,
       template,
       places,
       first,
       expiring,
+      logged: logged.map(({ index }) => index),
       variable,
       program: undefined,
       users: 0,

@@ -13,6 +13,7 @@ interface AnyRuleBody {
   readonly except?: readonly string[];
   readonly enabled?: boolean;
   readonly expires?: string;
+  readonly log?: boolean;
   readonly comment?: string;
 }
 
@@ -41,7 +42,7 @@ export function portBody({ from, to }: PortRange): number | string {
 
 /** The keys of a rule in the order in which people write them. */
 export function ruleBody(rule: Rule, direction: RuleDirection): RuleBody {
-  const { protocol, ports, peers, except, enabled, expires, comment } = rule;
+  const { protocol, ports, peers, except, enabled, expires, log, comment } = rule;
   return {
     protocol,
     ...(ports !== undefined && { ports: ports.map(portBody) }),
@@ -49,6 +50,7 @@ export function ruleBody(rule: Rule, direction: RuleDirection): RuleBody {
     ...(except !== undefined && { except: except.map(({ text }) => text) }),
     ...(enabled !== undefined && { enabled }),
     ...(expires !== undefined && { expires }),
+    ...(log !== undefined && { log }),
     ...(comment !== undefined && { comment }),
   };
 }

@@ -60,6 +60,8 @@ export interface Rule {
   readonly enabled?: boolean;
   /** From this moment on the rule allows nothing: RFC 3339, in UTC or with an offset. */
   readonly expires?: string;
+  /** `true`: the flow log tells when a flow begins that the rule allows. Default: `false`. */
+  readonly log?: boolean;
   readonly comment?: string;
 }
 
@@ -139,6 +141,17 @@ export interface EtcdConfig {
   readonly passwordFile?: string;
 }
 
+/** The flow log: a line for each flow that has ended, and for each that a rule with `log` has begun. */
+export interface FlowLogConfig {
+  readonly file: string;
+  /** Of all flows, or only of those that a rule with `log` admitted. */
+  readonly of: 'all' | 'rules';
+  /** Bytes after which a new file is begun. */
+  readonly maxSize: number;
+  /** How many full files are kept beside it. */
+  readonly keep: number;
+}
+
 export interface GatewayConfig {
   readonly device: string;
   readonly queues: number;
@@ -193,7 +206,12 @@ export interface GatewayConfig {
     /** Clients that may ask for them by any name. */
     readonly allow: readonly AddressRange[];
   };
-  readonly log: { readonly level: string; readonly dropsPerSecond: number };
+  readonly log: {
+    readonly level: string;
+    readonly dropsPerSecond: number;
+    /** Absent: no flow log. */
+    readonly flows?: FlowLogConfig;
+  };
   /** Where the policy lies; absent: in the configuration directory. */
   readonly store?: { readonly etcd: EtcdConfig };
   /** Of this gateway, among those that share a policy. */

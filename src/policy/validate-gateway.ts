@@ -3,7 +3,13 @@ import { defaultTimeoutSeconds, maxTimeoutSeconds } from '../dataplane/flow/time
 import type { TimeoutName } from '../dataplane/flow/timeouts.ts';
 import { parsePeer as parseRange } from './addresses.ts';
 import { defaultReject } from './reject.ts';
-import type { AddressRange, GatewayConfig, Listen, RejectSettings } from './types.ts';
+import type {
+  AddressRange,
+  FlowLogConfig,
+  GatewayConfig,
+  Listen,
+  RejectSettings,
+} from './types.ts';
 import { store } from './validate-etcd.ts';
 import { namePattern, nameWords, parsed, read } from './validate.ts';
 import type { Validated } from './validate.ts';
@@ -104,6 +110,22 @@ const socketPath = text(
 
 const filePath = text('an absolute path of a file', /^\/./);
 
+const flowLogDefaults = { of: 'all', maxSize: 100 << 20, keep: 5 } as const;
+const flowLogFields = mapping<Partial<FlowLogConfig> & { file: string }>(
+  'settings of the flow log',
+  {
+    file: text('an absolute path of a file', /^\/(?:.*\/)?[^/]+$/),
+    of: oneOf(['all', 'rules']),
+    maxSize: integer(65_536, 2 ** 40, ' of bytes'),
+    keep: integer(0, 1000, ' of files'),
+  },
+  ['file'],
+);
+const flowLog: Field<FlowLogConfig> = (place) => {
+  const value = flowLogFields(place);
+  return value && { ...flowLogDefaults, ...value };
+};
+
 const clients: Field<AddressRange[]> = list(
   'addresses',
   parsed('an address or a block', parseRange),
@@ -203,11 +225,12 @@ export function validateGateway(fileName: string, content: string): Validated<Ga
         { listen, allow: clients },
         [],
       ),
-      log: mapping<{ level?: string; dropsPerSecond?: number }>(
+      log: mapping<Partial<GatewayConfig['log']>>(
         'settings of the log',
         {
           level: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
           dropsPerSecond: number(0, 10_000),
+          flows: flowLog,
         },
         [],
       ),

@@ -90,6 +90,7 @@ interface RuleFields {
   except?: Peer[];
   enabled?: boolean;
   expires?: string;
+  log?: boolean;
   comment?: string;
 }
 
@@ -103,6 +104,7 @@ const ruleFields = mapping<RuleFields>(
     except: peers,
     enabled: boolean,
     expires: moment,
+    log: boolean,
     comment: words,
   },
   ['protocol'],

@@ -20,6 +20,8 @@ interface AnyRuleInput {
   readonly enabled?: boolean;
   /** RFC 3339, by the clock of the test. */
   readonly expires?: string;
+  /** Nothing is logged in a test. */
+  readonly log?: boolean;
   readonly comment?: string;
 }
 

@@ -46,6 +46,11 @@ export function peersKey(direction: RuleDirection): 'sources' | 'destinations' {
   return direction === 'inbound' ? 'sources' : 'destinations';
 }
 
+interface RuleLog {
+  /** Whether the flow log tells when its flows begin. */
+  readonly log?: boolean;
+}
+
 /** When it counts: `off`, `until 2030-01-31T18:00:00Z`, `expired 2026-01-31T18:00:00Z`, `off, until …`; empty: always. */
 export function lifeText({ enabled, expires, expired = false }: RuleLife): string {
   const parts = [
@@ -55,14 +60,15 @@ export function lifeText({ enabled, expires, expired = false }: RuleLife): strin
   return parts.join(', ');
 }
 
-/** `TCP: 443 from 10.0.0.0/8, 192.0.2.7`, `ICMP to any`, `TCP: 22 from any (off)`. */
+/** `TCP: 443 from 10.0.0.0/8, 192.0.2.7`, `ICMP to any`, `TCP: 22 from any (off, logged)`. */
 export function ruleText(
   direction: RuleDirection,
-  rule: RuleTraffic & RulePeers & RuleLife,
+  rule: RuleTraffic & RulePeers & RuleLife & RuleLog,
 ): string {
   const way = direction === 'inbound' ? 'from' : 'to';
-  const life = lifeText(rule);
-  return `${trafficText(rule)} ${way} ${peersText(rule)}${life === '' ? '' : ` (${life})`}`;
+  const notes = [lifeText(rule), rule.log === true ? 'logged' : ''].filter((each) => each !== '');
+  const behind = notes.length === 0 ? '' : ` (${notes.join(', ')})`;
+  return `${trafficText(rule)} ${way} ${peersText(rule)}${behind}`;
 }
 
 /** Where a rule stands, as terminals and editors make it clickable: `/etc/tunwall/templates/web.yaml:4: inbound[0]`. */

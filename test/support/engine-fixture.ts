@@ -22,6 +22,8 @@ export interface FixtureOptions {
   spareBytes?: number;
   nowMs?: number;
   capture?: CaptureRingWriter;
+  /** Room for flow events. Default: none are recorded. */
+  loggedEvents?: number;
 }
 
 export function timeoutsMs(overrides: Partial<Record<TimeoutName, number>> = {}): number[] {
@@ -51,7 +53,7 @@ export class EngineFixture extends MemoryEngine {
   static memoryFor(options: Omit<FixtureOptions, 'policy'>): EngineMemory {
     const key = [0x0f1e2d3c, 0x4b5a6978] as const;
     return {
-      flows: createFlowMemory(options.capacity ?? 1024, key),
+      flows: createFlowMemory(options.capacity ?? 1024, key, options.loggedEvents),
       fragments: createFragmentMemory(options.fragmentBytes ?? 1 << 20, key),
       answers: createAnswerMemory(key),
     };

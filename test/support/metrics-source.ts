@@ -17,6 +17,7 @@ export const metricsSource: MetricsSource = {
   fragmentBytesLimit: 131_072,
   sweepRemaining: () => 12,
   survival: { adopted: 21, cut: 22, expired: 23, refused: 24 },
+  flowLog: () => ({ lines: 31, lost: 32 }),
   policyEpoch: () => 7,
   policyRules: () => 3,
   policyServers: () => 2,

@@ -83,6 +83,11 @@ const ruleProperties = {
       examples: ['2030-01-31T18:00:00Z'],
     }),
   ),
+  log: Type.Optional(
+    Type.Boolean({
+      description: 'Whether the flow log tells when its flows begin. Default: false.',
+    }),
+  ),
   comment: Type.Optional(Type.String()),
   expired: Type.Optional(
     Type.Boolean({ description: 'Whether its end has come. Ignored in a request.' }),

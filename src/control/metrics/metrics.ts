@@ -47,6 +47,8 @@ export interface MetricsSource {
     readonly upgrades: number;
     readonly gapMs: number | undefined;
   };
+  /** Undefined: no flow is logged. */
+  flowLog(): { readonly lines: number; readonly lost: number } | undefined;
   policyEpoch(): number;
   policyRules(): number;
   policyServers(): number;
@@ -210,6 +212,15 @@ export function createMetrics(source: MetricsSource): Registry {
   counter('tunwall_flows_cut_total', 'Flows ended by a policy change.', [], (add) => {
     add({}, source.counter(Counter.flowsCut));
   });
+  counter('tunwall_flow_log_lines_total', 'Lines written into the flow log.', [], (add) => {
+    add({}, source.flowLog()?.lines ?? 0);
+  });
+  counter(
+    'tunwall_flow_log_lost_total',
+    'Flow events that have no line in the flow log: the log was too slow, or its file could not be written.',
+    [],
+    (add) => add({}, source.flowLog()?.lost ?? 0),
+  );
   counter(
     'tunwall_flows_taken_over_total',
     'Flows of the process before, found at the start, by what became of them.',

@@ -17,12 +17,11 @@ import {
   hotWords,
 } from '../../dataplane/flow/flow-record.ts';
 import type { FlowIndex } from '../../dataplane/flow/flow-record.ts';
-import { requestTypeOf } from '../../dataplane/flow/icmp-query.ts';
 import { originalSlot, replySlot } from '../../dataplane/flow/server-totals.ts';
-import { formatAddress, formatProtocol } from '../../dataplane/wire/format.ts';
 import { Protocol } from '../../dataplane/wire/headers.ts';
 import { flowTag } from '../../dataplane/worker/flow-inspector.ts';
 import type { FlowCopy, FlowInspector } from '../../dataplane/worker/flow-inspector.ts';
+import { describeEnds } from '../log/flow-line.ts';
 
 /** Of a server slot: its name. */
 export type SlotName = (slot: number) => string | undefined;
@@ -41,31 +40,11 @@ function createdOf({ cold, coldRecord }: FlowCopy): number {
 }
 
 export function describeFlow(copy: FlowCopy, flows: FlowInspector, serverName: SlotName): Flow {
-  const { hot, record, cold, coldRecord } = copy;
-  const state = hot[record + Hot.state]! & StateBits.stateMask;
-  const kind = hot[record + Hot.kind]!;
-  const protocol = kind & 0xff;
-  const ports = hot[record + Hot.ports]!;
-  const servers = cold[coldRecord + Cold.servers]!;
-  const sourceServer = serverName(originalSlot(servers));
-  const destinationServer = serverName(replySlot(servers));
+  const { hot, record } = copy;
   const seconds = (ms: number): number => Math.floor(ms / 1000);
   return {
     id: `${copy.flow}-${flowTag(hot, record, createdOf(copy)).toString(16)}`,
-    protocol: formatProtocol(protocol) as Flow['protocol'],
-    state: flowStateNames[state]!,
-    source: formatAddress(hot[record + Hot.originalAddr]!),
-    destination: formatAddress(hot[record + Hot.replyAddr]!),
-    ...(protocol === Protocol.icmp
-      ? { icmpType: requestTypeOf(kind), icmpId: ports >>> 16 }
-      : { sourcePort: ports >>> 16, destinationPort: ports & 0xffff }),
-    ...(sourceServer !== undefined && { sourceServer }),
-    ...(destinationServer !== undefined && { destinationServer }),
-    original: {
-      packets: flowPackets(cold, coldRecord, 0),
-      bytes: flowBytes(cold, coldRecord, 0),
-    },
-    reply: { packets: flowPackets(cold, coldRecord, 1), bytes: flowBytes(cold, coldRecord, 1) },
+    ...describeEnds(copy, serverName),
     ageSeconds: seconds(flows.ageMs(copy)),
     idleSeconds: seconds(flows.idleMs(copy)),
     expiresSeconds: seconds(Math.max(0, flows.remainingMs(copy))),

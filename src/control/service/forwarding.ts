@@ -35,6 +35,7 @@ export async function prepareForwarding(
       flowCapacity: flows.capacity,
       fragmentBytes: fragments.memory,
       engine: engineOptions(gateway),
+      logsFlows: gateway.log.flows !== undefined,
       ...(flows.survive && { flowFile: pathOf(gateway) }),
       onFailure,
       onSuperPacketsRefused: (kind, retryMs) =>

@@ -32,6 +32,8 @@ export interface LivePolicyOptions {
   /** To start with. */
   readonly snapshot: Snapshot;
   readonly log: Logger;
+  /** It is about to come into force. */
+  readonly onCompiled: (policy: CompiledPolicy) => void;
   /** All threads judge by it. */
   readonly onPolicy: (policy: CompiledPolicy) => void;
 }
@@ -244,6 +246,7 @@ export class LivePolicy {
           : ReloadMode.cut;
     const drainMs = typeof reload === 'object' ? reload.drain * 1000 : 0;
     const digest = this.#digestOf(next, config);
+    this.#options.onCompiled(next);
     await this.#dataPlane.setPolicy(next, mode, drainMs, digest);
     const before = this.compiled;
     const changed = changedByTime(before, Date.now());

@@ -22,6 +22,8 @@ import { txDropped } from '../../dataplane/tun/linux-tun.ts';
 import type { PutAside } from '../../system/privileges.ts';
 import type { DataPlane } from '../../dataplane/worker/data-plane.ts';
 import { ApiListeners, urlOf } from './api-listeners.ts';
+import { createFirstOwner } from './first-owner.ts';
+import { FlowLogging } from './flow-logging.ts';
 import { beginForwarding, prepareForwarding } from './forwarding.ts';
 import { healthOf, logGateway, namesOf, storeOf } from './gateway-health.ts';
 import type { GatewayObservation, ObserveGateway } from './gateway-health.ts';
@@ -71,6 +73,7 @@ export class Service {
   readonly #policy: LivePolicy;
   #dataPlane: DataPlane | undefined;
   #observer: LiveObserver | undefined;
+  #flowLog: FlowLogging | undefined;
   #gateway: GatewayObservation | undefined;
   readonly #reporter: OwnReporter;
   #watching: Watching | undefined;
@@ -126,6 +129,7 @@ export class Service {
       store,
       snapshot,
       log: this.#log,
+      onCompiled: (policy) => this.#flowLog?.onCompiled(policy),
       onPolicy: (policy) => {
         this.#observer?.onPolicy(policy);
         this.#sweepLog.onPolicy(policy.epoch);
@@ -220,6 +224,7 @@ export class Service {
     if (this.#isForwarding) await this.stopForwarding();
     this.#takeEvents();
     this.#dropLog.close();
+    await this.#flowLog?.close();
     this.#log.info('firewall has stopped');
   }
 
@@ -252,6 +257,8 @@ export class Service {
       beginForwarding(dataPlane, gateway, compiled, digest, this.#log),
     );
     this.#policy.begin(dataPlane);
+    const { slots } = this.#policy;
+    this.#flowLog = FlowLogging.of(gateway.log.flows, dataPlane, compiled, slots, this.#log);
     this.#options.lineage.began(stoppedMs);
     const { user, system } = process.cpuUsage();
     this.#start = {
@@ -310,7 +317,8 @@ export class Service {
       },
       'firewall is running',
     );
-    this.#firstOwner = this.#createFirstOwner();
+    const url = `${urlOf(gateway.api)}/`;
+    this.#firstOwner = createFirstOwner(this.#store, url, this.#log);
   }
 
   /**
@@ -428,21 +436,6 @@ export class Service {
     };
   }
 
-  /** The first start: creates the first owner, so that login is possible. Nothing waits for it. */
-  async #createFirstOwner(): Promise<void> {
-    try {
-      const owner = await this.#store.users.createFirstOwner();
-      if (owner === undefined) return;
-      const url = `${urlOf(this.#policy.config.gateway.api)}/`;
-      this.#log.warn(
-        { user: owner.name, password: owner.password, url },
-        'there were no users: log in with this password, which is told only here, and change it',
-      );
-    } catch (error) {
-      this.#log.warn(`nobody can log in yet: ${(error as Error).message}; see tunwall user`);
-    }
-  }
-
   /** The data plane, once it was started. */
   #running(): DataPlane {
     if (this.#dataPlane === undefined) throw new Error('the data plane is not running');
@@ -458,6 +451,7 @@ export class Service {
     this.#dropLog.addMissed(missed);
     this.#dropLog.tick();
     this.#sweepLog.look(this.#dataPlane);
+    this.#flowLog?.take();
   }
 
   #metricsSource(): MetricsSource {
@@ -472,6 +466,7 @@ export class Service {
       fragmentDatagrams: () => dataPlane.fragmentDatagramsHeld,
       fragmentBytes: () => dataPlane.fragmentBytesHeld,
       fragmentBytesLimit: dataPlane.fragmentBytesLimit,
+      flowLog: () => this.#flowLog,
       sweepRemaining: () => dataPlane.sweepRemaining,
       survival: dataPlane.survival,
       lineage: this.#options.lineage,

@@ -8,6 +8,7 @@
  * only if the policy is still the same.
  */
 import { evictionClassOfList, flowListProtocols, listOfState } from '../flow/flow-lists.ts';
+import { FlowEvent } from '../flow/flow-events.ts';
 import type { FlowMemory } from '../flow/flow-memory.ts';
 import {
   Cold,
@@ -261,13 +262,25 @@ class Adopter {
       if (hot[record + Hot.state] === 0) continue;
       const ageMs = (this.#nowMs - hot[record + Hot.lastRefresh]!) | 0;
       if (index >= whole || ageMs < 0 || !isSound(hot, record)) this.#refused++;
-      else if (ageMs >= this.#table.configuredMs[this.#listOf(record)]!) this.#expired++;
-      else {
+      else if (ageMs >= this.#table.configuredMs[this.#listOf(record)]!) {
+        this.#expired++;
+        this.#logExpired(index);
+      } else {
         ages[index] = ageMs;
         order[found++] = index;
       }
     }
     return sortByAge(order.subarray(0, found), ages);
+  }
+
+  /** What the earlier process knew of its servers and rules means nothing here. */
+  #logExpired(index: number): void {
+    const records = this.#records;
+    const hot = records.hot.slice(index << hotShift, (index + 1) << hotShift);
+    const cold = records.cold.slice(index * coldWords, (index + 1) * coldWords);
+    hot[Hot.epoch] = 0;
+    cold.fill(0, Cold.servers);
+    this.#table.log(FlowEvent.timeout, hot, cold, 0, this.#nowMs);
   }
 
   /**

@@ -9,6 +9,7 @@
  * its next packet, or by the sweep if it is idle; what the new policy does not allow is cut. One of a newer epoch was
  * admitted by an engine that has taken the next policy already, and is left to that.
  */
+import { FlowEvent } from '../flow/flow-events.ts';
 import { trackIcmp, trackUdp } from '../flow/datagram-track.ts';
 import { isIcmpRequest, noIcmpQuery } from '../flow/icmp-query.ts';
 import { Direction, Hot, StateBits, hotShift, noFlow } from '../flow/flow-record.ts';
@@ -386,11 +387,8 @@ export class Engine {
       reason = this.#tcp.track(flow, direction, packet, this.#bytes, this.#nowMs);
       if (reason === tcpReopen) return this.#reopen(flow, packet, kind);
       if (reason !== DropReason.none) return reason;
-      // An RST may have ended the flow.
-      if (table.hot[record + Hot.state] === 0) {
-        table.accountBeside(flow, direction, packet.totalLength);
-        return DropReason.none;
-      }
+      // An RST may have ended the flow, and was counted in it.
+      if (table.hot[record + Hot.state] === 0) return DropReason.none;
     } else if (packet.protocol === Protocol.udp) {
       trackUdp(table, flow, direction, this.#nowMs);
     } else {
@@ -403,7 +401,7 @@ export class Engine {
   /** A SYN after a closed connection: the same tuple again, now without a flow, so the policy is matched again. */
   #reopen(flow: FlowIndex, packet: Packet, kind: number): number {
     const { srcAddr, srcPort, dstAddr, dstPort } = packet;
-    this.table.remove(flow);
+    this.table.remove(flow, FlowEvent.closed, this.#nowMs);
     this.table.lookup(kind, srcAddr, srcPort, dstAddr, dstPort, this.#nowMs);
     return this.#judgeNew(packet, kind);
   }
@@ -474,13 +472,15 @@ export class Engine {
       this.#tcp.open(flow, packet, bytes);
       const reason = this.#tcp.track(flow, 0, packet, bytes, this.#nowMs);
       if (reason !== DropReason.none) {
-        table.remove(flow);
+        table.remove(flow, FlowEvent.none, this.#nowMs);
         return reason;
       }
     }
     // Counted last: a packet that was refused opens no flow and hits no rule.
     this.#counters[Counter.flowsOpened]! += 1;
     policy.countHits(this.#nowMs);
+    table.admit(flow, policy.inboundRule, policy.outboundRule);
+    if (policy.logsAny && policy.logsMatch()) table.logStart(flow, this.#nowMs);
     table.account(flow, 0, packet.totalLength);
     return DropReason.none;
   }

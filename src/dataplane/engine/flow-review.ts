@@ -96,7 +96,10 @@ export class FlowReview {
     if (allowed) hot[record + Hot.state]! &= ~StateBits.kept;
     else hot[record + Hot.state]! |= StateBits.kept;
     // An address may belong to another server now. If it belongs to none, its traffic stays counted for the old one.
-    if (allowed) this.#table.assign(flow, policy.matchedSlots());
+    if (allowed) {
+      this.#table.assign(flow, policy.matchedSlots());
+      this.#table.admit(flow, policy.inboundRule, policy.outboundRule);
+    }
     hot[record + Hot.epoch] = policy.epoch;
     return true;
   }

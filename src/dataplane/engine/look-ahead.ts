@@ -83,9 +83,7 @@ export class LookAhead {
     for (let i = 0; i < count; i++) flows[i] = buckets[hashes[i]! & bucketMask]!;
     for (let i = 0; i < count; i++) {
       const flow = flows[i]!;
-      const coldRecord = flow * coldWords;
-      // A cold record usually spans two cache lines: touch both ends.
-      loaded ^= hot[flow << hotShift]! ^ cold[coldRecord]! ^ cold[coldRecord + coldWords - 1]!;
+      loaded ^= hot[flow << hotShift]! ^ cold[flow * coldWords]!;
     }
     for (let i = 0; i < count; i++) {
       const record = flows[i]! << hotShift;

@@ -13,6 +13,7 @@ import {
   listsOfClass,
   protectedIdleMs,
 } from './flow-lists.ts';
+import { FlowEvent } from './flow-events.ts';
 import { Control, goldenRatio, shareBucket } from './flow-memory.ts';
 import { Cold, Direction, Hot, StateBits, coldWords, hotShift, noFlow } from './flow-record.ts';
 import type { FlowIndex } from './flow-record.ts';
@@ -28,7 +29,7 @@ export interface EvictableTable {
   readonly cold: Int32Array;
   readonly control: Int32Array;
   isExpired(flow: FlowIndex, nowMs: number): boolean;
-  remove(flow: FlowIndex): void;
+  remove(flow: FlowIndex, event: number, nowMs: number): void;
 }
 
 /**
@@ -64,7 +65,7 @@ export class Eviction {
     for (let list = 0; list < flowListCount; list++) {
       const head = this.#control[Control.head + list]! as FlowIndex;
       if (head !== noFlow && this.#table.isExpired(head, nowMs)) {
-        this.#table.remove(head);
+        this.#table.remove(head, FlowEvent.timeout, nowMs);
         this.#counts[0]! += 1;
         return true;
       }
@@ -72,7 +73,7 @@ export class Eviction {
     const flow = this.#leastMissed(nowMs);
     if (flow === noFlow) return false;
     this.#counts[1 + this.#classOf(flow)]! += 1;
-    this.#table.remove(flow);
+    this.#table.remove(flow, FlowEvent.evicted, nowMs);
     return true;
   }
 
@@ -102,8 +103,9 @@ export class Eviction {
     let flow = this.#oldestOfShare(share, nowMs);
     if (flow === noFlow) flow = this.#anyOfShare(share);
     if (flow === noFlow) return false;
-    const given = this.#table.isExpired(flow, nowMs) ? 0 : 1 + this.#classOf(flow);
-    this.#table.remove(flow);
+    const expired = this.#table.isExpired(flow, nowMs);
+    const given = expired ? 0 : 1 + this.#classOf(flow);
+    this.#table.remove(flow, expired ? FlowEvent.timeout : FlowEvent.evicted, nowMs);
     this.#counts[given]! += 1;
     return true;
   }

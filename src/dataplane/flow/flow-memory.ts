@@ -6,6 +6,7 @@
  * laid into a file (worker/flow-file.ts). All else follows from the records.
  */
 import { endedFlowsLength } from './ended-flows.ts';
+import { createFlowEvents } from './flow-events.ts';
 import { coldWords, flowStateCount, hotWords } from './flow-record.ts';
 import { serverSlotCount, serverTotalsLength } from './server-totals.ts';
 
@@ -65,6 +66,8 @@ export interface FlowMemory {
   readonly serverTotals: SharedArrayBuffer;
   /** See ended-flows.ts. */
   readonly ended: SharedArrayBuffer;
+  /** Ring of the flow log (flow-events.ts). Undefined: no flow is logged. */
+  readonly events: SharedArrayBuffer | undefined;
   /** Key of the tuple hash. */
   readonly hashKey: readonly [number, number];
 }
@@ -74,8 +77,13 @@ export interface FlowMemory {
  *
  * @param capacity flows, 1 to 2^22
  * @param hashKey 64 bits from a cryptographic source
+ * @param loggedEvents room for the flow log, a power of two; 0: there is none
  */
-export function createFlowMemory(capacity: number, hashKey: readonly [number, number]): FlowMemory {
+export function createFlowMemory(
+  capacity: number,
+  hashKey: readonly [number, number],
+  loggedEvents = 0,
+): FlowMemory {
   let bucketCount = 1024;
   while (bucketCount < capacity) bucketCount *= 2;
   const memory: FlowMemory = {
@@ -87,6 +95,7 @@ export function createFlowMemory(capacity: number, hashKey: readonly [number, nu
     shares: new SharedArrayBuffer(shareBucketCount * 4),
     serverTotals: pageAligned(serverTotalsLength(serverSlotCount)),
     ended: pageAligned(endedFlowsLength),
+    events: loggedEvents > 0 ? createFlowEvents(loggedEvents) : undefined,
     hashKey: [hashKey[0] | 0, hashKey[1] | 0],
   };
   new Int32Array(memory.control)[Control.firstFresh] = 1;

@@ -1,11 +1,11 @@
 /**
- * How one flow lies in memory: 64 bytes that a packet's lookup and state machine touch (one cache line), and 56 for
- * accounting, list links and TCP's memory of the last segment. A record is named by its index; index 0 is no flow.
+ * How one flow lies in memory: 64 bytes that a packet's lookup and state machine touch (one cache line), and 64 for
+ * accounting, list links and TCP's memory of the last segment (another one). A record is named by its index; index 0 is no flow.
  *
  *     hot   16 x 32 bit   key, chain, state, last refresh, epoch, TCP window edges
- *     cold  14 x 32 bit   list links, creation, TCP memory of the last segment, packet and byte counts, servers
+ *     cold  16 x 32 bit   list links, creation, TCP memory of the last segment, packet and byte counts, servers, rules
  *
- * With its 32-bit hash bucket a flow costs 124 bytes. Times are milliseconds of the engine's clock, wrapping at 2^32:
+ * With its 32-bit hash bucket a flow costs 132 bytes. Times are milliseconds of the engine's clock, wrapping at 2^32:
  * compare them by difference.
  */
 
@@ -46,7 +46,7 @@ export const Hot = {
   listed: 15,
 } as const;
 
-export const coldWords = 14;
+export const coldWords = 16;
 
 export const Cold = {
   previous: 0,
@@ -66,6 +66,9 @@ export const Cold = {
   bytesHigh: 12,
   /** Slots of its servers (server-totals.ts): that of the reply address in the low half, of the original one in the high half. */
   servers: 13,
+  /** The rules that admitted it when it was judged last: index + 1 in the policy of {@link Hot.epoch}; 0 = none was needed. */
+  inboundRule: 14,
+  outboundRule: 15,
 } as const;
 
 /** Fields of {@link Hot.state}. */

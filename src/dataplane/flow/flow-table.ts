@@ -24,6 +24,7 @@ import {
   relistIntervalMs,
   timeoutOfList,
 } from './flow-lists.ts';
+import { FlowEvent, FlowEventWriter } from './flow-events.ts';
 import { Control, shareBucket, wordsOf } from './flow-memory.ts';
 import type { FlowMemory } from './flow-memory.ts';
 import {
@@ -73,6 +74,8 @@ export class FlowTable {
   readonly #eviction: Eviction;
   readonly #totals: Float64Array;
   readonly ended: EndedFlows;
+  /** Absent: no flow is logged. */
+  readonly #events: FlowEventWriter | undefined;
 
   /** After a hit of `lookup`: 0 if the packet goes in the flow's original direction, 1 if it is a reply. */
   direction = 0;
@@ -94,6 +97,7 @@ export class FlowTable {
     this.#eviction = new Eviction(this, counters.evictions);
     this.#totals = new Float64Array(memory.serverTotals, 0, memory.serverTotals.byteLength >> 3);
     this.ended = new EndedFlows(memory.ended, this.control, Control.anyEnded);
+    this.#events = memory.events && new FlowEventWriter(memory.events);
     this.configuredMs = new Int32Array(flowListCount);
     for (let list = 0; list < flowListCount; list++) {
       this.configuredMs[list] = limits.timeoutsMs[timeoutOfList[list]!]!;
@@ -165,7 +169,7 @@ export class FlowTable {
       flow = hot[record + Hot.next]! as FlowIndex;
     }
     if (flow !== noFlow && this.isExpired(flow, nowMs)) {
-      this.remove(flow);
+      this.remove(flow, FlowEvent.timeout, nowMs);
       return noFlow;
     }
     return flow;
@@ -250,12 +254,17 @@ export class FlowTable {
   end(flow: FlowIndex, reason: DropReasonCode, nowMs: number): void {
     const record = flow << hotShift;
     this.ended.note(this.#hashOfFlow(record), this.hot[record + Hot.originalAddr]!, reason, nowMs);
-    this.remove(flow);
+    this.remove(flow, reason === DropReason.flowKilled ? FlowEvent.killed : FlowEvent.cut, nowMs);
   }
 
-  /** Removes a flow from the table and adds its counts to the totals of its servers. */
-  remove(flow: FlowIndex): void {
+  /**
+   * Removes a flow from the table and adds its counts to the totals of its servers. All flows end here.
+   *
+   * @param event {@link FlowEvent}: how it ends, for the flow log
+   */
+  remove(flow: FlowIndex, event: number, nowMs: number): void {
     const hot = this.hot;
+    if (this.#events !== undefined) this.#events.write(event, hot, this.cold, flow, nowMs);
     const record = flow << hotShift;
     const state = hot[record + Hot.state]!;
     this.#retire(flow, 1);
@@ -336,13 +345,27 @@ export class FlowTable {
     addPassed(this.#totals, servers, direction, packets, bytes, this.#isCounted(flow));
   }
 
-  /**
-   * Counts a packet that passes because of a flow without being counted in it: an ICMP error, or the RST that has
-   * just ended the flow. In the second case the record was freed but its fields are still intact.
-   */
+  /** Counts a packet that passes because of a flow without being counted in it: an ICMP error. */
   accountBeside(flow: FlowIndex, direction: number, bytes: number): void {
     const servers = this.cold[flow * coldWords + Cold.servers]!;
     addPassed(this.#totals, servers, direction, 1, bytes, false);
+  }
+
+  /** Remembers by which rules a policy admits the flow: their indices, -1 for none. */
+  admit(flow: FlowIndex, inboundRule: number, outboundRule: number): void {
+    const record = flow * coldWords;
+    this.cold[record + Cold.inboundRule] = inboundRule + 1;
+    this.cold[record + Cold.outboundRule] = outboundRule + 1;
+  }
+
+  /** Tells the flow log that a flow has begun. */
+  logStart(flow: FlowIndex, nowMs: number): void {
+    this.log(FlowEvent.start, this.hot, this.cold, flow, nowMs);
+  }
+
+  /** Tells the flow log of a flow in some records, of this table or of another one. @param event {@link FlowEvent} */
+  log(event: number, hot: Int32Array, cold: Int32Array, flow: number, nowMs: number): void {
+    this.#events?.write(event, hot, cold, flow, nowMs);
   }
 
   /** Assigns the flow to other servers (Cold.servers); what it has carried so far stays counted for the old ones. */
@@ -373,7 +396,7 @@ export class FlowTable {
     for (let list = 0; list < flowListCount && removed < budget; list++) {
       let flow = this.control[Control.head + list]! as FlowIndex;
       while (flow !== noFlow && removed < budget && this.isExpired(flow, nowMs)) {
-        this.remove(flow);
+        this.remove(flow, FlowEvent.timeout, nowMs);
         removed++;
         flow = this.control[Control.head + list]! as FlowIndex;
       }

@@ -10,8 +10,8 @@
  */
 import { Cold, Hot, coldWords, hotWords } from './flow-record.ts';
 
-/** The number of this program's layout. With 2 the header says where the records begin. */
-export const recordLayout = 2;
+/** The number of this program's layout. With 2 the header says where the records begin; 3 has the rules. */
+export const recordLayout = 3;
 
 /** The oldest program, by its layout, that may read records of this one. */
 export const readableFrom = 2;
@@ -23,7 +23,7 @@ export interface Arrangement {
 }
 
 /** Fields that this layout has and the one before has not: they are 0 in its records. */
-const addedFields: readonly string[] = [];
+const addedFields: readonly string[] = ['inboundRule', 'outboundRule'];
 
 /** What a file says of its records. */
 export interface RecordLayout {

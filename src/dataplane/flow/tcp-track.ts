@@ -11,6 +11,7 @@
 import { DropReason } from '../wire/drop-reason.ts';
 import { TcpFlag } from '../wire/headers.ts';
 import type { Packet } from '../wire/packet.ts';
+import { FlowEvent } from './flow-events.ts';
 import { EvictionClass, FlowList, evictionClassOfList, listOfState } from './flow-lists.ts';
 import {
   Cold,
@@ -211,7 +212,8 @@ export class TcpTracker {
     }
     if ((hot[record + Hot.state]! & StateBits.seenReply) === 0) {
       // An RST as the only answer, or a reset by the opener: there is nothing left to wait for.
-      this.#table.remove(flow);
+      this.#table.account(flow, direction, packet.totalLength);
+      this.#table.remove(flow, FlowEvent.reset, nowMs);
       return DropReason.none;
     }
     const newState = judged === Reset.keepsState ? oldState : FlowState.close;

@@ -17,6 +17,7 @@
  *     server        one word each: offset of its first program
  *     slot          one word for each server: the slot under which its traffic is counted (flow/server-totals.ts)
  *     reject        one word for each server: RejectBits
+ *     logs          one bit for each rule, by its index
  *     program       six words: offset of the classifier for inbound icmp, tcp, udp, outbound icmp, tcp, udp; see ProgramWord
  *     classifier    leaf count P (a power of two), offset of the port set, P * 2 words: address sets of node 1, 2, ...
  *     set           count n, index shift, index offset, n starts, n values
@@ -54,7 +55,9 @@ export const Header = {
   /** Answers that the gateway sends a second, and how many of them to packets of one source. */
   answersPerSecond: 9,
   answersPerSource: 10,
-  length: 12,
+  /** A bit for each rule: its flows are logged when they begin. 0: none are. */
+  ruleLogs: 11,
+  length: 16,
 } as const;
 
 /** In which directions the lack of a rule is answered, not only dropped. */
@@ -133,6 +136,9 @@ export class Matcher {
   readonly #serverSlots: number;
   readonly #serverRejects: number;
   readonly #reject: number;
+  readonly #ruleLogs: number;
+  /** Whether any rule has its flows logged. */
+  readonly logsAny: boolean;
   /** Whether any packet is answered. */
   readonly rejectsAny: boolean;
   readonly answersPerSecond: number;
@@ -164,6 +170,8 @@ export class Matcher {
     this.#serverSlots = words[root + Header.serverSlots]!;
     this.#serverRejects = words[root + Header.serverRejects]!;
     this.#reject = words[root + Header.reject]!;
+    this.#ruleLogs = words[root + Header.ruleLogs]!;
+    this.logsAny = this.#ruleLogs !== 0;
     this.rejectsAny = this.#serverRejects !== 0 || this.#reject !== 0;
     this.answersPerSecond = words[root + Header.answersPerSecond]!;
     this.answersPerSource = words[root + Header.answersPerSource]!;
@@ -223,6 +231,15 @@ export class Matcher {
       this.#hitCounts[this.outboundRule]! += 1;
       this.#lastHitMs[this.outboundRule] = stamp;
     }
+  }
+
+  /** Whether a rule of the last match has its flows logged. To be asked if any has. */
+  logsMatch(): boolean {
+    return this.#logs(this.inboundRule) || this.#logs(this.outboundRule);
+  }
+
+  #logs(rule: number): boolean {
+    return rule >= 0 && (this.#words[this.#ruleLogs + (rule >>> 5)]! & (1 << (rule & 31))) !== 0;
   }
 
   /** Slots of the last match's servers: inbound in the low half, outbound in the high half; 0 = none. */

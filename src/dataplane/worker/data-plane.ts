@@ -12,6 +12,7 @@ import type { Survival } from '../engine/adoption.ts';
 import { Counter, trafficCounterCount } from '../engine/counters.ts';
 import type { EngineMemory, EngineOptions } from '../engine/engine.ts';
 import { ReloadMode } from '../engine/flow-review.ts';
+import { FlowEventReader } from '../flow/flow-events.ts';
 import { FlowList } from '../flow/flow-lists.ts';
 import { Control, createFlowMemory } from '../flow/flow-memory.ts';
 import {
@@ -45,6 +46,9 @@ import type { PolicyMessage } from './shared-state.ts';
 import { ThreadHandle } from './thread-handle.ts';
 import type { SharedThreadData } from './thread-handle.ts';
 
+/** Room for flow events between two looks at them: 2.1 MiB. */
+const flowEvents = 16_384;
+
 export interface DataPlaneOptions {
   readonly device: string;
   readonly queues: number;
@@ -58,6 +62,8 @@ export interface DataPlaneOptions {
   readonly engine: EngineOptions;
   /** Where flows are kept for the next process, and those of the last one taken from (flowFilePath). Absent: nowhere. */
   readonly flowFile?: string;
+  /** Whether flow events are recorded, for the flow log. Default: no. */
+  readonly logsFlows?: boolean;
   /** A running packet thread has ended unexpectedly: nothing is forwarded any more. */
   readonly onFailure: (error: Error) => void;
   /** The kernel refuses super-packets of this kind: their offload is off, and is tried again after so long. */
@@ -85,6 +91,8 @@ export class DataPlane {
   readonly #options: DataPlaneOptions;
   /** The flow table, as the control plane reaches it. */
   readonly flows: FlowInspector;
+  /** Absent: none are recorded. */
+  readonly flowEvents: FlowEventReader | undefined;
   readonly capture: LiveCapture = new LiveCapture();
   #ruleHits: RuleHits = createRuleHits(0, true);
   #policyInForce: PolicyInForce | undefined;
@@ -112,10 +120,12 @@ export class DataPlane {
     const key = randomFillSync(new Int32Array(2));
     const hashKey = [key[0]!, key[1]!] as const;
     this.#memory = {
-      flows: createFlowMemory(options.flowCapacity, hashKey),
+      flows: createFlowMemory(options.flowCapacity, hashKey, options.logsFlows ? flowEvents : 0),
       fragments: createFragmentMemory(options.fragmentBytes, hashKey),
       answers: createAnswerMemory(hashKey),
     };
+    const { events } = this.#memory.flows;
+    this.flowEvents = events && new FlowEventReader(events);
     this.#flowControl = new Int32Array(this.#memory.flows.control);
     this.#state = new Int32Array(new SharedArrayBuffer(stateWords * 4));
     const lock = new SharedLock(this.#state, StateWord.lock);

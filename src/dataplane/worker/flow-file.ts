@@ -74,9 +74,9 @@ interface Origin {
 interface Header extends Origin {
   readonly capacity: number;
   readonly layout: RecordLayout;
-  /** Where the records begin. Absent in layout 1: behind the header, and behind each other. */
-  readonly hotAt?: number;
-  readonly coldAt?: number;
+  /** Where the records begin. */
+  readonly hotAt: number;
+  readonly coldAt: number;
   readonly policy: FilePolicy;
   /** CLOCK_MONOTONIC in ms when this header was written. */
   readonly writtenMs: number;
@@ -333,11 +333,10 @@ function readRemains(fd: number, origin: Origin): Remains | string {
   if (header.namespace !== origin.namespace) return 'it is of another network namespace';
   if (header.user !== origin.user) return `it is of user ${header.user}`;
   if (monotonicNowMs() - header.writtenMs > maxAgeMs) return 'all of its flows have expired';
-  const { layout, capacity, policy, hotAt = pageBytes } = header;
+  const { layout, capacity, policy, hotAt, coldAt } = header;
   if (!isReadable(layout)) return `this version cannot read its record layout, ${layout.id}`;
   if (!(capacity >= 1 && capacity <= maxCapacity)) throw new RangeError('an impossible size');
   const hotBytes = (capacity + 1) * layout.hot.words * 4;
-  const { coldAt = hotAt + wholePages(hotBytes) } = header;
   const hot = mapWords(fd, hotAt, hotBytes);
   const count = countUsed(hot, layout);
   const cold = mapWords(fd, coldAt, count * layout.cold.words * 4);

@@ -120,6 +120,14 @@ export class FlowInspector {
     }
   }
 
+  /** All records in use, also of flows that have expired: for a table on which no packet waits. Each is valid until the next one. */
+  *copies(): Generator<FlowCopy> {
+    for (let first = 1; first < this.#firstFresh(); first += chunkLength) {
+      const count = this.#copyChunk(first);
+      for (let i = 0; i < count; i++) if (this.#show(first, i)) yield this.#copy;
+    }
+  }
+
   /** The same without yielding: for a table on which no packet waits. */
   walkNow(visit: (flow: FlowCopy) => void): void {
     for (let first = 1; first < this.#firstFresh(); first += chunkLength) {
@@ -274,14 +282,17 @@ export class FlowInspector {
   }
 
   #visitCopies(first: number, count: number, visit: (flow: FlowCopy) => void): void {
+    for (let i = 0; i < count; i++) if (this.#show(first, i)) visit(this.#copy);
+  }
+
+  /** Points the copy at the `i`th record of the chunk; false if that is free. */
+  #show(first: number, i: number): boolean {
     const copy = this.#copy;
-    for (let i = 0; i < count; i++) {
-      if ((copy.hot[i * hotWords + Hot.state]! & StateBits.inUse) === 0) continue;
-      copy.flow = (first + i) as FlowIndex;
-      copy.record = i * hotWords;
-      copy.coldRecord = i * coldWords;
-      visit(copy);
-    }
+    if ((copy.hot[i * hotWords + Hot.state]! & StateBits.inUse) === 0) return false;
+    copy.flow = (first + i) as FlowIndex;
+    copy.record = i * hotWords;
+    copy.coldRecord = i * coldWords;
+    return true;
   }
 }
 

@@ -54,6 +54,7 @@ export interface RuleConfig {
   except?: string[];
   enabled?: boolean;
   expires?: string;
+  log?: boolean;
 }
 
 export interface TemplateConfig {

@@ -18,11 +18,15 @@ const changes: readonly (readonly [string, string, string])[] = [
   ['dataplane/flow/flow-record.ts', 'epoch: 7,', 'epoch: 6,'],
   ['dataplane/flow/flow-record.ts', 'tcp: 8,', 'tcp: 15,'],
   ['dataplane/flow/flow-record.ts', 'listed: 15,', 'listed: 8,'],
-  ['dataplane/flow/flow-record.ts', 'coldWords = 14;', 'coldWords = 17;'],
-  ['dataplane/flow/flow-record.ts', 'created: 2,', 'created: 14,\n  isNew: 16,'],
-  ['dataplane/flow/flow-record.ts', 'servers: 13,', 'servers: 15,'],
-  ['dataplane/flow/record-layout.ts', 'recordLayout = 2;', 'recordLayout = 3;'],
-  ['dataplane/flow/record-layout.ts', 'string[] = [];', "string[] = ['isNew'];"],
+  ['dataplane/flow/flow-record.ts', 'coldWords = 16;', 'coldWords = 19;'],
+  ['dataplane/flow/flow-record.ts', 'created: 2,', 'created: 16,\n  isNew: 18,'],
+  ['dataplane/flow/flow-record.ts', 'servers: 13,', 'servers: 17,'],
+  ['dataplane/flow/record-layout.ts', 'recordLayout = 3;', 'recordLayout = 4;'],
+  [
+    'dataplane/flow/record-layout.ts',
+    "string[] = ['inboundRule', 'outboundRule'];",
+    "string[] = ['isNew'];",
+  ],
 ];
 
 function changed(file: string, text: string): string {

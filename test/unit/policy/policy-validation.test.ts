@@ -155,7 +155,7 @@ describe('a rule', () => {
     ],
     [
       '{ protocol: tcp, port: [80] }',
-      '2:22 inbound[0].port unknown key "port"; did you mean "ports"? (known: protocol, ports, sources, destinations, except, enabled, expires, comment)',
+      '2:22 inbound[0].port unknown key "port"; did you mean "ports"? (known: protocol, ports, sources, destinations, except, enabled, expires, log, comment)',
     ],
     ['{ protocol: tcp, 5: 6 }', '2:22 inbound[0] expected a name as key, found 5'],
     ['tcp', '2:5 inbound[0] expected a rule, found "tcp"'],
@@ -346,7 +346,7 @@ tcp: { liberal: true }
 reload: { drain: 30 }
 api: { listen: "0.0.0.0:80", hosts: [FW.example.com], socket: /tmp/fw.sock, tls: { cert: /c, key: /k }, trustedProxies: 10.0.0.1 }
 metrics: { listen: "10.0.0.1:9100", allow: [10.0.0.0/8] }
-log: { dropsPerSecond: 0 }
+log: { dropsPerSecond: 0, flows: { file: /var/log/f.log, of: rules } }
 `;
     const { value, problems } = validateGateway('gateway.yaml', text);
     expect(problems).toEqual([]);
@@ -369,7 +369,11 @@ log: { dropsPerSecond: 0 }
         listen: { host: '10.0.0.1', port: 9100 },
         allow: [{ from: 0x0a000000, to: 0x0affffff, text: '10.0.0.0/8' }],
       },
-      log: { level: 'info', dropsPerSecond: 0 },
+      log: {
+        level: 'info',
+        dropsPerSecond: 0,
+        flows: { file: '/var/log/f.log', of: 'rules', maxSize: 104_857_600, keep: 5 },
+      },
     });
   });
 
@@ -379,6 +383,8 @@ log: { dropsPerSecond: 0 }
     ['flows: { capacity: N }', 1024, 4_194_304],
     ['flows: { perServerShare: N }', 0.01, 1],
     ['fragments: { memory: N }', 131_072, 268_435_456],
+    ['log: { flows: { file: /f, maxSize: N } }', 65_536, 2 ** 40],
+    ['log: { flows: { file: /f, keep: N } }', 0, 1000],
     ...Object.keys(defaultTimeoutSeconds).map((each): [string, number, number] => [
       `timeouts: { ${each}: N }`,
       1,

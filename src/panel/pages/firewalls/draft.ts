@@ -21,6 +21,7 @@ export interface RuleDraft {
   readonly enabled: boolean;
   /** RFC 3339; empty: never. */
   readonly expires: string;
+  readonly log: boolean;
 }
 
 export interface Draft {
@@ -70,22 +71,23 @@ function ruleDraft(rule: Rule): RuleDraft {
     except: (rule.except ?? []).join(', '),
     enabled: rule.enabled ?? true,
     expires: rule.expires ?? '',
+    log: rule.log ?? false,
   };
 }
 
 /** What its row does not show: `except 10.0.0.7; until 2030-01-31T18:00:00Z`; empty: nothing. @param nowMs since 1970 */
-export function optionsText({ except, enabled, expires }: RuleDraft, nowMs: number): string {
+export function optionsText({ except, enabled, expires, log }: RuleDraft, nowMs: number): string {
   const taken = listedPeers(except);
   const expired = Date.parse(expires) <= nowMs;
   const life = lifeText({ enabled, ...(expires !== '' && { expires, expired }) });
-  return [taken.length === 0 ? '' : `except ${taken.join(', ')}`, life]
+  return [taken.length === 0 ? '' : `except ${taken.join(', ')}`, life, log ? 'logged' : '']
     .filter((part) => part !== '')
     .join('; ');
 }
 
 /** Whether its row shows all of it. */
-export function isPlain({ except, enabled, expires }: RuleDraft): boolean {
-  return enabled && expires === '' && listedPeers(except).length === 0;
+export function isPlain({ except, enabled, expires, log }: RuleDraft): boolean {
+  return enabled && !log && expires === '' && listedPeers(except).length === 0;
 }
 
 /** RFC 3339, in whole seconds. */
@@ -147,6 +149,7 @@ export function ruleOf(direction: RuleDirection, draft: RuleDraft): RuleBody {
     ...(except.length > 0 && { except }),
     ...(!draft.enabled && { enabled: false }),
     ...(draft.expires !== '' && { expires: draft.expires }),
+    ...(draft.log && { log: true }),
     ...(comment !== '' && { comment }),
   };
 }
@@ -242,7 +245,7 @@ function changedRules(
         ...rules,
         {
           ...{ key: nextKey(), protocol: 'tcp', ports: '', peers: '', comment: '' },
-          ...{ except: '', enabled: true, expires: '' },
+          ...{ except: '', enabled: true, expires: '', log: false },
         },
       ];
     case 'remove':

@@ -1,4 +1,4 @@
-/** What a rule may have beside its fields: exceptions, an end, and whether it counts at all. */
+/** What a rule may have beside its fields: exceptions, an end, whether it counts at all, and whether its flows are logged. */
 import { ActionIcon, Button, Group, Popover, Stack, Switch, Text, TextInput } from '@mantine/core';
 import { IconClock } from '@tabler/icons-react';
 import { useState } from 'react';
@@ -68,6 +68,12 @@ function Options({ rule, errors, change }: RuleOptionsProps): ReactNode {
         label="The rule counts"
         checked={rule.enabled}
         onChange={({ currentTarget }) => change({ enabled: currentTarget.checked })}
+      />
+      <Switch
+        label="Log when its flows begin"
+        description="In the flow log, if gateway.yaml has one."
+        checked={rule.log}
+        onChange={({ currentTarget }) => change({ log: currentTarget.checked })}
       />
       <PeersInput
         label="Except"

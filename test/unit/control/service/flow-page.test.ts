@@ -1,5 +1,6 @@
 /** The flow table as it is listed: filters, order and pages against a model; ids; ending flows. */
 import { describe, expect, it } from 'vitest';
+import { FlowEvent } from '../../../../src/dataplane/flow/flow-events.ts';
 import type { Flow, FlowQuery } from '../../../../src/control/api/context.ts';
 import { describeFlow, flowPage, parseFlowId } from '../../../../src/control/service/flow-page.ts';
 import { EngineFixture } from '../../../support/engine-fixture.ts';
@@ -238,7 +239,7 @@ it('a walk meets every flow that stays exactly once, whatever others do', async 
     for (let i = 0; i < 50; i++) engine.forward(udpPacket(client, db, ++port, 53));
     for (let gone = 2; gone < 5000; gone += 100) {
       const copy = flows.find(17, addressToInt(client), gone, addressToInt(web), 53);
-      if (copy !== undefined) engine.engine.table.remove(copy.flow);
+      if (copy !== undefined) engine.engine.table.remove(copy.flow, FlowEvent.none, 0);
     }
   };
   const met = new Map<number, number>();

@@ -361,10 +361,10 @@ describe('another record layout', () => {
       ),
     },
     cold: {
-      words: 17,
+      words: 19,
       fields: {
         ...Object.fromEntries(Object.entries(Cold).map(([name, at]) => [name, at + 1])),
-        maxWindow: 15,
+        maxWindow: 17,
         isNew: 0,
       },
     },
@@ -400,6 +400,26 @@ describe('another record layout', () => {
     expect(isReadable(other)).toBe(true);
     const back = arrange(written(records, other), other);
     const after = adopt(back, policy(1, ...all), f.nowMs);
+    expect(after).toMatchObject({ adopted: 3, refused: 0 });
+    expect(flowsOf(after.memory)).toEqual(flowsOf(f.memory.flows));
+  });
+
+  it('the one before is read: it has no rules, and so the review finds them', () => {
+    const f = withFlows();
+    const fields = Object.fromEntries(Object.entries(Cold).filter(([, word]) => word < 14));
+    const before: RecordLayout = {
+      ...ownLayout,
+      id: recordLayout - 1,
+      cold: { words: 14, fields },
+    };
+    expect(isReadable(before)).toBe(true);
+    const { hot, cold } = recordsOf(f.memory.flows);
+    const count = hot.length / hotWords;
+    const old = new Int32Array(count * 14);
+    for (let i = 0; i < count; i++) {
+      old.set(cold.subarray(i * coldWords, i * coldWords + 14), i * 14);
+    }
+    const after = adopt(arrange({ hot, cold: old }, before), policy(1, ...all), f.nowMs);
     expect(after).toMatchObject({ adopted: 3, refused: 0 });
     expect(flowsOf(after.memory)).toEqual(flowsOf(f.memory.flows));
   });

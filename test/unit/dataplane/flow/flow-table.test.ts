@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { LRUCache } from 'lru-cache';
 import { describe, expect, it } from 'vitest';
+import { FlowEvent } from '../../../../src/dataplane/flow/flow-events.ts';
 import {
   FlowList,
   awaitedMs,
@@ -214,7 +215,7 @@ describe('FlowTable', () => {
             for (let list = 0; list < flowListCount; list++)
               table.control[Control.timeoutMs + list] = table.configuredMs[list]!;
           } else if (what === 'remove') {
-            if (flow !== noFlow) table.remove(flow);
+            if (flow !== noFlow) table.remove(flow, FlowEvent.closed, nowMs);
             model.delete(client);
           } else if (flow === noFlow) {
             model.delete(client);

@@ -1,5 +1,6 @@
 /** What servers have sent and received: every packet counts once, whatever becomes of its flow and whoever looks meanwhile. */
 import { describe, expect, it } from 'vitest';
+import { FlowEvent } from '../../../../src/dataplane/flow/flow-events.ts';
 import { ReloadMode } from '../../../../src/dataplane/engine/engine.ts';
 import { Control } from '../../../../src/dataplane/flow/flow-memory.ts';
 import { Cold, coldWords } from '../../../../src/dataplane/flow/flow-record.ts';
@@ -172,7 +173,7 @@ describe('the totals of servers', () => {
       [1, 0, 40, 0, 0, 0, 0, 0],
       [1, 0, 50, 0, 0, 0, 0, 0],
     ]);
-    engine.engine.table.remove([...engine.check()][0] as FlowIndex);
+    engine.engine.table.remove([...engine.check()][0] as FlowIndex, FlowEvent.none, 0);
     expect(await totals()).toEqual([
       [1, 0, 40, 0, 0, 0, 0, 0],
       [1, 0, 50, 0, 0, 0, 0, 0],
@@ -206,7 +207,7 @@ it('a walk returns what was true while it ran, whatever flows do meanwhile', asy
     const live = [...engine.check()];
     for (let i = 0; i < 15 && live.length > 0; i++) {
       const flow = live.splice(random(live.length), 1)[0]!;
-      engine.engine.table.remove(flow as FlowIndex);
+      engine.engine.table.remove(flow as FlowIndex, FlowEvent.none, 0);
     }
     if (random(10) > 0) return;
     engine.engine.setPolicy(open(++epoch), ReloadMode.cut, 0);

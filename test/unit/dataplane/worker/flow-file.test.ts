@@ -169,32 +169,6 @@ describe('a file that is not used, with a reason', () => {
   });
 });
 
-it('of record layout 1, whose header does not say where records begin: they are read', async () => {
-  await live();
-  const bytes = readFileSync(path);
-  const header = JSON.parse(bytes.toString('latin1', 0, 4096).split('\n')[1]!) as {
-    hotAt: number;
-    coldAt: number;
-  };
-  const { hotAt, coldAt } = header;
-  const hotBytes = (capacity + 1) * hotWords * 4;
-  const wholePages = Math.ceil(hotBytes / 4096) * 4096;
-  const old = Buffer.alloc(4096 + wholePages + (capacity + 1) * coldWords * 4);
-  bytes.copy(old, 0, 0, 4096);
-  bytes.copy(old, 4096, hotAt, hotAt + hotBytes);
-  bytes.copy(old, 4096 + wholePages, coldAt);
-  writeFileSync(path, old);
-  rewrite((written) => {
-    Object.assign(written['layout'] as object, { id: 1, readableFrom: 1 });
-    delete written['hotAt'];
-    delete written['coldAt'];
-  });
-  const { remains } = await look();
-  expect(remains!.policy).toEqual(policy);
-  expect(remains!.records.hot[5 * hotWords + Hot.state]).toBe(StateBits.inUse | 3);
-  expect(remains!.records.cold[5 * coldWords + 2]).toBe(77);
-});
-
 describe('no file can be kept', () => {
   const fails = async (reason: RegExp): Promise<void> => {
     await expect(look()).rejects.toThrow(reason);
