@@ -24,7 +24,8 @@ interface Case {
 
 const noPolicies = 'ip xfrm policy setdefault fwd accept; ip xfrm policy flush';
 /** Settings that were made to pay for the guard. */
-const noSettings = 'sysctl -qw net.ipv4.conf.fw0.accept_local=0 net.ipv4.ip_early_demux=1';
+const noSettings =
+  'sysctl -qw net.ipv4.conf.fw0.accept_local=0 net.ipv4.ip_early_demux=1; tc qdisc delete dev fw0 root';
 
 const none: Case = { name: 'neither', up: '--no-guard', undo: `${noPolicies}; ${noSettings}` };
 const again: Case = { ...none, name: 'neither, once more' };

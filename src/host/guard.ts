@@ -42,9 +42,7 @@ const match = (op: string, left: Expression, right: unknown): Expression => ({
   match: { op, left, right },
 });
 const comesFromDevice = match('==', meta('iifgroup'), deviceGroup);
-const comesElsewhere = match('!=', meta('iifgroup'), deviceGroup);
 const goesToDevice = match('==', meta('oifgroup'), deviceGroup);
-const goesElsewhere = match('!=', meta('oifgroup'), deviceGroup);
 const fibType = (type: string): Expression =>
   match('==', { fib: { result: 'type', flags: ['daddr'] } }, type);
 /** True of any byte that is there. */
@@ -53,20 +51,31 @@ const source: Expression = {
   concat: [payload('ip', 'saddr'), payload('ip', 'protocol'), payload('th', 'sport')],
 };
 
-/** What was judged ends after one rule, what is to be judged after two: every packet pays for this chain twice. */
+/** Every packet passes two chains twice: each asks as little as can be of what is usual, and that first. */
 const forwardRules: readonly Expression[][] = [
-  [comesFromDevice, goesElsewhere, { accept: null }],
-  [goesToDevice, comesElsewhere, { goto: { target: 'give-back' } }],
-  [comesFromDevice, { drop: null }],
+  [comesFromDevice, { goto: { target: 'from-device' } }],
+  [goesToDevice, { goto: { target: 'give-back' } }],
   [{ counter: 'bypass' }, { drop: null }],
 ];
+
+const fromDeviceRules: readonly Expression[][] = [[goesToDevice, { drop: null }]];
+
+/**
+ * Byte 8 of the packet is below {@link fewHops}: a masked comparison of a raw byte is done in the kernel's loop over expressions,
+ * and asks no protocol. The map behind it does.
+ */
+const hasFewHops = match(
+  '==',
+  { '&': [{ payload: { base: 'nh', offset: 64, len: 8 } }, 256 - fewHops] },
+  0,
+);
 
 const hops: readonly number[] = Array.from({ length: fewHops - 1 }, (_, index) => index + 1);
 
 function giveBackRules(): Expression[][] {
   return [
     [
-      match('<', payload('ip', 'ttl'), fewHops),
+      hasFewHops,
       {
         vmap: {
           key: payload('ip', 'ttl'),
@@ -113,13 +122,14 @@ function wantedObjects(): Json[] {
         timeout: rememberS,
       },
     },
-    ...[...hops.map((ttl) => `hops-${ttl}`), 'give-back', 'judged'].map((name) => ({
+    ...[...hops.map((ttl) => `hops-${ttl}`), 'give-back', 'from-device', 'judged'].map((name) => ({
       chain: { ...table, name },
     })),
     ...hops.map((ttl) =>
       rule(`hops-${ttl}`, [{ mangle: { key: payload('ip', 'ttl'), value: ttl + 1 } }]),
     ),
     ...giveBackRules().map((expr) => rule('give-back', expr)),
+    ...fromDeviceRules.map((expr) => rule('from-device', expr)),
     ...judgedRules.map((expr) => rule('judged', expr)),
     chain('forward', 'forward', 0),
     ...forwardRules.map((expr) => rule('forward', expr)),

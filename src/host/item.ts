@@ -3,7 +3,7 @@ import type { NftCommand } from './nft.ts';
 
 /** One change of the namespace, as data. */
 export type Change =
-  | { readonly kind: 'ip'; readonly args: readonly string[] }
+  | { readonly kind: 'ip' | 'tc'; readonly args: readonly string[] }
   | { readonly kind: 'nft'; readonly commands: readonly NftCommand[] }
   | { readonly kind: 'sysctl'; readonly path: string; readonly value: string };
 

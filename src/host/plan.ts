@@ -142,7 +142,8 @@ function withoutChange({ kind, item, expected, found, ok }: Item): Item {
 /** Whether a change makes the device what it must be, other than making it: it must not meet another one of that name. */
 export function isAboutDevice({ change }: Item, device: string): boolean {
   if (change?.kind === 'sysctl') return interfaceOf(change.path) === device;
-  return change?.kind === 'ip' && change.args[0] !== 'tuntap' && change.args.includes(device);
+  if (change?.kind !== 'ip' && change?.kind !== 'tc') return false;
+  return change.args[0] !== 'tuntap' && change.args.includes(device);
 }
 
 /** Whether an item keeps `up` from saying that all is right: it changes or refuses it. Others are named only. */
@@ -244,7 +245,32 @@ function linkItems(snapshot: Snapshot, wanted: Wanted): Item[] {
   return [
     item('txqueuelen', length, link?.txQueueLength.toString(), ['txqueuelen', length]),
     item('mtu', String(deviceMtu), link?.mtu.toString(), ['mtu', String(deviceMtu)]),
+    ...queueingItems(snapshot, device),
     item('link', 'up', up, ['up']),
+  ];
+}
+
+/** What the kernel gives a device with several queues, and one that was never up. */
+export const defaultQdiscs: ReadonlySet<string> = new Set(['mq', 'noop']);
+
+/**
+ * No queue before the queue of a TUN: that one never asks the kernel to wait, so the other would always be empty. One that an
+ * administrator has put there stays. None of it without `tc`.
+ */
+function queueingItems(snapshot: Snapshot, device: string): Item[] {
+  if (snapshot.filters.state !== 'read') return [];
+  const qdisc = findLink(snapshot, device)?.qdisc;
+  const expected = 'noqueue';
+  const ok = qdisc !== undefined && !defaultQdiscs.has(qdisc);
+  return [
+    {
+      kind: 'device',
+      item: `${device} qdisc`,
+      expected: ok ? qdisc : expected,
+      found: qdisc ?? missing,
+      ok,
+      change: { kind: 'tc', args: ['qdisc', 'replace', 'dev', device, 'root', expected] },
+    },
   ];
 }
 

@@ -36,6 +36,7 @@ export interface DeviceBefore {
   readonly txQueueLength: number;
   readonly mtu?: number;
   readonly group?: number;
+  readonly qdisc?: string;
 }
 
 export interface GatewayRecord {
@@ -97,7 +98,13 @@ export function makeRecord(snapshot: Snapshot, wanted: Wanted): GatewayRecord {
     deviceBefore:
       link === undefined
         ? null
-        : { up: link.up, txQueueLength: link.txQueueLength, mtu: link.mtu, group: link.group },
+        : {
+            up: link.up,
+            txQueueLength: link.txQueueLength,
+            mtu: link.mtu,
+            group: link.group,
+            qdisc: link.qdisc,
+          },
     ...(forwardPolicy.state === 'read' && {
       forwardDefault: forwardPolicy.byDefault,
       forwardDropped: forwardPolicy.dropped,
@@ -227,8 +234,9 @@ export function whatIsWrong(value: unknown): string | undefined {
 }
 
 function isDeviceBefore(before: Partial<Record<string, unknown>>): boolean {
-  const { up, txQueueLength, mtu = 0, group = 0 } = before;
-  return typeof up === 'boolean' && [txQueueLength, mtu, group].every(isCount);
+  const { up, txQueueLength, mtu = 0, group = 0, qdisc = '' } = before;
+  if (typeof up !== 'boolean' || typeof qdisc !== 'string') return false;
+  return [txQueueLength, mtu, group].every(isCount);
 }
 
 function isCount(value: unknown): boolean {

@@ -12,6 +12,7 @@ import { nft } from './nft.ts';
 import { guardIsHere, isDeviceOnly, ourRoutes, ourRules, type GatewayRecord } from './record.ts';
 import { firewallTable, interfaceOf, readSnapshot } from './snapshot.ts';
 import {
+  defaultQdiscs,
   isRule,
   obsoleteRules,
   routeProtocol,
@@ -19,7 +20,7 @@ import {
   wantedRoutes,
   wantedRules,
 } from './plan.ts';
-import { ip, readSysctl, writeSysctl } from './system.ts';
+import { ip, readSysctl, runProgram, writeSysctl } from './system.ts';
 
 /** What {@link restore} goes back to: a record, or part of one. */
 export type Before = Pick<
@@ -78,12 +79,16 @@ async function restoreDevice({ device, deviceBefore }: Before): Promise<void> {
     if (link.tun !== undefined) await ip(['link', 'delete', 'dev', device]);
     return;
   }
-  const { up, txQueueLength, mtu = link.mtu, group = 0 } = deviceBefore;
+  const { up, txQueueLength, mtu = link.mtu, group = 0, qdisc = link.qdisc } = deviceBefore;
   if (link.txQueueLength !== txQueueLength) {
     await ip(['link', 'set', 'dev', device, 'txqueuelen', String(txQueueLength)]);
   }
   if (link.mtu !== mtu) await ip(['link', 'set', 'dev', device, 'mtu', String(mtu)]);
   if (link.group !== group) await ip(['link', 'set', 'dev', device, 'group', String(group)]);
+  // Without one of its own it gets the kernel's default.
+  if (link.qdisc === 'noqueue' && defaultQdiscs.has(qdisc)) {
+    await runProgram('tc', ['qdisc', 'delete', 'dev', device, 'root']);
+  }
   if (link.up !== up) await ip(['link', 'set', 'dev', device, up ? 'up' : 'down']);
 }
 

@@ -19,6 +19,8 @@ export interface Link {
   readonly address: string;
   readonly up: boolean;
   readonly txQueueLength: number;
+  /** Its queueing discipline; empty: unknown. */
+  readonly qdisc: string;
   readonly mtu: number;
   /** 0: none. */
   readonly group: number;
@@ -155,6 +157,7 @@ async function toLink(link: Json): Promise<Link> {
     address: text(link['address']),
     up: flags.includes('UP'),
     txQueueLength: Number(link['txqlen'] ?? 0),
+    qdisc: text(link['qdisc']),
     mtu: Number(link['mtu']),
     group: link['group'] === 'default' ? 0 : Number(link['group'] ?? 0),
     kind: text(info['info_kind']),

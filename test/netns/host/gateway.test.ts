@@ -163,6 +163,7 @@ describe('status names what is broken, and up repairs it', () => {
     ['device fw0', 'ip', 'link', 'delete', 'fw0'],
     ['fw0 link', 'ip', 'link', 'set', 'fw0', 'down'],
     ['fw0 txqueuelen', 'ip', 'link', 'set', 'fw0', 'txqueuelen', '500'],
+    ['fw0 qdisc', 'tc', 'qdisc', 'delete', 'dev', 'fw0', 'root'],
     ['fw0 mtu', 'ip', 'link', 'set', 'fw0', 'mtu', '1500'],
     ['fw0 group', 'ip', 'link', 'set', 'fw0', 'group', 'default'],
     ['c0 group', 'ip', 'link', 'set', 'c0', 'group', '11600116'],

@@ -19,6 +19,7 @@ const wanted = { device, ownerUid: 1000, txQueueLength: 2000, guard: true, integ
 const newLink = {
   up: false,
   txQueueLength: 500,
+  qdisc: 'noop',
   mtu: 1500,
   group: 0,
   kind: 'tun',
@@ -56,6 +57,11 @@ class Model {
         if (add === undefined) this.ruleset = [];
         else this.ruleset.push(add);
       }
+      return;
+    }
+    if (change.kind === 'tc') {
+      expect(change.args.join(' ')).toBe(`qdisc replace dev ${device} root noqueue`);
+      this.link = { ...this.link!, qdisc: 'noqueue' };
       return;
     }
     const [object, ...rest] = change.args[0] === '-4' ? change.args.slice(1) : change.args;
@@ -290,7 +296,7 @@ test('the model sees a hazard: each of these changes has one when it comes first
     return hazards(model, fresh).length > 0;
   });
   const words = (change: Change): string =>
-    change.kind === 'ip' ? change.args.join(' ') : change.kind === 'nft' ? 'nft' : change.path;
+    'args' in change ? change.args.join(' ') : change.kind === 'nft' ? 'nft' : change.path;
   expect(hazardous.map(words)).toEqual([
     '-4 route add default dev fw0 table 100 protocol 116',
     '-4 rule add priority 20 lookup 100 protocol 116',
@@ -381,7 +387,7 @@ const record = {
 test('a record of our own making is believed', () => {
   expect(whatIsWrong(record)).toBeUndefined();
   expect(whatIsWrong({ ...record, deviceBefore: { up: true, txQueueLength: 5 } })).toBeUndefined();
-  const deviceBefore = { up: true, txQueueLength: 5, mtu: 1500, group: 7 };
+  const deviceBefore = { up: true, txQueueLength: 5, mtu: 1500, group: 7, qdisc: 'mq' };
   const newer = { ...record, version: 2, guard: false, deviceBefore, forwardDefault: 'block' };
   expect(whatIsWrong(newer)).toBeUndefined();
 });
@@ -392,6 +398,7 @@ test.each([
   ['another version', { ...record, version: 3 }],
   ['a guard that is neither', { ...record, guard: 'yes' }],
   ['an MTU that is none', { ...record, deviceBefore: { up: true, txQueueLength: 5, mtu: 'x' } }],
+  ['a qdisc that is none', { ...record, deviceBefore: { up: true, txQueueLength: 5, qdisc: 1 } }],
   ['a device that is a path', { ...record, device: '../x' }],
   ['a default that is none', { ...record, forwardDefault: 'open' }],
   ['no owner', { ...record, ownerUid: -1 }],

@@ -204,6 +204,7 @@ describe('what forwards by itself', () => {
       address: '',
       up: true,
       txQueueLength: 1000,
+      qdisc: 'noqueue',
       mtu: 1500,
       group: 0,
       kind,
