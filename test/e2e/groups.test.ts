@@ -30,7 +30,7 @@ describe.skipIf(obstacle !== undefined)('groups', () => {
     await panel.firewall.serve('db', 'tcp:80');
     page = await panel.open('/');
     await logIn(page, 'owner');
-    await page.getByRole('heading', { level: 1, name: 'Firewalls' }).waitFor();
+    await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor();
   });
   afterAll(async () => {
     await panel.close();

@@ -1,4 +1,5 @@
 /** What the firewall does, and what users did: drops and how to allow them, flows, explanations, the audit log, users. */
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { client, web } from '../netns/support/firewall.ts';
@@ -48,6 +49,22 @@ describe.skipIf(obstacle !== undefined)('traffic and people', () => {
     await review.getByRole('button', { name: /Save/ }).click();
     await page.getByText('The rule was added').waitFor();
     expect(await whatPasses(panel.firewall, probes)).toEqual(probes.map(describeProbe));
+    await page.context().close();
+  });
+
+  it('the first page says what is open, without firewall, changed and dropped', async () => {
+    await whatPasses(panel.firewall, [tcp('client', web, 8081)]);
+    const page = await panel.openAs('member', '/');
+    await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor();
+    const section = (name: string) => page.getByRole('region', { name });
+    await section('Open to the world')
+      .getByText(/Open: .*80/)
+      .waitFor();
+    await section('Servers without firewall').getByText('Every server has a firewall.').waitFor();
+    await section('Last changes').getByText(/^1\./).waitFor();
+    await section('Dropped last')
+      .getByText(/TCP 8081/)
+      .waitFor();
     await page.context().close();
   });
 
@@ -167,6 +184,10 @@ describe.skipIf(obstacle !== undefined)('traffic and people', () => {
     const page = await panel.openAs('owner', '/audit');
     const log = page.getByRole('table', { name: 'Audit log' });
     await log.getByText('user.destroy').waitFor();
+    await log.getByRole('link', { name: 'web', exact: true }).first().waitFor();
+    const download = page.waitForEvent('download');
+    await page.getByRole('button', { name: 'Download CSV' }).click();
+    expect(await readFile(await (await download).path(), 'utf8')).toMatch(/^time,who,.*\r\n/);
     await page.getByLabel('Who').fill('nobody-of-that-name');
     await page.getByText('Nothing like that was done').waitFor();
     await page.getByLabel('Who').fill('owner');

@@ -1,10 +1,11 @@
-/** The menu, as the service has it: Services, and in it Firewalls. */
+/** The menu: the overview, then as the service has it: Services, and in it Firewalls. */
 import { NavLink, Stack, Text } from '@mantine/core';
 import {
   IconActivity,
   IconArrowsLeftRight,
   IconFlame,
   IconHistory,
+  IconLayoutDashboard,
   IconGitCommit,
   IconListDetails,
   IconRouter,
@@ -22,6 +23,7 @@ interface Entry {
   readonly icon: ComponentType<{ size?: number; 'aria-hidden'?: boolean }>;
 }
 
+const overview: Entry = { path: '/', label: 'Overview', icon: IconLayoutDashboard };
 const services: readonly Entry[] = [
   { path: '/firewalls', label: 'Firewalls', icon: IconFlame },
   { path: '/servers', label: 'Servers', icon: IconServer },
@@ -43,6 +45,7 @@ export function Menu(): ReactNode {
   const { may } = useSession().session;
   return (
     <Stack gap="lg" component="nav" aria-label="Sections">
+      {may.view && <MenuEntry entry={overview} />}
       <Section title="Services" entries={services} />
       <Section title="Traffic" entries={traffic} />
       {may.change && <Section title="Administration" entries={administration} />}
@@ -56,27 +59,30 @@ interface SectionProps {
 }
 
 function Section({ title, entries }: SectionProps): ReactNode {
-  const [location] = useLocation();
   return (
     <div>
       <Text size="xs" fw={700} c="dimmed" tt="uppercase" px="sm" mb={4}>
         {title}
       </Text>
-      {entries.map(({ path, label, icon: Icon }) => {
-        const isHere = location === path || location.startsWith(`${path}/`);
-        return (
-          <NavLink
-            key={path}
-            component={Link}
-            href={path}
-            label={label}
-            leftSection={<Icon size={18} aria-hidden />}
-            active={isHere}
-            aria-current={isHere ? 'page' : undefined}
-            className="menu-entry"
-          />
-        );
-      })}
+      {entries.map((entry) => (
+        <MenuEntry key={entry.path} entry={entry} />
+      ))}
     </div>
+  );
+}
+
+function MenuEntry({ entry: { path, label, icon: Icon } }: { readonly entry: Entry }): ReactNode {
+  const [location] = useLocation();
+  const isHere = location === path || location.startsWith(`${path}/`);
+  return (
+    <NavLink
+      component={Link}
+      href={path}
+      label={label}
+      leftSection={<Icon size={18} aria-hidden />}
+      active={isHere}
+      aria-current={isHere ? 'page' : undefined}
+      className="menu-entry"
+    />
   );
 }

@@ -3,13 +3,14 @@ import { Button } from '@mantine/core';
 import { IconLock, IconMapQuestion } from '@tabler/icons-react';
 import { Suspense, lazy } from 'react';
 import type { ReactNode } from 'react';
-import { Link, Redirect, Route, Switch } from 'wouter';
+import { Link, Route, Switch } from 'wouter';
 import { Page } from '../parts/page.tsx';
 import { Empty, Loading } from '../parts/states.tsx';
 import { PageErrors } from './page-errors.tsx';
 import { useSession } from './session.ts';
 import { roleWords } from './user-menu.tsx';
 
+const OverviewPage = lazy(() => import('../pages/overview/overview-page.tsx'));
 const FirewallList = lazy(() => import('../pages/firewalls/firewall-list.tsx'));
 const NewFirewall = lazy(() => import('../pages/firewalls/new-firewall.tsx'));
 const FirewallPage = lazy(() => import('../pages/firewalls/firewall-page.tsx'));
@@ -41,9 +42,7 @@ export function Pages(): ReactNode {
               <NotAvailable />
             </Route>
           )}
-          <Route path="/">
-            <Redirect to="/firewalls" replace />
-          </Route>
+          <Route path="/" component={OverviewPage} />
           <Route path="/firewalls" component={FirewallList} />
           <Route path="/firewalls/~new">{may.change ? <NewFirewall /> : <OwnersOnly />}</Route>
           <Route path="/firewalls/:name">

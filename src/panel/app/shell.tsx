@@ -41,7 +41,7 @@ export function Shell({ children }: { readonly children: ReactNode }): ReactNode
               aria-label={opened ? 'Close the menu' : 'Open the menu'}
               aria-expanded={opened}
             />
-            <Link href="/firewalls" className="brand" aria-label="tunwall: firewalls">
+            <Link href="/" className="brand" aria-label="tunwall: overview">
               <Brand />
             </Link>
           </Group>

@@ -19,8 +19,10 @@ import type * as api from './types.ts';
 
 /** Counts that grow: how old they may get while they are looked at, in ms. */
 const countsMs = 5000;
-/** The same, for the state of other gateways. */
+/** The same, for the state of other gateways, and of one that is alone: its status is asked for on every page. */
 const gatewaysMs = 2000;
+const aloneMs = 30_000;
+const dropGroupsMs = 2000;
 
 export function createQueryClient(): QueryClient {
   return new QueryClient({
@@ -78,7 +80,7 @@ export function useGateways(): UseQueryResult<api.Fleet> {
   return useQuery({
     queryKey: keys.gateways,
     queryFn: ({ signal }) => get<api.Fleet>('/v1/gateways', signal),
-    refetchInterval: gatewaysMs,
+    refetchInterval: ({ state }) => (state.data?.newest === undefined ? aloneMs : gatewaysMs),
   });
 }
 
@@ -227,6 +229,39 @@ export function useAudit(filter: Readonly<Record<string, string>>): UseQueryResu
   return useQuery({
     queryKey: [...keys.audit, filter],
     queryFn: ({ signal }) => get<api.AuditPage>(`/v1/audit${query(filter)}`, signal),
+  });
+}
+
+const auditPageSize = 1000;
+const mostAuditRecords = 20_000;
+
+/** All records that a filter finds, page by page, up to a number that a browser can hold. */
+export async function allAudit(
+  filter: Readonly<Record<string, string>>,
+): Promise<{ records: api.AuditPage['records'][number][]; isCut: boolean }> {
+  const records: api.AuditPage['records'][number][] = [];
+  let before: string | undefined;
+  do {
+    const page = await get<api.AuditPage>(
+      `/v1/audit${query({ ...filter, before, limit: auditPageSize })}`,
+    );
+    records.push(...page.records);
+    before = page.next;
+  } while (before !== undefined && records.length < mostAuditRecords);
+  return { records, isCut: before !== undefined };
+}
+
+/** Drops by group. It is read again every two seconds. */
+export function useDropGroups(
+  asked: Readonly<Record<string, string | number | undefined>>,
+  enabled = true,
+): UseQueryResult<api.DropGroups> {
+  return useQuery({
+    queryKey: ['drop-groups', asked],
+    queryFn: ({ signal }) => get<api.DropGroups>(`/v1/drops/groups${query(asked)}`, signal),
+    refetchInterval: dropGroupsMs,
+    placeholderData: keepPreviousData,
+    enabled,
   });
 }
 

@@ -1,10 +1,8 @@
 /** Dropped packets by source, destination, port and reason: how many, and when the last one was. */
 import { Checkbox, Group, Select, Stack, Table, Text } from '@mantine/core';
-import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { ReactNode } from 'react';
-import { get, query } from '../data/client.ts';
-import { useDropReasons } from '../data/queries.ts';
+import { useDropGroups, useDropReasons } from '../data/queries.ts';
 import type { DropGroup, DropGroups as Groups } from '../data/types.ts';
 import type { DropFilter } from '../data/use-drops.ts';
 import { Ago } from './ago.tsx';
@@ -21,19 +19,12 @@ const fields = [
 ] as const;
 type Field = (typeof fields)[number]['value'];
 
-const refreshMs = 2000;
 const groupsShown = 100;
 
 export function DropGroups({ filter }: { readonly filter: DropFilter }): ReactNode {
   const [by, setBy] = useState<readonly Field[]>(['source', 'destination', 'port', 'reason']);
   const [sort, setSort] = useState<'count' | 'last'>('count');
-  const asked = query({ ...filter, by: by.join(','), sort, limit: groupsShown });
-  const groups = useQuery({
-    queryKey: ['drop-groups', asked],
-    queryFn: ({ signal }) => get<Groups>(`/v1/drops/groups${asked}`, signal),
-    refetchInterval: refreshMs,
-    placeholderData: keepPreviousData,
-  });
+  const groups = useDropGroups({ ...filter, by: by.join(','), sort, limit: groupsShown });
   const toggle = (field: Field, isWanted: boolean): void => {
     const next = fields
       .map(({ value }) => value)

@@ -66,6 +66,7 @@ async function relabel(page: Page): Promise<void> {
 export const views: readonly View[] = [
   { name: 'login', path: '/', as: 'nobody' },
   { name: 'not-available', path: '/', as: 'billing-admin' },
+  { name: 'overview', path: '/' },
   { name: 'firewalls', path: '/firewalls' },
   { name: 'firewalls-member', path: '/firewalls', as: 'member' },
   { name: 'firewall-new', path: '/firewalls/~new' },

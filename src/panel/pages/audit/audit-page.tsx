@@ -1,15 +1,21 @@
 /** Who did what, newest first: changes, logins and refusals. The filter is in the page's address, so that it can be passed on. */
 import { Badge, Button, Group, Select, Stack, Table, Text, TextInput } from '@mantine/core';
 import { useDebouncedCallback } from '@mantine/hooks';
+import { notifications } from '@mantine/notifications';
+import { IconDownload } from '@tabler/icons-react';
 import { useState } from 'react';
 import type { ReactNode } from 'react';
 import { useSearchParams } from 'wouter';
-import { useAudit } from '../../data/queries.ts';
+import { asProblem } from '../../data/api-problem.ts';
+import { allAudit, useAudit } from '../../data/queries.ts';
 import type { AuditPage as Records } from '../../data/types.ts';
 import { Ago } from '../../parts/ago.tsx';
+import { formatNumber, formatTime } from '../../parts/format.ts';
 import '../../parts/live.css';
 import { Page } from '../../parts/page.tsx';
 import { Empty, Loaded } from '../../parts/states.tsx';
+import { auditCsv } from './audit-csv.ts';
+import { TargetLinks } from './target-links.tsx';
 
 const results = [
   { value: 'ok', label: 'Done' },
@@ -24,6 +30,7 @@ const isBad = (result: string): boolean => result === 'denied' || result === 'fa
 const actions = [
   'template',
   'server',
+  'set',
   'policy',
   'user',
   'login',
@@ -53,6 +60,7 @@ export default function AuditPage(): ReactNode {
     <Page
       title="Audit"
       about="Changes, logins and refusals, newest first. Nothing is ever removed by hand."
+      actions={<CsvButton filter={filter} />}
     >
       <Stack gap="sm">
         <FilterForm filter={filter} onChange={set} />
@@ -193,42 +201,94 @@ function AuditTable({ records }: Pick<Records, 'records'>): ReactNode {
           <Table.Th>When</Table.Th>
           <Table.Th>Who</Table.Th>
           <Table.Th>What</Table.Th>
+          <Table.Th>On</Table.Th>
           <Table.Th>Result</Table.Th>
           <Table.Th>In words</Table.Th>
         </Table.Tr>
       </Table.Thead>
       <Table.Tbody>
-        {records.map(({ id, at, actor, action, result, target = [], summary, why, count }) => (
-          <Table.Tr key={id}>
-            <Table.Td data-label="When">
-              <Ago at={at} />
-            </Table.Td>
-            <Table.Td data-label="Who">
-              <div>
-                {actor.name}
-                <Text span size="xs" c="dimmed" display="block">
-                  {[actor.via, actor.token, actor.address].filter(Boolean).join(', ')}
-                </Text>
-              </div>
-            </Table.Td>
-            <Table.Td data-label="What" className="mono">
-              {action}
-            </Table.Td>
-            <Table.Td data-label="Result">
-              <Badge {...(isBad(result) ? bad : good)} tt="none">
-                {results.find(({ value }) => value === result)?.label ?? result}
-              </Badge>
-            </Table.Td>
-            <Table.Td data-label="In words">
-              <div className="address">
-                {summary ?? target.join(', ')}
-                {why !== undefined && ` (${why})`}
-                {count !== undefined && ` (${count} times)`}
-              </div>
-            </Table.Td>
-          </Table.Tr>
+        {records.map((record) => (
+          <Row key={record.id} record={record} />
         ))}
       </Table.Tbody>
     </Table>
+  );
+}
+
+function Row({ record }: { readonly record: Records['records'][number] }): ReactNode {
+  const { at, actor, action, result, summary, why, count } = record;
+  return (
+    <Table.Tr>
+      <Table.Td data-label="When" miw={110}>
+        <div>
+          <time dateTime={at}>{formatTime(at)}</time>
+          <Text span size="xs" c="dimmed" display="block">
+            <Ago at={at} />
+          </Text>
+        </div>
+      </Table.Td>
+      <Table.Td data-label="Who">
+        <div>
+          {actor.name}
+          <Text span size="xs" c="dimmed" display="block">
+            {[actor.via, actor.token, actor.address].filter(Boolean).join(', ')}
+          </Text>
+        </div>
+      </Table.Td>
+      <Table.Td data-label="What" className="mono address">
+        {action}
+      </Table.Td>
+      <Table.Td data-label="On">
+        <TargetLinks record={record} />
+      </Table.Td>
+      <Table.Td data-label="Result">
+        <Badge {...(isBad(result) ? bad : good)} tt="none">
+          {results.find(({ value }) => value === result)?.label ?? result}
+        </Badge>
+      </Table.Td>
+      <Table.Td data-label="In words">
+        <div className="address">
+          {summary}
+          {why !== undefined && ` (${why})`}
+          {count !== undefined && ` (${count} times)`}
+        </div>
+      </Table.Td>
+    </Table.Tr>
+  );
+}
+
+/** The browser saves what the filter finds, the newest first. */
+function CsvButton({ filter }: { readonly filter: Filter }): ReactNode {
+  const [isBusy, setBusy] = useState(false);
+  const download = async (): Promise<void> => {
+    setBusy(true);
+    try {
+      const { records, isCut } = await allAudit(filter);
+      const url = URL.createObjectURL(new Blob([auditCsv(records)], { type: 'text/csv' }));
+      const link = document.createElement('a');
+      link.href = url;
+      link.download = 'tunwall-audit.csv';
+      link.click();
+      URL.revokeObjectURL(url);
+      if (isCut) {
+        const message = `The file has the newest ${formatNumber(records.length)} records. Choose an earlier time for those before.`;
+        notifications.show({ color: 'orange', title: 'There are more', message });
+      }
+    } catch (error) {
+      const { title, message } = asProblem(error);
+      notifications.show({ color: 'red', title, message });
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <Button
+      variant="default"
+      leftSection={<IconDownload size={16} aria-hidden />}
+      loading={isBusy}
+      onClick={() => void download()}
+    >
+      Download CSV
+    </Button>
   );
 }

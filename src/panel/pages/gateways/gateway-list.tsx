@@ -52,7 +52,9 @@ export default function GatewayList(): ReactNode {
   );
 }
 
-function GatewayTable({ fleet: { gateways } }: { readonly fleet: Fleet }): ReactNode {
+function GatewayTable({ fleet: { gateways, newest } }: { readonly fleet: Fleet }): ReactNode {
+  // Changes have a number where gateways share a store.
+  const hasChanges = newest !== undefined;
   return (
     <Paper withBorder radius="md" className="table-frame">
       <Table
@@ -65,7 +67,7 @@ function GatewayTable({ fleet: { gateways } }: { readonly fleet: Fleet }): React
           <Table.Tr>
             <Table.Th>Name</Table.Th>
             <Table.Th>State</Table.Th>
-            <Table.Th className="number">Change</Table.Th>
+            {hasChanges && <Table.Th className="number">Change</Table.Th>}
             <Table.Th className="number">Flows</Table.Th>
             <Table.Th className="number">Packets</Table.Th>
             <Table.Th>Version</Table.Th>
@@ -74,7 +76,7 @@ function GatewayTable({ fleet: { gateways } }: { readonly fleet: Fleet }): React
         </Table.Thead>
         <Table.Tbody>
           {gateways.map((gateway) => (
-            <Row key={gateway.name} gateway={gateway} />
+            <Row key={gateway.name} {...{ gateway, hasChanges }} />
           ))}
         </Table.Tbody>
       </Table>
@@ -82,7 +84,12 @@ function GatewayTable({ fleet: { gateways } }: { readonly fleet: Fleet }): React
   );
 }
 
-function Row({ gateway }: { readonly gateway: FleetMember }): ReactNode {
+interface RowProps {
+  readonly gateway: FleetMember;
+  readonly hasChanges: boolean;
+}
+
+function Row({ gateway, hasChanges }: RowProps): ReactNode {
   const { name, region, version, isThis, flows, packetsPerSecond } = gateway;
   const runs = gateway.state !== 'stopped';
   return (
@@ -101,9 +108,11 @@ function Row({ gateway }: { readonly gateway: FleetMember }): ReactNode {
       <Table.Td data-label="State">
         <State gateway={gateway} />
       </Table.Td>
-      <Table.Td data-label="Change" className="number">
-        <ChangeInForce gateway={gateway} />
-      </Table.Td>
+      {hasChanges && (
+        <Table.Td data-label="Change" className="number">
+          <ChangeInForce gateway={gateway} />
+        </Table.Td>
+      )}
       <Table.Td data-label="Flows" className="number">
         {runs ? formatNumber(flows) : '–'}
       </Table.Td>

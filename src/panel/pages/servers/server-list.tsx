@@ -4,6 +4,7 @@ import { IconPlus, IconServer } from '@tabler/icons-react';
 import { useMemo, useState } from 'react';
 import type { ReactNode } from 'react';
 import { useMayChange } from '../../app/session.ts';
+import { useSearchParams } from 'wouter';
 import { useServers } from '../../data/queries.ts';
 import type { StatsHistory } from '../../data/rates.ts';
 import type { Server } from '../../data/types.ts';
@@ -65,7 +66,8 @@ export default function ServerList(): ReactNode {
 }
 
 function Servers({ list }: { readonly list: readonly Server[] }): ReactNode {
-  const [filter, setFilter] = useState(noFilter);
+  const [search] = useSearchParams();
+  const [filter, setFilter] = useState({ ...noFilter, isBare: search.get('bare') === '1' });
   const [sorting, setSorting] = useState<Sorting>('name');
   const [page, setPage] = useState(0);
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
