@@ -182,6 +182,8 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
   diff: async () => (await import('./cli/history-command.ts')).diffCommand(await connections()),
   rollback: async () =>
     (await import('./cli/history-command.ts')).rollbackCommand(await connections()),
+  confirm: async () =>
+    (await import('./cli/confirm-command.ts')).confirmCommand(await connections()),
   plan: async () => (await import('./cli/plan-command.ts')).planCommand(await connections()),
   apply: async () => (await import('./cli/plan-command.ts')).applyCommand(await connections()),
   explain: async () => {

@@ -40,6 +40,7 @@ const hints: Readonly<Record<string, string>> = {
   unauthenticated: 'give a token: --token-file FILE, or TUNWALL_TOKEN in the environment',
   forbidden: 'only an owner may do this: tunwall user list shows who is',
   'foreign-host': 'use its address, or add the name to api.hosts in gateway.yaml',
+  unconfirmed: 'keep it: tunwall confirm; undo it: tunwall confirm --revert',
   'in-use': 'take it from them first, or use --force',
   'precondition-failed': 'look at it again, then repeat the command',
   broken: 'see all that is wrong: tunwall check',
@@ -82,6 +83,8 @@ export function route(parts: TemplateStringsArray, ...names: (string | number)[]
 export interface ChangeWords {
   /** Why. */
   readonly message?: string;
+  /** Within which time it has to be confirmed: `60s`. */
+  readonly confirm?: string;
 }
 
 export class ApiClient {
@@ -89,11 +92,12 @@ export class ApiClient {
   #lastChange: number | undefined;
   readonly #changeHeaders: Readonly<Record<string, string>>;
 
-  constructor(transport: Transport, { message }: ChangeWords = {}) {
+  constructor(transport: Transport, { message, confirm }: ChangeWords = {}) {
     this.#transport = transport;
     this.#changeHeaders = {
       prefer: 'openings',
       ...(message !== undefined && { 'tunwall-message': encodeURIComponent(message) }),
+      ...(confirm !== undefined && { 'tunwall-confirm': confirm }),
     };
   }
 

@@ -1,5 +1,6 @@
 /** Types of the API's answers, from its schemas. */
 import type { Static } from 'typebox';
+import type * as confirms from '../control/api/confirm-schemas.ts';
 import type * as history from '../control/api/history-schemas.ts';
 import type * as live from '../control/api/live-schemas.ts';
 import type * as questions from '../control/api/question-schemas.ts';
@@ -17,6 +18,7 @@ export type PresetView = Static<typeof schemas.preset>;
 export type PresetListView = Static<typeof schemas.presetList>;
 export type VersionListView = Static<typeof history.versionList>;
 export type ChangesView = Static<typeof history.policyChanges>;
+export type ConfirmedView = Static<typeof confirms.confirmed>;
 export type ReviewView = Static<typeof reviews.review>;
 export type SetView = Static<typeof sets.addressSet>;
 export type SetListView = Static<typeof sets.setList>;

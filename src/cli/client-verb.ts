@@ -9,6 +9,7 @@ import { ExitCode } from './errors.ts';
 import { waitForFleet } from './fleet-wait.ts';
 import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
+import { formatDuration, parseDuration } from '../text/duration.ts';
 import { line } from '../text/line.ts';
 
 export interface ClientFlags extends ConnectionFlags {
@@ -86,6 +87,11 @@ export function clientCommand(parent: Command, text: CommandText): Command {
   if (text.changes === true) {
     command.option('-m, --message <text>', 'why: for the history and the audit log');
     command.option(
+      '--confirm <time>',
+      'undo it after this time (60s, 5m), unless somebody says tunwall confirm',
+      parseConfirmTime,
+    );
+    command.option(
       '--wait [seconds]',
       `until all gateways that run have the change in force, at most ${usualPatienceSeconds} s; exit code 3: not all have`,
       parseNumber('seconds', 1, 3600),
@@ -101,7 +107,15 @@ export function clientCommand(parent: Command, text: CommandText): Command {
 export function printChange(
   output: Output,
   what: string,
-  { applied, epoch, pending, pendingGateways = [], warnings = [], opens = [] }: AppliedView,
+  {
+    applied,
+    epoch,
+    pending,
+    pendingGateways = [],
+    warnings = [],
+    opens = [],
+    unconfirmed,
+  }: AppliedView,
 ): void {
   const elsewhere =
     pendingGateways.length === 0 ? '' : ` here, not yet at ${pendingGateways.join(', ')}`;
@@ -114,6 +128,18 @@ export function printChange(
   for (const warning of warnings) {
     output.error(line`${output.style('yellow', 'warning:')} ${warning}`);
   }
+  if (unconfirmed === undefined) return;
+  const { secondsLeft, until } = unconfirmed;
+  output.error(
+    line`${output.style('bold', `undone in ${formatDuration(Math.round(secondsLeft))}`)} (${until}), unless you say: tunwall confirm`,
+  );
+}
+
+/** As it was typed; the API takes seconds, too. */
+function parseConfirmTime(text: string): string {
+  const seconds = /^\d+$/.test(text) ? Number(text) : (parseDuration(text) ?? 0);
+  if (seconds >= 5 && seconds <= 86_400) return text;
+  throw new InvalidArgumentError('expected a time from 5s to 24h, like 60s or 5m.');
 }
 
 /** For options that may be repeated, or given as a comma-separated list. */

@@ -26,6 +26,8 @@ export interface ConnectionFlags {
   readonly tokenFile?: string;
   /** Why a change is made. */
   readonly message?: string;
+  /** It is undone after this time, unless it is confirmed. */
+  readonly confirm?: string;
 }
 
 export interface ConnectionParts {

@@ -81,6 +81,13 @@ function printStatus(status: StatusView, target: string, output: Output): void {
   }
   if (status.gateway !== undefined) rows.push(['gateway', gatewayText(status.gateway)]);
   for (const [name, value] of rows) output.print(`  ${name.padEnd(14)}  ${value}`);
+  if (status.unconfirmed !== undefined) {
+    const { revision, actor, secondsLeft, summary } = status.unconfirmed;
+    const left = formatDuration(Math.round(secondsLeft));
+    output.error(
+      line`${output.style('yellow', 'not confirmed')}: revision ${revision} of ${actor} (${summary}) is undone in ${left}, unless you say: tunwall confirm`,
+    );
+  }
   for (const { what, wanted, found, hint } of status.gateway?.problems ?? []) {
     const where = line`${output.style('red', 'the gateway is degraded')}: ${what}`;
     output.error(

@@ -393,6 +393,26 @@ export const routeTable: Record<string, Row> = {
       },
     ],
   },
+  'POST /v1/changes/confirm': {
+    access: 'owner',
+    url: '/v1/changes/confirm',
+    // Nothing waits.
+    status: 404,
+    wrong: [
+      { url: '/v1/changes/confirm?revision=7', ...gone },
+      { url: '/v1/changes/confirm?revision=0', problem: 'invalid', errors: ['revision'] },
+    ],
+  },
+  'POST /v1/changes/revert': {
+    access: 'owner',
+    url: '/v1/changes/revert',
+    // Nothing waits.
+    status: 404,
+    wrong: [
+      { url: '/v1/changes/revert?revision=7', ...gone },
+      { url: '/v1/changes/revert?revision=0', problem: 'invalid', errors: ['revision'] },
+    ],
+  },
   'POST /v1/changes': {
     access: 'owner',
     url: '/v1/changes',

@@ -2,6 +2,7 @@
  * The verbs of the control plane as they are typed, where no firewall runs: on a directory of their own, with an editor and
  * passwords that the test says.
  */
+import { confirmCommand } from '../../src/cli/confirm-command.ts';
 import { diffCommand, historyCommand, rollbackCommand } from '../../src/cli/history-command.ts';
 import { applyCommand, planCommand } from '../../src/cli/plan-command.ts';
 import { serverCommand } from '../../src/cli/server-command.ts';
@@ -64,6 +65,7 @@ export class OfflineCli {
       historyCommand(connections),
       diffCommand(connections),
       rollbackCommand(connections),
+      confirmCommand(connections),
       planCommand(connections),
       applyCommand(connections),
     ];

@@ -1,5 +1,5 @@
 /** What every store promises of the history of the whole policy, and of the way back. */
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type {
   ChangeOptions,
   ChangeResult,
@@ -7,6 +7,7 @@ import type {
   PolicyChange,
   PolicyStore,
 } from '../../src/control/store/store.ts';
+import { confirmCases } from './store-compliance-confirm.ts';
 import type { CreateSubject, Subject } from './store-compliance.ts';
 import { alice, assign, failuresOf, serversText, webText } from './stores.ts';
 
@@ -19,6 +20,7 @@ const files = {
 const create = (name: string): Operation => ({ kind: 'create-template', name, body: {} });
 
 export function historyCases(createSubject: CreateSubject): void {
+  describe('a change to be confirmed', () => confirmCases(createSubject));
   let subject: Subject;
   let store: PolicyStore;
   beforeEach(async () => {

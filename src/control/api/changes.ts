@@ -4,6 +4,7 @@
  */
 import { basename } from 'node:path';
 import type { FastifyRequest } from 'fastify';
+import type { Static } from 'typebox';
 import { openings } from '../../policy/openings.ts';
 import type { ChangeResult, Edit, Failure, Operation, Snapshot } from '../store/store.ts';
 import { StoreError } from '../store/store.ts';
@@ -13,6 +14,8 @@ import type { ApiContext, Applied, ControlPlane } from './context.ts';
 import { pendingIn } from './fleet.ts';
 import { HttpProblem, problemOf } from './http-problem.ts';
 import type { Locate } from './http-problem.ts';
+import type { unconfirmed } from './schemas.ts';
+import { confirmTimeOf, unconfirmedIn } from './unconfirmed.ts';
 
 /** How long an answer waits for the data plane; usually it takes milliseconds. */
 const patienceMs = 5000;
@@ -27,6 +30,8 @@ export type AppliedWithWarnings = Applied & {
   readonly warnings?: readonly string[];
   /** What has become possible, in sentences, for who wants to know. */
   readonly opens?: readonly string[];
+  /** It waits for confirmation. */
+  readonly unconfirmed?: Static<typeof unconfirmed>;
 };
 
 export function withWarnings(
@@ -78,16 +83,29 @@ export async function storeChange(
   let before: Snapshot | undefined;
   const remember: Edit = (snapshot) => edit((before = snapshot));
   const why = whyOf(request);
+  const confirmWithinS = confirmTimeOf(request);
+  await context.controlPlane.undoOverdue?.();
   const result = await context.store.change(actor, remember, {
     ...(guard !== undefined && { guard }),
     ...(why !== undefined && { why }),
+    ...(confirmWithinS !== undefined && { confirmWithinS }),
   });
-  const here = await applyInTime(context.controlPlane);
-  const applied = { ...here, ...(result.changed.length > 0 && (await elsewhere(context))) };
+  const isMade = result.changed.length > 0;
+  const asked = isMade && confirmWithinS !== undefined;
+  const applied = {
+    ...(await inForce(context, isMade)),
+    ...(asked && (await unconfirmedIn(context.store))),
+  };
   if (before === undefined) return { ...result, applied };
   const opens = prefersOpenings(request) ? openedBy(before, result) : [];
   const told = opens.length === 0 ? applied : { ...applied, opens };
   return { ...result, applied: withWarnings(told, newWarnings(before, result.snapshot)) };
+}
+
+/** What is stored now. @param isMade it has been changed */
+export async function inForce(context: ApiContext, isMade = true): Promise<Applied> {
+  const here = await applyInTime(context.controlPlane);
+  return { ...here, ...(isMade && (await elsewhere(context))) };
 }
 
 /** It takes time to find them: so only who prints them asks for them. */

@@ -167,6 +167,8 @@ export interface ControlPlane {
   policy(): Promise<ExplainSource>;
   /** The store has changed: resolves when its present state is in force, or with the reason why it is not. */
   apply(): Promise<Applied>;
+  /** Where no firewall runs that would do it: undoes a change that nobody has confirmed in time. @throws StoreError */
+  undoOverdue?(): Promise<unknown>;
   /** This gateway, and the others on its store. */
   gateways(): Promise<Fleet>;
   /** Begins an upgrade: another process is to take over. Returns false while one is under way; absent without a firewall. */

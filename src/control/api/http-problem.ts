@@ -24,6 +24,7 @@ export const problemKinds = {
   // Of files by hand, or of what a change would leave behind.
   broken: [409, 'Errors in the configuration stand in the way'],
   'last-owner': [409, 'At least one owner is required'],
+  unconfirmed: [409, 'A change waits for confirmation'],
   'precondition-failed': [412, 'It was changed meanwhile'],
   'body-too-large': [413, 'The body is too large'],
   'unsupported-media-type': [415, 'Bodies are application/json'],
@@ -123,6 +124,7 @@ const gravity: readonly Failure['kind'][] = [
   'read-only',
   'store-unavailable',
   'busy',
+  'unconfirmed',
   'broken',
   'precondition-failed',
   'not-found',

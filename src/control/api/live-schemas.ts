@@ -2,7 +2,7 @@
 import { Type } from 'typebox';
 import { dropReasons, flowStates } from './live-words.ts';
 import { rulePlace } from './question-schemas.ts';
-import { component, nameSchema } from './schemas.ts';
+import { component, nameSchema, unconfirmed } from './schemas.ts';
 
 const address = Type.String({ examples: ['10.0.0.2'] });
 const protocol = Type.Enum(['tcp', 'udp', 'icmp']);
@@ -403,6 +403,7 @@ export const status = component(
     reloadFailures: Type.Optional(Type.Integer()),
     reloadError: Type.Union([Type.String(), Type.Null()]),
     ...inputErrors,
+    unconfirmed: Type.Optional(unconfirmed),
     name: Type.Optional(Type.String({ description: 'Of this gateway.' })),
     region: Type.Optional(Type.String()),
     store,

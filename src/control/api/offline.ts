@@ -3,6 +3,7 @@
  * directory (`buildApi` with the listener `in-process`). Everything is read on demand; nothing is ever in force.
  */
 import { compilePolicy } from '../../policy/compile.ts';
+import { undoOverdue } from '../store/confirmation.ts';
 import type { PolicyStore, Store } from '../store/store.ts';
 import type { ControlPlane } from './context.ts';
 import { fleetOf } from './fleet.ts';
@@ -18,6 +19,7 @@ export function offlineControlPlane(
     health: () => ({ healthy: false, epoch: 0, reloadError: null }),
     snapshot: () => store.read(),
     gateways: () => fleetOf(store, undefined),
+    undoOverdue: () => undoOverdue(store),
     apply: () => Promise.resolve({ applied: false, epoch: 0, pending }),
     async policy() {
       const snapshot = await store.read();

@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 import type { Api } from './api.ts';
 import { components, problems } from './schemas.ts';
+import { confirmWords } from './unconfirmed.ts';
 
 export async function registerOpenApi(server: FastifyInstance): Promise<void> {
   await server.register(swagger, {
@@ -75,6 +76,12 @@ const changeHeaders = Type.Object({
     Type.String({
       description:
         'Why, for history and audit log: text in UTF-8, percent-encoded; at most 500 characters.',
+    }),
+  ),
+  'tunwall-confirm': Type.Optional(
+    Type.String({
+      description: `The change is undone after this time, unless it is confirmed: ${confirmWords}.`,
+      examples: ['60s'],
     }),
   ),
   prefer: Type.Optional(

@@ -157,6 +157,20 @@ export const changeMark = component(
   Type.Object({ at, actor: Type.String(), via: Type.String(), action: Type.String() }),
 );
 
+export const unconfirmed = component(
+  'Unconfirmed',
+  Type.Object({
+    revision: Type.Integer({ description: 'Number of the change that waits.' }),
+    back: Type.Integer({ description: 'The policy goes back to what it was after this one.' }),
+    actor: Type.String(),
+    summary: Type.String(),
+    why: Type.Optional(Type.String({ description: "In the author's words." })),
+    at: at,
+    until: Type.String({ format: 'date-time', description: 'Then it is undone.' }),
+    secondsLeft: Type.Number({ minimum: 0, description: 'Until then.' }),
+  }),
+);
+
 export const applied = component(
   'Applied',
   Type.Object(
@@ -185,6 +199,7 @@ export const applied = component(
           examples: [['web-1, web-2: TCP, every port, from the whole Internet']],
         }),
       ),
+      unconfirmed: Type.Optional(unconfirmed),
     },
     { description: 'Whether the data plane has taken the change before the answer.' },
   ),

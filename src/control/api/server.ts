@@ -43,6 +43,7 @@ import { liveRoutes } from './routes/live.ts';
 import { trafficRoutes } from './routes/traffic.ts';
 import { monitoringRoutes, statusRoutes } from './routes/operations.ts';
 import { questionRoutes } from './routes/questions.ts';
+import { confirmRoutes } from './routes/confirm.ts';
 import { policyHistoryRoutes } from './routes/policy-history.ts';
 import { presetRoutes } from './routes/presets.ts';
 import { pruneRoute } from './routes/prune.ts';
@@ -152,6 +153,7 @@ export async function buildApi(context: ApiContext, options: ApiOptions): Promis
       templateRuleRoutes(app, context);
       historyRoutes(app, context, templateResource(context));
       policyHistoryRoutes(app, context);
+      confirmRoutes(app, context);
       setRoutes(app, context);
       serverRoutes(app, context);
       assignmentRoutes(app, context);

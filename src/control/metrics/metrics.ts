@@ -55,6 +55,9 @@ export interface MetricsSource {
   policyTemplates(): number;
   reloads(): number;
   reloadFailures(): number;
+  /** Whether a change waits for confirmation. */
+  changeWaits(): boolean;
+  changesUndone(): number;
   /** The stored configuration is not in force, because it has errors. */
   configDegraded(): boolean;
   /** Connections to the API that were closed at once because too many were open. */
@@ -325,6 +328,18 @@ export function createMetrics(source: MetricsSource): Registry {
     'Changes of the configuration that were refused because of errors in it.',
     [],
     (add) => add({}, source.reloadFailures()),
+  );
+  gauge(
+    'tunwall_policy_unconfirmed',
+    '1 while a change waits for confirmation: it is undone if nobody confirms it.',
+    [],
+    (add) => add({}, source.changeWaits() ? 1 : 0),
+  );
+  counter(
+    'tunwall_policy_undone_total',
+    'Changes that were undone because nobody confirmed them in time.',
+    [],
+    (add) => add({}, source.changesUndone()),
   );
   gauge(
     'tunwall_config_degraded',

@@ -10,6 +10,7 @@ import type { Applied } from '../api/context.ts';
 import { ReloadMode } from '../../dataplane/engine/engine.ts';
 import type { DataPlane } from '../../dataplane/worker/data-plane.ts';
 import type { Logger } from '../log/logger.ts';
+import type { MetricsSource } from '../metrics/metrics.ts';
 import { PolicyCompiler, changedByTime } from '../../policy/compile.ts';
 import type { CompiledPolicy } from '../../policy/compile.ts';
 import { fixedSettings } from '../../policy/engine-options.ts';
@@ -19,6 +20,7 @@ import { ServerSlots } from '../../policy/server-slots.ts';
 import type { GatewayConfig, PolicySource, Problem } from '../../policy/types.ts';
 import { loadAddon } from '../../system/addon.ts';
 import type { PolicyStore, Snapshot } from '../store/store.ts';
+import { Confirmations } from './confirmations.ts';
 import { ReloadQueue } from './reload-queue.ts';
 import { reportEnds, reportMissedEnds } from './rule-ends.ts';
 import type { ReportEnds } from './rule-ends.ts';
@@ -44,6 +46,7 @@ export class LivePolicy {
   readonly #compiler: PolicyCompiler = new PolicyCompiler((words) =>
     loadAddon().useLargePages(words),
   );
+  readonly #confirmations: Confirmations;
   readonly slots: ServerSlots = new ServerSlots((slot) => this.#dataPlane?.flows.clearSlot(slot));
   #config: Snapshot;
   #snapshot: Snapshot;
@@ -58,7 +61,8 @@ export class LivePolicy {
 
   constructor(options: LivePolicyOptions) {
     this.#options = options;
-    const { snapshot } = options;
+    const { snapshot, store, log } = options;
+    this.#confirmations = new Confirmations({ store, log, onUndone: () => this.reload() });
     this.#config = snapshot;
     this.#snapshot = snapshot;
     this.#problems = snapshot.problems;
@@ -103,6 +107,20 @@ export class LivePolicy {
     return this.#reloadFailures;
   }
 
+  /** For metrics. */
+  get counts(): Pick<
+    MetricsSource,
+    'reloads' | 'reloadFailures' | 'configDegraded' | 'changeWaits' | 'changesUndone'
+  > {
+    return {
+      reloads: () => this.#reloads,
+      reloadFailures: () => this.#reloadFailures,
+      configDegraded: () => this.#reloadError !== null,
+      changeWaits: () => this.#confirmations.waits,
+      changesUndone: () => this.#confirmations.undone,
+    };
+  }
+
   /** Why the last change was refused. */
   get reloadError(): string | null {
     return this.#reloadError;
@@ -128,8 +146,9 @@ export class LivePolicy {
     return this.#queue.run();
   }
 
-  /** Looks at the clock: rules may have begun or ended. */
+  /** Looks at the clock: rules may have begun or ended, and changes may not have been confirmed in time. */
   lookAtTime(): void {
+    void this.#confirmations.look();
     if (changedByTime(this.compiled, Date.now()).length > 0) void this.#queue.run();
   }
 

@@ -31,7 +31,7 @@ import type { Lineage } from './lineage.ts';
 import type { LiveObserver } from './observer.ts';
 import { LivePolicy } from './live-policy.ts';
 import { OwnReporter } from './own-reporter.ts';
-import { startable } from './start-state.ts';
+import { readConfirmed, startable } from './start-state.ts';
 import { SweepLog } from './sweep-log.ts';
 
 /** How often drop records are taken from the packet threads. */
@@ -96,7 +96,7 @@ export class Service {
     });
     // Root works in a directory of somebody else as that user, but for what only root can do.
     const rights = becomeOwnerOf([options.configDirectory, store.stateDirectory]);
-    const read = await store.read();
+    const read = await readConfirmed(store);
     const snapshot = await startable(store, read, options.lineage.birth.waits);
     const service = new Service(options, store, snapshot, rights);
     onWarning = (message) => service.#log.warn(message);
@@ -475,9 +475,7 @@ export class Service {
       policyRules: () => this.#policy.compiled.stats.rules,
       policyServers: () => this.#policy.config.servers.length,
       policyTemplates: () => this.#policy.config.templates.length,
-      reloads: () => this.#policy.reloads,
-      reloadFailures: () => this.#policy.reloadFailures,
-      configDegraded: () => this.#policy.reloadError !== null,
+      ...this.#policy.counts,
       apiConnectionsRefused: () => this.#connectionCounts.refused,
       apiListenFailures: () => this.#apis.failures,
       apiRequestsAborted: () => this.#connectionCounts.aborted,

@@ -2,7 +2,28 @@
 import { join } from 'node:path';
 import { formatProblem } from '../../policy/problem.ts';
 import type { Problem } from '../../policy/types.ts';
+import { undoOverdue } from '../store/confirmation.ts';
 import type { PolicyStore, Snapshot } from '../store/store.ts';
+
+/** The state of the store, after a change is undone that nobody has confirmed in time: no packet is to be judged by that one. */
+export async function readConfirmed(store: PolicyStore): Promise<Snapshot> {
+  let message: string | undefined;
+  try {
+    const undone = await undoOverdue(store);
+    if (undone !== undefined) {
+      const { number, actor, summary } = undone;
+      message = `revision ${number} of ${actor.name} (${summary}) was not confirmed in time, and is undone`;
+    }
+  } catch (error) {
+    message = `a change that was not confirmed in time cannot be undone: ${(error as Error).message}`;
+  }
+  const read = await store.read();
+  if (message === undefined) return read;
+  const problem: Problem = {
+    ...{ severity: 'warning', file: store.directory, line: 0, column: 0, path: '', message },
+  };
+  return { ...read, problems: [...read.problems, problem] };
+}
 
 /** A reason not to start that the user can do something about. */
 export class StartError extends Error {

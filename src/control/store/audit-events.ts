@@ -25,7 +25,13 @@ export function changeEvent(
 }
 
 /** Of a change that is made. */
-export function madeEvent({ actor, operations, changed, event, why }: Written): AuditEvent {
+export function madeEvent({
+  actor,
+  operations,
+  changed,
+  event,
+  why,
+}: Omit<Written, 'versions'>): AuditEvent {
   return event ?? changeEvent(actor, operations, 'ok', changed, undefined, why);
 }
 

@@ -15,13 +15,16 @@ import { makePlan } from './change-plan.ts';
 import type { Plan, PlanParts } from './change-plan.ts';
 import type { Reading } from './config-judge.ts';
 import { StoreError } from './failures.ts';
+import { requireNothingWaits } from './confirmation.ts';
 import type {
   Actor,
+  AuditEvent,
   AuditLog,
   ChangeOptions,
   ChangeResult,
   Edit,
   Operation,
+  Unconfirmed,
   User,
 } from './store.ts';
 import type { Written } from './versions.ts';
@@ -41,6 +44,10 @@ export interface Commits<R extends Reading> {
   newest(): Promise<R>;
   /** The users at this moment, for guards. */
   users(): Promise<readonly User[]>;
+  /** The change that waits for confirmation, in this state. */
+  unconfirmed(reading: R): Promise<Unconfirmed | undefined>;
+  /** Nothing waits for confirmation any more. @returns false when the state is not that of the reading any more */
+  settle(reading: R, event: AuditEvent): Promise<boolean>;
   /** Finds every foreseeable obstacle before anything is written. @throws StoreError */
   allow(plan: Plan): Promise<void>;
   /** @returns false when the state is not that of the reading any more: then nothing is written */
@@ -146,6 +153,7 @@ export class ChangeQueue<R extends Reading> {
 
   /** Judges each change that waits upon those before it. Settles those that are refused, and returns the others. */
   async #judgeWaiting(reading: R): Promise<Judged[]> {
+    const unconfirmed = await this.#commits.unconfirmed(reading);
     const judged: Judged[] = [];
     let state: Reading = reading;
     for (const change of this.#waiting) {
@@ -154,8 +162,12 @@ export class ChangeQueue<R extends Reading> {
       try {
         change.options.guard?.(await this.#commits.users());
         change.operations = change.edit(state.snapshot);
+        const { undoes } = change.options;
+        // Somebody was faster.
+        if (undoes !== undefined && unconfirmed?.number !== undoes) change.operations = [];
+        if (undoes === undefined && change.operations.length > 0) requireNothingWaits(unconfirmed);
         // The way back begins at what the history has.
-        if (judged.some(({ plan }) => plan !== undefined) && isWayBack(change)) break;
+        if (judged.some(({ plan }) => plan !== undefined) && isAlone(change)) break;
         const plan = await makePlan(state, change.operations, this.#parts);
         if (plan !== undefined) {
           await this.#commits.allow(plan);
@@ -163,6 +175,7 @@ export class ChangeQueue<R extends Reading> {
         }
         const { snapshot } = state;
         judged.push({ change, plan, result: { snapshot, changed: plan?.changed ?? [] } });
+        if (isAlone(change)) break;
       } catch (error) {
         change.outcome = { error };
       }
@@ -173,19 +186,36 @@ export class ChangeQueue<R extends Reading> {
   async #commit(reading: R, judged: readonly Judged[]): Promise<boolean> {
     const planned = judged.flatMap(({ change: { actor, operations, options }, plan }) => {
       if (plan === undefined) return [];
-      const { why } = options;
-      return [{ actor, operations, ...(why !== undefined && { why }), ...plan }];
+      const { why, confirmWithinS, undoes } = options;
+      const written = {
+        ...(why !== undefined && { why }),
+        ...(confirmWithinS !== undefined && { confirmWithinS }),
+        ...(undoes !== undefined && { settles: true as const }),
+      };
+      return [{ actor, operations, ...written, ...plan }];
     });
     if (planned.length > 0 && !(await this.#commits.commit(reading, planned))) return false;
     for (const { change, plan } of judged) {
       if (plan !== undefined || change.operations.length === 0) continue;
       const { actor, operations, options } = change;
+      // It was so already.
+      if (options.undoes !== undefined) {
+        const event = changeEvent(actor, operations, 'ok', [], undefined, options.why);
+        if (!(await this.#commits.settle(reading, event))) return false;
+        continue;
+      }
       await this.#audit.append(changeEvent(actor, operations, 'ok', [], undefined, options.why));
     }
     return true;
   }
 }
 
-function isWayBack({ operations }: WaitingChange): boolean {
-  return operations.some(({ kind }) => kind === 'restore-policy');
+/** Whether it may not be committed together with others. */
+function isAlone({ operations, options }: WaitingChange): boolean {
+  const { confirmWithinS, undoes } = options;
+  if (operations.length === 0) return false;
+  return (
+    (confirmWithinS ?? undoes) !== undefined ||
+    operations.some(({ kind }) => kind === 'restore-policy')
+  );
 }

@@ -14,7 +14,16 @@ export interface BodyProblem {
 }
 
 export type ThingKind =
-  'template' | 'server' | 'set' | 'list' | 'rule' | 'version' | 'revision' | 'user' | 'token';
+  | 'template'
+  | 'server'
+  | 'set'
+  | 'list'
+  | 'rule'
+  | 'version'
+  | 'revision'
+  | 'unconfirmed change'
+  | 'user'
+  | 'token';
 
 /** Why a change was refused. */
 export type Failure =
@@ -43,6 +52,8 @@ export type Failure =
   | { readonly kind: 'forbidden'; readonly message: string }
   /** The last owner can be neither removed nor demoted. */
   | { readonly kind: 'last-owner'; readonly name: string }
+  /** A change waits for confirmation; `message` says whose, and until when. */
+  | { readonly kind: 'unconfirmed'; readonly message: string }
   /** This process lacks write permission; `message` names the file and the remedy. */
   | { readonly kind: 'read-only'; readonly message: string }
   /** Another process kept the store locked for too long, or kept changing it: trying again may help. */
@@ -96,6 +107,10 @@ function firstOf(failures: readonly Failure[]): readonly Failure[] {
 export function describeFailure(failure: Failure): string {
   switch (failure.kind) {
     case 'not-found':
+      if (failure.what === 'unconfirmed change') {
+        const which = failure.name === '' ? 'no change' : `revision ${failure.name} no longer`;
+        return `${which} waits for confirmation`;
+      }
       return `there is no ${failure.what} "${failure.name}"`;
     case 'exists':
       return `there is a ${failure.what} "${failure.name}" already`;

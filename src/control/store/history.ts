@@ -106,3 +106,17 @@ export interface PolicyHistory {
   /** Of all files, unified, from the state after one change to that after another. @throws StoreError `not-found` */
   diff(from: number, to: number): Promise<string>;
 }
+
+/** A change that is undone unless somebody confirms it in time. No other change is made meanwhile. */
+export interface Unconfirmed {
+  /** Of the change. */
+  readonly number: number;
+  /** The policy goes back to what it was after this change. */
+  readonly back: number;
+  readonly actor: Actor;
+  readonly summary: string;
+  readonly why?: string;
+  /** ISO 8601: when it was made, and when it is undone. */
+  readonly at: string;
+  readonly until: string;
+}

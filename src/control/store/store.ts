@@ -18,7 +18,7 @@
 import type { AddressSet, GatewayConfig, Problem, Server, Template } from '../../policy/types.ts';
 import type { Role } from '../../policy/users.ts';
 import type { RuleDirection } from '../../text/rule-text.ts';
-import type { Actor, Changed, PolicyHistory, VersionHistory } from './history.ts';
+import type { Actor, Changed, PolicyHistory, Unconfirmed, VersionHistory } from './history.ts';
 
 export { StoreError, describeFailure } from './failures.ts';
 export { versionActions } from './history.ts';
@@ -222,6 +222,16 @@ export interface ChangeOptions {
   readonly guard?: Guard;
   /** Why, in the author's words: for history and audit. */
   readonly why?: string;
+  /** It is undone after so many seconds, unless it is confirmed. */
+  readonly confirmWithinS?: number;
+  /** It undoes the unconfirmed change of this number, and ends the waiting. If that does not wait any more, nothing is done. */
+  readonly undoes?: number;
+}
+
+export interface ConfirmOptions {
+  readonly guard?: Guard;
+  /** Only the change of this number. */
+  readonly number?: number;
 }
 
 export interface ChangeResult {
@@ -304,6 +314,10 @@ export interface Store {
   readonly setHistory: VersionHistory;
   /** Of everything. */
   readonly changes: PolicyHistory;
+  /** The change that waits for confirmation. @throws StoreError */
+  unconfirmed(): Promise<Unconfirmed | undefined>;
+  /** It stays. @throws StoreError `not-found` when none waits, or not this one */
+  confirm(actor: Actor, options?: ConfirmOptions): Promise<Unconfirmed>;
   /** The list of a set in a snapshot. @throws StoreError `not-found` */
   listText(snapshot: Snapshot, file: string): Promise<string>;
   readonly users: Users;

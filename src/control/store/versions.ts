@@ -33,6 +33,10 @@ export interface Written {
   readonly versions: readonly WrittenVersion[];
   /** In the author's words. */
   readonly why?: string;
+  /** Seconds within which it has to be confirmed. */
+  readonly confirmWithinS?: number;
+  /** It ends the waiting for a confirmation. */
+  readonly settles?: true;
   /** For the audit log and the history; default: the operations in words. */
   readonly event?: AuditEvent;
 }

@@ -44,3 +44,24 @@ test('a change says what it opens', async () => {
     expect.stringMatching(/^opens web-1.*: TCP, port 8443, from the whole Internet/),
   ]);
 });
+
+test('a change that is to be confirmed is kept, or undone, and others wait', async () => {
+  const before = await cli.directory.contents();
+  const made = await cli.run(words('server create extra --address 10.3.0.9 --confirm 60s'));
+  expect([made.code, made.err]).toEqual([
+    0,
+    expect.stringMatching(/undone in (60|59|1 min 0) ?.*unless you say: tunwall confirm/),
+  ]);
+  const other = await cli.run(words('server create more --address 10.3.0.10'));
+  expect([other.code, other.err]).toEqual([1, expect.stringContaining('waits for confirmation')]);
+  expect(other.err).toContain('tunwall confirm --revert');
+  expect((await cli.run(words('status'))).err).toContain('not confirmed');
+  await cli.ok('confirm', '--revert');
+  expect(await cli.directory.contents()).toEqual(before);
+  await cli.run(words('server create extra --address 10.3.0.9 --confirm 60s'));
+  expect(await cli.ok('confirm')).toMatch(/^revision \d+ stays: create server extra/);
+  const none = await cli.run(['confirm']);
+  expect([none.code, none.err]).toEqual([1, expect.stringContaining('no change waits')]);
+  const usage = await cli.run(words('server destroy extra --confirm soon'));
+  expect([usage.code, usage.err]).toEqual([2, expect.stringContaining('from 5s to 24h')]);
+});

@@ -6,6 +6,7 @@ import type { ApiContext } from '../context.ts';
 import { HttpProblem, noFirewall } from '../http-problem.ts';
 import * as live from '../live-schemas.ts';
 import * as schemas from '../schemas.ts';
+import { unconfirmedIn } from '../unconfirmed.ts';
 
 const tags = ['operation'];
 
@@ -59,7 +60,7 @@ export function statusRoutes(app: Api, { controlPlane, store }: ApiContext): voi
         response: { 200: live.status, ...schemas.problems },
       },
     },
-    () => controlPlane.status(),
+    async () => ({ ...(await controlPlane.status()), ...(await unconfirmedIn(store)) }),
   );
   app.get(
     '/gateways',

@@ -9,6 +9,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StoreError } from '../failures.ts';
+import type { Unconfirmed } from '../store.ts';
 import type { EtcdClient } from './etcd-client.ts';
 import { EtcdError } from './etcd-errors.ts';
 import { decoded, encoded, maxValueBytes } from './layout.ts';
@@ -32,6 +33,8 @@ export interface Addition {
   /** New texts, by digest. */
   readonly texts: ReadonlyMap<string, string>;
   readonly users?: string;
+  /** What waits for confirmation afterwards; `null`: nothing; absent: what did before. */
+  readonly unconfirmed?: Unconfirmed | null | undefined;
 }
 
 /** What was written. */
@@ -72,6 +75,7 @@ export class Committer {
 
   async #commit(reading: SharedReading, addition: Addition): Promise<Written | undefined> {
     const { seq, generation, collected } = reading.head;
+    const { unconfirmed = reading.head.unconfirmed } = addition;
     const at = new Date().toISOString();
     const commits = addition.commits.map((each): StoredCommit => ({ id: newId(), at, ...each }));
     const head: Head = {
@@ -80,6 +84,7 @@ export class Committer {
       commit: commits.at(-1)!.id,
       files: addition.files,
       ...(collected !== undefined && { collected }),
+      ...(unconfirmed !== undefined && unconfirmed !== null && { unconfirmed }),
     };
     const { users } = addition;
     const keys = this.#keys;

@@ -17,8 +17,14 @@ import { planFiles, previewOf } from '../change-plan.ts';
 import { ChangeQueue } from '../change-queue.ts';
 import type { Commits as CommitWays, PlannedChange } from '../change-queue.ts';
 import { ConfigJudge } from '../config-judge.ts';
-import { filesOf, sha256, sortedFiles, textDigestOf } from '../config-texts.ts';
-import type { ConfigFiles, RawFile } from '../config-texts.ts';
+import { filesOf, sortedFiles, textDigestOf } from '../config-texts.ts';
+import type { RawFile } from '../config-texts.ts';
+import {
+  confirmedEvent,
+  requireNothingWaits,
+  requireWaiting,
+  waitingAfter,
+} from '../confirmation.ts';
 import { StoreError } from '../failures.ts';
 import { AuditFile } from '../files/audit-log.ts';
 import { KeptState } from '../files/last-good.ts';
@@ -30,6 +36,7 @@ import type {
   AuditEvent,
   ChangeOptions,
   ChangeResult,
+  ConfirmOptions,
   Edit,
   FleetGateway,
   FleetReading,
@@ -37,6 +44,7 @@ import type {
   Preview,
   Snapshot,
   StoreLink,
+  Unconfirmed,
   Users,
   VersionHistory,
   WatchOptions,
@@ -50,26 +58,24 @@ import { Collector, usualLimits } from './collector.ts';
 import type { Limits } from './collector.ts';
 import { Committer, commitFailure } from './committer.ts';
 import type { Addition } from './committer.ts';
+import { endMark, eventBytes, eventOnly } from './fileless-commits.ts';
 import { EtcdClient } from './etcd-client.ts';
 import { Commits, EtcdHistory, unlessUnavailable } from './etcd-history.ts';
 import { EtcdWatcher } from './etcd-watcher.ts';
 import { FleetAudit } from './fleet-audit.ts';
 import { Keys } from './layout.ts';
-import type { Head, StoredVersion } from './layout.ts';
+import type { Head } from './layout.ts';
 import { GatewayRecords } from './gateway-records.ts';
 import { LocalState } from './local-state.ts';
 import { Replica, unavailable } from './replica.ts';
 import type { SharedReading } from './replica.ts';
 import { SharedUsers } from './shared-users.ts';
+import { WithoutStore } from './without-store.ts';
 import { digestsOf, isSame, storedVersion, textsOf } from './stored-policy.ts';
 
-/** Bytes of the audit record in a commit. */
-const eventBytes = 4096;
 const pushed = 'the files of a directory were pushed';
 /** How long a start waits for etcd that has the policy on this machine, too. */
 const startPatienceMs = 1500;
-/** A mark of the same kind that is so young was made by another gateway for the same moment. */
-const sameMarkMs = 60_000;
 
 export interface EtcdStoreOptions {
   readonly onWarning: (message: string) => void;
@@ -102,8 +108,7 @@ export class EtcdStore implements PolicyStore {
   readonly #onWarning: (message: string) => void;
   /** Of snapshots, so that what is kept for a restart is known by its commit. */
   readonly #heads: WeakMap<Snapshot, Head> = new WeakMap<Snapshot, Head>();
-  /** What there is without etcd: what was kept, or nothing. */
-  #alone: Snapshot | undefined;
+  readonly #withoutStore: WithoutStore;
   #inForce: { readonly revision: string; readonly seq: number } = { revision: '', seq: 0 };
   #isWatching = false;
   #keptUsers: string | undefined;
@@ -138,6 +143,7 @@ export class EtcdStore implements PolicyStore {
     this.#committer = new Committer(client, keys);
     this.#commits = new Commits(client, keys, limits.versions);
     this.#kept = new KeptState(stateDirectory, judge, onWarning);
+    this.#withoutStore = new WithoutStore(this.#kept, this.#replica, judge);
     this.audit = new FleetAudit(new AuditFile(stateDirectory, { onWarning }), this.#commits, {
       directory: local.directory,
       onWarning,
@@ -211,7 +217,7 @@ export class EtcdStore implements PolicyStore {
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
     }
-    return known === undefined ? await this.#withoutStore() : this.#remember(known);
+    return known === undefined ? await this.#withoutStore.read() : this.#remember(known);
   }
 
   /** A start that has something to go on with does not wait long for a cluster that is silent. */
@@ -228,31 +234,6 @@ export class EtcdStore implements PolicyStore {
     return snapshot;
   }
 
-  /** What is known on this machine. */
-  async #withoutStore(): Promise<Snapshot> {
-    const kept = await this.#kept.files();
-    const empty: ConfigFiles = {
-      gateway: undefined,
-      servers: undefined,
-      templates: undefined,
-      sets: undefined,
-    };
-    const raw = this.#replica.withGateway(kept ?? empty);
-    const problem = this.#replica.problem ?? '';
-    const message =
-      kept === undefined
-        ? `nothing is forwarded: this gateway has never seen the policy in etcd (${problem})`
-        : `the policy is what this gateway has seen last (${problem})`;
-    const judged = this.#judge.judge(raw);
-    const warning: Problem = {
-      ...{ severity: 'warning', file: this.#judge.place, line: 0, column: 0, path: '', message },
-    };
-    // Equal to the one before, so that nothing is put in force anew.
-    if (this.#alone?.revision === judged.revision) return this.#alone;
-    this.#alone = { ...judged, problems: [...judged.problems, warning] };
-    return this.#alone;
-  }
-
   listText(snapshot: Snapshot, file: string): Promise<string> {
     const raw = this.#judge.filesOf(snapshot) ?? this.#replica.known?.raw;
     const text = filesOf(raw).find(({ name }) => name === `sets/${file}`)?.text;
@@ -264,8 +245,10 @@ export class EtcdStore implements PolicyStore {
     const head = this.#heads.get(snapshot);
     this.#inForce = { revision: snapshot.revision, seq: head?.seq ?? 0 };
     this.#records.look();
-    // Of a state that is not to be gone on from, nothing is noted: somebody may have said what is.
+    // Of a state that is not to be gone on from, nothing is noted: somebody may have said what is. A start must not fall back
+    // on what nobody has confirmed.
     if (head === undefined || this.#replica.problem !== null) return;
+    if (head.unconfirmed !== undefined) return;
     await this.#kept.keep(snapshot);
     try {
       await this.#local.keepMark(head);
@@ -288,6 +271,7 @@ export class EtcdStore implements PolicyStore {
     let told: string | undefined;
     let toldProblem: string | null = null;
     let isPoked = false;
+    let waited = false;
     const look = async (): Promise<boolean> => {
       const problem = await this.#lookAtStore();
       if (problem !== toldProblem) {
@@ -299,7 +283,10 @@ export class EtcdStore implements PolicyStore {
       }
       const reading = this.#replica.known;
       const snapshot = reading && this.#remember(reading);
-      if (snapshot !== undefined && (isPoked || snapshot.revision !== told)) {
+      // What was confirmed is the same policy, and is now to be kept.
+      const isSettled = waited && reading?.head.unconfirmed === undefined;
+      waited = reading?.head.unconfirmed !== undefined;
+      if (snapshot !== undefined && (isPoked || isSettled || snapshot.revision !== told)) {
         isPoked = false;
         told = snapshot.revision;
         try {
@@ -380,11 +367,33 @@ export class EtcdStore implements PolicyStore {
     return await previewOf(await this.#fresh(), edit, this.#parts);
   }
 
+  async unconfirmed(): Promise<Unconfirmed | undefined> {
+    // Whoever is told of changes need not ask each second.
+    const told = this.#isWatching ? this.#replica.known : undefined;
+    return (told ?? (await this.#fresh())).head.unconfirmed;
+  }
+
+  async confirm(actor: Actor, { guard, number }: ConfirmOptions = {}): Promise<Unconfirmed> {
+    for (;;) {
+      guard?.((await this.users.list()).users);
+      const reading = await this.#fresh();
+      const waiting = requireWaiting(reading.head.unconfirmed, number);
+      if (await this.#settle(reading, confirmedEvent(actor, waiting))) return waiting;
+    }
+  }
+
+  /** Nothing waits for confirmation any more. */
+  #settle(reading: SharedReading, event: AuditEvent): Promise<boolean> {
+    return this.#add(reading, { ...eventOnly(reading, event), unconfirmed: null });
+  }
+
   #ways(): CommitWays<SharedReading> {
     return {
       exclusively: (work) => work(),
       newest: () => this.#fresh(),
       users: async () => (await this.users.list()).users,
+      unconfirmed: ({ head }) => Promise.resolve(head.unconfirmed),
+      settle: (reading, event) => this.#settle(reading, event),
       allow: () => Promise.resolve(),
       commit: (reading, changes) => this.#commit(reading, changes),
       failureOf: commitFailure,
@@ -402,7 +411,11 @@ export class EtcdStore implements PolicyStore {
     for (const { writes } of changes) {
       for (const file of writes) texts.set(textDigestOf(file), file.text!);
     }
-    return await this.#add(reading, { commits, files: digestsOf(after), texts }, (added) => ({
+    const { seq } = reading.head;
+    const back = (await this.changes.newest())?.number ?? seq;
+    const waiting = waitingAfter(changes, seq + 1, back);
+    const addition = { commits, files: digestsOf(after), texts, unconfirmed: waiting };
+    return await this.#add(reading, addition, (added) => ({
       ...added,
       raw: after,
       snapshot: next,
@@ -426,29 +439,15 @@ export class EtcdStore implements PolicyStore {
   }
 
   async #replaceUsers(reading: SharedReading, users: string, event: AuditEvent): Promise<boolean> {
-    const commits = [{ event: cutEvent(event, eventBytes), versions: [] }];
-    const { files } = reading.head;
-    return await this.#add(reading, { commits, files, texts: new Map(), users });
+    return await this.#add(reading, { ...eventOnly(reading, event), users });
   }
 
   async markEnd(name: string, actor: Actor, action: 'expire' | 'revive'): Promise<void> {
     try {
       for (;;) {
         const reading = await this.#fresh();
-        const file = reading.raw.templates?.find((each) => each.name === `templates/${name}.yaml`);
-        if (file?.text === undefined) return;
-        const [newest] = await this.history.list(name);
-        // Each gateway sees the end of a rule; one of them marks it.
-        const isMarked =
-          newest?.action === action && Date.now() - Date.parse(newest.at) < sameMarkMs;
-        if (newest === undefined || isMarked) return;
-        const version: StoredVersion = {
-          ...{ kind: 'template', name, actor, action },
-          text: sha256(file.text),
-        };
-        const { files } = reading.head;
-        const texts = new Map<string, string>();
-        if (await this.#add(reading, { commits: [{ versions: [version] }], files, texts })) return;
+        const mark = await endMark(reading, this.history, name, actor, action);
+        if (mark === undefined || (await this.#add(reading, mark))) return;
       }
     } catch (error) {
       this.#onWarning(
@@ -477,6 +476,7 @@ export class EtcdStore implements PolicyStore {
     const wanted = [...files].map(([name, text]): RawFile => ({ name, text, problem: undefined }));
     for (;;) {
       const reading = await this.#replica.refresh();
+      requireNothingWaits(reading.head.unconfirmed);
       const present = textsOf({ ...reading.raw, gateway: undefined });
       if (expected !== undefined && !isSame(present, expected)) {
         const message = 'the policy in etcd was changed meanwhile: look at the difference again';

@@ -1,7 +1,7 @@
 /**
  * How a policy lies in etcd, below the prefix:
  *
- *     head                   { generation, seq, commit, files: { "servers.yaml": sha256, "templates/web.yaml": … } }
+ *     head                   { generation, seq, commit, files: { "servers.yaml": sha256, "templates/web.yaml": … }, unconfirmed }
  *     users                  the text of users.yaml
  *     blob/<sha256>/<piece>  gzip of a file's text, in pieces; immutable
  *     commit/<seq>           { id, at, event, versions }: audit record and history
@@ -18,7 +18,7 @@
  */
 import { createHash } from 'node:crypto';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import type { AuditEvent, Version } from '../store.ts';
+import type { AuditEvent, Unconfirmed, Version } from '../store.ts';
 import type { VersionedKind } from '../versions.ts';
 
 /** Bytes of a piece of a text: the cluster takes 1.5 MiB with a request, and base64 makes four of three. */
@@ -40,6 +40,8 @@ export interface Head {
   readonly files: Readonly<Record<string, string>>;
   /** The newest commit when old ones were collected last; absent: never. */
   readonly collected?: number;
+  /** The change that waits for confirmation. */
+  readonly unconfirmed?: Unconfirmed;
 }
 
 /** A version that a commit has added to a history; its number is that of the commit. */

@@ -32,6 +32,7 @@ import type { PlanParts, Writing } from '../change-plan.ts';
 import { ChangeQueue, PlaceReplaced, maxAttempts } from '../change-queue.ts';
 import type { Commits, PlannedChange } from '../change-queue.ts';
 import { filesOf } from '../config-texts.ts';
+import { confirmedEvent, requireWaiting, waitingAfter } from '../confirmation.ts';
 import { ChangeHistory } from '../policy-history.ts';
 import { StoreError } from '../store.ts';
 import type {
@@ -39,10 +40,12 @@ import type {
   AuditLog,
   ChangeOptions,
   ChangeResult,
+  ConfirmOptions,
   Edit,
   Preview,
   Snapshot,
   PolicyStore,
+  Unconfirmed,
   Users,
   VersionHistory,
   WatchOptions,
@@ -73,6 +76,7 @@ import { inodeOf } from './path-identity.ts';
 import { failedTests } from './policy-tests.ts';
 import { Recorder } from './recorder.ts';
 import { makeDirectory, stateDirectoryOf } from './state-directory.ts';
+import { UnconfirmedFile } from './unconfirmed-file.ts';
 import { UsersFile } from './users-file.ts';
 
 /** How long a change waits for others. */
@@ -100,6 +104,7 @@ export class FileStore implements PolicyStore {
   readonly #options: FileStoreOptions;
   readonly #patienceMs: number;
   readonly #kept: KeptState;
+  readonly #unconfirmed: UnconfirmedFile;
   readonly #queue: ChangeQueue<DirectoryReading>;
   readonly #parts: PlanParts;
   /** The directory that is locked: its path without links, and what it is. */
@@ -127,6 +132,7 @@ export class FileStore implements PolicyStore {
     this.changes = new ChangeHistory(() => changeLog.newestFirst(), this.#histories);
     this.#kept = new KeptState(stateDirectory, this.#reader.judge, options.onWarning);
     this.audit = new AuditFile(stateDirectory, { onWarning: options.onWarning });
+    this.#unconfirmed = new UnconfirmedFile(stateDirectory);
     this.#recorder = new Recorder(stateDirectory, this.#histories, changeLog, this.audit);
     this.#parts = {
       judge: this.#reader.judge,
@@ -159,8 +165,9 @@ export class FileStore implements PolicyStore {
     return Promise.resolve(this.#reader.read().snapshot);
   }
 
-  keepGood(snapshot: Snapshot): Promise<void> {
-    return this.#kept.keep(snapshot);
+  async keepGood(snapshot: Snapshot): Promise<void> {
+    // A start must not fall back on what nobody has confirmed.
+    if ((await this.#unconfirmed.read()) === undefined) await this.#kept.keep(snapshot);
   }
 
   failedTests(snapshot: Snapshot): readonly Problem[] {
@@ -217,6 +224,20 @@ export class FileStore implements PolicyStore {
     return this.#queue.change(actor, edit, options);
   }
 
+  unconfirmed(): Promise<Unconfirmed | undefined> {
+    return this.#unconfirmed.read();
+  }
+
+  confirm(actor: Actor, { guard, number }: ConfirmOptions = {}): Promise<Unconfirmed> {
+    return this.#locked(async () => {
+      guard?.((await this.users.list()).users);
+      const waiting = requireWaiting(await this.#unconfirmed.read(), number);
+      await this.audit.record(confirmedEvent(actor, waiting));
+      await this.#unconfirmed.remove();
+      return waiting;
+    });
+  }
+
   preview(edit: Edit): Promise<Preview> {
     return previewOf(this.#reader.read(), edit, this.#parts);
   }
@@ -231,6 +252,12 @@ export class FileStore implements PolicyStore {
         return reading;
       },
       users: async () => (await this.users.list()).users,
+      unconfirmed: () => this.#unconfirmed.read(),
+      settle: async (_reading, event) => {
+        await this.audit.record(event);
+        await this.#unconfirmed.remove();
+        return true;
+      },
       allow: (plan) => this.#requireWritable(plan),
       commit: ({ raw }, changes) => this.#writeAll(raw!, changes),
       failureOf: writeFailure,
@@ -293,7 +320,9 @@ export class FileStore implements PolicyStore {
       await this.#recorder.note(changes);
       if (this.#isEdited(raw, writing)) return false;
       await this.#recorder.intend(changes);
+      const waits = await this.#noteUnconfirmed(changes);
       if (this.#isEdited(raw, writing)) {
+        if (waits) await this.#unconfirmed.remove();
         for (const { actor, operations } of changes) {
           await this.audit.append(changeEvent(actor, operations, 'refused', [], notMade));
         }
@@ -312,6 +341,16 @@ export class FileStore implements PolicyStore {
     const touched = pathsOf(writing).map((name) => dirname(join(this.#target, name)));
     for (const path of new Set(touched)) await syncDirectory(path);
     await this.#recorder.record(changes);
+    if (changes.some(({ settles }) => settles)) await this.#unconfirmed.remove();
+    return true;
+  }
+
+  /** Before the files: a process that dies now leaves a change that is undone, or was not made. */
+  async #noteUnconfirmed(changes: readonly PlannedChange[]): Promise<boolean> {
+    const back = (await this.changes.newest())?.number ?? 0;
+    const waiting = waitingAfter(changes, back + 1, back);
+    if (waiting === undefined || waiting === null) return false;
+    await this.#unconfirmed.write(waiting);
     return true;
   }
 
