@@ -192,7 +192,7 @@ export function editServers(
     isDeepStrictEqual(serverBody(server), body);
   const quick = editItems(text, before, after, (body) => {
     const found = old.get(body.name);
-    return found && { index: found.index, same: same(body, found.server) };
+    return found && { ...found, same: same(body, found.server) };
   });
   if (quick !== undefined) return quick;
   const raw = ((yamlValue(text) as { servers?: { name: string }[] } | null)?.servers ?? []).map(
@@ -206,12 +206,39 @@ export function editServers(
   return editYaml(text, { servers });
 }
 
+function editItem(text: string, body: ServerBody): string {
+  return editYaml(`servers:\n${text}`, { servers: [body] }).slice('servers:\n'.length);
+}
+
+/** A list of plain names on one line. */
+const templatesLine = /^( *(?:- )?templates: *\[)( *)((?:[\w.-]+(?:, *[\w.-]+)*)?)( *\])/m;
+
+/**
+ * `editItem` where only templates were assigned or removed, and stand as a list on one line: a bulk assignment edits a thousand
+ * items, and their parsing would take most of its time. `undefined`: it is something else.
+ */
+function editTemplates(text: string, before: Server, body: ServerBody): string | undefined {
+  const { templates } = body;
+  const isOther = !isDeepStrictEqual({ ...serverBody(before), templates }, body);
+  const line = templatesLine.exec(text);
+  if (isOther || line === null || templates.length === 0) return undefined;
+  const [whole, start = '', margin = '', names = '', end = ''] = line;
+  if (names !== before.templates.join(', ') || (names === '' && margin !== '')) return undefined;
+  const had = new Set(before.templates);
+  // A name that stands there stays as it is written.
+  const list = templates.map((name) => (had.has(name) ? name : inlineText(name))).join(', ');
+  const edited =
+    text.slice(0, line.index) + start + margin + list + end + text.slice(line.index + whole.length);
+  const server = readItem(edited);
+  return server !== undefined && isDeepStrictEqual(serverBody(server), body) ? edited : undefined;
+}
+
 /** `editServers` for the usual layout and usual changes; `undefined` for others. */
 function editItems(
   text: string,
   before: readonly Server[],
   after: readonly ServerBody[],
-  find: (body: ServerBody) => { index: number; same: boolean } | undefined,
+  find: (body: ServerBody) => { index: number; server: Server; same: boolean } | undefined,
 ): string | undefined {
   const items = split(text);
   if (items?.texts.length !== before.length || after.length === 0) return undefined;
@@ -229,15 +256,13 @@ function editItems(
       last = texts.length;
       continue;
     }
-    const { index, same } = found;
+    const { index, server, same } = found;
     // Remaining ones keep their order, and new ones come last.
     if (index < last) return undefined;
     last = index;
     lost.delete(index);
     const own = texts[index]!;
-    parts.push(
-      same ? own : editYaml(`servers:\n${own}`, { servers: [body] }).slice('servers:\n'.length),
-    );
+    parts.push(same ? own : (editTemplates(own, server, body) ?? editItem(own, body)));
   }
   for (const index of lost) if (hasRemarksBehind(texts[index]!)) return undefined;
   const joined = head + parts.join('');

@@ -62,8 +62,8 @@ export class Committer {
   /** @returns `undefined` when the reading is not the newest state any more. @throws StoreError */
   async commit(reading: SharedReading, addition: Addition): Promise<Written | undefined> {
     try {
-      await putTexts(this.#client, this.#keys, addition.texts);
-      const written = await this.#commit(reading, addition);
+      const texts = await putTexts(this.#client, this.#keys, addition.texts);
+      const written = await this.#commit(reading, addition, texts);
       if (written !== undefined) return written;
     } catch (error) {
       throw commitFailure(error);
@@ -73,7 +73,12 @@ export class Committer {
     return undefined;
   }
 
-  async #commit(reading: SharedReading, addition: Addition): Promise<Written | undefined> {
+  /** @param texts operations that write those that are not in etcd yet */
+  async #commit(
+    reading: SharedReading,
+    addition: Addition,
+    texts: readonly object[],
+  ): Promise<Written | undefined> {
     const { seq, generation, collected } = reading.head;
     const { unconfirmed = reading.head.unconfirmed } = addition;
     const at = new Date().toISOString();
@@ -95,6 +100,7 @@ export class Committer {
         ...commits.map((_, index) => unchanged(keys.commit(seq + 1 + index), '0')),
       ],
       success: [
+        ...texts,
         putting(keys.head, JSON.stringify(head)),
         ...(users === undefined ? [] : [putting(keys.users, users)]),
         ...commits.map((each, index) =>

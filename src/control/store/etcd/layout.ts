@@ -8,7 +8,7 @@
  *     gateway/<name>/<of>    what a gateway says of itself, under leases (`gateway-records.ts`)
  *
  * A change is one transaction: it compares that nobody has written `head` and `users` since they were read, and puts `head`
- * and one commit for each change. So any number of files changes at once, commits are numbered without gaps, and history
+ * and one commit for each change, and with them a few texts; many texts are written before. So any number of files changes at once, commits are numbered without gaps, and history
  * and audit are those of the change, or none of it is there. Keys sort so that one range has `head` and `users`, and nothing else.
  *
  * `generation` is a random name of the whole. It changes when the content is set up anew (`init`, `restore`): what has another

@@ -26,29 +26,54 @@ const batch = 100;
 /** Bytes of an answer, about: a member refuses what is too long for it. */
 const piecesAtOnce = 4;
 
-/** Texts that are there already are written again: who collects what nobody names sees that they are in use. */
+/** Of texts that are written together with what names them, compressed: head and commits need most of a request. */
+const fewBytes = 128 << 10;
+const fewPieces = 32;
+
+/**
+ * Operations that write texts; those that are there already, too: who collects what nobody names sees that they are in use. Repeating
+ * them does no harm: a blob has one content for ever.
+ */
+function* puttingTexts(
+  keys: Keys,
+  texts: ReadonlyMap<string, string>,
+): Generator<{ readonly put: object; readonly bytes: number }> {
+  for (const [sha256, text] of texts) {
+    for (const [index, piece] of piecesOf(text).entries()) {
+      const put = { request_put: { key: keys.blob(sha256, index), value: encoded(piece) } };
+      yield { put, bytes: piece.length };
+    }
+  }
+}
+
+/**
+ * Writes texts, except when they are so few that they can be written with the commit that names them: a change then waits
+ * for one transaction instead of two.
+ *
+ * @returns the operations that are left for the commit
+ */
 export async function putTexts(
   client: EtcdClient,
   keys: Keys,
   texts: ReadonlyMap<string, string>,
-): Promise<void> {
+): Promise<readonly object[]> {
   let waiting: object[] = [];
   let bytes = 0;
+  let requests = 0;
   const flush = async (): Promise<void> => {
-    if (waiting.length === 0) return;
     const success = waiting;
     [waiting, bytes] = [[], 0];
-    // Repeating it does no harm: a blob has one content for ever.
+    requests++;
     await client.read('/v3/kv/txn', { success });
   };
-  for (const [sha256, text] of texts) {
-    for (const [index, piece] of piecesOf(text).entries()) {
-      if (waiting.length === batch || bytes + piece.length > 600 << 10) await flush();
-      bytes += piece.length;
-      waiting.push({ request_put: { key: keys.blob(sha256, index), value: encoded(piece) } });
-    }
+  for (const { put, bytes: more } of puttingTexts(keys, texts)) {
+    if (waiting.length === batch || (waiting.length > 0 && bytes + more > 600 << 10)) await flush();
+    bytes += more;
+    waiting.push(put);
   }
-  await flush();
+  if (requests === 0 && waiting.length <= fewPieces && bytes <= fewBytes) return waiting;
+  if (waiting.length > 0) await flush();
+  return [];
 }
 
 /** @returns the texts by digest. @throws EtcdError, also when one is missing or damaged */

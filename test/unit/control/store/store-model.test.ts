@@ -12,6 +12,7 @@ import type { TemplateBody } from '../../../../src/policy/template-body.ts';
 import { validateServers } from '../../../../src/policy/validate.ts';
 import { readConfigDirectory } from '../../../../src/control/store/files/config-directory.ts';
 import { ServersFile, editServers } from '../../../../src/control/store/servers-file.ts';
+import { editYaml } from '../../../../src/control/store/yaml-edit.ts';
 import { StoreError } from '../../../../src/control/store/store.ts';
 import type { Operation } from '../../../../src/control/store/store.ts';
 import { seed } from '../../../support/seed.ts';
@@ -424,5 +425,38 @@ it('servers.yaml item by item is read and edited as the whole of it would be', (
       },
     ),
     { seed, numRuns: 300 },
+  );
+});
+
+it('templates of a server are edited as the parser of YAML would', () => {
+  const names = fc.uniqueArray(fc.constantFrom('web', 'y', 'no-1', 'db.x', 'a_b', '12'), {
+    maxLength: 4,
+  });
+  const frame = fc.record({
+    open: fc.constantFrom('[', '[ ', '[  '),
+    comma: fc.constantFrom(', ', ',', ',  ', ' , '),
+    close: fc.constantFrom(']', ' ]', '] # by hand', ', ]'),
+    quote: fc.boolean(),
+    first: fc.boolean(),
+    remark: fc.constantFrom('', '# templates: [web]\n', '    # templates: [x]\n'),
+    more: fc.constantFrom('', '    region: "templates: [web]"\n', '    labels: { a: b }\n'),
+  });
+  fc.assert(
+    fc.property(names, names, frame, (before, after, each) => {
+      const asWritten = before.map((name) => (each.quote || name === '12' ? `"${name}"` : name));
+      const templates = `templates: ${each.open}${asWritten.join(each.comma)}${each.close}`;
+      const keys = ['name: s-0', templates, 'addresses: [10.0.0.1]'];
+      if (each.first) keys.reverse();
+      const text = `servers:\n${each.remark}  - ${keys.join('\n    ')}\n${each.more}`;
+      const { value } = validateServers(
+        's',
+        text,
+        new Set(['web', 'y', 'no-1', 'db.x', 'a_b', '12']),
+      );
+      if (value === undefined) return;
+      const body = { ...serverBody(value[0]!), templates: after };
+      expect(editServers(text, value, [body])).toBe(editYaml(text, { servers: [body] }));
+    }),
+    { seed, numRuns: 2000 },
   );
 });
