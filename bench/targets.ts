@@ -68,6 +68,7 @@ export const targets: readonly Target[] = [
   atMost('fleet: leader killed, until accepted', 'fleet.leader', 3000, 'ms'),
   atMost('fleet: one commit to 500 watchers', 'fleet.watchers', 2000, 'ms'),
   atMost('fleet: cold start', 'fleet.cold', 1000, 'ms'),
+  ratio('packets a second, store in etcd', 'fleet.packets', 'files only', 'at least', 0.99),
   atMost('child killed: longest gap', 'restart.kill', 500, 'ms'),
   atMost('start: CPU time until packets are judged', 'restart.start-cpu', 400, 'ms'),
   atMost('upgrade: longest gap', 'restart.upgrade', 100, 'ms'),

@@ -19,6 +19,8 @@ export interface SubjectOptions {
   /** More lines of gateway.yaml, and more templates of the server, by name. */
   readonly settings?: string;
   readonly templates?: Readonly<Record<string, string>>;
+  /** What has to be there before it is started on its configuration directory. */
+  readonly beforeRun?: (lab: Network, config: string) => Promise<void>;
   /** What is run instead of dist/main.js. */
   readonly program?: string;
   /** Have the collector tell what it does. */

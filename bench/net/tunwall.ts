@@ -104,6 +104,7 @@ async function prepare(options: SubjectOptions): Promise<{ lab: Network; config:
 
 async function start(options: SubjectOptions): Promise<Subject> {
   const { lab, config } = await prepare(options);
+  await options.beforeRun?.(lab, config);
   const logFile = logFileOf(lab);
   const pid = childOf(await startTunwall(lab, config, options));
 

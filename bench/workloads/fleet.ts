@@ -1,6 +1,6 @@
 /**
  * One policy in etcd for many gateways: 1,000 servers and 200 templates, three members on the loopback of this machine, which share its
- * cores with all that is measured.
+ * cores with all that is measured. Changes are measured with two gateways, before there are 500 watchers: those take turns on one thread.
  *
  * One gateway is a firewall in a namespace, asked by its control socket. The others are stores in this process that watch and compile, without
  * packet threads; what those add is the swap (`reload.swap`).
@@ -16,13 +16,15 @@ import type { Actor, Snapshot, Watching } from '../../src/control/store/store.ts
 import { compilePolicy } from '../../src/policy/compile.ts';
 import { EtcdCluster, etcdObstacle } from '../../test/support/etcd.ts';
 import { EtcdRelay } from '../../test/support/etcd-relay.ts';
-import type { Benchmark, Context } from '../lib/benchmark.ts';
+import type { Benchmark, Context, Series } from '../lib/benchmark.ts';
 import { interleave } from '../lib/interleave.ts';
 import type { Measured } from '../lib/interleave.ts';
 import { cpuBetween, processCpu, residentBytes } from '../net/cpu.ts';
 import type { CpuReading } from '../net/cpu.ts';
-import { closeLab, openLab } from '../net/rig.ts';
-import { startTunwall } from '../net/tunwall.ts';
+import { forwardingTrial } from '../net/measure.ts';
+import { rulesOf } from '../net/policy.ts';
+import { closeLab, openLab, tunwallCommand } from '../net/rig.ts';
+import { startTunwall, tunwall } from '../net/tunwall.ts';
 import { change, configFiles, counts, timed } from './control-plane.ts';
 
 const actor: Actor = { name: 'bench', via: 'cli' };
@@ -30,8 +32,12 @@ const watchers = 500;
 /** Watchers that begin together. */
 const atOnce = 25;
 const changes = 30;
-const keys = ['rule', 'rule99', 'assign', 'leader', 'watchers', 'memory', 'cpu', 'cold'] as const;
-type Key = (typeof keys)[number];
+/** Measured with two gateways, and with all watchers. */
+const changeKeys = ['rule', 'rule99', 'assign', 'cold'] as const;
+const watcherKeys = ['watchers', 'memory', 'cpu', 'leader'] as const;
+type ChangeKey = (typeof changeKeys)[number];
+type WatcherKey = (typeof watcherKeys)[number];
+type Key = ChangeKey | WatcherKey;
 
 const figures: Record<Key, readonly [title: string, unit: string, note: string]> = {
   rule: [
@@ -113,15 +119,19 @@ class Fleet {
   }
 }
 
-interface Parts {
+interface Gateways {
   readonly fleet: Fleet;
   readonly firewall: ApiClient;
   /** Of the firewall's policy. */
   readonly other: Watcher;
+}
+
+interface Watchers {
+  readonly fleet: Fleet;
   readonly small: readonly Watcher[];
 }
 
-async function measureRules({ firewall, other }: Parts, round: number): Promise<number[]> {
+async function measureRules({ firewall, other }: Gateways, round: number): Promise<number[]> {
   const times: number[] = [];
   for (let count = 0; count < changes; count++) {
     const rule = { protocol: 'udp', ports: [1 + count], comment: `round ${round}` };
@@ -133,7 +143,10 @@ async function measureRules({ firewall, other }: Parts, round: number): Promise<
   return times.sort((a, b) => a - b);
 }
 
-async function measureLeader({ fleet: { cluster }, small }: Parts, round: number): Promise<number> {
+async function measureLeader(
+  { fleet: { cluster }, small }: Watchers,
+  round: number,
+): Promise<number> {
   const leader = await cluster.leader();
   const started = performance.now();
   await cluster.kill(leader);
@@ -160,9 +173,9 @@ function ownCpu(pid: number): CpuReading {
 }
 
 async function measureWatchers(
-  { fleet: { cluster }, small }: Parts,
+  { fleet: { cluster }, small }: Watchers,
   round: number,
-): Promise<Measured<Key>> {
+): Promise<Measured<WatcherKey>> {
   const before = cluster.pids.map(ownCpu);
   const started = performance.now();
   const name = `all-${round}`;
@@ -178,7 +191,7 @@ async function measureWatchers(
   return { watchers: { value: ms }, memory: { value: memory / 1e6 }, cpu: { value: cpuMs } };
 }
 
-async function measure(parts: Parts, round: number): Promise<Measured<Key>> {
+async function measureChanges(parts: Gateways, round: number): Promise<Measured<ChangeKey>> {
   const rules = await measureRules(parts, round);
   const servers = Array.from({ length: counts.servers }, (_, index) => `s-${index}`);
   const templates = [`t-${round + 100}`];
@@ -186,24 +199,59 @@ async function measure(parts: Parts, round: number): Promise<Measured<Key>> {
   const cold = await timed(async () => {
     compilePolicy(await (await parts.fleet.store('/policy')).read(), 1);
   });
-  return {
-    rule: { value: rules[Math.floor(rules.length / 2)]! },
-    rule99: { value: rules.at(-1)! },
-    ...{ assign, cold },
-    ...(await measureWatchers(parts, round)),
-    leader: { value: await measureLeader(parts, round) },
-  };
+  const [rule, rule99] = [rules[Math.floor(rules.length / 2)]!, rules.at(-1)!];
+  return { rule: { value: rule }, rule99: { value: rule99 }, assign, cold };
 }
 
-async function start(context: Context, fleet: Fleet): Promise<Watcher[]> {
-  const pusher = await fleet.store('/policy');
-  await pusher.administration.initialize(actor);
-  await pusher.replaceFiles(actor, configFiles());
+function record<K extends Key>(
+  context: Context,
+  keys: readonly K[],
+  series: Record<K, Series[]>,
+): void {
+  for (const key of keys) {
+    const [title, unit, note] = figures[key];
+    context.record({
+      ...{ id: `fleet.${key}`, title, unit, note, better: 'lower', series: series[key] },
+    });
+  }
+}
+
+const subjects = [{ name: 'tunwall' }];
+
+/** A firewall, and a gateway without packet threads. */
+async function changesOfTwo(context: Context, fleet: Fleet): Promise<void> {
+  const lab = await openLab();
   const other = new Watcher(await fleet.store('/policy'));
-  await other.watch(true);
+  let relay: EtcdRelay | undefined;
+  try {
+    relay = await EtcdRelay.open(lab, 'gateway', fleet.cluster.endpoints);
+    await other.store.administration.initialize(actor);
+    await other.store.replaceFiles(actor, configFiles());
+    await other.watch(true);
+    context.say('fleet: a policy is there');
+    const config = join(lab.directory, 'config');
+    const socket = join(lab.directory, 'tunwall.sock');
+    mkdirSync(config);
+    const etcd = { endpoints: fleet.cluster.endpoints, prefix: '/policy' };
+    const gateway = { api: { socket }, name: 'bench', store: { etcd } };
+    writeFileSync(join(config, 'gateway.yaml'), JSON.stringify(gateway));
+    await startTunwall(lab, config, { bothCores: true });
+    const firewall = new ApiClient(socketTransport(socket, { 'tunwall-actor': 'bench' }));
+    const parts: Gateways = { fleet, firewall, other };
+    const series = await interleave(context, 'two gateways', subjects, changeKeys, (_, round) =>
+      measureChanges(parts, round),
+    );
+    record(context, changeKeys, series);
+  } finally {
+    await other.close();
+    relay?.close();
+    await closeLab(lab);
+  }
+}
+
+async function startWatchers(fleet: Fleet): Promise<Watcher[]> {
   const first = await fleet.store('/small');
   await first.administration.initialize(actor);
-  context.say('fleet: a policy is there');
   const small = [new Watcher(first)];
   while (small.length < watchers) {
     const stores = await Promise.all(Array.from({ length: atOnce }, () => fleet.store('/small')));
@@ -212,49 +260,85 @@ async function start(context: Context, fleet: Fleet): Promise<Watcher[]> {
   for (let at = 0; at < small.length; at += atOnce) {
     await Promise.all(small.slice(at, at + atOnce).map((each) => each.watch(false)));
   }
-  context.say(`fleet: ${small.length} watchers`);
-  return [other, ...small];
+  return small;
+}
+
+async function changesOfMany(context: Context, fleet: Fleet): Promise<void> {
+  const small = await startWatchers(fleet);
+  try {
+    context.say(`fleet: ${small.length} watchers`);
+    const parts: Watchers = { fleet, small };
+    const series = await interleave(
+      context,
+      `${watchers} watchers`,
+      subjects,
+      watcherKeys,
+      async (_, round) => {
+        const measured = await measureWatchers(parts, round);
+        return { ...measured, leader: { value: await measureLeader(parts, round) } };
+      },
+    );
+    record(context, watcherKeys, series);
+  } finally {
+    await Promise.all(small.map((each) => each.close()));
+  }
+}
+
+/** What a firewall forwards that is connected to etcd, and one whose policy is files. */
+async function packetRates(context: Context, fleet: Fleet): Promise<void> {
+  const etcd = { endpoints: fleet.cluster.endpoints, prefix: '/packets' };
+  let relay: EtcdRelay | undefined;
+  const connected = await tunwall.start({
+    rules: rulesOf(),
+    settings: `name: packets\nstore: { etcd: ${JSON.stringify(etcd)} }\n`,
+    async beforeRun(lab, config) {
+      relay = await EtcdRelay.open(lab, 'gateway', etcd.endpoints);
+      for (const args of [['init'], ['push', config, '--yes']]) {
+        const command = tunwallCommand('store', ...args, '--config', config);
+        await lab.mustExec('gateway', command);
+      }
+    },
+  });
+  const both = [
+    { ...connected, name: 'store in etcd' },
+    { ...(await tunwall.start({ rules: rulesOf() })), name: 'files only' },
+  ];
+  try {
+    for (const subject of both) await forwardingTrial(subject, { rate: 0, ms: 1000 });
+    const series = await interleave(
+      context,
+      'store in etcd',
+      both,
+      ['packets'],
+      async (subject) => {
+        const { rate, perPacket } = await forwardingTrial(subject, { rate: 0, ms: 1000 });
+        return { packets: { value: rate, ...perPacket } };
+      },
+    );
+    context.record({
+      ...{ id: 'fleet.packets', title: 'fleet: packets a second, store in etcd' },
+      ...{ unit: 'packets/s', better: 'higher', series: series.packets },
+    });
+  } finally {
+    relay?.close();
+    for (const { lab } of both) await closeLab(lab);
+  }
 }
 
 export const fleet: Benchmark = {
   name: 'fleet',
-  describe: `gateways on one store in etcd: changes, a killed leader, ${watchers} watchers, cold start`,
+  describe: `gateways on one store in etcd: changes, a killed leader, ${watchers} watchers, cold start, packets`,
   async run(context) {
     if (etcdObstacle !== undefined) {
       context.skip('fleet', etcdObstacle);
       return;
     }
     const own = new Fleet(await EtcdCluster.start());
-    const lab = await openLab();
-    let relay: EtcdRelay | undefined;
-    let all: Watcher[] = [];
     try {
-      relay = await EtcdRelay.open(lab, 'gateway', own.cluster.endpoints);
-      all = await start(context, own);
-      const config = join(lab.directory, 'config');
-      const socket = join(lab.directory, 'tunwall.sock');
-      mkdirSync(config);
-      const etcd = { endpoints: own.cluster.endpoints, prefix: '/policy' };
-      const gateway = { api: { socket }, name: 'bench', store: { etcd } };
-      writeFileSync(join(config, 'gateway.yaml'), JSON.stringify(gateway));
-      await startTunwall(lab, config, { bothCores: true });
-      const firewall = new ApiClient(socketTransport(socket, { 'tunwall-actor': 'bench' }));
-      const [other, ...small] = all;
-      const parts: Parts = { fleet: own, firewall, other: other!, small };
-      const subjects = [{ name: 'tunwall' }];
-      const series = await interleave(context, 'fleet', subjects, keys, (_, round) =>
-        measure(parts, round),
-      );
-      for (const key of keys) {
-        const [title, unit, note] = figures[key];
-        context.record({
-          ...{ id: `fleet.${key}`, title, unit, note, better: 'lower', series: series[key] },
-        });
-      }
+      await packetRates(context, own);
+      await changesOfTwo(context, own);
+      await changesOfMany(context, own);
     } finally {
-      await Promise.all(all.map((each) => each.close()));
-      relay?.close();
-      await closeLab(lab);
       await own.close();
     }
   },
