@@ -252,7 +252,8 @@ describe('a change of a policy', () => {
           for (const port of protocol === 'icmp' ? [0] : [79, 80, 81, 90, 91]) {
             const isIn = each.ports?.some(({ from, to }) => from <= port && port <= to) ?? true;
             if (!isIn && protocol !== 'icmp') continue;
-            for (const text of [...addresses, '8.8.8.8']) {
+            // And one of each kind that no rule names: of the set, and elsewhere.
+            for (const text of [...addresses, '192.0.2.7', '8.8.8.8']) {
               const address = text.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
               if (ranges === undefined || hasAddress(ranges, address)) {
                 found.add(`${protocol} ${port} ${text}`);
