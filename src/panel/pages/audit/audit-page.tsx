@@ -238,7 +238,7 @@ function Row({ record }: { readonly record: Records['records'][number] }): React
       <Table.Td data-label="What" className="mono address">
         {action}
       </Table.Td>
-      <Table.Td data-label="On">
+      <Table.Td data-label="On" miw={100}>
         <TargetLinks record={record} />
       </Table.Td>
       <Table.Td data-label="Result">

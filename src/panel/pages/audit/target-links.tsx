@@ -11,8 +11,8 @@ const sections: Readonly<Record<string, string>> = {
   server: '/servers',
 };
 
-/** An assignment names servers and firewalls: only what has changed is known to be one of them. */
-const mixed: readonly string[] = ['server.assign', 'server.remove'];
+/** These name servers and firewalls, or a file: only what has changed is known to be a server. */
+const mixed: readonly string[] = ['server.assign', 'server.remove', 'server.edit'];
 
 type AuditRecord = AuditPage['records'][number];
 
