@@ -67,12 +67,12 @@ function insert(words: Uint32Array, start: number, end: number, word: number): v
 function digestOfRules(places: readonly RulePlace[]): string {
   let digest = digestsOfRules.get(places);
   if (digest === undefined) {
-    const hash = createHash('sha256');
+    let text = '';
     for (const { direction, rule, ranges, live } of places) {
       const addresses = ranges === undefined ? 'any' : digestOfRanges(ranges);
-      if (live) hash.update(JSON.stringify([direction, rule.protocol, rule.ports, addresses]));
+      if (live) text += JSON.stringify([direction, rule.protocol, rule.ports, addresses]);
     }
-    digest = hash.digest('hex');
+    digest = createHash('sha256').update(text).digest('hex');
     digestsOfRules.set(places, digest);
   }
   return digest;

@@ -21,6 +21,7 @@ export const maxPairs: number = 2 ** 21;
 
 /** The union of ranges in any order. */
 export function rangesOf(list: readonly Range[]): Ranges {
+  if (list.length === 1) return Uint32Array.of(list[0]!.from, list[0]!.to);
   const pairs = new Uint32Array(list.length * 2);
   list.forEach(({ from, to }, index) => {
     pairs[index * 2] = from;

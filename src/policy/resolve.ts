@@ -71,6 +71,9 @@ export interface SetOrigin {
 
 type CombinedByName = Map<string, Combined>;
 
+/** So many peers, and what is left when others are excepted, are put together in no time. */
+const shortRule = 8;
+
 /** What depends on nothing else, by what it is of. */
 const rangesOfPlainRules = new WeakMap<Rule, Ranges>();
 const rangesOfSets = new WeakMap<AddressSet, { readonly own: Ranges; readonly except: Ranges }>();
@@ -179,12 +182,8 @@ export class Resolver {
   rangesOf(rule: Rule): Ranges | undefined {
     const { peers, except = [] } = rule;
     if (peers === undefined && except.length === 0) return undefined;
-    const plain = rangesOfPlainRules.get(rule);
-    if (plain !== undefined) return plain;
     if (peers?.some(isGroup) !== true && !except.some(isGroup)) {
-      const ranges = this.#subtract(peers, except);
-      rangesOfPlainRules.set(rule, ranges);
-      return ranges;
+      return plainRangesOfRule(rule, () => this.#subtract(peers, except));
     }
     const key = `${peers?.map(meaningOf).join('\n') ?? 'any'}\n\n${except.map(meaningOf).join('\n')}`;
     const known = this.#ruleRanges.get(key);
@@ -283,6 +282,15 @@ export class Resolver {
     this.#setRanges.set(name, combined);
     return combined.ranges;
   }
+}
+
+/** Of a rule without groups. Those of short ones are found anew: to remember them for very many rules costs more than that. */
+function plainRangesOfRule(rule: Rule, find: () => Ranges): Ranges {
+  const { peers = [], except = [] } = rule;
+  if (peers.length + except.length <= shortRule && rule.expires === undefined) return find();
+  let ranges = rangesOfPlainRules.get(rule);
+  if (ranges === undefined) rangesOfPlainRules.set(rule, (ranges = find()));
+  return ranges;
 }
 
 /** The templates that a server names. */

@@ -16,29 +16,16 @@ import type { Peer, Rule } from '../../policy/types.ts';
 import type { RuleDirection } from '../../text/rule-text.ts';
 import type { RuleHit } from '../api/context.ts';
 
-interface KnownIdentity {
-  readonly template: string;
-  readonly direction: string;
-  readonly identity: string;
-}
-
-/** Keys of unchanged rules, which are nearly all after an edit. */
-const known = new WeakMap<Rule, KnownIdentity>();
-
 /** Addresses by their values, groups by their names: the members of a group may change. */
 function identityOfPeers(peers: readonly Peer[] | undefined): string | undefined {
   return peers?.map((peer) => (isGroup(peer) ? peer.text : `${peer.from}-${peer.to}`)).join();
 }
 
 function identityOf(template: string, direction: string, rule: Rule): string {
-  const last = known.get(rule);
-  if (last?.template === template && last.direction === direction) return last.identity;
   const ports = rule.ports?.map(({ from, to }) => `${from}-${to}`).join();
   const peers = identityOfPeers(rule.peers) ?? 'any';
   const except = identityOfPeers(rule.except) ?? 'nothing';
-  const identity = `${template} ${direction} ${rule.protocol} ${ports ?? 'all'} ${peers} ${except}`;
-  known.set(rule, { template, direction, identity });
-  return identity;
+  return `${template} ${direction} ${rule.protocol} ${ports ?? 'all'} ${peers} ${except}`;
 }
 
 type Indices = ReadonlyMap<string, readonly number[]>;
