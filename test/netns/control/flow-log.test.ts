@@ -23,7 +23,7 @@ describe.skipIf(obstacle !== undefined)('the flow log', () => {
   const config = (allowed: boolean): Config => ({
     gateway: {
       flows: { survive: false },
-      timeouts: { tcpTimeWait: 1, tcpClose: 1, icmp: 600, icmpReply: 600 },
+      timeouts: { tcpTimeWait: 1, tcpClose: 1, icmp: 600 },
       log: { dropsPerSecond: 0, flows: { file: join(directory, 'flows.log'), maxSize: 65_536 } },
     },
     templates: {

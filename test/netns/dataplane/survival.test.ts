@@ -218,7 +218,7 @@ describe.skipIf(obstacle !== undefined)('flows across restarts', { timeout: 300_
       ...run,
     ]);
     expect(code).toBe(1);
-    expect(stderr).toMatch(/no space for the flow table: .* needs 2 MiB: .*ENOSPC/);
+    expect(stderr).toMatch(/no space for the flow table: .* needs 3 MiB: .*ENOSPC/);
     expect(stderr).toMatch(/lower flows\.capacity, or set flows\.survive: false/);
     await firewall.write({ ...config, gateway: { flows: { survive: false } } });
     await firewall.start();
