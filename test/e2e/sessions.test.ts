@@ -47,7 +47,8 @@ describe.skipIf(obstacle !== undefined)('roles and sessions', () => {
     expect(await controls(page)).toBe(0);
     const menu = page.getByRole('navigation', { name: 'Sections' });
     expect(await menu.getByRole('link').allInnerTexts()).toEqual([
-      ...['Firewalls', 'Servers', 'Sets', 'Changes', 'Gateways', 'Live', 'Explain'],
+      ...['Overview', 'Firewalls', 'Servers', 'Sets', 'Changes', 'Gateways'],
+      ...['Live', 'Flows', 'Explain'],
     ]);
     await page.goto('/firewalls/~new');
     await page.getByText('Only an owner can do this').waitFor();
