@@ -162,7 +162,7 @@ export async function requireWritable(directory: string, what: string): Promise<
   }
 }
 
-function readOnly(
+export function readOnly(
   path: string,
   what: string,
   error: unknown,

@@ -8,6 +8,7 @@ import {
   rename,
   symlink,
   writeFile,
+  rm,
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -60,6 +61,21 @@ describe('is refused, and nothing is written:', () => {
     expect(failure!.kind).toBe('read-only');
     expect(directory.warnings.join()).toContain('the audit log in');
   });
+
+  it.each(['', '{', '[]', '{"number":1}'])(
+    'what waits for confirmation is lost: %s',
+    async (text) => {
+      const path = join(store.stateDirectory, 'unconfirmed.json');
+      await mkdir(store.stateDirectory, { recursive: true });
+      await writeFile(path, text);
+      before = await directory.contents();
+      const [failure] = await refused({ kind: 'clone-template', name: 'web', to: 'b' });
+      expect(failure).toContain(`${path} is damaged`);
+      await rm(path);
+      before = await directory.contents();
+      await expect(store.unconfirmed()).resolves.toBeUndefined();
+    },
+  );
 
   it('what cannot be logged', async () => {
     // Not even root can append to a directory.
