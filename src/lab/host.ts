@@ -50,9 +50,10 @@ export class Host {
     return this.#keep(child);
   }
 
-  /** Whether an echo request is answered within two seconds. */
-  async ping(target: Host | string): Promise<boolean> {
-    return (await this.exec(['ping', '-n', '-c', '1', '-W', '2', addressOf(target)])).code === 0;
+  /** Whether one of the echo requests, of which it sends one a second, is answered within so many seconds. */
+  async ping(target: Host | string, seconds = 2): Promise<boolean> {
+    const until = ['-c', '1', '-w', String(seconds)];
+    return (await this.exec(['ping', '-n', ...until, addressOf(target)])).code === 0;
   }
 
   /** @param args more arguments of curl; it waits five seconds unless they say otherwise */
