@@ -29,6 +29,8 @@ export class Confirmations {
   /** What is seen later has come while this process ran. */
   #hasLooked = false;
   #againMs = -Infinity;
+  /** What was logged last, to log nothing twice. */
+  #trouble = '';
   #undone = 0;
 
   constructor(options: ConfirmationsOptions) {
@@ -58,6 +60,7 @@ export class Confirmations {
       else if (waiting.number !== this.#known?.number) this.#note(waiting);
       this.#hasLooked = true;
       if (this.#known !== undefined && this.#nowMs() >= this.#againMs) await this.#undoDue();
+      if (this.#known === undefined) this.#trouble = '';
     } catch (error) {
       this.#failed(error);
     }
@@ -95,6 +98,8 @@ export class Confirmations {
       error.failures.some(({ kind }) => kind === 'store-unavailable');
     if (isAway) return;
     const reason = error instanceof Error ? error.message : String(error);
+    if (reason === this.#trouble) return;
+    this.#trouble = reason;
     this.#options.log.warn(
       `the change that nobody has confirmed cannot be undone: ${reason}; it is tried again`,
     );

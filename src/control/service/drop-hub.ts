@@ -1,8 +1,8 @@
 /**
  * Recent drops, and subscriptions to new ones, for `tunwall drops` and the panel.
  *
- * Drops by kind are beside it (drop-groups.ts). It receives the records that the control plane takes from the event ring, and keeps them in binary form; only records
- * in a query's result are converted to text.
+ * It receives the records that the control plane takes from the event ring, and keeps them in binary form; only records
+ * in a query's result are converted to text. How many of each kind there were is counted beside it (drop-groups.ts).
  */
 import type { Drop, DropGroups, DropGroupsQuery, DropQuery, Drops } from '../api/context.ts';
 import { directionNames } from '../../dataplane/engine/counters.ts';

@@ -167,7 +167,13 @@ export class FileStore implements PolicyStore {
 
   async keepGood(snapshot: Snapshot): Promise<void> {
     // A start must not fall back on what nobody has confirmed.
-    if ((await this.#unconfirmed.read()) === undefined) await this.#kept.keep(snapshot);
+    let waits = true;
+    try {
+      waits = (await this.#unconfirmed.read()) !== undefined;
+    } catch (error) {
+      this.#options.onWarning(`the state is not kept as a good one: ${(error as Error).message}`);
+    }
+    if (!waits) await this.#kept.keep(snapshot);
   }
 
   failedTests(snapshot: Snapshot): readonly Problem[] {

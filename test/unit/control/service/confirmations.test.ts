@@ -51,6 +51,21 @@ it('undoes one when its time is over by its own clock, not sooner', async () => 
   expect(said.join()).toContain('was not confirmed in time');
 });
 
+it('says once what keeps it from looking, and goes on when that is over', async () => {
+  let trouble: Error | undefined = new Error('the disk is gone');
+  const next = clockOn({
+    change: (...args) => store.change(...args),
+    unconfirmed: () => (trouble === undefined ? store.unconfirmed() : Promise.reject(trouble)),
+  });
+  for (let second = 0; second < 10; second++) await next.look();
+  expect(said.filter((line) => line.includes('the disk is gone'))).toHaveLength(1);
+  trouble = undefined;
+  await next.look();
+  trouble = new Error('the disk is gone');
+  await next.look();
+  expect(said.filter((line) => line.includes('the disk is gone'))).toHaveLength(2);
+});
+
 it('gives the next one a time of its own, and leaves what is confirmed', async () => {
   await change('a', 60);
   await clock.look();

@@ -71,6 +71,9 @@ describe('is refused, and nothing is written:', () => {
       before = await directory.contents();
       const [failure] = await refused({ kind: 'clone-template', name: 'web', to: 'b' });
       expect(failure).toContain(`${path} is damaged`);
+      // Nobody waits for it: it never fails.
+      await store.keepGood(await store.read());
+      expect(directory.warnings.join()).toContain(`${path} is damaged`);
       await rm(path);
       before = await directory.contents();
       await expect(store.unconfirmed()).resolves.toBeUndefined();
