@@ -8,6 +8,7 @@
  *
  * Numbers are totals since the start, unless documented otherwise; bytes are those of IPv4 packets; addresses are text.
  */
+import type { FlowEnds } from '../log/flow-line.ts';
 import type { Readable } from 'node:stream';
 import type { Registry } from 'prom-client';
 import type { Survival } from '../../dataplane/engine/adoption.ts';
@@ -282,25 +283,9 @@ export interface FlowPage {
 }
 
 /** One tracked flow. Source is the end that opened it; "reply" is the other direction. */
-export interface Flow {
+export interface Flow extends FlowEnds {
   /** Identifies this flow only, never a later one in the same record. */
   readonly id: string;
-  readonly protocol: 'tcp' | 'udp' | 'icmp';
-  /** As in the metric `tunwall_flows`. */
-  readonly state: string;
-  readonly source: string;
-  readonly destination: string;
-  /** With TCP and UDP. */
-  readonly sourcePort?: number;
-  readonly destinationPort?: number;
-  /** With ICMP. */
-  readonly icmpType?: number;
-  readonly icmpId?: number;
-  /** The servers that the ends belong to. */
-  readonly sourceServer?: string;
-  readonly destinationServer?: string;
-  readonly original: Traffic;
-  readonly reply: Traffic;
   readonly ageSeconds: number;
   /** Since its last packet. */
   readonly idleSeconds: number;

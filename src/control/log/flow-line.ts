@@ -31,13 +31,17 @@ interface Carried {
 /** Who speaks with whom, and what each side has sent. */
 export interface FlowEnds {
   readonly protocol: 'tcp' | 'udp' | 'icmp';
+  /** As in the metric `tunwall_flows`. */
   readonly state: string;
   readonly source: string;
   readonly destination: string;
+  /** With TCP and UDP. */
   readonly sourcePort?: number;
   readonly destinationPort?: number;
+  /** With ICMP. */
   readonly icmpType?: number;
   readonly icmpId?: number;
+  /** The servers that the ends belong to. */
   readonly sourceServer?: string;
   readonly destinationServer?: string;
   readonly original: Carried;
