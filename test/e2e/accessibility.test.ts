@@ -19,11 +19,14 @@ async function complaints(page: Page): Promise<string[]> {
     );
 }
 
-/** What reaches beyond the window, from the outside in. */
+/** What reaches beyond the window, from the outside in. What floats follows a new size of the window a moment later. */
 const tooWide = `document.documentElement.scrollWidth <= window.innerWidth ? [] :
   [...document.querySelectorAll('body *')]
     .filter((each) => each.getBoundingClientRect().right > window.innerWidth + 1)
     .map((each) => each.outerHTML.slice(0, 200))`;
+
+const fits = (page: Page, message: string): Promise<void> =>
+  expect.poll(() => page.evaluate(tooWide), { message, timeout: 30_000 }).toEqual([]);
 
 describe.skipIf(obstacle !== undefined)('accessibility', () => {
   let panel: PanelLab;
@@ -42,11 +45,11 @@ describe.skipIf(obstacle !== undefined)('accessibility', () => {
       expect(await complaints(page), 'light').toEqual([]);
       await page.emulateMedia({ colorScheme: 'dark' });
       await page.setViewportSize({ width: 1000, height: 844 });
-      expect(await page.evaluate(tooWide), 'wider than 1,000 px').toEqual([]);
+      await fits(page, 'wider than 1,000 px');
       await page.setViewportSize({ width: 390, height: 844 });
       await page.locator('html[data-mantine-color-scheme=dark]').waitFor({ state: 'attached' });
       expect(await complaints(page), 'dark').toEqual([]);
-      expect(await page.evaluate(tooWide), 'wider than 390 px').toEqual([]);
+      await fits(page, 'wider than 390 px');
     } finally {
       await page.context().close();
     }
