@@ -58,7 +58,7 @@ export function checkCommand(readConfig: ReadConfig): Verb {
           'Warnings are about what is valid and perhaps not meant: rules that say the same as others or\n' +
           'add nothing to them (over all templates of each server), templates without servers, sensitive\n' +
           'ports open to all, servers that a rule lets in and whose own outbound rules do not let out.\n' +
-          'A folder above the directory that others can write is told of, too.\n' +
+          'A folder above the directory that others can write is reported, too.\n' +
           'Exit code 1: there is an error, or a test has failed; with --strict, or a warning about a file.',
       )
       .addOption(configOption())

@@ -50,7 +50,7 @@ export async function runWatch(
   const reportOnly = flags.reportOnly === true;
   const tell = (ready: boolean, status: string): void => {
     parts.notify(ready, status).catch((error: unknown) => {
-      log.warn(`systemd was not told: ${(error as Error).message}`);
+      log.warn(`systemd was not notified: ${(error as Error).message}`);
     });
   };
   await parts.watch({

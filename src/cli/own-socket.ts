@@ -10,7 +10,7 @@ import { isListening } from './transport.ts';
 
 /**
  * @param usual the socket of a machine with one firewall; the others lie beside it
- * @param warn told if the firewall that is found is of another namespace
+ * @param warn called if the firewall that is found is of another namespace
  * @throws UserError if it is not clear which one is meant
  */
 export async function ownSocket(

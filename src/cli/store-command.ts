@@ -129,8 +129,8 @@ function requireBase(directory: string, present: ReadonlyMap<string, string>): v
   let base: Readonly<Record<string, string>>;
   try {
     const { bytes } = readRegularFile(path, maxFileBytes);
-    const noted = JSON.parse(bytes.toString('utf8')) as { files?: Record<string, string> } | null;
-    base = noted?.files ?? {};
+    const pushed = JSON.parse(bytes.toString('utf8')) as { files?: Record<string, string> } | null;
+    base = pushed?.files ?? {};
   } catch (error) {
     // A directory that was never pulled is the whole truth of whoever pushes it.
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;

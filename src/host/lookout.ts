@@ -62,7 +62,7 @@ export class Lookout {
     this.#onTrouble = onTrouble;
     this.#monitor('ip', ['-N', 'monitor', 'label', 'link', 'route', 'rule', 'netconf']);
     if (isInstalled('tc')) this.#monitor('tc', ['monitor']);
-    // Only root is told of nftables and of IPsec policies; not every kernel has these.
+    // Only root is notified of nftables and of IPsec policies; not every kernel has these.
     if (hasNetAdmin()) this.#monitor('nft', ['monitor']);
     if (hasNetAdmin() && hasIpsec()) this.#monitor('ip', ['xfrm', 'monitor', 'policy']);
     this.#every(sysctlPeriodMs, () => this.#readSysctls());

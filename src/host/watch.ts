@@ -99,7 +99,7 @@ class Watch {
   /** When the look that goes on has begun. */
   #lookingSinceMs: number | undefined;
   #hasLooked = false;
-  /** What was told last, to tell nothing twice. */
+  /** What was reported last, to report nothing twice. */
   #told = '';
   #failure = '';
   #end: (why: string) => void = () => undefined;
@@ -114,7 +114,7 @@ class Watch {
   async run(): Promise<string> {
     const { signal } = this.#options;
     const ended = new Promise<string>((resolve) => (this.#end = resolve));
-    const stop = (): void => this.#end('it was told to stop');
+    const stop = (): void => this.#end('it was asked to stop');
     signal.addEventListener('abort', stop);
     if (signal.aborted) stop();
     this.#lookout = new Lookout(

@@ -22,7 +22,7 @@ export async function openDoor(socket: string): Promise<{ port: number; close: (
   const server = leadTo(() => connect(socket));
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const { port } = server.address() as { port: number };
-  // It keeps nobody waiting: the demonstration ends when it is told to.
+  // It keeps nobody waiting: the demonstration ends when it is asked to.
   server.unref();
   return { port, close: () => server.close() };
 }

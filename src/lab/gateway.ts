@@ -112,7 +112,7 @@ export class Gateway extends Host {
     return flows;
   }
 
-  /** The last thousand packets that were dropped, since the last reset. A drop is told within a second. */
+  /** The last thousand packets that were dropped, since the last reset. A drop is listed within a second. */
   async drops(): Promise<readonly LabDrop[]> {
     const { drops } = await this.request<{ drops: LabDrop[] }>('GET', '/v1/drops?limit=1000');
     return drops.filter(({ id }) => id > this.#seenDrop);

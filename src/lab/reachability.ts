@@ -53,7 +53,7 @@ export async function reachabilityOf(
     .join('\n');
 }
 
-/** Until it is answered, or the firewall has told of a drop of this kind. */
+/** Until it is answered, or the firewall has reported a drop of this kind. */
 async function passes(question: Question, gateway: Gateway): Promise<boolean> {
   for (let tries = 0; tries < maxTries; tries++) {
     const since = Date.now();

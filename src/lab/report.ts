@@ -19,14 +19,14 @@ drops.json      the last packets that were dropped, with their reasons
 flows.json      what was tracked
 packets.pcapng  packets from the start, with verdicts as comments: Wireshark opens it
 firewall.log    what the firewall said
-config/         what it was told
+config/         its configuration
 `;
 
 export async function writeReport({ network, plans, gw, reports }: Reported): Promise<string> {
   const place = await mkdtemp(join(reports ?? tmpdir(), 'tunwall-lab-report-'));
   const write = (name: string, text: string): Promise<void> => writeFile(join(place, name), text);
   const json = async (name: string, value: () => Promise<unknown>): Promise<void> => {
-    // The firewall itself may have ended: what there is, is told.
+    // The firewall itself may have ended: what there is, is reported.
     const found = await value().catch((error: unknown) => ({ error: String(error) }));
     await write(name, `${JSON.stringify(found, undefined, 2)}\n`);
   };

@@ -6,7 +6,7 @@
  * descriptors of the driver for as many queues as there can be, and the child makes those that it needs queues of its device.
  *
  * A child that dies is started again at once; after several short lives, with pauses. A child that cannot start, because of the
- * configuration for example, says why, and the parent ends with its exit code. A child that ends with 0 was told to. When
+ * configuration for example, says why, and the parent ends with its exit code. A child that ends with 0 was asked to. When
  * the parent ends, however that happens, the kernel ends its children.
  */
 import { spawn } from 'node:child_process';
@@ -53,7 +53,7 @@ interface Child {
 /** What a child is started with: Node, its flags, this program, its arguments. */
 type Command = readonly [string, ...string[]];
 
-/** Runs until it is told to end, or cannot go on. Resolves with the exit code. */
+/** Runs until it is asked to end, or cannot go on. Resolves with the exit code. */
 export function runParent(command: Command): Promise<number> {
   return new Promise((resolve) => new Parent(command, resolve).start());
 }

@@ -45,7 +45,7 @@ export type Protocol = (typeof protocols)[number];
 
 const allPorts: Ranges = Uint32Array.of(0, 0xffff);
 
-/** Servers with the same templates are compared once; of so many kinds, what they open is told. */
+/** Servers with the same templates are compared once; of so many kinds, what they open is reported. */
 const maxKinds = 200;
 const maxSentences = 100;
 const maxServers = 10;

@@ -22,7 +22,7 @@ interface KeyTime {
   readonly scriptMs: number;
 }
 
-/** The least threshold is 16 ms: events that take less are not told. A key is two events, keydown and input. */
+/** The least threshold is 16 ms: events that take less are not reported. A key is two events, keydown and input. */
 const observe = `window.keyTimes = [];
 new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) {

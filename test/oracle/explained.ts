@@ -75,7 +75,7 @@ function quoteHeaderLength(quote: Fields): number {
   return (quote.headerWords ?? 5 + (quote.ipOptions?.length ?? 0) / 4) * 4;
 }
 
-/** Whether two datagrams have the ports and addresses of one flow; those that are not told are the conversation's. */
+/** Whether two datagrams have the ports and addresses of one flow; the default is the conversation's. */
 function sameEnds(a: Fields, b: Fields): boolean {
   const ends = ({ srcPort, dstPort, src, dst }: Fields, turned: boolean): string =>
     (turned ? [dstPort, srcPort, dst, src] : [srcPort, dstPort, src, dst]).join();

@@ -41,13 +41,13 @@ export class AccessLog {
             ...{ summary, count },
           }),
       });
-    const often = 'were turned away too often to tell each time';
+    const often = 'were refused too often to list each time';
     this.#ofUsers = thinned(deniedBudget, 'denied', `users ${often}`);
     this.#ofStrangers = thinned(deniedBudget, 'denied', `strangers ${often}`);
     this.#logins = thinned(
       loginBudget,
       'ok',
-      'users logged in and out too often to tell each time',
+      'users logged in and out too often to list each time',
     );
   }
 

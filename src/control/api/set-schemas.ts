@@ -48,7 +48,7 @@ const setView = {
   listEntries: Type.Optional(
     Type.Integer({ description: 'Addresses, blocks and ranges in the list.' }),
   ),
-  addressCount: Type.Integer({ description: 'IPv4 addresses in the set, all told.' }),
+  addressCount: Type.Integer({ description: 'IPv4 addresses in the set, in all.' }),
   rangeCount: Type.Integer({ description: 'Ranges that these are.' }),
   usedBy: schemas.usedBy,
   revision: schemas.revision,

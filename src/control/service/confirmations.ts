@@ -92,7 +92,7 @@ export class Confirmations {
 
   #failed(error: unknown): void {
     this.#againMs = this.#nowMs() + againMs;
-    // While the store is away this is known, and told, already.
+    // While the store is away this is known, and reported, already.
     const isAway =
       error instanceof StoreError &&
       error.failures.some(({ kind }) => kind === 'store-unavailable');

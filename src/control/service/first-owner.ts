@@ -13,7 +13,7 @@ export async function createFirstOwner(
     if (owner === undefined) return;
     log.warn(
       { user: owner.name, password: owner.password, url },
-      'there were no users: log in with this password, which is told only here, and change it',
+      'there were no users: log in with this password, which is shown only here, and change it',
     );
   } catch (error) {
     log.warn(`nobody can log in yet: ${(error as Error).message}; see tunwall user`);

@@ -39,7 +39,7 @@ export class StartError extends Error {
 /**
  * The state to start with: what was read, or the last good one if that has errors and `start` allows it.
  *
- * @param isUpgrade a firewall runs, and goes on if this one does not start: errors are told, not passed over
+ * @param isUpgrade a firewall runs, and goes on if this one does not start: errors are reported, not passed over
  * @throws StartError
  */
 export async function startable(

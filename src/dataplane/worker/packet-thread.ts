@@ -1,4 +1,4 @@
-/** Entry of a packet thread: loads its modules, and when it is told to begin, binds the packet loop to its queue and its message port. */
+/** Entry of a packet thread: loads its modules, and when it is asked to begin, binds the packet loop to its queue and its message port. */
 import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
 import { bindQueue } from '../tun/linux-tun.ts';
 import { setCompilerFlags } from './compiler-flags.ts';

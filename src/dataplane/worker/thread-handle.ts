@@ -19,7 +19,7 @@ export interface ThreadListener {
   /** It judges by this policy. */
   readonly onApplied: () => void;
   readonly onRefused: (superPacket: SuperPacket) => void;
-  /** It had forwarded packets, and has ended without being told. */
+  /** It had forwarded packets, and has ended without being asked. */
   readonly onFailure: (error: Error) => void;
 }
 

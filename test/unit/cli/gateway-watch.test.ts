@@ -55,7 +55,7 @@ describe('gateway watch', () => {
       { kind: 'repaired', repairs: [repair] },
       { kind: 'problems', problems: [] },
       { kind: 'failed', message: 'no' },
-      { kind: 'ended', why: 'it was told to stop' },
+      { kind: 'ended', why: 'it was asked to stop' },
     ]);
     expect(ran).toEqual({ code: 0, out: '', err: '' });
     expect(lines).toEqual([
@@ -64,7 +64,7 @@ describe('gateway watch', () => {
       { level: 40, repairs: [repair], msg: 'repaired' },
       { level: 30, msg: 'the gateway is as it should be' },
       { level: 50, msg: 'no' },
-      { level: 30, msg: 'the watch has ended: it was told to stop' },
+      { level: 30, msg: 'the watch has ended: it was asked to stop' },
     ]);
     expect(told).toEqual([
       [false, 'degraded: rule 20'],

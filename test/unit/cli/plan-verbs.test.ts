@@ -46,7 +46,7 @@ test('a plan says what would change, and apply does it as one change', async () 
   expect(await cli.ok('apply', wanted.path)).toBe('nothing differs\n');
 });
 
-test('errors of the directory are all told with their places, and nothing is done', async () => {
+test('errors of the directory are all listed with their places, and nothing is done', async () => {
   const before = await cli.directory.contents();
   await wanted.write({ 'templates/web.yaml': 'inbound: [{ protocol: tpc, ports: [0] }]\n' });
   for (const verb of ['plan', 'apply']) {

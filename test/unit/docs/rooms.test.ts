@@ -40,6 +40,17 @@ it('every head has its place in this test', () => {
   expect(inRooms).toEqual(heads.map((folder) => `${folder}/README.md`).sort());
 });
 
+it('the head of a room names the folders inside of it', () => {
+  const unnamed = [...rooms, ...wings].flatMap((room) =>
+    foldersOf(`src/${room}`)
+      .filter((folder) => !rooms.includes(folder) && !heads.includes(`src/${folder}`))
+      .map((folder) => folder.split('/').at(-1)!)
+      .filter((name) => !readText(`src/${room}/README.md`).includes(`\`${name}\``))
+      .map((name) => `${room}: ${name}`),
+  );
+  expect(unnamed).toEqual([]);
+});
+
 describe.each(heads)('%s', (folder) => {
   const text = exists(`${folder}/README.md`) ? readText(`${folder}/README.md`) : '';
   const { imports, begin } =

@@ -245,15 +245,15 @@ export class EtcdStore implements PolicyStore {
     const head = this.#heads.get(snapshot);
     this.#inForce = { revision: snapshot.revision, seq: head?.seq ?? 0 };
     this.#records.look();
-    // Of a state that is not to be gone on from, nothing is noted: somebody may have said what is. A start must not fall back
-    // on what nobody has confirmed.
+    // A state that is no base for the next is not recorded, because somebody may have adopted another one. Nor is one that nobody
+    // has confirmed: a start must not fall back on it.
     if (head === undefined || this.#replica.problem !== null) return;
     if (head.unconfirmed !== undefined) return;
     await this.#kept.keep(snapshot);
     try {
       await this.#local.keepMark(head);
     } catch (error) {
-      this.#onWarning(`what was taken from etcd cannot be noted: ${(error as Error).message}`);
+      this.#onWarning(`what was taken from etcd cannot be recorded: ${(error as Error).message}`);
     }
   }
 

@@ -41,8 +41,8 @@ interface Pending {
   readonly servers?: Digests;
 }
 
-const digestsOf = (kind: VersionedKind, noted: Pending): Digests =>
-  (kind === 'template' ? noted.templates : kind === 'set' ? noted.sets : noted.servers) ?? {};
+const digestsOf = (kind: VersionedKind, intent: Pending): Digests =>
+  (kind === 'template' ? intent.templates : kind === 'set' ? intent.sets : intent.servers) ?? {};
 
 /** A version that was found in the files, and who has made it. */
 interface Found extends Touched {
@@ -134,8 +134,8 @@ export class Recorder {
     const read = await readOwnFile(this.#pendingPath(), maxPendingBytes).catch(() => undefined);
     if (read === undefined) return [];
     // Older versions wrote one.
-    const noted = [parsedJson(read.bytes.toString('utf8'))].flat();
-    return noted.filter(isPending).reverse();
+    const intent = [parsedJson(read.bytes.toString('utf8'))].flat();
+    return intent.filter(isPending).reverse();
   }
 
   /** After the renames: records the changes. */
@@ -204,11 +204,11 @@ export class Recorder {
 
   /** @param interrupted the oldest first */
   async #addChanges(found: readonly Found[], interrupted: readonly Pending[]): Promise<void> {
-    for (const noted of interrupted) {
-      const versions = found.filter(({ died }) => died === noted);
+    for (const intent of interrupted) {
+      const versions = found.filter(({ died }) => died === intent);
       // It may have died between the histories and the log of changes.
       for (const kind of versionedKinds) {
-        for (const [name, { sha256 }] of Object.entries(digestsOf(kind, noted))) {
+        for (const [name, { sha256 }] of Object.entries(digestsOf(kind, intent))) {
           const newest = await this.#histories[kind].newest(name, sha256);
           const version = { kind, name, version: newest?.version ?? 0 };
           const isKnown = versions.some((each) => each.kind === kind && each.name === name);
@@ -217,7 +217,7 @@ export class Recorder {
         }
       }
       if (versions.length === 0) continue;
-      const { actor, why } = noted;
+      const { actor, why } = intent;
       const summary = 'was interrupted: this part of it was written';
       const event = { actor, action: 'policy.change', result: 'failed', summary } as const;
       const words = why === undefined ? event : { ...event, why };
@@ -251,14 +251,14 @@ export class Recorder {
         return { kind, name, version: version! };
       }
       if (newest?.sha256 === digest) return undefined;
-      const noted = (each: Pending): Digests[string] | undefined => digestsOf(kind, each)[name];
-      const died = pending.find((each) => noted(each)?.sha256 === digest);
+      const intent = (each: Pending): Digests[string] | undefined => digestsOf(kind, each)[name];
+      const died = pending.find((each) => intent(each)?.sha256 === digest);
       const action = newest?.sha256 === undefined ? 'create' : 'edit';
       const [version] = await history.add({
         name,
         ...contentOf(now),
         actor: died?.actor ?? fileActor,
-        ...((died && noted(died)?.cause) ?? { action }),
+        ...((died && intent(died)?.cause) ?? { action }),
       });
       return { kind, name, version: version!, ...(died !== undefined && { died }) };
     };

@@ -28,7 +28,7 @@ function question(draft: Draft, isNew: boolean): readonly Operation[] {
 
 export interface Checked {
   readonly errors: DraftErrors;
-  /** Whether it may be saved; if not, what is wrong has the focus. What was not chosen is told from then on. */
+  /** Whether it may be saved; if not, what is wrong has the focus. What was not chosen is shown from then on. */
   readonly isReady: () => boolean;
 }
 

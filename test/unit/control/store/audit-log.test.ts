@@ -168,7 +168,7 @@ describe('the audit log', () => {
     expect((await store.audit.query({ before: 'nothing like it' })).records).toEqual([]);
   });
 
-  it('loses no change, however many are turned away', async () => {
+  it('loses no change, however many are refused', async () => {
     const state = await mkdtemp(join(tmpdir(), 'twt-audit-'));
     const log = new AuditFile(state, { maxBytes: 2000, keptFiles: 3, onWarning: vi.fn() });
     await log.append({ actor: alice, action: 'template.create', result: 'ok', summary: 'kept' });
