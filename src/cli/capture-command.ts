@@ -1,11 +1,12 @@
 /** `tunwall capture`: packets that pass or drop, live, as a pcapng file with their verdicts. */
 import { Option } from 'commander';
 import type { Readable, Writable } from 'node:stream';
-import { clientVerb, parseNumber } from './client-verb.ts';
+import { clientVerb } from './client-verb.ts';
 import type { Connections } from './connection.ts';
 import { addConnectionOptions } from './connection.ts';
 import type { ConnectionFlags } from './connection.ts';
 import { UserError } from './errors.ts';
+import { parseNumber } from './option-values.ts';
 import { BlockSplitter } from '../interop/captures/block-splitter.ts';
 import { examples, type Verb } from './program.ts';
 import { counted } from '../text/numbers.ts';

@@ -1,24 +1,21 @@
 /** Shared by the verbs that talk to the API: their options, and the life-cycle of their connection. */
 import type { Command } from 'commander';
-import { InvalidArgumentError } from 'commander';
 import type { ApiClient } from './api-client.ts';
-import type { AppliedView } from './api-types.ts';
+import type { AppliedView, FleetView } from './api-types.ts';
 import { addConnectionOptions } from './connection.ts';
 import type { ConnectionFlags, Connections } from './connection.ts';
 import { ExitCode } from './errors.ts';
-import { waitForFleet } from './fleet-wait.ts';
+import { addWaitOption, waitForFleet } from './fleet-wait.ts';
+import type { WaitFlags } from './fleet-wait.ts';
+import { parseConfirmTime } from './option-values.ts';
 import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
-import { formatDuration, parseDuration } from '../text/duration.ts';
+import { formatDuration } from '../text/duration.ts';
 import { line } from '../text/line.ts';
 
-export interface ClientFlags extends ConnectionFlags {
+export interface ClientFlags extends ConnectionFlags, WaitFlags {
   readonly json?: boolean;
-  /** Seconds; `true`: the usual patience. */
-  readonly wait?: number | true;
 }
-
-const usualPatienceSeconds = 30;
 
 export interface ClientParts {
   readonly output: Output;
@@ -42,9 +39,9 @@ export function clientVerb(
       const client = await connections.connect(flags);
       try {
         const code = (await task(client)) ?? ExitCode.ok;
-        if (code !== ExitCode.ok || flags.wait === undefined) return code;
-        const seconds = flags.wait === true ? usualPatienceSeconds : flags.wait;
-        return await waitForFleet(client, seconds, output);
+        if (code !== ExitCode.ok) return code;
+        const read = (): Promise<FleetView> => client.get<FleetView>('/gateways');
+        return await waitForFleet({ read, change: client.lastChange }, flags, output);
       } finally {
         await client.close();
       }
@@ -58,8 +55,10 @@ export interface CommandText {
   readonly usage: string;
   readonly description: string;
   readonly examples: readonly (readonly [command: string, meaning: string])[];
-  /** It changes the policy: with `--message` and `--wait`. */
+  /** It changes the policy: with `--message`, `--confirm` and `--wait`. */
   readonly changes?: true;
+  /** It changes what else gateways share: with `--wait`. */
+  readonly waits?: true;
 }
 
 const argumentTexts: Readonly<Record<string, string>> = {
@@ -91,15 +90,11 @@ export function clientCommand(parent: Command, text: CommandText): Command {
       'undo it after this time (60s, 5m), unless somebody says tunwall confirm',
       parseConfirmTime,
     );
-    command.option(
-      '--wait [seconds]',
-      `until all gateways that run have the change in force, at most ${usualPatienceSeconds} s; exit code 3: not all have`,
-      parseNumber('seconds', 1, 3600),
-    );
   }
   for (const argument of command.registeredArguments) {
     argument.description = argumentTexts[argument.name()] ?? argument.description;
   }
+  if (text.changes === true || text.waits === true) addWaitOption(command);
   return addConnectionOptions(command);
 }
 
@@ -133,28 +128,4 @@ export function printChange(
   output.error(
     line`${output.style('bold', `undone in ${formatDuration(Math.round(secondsLeft))}`)} (${until}), unless you say: tunwall confirm`,
   );
-}
-
-/** As it was typed; the API takes seconds, too. */
-function parseConfirmTime(text: string): string {
-  const seconds = /^\d+$/.test(text) ? Number(text) : (parseDuration(text) ?? 0);
-  if (seconds >= 5 && seconds <= 86_400) return text;
-  throw new InvalidArgumentError('expected a time from 5s to 24h, like 60s or 5m.');
-}
-
-/** For options that may be repeated, or given as a comma-separated list. */
-export function collect(text: string, before: readonly string[] | undefined): string[] {
-  // The commas of a selector are its own.
-  const parts = /^\s*label:/i.test(text) ? [text] : text.split(',');
-  return [...(before ?? []), ...parts.map((part) => part.trim())].filter((part) => part !== '');
-}
-
-/** A whole number from 0 (or `least`) up. */
-export function parseNumber(what: string, least = 0, most: number = Number.MAX_SAFE_INTEGER) {
-  return (text: string): number => {
-    const number = Number(text);
-    if (/^\d+$/.test(text) && number >= least && number <= most) return number;
-    const range = most === Number.MAX_SAFE_INTEGER ? `${least} up` : `${least} to ${most}`;
-    throw new InvalidArgumentError(`expected ${what} from ${range}.`);
-  };
 }

@@ -13,6 +13,7 @@ interface ConfirmFlags extends ClientFlags {
 export function confirmCommand(connections: Connections): Verb {
   return clientVerb(connections, (program, { output, run }) => {
     clientCommand(program, {
+      waits: true,
       usage: 'confirm',
       description:
         'keep the change that waits for confirmation: the one that was made with --confirm.\n' +

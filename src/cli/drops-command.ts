@@ -8,11 +8,12 @@ import type { DropGroupView, DropGroupsView, DropListView, DropView } from './ap
 import { readEvents } from '../text/event-stream.ts';
 import { Line } from '../text/line.ts';
 import type { Text } from '../text/line.ts';
-import { clientCommand, clientVerb, parseNumber } from './client-verb.ts';
+import { clientCommand, clientVerb } from './client-verb.ts';
 import type { ClientFlags } from './client-verb.ts';
 import type { Connections } from './connection.ts';
 import { UserError } from './errors.ts';
 import type { Output } from './output.ts';
+import { parseNumber } from './option-values.ts';
 import type { Verb } from './program.ts';
 import { endText } from '../text/packet-text.ts';
 import { formatCount } from '../text/numbers.ts';

@@ -1,12 +1,13 @@
 /** `tunwall history`, `diff` and `rollback`: the changes of the whole policy, and the way back. */
 import { Argument } from 'commander';
 import type { Changed, ChangesView, ReviewView } from './api-types.ts';
-import { clientCommand, clientVerb, parseNumber, printChange } from './client-verb.ts';
+import { clientCommand, clientVerb, printChange } from './client-verb.ts';
 import type { ClientFlags } from './client-verb.ts';
 import type { ApiClient } from './api-client.ts';
 import type { Connections } from './connection.ts';
 import { UserError } from './errors.ts';
 import type { Output } from './output.ts';
+import { parseNumber } from './option-values.ts';
 import type { Verb } from './program.ts';
 import { colouredDiff } from './resource-history.ts';
 import { printReview } from './review-text.ts';

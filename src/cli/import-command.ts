@@ -14,11 +14,13 @@ import type {
   ImportedTemplate,
   Remark,
 } from '../interop/rules/import-result.ts';
-import type { Store } from '../control/store/store.ts';
+import type { PolicyStore, Store } from '../control/store/store.ts';
 import { importRules } from '../interop/rules/import.ts';
 import { becomeOwnerOf } from '../system/privileges.ts';
 import { namePattern } from '../policy/validate.ts';
 import { ExitCode, UserError } from './errors.ts';
+import { addWaitOption, waitForStore } from './fleet-wait.ts';
+import type { WaitFlags } from './fleet-wait.ts';
 import { importIntoStore, importedText, writeImported } from './import-target.ts';
 import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
@@ -28,17 +30,19 @@ import { line } from '../text/line.ts';
 import { formatTable } from '../text/table.ts';
 import { counted } from '../text/numbers.ts';
 
+type ImportStore = Store & Pick<PolicyStore, 'gateways'>;
+
 export interface ImportActions {
   /** The text of a file, or of standard input for `-`. */
   readonly readText: (file: string) => Promise<string>;
   readonly progress: (label: string) => Progress;
   /** The store of a configuration directory. */
-  readonly openStore: (directory: string) => Promise<Store>;
+  readonly openStore: (directory: string) => Promise<ImportStore>;
   /** Who imports, for the audit log. */
   readonly actor: string;
 }
 
-interface Flags {
+interface Flags extends WaitFlags {
   readonly format: ImportFormat | 'auto';
   readonly name?: string;
   readonly config: string;
@@ -52,7 +56,7 @@ interface Flags {
 
 export function importCommand(actions: ImportActions): Verb {
   return (program, output, finish) => {
-    program
+    const command = program
       .command('import')
       .summary('templates from the rules of another firewall (DigitalOcean, Hetzner, iptables)')
       .argument('<file>', 'what to import; - is standard input')
@@ -89,8 +93,10 @@ export function importCommand(actions: ImportActions): Verb {
           ['iptables-save | tunwall import - --name old-host --dry-run', 'look at it first'],
           ['tunwall import firewalls.json --config ./config', 'templates beside the others'],
         ]),
-      )
-      .action((file: string, flags: Flags) => finish(importFile(file, flags, actions, output)));
+      );
+    addWaitOption(command).action((file: string, flags: Flags) =>
+      finish(importFile(file, flags, actions, output)),
+    );
   };
 }
 
@@ -121,7 +127,9 @@ async function importFile(
   }
   const failure = failureOf(result, flags);
   const write = failure === undefined && flags.dryRun !== true;
-  const files = write ? await writeTemplates(result.templates, flags, actions) : [];
+  const { files, store } = write
+    ? await writeTemplates(result.templates, flags, actions)
+    : { files: [] };
   if (flags.json === true) {
     const { format, templates, remarks } = result;
     output.json({ ok: failure === undefined, format, templates, remarks, files });
@@ -129,20 +137,22 @@ async function importFile(
     printResult(result, flags, files, output);
   }
   if (failure !== undefined) output.error(line`${output.style('red', 'tunwall:')} ${failure}`);
-  return failure === undefined ? ExitCode.ok : ExitCode.failed;
+  if (failure !== undefined) return ExitCode.failed;
+  return store === undefined ? ExitCode.ok : await waitForStore(store, flags, output);
 }
 
 async function writeTemplates(
   templates: readonly ImportedTemplate[],
   { output, config, force = false }: Flags,
   { openStore, actor }: ImportActions,
-): Promise<string[]> {
+): Promise<{ readonly files: readonly string[]; readonly store?: ImportStore }> {
   if (output !== undefined) {
     becomeOwnerOf([output]).forget();
-    return writeImported(output, templates, force);
+    return { files: await writeImported(output, templates, force) };
   }
-  const files = await importIntoStore(await openStore(config), actor, templates, force);
-  return files.map((file) => join(config, file));
+  const store = await openStore(config);
+  const files = await importIntoStore(store, actor, templates, force);
+  return { files: files.map((file) => join(config, file)), store };
 }
 
 function countLost(remarks: readonly Remark[]): number {

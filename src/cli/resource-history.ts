@@ -2,9 +2,10 @@
 import { Argument } from 'commander';
 import type { Command } from 'commander';
 import type { Changed, VersionListView } from './api-types.ts';
-import { clientCommand, parseNumber, printChange } from './client-verb.ts';
+import { clientCommand, printChange } from './client-verb.ts';
 import type { ClientFlags, ClientParts } from './client-verb.ts';
 import type { Output } from './output.ts';
+import { parseNumber } from './option-values.ts';
 import { resourcePath } from './resource-verbs.ts';
 import { linesOf } from '../text/line.ts';
 import type { Text } from '../text/line.ts';

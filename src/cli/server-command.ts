@@ -9,11 +9,12 @@ import type {
   ServerListView,
   ServerView,
 } from './api-types.ts';
-import { clientCommand, clientVerb, collect, printChange } from './client-verb.ts';
+import { clientCommand, clientVerb, printChange } from './client-verb.ts';
 import type { ClientFlags, ClientParts } from './client-verb.ts';
 import type { Connections } from './connection.ts';
 import { UserError } from './errors.ts';
 import type { Output } from './output.ts';
+import { collect } from './option-values.ts';
 import type { Verb } from './program.ts';
 import { addDestroyCommand, addRenameCommand } from './resource-verbs.ts';
 import { printRules } from './rules.ts';

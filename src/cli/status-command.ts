@@ -2,11 +2,12 @@
 import { Option } from 'commander';
 import { formatProblem } from '../policy/problem.ts';
 import type { AuditPageView, StatusView } from './api-types.ts';
-import { clientCommand, clientVerb, parseNumber } from './client-verb.ts';
+import { clientCommand, clientVerb } from './client-verb.ts';
 import type { ClientFlags } from './client-verb.ts';
 import type { Connections } from './connection.ts';
 import { ExitCode } from './errors.ts';
 import type { Output } from './output.ts';
+import { parseNumber } from './option-values.ts';
 import type { Verb } from './program.ts';
 import { line } from '../text/line.ts';
 import { rejectText } from '../text/reject-text.ts';

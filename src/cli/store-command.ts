@@ -13,6 +13,8 @@ import { formatDuration } from '../text/duration.ts';
 import { line, linesOf } from '../text/line.ts';
 import { reasonOf } from '../text/system-errors.ts';
 import { ExitCode, UserError } from './errors.ts';
+import { addWaitOption, waitForStore } from './fleet-wait.ts';
+import type { WaitFlags } from './fleet-wait.ts';
 import { addBackup, addGrant, addRestore } from './store-backup.ts';
 import { actorOf, asUserError, opened, requireYes, verb } from './store-parts.ts';
 import type { Parts, StoreActions, StoreFlags } from './store-parts.ts';
@@ -63,7 +65,7 @@ function addInit(family: Command, parts: Parts): void {
 }
 
 function addPush(family: Command, parts: Parts): void {
-  verb(
+  const push = verb(
     family,
     'push <dir>',
     'put the templates, sets and servers of a directory in the place of those in the store, byte for byte.\n' +
@@ -74,20 +76,22 @@ function addPush(family: Command, parts: Parts): void {
         'tunwall store push ./policy --dry-run',
         'for a pull request: 0 nothing, 2 something would change',
       ],
-      ['tunwall store push ./policy --yes', 'from CI'],
+      ['tunwall store push ./policy --yes --wait', 'from CI'],
     ],
   )
     .option('--yes', 'do not ask')
     .option('--dry-run', 'show the difference, and change nothing')
-    .option('--overwrite', 'also what was changed in the store since the directory was pulled')
-    .action((directory: string, flags: PushFlags) => parts.finish(push(parts, directory, flags)));
+    .option('--overwrite', 'also what was changed in the store since the directory was pulled');
+  addWaitOption(push).action((directory: string, flags: PushFlags) =>
+    parts.finish(pushDirectory(parts, directory, flags)),
+  );
 }
 
-interface PushFlags extends StoreFlags {
+interface PushFlags extends StoreFlags, WaitFlags {
   readonly overwrite?: boolean;
 }
 
-async function push(parts: Parts, directory: string, flags: PushFlags): Promise<number> {
+async function pushDirectory(parts: Parts, directory: string, flags: PushFlags): Promise<number> {
   const { output } = parts;
   const wanted = filesIn(directory);
   const store = await opened(parts, flags);
@@ -96,7 +100,7 @@ async function push(parts: Parts, directory: string, flags: PushFlags): Promise<
   const difference = differenceOf(present, wanted);
   if (difference === '') {
     output.print('nothing differs');
-    return ExitCode.ok;
+    return flags.dryRun === true ? ExitCode.ok : await waitForStore(store, flags, output);
   }
   output.print(linesOf(difference.trimEnd()));
   if (flags.dryRun === true) return wouldChange;
@@ -112,7 +116,7 @@ async function push(parts: Parts, directory: string, flags: PushFlags): Promise<
     );
   }
   output.print(line`pushed: ${store.link.name} is at change ${store.link.revision}`);
-  return ExitCode.ok;
+  return await waitForStore(store, flags, output);
 }
 
 /** What the directory was made from, by name: digests. */

@@ -9,11 +9,12 @@ import type {
   TemplateListView,
   TemplateView,
 } from './api-types.ts';
-import { clientCommand, clientVerb, collect, printChange } from './client-verb.ts';
+import { clientCommand, clientVerb, printChange } from './client-verb.ts';
 import type { ClientFlags, ClientParts } from './client-verb.ts';
 import type { Connections } from './connection.ts';
 import { printRules } from './rules.ts';
 import type { Output } from './output.ts';
+import { collect } from './option-values.ts';
 import type { Verb } from './program.ts';
 import { line } from '../text/line.ts';
 import { formatTable } from '../text/table.ts';

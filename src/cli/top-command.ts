@@ -7,11 +7,12 @@
 import type { StatsView } from './api-types.ts';
 import { readEvents } from '../text/event-stream.ts';
 import { Line } from '../text/line.ts';
-import { clientCommand, clientVerb, parseNumber } from './client-verb.ts';
+import { clientCommand, clientVerb } from './client-verb.ts';
 import type { ClientFlags } from './client-verb.ts';
 import type { Connections } from './connection.ts';
 import { UserError } from './errors.ts';
 import type { Output } from './output.ts';
+import { parseNumber } from './option-values.ts';
 import type { Verb } from './program.ts';
 import { ratesBetween } from './top-rates.ts';
 import type { Rates } from './top-rates.ts';

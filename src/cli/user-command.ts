@@ -74,6 +74,7 @@ function addCreateCommand(
   { readSecret }: UserActions,
 ): void {
   clientCommand(family, {
+    waits: true,
     usage: 'create <name>',
     description: 'a new user; asks for the password, or reads it from standard input',
     examples: [
@@ -105,6 +106,7 @@ function addChangeCommands(
   { readSecret }: UserActions,
 ): void {
   const role = clientCommand(family, {
+    waits: true,
     usage: 'role <user>',
     description: 'give a user another role; sessions of the user end',
     examples: [['tunwall user role alice member', 'refused for the last owner']],
@@ -121,6 +123,7 @@ function addChangeCommands(
     );
 
   clientCommand(family, {
+    waits: true,
     usage: 'password <user>',
     description: 'set a new password; asks for it, or reads it from standard input',
     examples: [
@@ -152,6 +155,7 @@ function addChangeCommands(
     );
 
   clientCommand(family, {
+    waits: true,
     usage: 'destroy <user>',
     description: 'destroy a user, with all tokens and sessions',
     examples: [['tunwall user destroy bob', 'refused for the last owner']],
@@ -178,6 +182,7 @@ function addTokenCommands(family: Command, { output, run }: ClientParts): void {
     .description('tokens for programs: they may do what their user may, until they are revoked');
 
   clientCommand(tokens, {
+    waits: true,
     usage: 'create <user> <token>',
     description: 'a new token. It is printed once, on standard output, and stored as a hash',
     examples: [['tunwall user token create ci deploy > token', 'then: --token-file token']],
@@ -195,6 +200,7 @@ function addTokenCommands(family: Command, { output, run }: ClientParts): void {
   );
 
   clientCommand(tokens, {
+    waits: true,
     usage: 'revoke <user> <token>',
     description: 'end a token',
     examples: [['tunwall user token revoke ci deploy', '']],

@@ -3,8 +3,10 @@ import { Readable } from 'node:stream';
 import { expect, it } from 'vitest';
 import { ApiClient } from '../../../src/cli/api-client.ts';
 import type { FleetView } from '../../../src/cli/api-types.ts';
+import { confirmCommand } from '../../../src/cli/confirm-command.ts';
 import { gatewaysCommand } from '../../../src/cli/gateways-command.ts';
 import { templateCommand } from '../../../src/cli/template-command.ts';
+import { userCommand } from '../../../src/cli/user-command.ts';
 import type { Ran } from '../../support/cli.ts';
 import { runCli } from '../../support/cli.ts';
 
@@ -22,8 +24,10 @@ function run(args: readonly string[], answers: readonly FleetView[]): Promise<Ra
   const left = [...answers];
   const change = { changed: [], applied: { applied: true, epoch: 5, change: 7 } };
   const answer = (url: string): unknown => {
-    if (url !== '/v1/gateways') return { ...change, applied: { ...change.applied, ...pending } };
-    return left.length > 1 ? left.shift() : left[0];
+    if (url === '/v1/gateways') return left.length > 1 ? left.shift() : left[0];
+    if (url.startsWith('/v1/users/')) return { name: 'bob', role: 'member', tokens: [] };
+    if (url === '/v1/changes/confirm') return { confirmed: { revision: 6, summary: 'less' } };
+    return { ...change, applied: { ...change.applied, ...pending } };
   };
   const pending = { pendingGateways: ['gw-2'] };
   const client = new ApiClient({
@@ -41,7 +45,9 @@ function run(args: readonly string[], answers: readonly FleetView[]): Promise<Ra
   };
   const notAsked = (): Promise<never> => Promise.reject(new Error('not asked'));
   const actions = { connections, editor: { edit: notAsked, keep: notAsked }, readText: notAsked };
-  return runCli([gatewaysCommand(connections), templateCommand(actions)], args);
+  const users = userCommand({ connections, readSecret: () => Promise.resolve('correct horse') });
+  const verbs = [gatewaysCommand, confirmCommand].map((each) => each(connections));
+  return runCli([...verbs, templateCommand(actions), users], args);
 }
 
 it('prints what each has in force, and what is wrong', async () => {
@@ -121,4 +127,28 @@ it('ends when a gateway refuses the change, or has not taken it in time', async 
     3,
     'change 7 is stored, and not in force everywhere: away\n',
   ]);
+});
+
+it.each([
+  'user role bob member',
+  'user password bob',
+  'user token revoke bob deploy',
+  'user destroy bob',
+  'confirm',
+])('waits for a change whose answer has no number, too: %s', async (typed) => {
+  const behind = member('gw-2', { revision: 8, state: 'behind' });
+  const { code, err } = await run(
+    [...typed.split(' '), '--wait'],
+    [
+      { newest: 9, gateways: [behind] },
+      // A newer one need not be waited for.
+      { newest: 11, gateways: [member('gw-2', { revision: 10, state: 'behind' })] },
+    ],
+  );
+  expect([code, err]).toEqual([0, 'change 9 is in force at 1 gateway\n']);
+});
+
+it('does not wait with a store in files: there is no other gateway', async () => {
+  const { code, err } = await run([...clone, '--wait'], [{ gateways: [] }]);
+  expect([code, err]).toEqual([0, '']);
 });

@@ -27,7 +27,7 @@ describe.skipIf(etcdObstacle !== undefined)('tunwall store', { timeout: 240_000 
   let directory: string;
 
   beforeAll(async () => {
-    cluster = await EtcdCluster.start({ size: 1, more: ['--unsafe-no-fsync'] });
+    cluster = await EtcdCluster.start({ size: 1 });
   });
   afterAll(() => cluster.stop());
   beforeEach(async () => {
@@ -89,6 +89,45 @@ describe.skipIf(etcdObstacle !== undefined)('tunwall store', { timeout: 240_000 
       expect(await run(`push ${policy()} --yes`)).toMatchObject({ code: 1 });
       expect(await run(`push ${policy()} --yes --overwrite`)).toMatchObject({ code: 0 });
       expect(await subject.contents()).not.toHaveProperty(['templates/by-carol.yaml']);
+    });
+
+    it('wait for the gateways that run', async () => {
+      await run(`pull ${policy()}`);
+      const gateway = await subject.store();
+      const state = { takes: true };
+      const watching = await gateway.watch({
+        onChange: async (snapshot) => {
+          if (state.takes) await gateway.keepGood(snapshot);
+        },
+        onWarning: () => undefined,
+        report: () => ({
+          ...{ name: 'gw-1', version: '1.2.3', flows: 0, packetsPerSecond: 0 },
+          ...(state.takes ? { state: 'ok' } : { state: 'refuses', problem: 'too much' }),
+          startedAt: new Date().toISOString(),
+        }),
+      });
+      try {
+        await gateway.keepGood(await gateway.read());
+        await vi.waitFor(async () => {
+          const { newest, gateways } = await store.gateways();
+          expect(gateways.map(({ revision }) => revision)).toEqual([newest]);
+        }, patience);
+        await writeFile(join(policy(), 'servers.yaml'), `${serversText}# by hand\n`);
+        expect(await run(`push ${policy()} --yes --wait 60`)).toMatchObject({
+          ...{ code: 0, err: 'change 3 is in force at 1 gateway\n' },
+        });
+        state.takes = false;
+        await writeFile(join(policy(), 'templates/b.yaml'), webText);
+        const refused = await run(`push ${policy()} --yes --wait 60`);
+        expect([refused.code, refused.err]).toEqual([
+          3,
+          'gw-1 refuses it: too much\nchange 4 is stored, and not in force everywhere: 1 gateway, gw-1\n',
+        ]);
+        // Nothing is left to be pushed, and it is not in force yet.
+        expect(await run(`push ${policy()} --yes --wait 60`)).toMatchObject({ code: 3 });
+      } finally {
+        await watching.close();
+      }
     });
 
     it('are refused while tests beside the files fail', async () => {
