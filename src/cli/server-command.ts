@@ -6,6 +6,7 @@ import type {
   AssignedView,
   Changed,
   EffectiveRulesView,
+  FleetView,
   ServerListView,
   ServerView,
 } from './api-types.ts';
@@ -21,6 +22,7 @@ import { printRules } from './rules.ts';
 import { directions } from '../text/rule-text.ts';
 import { line } from '../text/line.ts';
 import type { Text } from '../text/line.ts';
+import { gatewayRegions } from '../text/regions.ts';
 import { rejectText } from '../text/reject-text.ts';
 import { formatTable } from '../text/table.ts';
 import { counted } from '../text/numbers.ts';
@@ -71,8 +73,16 @@ function addReadCommands(family: Command, { output, run }: ClientParts): void {
   }).action((name: string, flags: ClientFlags) =>
     run(flags, async (client) => {
       const server = await client.get<ServerView>(route`/servers/${name}`);
-      if (flags.json === true) output.json(server);
-      else printServer(server, output);
+      if (flags.json === true) {
+        output.json(server);
+        return;
+      }
+      printServer(server, output);
+      const { newest, gateways } = await client.get<FleetView>('/gateways');
+      if (newest === undefined) return;
+      for (const each of gatewayRegions(server.region, gateways)) {
+        output.print(line`  gateways in ${each}`);
+      }
     }),
   );
 

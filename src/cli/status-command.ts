@@ -10,6 +10,7 @@ import type { Output } from './output.ts';
 import { parseNumber } from './option-values.ts';
 import type { Verb } from './program.ts';
 import { line } from '../text/line.ts';
+import { whichGateway } from '../text/regions.ts';
 import { rejectText } from '../text/reject-text.ts';
 import { formatTable } from '../text/table.ts';
 import { formatDuration } from '../text/duration.ts';
@@ -64,7 +65,7 @@ function printStatus(status: StatusView, target: string, output: Output): void {
     ],
   ];
   if (status.name !== undefined || status.region !== undefined) {
-    rows.push(['this gateway', [status.name, status.region].filter(Boolean).join(', region ')]);
+    rows.push(['this gateway', whichGateway(status)]);
   }
   if (status.store !== undefined) rows.push(['store', storeText(status.store)]);
   rows.push(['rejects', rejectText(status.reject)]);

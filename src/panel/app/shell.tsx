@@ -1,5 +1,5 @@
 /** Menu, header and main part around every page, and what concerns all of them: a gateway that does not answer. */
-import { Alert, AppShell, Burger, Container, Group } from '@mantine/core';
+import { Alert, AppShell, Burger, Container, Group, Text } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { IconPlugConnectedX } from '@tabler/icons-react';
 import { useEffect } from 'react';
@@ -7,6 +7,7 @@ import type { ReactNode } from 'react';
 import { Link, useLocation } from 'wouter';
 import { isKind } from '../data/api-problem.ts';
 import { useStatus } from '../data/queries.ts';
+import { whichGateway } from '../../text/regions.ts';
 import { useQueryClient } from '@tanstack/react-query';
 import { ConfigurationProblems } from './configuration-problems.tsx';
 import { Brand } from './brand.tsx';
@@ -44,6 +45,7 @@ export function Shell({ children }: { readonly children: ReactNode }): ReactNode
             <Link href="/" className="brand" aria-label="tunwall: overview">
               <Brand />
             </Link>
+            {session.may.view && <ThisGateway />}
           </Group>
           <Group gap="xs" wrap="nowrap">
             <SchemeSwitch />
@@ -61,6 +63,18 @@ export function Shell({ children }: { readonly children: ReactNode }): ReactNode
         </Container>
       </AppShell.Main>
     </AppShell>
+  );
+}
+
+/** Of several gateways one has to know which one this is. */
+function ThisGateway(): ReactNode {
+  const { data } = useStatus();
+  const text = data === undefined ? '' : whichGateway(data);
+  if (text === '') return null;
+  return (
+    <Text size="sm" c="dimmed" truncate title="This gateway">
+      {text}
+    </Text>
   );
 }
 

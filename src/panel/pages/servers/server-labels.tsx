@@ -10,6 +10,7 @@ import { useGateways } from '../../data/queries.ts';
 import type { Server } from '../../data/types.ts';
 import { ProblemSummary } from '../../parts/problem-summary.tsx';
 import { ReviewDialog } from '../../parts/review-dialog.tsx';
+import { gatewayRegions } from '../../../text/regions.ts';
 import { LabelsInput, edit, fieldOf, textFor, valuesOf } from './server-form.tsx';
 
 export function ServerLabels({ server }: { readonly server: Server }): ReactNode {
@@ -19,7 +20,7 @@ export function ServerLabels({ server }: { readonly server: Server }): ReactNode
   const { region, labels } = server;
   return (
     <Group gap="xs">
-      {region !== undefined && <Region region={region} />}
+      <Regions region={region} />
       {Object.entries(labels ?? {}).map(([key, value]) => (
         <Badge key={key} variant="default" tt="none">
           {key}={value}
@@ -38,17 +39,16 @@ export function ServerLabels({ server }: { readonly server: Server }): ReactNode
   );
 }
 
-/** With the gateways there, if there are several on this policy. */
-function Region({ region }: { readonly region: string }): ReactNode {
+/** Where it is; with the gateways there, if there are several on this policy. */
+function Regions({ region }: { readonly region: string | undefined }): ReactNode {
   const { data } = useGateways();
-  const there = data?.gateways.filter((each) => each.region === region) ?? [];
-  const names = there.map(({ name }) => name).join(', ');
-  return (
-    <Badge variant="default" tt="none">
-      {region}
-      {data?.newest !== undefined && `: ${names === '' ? 'no gateway' : names}`}
+  const alone = region === undefined ? [] : [region];
+  const regions = data?.newest === undefined ? alone : gatewayRegions(region, data.gateways);
+  return regions.map((each) => (
+    <Badge key={each} variant="default" tt="none">
+      {each}
     </Badge>
-  );
+  ));
 }
 
 interface LabelsFormProps {
