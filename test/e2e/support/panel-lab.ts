@@ -43,8 +43,15 @@ export class PanelLab {
   readonly complaints: string[] = [];
   readonly #sessions: Map<Role, StorageState> = new Map<Role, StorageState>();
 
-  /** The firewall runs, with a user for each role, named like the role. */
-  static async create(config: Config): Promise<PanelLab> {
+  /**
+   * The firewall runs, with a user for each role, named like the role.
+   *
+   * @param prepare what has to be there before it starts
+   */
+  static async create(
+    config: Config,
+    prepare: (firewall: FirewallLab) => Promise<unknown> = () => Promise.resolve(),
+  ): Promise<PanelLab> {
     const firewall = await FirewallLab.create(config);
     try {
       const { lab, configDirectory } = firewall;
@@ -60,6 +67,7 @@ export class PanelLab {
       await writeFile(file, stringify({ users }), { mode: 0o600 });
       // The firewall edits its own configuration.
       await lab.mustExec('gateway', ['chown', '-R', 'nobody:nogroup', configDirectory, run]);
+      await prepare(firewall);
       await firewall.start();
       return new PanelLab(firewall, await launchBrowser(lab));
     } catch (error) {

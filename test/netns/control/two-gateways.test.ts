@@ -102,9 +102,8 @@ describe.skipIf((obstacle ?? etcdObstacle) !== undefined)('two gateways on one p
   it('judge alike after each commit', async () => {
     await inForce('gw-1', 'gw-2');
     for (const allowed of [
-      ['443', '80'],
       ['443', '80', 'ping'],
-      ['443', '8080', 'ping'],
+      ['443', '8080'],
     ]) {
       await change(...allowed);
       await inForce('gw-1', 'gw-2');
@@ -128,7 +127,7 @@ describe.skipIf((obstacle ?? etcdObstacle) !== undefined)('two gateways on one p
   it('go on without etcd, also over a restart, and take what is changed afterwards', async () => {
     const [one, two] = [...gateways.values()].map(({ firewall }) => firewall);
     const arrivals = await one!.countArrivals('web', `${client}/32`);
-    const pings = one!.lab.exec('client', ['ping', '-i', '0.1', '-c', '40', web]);
+    const pings = one!.lab.exec('client', ['ping', '-i', '0.1', '-c', '25', web]);
     await one!.until('ping runs', async () => (await arrivals()) > 5);
     await cluster.kill(0, 1, 2);
     expect((await pings).stdout).toContain(' 0% packet loss');

@@ -28,7 +28,7 @@ describe.skipIf(etcdObstacle !== undefined)('old versions in etcd', { timeout: 2
   const warnings: string[] = [];
 
   beforeAll(async () => {
-    cluster = await EtcdCluster.start({ size: 1, more: ['--unsafe-no-fsync'] });
+    cluster = await EtcdCluster.start({ size: 1 });
   });
   afterAll(() => cluster.stop());
   beforeEach(async () => {

@@ -66,7 +66,7 @@ describe.skipIf(etcdObstacle !== undefined)('gateways on one store', { timeout: 
   let two: Gateway;
 
   beforeAll(async () => {
-    cluster = await EtcdCluster.start({ size: 1, more: ['--unsafe-no-fsync'] });
+    cluster = await EtcdCluster.start({ size: 1 });
   });
   afterAll(() => cluster.stop());
   beforeEach(async () => {

@@ -17,7 +17,7 @@ describe.skipIf(etcdObstacle !== undefined)('a restore', { timeout: 240_000 }, (
   let proxy: FaultyProxy | undefined;
   let watching: Watching | undefined;
   beforeAll(async () => {
-    cluster = await EtcdCluster.start({ size: 1, more: ['--unsafe-no-fsync'] });
+    cluster = await EtcdCluster.start({ size: 1 });
   });
   afterAll(() => cluster.stop());
   beforeEach(async () => {
