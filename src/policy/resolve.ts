@@ -90,8 +90,8 @@ export class Resolver {
   readonly #assignments: readonly (readonly Assignment[])[];
   /** By the text of a selector. */
   readonly #selected: Map<string, readonly number[]> = new Map<string, readonly number[]>();
-  /** Servers by the value of a label, for each label that was asked about. */
-  readonly #byLabel: Map<string, Map<string, number[]>> = new Map<string, Map<string, number[]>>();
+  /** Servers by label and its value. */
+  #byLabel: ReadonlyMap<string, ReadonlyMap<string, readonly number[]>> | undefined;
   /** By the text of a group, of this resolver and the one before. */
   readonly #ranges: Map<string, Ranges> = new Map<string, Ranges>();
   readonly #rangesBefore: ReadonlyMap<string, Ranges> | undefined = undefined;
@@ -113,16 +113,11 @@ export class Resolver {
     }
     this.#sets = new Map((source.sets ?? []).map((each) => [each.name, each]));
     this.#labels = source.servers.map(labelsOf);
-    const applying = source.templates.filter(({ appliesTo }) => appliesTo !== undefined);
+    const applied = this.#appliedAssignments();
     this.#assignments = source.servers.map((server, index) => {
       const named = namedAssignments(server);
-      if (applying.length === 0) return named;
-      const applied = applying.flatMap(({ name, appliesTo }): Assignment[] => {
-        if (server.templates.includes(name)) return [];
-        const selector = appliesTo!.find((each) => selects(each, this.#labels[index]!));
-        return selector === undefined ? [] : [{ template: name, selector }];
-      });
-      return applied.length === 0 ? named : [...named, ...applied];
+      const more = applied.get(index);
+      return more === undefined ? named : [...named, ...more];
     });
   }
 
@@ -222,29 +217,53 @@ export class Resolver {
     return ranges;
   }
 
-  /** Indices of servers, among them all that can match. */
-  #candidates({ requirements }: Selector): readonly number[] {
-    const required = requirements.find(({ test }) => test === 'in');
-    if (required === undefined) return [...this.#labels.keys()];
-    const byValue = this.#serversByValue(required.key);
-    if (required.values.length === 1) return byValue.get(required.values[0]!) ?? [];
-    const values = [...new Set(required.values)];
-    return values.flatMap((value) => byValue.get(value) ?? []).sort((a, b) => a - b);
+  /** Templates that servers have by their labels, and by which selector first; by index of the server. */
+  #appliedAssignments(): ReadonlyMap<number, readonly Assignment[]> {
+    const { templates, servers } = this.#source;
+    const applied = new Map<number, Assignment[]>();
+    for (const { name: template, appliesTo = [] } of templates) {
+      const seen = new Set<number>();
+      for (const selector of appliesTo) {
+        if (seen.size === servers.length) break;
+        for (const index of this.selected(selector)) {
+          if (seen.has(index)) continue;
+          seen.add(index);
+          if (servers[index]!.templates.includes(template)) continue;
+          const assignments = applied.get(index);
+          if (assignments === undefined) applied.set(index, [{ template, selector }]);
+          else assignments.push({ template, selector });
+        }
+      }
+    }
+    return applied;
   }
 
-  #serversByValue(key: string): ReadonlyMap<string, readonly number[]> {
-    let byValue = this.#byLabel.get(key);
-    if (byValue === undefined) {
-      byValue = new Map<string, number[]>();
-      for (const [index, labels] of this.#labels.entries()) {
-        if (!Object.hasOwn(labels, key)) continue;
-        const servers = byValue.get(labels[key]!);
-        if (servers === undefined) byValue.set(labels[key]!, [index]);
+  /** Indices of servers, among them all that can match: never looks at all of them where a label must be there. */
+  #candidates({ requirements }: Selector): readonly number[] {
+    const required =
+      requirements.find(({ test }) => test === 'in') ??
+      requirements.find(({ test }) => test === 'exists');
+    if (required === undefined) return [...this.#labels.keys()];
+    const { key, test, values } = required;
+    const byValue = (this.#byLabel ??= this.#indexLabels()).get(key);
+    if (byValue === undefined) return [];
+    if (test === 'in' && values.length === 1) return byValue.get(values[0]!) ?? [];
+    const wanted = test === 'in' ? [...new Set(values)] : [...byValue.keys()];
+    return wanted.flatMap((value) => byValue.get(value) ?? []).sort((a, b) => a - b);
+  }
+
+  #indexLabels(): Map<string, Map<string, number[]>> {
+    const byLabel = new Map<string, Map<string, number[]>>();
+    for (const [index, labels] of this.#labels.entries()) {
+      for (const [key, value] of Object.entries(labels)) {
+        let byValue = byLabel.get(key);
+        if (byValue === undefined) byLabel.set(key, (byValue = new Map<string, number[]>()));
+        const servers = byValue.get(value);
+        if (servers === undefined) byValue.set(value, [index]);
         else servers.push(index);
       }
-      this.#byLabel.set(key, byValue);
     }
-    return byValue;
+    return byLabel;
   }
 
   #serversOf(group: GroupPeer): readonly Server[] {

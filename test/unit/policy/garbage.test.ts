@@ -6,7 +6,8 @@ import { judgeTemplate } from '../../../src/policy/bodies.ts';
 import { parseYaml, targetsOf } from '../../../src/policy/parse-yaml.ts';
 import { didYouMean } from '../../../src/policy/problem.ts';
 import { checkReferences } from '../../../src/policy/references.ts';
-import type { Server } from '../../../src/policy/types.ts';
+import { Resolver } from '../../../src/policy/resolve.ts';
+import type { PolicySource, Server } from '../../../src/policy/types.ts';
 import { validateServers, validateTemplate } from '../../../src/policy/validate.ts';
 import type { Reference } from '../../../src/policy/yaml-fields.ts';
 
@@ -189,6 +190,32 @@ it('names are compared for what is shown only', () => {
   const { problems } = validateServers('servers.yaml', text, templates);
   expect(problems.at(-1)!.message).toBe('and 19,900 more');
   expect(compared).toBe(100);
+});
+
+it('selectors for labels that no server has are compared with no server', () => {
+  let compared = 0;
+  const labels = new Proxy({ role: 'web' } as Record<string, string>, {
+    getOwnPropertyDescriptor(target, key) {
+      compared++;
+      return Reflect.getOwnPropertyDescriptor(target, key);
+    },
+  });
+  const servers = Array.from({ length: 100 }, (_, index): Server => {
+    return { name: `s${index}`, addresses: [index], templates: [], labels };
+  });
+  const names = Array.from({ length: 5000 }, (_, index) => `label-${index}`);
+  const text = `appliesTo: [${names.join(', ')}, role]\ninbound: [{ protocol: tcp, sources: [${names
+    .map((name) => `"label:${name},x!=y"`)
+    .join(', ')}] }]\n`;
+  const { value, references } = validateTemplate('web', 'web.yaml', text);
+  const source: PolicySource = { templates: [value!], servers };
+  expect(checkReferences(source, references).at(-1)!.message).toBe('and 9,900 more');
+  const resolver = new Resolver(source, 0);
+  expect(resolver.assignmentsOf(99)).toMatchObject([
+    { template: 'web', selector: { text: 'role' } },
+  ]);
+  expect(resolver.rangesOf(value!.inbound[0]!)).toHaveLength(0);
+  expect(compared).toBeLessThan(10 * servers.length);
 });
 
 it('only words that could be names are compared', () => {
