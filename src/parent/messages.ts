@@ -38,6 +38,19 @@ export type Report =
   /** It cannot start; it ends with these words for people. */
   | { readonly kind: 'failed'; readonly reason: string };
 
+const plainReports: readonly unknown[] = ['prepared', 'refreshed', 'closed', 'ready', 'upgrade'];
+
+/** What a child has said; nothing if it is no report. The child reads what strangers send, and the parent trusts it no more than that. */
+export function reportOf(message: unknown): Report | undefined {
+  const said = (typeof message === 'object' ? message : undefined) ?? {};
+  const { kind, reason, stoppedMs } = said as Record<string, unknown>;
+  if (kind === 'failed' && typeof reason === 'string') return { kind, reason };
+  if (kind === 'stopped' && Number.isFinite(stoppedMs)) {
+    return { kind, stoppedMs: stoppedMs as number };
+  }
+  return plainReports.includes(kind) ? ({ kind } as Report) : undefined;
+}
+
 /** What a child is born with, in the environment variable {@link birthVariable}. */
 export interface Birth {
   /** The process that started it. */

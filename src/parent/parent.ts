@@ -13,7 +13,7 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { constants, openSync } from 'node:fs';
 import { constants as os } from 'node:os';
-import { birthVariable, sharedClockMs } from './messages.ts';
+import { birthVariable, reportOf, sharedClockMs } from './messages.ts';
 import type { Birth, Order, Report } from './messages.ts';
 
 /** Queues that a device can have; see `queues` in gateway.yaml. */
@@ -24,15 +24,16 @@ const shortLifeMs = 1000;
 const firstPauseMs = 100;
 const longestPauseMs = 5000;
 
-/** How long a step of an upgrade may take, and the end of a child. Then it is killed. */
-const stepMs = {
+/** How long a step of an upgrade may take, and the end of a child, in ms. Then it is killed. */
+const usualPatience = {
   prepared: 120_000,
   closed: 15_000,
   refreshed: 60_000,
   stopped: 5000,
   ready: 60_000,
+  end: 9000,
 };
-const endMs = 9000;
+export type Patience = Readonly<typeof usualPatience>;
 
 /**
  * A child keeps what a large policy is made of, and makes as much again with each change. By default V8 gives new objects 48 MB
@@ -54,12 +55,15 @@ interface Child {
 type Command = readonly [string, ...string[]];
 
 /** Runs until it is asked to end, or cannot go on. Resolves with the exit code. */
-export function runParent(command: Command): Promise<number> {
-  return new Promise((resolve) => new Parent(command, resolve).start());
+export function runParent(command: Command, patience: Partial<Patience> = {}): Promise<number> {
+  return new Promise((resolve) => {
+    new Parent(command, { ...usualPatience, ...patience }, resolve).start();
+  });
 }
 
 class Parent {
   readonly #command: Command;
+  readonly #patience: Patience;
   readonly #finish: (code: number) => void;
   readonly #descriptors: readonly number[] = openDescriptors();
   readonly #startedMs: number = Date.now();
@@ -80,8 +84,9 @@ class Parent {
   /** Of the process, when all children are gone. */
   #exitCode = 0;
 
-  constructor(command: Command, finish: (code: number) => void) {
+  constructor(command: Command, patience: Patience, finish: (code: number) => void) {
     this.#command = command;
+    this.#patience = patience;
     this.#finish = finish;
   }
 
@@ -112,7 +117,10 @@ class Parent {
       reason: undefined,
     };
     this.#living.add(child);
-    child.process.on('message', (report: Report) => this.#onReport(child, report));
+    child.process.on('message', (message) => {
+      const report = reportOf(message);
+      if (report !== undefined) this.#onReport(child, report);
+    });
     child.process.on('error', (error) => (child.reason ??= error.message));
     // Not `close`: output that a process of the child's still has open must not delay the next one.
     child.process.on('exit', (code, signal) => this.#onExit(child, code, signal));
@@ -154,21 +162,22 @@ class Parent {
   }
 
   /** One step of an upgrade: `child` is to answer `order`. */
-  #take(answer: keyof typeof stepMs, child: Child | undefined, order: Order): void {
+  #take(answer: keyof Patience, child: Child | undefined, order: Order): void {
     if (child === undefined || this.#next === undefined) return;
     send(child, order);
     this.#limit(answer, child);
   }
 
-  #limit(answer: keyof typeof stepMs, child: Child): void {
+  #limit(answer: keyof Patience, child: Child): void {
     clearTimeout(this.#step);
+    const patienceMs = this.#patience[answer];
     this.#step = setTimeout(() => {
       // A child in force that is too busy to close is left in peace.
       const victim = answer === 'closed' ? this.#next : child;
       if (victim === undefined) return;
-      victim.reason ??= `an upgrade waits ${stepMs[answer] / 1000} s, at most, for: ${answer}`;
+      victim.reason ??= `an upgrade waits ${patienceMs / 1000} s, at most, for: ${answer}`;
       victim.process.kill('SIGKILL');
-    }, stepMs[answer]);
+    }, patienceMs);
   }
 
   /** The next child is the one in force from now on. */
@@ -199,7 +208,10 @@ class Parent {
   #onExit(child: Child, code: number | null, signal: NodeJS.Signals | null): void {
     this.#living.delete(child);
     if (this.#isStopping) {
-      if (code !== 0) this.#exitCode ||= code ?? 128 + os.signals[signal!];
+      // One that has been succeeded may be ending already.
+      if (code !== 0 && child === this.#current) {
+        this.#exitCode ||= code ?? 128 + os.signals[signal!];
+      }
       if (this.#living.size === 0) this.#end();
       return;
     }
@@ -250,7 +262,7 @@ class Parent {
     }
     this.#step = setTimeout(() => {
       for (const { process } of this.#living) process.kill('SIGKILL');
-    }, endMs);
+    }, this.#patience.end);
   }
 
   #end(): void {

@@ -336,6 +336,10 @@ function readRemains(fd: number, origin: Origin): Remains | string {
   const { layout, capacity, policy, hotAt, coldAt } = header;
   if (!isReadable(layout)) return `this version cannot read its record layout, ${layout.id}`;
   if (!(capacity >= 1 && capacity <= maxCapacity)) throw new RangeError('an impossible size');
+  const { digest, epoch, mode, drainUntilMs } = policy;
+  if (typeof digest !== 'string' || ![epoch, mode, drainUntilMs].every(Number.isInteger)) {
+    throw new TypeError('an impossible policy');
+  }
   const hotBytes = (capacity + 1) * layout.hot.words * 4;
   const hot = mapWords(fd, hotAt, hotBytes);
   const count = countUsed(hot, layout);

@@ -9,18 +9,21 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Birth, Order } from '../../../src/parent/messages.ts';
+import type { Patience } from '../../../src/parent/parent.ts';
 
 interface Plan {
   /** Where it ends, and by what. */
   readonly at?: 'born' | Order['kind'];
   readonly by?: number | NodeJS.Signals;
   readonly upgrades?: boolean;
+  readonly says?: readonly unknown[];
 }
 
 interface Event {
   readonly child: number;
   readonly event: string;
   readonly atMs: number;
+  readonly pid: number;
   readonly birth?: Birth;
   readonly order?: Order;
 }
@@ -39,11 +42,17 @@ afterEach(() => {
 });
 
 function start(...plan: Plan[]): void {
+  startImpatiently({}, ...plan);
+}
+
+/** @param patience for steps in which a child stands still; others keep theirs, however slow the machine is */
+function startImpatiently(patience: Partial<Patience>, ...plan: Plan[]): void {
   writeFileSync(join(directory, 'plan'), JSON.stringify(plan));
   const tsx = ['--import', import.meta.resolve('tsx')];
   const files = [parentProcess, fakeChild].map((url) => fileURLToPath(url));
   const env = { ...process.env, FAKE_CHILD: directory };
-  parent = spawn(process.execPath, [...tsx, ...files], { env, stdio: 'inherit' });
+  const args = [...tsx, ...files, JSON.stringify(patience)];
+  parent = spawn(process.execPath, args, { env, stdio: ['ignore', 'inherit', 'pipe'] });
 }
 
 function events(): Event[] {
@@ -98,6 +107,67 @@ it('the next one is killed before the last step: the old one goes on', async () 
   expect(order).toMatchObject({ reason: expect.stringMatching(/SIGKILL/) as string });
   expect(events().some(({ event }) => event === 'stop')).toBe(false);
   expect(await end()).toEqual({ code: 0, children: 2 });
+});
+
+describe('a child that stands still is not waited for', () => {
+  const still = (at: NonNullable<Plan['at']>): Plan => ({ at, by: 'SIGSTOP' });
+
+  it.each<[keyof Patience, Plan]>([
+    ['prepared', still('born')],
+    ['refreshed', still('refresh')],
+  ])('the next one, before it has %s: the old one goes on', async (step, plan) => {
+    startImpatiently({ [step]: 200 }, { upgrades: true }, plan);
+    const { order } = await until(0, 'resume');
+    expect(order).toMatchObject({
+      reason: expect.stringMatching(`at most, for: ${step}`) as string,
+    });
+    expect((await end()).code).toBe(0);
+  });
+
+  it('the next one, when it is to begin: another one begins', async () => {
+    startImpatiently({ ready: 200 }, { upgrades: true }, still('begin'));
+    const { birth } = await until(2, 'born');
+    expect(birth).toMatchObject({ waits: false, restarts: 1, died: 'it was ended by SIGKILL' });
+    expect(await end()).toEqual({ code: 0, children: 3 });
+  });
+
+  it('the old one, when it is to stop: the next one begins', async () => {
+    startImpatiently({ stopped: 200 }, { upgrades: true, ...still('stop') });
+    await until(1, 'begin');
+    expect(await end()).toEqual({ code: 0, children: 2 });
+  });
+
+  it('the old one, when it is to close: it is busy and stays, and the next one goes', async () => {
+    startImpatiently({ closed: 200, end: 200 }, { upgrades: true, ...still('close') }, {});
+    const { pid } = await until(1, 'born');
+    while (existsSync(`/proc/${pid}`)) await sleep(10);
+    expect(events().some(({ event }) => event === 'refresh' || event === 'stop')).toBe(false);
+    // It is asked to end, and cannot.
+    expect(await end()).toEqual({ code: 137, children: 2 });
+  });
+});
+
+describe('what a child says', () => {
+  const hostile = [0, [], {}, { kind: {} }, { kind: '__proto__' }, { kind: 'failed' }];
+  const reports = ['closed', 'refreshed', 'stopped'].map((kind) => ({ kind }));
+
+  it('that is no report, or comes unasked, changes nothing', async () => {
+    const failed = { kind: 'failed', reason: { toString: 1 } };
+    const handle = '{"cmd":"NODE_HANDLE","type":"x"}\n';
+    const says = [...hostile, failed, handle, ...reports];
+    start({ says, upgrades: true });
+    // The upgrade that it asks for afterwards is done as ever.
+    await until(1, 'begin');
+    expect(await end()).toEqual({ code: 0, children: 2 });
+  });
+
+  it('in another form: the parent ends, and its child with it', async () => {
+    start({ says: ['x\n'] });
+    const [code] = (await once(parent, 'exit')) as [number];
+    expect(code).toBeGreaterThan(0);
+    const { pid } = events()[0]!;
+    while (existsSync(`/proc/${pid}`)) await sleep(10);
+  });
 });
 
 it('children that die again and again are started with ever longer pauses', async () => {

@@ -194,12 +194,15 @@ it('names are compared for what is shown only', () => {
 
 it('selectors for labels that no server has are compared with no server', () => {
   let compared = 0;
-  const labels = new Proxy({ role: 'web' } as Record<string, string>, {
-    getOwnPropertyDescriptor(target, key) {
-      compared++;
-      return Reflect.getOwnPropertyDescriptor(target, key);
+  const labels = new Proxy(
+    { role: 'web' },
+    {
+      getOwnPropertyDescriptor(target, key) {
+        compared++;
+        return Reflect.getOwnPropertyDescriptor(target, key);
+      },
     },
-  });
+  );
   const servers = Array.from({ length: 100 }, (_, index): Server => {
     return { name: `s${index}`, addresses: [index], templates: [], labels };
   });
@@ -209,7 +212,7 @@ it('selectors for labels that no server has are compared with no server', () => 
     .join(', ')}] }]\n`;
   const { value, references } = validateTemplate('web', 'web.yaml', text);
   const source: PolicySource = { templates: [value!], servers };
-  expect(checkReferences(source, references).at(-1)!.message).toBe('and 9,900 more');
+  expect(checkReferences(source, references!).at(-1)!.message).toBe('and 9,900 more');
   const resolver = new Resolver(source, 0);
   expect(resolver.assignmentsOf(99)).toMatchObject([
     { template: 'web', selector: { text: 'role' } },

@@ -42,7 +42,15 @@ const base = 0x0a000000;
 const serverNames = ['s0', 's1', 's2', 's3'];
 const templateNames = ['t0', 't1', 't2'];
 const setNames = ['set0', 'set1', 'set2'];
-const selectors = ['role=web', 'role!=web', '!env', 'env in (a,b)', 'region=hkg', 'role=db,env', 'env'];
+const selectors = [
+  'role=web',
+  'role!=web',
+  '!env',
+  'env in (a,b)',
+  'region=hkg',
+  'role=db,env',
+  'env',
+];
 const addressTexts = ['any', '10.0.0.0/30', '10.0.0.3', '10.0.0.2-10.0.0.9', '192.0.2.1'];
 
 const maybe = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>

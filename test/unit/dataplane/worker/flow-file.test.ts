@@ -121,6 +121,23 @@ function rewrite(change: (header: Record<string, unknown>) => void): void {
   writeFileSync(path, bytes);
 }
 
+/** Keys of an object, and of those in it. */
+function placesOf(value: object, before: readonly string[] = []): string[][] {
+  return Object.entries(value as Record<string, unknown>).flatMap(([key, each]): string[][] => {
+    const place = [...before, key];
+    return typeof each === 'object' && each !== null ? [place, ...placesOf(each, place)] : [place];
+  });
+}
+
+function put(
+  whole: Record<string, unknown>,
+  [key, ...rest]: readonly string[],
+  value: unknown,
+): void {
+  if (rest.length === 0) whole[key!] = value;
+  else put(whole[key!] as Record<string, unknown>, rest, value);
+}
+
 describe('a file that is not used, with a reason', () => {
   it.each<[string, (header: Record<string, unknown>) => void, RegExp]>([
     ['another boot', (header) => (header['boot'] = 'x'), /of another boot/],
@@ -156,6 +173,29 @@ describe('a file that is not used, with a reason', () => {
     }
     writeFileSync(path, '');
     expect((await look()).refusal).toMatch(/header is damaged/);
+  });
+
+  it('a signed header that says anything else: refused, or read in part, never more', async () => {
+    await live();
+    const whole = readFileSync(path);
+    const header = JSON.parse(whole.toString('latin1').split('\n')[1]!) as object;
+    const hostile: unknown[] = [null, true, -1, 0, 0.5, 1, 4097, 2 ** 31, 2 ** 53, 1e308, '', 'x'];
+    hostile.push([], {}, 'x'.repeat(3000), '\u001b[2J', { length: 1e9 });
+    for (const key of placesOf(header)) {
+      for (const value of hostile) {
+        writeFileSync(path, whole);
+        rewrite((own) => put(own, key, value));
+        const { remains, refusal } = await look();
+        if (refusal !== undefined) expect(refusal).toContain(path);
+        else {
+          expect(remains!.records.hot.length).toBeLessThanOrEqual(whole.length / 4);
+          const { digest, ...numbers } = remains!.policy;
+          expect([digest, ...Object.values(numbers)].map((each) => typeof each)).toEqual(
+            'string number number number'.split(' '),
+          );
+        }
+      }
+    }
   });
 
   it('of one that was cut off anywhere, what is there is read', async () => {
