@@ -1,129 +1,80 @@
 /**
- * A storm: writers at four gateways change the same template and things of their own, while one leader of etcd after the other is
- * killed. Afterwards the history is checked against what was acknowledged, as Jepsen does it: every acknowledged change is
- * there exactly once, nothing is there that nobody asked for, commits have numbers without gaps, and all gateways have
- * compiled the same.
+ * A storm (test/storm/storm.ts), small: writers at four gateways, while leaders of etcd are killed. `scripts/storm` makes a
+ * large one.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import type { EtcdStore } from '../../../../src/control/store/etcd/etcd-store.ts';
-import { StoreError } from '../../../../src/control/store/store.ts';
-import type { Edit, Operation, Snapshot } from '../../../../src/control/store/store.ts';
-import { compilePolicy } from '../../../../src/policy/compile.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EtcdCluster, etcdObstacle } from '../../../support/etcd.ts';
-import { EtcdSubject } from '../../../support/etcd-subject.ts';
-import { alice } from '../../../support/stores.ts';
+import { storm, stormText, violations } from '../../../storm/storm.ts';
+import type { StormHistory } from '../../../storm/storm.ts';
 
-const gateways = 4;
-const writers = 4;
-const changes = 12;
-const betweenKillsMs = 2000;
-
-const idsOf = ({ templates }: Snapshot): string[] =>
-  templates
-    .filter(({ name }) => name === 'shared')
-    .flatMap(({ inbound }) => inbound.map(({ comment }) => comment!))
-    .sort();
+const shape = { gateways: 4, writers: 4, changes: 12, templates: 4, betweenKillsMs: 2000 };
 
 describe.skipIf(etcdObstacle !== undefined)('a storm', () => {
   let cluster: EtcdCluster;
-  let subject: EtcdSubject;
   beforeAll(async () => {
     cluster = await EtcdCluster.start();
-    subject = await EtcdSubject.create(cluster, {
-      'servers.yaml': 'servers:\n  - { name: a, addresses: [10.0.0.1], templates: [shared] }\n',
-      'templates/shared.yaml': 'inbound: []\n',
-    });
   });
-  afterAll(async () => {
-    await cluster.stop();
-    await subject.remove();
-  });
+  afterAll(() => cluster.stop());
 
-  it('takes nothing away, and makes nothing twice', async () => {
-    const stores = await Promise.all(Array.from({ length: gateways }, () => subject.store()));
-    const seen: Snapshot[] = [];
-    const watches = await Promise.all(
-      stores.map((store, index) =>
-        store.watch({
-          onChange: (snapshot) => void (seen[index] = snapshot),
-          onWarning: () => undefined,
-        }),
-      ),
-    );
-    const acknowledged: string[] = [];
-    let tries = 0;
-    /** Again until it is said to be made; a change that was made without saying so is not made again. */
-    const makeOnce = async (store: EtcdStore, id: string): Promise<void> => {
-      const add: Operation = {
-        ...{ kind: 'add-rule', template: 'shared', direction: 'inbound' },
-        rule: { protocol: 'icmp', comment: id },
-      };
-      const edit: Edit = (now) => {
-        if (idsOf(now).includes(id)) return [];
-        return [add, { kind: 'create-template', name: id, body: {} }];
-      };
-      for (;;) {
-        tries++;
-        try {
-          await store.change({ ...alice, name: id }, edit);
-          acknowledged.push(id);
-          return;
-        } catch (error) {
-          const kinds = error instanceof StoreError ? error.failures.map(({ kind }) => kind) : [];
-          if (!kinds.every((kind) => kind === 'store-unavailable' || kind === 'busy')) throw error;
-          await sleep(100);
-        }
-      }
-    };
-    const write = async (store: EtcdStore, name: string): Promise<void> => {
-      for (let count = 0; count < changes; count++) await makeOnce(store, `${name}-${count}`);
-    };
-    const work = { isDone: false, kills: 0 };
-    const killing = (async () => {
-      while (!work.isDone) {
-        const leader = await cluster.leader().catch(() => undefined);
-        if (leader !== undefined) {
-          await cluster.kill(leader);
-          work.kills++;
-          cluster.restart(leader);
-        }
-        await sleep(betweenKillsMs);
-      }
-    })();
-    await Promise.all(
-      stores.flatMap((store, gateway) =>
-        Array.from({ length: writers }, (_, writer) => write(store, `g${gateway}-w${writer}`)),
-      ),
-    );
-    work.isDone = true;
-    await killing;
-    await cluster.ready();
-
-    const wanted = [...acknowledged].sort();
-    expect(wanted).toHaveLength(gateways * writers * changes);
-    const final = await (await subject.store()).read();
-    expect(idsOf(final)).toEqual(wanted);
-    expect(final.templates.map(({ name }) => name).sort()).toEqual([...wanted, 'shared'].sort());
-    const { records } = await stores[0]!.audit.query({ action: 'policy.change', limit: 1000 });
-    const made = records.filter(({ result }) => result === 'ok');
-    expect(made.map(({ actor }) => actor.name).sort()).toEqual(wanted);
-    const numbers = made.map(({ commit }) => commit!).sort((a, b) => a - b);
-    expect(numbers.map((number) => number - numbers[0]!)).toEqual([...numbers.keys()]);
-    // Every gateway has it, and has compiled it to the same bytes.
-    await vi.waitFor(
-      () => {
-        for (const each of stores.keys()) expect(seen[each]?.revision).toBe(final.revision);
-      },
-      { timeout: 60_000, interval: 100 },
-    );
-    const compiled = compilePolicy(final, 1).words;
-    for (const snapshot of seen) expect(compilePolicy(snapshot, 1).words).toEqual(compiled);
-    for (const each of watches) await each.close();
-    const conflicts = stores.reduce((sum, { link }) => sum + link.conflicts, 0);
-    console.log(
-      `acknowledged ${wanted.length}, there ${idsOf(final).length}, tries ${tries}, conflicts ${conflicts}, leaders killed ${work.kills}`,
-    );
-    expect(work.kills).toBeGreaterThan(0);
+  it('takes nothing away, makes nothing twice, and nothing out of order', async () => {
+    const { history, counts } = await storm(cluster, shape);
+    console.log(stormText(history, counts));
+    expect(violations(history)).toEqual([]);
+    expect(history.rules).toHaveLength(shape.gateways * shape.writers * shape.changes);
+    expect(history.compiled).toHaveLength(1 + shape.gateways);
+    expect(counts.kills).toBeGreaterThan(0);
   }, 300_000);
+});
+
+describe('the check of a history', () => {
+  const good: StormHistory = {
+    acknowledged: [
+      { id: 'a', askedMs: 0, answeredMs: 5 },
+      { id: 'b', askedMs: 2, answeredMs: 9 },
+      { id: 'c', askedMs: 10, answeredMs: 12 },
+    ],
+    rules: ['a', 'b', 'c'],
+    commits: [
+      { id: 'b', number: 4 },
+      { id: 'a', number: 5 },
+      { id: 'c', number: 6 },
+    ],
+    compiled: ['x', 'x'],
+  };
+  const [b, a, c] = good.commits;
+
+  it('finds nothing in a good one: changes at the same time may have any order', () => {
+    expect(violations(good)).toEqual([]);
+  });
+
+  it.each<[string, Partial<StormHistory>, string[]]>([
+    ['a lost rule', { rules: ['a', 'b'] }, ['c was acknowledged, no rule']],
+    ['a rule twice', { rules: ['a', 'b', 'b', 'c'] }, ['2 times the rule b']],
+    ['a rule of nobody', { rules: ['a', 'b', 'c', 'd'] }, ['nobody was told of the rule d']],
+    ['a lost commit', { commits: [{ ...b!, number: 5 }, c!] }, ['a was acknowledged, no commit']],
+    [
+      'a commit twice',
+      { commits: [...good.commits, { id: 'c', number: 7 }] },
+      ['2 times the commit c'],
+    ],
+    ['a gap', { commits: [a!, b!, { ...c!, number: 8 }] }, ['from commit 5 to 8']],
+    ['a number twice', { commits: [a!, b!, { ...c!, number: 5 }] }, ['from commit 5 to 5']],
+    [
+      'what comes before something older',
+      {
+        commits: [
+          { ...c!, number: 4 },
+          { ...a!, number: 5 },
+          { ...b!, number: 6 },
+        ],
+      },
+      [
+        'b was answered before c was asked for, and comes after it',
+        'a was answered before c was asked for, and comes after it',
+      ],
+    ],
+    ['another policy', { compiled: ['x', 'y', 'x'] }, ['gateways have compiled 2 policies']],
+  ])('finds %s', (_, wrong, expected) => {
+    expect(violations({ ...good, ...wrong }).sort()).toEqual([...expected].sort());
+  });
 });
