@@ -23,14 +23,13 @@ const maxSummary = 300;
 /**
  * What waits for confirmation after changes that are committed together.
  *
- * @param number of the change to come @param back of the one before
+ * @param place the number of the change to come, and of the one before: it is asked for only if it is needed
  * @returns `null`: nothing any more; `undefined`: it is as before
  */
-export function waitingAfter(
+export async function waitingAfter(
   [change]: readonly Omit<Written, 'versions'>[],
-  number: number,
-  back: number,
-): Unconfirmed | null | undefined {
+  place: () => Promise<Pick<Unconfirmed, 'number' | 'back'>>,
+): Promise<Unconfirmed | null | undefined> {
   if (change?.settles === true) return null;
   const seconds = change?.confirmWithinS;
   if (change === undefined || seconds === undefined) return undefined;
@@ -38,7 +37,8 @@ export function waitingAfter(
   const { why } = change;
   const nowMs = Date.now();
   return {
-    ...{ number, back, actor, summary: shortened(summary, maxSummary) },
+    ...(await place()),
+    ...{ actor, summary: shortened(summary, maxSummary) },
     ...(why !== undefined && { why }),
     at: new Date(nowMs).toISOString(),
     until: new Date(nowMs + seconds * 1000).toISOString(),

@@ -12,13 +12,12 @@ import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EtcdConfig, Problem } from '../../../policy/types.ts';
 import { exposedFolders } from '../../../system/folders-above.ts';
-import { cutEvent, changeEvent, madeEvent } from '../audit-events.ts';
-import { planFiles, previewOf } from '../change-plan.ts';
+import { cutEvent, madeEvent } from '../audit-events.ts';
+import { previewOf } from '../change-plan.ts';
 import { ChangeQueue } from '../change-queue.ts';
 import type { Commits as CommitWays, PlannedChange } from '../change-queue.ts';
 import { ConfigJudge } from '../config-judge.ts';
-import { filesOf, sortedFiles, textDigestOf } from '../config-texts.ts';
-import type { RawFile } from '../config-texts.ts';
+import { filesOf, textDigestOf } from '../config-texts.ts';
 import {
   confirmedEvent,
   requireNothingWaits,
@@ -71,9 +70,9 @@ import { Replica, unavailable } from './replica.ts';
 import type { SharedReading } from './replica.ts';
 import { SharedUsers } from './shared-users.ts';
 import { WithoutStore } from './without-store.ts';
-import { digestsOf, isSame, storedVersion, textsOf } from './stored-policy.ts';
+import { planPush } from './push.ts';
+import { digestsOf, storedVersion, textsOf } from './stored-policy.ts';
 
-const pushed = 'the files of a directory were pushed';
 /** How long a start waits for etcd that has the policy on this machine, too. */
 const startPatienceMs = 1500;
 
@@ -207,16 +206,24 @@ export class EtcdStore implements PolicyStore {
     return await this.#replica.refresh();
   }
 
-  async read(): Promise<Snapshot> {
+  /** Whoever is told of changes need not ask. @throws StoreError when etcd is away */
+  async #told(): Promise<SharedReading> {
     const { known, problem } = this.#replica;
-    // A firewall does not wait for a cluster that is known to be away: it is told when that is back.
-    const isAway = this.#isWatching && problem !== null;
+    const isKnown = this.#isWatching && problem === null && known !== undefined;
+    return isKnown ? known : await this.#fresh();
+  }
+
+  async read(): Promise<Snapshot> {
+    // A firewall is told of changes, and its own are known: it does not ask, and waits for no cluster that is away.
+    const { known: before, problem } = this.#replica;
+    const asks = !this.#isWatching || (before === undefined && problem === null);
     try {
-      const fresh = isAway ? undefined : await this.#freshInTime();
+      const fresh = asks ? await this.#freshInTime() : undefined;
       if (fresh !== undefined) return this.#remember(fresh);
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
     }
+    const known = this.#replica.current();
     return known === undefined ? await this.#withoutStore.read() : this.#remember(known);
   }
 
@@ -311,6 +318,7 @@ export class EtcdStore implements PolicyStore {
       close: async () => {
         this.#isWatching = false;
         await watcher.close();
+        await this.audit.settled();
         await this.#records.close(this.#replica.problem !== null);
         await this.#collector.close();
       },
@@ -326,7 +334,7 @@ export class EtcdStore implements PolicyStore {
   }
 
   async gateways(): Promise<FleetReading> {
-    const { head } = await this.#fresh();
+    const { head } = await this.#told();
     try {
       return { newest: head.seq, gateways: await this.#records.list() };
     } catch (error) {
@@ -368,9 +376,9 @@ export class EtcdStore implements PolicyStore {
   }
 
   async unconfirmed(): Promise<Unconfirmed | undefined> {
-    // Whoever is told of changes need not ask each second.
-    const told = this.#isWatching ? this.#replica.known : undefined;
-    return (told ?? (await this.#fresh())).head.unconfirmed;
+    // Asked each second, also while etcd is away.
+    const known = this.#isWatching ? this.#replica.known : undefined;
+    return (known ?? (await this.#fresh())).head.unconfirmed;
   }
 
   async confirm(actor: Actor, { guard, number }: ConfirmOptions = {}): Promise<Unconfirmed> {
@@ -412,29 +420,29 @@ export class EtcdStore implements PolicyStore {
       for (const file of writes) texts.set(textDigestOf(file), file.text!);
     }
     const { seq } = reading.head;
-    const back = (await this.changes.newest())?.number ?? seq;
-    const waiting = waitingAfter(changes, seq + 1, back);
+    const waiting = await waitingAfter(changes, async () => {
+      const back = (await this.changes.newest())?.number ?? seq;
+      return { number: seq + 1, back };
+    });
     const addition = { commits, files: digestsOf(after), texts, unconfirmed: waiting };
-    return await this.#add(reading, addition, (added) => ({
-      ...added,
-      raw: after,
-      snapshot: next,
-    }));
+    const reread = { raw: after, snapshot: next };
+    return await this.#add(reading, addition, reread);
   }
 
   /** @returns false when the reading is not the newest state any more */
   async #add(
     reading: SharedReading,
     addition: Addition,
-    reread: (added: SharedReading) => SharedReading = (added) => added,
+    reread: Partial<Pick<SharedReading, 'raw' | 'snapshot'>> = {},
   ): Promise<boolean> {
     const written = await this.#committer.commit(reading, addition);
     if (written === undefined) return false;
     const users = addition.users ?? reading.users;
-    const next = reread({ ...reading, ...written, users });
+    const next = { ...reading, ...written, users, ...reread };
     this.#heads.set(next.snapshot, next.head);
     this.#replica.committed(next);
-    await this.audit.copy();
+    // The record is in the commit: no answer waits for the copy of it here.
+    void this.audit.copy();
     return true;
   }
 
@@ -473,23 +481,14 @@ export class EtcdStore implements PolicyStore {
     files: ReadonlyMap<string, string>,
     expected?: ReadonlyMap<string, string>,
   ): Promise<Snapshot> {
-    const wanted = [...files].map(([name, text]): RawFile => ({ name, text, problem: undefined }));
     for (;;) {
       const reading = await this.#replica.refresh();
       requireNothingWaits(reading.head.unconfirmed);
-      const present = textsOf({ ...reading.raw, gateway: undefined });
-      if (expected !== undefined && !isSame(present, expected)) {
-        const message = 'the policy in etcd was changed meanwhile: look at the difference again';
-        throw new StoreError([{ kind: 'busy', message }]);
-      }
-      const after = { ...sortedFiles(wanted), gateway: reading.raw.gateway };
-      const plan = planFiles(reading, after, this.#parts);
-      if (plan === undefined) return reading.snapshot;
-      const event = changeEvent(actor, [], 'ok', plan.changed, pushed);
-      const change = { ...plan, actor, operations: [], event: { ...event, action: 'store.push' } };
+      const change = planPush(reading, { actor, files, expected }, this.#parts);
+      if (change === undefined) return reading.snapshot;
       if (!(await this.#commit(reading, [change]))) continue;
       await this.collect();
-      return plan.next;
+      return change.next;
     }
   }
 

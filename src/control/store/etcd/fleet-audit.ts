@@ -42,11 +42,14 @@ export class FleetAudit implements AuditLog {
     this.#isConnected = parts.isConnected;
   }
 
+  /** Behind the changes that were made before. */
   async append(event: AuditEvent): Promise<void> {
+    await this.#copying;
     await this.#file.append(event);
   }
 
   async record(...events: readonly AuditEvent[]): Promise<void> {
+    await this.#copying;
     await this.#file.record(...events);
   }
 
@@ -64,6 +67,11 @@ export class FleetAudit implements AuditLog {
   async adopted(actor: AuditEvent['actor'], commit: number): Promise<void> {
     const summary = `what is in the store was taken, as change ${commit}`;
     await this.#file.record({ actor, action: 'store.adopt', result: 'ok', summary, commit });
+  }
+
+  /** What is being copied has been. */
+  async settled(): Promise<void> {
+    await this.#copying;
   }
 
   /** Copies the commits that are not in the log yet. Never throws. */

@@ -60,6 +60,12 @@ export class Replica {
     return this.#known;
   }
 
+  /** The same, with gateway.yaml as it is on this machine now. */
+  current(): SharedReading | undefined {
+    if (this.#known !== undefined) this.#known = this.#judged(this.#known);
+    return this.#known;
+  }
+
   get problem(): string | null {
     return this.#problem;
   }

@@ -353,8 +353,10 @@ export class FileStore implements PolicyStore {
 
   /** Before the files: a process that dies now leaves a change that is undone, or was not made. */
   async #noteUnconfirmed(changes: readonly PlannedChange[]): Promise<boolean> {
-    const back = (await this.changes.newest())?.number ?? 0;
-    const waiting = waitingAfter(changes, back + 1, back);
+    const waiting = await waitingAfter(changes, async () => {
+      const back = (await this.changes.newest())?.number ?? 0;
+      return { number: back + 1, back };
+    });
     if (waiting === undefined || waiting === null) return false;
     await this.#unconfirmed.write(waiting);
     return true;
