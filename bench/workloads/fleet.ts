@@ -333,7 +333,7 @@ export const fleet: Benchmark = {
       context.skip('fleet', etcdObstacle);
       return;
     }
-    const own = new Fleet(await EtcdCluster.start());
+    const own = new Fleet(await EtcdCluster.start({ syncs: true }));
     try {
       await packetRates(context, own);
       await changesOfTwo(context, own);

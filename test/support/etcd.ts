@@ -36,6 +36,8 @@ interface ClusterOptions {
   readonly namespace?: string;
   /** Clients have to show a certificate. */
   readonly tls?: TlsFiles;
+  /** As in operation. Else the kernel keeps what a killed member has written, and a busy disk holds up nothing. */
+  readonly syncs?: boolean;
 }
 
 function tlsArguments({ ca, cert, key }: TlsFiles): string[] {
@@ -74,6 +76,7 @@ export class EtcdCluster {
     more = [],
     namespace,
     tls,
+    syncs = false,
   }: ClusterOptions = {}): Promise<EtcdCluster> {
     const directory = await mkdtemp(join(tmpdir(), 'twt-etcd-'));
     const ports = await freePorts(2 * size);
@@ -88,8 +91,7 @@ export class EtcdCluster {
         ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer],
         ...['--initial-cluster', peers.join(','), '--initial-cluster-token', directory],
         ...['--heartbeat-interval', '50', '--election-timeout', '500', '--log-level', 'error'],
-        // The kernel keeps what a killed process has written; a busy disk would hold up every change.
-        '--unsafe-no-fsync',
+        ...(syncs ? [] : ['--unsafe-no-fsync']),
         ...more,
         ...(tls === undefined ? [] : tlsArguments(tls)),
       ];
