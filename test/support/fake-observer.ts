@@ -11,12 +11,14 @@ import type {
   Flow,
   FlowPage,
   FlowQuery,
+  FlowsCut,
   LiveVerdict,
   Observer,
   RuleHits,
   ServerTotals,
   Totals,
 } from '../../src/control/api/context.ts';
+import type { PolicySource } from '../../src/policy/types.ts';
 import { TrafficHistory } from '../../src/control/metrics/traffic-history.ts';
 import { dropReasonNames } from '../../src/dataplane/wire/drop-reason.ts';
 
@@ -84,6 +86,8 @@ export class FakeObserver implements Observer {
   readonly captures: { options: CaptureOptions; stream: PassThrough }[] = [];
   live: LiveVerdict | undefined;
   cut = 3;
+  /** Whose flow is among them. */
+  clientCut: string | undefined;
   captureEnds = true;
 
   flows(query: FlowQuery): Promise<FlowPage> {
@@ -95,8 +99,10 @@ export class FakeObserver implements Observer {
     return Promise.resolve(id === flow.id);
   }
 
-  countCut(): Promise<number> {
-    return Promise.resolve(this.cut);
+  cutBy(_policy: PolicySource, client?: string): Promise<FlowsCut> {
+    const largest = this.cut === 0 ? [] : [flow];
+    const ofClient = client !== undefined && client === this.clientCut;
+    return Promise.resolve({ count: this.cut, largest, ofClient });
   }
 
   /** The first rule of each template has been hit five times. */

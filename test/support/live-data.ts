@@ -10,6 +10,7 @@ import type {
   Flow,
   FlowPage,
   FlowQuery,
+  FlowsCut,
   Judged,
   LiveVerdict,
   Observer,
@@ -103,8 +104,8 @@ export class LiveData implements Observer {
     return Promise.resolve(this.flowsHeld.length < before);
   }
 
-  countCut(): Promise<number> {
-    return Promise.resolve(0);
+  cutBy(): Promise<FlowsCut> {
+    return Promise.resolve({ count: 0, largest: [], ofClient: false });
   }
 
   ruleHits(): RuleHits {

@@ -176,13 +176,25 @@ export interface ControlPlane {
   upgrade?(): boolean;
 }
 
+export interface FlowsCut {
+  readonly count: number;
+  /** By bytes, largest first; at most 20. */
+  readonly largest: readonly Flow[];
+  /** Whether the client is an end of one of them. */
+  readonly ofClient: boolean;
+}
+
 /** The live side of the data plane. */
 export interface Observer {
   flows(query: FlowQuery): Promise<FlowPage>;
   /** Ends a flow. @returns false when there is none of this id (any more) */
   killFlow(id: string): Promise<boolean>;
-  /** How many flows a policy would cut, if it were put in force with `reload: cut`. */
-  countCut(policy: PolicySource): Promise<number>;
+  /**
+   * The flows that a policy would cut, if it were put in force with `reload: cut`.
+   *
+   * @param client the address of whoever asks
+   */
+  cutBy(policy: PolicySource, client?: string): Promise<FlowsCut>;
   /** Hits of the rules in force. Called for every rule of a listing, so it has to be cheap. */
   ruleHits(): RuleHits;
   totals(): Totals;

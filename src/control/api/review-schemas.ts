@@ -1,6 +1,7 @@
 /** The schema of a review: what a change would do. */
 import { Type } from 'typebox';
 import { directions } from '../../text/rule-text.ts';
+import { flow } from './live-schemas.ts';
 import { changedThings, component } from './schemas.ts';
 
 const addresses = Type.Array(Type.String(), {
@@ -42,6 +43,15 @@ export const review = component(
     flowsCut: Type.Optional(
       Type.Integer({
         description: 'Live flows that the new rules forbid; absent when no firewall runs.',
+      }),
+    ),
+    largestFlowsCut: Type.Optional(
+      Type.Array(flow, { description: 'The largest 20 of them, by bytes.' }),
+    ),
+    cutsClient: Type.Optional(
+      Type.Boolean({
+        description:
+          'One of them has an end at the address that asks for this review: the change may cut off who makes it, and is better made with the header `tunwall-confirm`.',
       }),
     ),
   }),

@@ -388,6 +388,7 @@ const expiredRule = component(
   'ExpiredRule',
   Type.Object({
     template: nameSchema,
+    revision: Type.String({ description: 'Of the template, before the change.' }),
     direction: Type.Enum(['inbound', 'outbound']),
     index: Type.Integer({ description: 'Before the change.' }),
     rule,

@@ -1,11 +1,12 @@
 /**
- * A page of the flow table: the flows that match a query, the largest or oldest first, and where the next page begins.
+ * A page of the flow table: the flows that match a query, the largest or oldest first, and where the next page begins. And the
+ * flows that a policy would cut.
  *
  * The table changes while it is listed. A page contains the flows that its walk met; the next page continues after the
  * last flow shown, by the sort key that it had then. A flow that grows meanwhile may move past that key and appear on
  * neither page; sorted by age, flows do not move.
  */
-import type { Flow, FlowPage, FlowQuery } from '../api/context.ts';
+import type { Flow, FlowPage, FlowQuery, FlowsCut } from '../api/context.ts';
 import {
   Cold,
   Hot,
@@ -74,13 +75,7 @@ function matcherOf(query: FlowQuery, { slot: serverSlot, address, admits }: Flow
     if (!states[code]!) return false;
     const itsProtocol = hot[record + Hot.kind]! & 0xff;
     if (protocolNumber !== undefined && itsProtocol !== protocolNumber) return false;
-    if (
-      address !== undefined &&
-      hot[record + Hot.originalAddr] !== address &&
-      hot[record + Hot.replyAddr] !== address
-    ) {
-      return false;
-    }
+    if (address !== undefined && !hasEnd(copy, address)) return false;
     const ports = hot[record + Hot.ports]!;
     if (port !== undefined) {
       if (itsProtocol === Protocol.icmp) return false;
@@ -93,6 +88,10 @@ function matcherOf(query: FlowQuery, { slot: serverSlot, address, admits }: Flow
     }
     return admits?.(copy) ?? true;
   };
+}
+
+function hasEnd({ hot, record }: FlowCopy, address: number): boolean {
+  return hot[record + Hot.originalAddr] === address || hot[record + Hot.replyAddr] === address;
 }
 
 /** The sort key of a flow, largest first; ties are broken by the record's number, lowest first. */
@@ -202,4 +201,28 @@ export async function flowPage(
     ...(rest > page.length &&
       last !== undefined && { next: `${order.toCursor(last.key)}.${last.flow}` }),
   };
+}
+
+/** So many are listed of those that a change would end. */
+const mostListed = 20;
+
+/** The flows that a policy would cut, in one walk. @param client the address of whoever asks */
+export async function flowsCut(
+  flows: FlowInspector,
+  isCut: (copy: FlowCopy) => boolean,
+  client: number | undefined,
+  serverName: SlotName,
+): Promise<FlowsCut> {
+  const order = orderOf('bytes', flows);
+  const candidates = new Candidates(mostListed);
+  let count = 0;
+  let ofClient = false;
+  await flows.walk((copy) => {
+    if (!isCut(copy)) return;
+    count++;
+    ofClient ||= client !== undefined && hasEnd(copy, client);
+    candidates.offer(order.key(copy), copy);
+  });
+  const largest = candidates.sorted().map((copy) => describeFlow(copy, flows, serverName));
+  return { count, largest, ofClient };
 }

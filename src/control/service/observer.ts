@@ -10,6 +10,7 @@ import type {
   CaptureOptions,
   FlowPage,
   FlowQuery,
+  FlowsCut,
   LiveVerdict,
   Observer,
   RuleHits,
@@ -34,7 +35,7 @@ import { wallClockOf } from '../../dataplane/worker/clock.ts';
 import type { DataPlane } from '../../dataplane/worker/data-plane.ts';
 import type { FlowCopy, ServerTraffic } from '../../dataplane/worker/flow-inspector.ts';
 import { captureFile } from './capture-file.ts';
-import { describeFlow, flowPage, parseFlowId } from './flow-page.ts';
+import { describeFlow, flowPage, flowsCut, parseFlowId } from './flow-page.ts';
 import type { LivePolicy } from './live-policy.ts';
 import { liveVerdict } from './live-verdict.ts';
 import { RuleHitLedger } from './rule-hits.ts';
@@ -113,14 +114,13 @@ export class LiveObserver implements Observer {
     return Promise.resolve(killed);
   }
 
-  countCut(source: PolicySource): Promise<number> {
-    return this.#options.judgeTrial(source, async ({ words, root }) => {
+  cutBy(source: PolicySource, client?: string): Promise<FlowsCut> {
+    const { flows } = this.#options.dataPlane;
+    const own = client === undefined ? undefined : addressIn(client);
+    return this.#options.judgeTrial(source, ({ words, root }) => {
       const policy = new Matcher(words, undefined, root);
-      let cut = 0;
-      await this.#options.dataPlane.flows.walk(({ hot, record }) => {
-        if (!policyAllows(policy, hot, record)) cut++;
-      });
-      return cut;
+      const isCut = ({ hot, record }: FlowCopy): boolean => !policyAllows(policy, hot, record);
+      return flowsCut(flows, isCut, own, this.#serverName);
     });
   }
 
@@ -238,8 +238,13 @@ function momentNow(): Moment {
 
 /** The address in a query; an invalid one matches no flow. */
 function addressOf(text: string): number {
+  return addressIn(text) ?? 0;
+}
+
+/** As a flow has it; `undefined`: it is no IPv4 address, as of a client by IPv6. */
+function addressIn(text: string): number | undefined {
   const parsed = parseAddress(text);
-  return 'value' in parsed ? parsed.value | 0 : 0;
+  return 'value' in parsed ? parsed.value | 0 : undefined;
 }
 
 function serverTotals(traffic: ServerTraffic): ServerTotals {

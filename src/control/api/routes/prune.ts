@@ -13,6 +13,7 @@ import type { RuleView } from '../views.ts';
 
 interface ExpiredRule {
   readonly template: string;
+  readonly revision: string;
   readonly direction: RuleDirection;
   readonly index: number;
   readonly rule: RuleView;
@@ -60,7 +61,7 @@ export function pruneRoute(app: Api, context: ApiContext): void {
 }
 
 function expiredRules(
-  { templates }: Snapshot,
+  { templates, revisions }: Snapshot,
   only: readonly string[] | undefined,
   nowMs: number,
 ): ExpiredRule[] {
@@ -72,6 +73,7 @@ function expiredRules(
           hasExpired(rule, nowMs)
             ? {
                 ...{ template: template.name, direction, index },
+                revision: revisions.templates.get(template.name)!,
                 rule: ruleView(template.name, direction, rule, undefined),
               }
             : [],

@@ -5,6 +5,7 @@
 import { Type } from 'typebox';
 import { openings } from '../../../policy/openings.ts';
 import type { Operation, Preview } from '../../store/store.ts';
+import { identityOf } from '../access.ts';
 import { effectsOf } from '../affected.ts';
 import type { Api } from '../api.ts';
 import { newWarnings, storeChange } from '../changes.ts';
@@ -81,7 +82,9 @@ export function reviewRoutes(app: Api, context: ApiContext): void {
         warnings: newWarnings(before, after),
       };
       if (observer === undefined || !flows) return answer;
-      return { ...answer, flowsCut: await observer.countCut(after) };
+      const { address } = identityOf(request).actor;
+      const { count, largest, ofClient } = await observer.cutBy(after, address);
+      return { ...answer, flowsCut: count, largestFlowsCut: largest, cutsClient: ofClient };
     },
   );
 

@@ -317,7 +317,8 @@ describe('a change before it is made', () => {
     });
     expect(json).toMatchObject({
       changed: [{ name: 'spare' }, { name: 'web' }],
-      ...{ servers: ['web-1'], flowsCut: 3 },
+      ...{ servers: ['web-1'], flowsCut: 3, cutsClient: false },
+      largestFlowsCut: [{ destinationServer: 'web-1', destinationPort: 443 }],
     });
     const diff = json!['diff'] as unknown as string;
     expect(diff).toContain('--- templates/web.yaml\n+++ templates/web.yaml\n');

@@ -175,19 +175,39 @@ describe('totals', () => {
   });
 });
 
-it('counts the flows that a policy would cut, and leaves them and the policy as they are', async () => {
+it('finds the flows that a policy would cut, and leaves them and the policy as they are', async () => {
   const gateway = new Gateway([dns, https]);
   const { engine, observer } = gateway;
   engine.forward(udpPacket(client, web, 1, 53), udpPacket(client, db, 2, 53));
   engine.forward(tcpPacket(client, web, { srcPort: 1, dstPort: 443, flags: 'S' }));
-  const candidate = (inbound: PlainRule[]) => observer.countCut(gateway.source(inbound));
-  expect(await candidate([dns, https])).toBe(0);
-  expect(await candidate([https])).toBe(2);
-  expect(await candidate([{ ...dns, sources: ['192.0.2.1'] }])).toBe(3);
+  const cut = (inbound: PlainRule[], by?: string) => observer.cutBy(gateway.source(inbound), by);
+  expect(await cut([dns, https])).toEqual({ count: 0, largest: [], ofClient: false });
+  expect(await cut([https])).toMatchObject({ count: 2, ofClient: false });
+  const all = await cut([{ ...dns, sources: ['192.0.2.1'] }]);
+  expect(all.count).toBe(3);
+  expect(all.largest.map(({ destinationPort }) => destinationPort)).toEqual([443, 53, 53]);
+  // Either end may be whoever asks; one that no flow has, or that is no IPv4 address, is not.
+  expect((await cut([https], db)).ofClient).toBe(true);
+  expect((await cut([https], client)).ofClient).toBe(true);
+  expect((await cut([dns], db)).ofClient).toBe(false);
+  expect((await cut([https], '192.0.2.99')).ofClient).toBe(false);
+  expect((await cut([https], '::1')).ofClient).toBe(false);
   expect(engine.check().size).toBe(3);
   gateway.change(gateway.compile([https], 2));
   engine.engine.tick(engine.nowMs);
   expect(observer.totals().flows.cut).toBe(2);
+});
+
+it('lists the largest twenty flows that a policy would cut, and counts all', async () => {
+  const gateway = new Gateway([dns]);
+  const { engine, observer } = gateway;
+  for (let port = 1; port <= 45; port++) {
+    engine.forward(udpPacket(client, web, port, 53, new Uint8Array(port)));
+  }
+  const { count, largest } = await observer.cutBy(gateway.source([https]));
+  expect(count).toBe(45);
+  const ports = Array.from({ length: 20 }, (_, index) => 45 - index);
+  expect(largest.map(({ sourcePort }) => sourcePort)).toEqual(ports);
 });
 
 describe('which flow decides', () => {
