@@ -1,23 +1,52 @@
 /**
- * Records of network namespaces that are gone. A namespace leaves nothing that says so: its record stays in the
- * state directory until somebody looks. Only what is certainly gone is removed.
+ * What network namespaces that are gone have left behind. A namespace leaves nothing that says so: its record, its locks, the socket
+ * and the flows of its firewall stay until somebody looks. Only what is certainly gone is removed.
  */
-import { readFileSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync, readdirSync, readlinkSync, unlinkSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 
 /** Inode of the first PID namespace (PROC_PID_INIT_INO): only from there every process is seen. */
 const firstPidNamespace = 'pid:[4026531836]';
 
-/** Removes records, locks and half-written files of namespaces that no process and no mount holds any more. */
+/** In the state directory; the namespace's inode is the group. */
+const inside = [
+  /^(?:gateway|watch)-(\d+)(?:-[\w.-]+)?\.json(?:\.lock|\.\w+\.tmp|\.foreign-\w+)?$/,
+  /^(\d+)-[^/]+\.sock$/,
+  /^flows-.+-(\d+)$/,
+] as const;
+
+/** Removes files of namespaces that no process and no mount holds any more. */
 export function pruneRecords(stateDirectory: string): void {
+  // The locks lie beside the directory (gateway-lock.ts).
+  const prefix = basename(stateDirectory).replaceAll(/\W/g, '\\$&');
+  const lock = new RegExp(`^${prefix}-(?:gateway|watch)-(\\d+)\\.lock$`);
   // The files first: a namespace that is made meanwhile is alive, whatever its number was before.
-  const names = readdirSync(stateDirectory);
+  const files = [
+    ...filesLike(stateDirectory, inside),
+    ...filesLike(dirname(stateDirectory), [lock]),
+  ];
   const alive = livingNamespaces();
   if (alive === undefined) return;
-  for (const name of names) {
-    const inode = /^(?:gateway|watch)-(\d+)(-[\w.-]+)?\.json(\.lock|\.\w+\.tmp)?$/.exec(name)?.[1];
-    if (inode === undefined || alive.has(inode)) continue;
-    rmSync(join(stateDirectory, name), { force: true });
+  for (const { path, inode } of files) if (!alive.has(inode)) unlinkIfFile(path);
+}
+
+function filesLike(
+  directory: string,
+  patterns: readonly RegExp[],
+): { readonly path: string; readonly inode: string }[] {
+  return readdirSync(directory).flatMap((name) => {
+    const inode = patterns.map((pattern) => pattern.exec(name)?.[1]).find(Boolean);
+    return inode === undefined ? [] : { path: join(directory, name), inode };
+  });
+}
+
+/** What the firewall's user has put there may be a directory: root does not walk through it. */
+function unlinkIfFile(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (!['ENOENT', 'EISDIR', 'EPERM'].includes(code)) throw error;
   }
 }
 

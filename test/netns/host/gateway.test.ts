@@ -5,6 +5,7 @@
 import {
   chownSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readlinkSync,
   rmSync,
@@ -440,21 +441,29 @@ describe('the record', () => {
   });
 });
 
-test('records of namespaces that are gone are pruned; those of living ones stay', () => {
+test('what namespaces that are gone have left is pruned; what is of living ones stays', () => {
   net.up();
-  const [own, gone] = [net.recordFile(), '/run/tunwall/gateway-1.json'];
-  const living = `/run/tunwall/gateway-${/\d+/.exec(readlinkSync('/proc/self/ns/net'))![0]}.json`;
-  const keep = existsSync(living);
-  writeFileSync(gone, 'x');
-  writeFileSync(`${gone}.lock`, '');
-  if (!keep) writeFileSync(living, 'x');
+  const here = /\d+/.exec(readlinkSync('/proc/self/ns/net'))![0];
+  // Inodes of namespaces are larger. Another run of this test has files of its own.
+  const dead = String(process.pid);
+  const device = `d${dead}`;
+  const of = (inode: string): string[] => [
+    ...[`gateway-${inode}-${device}.json`, `${inode}-${device}.sock`, `flows-${device}-${inode}`],
+    ...[`gateway-${inode}-${device}.json.lock`, `gateway-${inode}-${device}.json.foreign-01ab`],
+  ];
+  const paths = (inode: string): string[] => of(inode).map((name) => join('/run/tunwall', name));
+  const gone = [...paths(dead), `/run/tunwall-watch-${dead}.lock`];
+  const living = paths(here);
+  const foreign = `/run/tunwall/gateway-${dead}.json.foreign-02cd`;
+  mkdirSync(foreign);
+  for (const path of [...gone, ...living]) writeFileSync(path, 'x');
   try {
     net.up();
-    expect([gone, `${gone}.lock`, own, living].map((file) => existsSync(file))).toEqual([
-      ...[false, false],
-      ...[true, true],
-    ]);
+    const there = [...gone, ...living, net.recordFile(), foreign].filter((path) =>
+      existsSync(path),
+    );
+    expect(there).toEqual([...living, net.recordFile(), foreign]);
   } finally {
-    if (!keep) rmSync(living);
+    for (const path of [...living, foreign]) rmSync(path, { recursive: true });
   }
 });
