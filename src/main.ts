@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import type { Connections } from './cli/connection.ts';
 import { UserError } from './cli/errors.ts';
 import type { ConfiguredDevice } from './cli/gateway-command.ts';
-import { createOutput } from './cli/output.ts';
+import { createOutput, notesAsJson } from './cli/output.ts';
 import { callerName, interruptedBy, openToWrite } from './cli/process-parts.ts';
 import { runProgram } from './cli/program.ts';
 import type { Verb } from './cli/program.ts';
@@ -76,7 +76,8 @@ async function openDirectory(configDirectory: string): Promise<InProcessApi> {
   return api;
 }
 
-const output = createOutput(process.stdout, process.stderr, process.env);
+const forPeople = createOutput(process.stdout, process.stderr, process.env);
+const output = process.argv.includes('--json') ? notesAsJson(forPeople) : forPeople;
 const onWarning = (message: string): void => output.error(`tunwall: ${message}`);
 const interrupted = (): AbortSignal => interruptedBy(process);
 

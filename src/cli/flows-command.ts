@@ -9,7 +9,7 @@ import { clientCommand, clientVerb } from './client-verb.ts';
 import type { ClientFlags, ClientParts } from './client-verb.ts';
 import { addConnectionOptions } from './connection.ts';
 import type { Connections } from './connection.ts';
-import { ExitCode } from './errors.ts';
+import { ExitCode, UserError } from './errors.ts';
 import type { Output } from './output.ts';
 import { parseNumber } from './option-values.ts';
 import { examples, type Verb } from './program.ts';
@@ -116,7 +116,9 @@ function addKillCommand(family: Command, { output, run }: ClientParts): void {
       else output.print(`${counted(killed, 'flow')} ended`);
       // A flow that was just listed may have ended by itself; one that the user named should exist.
       if (isFiltered || gone.length === 0) return ExitCode.ok;
-      output.error(`there is no flow ${gone.join(', ')}`);
+      const message = `there is no flow ${gone.join(', ')}`;
+      if (flags.json === true) throw new UserError(message);
+      output.error(message);
       return ExitCode.failed;
     });
   });

@@ -136,8 +136,7 @@ async function importFile(
   } else {
     printResult(result, flags, files, output);
   }
-  if (failure !== undefined) output.error(line`${output.style('red', 'tunwall:')} ${failure}`);
-  if (failure !== undefined) return ExitCode.failed;
+  if (failure !== undefined) throw new UserError(failure);
   return store === undefined ? ExitCode.ok : await waitForStore(store, flags, output);
 }
 

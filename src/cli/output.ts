@@ -51,6 +51,19 @@ export function createOutput(
   };
 }
 
+/** For a program that reads standard error as well: what is said there beside the error is JSON, too: `note`, or `warning`. */
+export function notesAsJson(output: Output): Output {
+  const error = (text: Text | readonly Text[]): void => {
+    const lines = typeof text === 'string' || text instanceof Line ? [text] : text;
+    for (const each of lines) {
+      const { plain } = Line.of(each);
+      const [, key = 'note', rest = plain] = /^(note|warning): (.*)$/.exec(plain) ?? [];
+      output.jsonError({ [key]: rest });
+    }
+  };
+  return { ...output, error };
+}
+
 function terminalText(text: Text | readonly Text[]): string {
   if (typeof text === 'string') return `${visible(text)}\n`;
   if (text instanceof Line) return `${text.coloured}\n`;

@@ -10,6 +10,7 @@ import { Command, CommanderError } from 'commander';
 import { ExitCode, errorForProgram, printError } from './errors.ts';
 import { inTodaysWords, withoutDestructive } from './old-spellings.ts';
 import { line, linesOf } from '../text/line.ts';
+import { notesAsJson } from './output.ts';
 import type { Output } from './output.ts';
 
 /** The result of a verb's action: its exit code. */
@@ -39,14 +40,14 @@ const description =
  * Parses `args` (without node and script), runs the verb and returns the exit code. Never throws.
  */
 export async function runProgram(args: readonly string[], parts: ProgramParts): Promise<number> {
-  const { output } = parts;
   let exitCode: number = ExitCode.ok;
   const finish = async (outcome: Outcome): Promise<void> => {
     exitCode = await outcome;
   };
   const { args: words, notices } = inTodaysWords(args);
   const asJson = words.includes('--json');
-  const program = buildProgram(parts, finish, asJson);
+  const output = asJson ? notesAsJson(parts.output) : parts.output;
+  const program = buildProgram({ ...parts, output }, finish, asJson);
   try {
     for (const notice of notices) output.error(line`${output.style('yellow', 'note:')} ${notice}`);
     await program.parseAsync(words, { from: 'user' });
@@ -100,7 +101,7 @@ function buildProgram(
     .exitOverride()
     .addHelpText(
       'after',
-      '\nExit codes: 0 fine, 1 failed, 2 called wrongly. With --json errors are JSON, too, on standard error.' +
+      '\nExit codes: 0 fine, 1 failed, 2 called wrongly. With --json errors and notes are JSON, too, on standard error.' +
         '\nEnvironment: TUNWALL_CONFIG, TUNWALL_SOCKET, TUNWALL_URL and TUNWALL_TOKEN stand for options,' +
         '\nNO_COLOR turns colours off, TUNWALL_DEBUG=1 prints stacks of errors.',
     );

@@ -56,6 +56,21 @@ describe('words', () => {
   });
 });
 
+describe('what is said beside the answer, with --json', () => {
+  test('is JSON on standard error as well', async () => {
+    const cli = await OfflineCli.createWithTemplates();
+    try {
+      const { code, out, err } = await cli.run([
+        ...['server', 'remove', 'web-1', '--template', 'web', '--json'],
+      ]);
+      expect([code, JSON.parse(out)]).toEqual([0, expect.any(Object)]);
+      expect(JSON.parse(err)).toEqual({ note: 'server remove is called server unassign now' });
+    } finally {
+      await cli.remove();
+    }
+  });
+});
+
 describe('errors with --json', () => {
   const connections = offlineConnections();
   const errorOf = async (...args: string[]): Promise<unknown> => {
@@ -75,6 +90,8 @@ describe('errors with --json', () => {
     });
     expect(await errorOf('server', 'list', '--nope')).toMatchObject({ exitCode: 2 });
     expect(await errorOf('server')).toMatchObject({ exitCode: 2 });
+    const silent = ['--socket', '/nonexistent/sock'];
+    expect(await errorOf('server', 'list', ...silent)).toMatchObject({ exitCode: 1 });
     const directory = await mkdtemp(join(tmpdir(), 'twt-'));
     try {
       expect(await errorOf('server', 'show', 'nope', '--config', directory)).toMatchObject({
