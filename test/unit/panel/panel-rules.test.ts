@@ -1,9 +1,10 @@
 /** Rules while they are edited in the panel: what is typed is what is saved, and groups are suggested. */
 import { expect, it } from 'vitest';
-import type { Rule } from '../../../src/panel/data/types.ts';
+import type { Rule, Template } from '../../../src/panel/data/types.ts';
 import {
   bodyOf,
   draftOf,
+  edit,
   momentText,
   optionsText,
   ruleOf,
@@ -31,6 +32,37 @@ it.each<[string, Rule]>([
   expect(optionsText(draft.inbound[0]!, nowMs)).toBe(text);
   expect(bodyOf(draft)).toEqual({ appliesTo, inbound: [rule], outbound: [] });
 });
+
+const byHand: readonly Rule[] = [
+  { protocol: 'tcp', ports: [22], enabled: true, log: false, comment: '  two  blanks ' },
+  { protocol: 'tcp', sources: ['any'], except: [], comment: '' },
+  { protocol: 'udp', sources: ['label:role in (web,  api),env=prod', '10.0.0.1 - 10.0.0.9'] },
+];
+
+it('rules, and fields of a rule, that nobody touches are said as they were', () => {
+  const draft = draftOf({ name: 'web', inbound: [...byHand], outbound: [] });
+  expect(bodyOf(draft).inbound).toEqual(byHand);
+  const [first, second, third] = draft.inbound;
+  expect(ruleOf('inbound', { ...first!, ports: '23' })).toEqual({ ...byHand[0], ports: [23] });
+  expect(ruleOf('inbound', { ...second!, comment: 'for now' })).toEqual({
+    ...byHand[1],
+    comment: 'for now',
+  });
+  expect(ruleOf('inbound', { ...third!, enabled: false, peers: 'any' })).toEqual({
+    ...{ protocol: 'udp', enabled: false },
+  });
+  expect(ruleOf('inbound', { ...first!, protocol: 'icmp' })).not.toHaveProperty('ports');
+  const base = { ...template(byHand), description: ' The front ' };
+  const changed = edit({ ...draftOf(base), servers: ['web-1'] }, base)[0];
+  expect(changed).toMatchObject({ body: { description: ' The front ', inbound: byHand } });
+});
+
+function template(inbound: readonly Rule[]): Template {
+  return {
+    ...{ name: 'web', inbound: [...inbound], outbound: [], revision: '0' },
+    ...{ servers: [], appliedServers: [], exposure: [] },
+  };
+}
 
 it('what is typed becomes a rule', () => {
   const [rule] = draftOf({

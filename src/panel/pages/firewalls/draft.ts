@@ -8,8 +8,13 @@ import type { Rule, Template } from '../../data/types.ts';
 import { lifeText, peersKey } from '../../../text/rule-text.ts';
 import type { RuleDirection } from '../../../text/rule-text.ts';
 
-export interface RuleDraft {
+export interface RuleDraft extends RuleFields {
   readonly key: number;
+  /** What it began with. */
+  readonly origin?: Rule;
+}
+
+interface RuleFields {
   readonly protocol: Rule['protocol'];
   /** As typed: `80, 443, 8000-8100` or `ALL`; empty: not chosen yet. */
   readonly ports: string;
@@ -62,8 +67,11 @@ const counter = { last: 0 };
 const nextKey = (): number => ++counter.last;
 
 function ruleDraft(rule: Rule): RuleDraft {
+  return { key: nextKey(), origin: rule, ...fieldsOf(rule) };
+}
+
+function fieldsOf(rule: Rule): RuleFields {
   return {
-    key: nextKey(),
     protocol: rule.protocol,
     ports: hasPorts(rule.protocol) ? (rule.ports ?? [allPorts]).join(', ') : '',
     peers: (rule.sources ?? rule.destinations ?? [anyPeer]).join(', '),
@@ -134,7 +142,19 @@ export function isWord(text: string, word: string): boolean {
 export const hasPorts = (protocol: Rule['protocol']): boolean =>
   protocol === 'tcp' || protocol === 'udp';
 
+const bodies = new WeakMap<RuleDraft, RuleBody>();
+
+/** Whatever of it was not touched is said as it was: `enabled: true`, or `any`. */
 export function ruleOf(direction: RuleDirection, draft: RuleDraft): RuleBody {
+  let body = bodies.get(draft);
+  if (body === undefined) {
+    body = untouched(direction, draft, written(direction, draft));
+    bodies.set(draft, body);
+  }
+  return body;
+}
+
+function written(direction: RuleDirection, draft: RuleDraft): RuleBody {
   const ports = listed(draft.ports);
   const peers = listedPeers(draft.peers);
   const except = listedPeers(draft.except);
@@ -152,6 +172,30 @@ export function ruleOf(direction: RuleDirection, draft: RuleDraft): RuleBody {
     ...(draft.log && { log: true }),
     ...(comment !== '' && { comment }),
   };
+}
+
+function untouched(direction: RuleDirection, draft: RuleDraft, body: RuleBody): RuleBody {
+  const { origin } = draft;
+  if (origin === undefined) return body;
+  const before = fieldsOf(origin);
+  const kept: Partial<Record<keyof Rule, unknown>> = { ...body };
+  for (const field of [
+    'ports',
+    'peers',
+    'except',
+    'enabled',
+    'expires',
+    'log',
+    'comment',
+  ] as const) {
+    // Of another protocol they may be none.
+    if (field === 'ports' && draft.protocol !== before.protocol) continue;
+    if (draft[field] !== before[field]) continue;
+    const key = field === 'peers' ? peersKey(direction) : field;
+    kept[key] = origin[key];
+    if (kept[key] === undefined) delete kept[key];
+  }
+  return kept as RuleBody;
 }
 
 export function bodyOf(draft: Draft): TemplateBody {
@@ -192,11 +236,13 @@ export function creation(draft: Draft): readonly Operation[] {
 
 /** What makes a firewall into the draft, if it is still what the draft began with. */
 export function edit(draft: Draft, base: Template): readonly Operation[] {
-  const { name, revision } = base;
+  const { name, revision, description } = base;
+  const isDescribed = description !== undefined && draft.description === description;
+  const body = { ...bodyOf(draft), ...(isDescribed && { description }) };
   const joining = draft.servers.filter((each) => !base.servers.includes(each));
   const leaving = base.servers.filter((each) => !draft.servers.includes(each));
   return [
-    { kind: 'replace-template', name, body: bodyOf(draft), ifRevision: revision },
+    { kind: 'replace-template', name, body, ifRevision: revision },
     ...assignment('assign', name, joining),
     ...assignment('unassign', name, leaving),
   ];
