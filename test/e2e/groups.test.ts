@@ -276,6 +276,8 @@ describe.skipIf(obstacle !== undefined)('groups', () => {
     const dialog = page.getByRole('dialog', { name: 'Rename web' });
     await dialog.getByLabel('New name').fill('www');
     await dialog.getByRole('button', { name: 'Rename' }).click();
+    const review = page.getByRole('dialog', { name: 'Review before save' });
+    await review.getByRole('button', { name: 'Save and apply' }).click();
     await page.getByRole('heading', { level: 1, name: 'www' }).waitFor();
 
     await page.getByRole('link', { name: 'Changes' }).click();

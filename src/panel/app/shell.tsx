@@ -15,6 +15,7 @@ import { GatewayProblems } from './gateway-problems.tsx';
 import { Menu } from './menu.tsx';
 import { SchemeSwitch } from './scheme-switch.tsx';
 import { useSession } from './session.ts';
+import { Unconfirmed } from './unconfirmed.tsx';
 import { UserMenu } from './user-menu.tsx';
 
 export function Shell({ children }: { readonly children: ReactNode }): ReactNode {
@@ -58,7 +59,12 @@ export function Shell({ children }: { readonly children: ReactNode }): ReactNode
       </AppShell.Navbar>
       <AppShell.Main id="main" tabIndex={-1}>
         <Container size={1280} px={0}>
-          {session.may.view && <Connection />}
+          {session.may.view && (
+            <>
+              <Connection />
+              <Unconfirmed />
+            </>
+          )}
           {children}
         </Container>
       </AppShell.Main>

@@ -27,16 +27,18 @@ export interface ChangeWords {
   readonly operations: readonly Operation[];
   /** Why, for history and audit log. */
   readonly why?: string;
+  /** Seconds, after which it is undone unless somebody confirms it; absent: it stays. */
+  readonly confirmWithinS?: number | undefined;
 }
 
 /** @throws ApiProblem */
-export function makeChange(operations: readonly Operation[]): Promise<Change> {
-  return makeChangeWith({ operations });
+export function makeChange({ operations, why, confirmWithinS }: ChangeWords): Promise<Change> {
+  return request('POST', '/v1/changes', { body: { operations }, why, confirmWithinS });
 }
 
-/** @throws ApiProblem */
-export function makeChangeWith({ operations, why }: ChangeWords): Promise<Change> {
-  return request('POST', '/v1/changes', { body: { operations }, why });
+/** Keeps the change that waits for confirmation, or undoes it now. @throws ApiProblem `not-found`: it waits no more */
+export async function settleChange(how: 'confirm' | 'revert', revision: number): Promise<void> {
+  await request('POST', `/v1/changes/${how}?revision=${revision}`);
 }
 
 /**

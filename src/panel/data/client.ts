@@ -16,6 +16,8 @@ export interface RequestOptions {
   readonly mustBeNew?: boolean;
   /** Why a change is made. */
   readonly why?: string | undefined;
+  /** The change is undone after so many seconds, unless somebody confirms it. */
+  readonly confirmWithinS?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -52,12 +54,14 @@ function headersOf({
   ifMatch,
   mustBeNew = false,
   why = '',
+  confirmWithinS,
 }: RequestOptions): Record<string, string> {
   return {
     accept: 'application/json, application/problem+json',
     ...(body !== undefined && { 'content-type': 'application/json' }),
     ...(ifMatch !== undefined && { 'if-match': `"${ifMatch}"` }),
     ...(why !== '' && { 'tunwall-message': encodeURIComponent(why) }),
+    ...(confirmWithinS !== undefined && { 'tunwall-confirm': `${confirmWithinS}s` }),
     ...(mustBeNew && { 'if-none-match': '*' }),
   };
 }

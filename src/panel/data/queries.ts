@@ -153,6 +153,13 @@ export function useChanges(limit: number): UseQueryResult<api.PolicyChanges> {
   });
 }
 
+/** How a change was settled that waits for confirmation no more. */
+export async function howSettled(revision: number): Promise<'kept' | 'undone'> {
+  const { changes } = await get<api.PolicyChanges>(`/v1/history${query({ limit: 20 })}`);
+  const next = changes.findLast(({ number }) => number > revision);
+  return next?.action === 'policy.restore' ? 'undone' : 'kept';
+}
+
 export function useChangeDiff(from: number, to: number): UseQueryResult<string> {
   return useDiff(`/v1/history/diff${query({ from, to })}`, [...keys.history, from, to]);
 }

@@ -42,6 +42,7 @@ export type ServerHistories = traffic.ServerHistoriesView;
 export type ServerHistory = ServerHistories['servers'][string];
 export type Fleet = Static<typeof live.fleet>;
 export type FleetMember = Fleet['gateways'][number];
+export type Unconfirmed = Static<typeof schemas.unconfirmed>;
 export type Status = Static<typeof live.status>;
 export type Flow = Static<typeof live.flow>;
 export type FlowPage = Static<typeof live.flowPage>;

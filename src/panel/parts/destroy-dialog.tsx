@@ -5,7 +5,7 @@ import type { Operation } from '../data/changes.ts';
 import { ReviewDialog } from './review-dialog.tsx';
 
 export interface DestroyDialogProps {
-  readonly kind: 'template' | 'set';
+  readonly kind: 'template' | 'set' | 'server';
   /** As it was seen: a newer one is not destroyed. */
   readonly it: { readonly name: string; readonly revision: string };
   /** Also if others name it: it is removed from there. */

@@ -79,7 +79,7 @@ function Row({
         <Table.Td data-label="">
           <Button
             size="compact-sm"
-            variant="light"
+            variant="subtle"
             color="red"
             leftSection={<IconPlugX size={14} aria-hidden />}
             onClick={() => onKill(flow)}

@@ -1,12 +1,10 @@
-/** A new name for a firewall or server: what names it goes on with the new one. */
-import { TextInput } from '@mantine/core';
+/** A new name for a firewall or server: what names it goes on with the new one. It is reviewed first. */
+import { Button, Group, Modal, Stack, TextInput } from '@mantine/core';
 import { useState } from 'react';
-import type { ReactNode } from 'react';
-import { asProblem } from '../data/api-problem.ts';
-import { makeChange } from '../data/changes.ts';
-import { useChange } from '../data/queries.ts';
-import { noteApplied } from './applied-note.ts';
-import { ConfirmDialog } from './confirm-dialog.tsx';
+import type { ReactNode, SubmitEvent } from 'react';
+import type { ApiProblem } from '../data/api-problem.ts';
+import type { Operation } from '../data/changes.ts';
+import { ReviewDialog } from './review-dialog.tsx';
 
 export interface RenameDialogProps {
   readonly kind: 'template' | 'server';
@@ -21,41 +19,65 @@ export function RenameDialog(props: RenameDialogProps): ReactNode {
   const { kind, name, revision, opened, onClose, onRenamed } = props;
   const [to, setTo] = useState(name);
   const [error, setError] = useState('');
-  const change = useChange(makeChange);
-  const rename = async (): Promise<void> => {
+  const [operations, setOperations] = useState<readonly Operation[]>();
+  const submit = (event: SubmitEvent): void => {
+    event.preventDefault();
     setError('');
-    try {
-      const { applied } = await change.mutateAsync([
-        { kind: `rename-${kind}`, name, to, ifRevision: revision },
-      ]);
-      noteApplied(`${name} is ${to} now`, applied);
-      onRenamed(to);
-    } catch (failure) {
-      const { kind: problem, errors, message } = asProblem(failure);
-      const own = errors.filter(({ path }) => /(^|\.)(to|name)$/.test(path));
-      if (own.length > 0) setError(own.map((each) => each.message).join('; '));
-      else if (problem === 'exists') setError(message);
-      throw failure;
-    }
+    setOperations([{ kind: `rename-${kind}`, name, to, ifRevision: revision }]);
+  };
+  const refuse = (problem: ApiProblem): boolean => {
+    const text = textFor(problem);
+    setError(text);
+    return text !== '';
   };
   return (
-    <ConfirmDialog
-      title={`Rename ${name}`}
-      action="Rename"
-      opened={opened}
-      onClose={onClose}
-      onConfirm={rename}
-    >
-      <TextInput
-        label="New name"
-        value={to}
-        onChange={({ currentTarget }) => setTo(currentTarget.value)}
-        error={error}
-        data-autofocus
-        autoComplete="off"
-        autoCapitalize="none"
-        spellCheck={false}
+    <>
+      <Modal
+        opened={opened}
+        onClose={onClose}
+        title={`Rename ${name}`}
+        closeButtonProps={{ 'aria-label': 'Close' }}
+      >
+        <form onSubmit={submit} noValidate>
+          <Stack>
+            <TextInput
+              label="New name"
+              value={to}
+              onChange={({ currentTarget }) => setTo(currentTarget.value)}
+              error={error}
+              data-autofocus
+              autoComplete="off"
+              autoCapitalize="none"
+              spellCheck={false}
+            />
+            <Group justify="flex-end">
+              <Button variant="default" onClick={onClose}>
+                Cancel
+              </Button>
+              <Button type="submit">Rename</Button>
+            </Group>
+          </Stack>
+        </form>
+      </Modal>
+      <ReviewDialog
+        title="Review before save"
+        operations={operations}
+        done={`${name} is ${to} now`}
+        onClose={() => setOperations(undefined)}
+        onSaved={() => {
+          setOperations(undefined);
+          onClose();
+          onRenamed(to);
+        }}
+        onProblem={refuse}
       />
-    </ConfirmDialog>
+    </>
   );
+}
+
+/** What is wrong with the name; empty: it is something else. */
+function textFor({ kind, errors, message }: ApiProblem): string {
+  if (kind === 'exists') return message;
+  const own = errors.filter(({ path }) => /(^|\.)(to|name)$/.test(path));
+  return own.map((each) => each.message).join('; ');
 }

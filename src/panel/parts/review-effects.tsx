@@ -12,12 +12,13 @@ import {
   IconServer,
 } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
-import type { Review } from '../data/types.ts';
+import { endText } from '../../text/packet-text.ts';
+import type { Flow, Review } from '../data/types.ts';
 import { Diff } from './diff.tsx';
-import { count } from './format.ts';
+import { count, formatBytes } from './format.ts';
 
 export function ReviewEffects({ review }: { readonly review: Review }): ReactNode {
-  const { changed, diff, affected, rules, opens, closes, warnings, flowsCut } = review;
+  const { changed, diff, affected, rules, opens, closes, warnings } = review;
   if (changed.length === 0) {
     return <Alert color="gray">Nothing would change: it is so already.</Alert>;
   }
@@ -32,7 +33,7 @@ export function ReviewEffects({ review }: { readonly review: Review }): ReactNod
       )}
       <Affected affected={affected} />
       {rules.length > 0 && <Shifted rules={rules} />}
-      {flowsCut !== undefined && <FlowsCut flows={flowsCut} />}
+      <FlowsCut review={review} />
       <div>
         <Text size="sm" fw={600} mb={4}>
           What changes
@@ -134,15 +135,44 @@ function Shifted({ rules }: Pick<Review, 'rules'>): ReactNode {
   );
 }
 
-function FlowsCut({ flows }: { readonly flows: number }): ReactNode {
+function FlowsCut({ review }: { readonly review: Review }): ReactNode {
+  const { flowsCut, largestFlowsCut = [], cutsClient = false } = review;
+  if (flowsCut === undefined) return null;
+  const more = flowsCut - largestFlowsCut.length;
   return (
     <Alert
       variant="light"
-      color={flows === 0 ? 'gray' : 'orange'}
+      color={flowsCut === 0 ? 'gray' : cutsClient ? 'red' : 'orange'}
       icon={<IconPlugX aria-hidden />}
-      title={flows === 0 ? 'No live flow is cut' : `${count(flows, 'live flow')} would be cut`}
+      title={
+        flowsCut === 0 ? 'No live flow is cut' : `${count(flowsCut, 'live flow')} would be cut`
+      }
     >
-      {flows > 0 && 'The new rules forbid them: they end when the change is applied.'}
+      {cutsClient && (
+        <Text size="sm" fw={600} mb={4}>
+          One of them is yours: this change may cut you off.
+        </Text>
+      )}
+      {flowsCut > 0 && (
+        <Spoiler maxHeight={132} showLabel="Show all" hideLabel="Show fewer">
+          <ul className="plain-list" aria-label="Live flows that end">
+            {largestFlowsCut.map((flow) => (
+              <li key={flow.id} className="address">
+                {flowText(flow)}
+              </li>
+            ))}
+            {more > 0 && <li>and {count(more, 'smaller one')}</li>}
+          </ul>
+        </Spoiler>
+      )}
     </Alert>
   );
+}
+
+function flowText(flow: Flow): string {
+  const { protocol, source, sourcePort, sourceServer } = flow;
+  const { destination, destinationPort, destinationServer, original, reply } = flow;
+  const from = endText(source, sourcePort, sourceServer);
+  const to = endText(destination, destinationPort, destinationServer);
+  return `${protocol.toUpperCase()} ${from} → ${to}, ${formatBytes(original.bytes + reply.bytes)}`;
 }

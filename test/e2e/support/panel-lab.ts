@@ -57,9 +57,10 @@ export class PanelLab {
       const { lab, configDirectory } = firewall;
       const run = join(lab.directory, 'run');
       await mkdir(run);
+      const api = config.gateway?.['api'] as object | undefined;
       await firewall.write({
         ...config,
-        gateway: { ...config.gateway, api: { socket: join(run, 'control.sock') } },
+        gateway: { ...config.gateway, api: { ...api, socket: join(run, 'control.sock') } },
       });
       const hash = await hashPassword(password);
       const users = roles.map((role) => ({ name: role, role, passwordHash: hash }));
@@ -116,11 +117,12 @@ export class PanelLab {
   }
 
   /** A request of the owner by the control socket, with nothing to do with any browser. */
-  async ask(method: string, path: string, body?: object): Promise<unknown> {
+  async ask(method: string, path: string, body?: object, ...headers: string[]): Promise<unknown> {
     const { lab } = this.firewall;
     const stdout = await lab.mustExec('gateway', [
       ...['curl', '-sS', '--fail-with-body', '--max-time', '10', '-X', method],
       ...['--unix-socket', join(lab.directory, 'run/control.sock'), '-H', 'tunwall-actor: carol'],
+      ...headers.flatMap((header) => ['-H', header]),
       ...(body === undefined
         ? []
         : ['-H', 'content-type: application/json', '-d', JSON.stringify(body)]),

@@ -63,13 +63,47 @@ async function relabel(page: Page): Promise<void> {
   await page.getByRole('dialog').getByLabel('Rules that mean other addresses').waitFor();
 }
 
+/** A change that waits for confirmation, which no other view shows. @param actor whose it is */
+const unconfirmed =
+  (actor: string) =>
+  async (page: Page): Promise<void> => {
+    const nowMs = Date.now();
+    await page.route('**/v1/status', async (route) => {
+      const response = await route.fetch();
+      const waiting = {
+        ...{ revision: 9, back: 8, actor, secondsLeft: 43, why: 'only the office needs it' },
+        summary: 'replace template web: 2 inbound, 0 outbound rules',
+        at: new Date(nowMs - 17_000).toISOString(),
+        until: new Date(nowMs + 43_000).toISOString(),
+      };
+      const status = (await response.json()) as object;
+      await route.fulfill({ response, json: { ...status, unconfirmed: waiting } });
+    });
+    await page.getByRole('timer', { name: 'Time left' }).waitFor();
+  };
+
+/** Servers that come with a new firewall: typed, and about to be pasted. */
+async function addServers(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Add a server' }).click();
+  const row = page.getByRole('group', { name: 'New server 1' });
+  await row.getByLabel('Name').fill('web-1');
+  await row.getByLabel('Addresses').fill('10.0.0.9');
+  await page.keyboard.press('Enter');
+  await page.getByText('there is a server "web-1" already').waitFor();
+  await page.getByRole('button', { name: 'Paste a list' }).click();
+  await page.getByLabel('List of servers').fill('app-1 10.0.2.11 hkg role=app');
+}
+
 export const views: readonly View[] = [
   { name: 'login', path: '/', as: 'nobody' },
   { name: 'not-available', path: '/', as: 'billing-admin' },
   { name: 'overview', path: '/' },
+  { name: 'confirm', path: '/firewalls/web', prepare: unconfirmed('owner') },
+  { name: 'confirm-other', path: '/', prepare: unconfirmed('carol') },
   { name: 'firewalls', path: '/firewalls' },
   { name: 'firewalls-member', path: '/firewalls', as: 'member' },
   { name: 'firewall-new', path: '/firewalls/~new' },
+  { name: 'firewall-new-servers', path: '/firewalls/~new', prepare: addServers },
   { name: 'firewall', path: '/firewalls/web' },
   { name: 'firewall-member', path: '/firewalls/web', as: 'member' },
   { name: 'firewall-edited', path: '/firewalls/web', prepare: editRules },

@@ -5,8 +5,15 @@
 import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { FirewallLab, db, obstacle, web } from '../support/firewall.ts';
+import { FirewallLab, client, db, obstacle, web } from '../support/firewall.ts';
 import { ping, tcp, whatPasses } from '../support/probes.ts';
+
+/** A shell on port 22, without a password. */
+const shellServer = `require('node:net').createServer((socket) => {
+  const { stdin, stdout } = require('node:child_process').spawn('sh', { stdio: 'pipe' });
+  socket.on('error', () => undefined).pipe(stdin);
+  stdout.pipe(socket);
+}).listen(22)`;
 
 interface Answer {
   readonly status: number;
@@ -30,7 +37,7 @@ describe.skipIf(obstacle !== undefined)('the API of a running firewall', () => {
     await firewall.write({
       templates: { iperf: { inbound: [{ protocol: 'tcp', ports: [5201] }] } },
       servers: [{ name: 'db', addresses: [db], templates: ['iperf'] }],
-      gateway: { api: { socket } },
+      gateway: { api: { socket, listen: '0.0.0.0:8740', insecure: true } },
     });
     // The firewall edits its own configuration.
     await lab.mustExec('gateway', ['chown', '-R', 'nobody:nogroup', configDirectory, run]);
@@ -129,6 +136,56 @@ describe.skipIf(obstacle !== undefined)('the API of a running firewall', () => {
     expect(put.json).toMatchObject({ applied: { applied: true } });
     const { json } = await curl('GET', '/v1/status');
     expect(json).toMatchObject({ reloadError: null, problems: [] });
+  });
+
+  it('undoes a change that has cut off who made it', async () => {
+    const shell = { protocol: 'tcp', ports: [22], sources: [client] };
+    await curl('POST', '/v1/templates', { name: 'admin', inbound: [shell] });
+    await curl('POST', '/v1/servers', { name: 'web', addresses: [web], templates: ['admin'] });
+    const { json } = await curl('POST', '/v1/users/owner/tokens', { name: 'shell' });
+    firewall.lab.spawn('web', [process.execPath, '-e', shellServer]);
+    /** What a shell behind the firewall prints, by a session through it. */
+    const ask = (path: string, ...more: string[]): string[] => {
+      const operation = { kind: 'remove-rule', template: 'admin', direction: 'inbound', index: 0 };
+      const words = [
+        ...['curl', '-s', '-H', `'authorization: Bearer ${String(json['token'])}'`],
+        ...['-H', "'content-type: application/json'", ...more],
+        ...['-d', `'${JSON.stringify({ operations: [operation] })}'`],
+        `http://10.0.0.1:8740${path}; exit`,
+      ];
+      return ['sh', '-c', `echo "$1" | nc ${web} 22`, 'sh', words.join(' ')];
+    };
+    let said = '';
+    await firewall.until('the shell answers', async () => {
+      said = (await firewall.lab.exec('client', ask('/v1/review'))).stdout;
+      return said !== '';
+    });
+    expect(JSON.parse(said)).toMatchObject({
+      ...{ flowsCut: 1, cutsClient: true },
+      largestFlowsCut: [{ source: client, destination: web, destinationPort: 22 }],
+    });
+
+    const session = firewall.lab.spawn(
+      'client',
+      ask('/v1/changes', '-H', "'tunwall-confirm: 5s'"),
+      'pipe',
+    );
+    let answered = '';
+    session.stdout!.on('data', (text) => (answered += String(text)));
+    let newest: { actor: string; action: string }[] = [];
+    await firewall.until('it is undone', async () => {
+      const { json: history } = await curl('GET', '/v1/history?limit=2');
+      newest = history['changes'] as typeof newest;
+      return newest[0]!.actor === 'clock';
+    });
+    expect(newest).toMatchObject([
+      { actor: 'clock', action: 'policy.restore' },
+      { actor: 'owner', action: 'template.remove-rule' },
+    ]);
+    // Its answer was judged by the policy without the rule; a new session is let in again.
+    expect(answered).toBe('');
+    expect(await whatPasses(firewall, [tcp('client', web, 22)])).toHaveLength(1);
+    session.kill();
   });
 
   it('goes in order: the socket is gone, and so is the session', async () => {

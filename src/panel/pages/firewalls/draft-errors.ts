@@ -61,17 +61,22 @@ export function wrongRules({ rules }: DraftErrors): ReadonlySet<number> {
   return new Set([...rules.keys()].map((key) => Number.parseInt(key, 10)));
 }
 
-/** @param sent the draft that the problem is about */
-export function errorsOf(problem: ApiProblem, sent: Draft): DraftErrors {
+/** @param sent the draft that the problem is about @param errors those of its errors that are of no other field */
+export function errorsOf(
+  problem: ApiProblem,
+  sent: Draft,
+  errors: readonly FieldError[] = problem.errors,
+): DraftErrors {
   const name: string[] = problem.kind === 'exists' ? [problem.message] : [];
   const description: string[] = [];
   const appliesTo: string[] = [];
   const rules = new Map<string, string[]>();
   const others: FieldError[] = [];
-  for (const error of problem.errors) {
-    const path = locate(error)?.path ?? error.path;
+  for (const error of errors) {
+    const { operation = 0, path = error.path } = locate(error) ?? {};
     const field = ruleFieldOf(path, sent);
-    if (error.file !== undefined) others.push(error);
+    // The first operation is the firewall's.
+    if (error.file !== undefined || operation > 0) others.push(error);
     else if (path === 'name') name.push(error.message);
     else if (path === 'description') description.push(error.message);
     else if (path.startsWith('appliesTo')) appliesTo.push(error.message);

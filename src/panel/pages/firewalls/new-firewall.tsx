@@ -16,10 +16,12 @@ import { creation, emptyDraft, reduce } from './draft.ts';
 import type { Action, Draft } from './draft.ts';
 import { errorsOf } from './draft-errors.ts';
 import type { DraftErrors } from './draft-errors.ts';
+import { NewServersSection } from './new-servers-section.tsx';
 import { RuleSection } from './rule-section.tsx';
-import { SaveBar } from './save-bar.tsx';
+import { SaveBar, focusFirstError } from './save-bar.tsx';
 import { ServerPicker } from './server-picker.tsx';
 import { StartFrom } from './start-from.tsx';
+import { useNewServers } from './use-new-servers.ts';
 import { useCheck } from './use-check.ts';
 import { useWarningOnClose } from './use-draft.ts';
 
@@ -32,8 +34,10 @@ export default function NewFirewall(): ReactNode {
   const [operations, setOperations] = useState<readonly Operation[]>();
   const [refusal, setRefusal] = useState<ApiProblem>();
   const [isNameMissing, setNameMissing] = useState(false);
+  const servers = useNewServers(refusal, () => setRefusal(undefined));
   const { errors: checked, isReady } = useCheck(draft, true, true);
-  const isTouched = draft.inbound.length + draft.outbound.length + draft.name.length > 0;
+  const isTouched =
+    draft.inbound.length + draft.outbound.length + draft.name.length + servers.rows.length > 0;
   useWarningOnClose(isTouched && operations === undefined);
 
   const assign = useCallback(
@@ -50,23 +54,28 @@ export default function NewFirewall(): ReactNode {
       document.querySelector<HTMLElement>('#firewall-name')?.focus();
       return;
     }
-    if (isReady()) setOperations(creation({ ...draft, name }));
+    if (!isReady() || (servers.errors.size > 0 && focusFirstError())) return;
+    const [firewall, ...assigned] = creation({ ...draft, name });
+    setOperations([firewall!, ...servers.operations(name), ...assigned]);
   };
   return (
     <Page title="Create Firewall" back={<BackLink path="/firewalls" title="Firewalls" />}>
       <Stack gap="md">
         {refusal !== undefined && (
-          <ProblemSummary error={refusal} errors={errorsOf(refusal, draft).others} />
+          <ProblemSummary
+            error={refusal}
+            errors={errorsOf(refusal, draft, servers.others).others}
+          />
         )}
         <Head draft={draft} errors={errors} dispatch={dispatch} />
         {directions.map((direction) => (
           <RuleSection
             key={direction}
-            {...{ direction, errors, dispatch }}
-            rules={draft[direction]}
+            {...{ direction, errors, dispatch, rules: draft[direction] }}
           />
         ))}
         <ServerPicker selected={draft.servers} saved={nobody} onChange={assign} />
+        <NewServersSection servers={servers} />
         <SaveBar
           note="Nothing is saved before you have seen what it does"
           errors={errors}

@@ -3,56 +3,62 @@ import { Button, List, Text } from '@mantine/core';
 import { IconClockX } from '@tabler/icons-react';
 import { useState } from 'react';
 import type { ReactNode } from 'react';
-import { request } from '../../data/client.ts';
-import { useChange, useExpired } from '../../data/queries.ts';
+import type { Operation } from '../../data/changes.ts';
+import { useExpired } from '../../data/queries.ts';
 import type { Pruned } from '../../data/types.ts';
-import { noteApplied } from '../../parts/applied-note.ts';
-import { ConfirmDialog } from '../../parts/confirm-dialog.tsx';
 import { count } from '../../parts/format.ts';
+import { ReviewDialog } from '../../parts/review-dialog.tsx';
 import { ruleText } from '../../../text/rule-text.ts';
+
+type Expired = Pruned['rules'];
 
 /** @param template absent: of all firewalls */
 export function PruneButton({ template }: { readonly template?: string }): ReactNode {
   const { data } = useExpired(template);
-  const [opened, setOpened] = useState(false);
-  const pruning = useChange(() =>
-    request<Pruned>('POST', '/v1/templates/prune', {
-      body: template === undefined ? {} : { templates: [template] },
-    }),
-  );
-  const prune = async (): Promise<void> => {
-    const { rules, applied } = await pruning.mutateAsync(undefined);
-    const what = `${count(rules.length, 'expired rule was', 'expired rules were')} removed`;
-    if (applied !== undefined) noteApplied(what, applied);
-  };
+  const [asked, setAsked] = useState<Expired>();
   const rules = data?.rules ?? [];
+  const close = (): void => setAsked(undefined);
   return (
     <>
       {rules.length > 0 && (
         <Button
           variant="default"
           leftSection={<IconClockX size={16} aria-hidden />}
-          onClick={() => setOpened(true)}
+          onClick={() => setAsked(rules)}
         >
           Prune {count(rules.length, 'expired rule')}
         </Button>
       )}
-      <ConfirmDialog
+      <ReviewDialog
         title="Remove expired rules?"
+        operations={asked && removal(asked)}
         action="Remove them"
-        opened={opened}
-        onClose={() => setOpened(false)}
-        onConfirm={prune}
+        done={`${count(asked?.length ?? 0, 'expired rule was', 'expired rules were')} removed`}
+        onClose={close}
+        onSaved={close}
       >
         <Text size="sm">They allow nothing any more. The history keeps them.</Text>
-        <List size="sm" mt="xs">
-          {rules.map(({ template: name, direction, index, rule }) => (
+        <List size="sm">
+          {asked?.map(({ template: name, direction, index, rule }) => (
             <List.Item key={`${name} ${direction} ${index}`}>
               <b>{name}</b>, {direction} rule {index + 1}: {ruleText(direction, rule)}
             </List.Item>
           ))}
         </List>
-      </ConfirmDialog>
+      </ReviewDialog>
     </>
   );
+}
+
+/** From the last one on, so that the others keep their places; and only while the firewalls are what they were. */
+function removal(rules: Expired): readonly Operation[] {
+  const seen = new Set<string>();
+  return rules.toReversed().map(({ template, direction, index, revision }) => {
+    const isFirst = !seen.has(template);
+    seen.add(template);
+    return {
+      ...{ kind: 'remove-rule', template, direction, index },
+      ...(isFirst && { ifRevision: revision }),
+    };
+  });
 }

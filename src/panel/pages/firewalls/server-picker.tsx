@@ -47,7 +47,7 @@ export const ServerPicker = memo(function ServerPicker(props: ServerPickerProps)
           {({ servers: list }) =>
             list.length === 0 ? (
               <Text size="sm" className="no-rules">
-                There are no servers yet. Add them under Servers; the firewall can be saved without.
+                There are no servers yet. The firewall can be saved without.
               </Text>
             ) : (
               <Choices {...props} servers={list} />

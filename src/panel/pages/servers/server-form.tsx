@@ -1,5 +1,5 @@
 /**
- * A server, new or as it is: name, addresses, firewalls. The API's errors are shown at their fields. A change of one that exists is
+ * A server, new or as it is: name, addresses, firewalls. The API's errors are shown at their fields. It is
  * reviewed first: rules of others may be about it. Region and labels of one that exists are edited on its page (server-labels.tsx).
  */
 import {
@@ -16,14 +16,11 @@ import type { TagsInputProps } from '@mantine/core';
 import { useState } from 'react';
 import type { ReactNode, SubmitEvent } from 'react';
 import { useLocation } from 'wouter';
-import { asProblem } from '../../data/api-problem.ts';
 import type { ApiProblem } from '../../data/api-problem.ts';
 import { locate } from '../../data/changes.ts';
 import type { Operation } from '../../data/changes.ts';
-import { request } from '../../data/client.ts';
-import { useChange, useServers, useTemplates } from '../../data/queries.ts';
-import type { Applied, FieldError, Server } from '../../data/types.ts';
-import { noteApplied } from '../../parts/applied-note.ts';
+import { useServers, useTemplates } from '../../data/queries.ts';
+import type { FieldError, Server } from '../../data/types.ts';
 import { ProblemSummary } from '../../parts/problem-summary.tsx';
 import { ReviewDialog } from '../../parts/review-dialog.tsx';
 import { labelsOf } from '../../parts/suggestions.ts';
@@ -127,28 +124,14 @@ function Form({ server: before, onClose }: Omit<ServerFormProps, 'opened'>): Rea
   const [server] = useState(before);
   const [values, setValues] = useState(() => valuesOf(server));
   const [, navigate] = useLocation();
-  const creation = useChange((body: object) =>
-    request<{ applied: Applied }>('POST', '/v1/servers', { body }),
-  );
   const [problem, setProblem] = useState<ApiProblem>();
   const [operations, setOperations] = useState<readonly Operation[]>();
   const set = (more: Partial<Values>): void => setValues({ ...values, ...more });
-  const create = async (): Promise<void> => {
-    try {
-      const { applied } = await creation.mutateAsync(bodyOf(values));
-      const name = values.name.trim();
-      noteApplied(`${name} was added`, applied);
-      onClose();
-      navigate(`/servers/${encodeURIComponent(name)}`);
-    } catch (error) {
-      setProblem(asProblem(error));
-    }
-  };
-  const submit = async (event: SubmitEvent): Promise<void> => {
+  const name = values.name.trim();
+  const submit = (event: SubmitEvent): void => {
     event.preventDefault();
     setProblem(undefined);
-    if (server === undefined) await create();
-    else setOperations(edit(values, server));
+    setOperations(server === undefined ? creation(values) : edit(values, server));
   };
   return (
     <>
@@ -165,18 +148,19 @@ function Form({ server: before, onClose }: Omit<ServerFormProps, 'opened'>): Rea
             <Button variant="default" onClick={onClose}>
               Cancel
             </Button>
-            <Button type="submit" loading={creation.isPending}>
-              {server === undefined ? 'Add Server' : 'Save'}
-            </Button>
+            <Button type="submit">{server === undefined ? 'Add Server' : 'Save'}</Button>
           </Group>
         </Stack>
       </form>
       <ReviewDialog
         title="Review before save"
         operations={operations}
-        done={`${values.name} was saved`}
+        done={`${name} was ${server === undefined ? 'added' : 'saved'}`}
         onClose={() => setOperations(undefined)}
-        onSaved={onClose}
+        onSaved={() => {
+          onClose();
+          if (server === undefined) navigate(`/servers/${encodeURIComponent(name)}`);
+        }}
         onProblem={(refusal) => {
           setProblem(refusal);
           return true;
@@ -184,6 +168,10 @@ function Form({ server: before, onClose }: Omit<ServerFormProps, 'opened'>): Rea
       />
     </>
   );
+}
+
+function creation(values: Values): readonly Operation[] {
+  return [{ kind: 'create-server', name: values.name.trim(), body: bodyOf(values) }];
 }
 
 export function edit(values: Values, { name, revision }: Server): readonly Operation[] {

@@ -1,17 +1,15 @@
 /** A server: what passes and is dropped, its effective rules, its live flows, and the packets that were dropped last. */
-import { Anchor, Badge, Button, Group, SimpleGrid, Tabs } from '@mantine/core';
+import { Anchor, Badge, Button, Group, SimpleGrid, Tabs, Text } from '@mantine/core';
 import { IconCursorText, IconPencil, IconTrash } from '@tabler/icons-react';
 import { useState } from 'react';
 import type { ReactNode } from 'react';
 import { Link, useLocation, useSearchParams } from 'wouter';
 import { useMayChange } from '../../app/session.ts';
-import { at, request } from '../../data/client.ts';
-import { useChange, useServer } from '../../data/queries.ts';
-import type { Change, Server } from '../../data/types.ts';
+import { useServer } from '../../data/queries.ts';
+import type { Server } from '../../data/types.ts';
 import { useServerHistories, useStats } from '../../data/use-stats.ts';
 import type { LiveStats } from '../../data/use-stats.ts';
-import { noteApplied } from '../../parts/applied-note.ts';
-import { ConfirmDialog } from '../../parts/confirm-dialog.tsx';
+import { DestroyDialog } from '../../parts/destroy-dialog.tsx';
 import { DropStream } from '../../parts/drop-stream.tsx';
 import { ExposureBadge } from '../../parts/exposure-badge.tsx';
 import { ServerFlows } from '../../parts/flow-list.tsx';
@@ -122,14 +120,6 @@ function Actions({ server }: { readonly server: Server }): ReactNode {
   const [open, setOpen] = useState<'edit' | 'rename' | 'destroy'>();
   const [, navigate] = useLocation();
   const { name, revision } = server;
-  const destruction = useChange(() =>
-    request<Change>('DELETE', at`/v1/servers/${name}`, { ifMatch: revision }),
-  );
-  const destroy = async (): Promise<void> => {
-    const { applied } = await destruction.mutateAsync(undefined);
-    noteApplied(`${name} was destroyed`, applied);
-    navigate('/servers');
-  };
   const close = (): void => setOpen(undefined);
   return (
     <>
@@ -161,17 +151,19 @@ function Actions({ server }: { readonly server: Server }): ReactNode {
         onClose={close}
         onRenamed={(to) => navigate(`/servers/${to}`)}
       />
-      <ConfirmDialog
-        title={`Destroy ${name}?`}
-        action="Destroy"
-        dangerous
+      <DestroyDialog
+        kind="server"
+        it={server}
+        force={false}
         opened={open === 'destroy'}
         onClose={close}
-        onConfirm={destroy}
+        onDestroyed={() => navigate('/servers')}
       >
-        Everything to and from {server.addresses.join(', ')} is dropped from then on, live flows
-        included. Its firewalls stay as they are.
-      </ConfirmDialog>
+        <Text size="sm">
+          Everything to and from {server.addresses.join(', ')} is dropped from then on, live flows
+          included. Its firewalls stay as they are.
+        </Text>
+      </DestroyDialog>
     </>
   );
 }
