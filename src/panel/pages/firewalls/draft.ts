@@ -174,28 +174,21 @@ function written(direction: RuleDirection, draft: RuleDraft): RuleBody {
   };
 }
 
+const fields = ['ports', 'peers', 'except', 'enabled', 'expires', 'log', 'comment'] as const;
+
 function untouched(direction: RuleDirection, draft: RuleDraft, body: RuleBody): RuleBody {
   const { origin } = draft;
   if (origin === undefined) return body;
   const before = fieldsOf(origin);
-  const kept: Partial<Record<keyof Rule, unknown>> = { ...body };
-  for (const field of [
-    'ports',
-    'peers',
-    'except',
-    'enabled',
-    'expires',
-    'log',
-    'comment',
-  ] as const) {
+  const kept = fields.flatMap((field): [string, unknown][] => {
     // Of another protocol they may be none.
-    if (field === 'ports' && draft.protocol !== before.protocol) continue;
-    if (draft[field] !== before[field]) continue;
+    const isOther = field === 'ports' && draft.protocol !== before.protocol;
+    if (isOther || draft[field] !== before[field]) return [];
     const key = field === 'peers' ? peersKey(direction) : field;
-    kept[key] = origin[key];
-    if (kept[key] === undefined) delete kept[key];
-  }
-  return kept as RuleBody;
+    return [[key, origin[key]]];
+  });
+  const all = Object.entries<unknown>({ ...body, ...Object.fromEntries(kept) });
+  return Object.fromEntries(all.filter(([, value]) => value !== undefined)) as RuleBody;
 }
 
 export function bodyOf(draft: Draft): TemplateBody {
