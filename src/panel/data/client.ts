@@ -82,11 +82,16 @@ export async function send(
       ...(signal !== undefined && { signal }),
     });
   } catch (error) {
-    if (signal?.aborted === true) throw error;
+    const isCalledOff = signal?.aborted === true && !isTimeout(signal.reason);
+    if (isCalledOff) throw error;
     throw unreachable();
   }
   if (response.ok) return response;
   throw await problemOf(response);
+}
+
+function isTimeout(reason: unknown): boolean {
+  return reason instanceof DOMException && reason.name === 'TimeoutError';
 }
 
 /** @throws ApiProblem */

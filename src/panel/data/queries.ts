@@ -23,6 +23,8 @@ const countsMs = 5000;
 const gatewaysMs = 2000;
 const aloneMs = 30_000;
 const dropGroupsMs = 2000;
+/** Then the gateway does not answer. */
+const statusMs = 8000;
 
 export function createQueryClient(): QueryClient {
   return new QueryClient({
@@ -70,7 +72,9 @@ export type Versioned = 'template' | 'set';
 export function useStatus(): UseQueryResult<api.Status> {
   return useQuery({
     queryKey: keys.status,
-    queryFn: ({ signal }) => get<api.Status>('/v1/status', signal),
+    // Whoever was cut off by a change hears nothing at all, not even a refusal.
+    queryFn: ({ signal }) =>
+      get<api.Status>('/v1/status', AbortSignal.any([signal, AbortSignal.timeout(statusMs)])),
     // A degraded gateway is to be seen at once.
     refetchInterval: 1000,
   });
