@@ -99,7 +99,7 @@ describe.skipIf(obstacle !== undefined)('a change that waits for confirmation', 
 
   it('of another one is shown, stops all others, and is undone when nobody confirms it', async () => {
     const body = { operations: [{ kind: 'assign', servers: ['db'], templates: ['site'] }] };
-    await panel.ask('POST', '/v1/changes', body, 'tunwall-confirm: 20s');
+    await panel.ask('POST', '/v1/changes', body, 'tunwall-confirm: 12s');
     await page.getByText('A change of carol waits for confirmation').first().waitFor();
     await page.getByText('assign site to db').first().waitFor();
     await edit('2224');

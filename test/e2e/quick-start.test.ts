@@ -189,11 +189,12 @@ describe.skipIf(obstacle !== undefined)('the quick-start guide', () => {
     const { changes } = (await panel.ask('GET', '/v1/history?limit=1')) as { changes: object[] };
     expect(changes).toMatchObject([
       {
-        changed: [
+        changed: ['shop', 'www', 'app-1', 'app-2'].map((name) => ({ name })),
           ...[
-            { kind: 'template', name: 'shop' },
             { kind: 'server', name: 'app-1' },
+            { kind: 'server', name: 'app-2' },
           ],
+        ],
           ...[
             { kind: 'server', name: 'app-2' },
             { kind: 'server', name: 'www' },
