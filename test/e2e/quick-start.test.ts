@@ -190,16 +190,6 @@ describe.skipIf(obstacle !== undefined)('the quick-start guide', () => {
     expect(changes).toMatchObject([
       {
         changed: ['shop', 'www', 'app-1', 'app-2'].map((name) => ({ name })),
-          ...[
-            { kind: 'server', name: 'app-1' },
-            { kind: 'server', name: 'app-2' },
-          ],
-        ],
-          ...[
-            { kind: 'server', name: 'app-2' },
-            { kind: 'server', name: 'www' },
-          ],
-        ],
       },
     ]);
     expect(await panel.ask('GET', '/v1/servers/app-2')).toMatchObject({
