@@ -65,8 +65,14 @@ function Question(props: QuestionProps): ReactNode {
   const { revision, summary, why } = waiting;
   const left = useSecondsLeft(waiting.secondsLeft, readAtMs);
   const settle = useChange(async (how: 'confirm' | 'revert') => {
-    await settleChange(how, revision);
+    // The next look may come before this answer.
     settled.add(revision);
+    try {
+      await settleChange(how, revision);
+    } catch (error) {
+      settled.delete(revision);
+      throw error;
+    }
     note(how === 'confirm' ? 'kept' : 'undone', summary);
   });
   const whole = (Date.parse(waiting.until) - Date.parse(waiting.at)) / 1000;
