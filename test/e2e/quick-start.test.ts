@@ -155,8 +155,7 @@ describe.skipIf(obstacle !== undefined)('the quick-start guide', () => {
     const other = await panel.open('/');
     const person = new Person(other);
     await person.type(other.getByLabel('Name', { exact: true }), 'owner');
-    await person.type(other.getByLabel('Password', { exact: true }), password);
-    await person.click(other.getByRole('button', { name: 'Log in' }));
+    await person.press('Enter', other.getByLabel('Password', { exact: true }), password);
     await person.click(
       other.getByRole('navigation', { name: 'Sections' }).getByRole('link', { name: 'Firewalls' }),
     );
