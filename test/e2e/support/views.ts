@@ -68,17 +68,16 @@ const unconfirmed =
   (actor: string) =>
   async (page: Page): Promise<void> => {
     const nowMs = Date.now();
-    await page.route('**/v1/status', async (route) => {
-      const response = await route.fetch();
-      const waiting = {
-        ...{ revision: 9, back: 8, actor, secondsLeft: 43, why: 'only the office needs it' },
-        summary: 'replace template web: 2 inbound, 0 outbound rules',
-        at: new Date(nowMs - 17_000).toISOString(),
-        until: new Date(nowMs + 43_000).toISOString(),
-      };
-      const status = (await response.json()) as object;
-      await route.fulfill({ response, json: { ...status, unconfirmed: waiting } });
-    });
+    const status = await page.evaluate<object>(`fetch('/v1/status').then((got) => got.json())`);
+    const waiting = {
+      ...{ revision: 9, back: 8, actor, secondsLeft: 43, why: 'only the office needs it' },
+      summary: 'replace template web: 2 inbound, 0 outbound rules',
+      at: new Date(nowMs - 17_000).toISOString(),
+      until: new Date(nowMs + 43_000).toISOString(),
+    };
+    await page.route('**/v1/status', (route) =>
+      route.fulfill({ json: { ...status, unconfirmed: waiting } }),
+    );
     await page.getByRole('timer', { name: 'Time left' }).waitFor();
   };
 
