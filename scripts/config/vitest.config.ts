@@ -28,6 +28,7 @@ const commands = [
   'interop/replay',
   'cli/run-command',
   'cli/package',
+  'cli/debian-package',
 ].map((name) => `test/netns/${name}.test.ts`);
 /** What needs two queues. */
 const twoQueues = 'test/netns/dataplane/queues.test.ts';

@@ -29,6 +29,7 @@ debian_packages='
   zsh        zsh
   xxd        xxd
   hexdump    bsdextrautils
+  lintian    lintian
   sysctl     procps
   unshare    util-linux
   setpriv    util-linux

@@ -1,33 +1,38 @@
 /**
- * `tunwall reference`: the help of every command, as Markdown. `scripts/docs` puts it into docs/command-line.md. Read from
- * commander's own tree, so that no verb can be forgotten; hidden, because users have `--help`.
+ * `tunwall reference`: the help of every command, as Markdown, which `scripts/docs` puts into docs/command-line.md, or as manual
+ * pages. Read from commander's own tree, so that no verb can be forgotten; hidden, because users have `--help`.
  */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Command } from 'commander';
+import { helpOf, visibleVerbs } from './help-tree.ts';
+import { manPages } from './man-pages.ts';
 import type { Verb } from './program.ts';
-
-const columns = 100;
 
 export const referenceCommand: Verb = (program, output, finish) => {
   program
     .command('reference', { hidden: true })
     .description('the help of every command, as Markdown')
-    .action(() => {
-      output.document(referenceOf(program));
+    .option('--man <directory>', 'manual pages into this directory instead')
+    .action(({ man }: { man?: string }) => {
+      if (man === undefined) output.document(referenceOf(program));
+      else writePages(man, program);
       return finish(Promise.resolve(0));
     });
 };
 
+function writePages(directory: string, program: Command): void {
+  for (const [name, text] of manPages(program, program.version()!)) {
+    writeFileSync(join(directory, name), text);
+  }
+}
+
 function referenceOf(program: Command): string {
-  const verbs = program.createHelp().visibleCommands(program).filter(isReal);
+  const verbs = visibleVerbs(program);
   return [...verbs.map(summaryRow), '', ...verbs.flatMap((verb) => sections(verb, 'tunwall', 2))]
     .join('\n')
     .replace(/^/, '| verb | does |\n|---|---|\n')
     .trimEnd();
-}
-
-/** commander makes a `help` for every command that has others. */
-function isReal(command: Command): boolean {
-  return command.name() !== 'help';
 }
 
 function summaryRow(verb: Command): string {
@@ -38,7 +43,7 @@ function summaryRow(verb: Command): string {
 
 function sections(command: Command, parent: string, level: number): string[] {
   const path = `${parent} ${command.name()}`;
-  const children = command.createHelp().visibleCommands(command).filter(isReal);
+  const children = visibleVerbs(command);
   return [
     `${'#'.repeat(level)} ${path}`,
     '',
@@ -48,15 +53,4 @@ function sections(command: Command, parent: string, level: number): string[] {
     '',
     ...children.flatMap((child) => sections(child, path, level + 1)),
   ];
-}
-
-/** As `--help` prints it, with what was added behind it. */
-function helpOf(command: Command): string {
-  let text = '';
-  command.configureOutput({
-    writeOut: (piece) => (text += piece),
-    getOutHelpWidth: () => columns,
-  });
-  command.outputHelp();
-  return text.trimEnd();
 }

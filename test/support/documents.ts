@@ -52,6 +52,14 @@ export function blocksOf(markdown: string): { blocks: Block[]; prose: string } {
   return { blocks, prose: prose.join('\n') };
 }
 
+/** The blocks of a document with a tag, for a test that runs them; throws if there is none. */
+export function blocksTagged(document: string, tag: string): string[] {
+  const { blocks } = blocksOf(readText(document));
+  const found = blocks.filter((block) => block.tag === tag).map(({ text }) => text);
+  if (found.length === 0) throw new Error(`${document} has no block \`${tag}\``);
+  return found;
+}
+
 /** Anchors as GitHub makes them of headings. */
 export function anchorsOf(markdown: string): string[] {
   const seen = new Map<string, number>();

@@ -1,6 +1,6 @@
 /**
- * The package as somebody else has it: packed, installed by npm in an empty directory with an empty HOME, without the network. Its
- * program runs, its addon is there, and its exports have types.
+ * The package as somebody else has it: packed and installed by the commands that docs/install.md tells, in an empty directory with
+ * an empty HOME, without the network. Its program runs, its addon is there, and its exports have types.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
@@ -15,12 +15,16 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { blocksTagged } from '../../support/documents.ts';
 import { obstacle } from '../support/firewall.ts';
 
 const root = new URL('../../..', import.meta.url).pathname;
 
+/** Installs it in a project, and runs the demonstration. */
+const commands = blocksTagged('docs/install.md', 'sh project')[0]!.split('\n');
+
 interface Lock {
-  readonly packages: Record<string, { dev?: boolean; devOptional?: boolean }>;
+  readonly packages: Record<string, { version?: string; dev?: boolean; devOptional?: boolean }>;
 }
 
 describe.skipIf(obstacle !== undefined)('the package', () => {
@@ -35,18 +39,20 @@ describe.skipIf(obstacle !== undefined)('the package', () => {
     mkdirSync(app);
     mkdirSync(join(place, 'home'));
     environment = { PATH: process.env['PATH'], HOME: join(place, 'home') };
-    const pack = ['pack', '--ignore-scripts', '--pack-destination', place];
-    const name = execFileSync('npm', pack, { cwd: root, encoding: 'utf8' })
-      .trim()
-      .split('\n')
-      .at(-1)!;
+    const clone = join(place, 'tunwall');
+    mkdirSync(clone);
+    // The suite has built it; and nothing is written into the repository.
+    const [pack] = blocksTagged('docs/install.md', 'sh pack');
+    execFileSync('sh', ['-ec', `${pack!} --silent --ignore-scripts --pack-destination ${clone}`], {
+      cwd: root,
+    });
     // What npm finds on the network is what our own lock has: its cache knows these, whatever HOME is.
     const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as Lock;
     const { overrides } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
       overrides: { cookie: string };
     };
     const { '': self, ...others } = lock.packages;
-    const file = `file:../${name}`;
+    const file = `file:../tunwall/tunwall-${self!.version}.tgz`;
     const wanted = {
       ...{ name: 'app', version: '1.0.0', type: 'module' },
       ...{ dependencies: { tunwall: file }, overrides: { cookie: overrides.cookie } },
@@ -72,15 +78,17 @@ describe.skipIf(obstacle !== undefined)('the package', () => {
       cwd: root,
       encoding: 'utf8',
     }).trim();
-    const install = ['ci', '--prefer-offline', '--cache', cache, '--no-audit', '--no-fund'];
-    execFileSync('npm', install, { cwd: app, env: environment, stdio: 'pipe' });
+    const settings = { npm_config_cache: cache, npm_config_prefer_offline: 'true' };
+    Object.assign(environment, settings, { npm_config_audit: 'false', npm_config_fund: 'false' });
+    const [install] = commands;
+    execFileSync('sh', ['-ec', install!], { cwd: app, env: environment, stdio: 'pipe' });
   });
   afterAll(() => {
     rmSync(place, { recursive: true });
   });
 
   it('runs the demonstration', () => {
-    const { status, stdout, stderr } = spawnSync('npx', ['tunwall', 'demo', '--once'], {
+    const { status, stdout, stderr } = spawnSync('sh', ['-ec', commands[1]!], {
       cwd: app,
       env: environment,
       encoding: 'utf8',

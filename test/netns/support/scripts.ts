@@ -40,12 +40,12 @@ export interface RunningScript {
 
 /** Starts a program. */
 export function runScript(
-  firewall: FirewallLab,
+  { lab }: Pick<FirewallLab, 'lab'>,
   host: string,
   name: ScriptName,
   ...args: (string | number)[]
 ): RunningScript {
-  const child = firewall.lab.spawn(host, scriptCommand(name, ...args), 'pipe');
+  const child = lab.spawn(host, scriptCommand(name, ...args), 'pipe');
   let output = '';
   let complaint = '';
   child.stdout!.on('data', (data: Buffer) => (output += data.toString()));

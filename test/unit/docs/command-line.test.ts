@@ -50,7 +50,7 @@ describe('the reference', () => {
 /** Commands of shell blocks, one a line, without what a pipe leads on to. */
 function commandsOf(document: string): string[] {
   return blocksOf(readText(document))
-    .blocks.filter(({ tag }) => tag === 'sh' || tag === 'sh run')
+    .blocks.filter(({ tag }) => /^sh\b/.test(tag))
     .flatMap(({ text }) => text.replaceAll('\\\n', ' ').split('\n'))
     .map((line) => line.replace(/ # .*$/, '').trim())
     .filter((line) => line !== '');
