@@ -1,7 +1,8 @@
 /**
  * The files of one kind in a draft, templates or sets: their texts, and what these say.
  *
- * A text is edited towards its new value (`editYaml`), so that comments stay wherever possible.
+ * A text is edited towards its new value (`editYaml`), so that comments stay wherever possible. What is only added is added when
+ * the text is next asked for: a thousand additions to one file would otherwise read and write all of it a thousand times.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { validateSet } from '../../policy/address-set.ts';
@@ -13,7 +14,7 @@ import type { AddressRange, AddressSet, Rule, Template } from '../../policy/type
 import { validateTemplate } from '../../policy/validate.ts';
 import { directions } from '../../text/rule-text.ts';
 import type { Version } from './store.ts';
-import { editYaml } from './yaml-edit.ts';
+import { LayoutError, editYaml } from './yaml-edit.ts';
 import { documentText } from './yaml-text.ts';
 
 /** For the history: the operation that changed or removed a file. */
@@ -26,6 +27,14 @@ interface Document<T> {
   readonly text: string;
   /** `undefined`: the file has errors. */
   readonly value: T | undefined;
+  readonly edit?: DueEdit;
+}
+
+/** What a file is to say, when its text is next asked for. */
+interface DueEdit {
+  readonly content: Content;
+  readonly cause: Cause;
+  readonly operation: number;
 }
 
 /** What templates and sets have of their own. */
@@ -69,6 +78,8 @@ export class Documents<T> {
   readonly #form: Form<T>;
   readonly #files: Map<string, Document<T>>;
   readonly causes: Map<string, Cause> = new Map<string, Cause>();
+  /** The one that is being applied. */
+  operation = 0;
   #edits = 0;
 
   constructor(
@@ -83,14 +94,18 @@ export class Documents<T> {
     );
   }
 
-  /** Texts of the files, by name. */
+  /** Texts of the files, by name. @throws LayoutError */
   get texts(): ReadonlyMap<string, string> {
-    return new Map([...this.#files].map(([name, { text }]) => [name, text]));
+    return new Map([...this.names].map((name) => [name, this.text(name)]));
   }
 
-  /** Those without errors. */
+  get names(): ReadonlySet<string> {
+    return new Set(this.#files.keys());
+  }
+
+  /** Those without errors. @throws LayoutError */
   get values(): readonly T[] {
-    return [...this.#files.values()].flatMap(({ value }) => value ?? []);
+    return [...this.#files.keys()].flatMap((name) => this.value(name) ?? []);
   }
 
   fileOf(name: string): string {
@@ -101,16 +116,40 @@ export class Documents<T> {
     return this.#files.has(name);
   }
 
+  /** @throws LayoutError */
   text(name: string): string {
-    return this.#files.get(name)!.text;
+    return this.#current(name)!.text;
   }
 
+  /** @throws LayoutError */
   value(name: string): T | undefined {
-    return this.#files.get(name)?.value;
+    return this.#current(name)?.value;
+  }
+
+  /** Whether it can be edited: a file with errors says more than is known of it. */
+  isSound(name: string): boolean {
+    const file = this.#files.get(name);
+    return file?.edit !== undefined || file?.value !== undefined;
   }
 
   content(name: string): Content {
-    return readContent(this.text(name));
+    const { text, edit } = this.#files.get(name)!;
+    return edit?.content ?? readContent(text);
+  }
+
+  /** A file as it is after all edits. @throws LayoutError once, with the operation */
+  #current(name: string): Document<T> | undefined {
+    const file = this.#files.get(name);
+    if (file?.edit === undefined) return file;
+    const { text, value, edit } = file;
+    this.#files.set(name, { text, value });
+    try {
+      this.#put(name, editYaml(text, edit.content), edit.cause);
+    } catch (error) {
+      if (error instanceof LayoutError) error.operation = edit.operation;
+      throw error;
+    }
+    return this.#files.get(name);
   }
 
   judge(name: string, body: unknown): Judged<T> {
@@ -119,12 +158,22 @@ export class Documents<T> {
 
   /** @returns false if the file has this text already */
   write(name: string, text: string, cause: Cause): boolean {
-    if (this.#files.get(name)?.text === text) return false;
+    const file = this.#files.get(name);
+    if (file?.text === text && file.edit === undefined) return false;
+    this.#put(name, text, cause);
+    this.#edits++;
+    return true;
+  }
+
+  #put(name: string, text: string, cause: Cause): void {
+    const before = this.#files.get(name);
+    if (before?.text === text) {
+      this.#files.set(name, { text, value: before.value });
+      return;
+    }
     const { value } = this.#form.validate(name, this.fileOf(name), text);
     this.#files.set(name, { text, value });
     this.causes.set(name, cause);
-    this.#edits++;
-    return true;
   }
 
   /** Grows with every change. */
@@ -144,7 +193,7 @@ export class Documents<T> {
 
   /** @param wanted the judged body */
   replace(name: string, body: unknown, wanted: T): void {
-    const { text, value } = this.#files.get(name)!;
+    const { text, value } = this.#current(name)!;
     // Nothing of a file with errors is kept.
     if (value === undefined) {
       this.write(name, documentText(this.#contentOf(body, {})), { action: 'edit' });
@@ -156,8 +205,19 @@ export class Documents<T> {
   }
 
   /** @throws LayoutError */
-  edit(name: string, content: Content, cause: Cause = { action: 'edit' }): void {
-    this.write(name, editYaml(this.text(name), content), cause);
+  edit(name: string, content: Content, cause?: Cause): void {
+    // One step after the other: only so does a comment follow what is moved, and then changed.
+    this.#current(name);
+    this.editLater(name, content, cause);
+    this.#current(name);
+  }
+
+  /** Edits the text when it is next asked for, together with what comes until then. */
+  editLater(name: string, content: Content, cause: Cause = { action: 'edit' }): void {
+    const { operation } = this;
+    const { text, value } = this.#files.get(name)!;
+    this.#files.set(name, { text, value, edit: { content, cause, operation } });
+    this.#edits++;
   }
 
   /** A body as written to a file: without its name, and without empty lists that the file does not have already. */

@@ -26,6 +26,10 @@ interface Wanted {
 export class DraftLists {
   readonly #texts: Map<string, string>;
   readonly #sets: Documents<AddressSet>;
+  /** What addresses mean, by how they are written. */
+  readonly #keys = new Map<string, string>();
+  /** Meanings of the addresses of a set. */
+  readonly #meant = new WeakMap<readonly string[], Set<string>>();
 
   constructor(texts: ReadonlyMap<string, string>, sets: Documents<AddressSet>) {
     this.#texts = new Map(texts);
@@ -107,7 +111,7 @@ export class DraftLists {
 
   /** Adds addresses to those of the set's own file; removes them from there, or from the list. */
   changeAddresses(
-    set: AddressSet,
+    name: string,
     {
       add = [],
       remove = [],
@@ -124,14 +128,18 @@ export class DraftLists {
       });
     const [added, removed] = [read('add', add), read('remove', remove)];
     if (problems.length > 0) return problems;
-    const text = set.file === undefined ? undefined : this.#texts.get(set.file);
+    const content = this.#sets.content(name);
+    const spelled = [content['addresses'] ?? []].flat() as string[];
+    const file = content['file'] as string | undefined;
+    const text = file === undefined ? undefined : this.#texts.get(file);
     const places = (wanted: readonly Wanted[]): ReturnType<typeof withoutEntries> =>
       withoutEntries(
         wanted.length === 0 ? '' : (text ?? ''),
         wanted.map(({ range }) => range),
       );
     const listed = places(removed);
-    const own = new Set(set.addresses.map(keyOf));
+    const own =
+      this.#meant.get(spelled) ?? new Set(spelled.map((address) => this.#meaningOf(address)));
     removed.forEach(({ path, range }, index) => {
       if (own.has(keyOf(range)) || listed.found[index] === true) return;
       const message = `"${range.text}" is not in the set as such: what is part of a block is taken away by "except"`;
@@ -145,15 +153,27 @@ export class DraftLists {
         .filter(({ range }, index) => !own.has(keyOf(range)) && known[index] !== true)
         .map(({ range }) => [keyOf(range), range.text]),
     );
-    const content = this.#sets.content(set.name);
-    const spelled = [content['addresses'] ?? []].flat() as string[];
-    const kept = spelled.filter((_, index) => !gone.has(keyOf(set.addresses[index]!)));
+    const kept =
+      gone.size === 0 ? spelled : spelled.filter((address) => !gone.has(this.#meaningOf(address)));
     if (kept.length !== spelled.length || wanted.size > 0) {
       const addresses = [...kept, ...wanted.values()];
-      this.#sets.edit(set.name, { ...content, addresses });
+      for (const key of gone) own.delete(key);
+      for (const key of wanted.keys()) own.add(key);
+      this.#meant.set(addresses, own);
+      this.#sets.editLater(name, { ...content, addresses });
     }
-    if (listed.found.some(Boolean)) this.#texts.set(set.file!, listed.text);
+    if (listed.found.some(Boolean)) this.#texts.set(file!, listed.text);
     return [];
+  }
+
+  #meaningOf(address: string): string {
+    let key = this.#keys.get(address);
+    if (key === undefined) {
+      const parsed = parseRange(address);
+      key = 'value' in parsed ? keyOf(parsed.value) : address;
+      this.#keys.set(address, key);
+    }
+    return key;
   }
 }
 

@@ -95,14 +95,23 @@ export class Draft {
 
   async apply(operations: readonly Operation[]): Promise<void> {
     for (const [index, operation] of operations.entries()) {
-      this.#operation = index;
-      try {
-        await this.#apply(operation);
-      } catch (error) {
-        if (error instanceof LayoutError) this.#invalid([{ path: '', message: error.message }]);
-        else if (error instanceof StoreError) this.failures.push(...error.failures);
-        else throw error;
-      }
+      this.#operation = this.templates.operation = this.sets.operation = index;
+      await this.#attempt(() => this.#apply(operation));
+    }
+    for (const documents of [this.templates, this.sets]) {
+      for (const name of documents.names) await this.#attempt(() => documents.text(name));
+    }
+  }
+
+  async #attempt(work: () => unknown): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (error instanceof LayoutError) {
+        const { operation = this.#operation, message } = error;
+        this.#fail({ kind: 'invalid', problems: [{ operation, path: '', message }] });
+      } else if (error instanceof StoreError) this.failures.push(...error.failures);
+      else throw error;
     }
   }
 
@@ -355,7 +364,7 @@ export class Draft {
     const judged = hasRule ? this.#judged(judgeRule(direction, operation.rule)) : undefined;
     if (!this.#requires('template', name, ifRevision)) return;
     const file = this.templates.fileOf(name);
-    if (this.templates.value(name) === undefined) {
+    if (!this.templates.isSound(name)) {
       this.#fail({ kind: 'broken', problems: this.#problemsOf(file) });
       return;
     }
@@ -380,18 +389,19 @@ export class Draft {
       rules.splice(index, operation.kind === 'add-rule' ? 0 : 1, operation.rule);
       this.#isFrom(file, `${direction}[${index}]`);
     }
-    this.templates.edit(name, { ...content, [direction]: rules });
+    const next = { ...content, [direction]: rules };
+    if (operation.kind === 'add-rule') this.templates.editLater(name, next);
+    else this.templates.edit(name, next);
   }
 
   #changeAddresses(operation: Of<'change-addresses'>): void {
     const { set: name, ifRevision } = operation;
     if (!this.#requires('set', name, ifRevision)) return;
-    const set = this.sets.value(name);
-    if (set === undefined) {
+    if (!this.sets.isSound(name)) {
       this.#fail({ kind: 'broken', problems: this.#problemsOf(this.sets.fileOf(name)) });
       return;
     }
-    const problems = this.lists.changeAddresses(set, operation);
+    const problems = this.lists.changeAddresses(name, operation);
     if (problems.length > 0) this.#invalid(problems);
   }
 
@@ -413,8 +423,7 @@ export class Draft {
   #putServer(operation: Of<'replace-server'>, create: boolean): void {
     const { name, body, upsert = false, ifRevision } = operation;
     if (!this.#serversWritable()) return;
-    const names = new Set(this.templates.texts.keys());
-    const server = this.#judged(judgeServer(name, body, names));
+    const server = this.#judged(judgeServer(name, body, this.templates.names));
     const there = this.#servers.get(name);
     if (create && there !== undefined) {
       this.#fail({ kind: 'exists', what: 'server', name });

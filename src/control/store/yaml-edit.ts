@@ -26,6 +26,8 @@ interface Splice {
 /** The layout of the text is one that cannot be edited safely. */
 export class LayoutError extends Error {
   override name = 'LayoutError';
+  /** Which of several operations it is that cannot be carried out. */
+  operation: number | undefined;
 }
 
 /** @returns `text` changed so that it says `wanted`. @throws LayoutError; by then every known layout has been tried */
