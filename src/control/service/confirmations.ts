@@ -13,9 +13,9 @@ import type { PolicyStore, Unconfirmed } from '../store/store.ts';
 const againMs = 5000;
 
 export interface ConfirmationsOptions {
-  readonly store: Pick<PolicyStore, 'change' | 'unconfirmed'>;
+  readonly store: Pick<PolicyStore, 'change' | 'unconfirmed' | 'setAside'>;
   readonly log: Pick<Logger, 'warn'>;
-  /** The state before is stored: puts it in force. */
+  /** The store has the state before: puts it in force. */
   readonly onUndone: () => Promise<unknown>;
   /** By a clock that nobody sets, in ms. */
   readonly nowMs?: () => number;
@@ -78,7 +78,13 @@ export class Confirmations {
     const known = this.#known;
     const isDue = ({ number }: Unconfirmed): boolean =>
       number === known?.number && this.#nowMs() >= known.dueMs;
-    const undone = await undoOverdue(this.#options.store, isDue);
+    let undone: Unconfirmed | undefined;
+    try {
+      undone = await undoOverdue(this.#options.store, isDue);
+    } catch (error) {
+      await this.#setAside();
+      throw error;
+    }
     if (undone === undefined) return;
     this.#known = undefined;
     this.#undone++;
@@ -86,6 +92,18 @@ export class Confirmations {
     this.#options.log.warn(
       { revision: number, back, user: actor.name, change: summary },
       'the change was not confirmed in time: the policy is again what it was before',
+    );
+    await this.#options.onUndone();
+  }
+
+  /** What cannot be undone is not to be in force here, at least. */
+  async #setAside(): Promise<void> {
+    const known = this.#known;
+    if (known === undefined || this.#nowMs() < known.dueMs) return;
+    if ((await this.#options.store.setAside?.(known.number)) !== true) return;
+    this.#options.log.warn(
+      { revision: known.number },
+      'the change was not confirmed in time, and cannot be undone for all: this gateway has gone back to the policy before it',
     );
     await this.#options.onUndone();
   }

@@ -346,6 +346,12 @@ export interface PolicyStore extends Store {
   readonly directory: string;
   /** Absent: the store is on this machine. */
   readonly link?: StoreLink;
+  /**
+   * A change whose time is over cannot be undone, since the store is away: it is not to be in force here, at least.
+   *
+   * @returns whether `read` has another state now
+   */
+  setAside?(number: number): Promise<boolean>;
   /** Absent: the store is of one gateway. @throws StoreError */
   gateways?(): Promise<FleetReading>;
   /** Of history, audit log and what is kept for a restart. */

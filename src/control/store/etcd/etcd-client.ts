@@ -53,6 +53,7 @@ export class EtcdClient {
   /** Index of the endpoint in use. */
   #current = 0;
   #token: string | undefined;
+  #password: string | undefined;
   #cluster: string | undefined;
   /** Endpoints whose version was found good since they failed last. */
   readonly #checked: Set<string> = new Set<string>();
@@ -100,7 +101,7 @@ export class EtcdClient {
       try {
         return await this.#try<T>(path, body, Math.min(tryMs, leftMs));
       } catch (error) {
-        const known = asEtcdError(error);
+        const known = this.#discreet(asEtcdError(error));
         // The same everywhere, or for the caller to decide.
         if (['no-space', 'denied', 'too-large', 'unauthenticated'].includes(known.trouble)) {
           throw known;
@@ -112,6 +113,16 @@ export class EtcdClient {
       }
     }
     throw failure ?? new EtcdError('unreachable', 'etcd does not answer');
+  }
+
+  /** An answer may repeat what it was asked. */
+  #discreet(error: EtcdError): EtcdError {
+    let text = error.message;
+    for (const each of [this.#token ?? '', this.#password ?? '']) {
+      const written = JSON.stringify(each).slice(1, -1);
+      if (each !== '') text = text.replaceAll(each, '…').replaceAll(written, '…');
+    }
+    return text === error.message ? error : new EtcdError(error.trouble, text, error.isLost);
   }
 
   async #try<T>(path: string, body: object, timeoutMs: number): Promise<T & Answer> {
@@ -144,8 +155,7 @@ export class EtcdClient {
     try {
       value = JSON.parse(text) as typeof value;
     } catch {
-      const start = JSON.stringify(text.slice(0, 60));
-      throw new EtcdError('unexpected', `${endpoint} answers ${status} ${start}`, true);
+      throw new EtcdError('unexpected', `${endpoint} answers ${status}, and no JSON`, true);
     }
     if (status !== 200) {
       const { error, message } = value;
@@ -186,6 +196,7 @@ export class EtcdClient {
       const message = `${passwordFile!} cannot be read: ${(error as Error).message}`;
       throw new EtcdError('unauthenticated', message);
     }
+    this.#password = password;
     const path = '/v3/auth/authenticate';
     const answer = await this.#post(endpoint, path, { name: user, password }, timeoutMs, '');
     // A cluster without authentication needs no token.

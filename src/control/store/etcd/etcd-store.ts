@@ -69,6 +69,7 @@ import { LocalState } from './local-state.ts';
 import { Replica, unavailable } from './replica.ts';
 import type { SharedReading } from './replica.ts';
 import { SharedUsers } from './shared-users.ts';
+import { UnconfirmedAside } from './unconfirmed-aside.ts';
 import { WithoutStore } from './without-store.ts';
 import { planPush } from './push.ts';
 import { digestsOf, storedVersion, textsOf } from './stored-policy.ts';
@@ -108,9 +109,9 @@ export class EtcdStore implements PolicyStore {
   /** Of snapshots, so that what is kept for a restart is known by its commit. */
   readonly #heads: WeakMap<Snapshot, Head> = new WeakMap<Snapshot, Head>();
   readonly #withoutStore: WithoutStore;
+  readonly #aside: UnconfirmedAside;
   #inForce: { readonly revision: string; readonly seq: number } = { revision: '', seq: 0 };
   #isWatching = false;
-  #keptUsers: string | undefined;
 
   static async open(
     directory: string,
@@ -143,6 +144,7 @@ export class EtcdStore implements PolicyStore {
     this.#commits = new Commits(client, keys, limits.versions);
     this.#kept = new KeptState(stateDirectory, judge, onWarning);
     this.#withoutStore = new WithoutStore(this.#kept, this.#replica, judge);
+    this.#aside = new UnconfirmedAside(judge.place);
     this.audit = new FleetAudit(new AuditFile(stateDirectory, { onWarning }), this.#commits, {
       directory: local.directory,
       onWarning,
@@ -224,7 +226,8 @@ export class EtcdStore implements PolicyStore {
       if (!(error instanceof StoreError)) throw error;
     }
     const known = this.#replica.current();
-    return known === undefined ? await this.#withoutStore.read() : this.#remember(known);
+    if (known === undefined) return await this.#withoutStore.read();
+    return this.#aside.insteadOf(known.head) ?? this.#remember(known);
   }
 
   /** A start that has something to go on with does not wait long for a cluster that is silent. */
@@ -256,6 +259,7 @@ export class EtcdStore implements PolicyStore {
     // has confirmed: a start must not fall back on it.
     if (head === undefined || this.#replica.problem !== null) return;
     if (head.unconfirmed !== undefined) return;
+    this.#aside.confirmed(snapshot);
     await this.#kept.keep(snapshot);
     try {
       await this.#local.keepMark(head);
@@ -350,20 +354,10 @@ export class EtcdStore implements PolicyStore {
       if (head.seq !== before?.head.seq) void this.audit.copy();
       this.#collector.look(head);
       this.#records.look();
-      await this.#keepUsers(users);
+      await this.#local.keepUsers(users, this.#onWarning);
       return null;
     } catch (error) {
       return error instanceof StoreError ? this.#replica.problem : (error as Error).message;
-    }
-  }
-
-  async #keepUsers(users: string | undefined): Promise<void> {
-    if (users === undefined || users === this.#keptUsers) return;
-    try {
-      await this.#local.keepUsers(users);
-      this.#keptUsers = users;
-    } catch (error) {
-      this.#onWarning(`users cannot be kept for times without etcd: ${(error as Error).message}`);
     }
   }
 
@@ -379,6 +373,10 @@ export class EtcdStore implements PolicyStore {
     // Asked each second, also while etcd is away.
     const known = this.#isWatching ? this.#replica.known : undefined;
     return (known ?? (await this.#fresh())).head.unconfirmed;
+  }
+
+  setAside(number: number): Promise<boolean> {
+    return this.#aside.setAside(number, () => this.lastGood());
   }
 
   async confirm(actor: Actor, { guard, number }: ConfirmOptions = {}): Promise<Unconfirmed> {

@@ -14,6 +14,7 @@ export type Mark = Pick<Head, 'generation' | 'seq' | 'commit'>;
 
 export class LocalState {
   readonly directory: string;
+  #keptUsers: string | undefined;
 
   constructor(stateDirectory: string) {
     this.directory = join(stateDirectory, 'etcd');
@@ -37,8 +38,15 @@ export class LocalState {
     return read?.bytes.toString('utf8');
   }
 
-  async keepUsers(text: string): Promise<void> {
-    await this.#write('users.yaml', text, 0o600);
+  /** For times without etcd. Never throws. */
+  async keepUsers(text: string | undefined, onWarning: (message: string) => void): Promise<void> {
+    if (text === undefined || text === this.#keptUsers) return;
+    try {
+      await this.#write('users.yaml', text, 0o600);
+      this.#keptUsers = text;
+    } catch (error) {
+      onWarning(`users cannot be kept for times without etcd: ${(error as Error).message}`);
+    }
   }
 
   async #write(name: string, text: string, mode: number): Promise<void> {

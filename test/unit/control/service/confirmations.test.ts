@@ -140,3 +140,30 @@ it('tries again when it could not be undone', async () => {
   await clock.look();
   expect(await names()).toEqual(['web']);
 });
+
+it('goes back for itself when it cannot be undone in the store, once', async () => {
+  const asked: number[] = [];
+  const away = new StoreError([{ kind: 'store-unavailable', message: 'away' }]);
+  clock = new Confirmations({
+    store: {
+      change: () => Promise.reject(away),
+      unconfirmed: () => store.unconfirmed(),
+      setAside: (number) => Promise.resolve(asked.push(number) === 1),
+    },
+    log: { warn: (...args: unknown[]) => void said.push(args.map(String).join(' ')) },
+    onUndone: () => Promise.resolve(applied++),
+    nowMs: () => nowMs,
+  });
+  await clock.look();
+  await change('a', 60);
+  const { number } = (await store.unconfirmed())!;
+  await clock.look();
+  expect(asked).toEqual([]);
+  for (let tries = 0; tries < 3; tries++) {
+    nowMs += 60_000;
+    await clock.look();
+  }
+  expect(asked).toEqual([number, number, number]);
+  expect([applied, clock.waits, clock.undone]).toEqual([1, true, 0]);
+  expect(said.filter((line) => line.includes('has gone back'))).toHaveLength(1);
+});

@@ -125,6 +125,36 @@ describe.skipIf(etcdObstacle !== undefined)('the store in etcd', () => {
       }
     });
 
+    it('a change that nobody has confirmed in time is not in force at a gateway that is cut off', async () => {
+      const isCut = { from: false };
+      const endpoint = await proxy(
+        () => cluster.endpoints[0]!,
+        () => (isCut.from ? 'before' : 'none'),
+      );
+      const far = await subject.open(await subject.gateway([endpoint]));
+      await far.keepGood(await far.read());
+      const told = await watched(far);
+      await other.change(alice, () => [create('b')], { confirmWithinS: 60 });
+      await vi.waitFor(() => expect(told.seen.map(names).at(-1)).toContain('b'), patience);
+      const { number } = (await far.unconfirmed())!;
+      isCut.from = true;
+      await vi.waitFor(() => expect(far.link.connected).toBe(false), patience);
+      expect(names(await far.read())).toEqual(['b', 'web']);
+      expect(await far.setAside(number)).toBe(true);
+      expect(await far.setAside(number)).toBe(false);
+      const before = await far.read();
+      expect(names(before)).toEqual(['web']);
+      expect(before.problems.map(({ message }) => message).join()).toContain('gone back to');
+      await far.keepGood(before);
+      // Confirmed elsewhere: when etcd answers it counts, with the same policy as before.
+      const seen = told.seen.length;
+      await other.confirm(alice);
+      isCut.from = false;
+      await vi.waitFor(() => expect(told.seen.length).toBeGreaterThan(seen), patience);
+      expect(names(told.seen.at(-1)!)).toEqual(['b', 'web']);
+      expect(names(await far.read())).toEqual(['b', 'web']);
+    });
+
     it('a leader that is stopped holds up nothing for long', async () => {
       const told = await watched(store);
       const leader = await cluster.leader();
@@ -338,6 +368,67 @@ describe.skipIf(etcdObstacle !== undefined)('the store in etcd', () => {
         await mixed.change(alice, () => [create('a')]);
       } finally {
         await stranger.stop();
+      }
+    });
+
+    it('no more to a token that has expired is asked for another one, by watches too', async () => {
+      const short = await EtcdCluster.start({ size: 1, more: ['--auth-token-ttl', '1'] });
+      try {
+        const own = await EtcdSubject.create(short, { 'servers.yaml': 'servers: []\n' });
+        const end = await own.readOnly();
+        const reader = await own.store();
+        const told = await watched(reader);
+        const directory = await own.gateway();
+        const path = join(directory, 'gateway.yaml');
+        const text = await readFile(path, 'utf8');
+        await writeFile(path, text.replace('user: reader', 'user: root'));
+        const writer = await own.open(directory);
+        await writer.read();
+        for (const name of ['a', 'b']) {
+          // Longer than a token, and than the time between two questions.
+          await new Promise((resolve) => setTimeout(resolve, 4000));
+          await writer.change(alice, () => [create(name)]);
+          await vi.waitFor(() => expect(names(told.seen.at(-1)!)).toContain(name), patience);
+        }
+        expect(told.problems.filter((each) => each !== null)).toEqual([]);
+        for (const each of watches.splice(0)) await each.close();
+        await end();
+        await own.remove();
+      } finally {
+        await short.stop();
+      }
+    });
+
+    it('with what it was sent does not bring secrets into messages', async () => {
+      const secret = 'correct horse battery';
+      const endpoint = await serve((request, response) => {
+        if (request.url === '/version') {
+          response.end('{"etcdserver":"3.5.16"}');
+          return;
+        }
+        let body = '';
+        request.on('data', (chunk) => (body += String(chunk)));
+        request.on('end', () => {
+          const { authorization = '' } = request.headers;
+          if (request.url === '/v3/auth/authenticate' && body.includes('"by-token"')) {
+            response.end(JSON.stringify({ token: secret }));
+            return;
+          }
+          response.writeHead(400).end(JSON.stringify({ error: `${body} ${authorization}` }));
+        });
+      });
+      for (const user of ['by-password', 'by-token']) {
+        const directory = await subject.gateway([endpoint]);
+        const password = user === 'by-token' ? 'another one' : secret;
+        await writeFile(join(directory, 'password'), `${password}\n`, { mode: 0o600 });
+        const path = join(directory, 'gateway.yaml');
+        const lines = `    user: ${user}\n    passwordFile: ${directory}/password\n`;
+        await writeFile(path, `${await readFile(path, 'utf8')}${lines}`);
+        const echoed = await subject.open(directory);
+        const { problems } = await echoed.read();
+        const said = JSON.stringify([echoed.link, problems, await refusal(echoed)]);
+        expect(said).toContain('etcd answers');
+        expect(said).not.toContain(secret);
       }
     });
 
