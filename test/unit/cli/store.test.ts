@@ -70,6 +70,27 @@ describe.skipIf(etcdObstacle !== undefined)('tunwall store', { timeout: 240_000 
       expect(await subject.text('templates/web.yaml')).toBe(`# by hand\n${webText}`);
     });
 
+    it('keep what an editor may have left: ends of lines, no end, blanks, signs, lists', async () => {
+      const texts: Record<string, string> = {
+        'servers.yaml': '\r\nservers: # none\r\n  []\r\n\r\n',
+        'templates/web.yaml': '# größer ≥ 🔥\ninbound: [ {protocol:  icmp} ]   # no end',
+        'templates/empty.yaml': '',
+        'sets/office.yaml': 'file: office.txt\n',
+        'sets/office.txt': '; by hand\r\n192.0.2.0/24   # here\n\n\n198.51.100.7',
+      };
+      for (const [name, text] of Object.entries(texts)) {
+        await mkdir(join(policy(), name, '..'), { recursive: true });
+        await writeFile(join(policy(), name), text);
+      }
+      expect(await run(`push ${policy()} --yes`)).toMatchObject({ code: 0 });
+      const copy = join(directory, 'copy');
+      expect(await run(`pull ${copy}`)).toMatchObject({ code: 0 });
+      for (const [name, text] of Object.entries(texts)) {
+        expect(await readFile(join(copy, name)), name).toEqual(Buffer.from(text));
+      }
+      expect(await run(`push ${copy} --dry-run`)).toMatchObject({ code: 0 });
+    });
+
     it('do not overwrite what was changed in the store meanwhile', async () => {
       await run(`pull ${policy()}`);
       await store.change(alice, () => [create('by-bob')]);

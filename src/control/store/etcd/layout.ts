@@ -163,7 +163,8 @@ export function textOf(sha256: string, pieces: readonly Buffer[]): string {
   if (createHash('sha256').update(text).digest('hex') !== sha256) {
     throw new Error('its content is not what its name says');
   }
-  return new TextDecoder('utf-8', { fatal: true }).decode(text);
+  // Of a mark at its beginning, too: else its digest would be another one.
+  return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(text);
 }
 
 /** @throws Error when it is no head that this version understands */
