@@ -101,7 +101,7 @@ export class EtcdClient {
       try {
         return await this.#try<T>(path, body, Math.min(tryMs, leftMs));
       } catch (error) {
-        const known = this.#discreet(asEtcdError(error));
+        const known = asEtcdError(error);
         // The same everywhere, or for the caller to decide.
         if (['no-space', 'denied', 'too-large', 'unauthenticated'].includes(known.trouble)) {
           throw known;
@@ -116,13 +116,13 @@ export class EtcdClient {
   }
 
   /** An answer may repeat what it was asked. */
-  #discreet(error: EtcdError): EtcdError {
-    let text = error.message;
+  #withoutSecrets(answer: string): string {
+    let text = answer;
     for (const each of [this.#token ?? '', this.#password ?? '']) {
       const written = JSON.stringify(each).slice(1, -1);
       if (each !== '') text = text.replaceAll(each, '…').replaceAll(written, '…');
     }
-    return text === error.message ? error : new EtcdError(error.trouble, text, error.isLost);
+    return text;
   }
 
   async #try<T>(path: string, body: object, timeoutMs: number): Promise<T & Answer> {
@@ -159,7 +159,8 @@ export class EtcdClient {
     }
     if (status !== 200) {
       const { error, message } = value;
-      throw answeredError(endpoint, error ?? message ?? String(status));
+      const answered = error ?? message ?? String(status);
+      throw answeredError(endpoint, answered, this.#withoutSecrets(answered));
     }
     // An answer out of a stream is in one more object.
     const cluster = (value.result ?? value).header?.cluster_id;

@@ -66,19 +66,19 @@ export function isOldToken(answer: string): boolean {
   return /invalid auth token|revision in header is old|invalid auth/.test(answer);
 }
 
-/** @param answer the words of etcd */
-export function answeredError(endpoint: string, answer: string): EtcdError {
+/** @param answer the words of etcd @param shown the same for people, without secrets */
+export function answeredError(endpoint: string, answer: string, shown: string): EtcdError {
   for (const [words, trouble, message] of answers) {
     if (!words.test(answer)) continue;
     // Without a leader a request may have been put forward all the same.
-    return new EtcdError(trouble, `${message} (${endpoint}: ${answer})`, trouble === 'no-quorum');
+    return new EtcdError(trouble, `${message} (${endpoint}: ${shown})`, trouble === 'no-quorum');
   }
   if (isOldToken(answer)) {
     const message = 'etcd does not take the token of this gateway';
-    return new EtcdError('unauthenticated', `${message} (${endpoint}: ${answer})`);
+    return new EtcdError('unauthenticated', `${message} (${endpoint}: ${shown})`);
   }
   // What is not known may have been carried out.
-  return new EtcdError('unexpected', `etcd answers ${endpoint}: ${answer}`, true);
+  return new EtcdError('unexpected', `etcd answers ${endpoint}: ${shown}`, true);
 }
 
 /** Versions in which members may come to differ, and nobody is told (etcd issue 13967). */
