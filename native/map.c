@@ -97,7 +97,7 @@ napi_value memory_return_freed(napi_env env, napi_callback_info info) {
  * on a growable SharedArrayBuffer, which has the file's content from then on. It is the first page from which large pages of
  * the file are such of the memory; with `exact` as a fourth argument it is the offset itself, and the file's pages stay as they
  * are. The space is allocated first: a full file system is an error here, not a SIGBUS later. Throws a RangeError for memory
- * that does not begin on a page.
+ * that does not begin on a page, or ends within one before its buffer does.
  */
 napi_value file_map(napi_env env, napi_callback_info info) {
   napi_value arguments[4], buffer, result;
@@ -119,11 +119,12 @@ napi_value file_map(napi_env env, napi_callback_info info) {
     throw_type(env, "the memory must be a Uint8Array");
     return NULL;
   }
-  if (length == 0 || at != 0 || (uintptr_t)data % page != 0 || (uint64_t)offset % page != 0) {
+  /* V8 has reserved whole pages; behind a part of a buffer may be more of it. */
+  const bool ends = at == 0 || length % page == 0;
+  if (length == 0 || !ends || (uintptr_t)data % page != 0 || (uint64_t)offset % page != 0) {
     throw_range(env, "memory and file must begin on a page");
     return NULL;
   }
-  /* V8 has reserved whole pages. */
   const size_t whole = (length + page - 1) / page * page;
   if (!exact && whole >= 2 * LARGE_PAGE) {
     offset += (int64_t)(((uintptr_t)data - (size_t)offset) % LARGE_PAGE);

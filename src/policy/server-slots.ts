@@ -11,14 +11,17 @@ export class ServerSlots {
   readonly #slots: Map<string, number> = new Map();
   readonly #names: string[] = [];
   readonly #limit: number;
-  /** Called for a slot that gets another name: its counts no longer belong to a server. */
-  readonly #onReuse: (slot: number) => void;
+  /** Called for a slot that gets a name: what was counted for it belongs to no server any more. */
+  readonly #onTake: (slot: number, name: string) => void;
   /** Names that no policy has any more, oldest first. */
   readonly #gone: Set<string> = new Set();
 
   /** @param slots number of slots, slot 0 included */
-  constructor(onReuse: (slot: number) => void = () => undefined, slots: number = serverSlotCount) {
-    this.#onReuse = onReuse;
+  constructor(
+    onTake: (slot: number, name: string) => void = () => undefined,
+    slots: number = serverSlotCount,
+  ) {
+    this.#onTake = onTake;
     this.#limit = slots;
   }
 
@@ -59,8 +62,8 @@ export class ServerSlots {
       slot = this.#slots.get(oldest)!;
       this.#gone.delete(oldest);
       this.#slots.delete(oldest);
-      this.#onReuse(slot);
     }
+    this.#onTake(slot, name);
     this.#slots.set(name, slot);
     this.#names[slot] = name;
     return slot;

@@ -24,6 +24,7 @@ export interface GuardedBuild {
   readonly runtime: typeof import('./guard-runtime.ts');
   readonly engine: typeof import('../../src/dataplane/engine/engine.ts');
   readonly matcher: typeof import('../../src/dataplane/match/matcher.ts');
+  readonly flowTable: typeof import('../../src/dataplane/flow/flow-table.ts');
   /** Edges that the transform has found. */
   readonly edgeCount: number;
 }
@@ -89,6 +90,7 @@ export async function loadGuardedBuild(): Promise<GuardedBuild> {
     runtime: (await load('runtime.js')) as GuardedBuild['runtime'],
     engine: (await load('src/dataplane/engine/engine.js')) as GuardedBuild['engine'],
     matcher: (await load('src/dataplane/match/matcher.js')) as GuardedBuild['matcher'],
+    flowTable: (await load('src/dataplane/flow/flow-table.js')) as GuardedBuild['flowTable'],
     edgeCount: description.edges,
   };
 }

@@ -213,7 +213,7 @@ export interface Observer {
 
 export interface RuleHits {
   /**
-   * What the rule has let in or out. A rule that survives a policy change keeps its count. `undefined`: this rule is not
+   * What the rule has let in or out. A rule that survives a policy change, or the process, keeps its count. `undefined`: this rule is not
    * (yet) in force.
    *
    * @param rule as it stands in the template of the newest snapshot
@@ -254,7 +254,7 @@ export interface Totals extends Judged {
   };
 }
 
-/** To the server, and from it. */
+/** To the server, and from it; also what earlier processes counted. */
 export interface ServerTotals {
   readonly inbound: Judged;
   readonly outbound: Judged;

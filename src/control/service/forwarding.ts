@@ -4,7 +4,9 @@ import { dirname } from 'node:path';
 import type { Survival } from '../../dataplane/engine/adoption.ts';
 import type { PolicyProgram } from '../../dataplane/match/matcher.ts';
 import { DataPlane } from '../../dataplane/worker/data-plane.ts';
-import { FlowFileFull, flowFilePath, removeFlowFile } from '../../dataplane/worker/flow-file.ts';
+import { FlowFileFull } from '../../dataplane/worker/flow-file.ts';
+import { hitFileNames } from '../../dataplane/worker/hit-file.ts';
+import { leftFilePath, removeLeftFile } from '../../dataplane/worker/left-file.ts';
 import { openDrivers } from '../../dataplane/tun/linux-tun.ts';
 import { engineOptions } from '../../policy/engine-options.ts';
 import type { GatewayConfig } from '../../policy/types.ts';
@@ -36,13 +38,15 @@ export async function prepareForwarding(
       fragmentBytes: fragments.memory,
       engine: engineOptions(gateway),
       logsFlows: gateway.log.flows !== undefined,
-      ...(flows.survive && { flowFile: pathOf(gateway) }),
+      ...(flows.survive && { keptIn: directoryOf(gateway) }),
       onFailure,
       onSuperPacketsRefused: (kind, retryMs) =>
         log.warn(
           { kernel: release(), protocol: kind, retrySeconds: retryMs / 1000 },
           'the kernel refuses super-packets: segmentation offload is off for this protocol, and is tried again',
         ),
+      onCountsNotKept: (what, reason) =>
+        log.warn(`${what} will not outlive this process: ${reason}`),
     });
   } catch (error) {
     if (!(error instanceof FlowFileFull)) throw error;
@@ -64,15 +68,22 @@ export async function beginForwarding(
   log: Logger,
 ): Promise<void> {
   // Of a time when flows were kept: they would come back when that is turned on again.
-  if (!gateway.flows.survive) removeFlowFile(pathOf(gateway));
+  if (!gateway.flows.survive) {
+    const pathOf = (kind: string): string =>
+      leftFilePath(directoryOf(gateway), kind, gateway.device);
+    for (const path of [pathOf('flows'), ...hitFileNames(pathOf('hits'))]) removeLeftFile(path);
+  }
   await dataPlane.begin(program, digest);
-  if (gateway.flows.survive) logSurvival(log, dataPlane.survival);
+  if (gateway.flows.survive) logSurvival(log, dataPlane);
 }
 
-const pathOf = ({ api, device }: GatewayConfig): string =>
-  flowFilePath(dirname(api.socket), device);
+const directoryOf = ({ api }: GatewayConfig): string => dirname(api.socket);
 
-function logSurvival(log: Logger, { kept, problem, ...counts }: Survival): void {
+function logSurvival(log: Logger, { survival, totalsRefused }: DataPlane): void {
+  const { kept, problem, ...counts }: Survival = survival;
+  if (totalsRefused > 0) {
+    log.warn({ servers: totalsRefused }, 'totals of servers were damaged: they begin anew');
+  }
   if (problem !== undefined) {
     log.warn(
       kept

@@ -34,6 +34,8 @@ export interface LivePolicyOptions {
   /** To start with. */
   readonly snapshot: Snapshot;
   readonly log: Logger;
+  /** Traffic of this server will be counted under this slot. */
+  readonly onServer: (slot: number, name: string) => void;
   /** It is about to come into force. */
   readonly onCompiled: (policy: CompiledPolicy) => void;
   /** All threads judge by it. */
@@ -47,7 +49,7 @@ export class LivePolicy {
     loadAddon().useLargePages(words),
   );
   readonly #confirmations: Confirmations;
-  readonly slots: ServerSlots = new ServerSlots((slot) => this.#dataPlane?.flows.clearSlot(slot));
+  readonly slots: ServerSlots = new ServerSlots((slot, name) => this.#options.onServer(slot, name));
   #config: Snapshot;
   #snapshot: Snapshot;
   #problems: readonly Problem[];

@@ -55,6 +55,7 @@ export interface LiveObserverOptions {
   /** The policy in force at the start. */
   readonly policy: CompiledPolicy;
   readonly judgeTrial: LivePolicy['judgeTrial'];
+  readonly onWarning?: (message: string) => void;
 }
 
 export class LiveObserver implements Observer {
@@ -71,7 +72,8 @@ export class LiveObserver implements Observer {
     this.#options = options;
     this.#policy = options.policy;
     const clocks = { nowMs: () => Date.now(), wallClockOf };
-    this.#hits = new RuleHitLedger(options.policy, options.dataPlane.ruleHits, clocks);
+    const { policy, dataPlane, onWarning } = options;
+    this.#hits = new RuleHitLedger(policy, dataPlane.ruleHits, clocks, onWarning);
   }
 
   /** A policy has come into force in every packet thread. */

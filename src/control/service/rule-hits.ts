@@ -1,7 +1,7 @@
 /**
  * How many flows each rule has opened, since when that counts, and when it opened the last one, over all policies that had it: the
  * packet threads count by a rule's index in their policy (Matcher.hits), and a policy's counts are carried over to the next one by the
- * rules' content.
+ * rules' content. So they are to the next process, by a digest of it (worker/hit-file.ts).
  *
  * The threads' clock begins anew after 49 days. So their stamps are turned into times of day when they are read, and by `collect`
  * at least once in 24 days.
@@ -9,7 +9,11 @@
  * A rule is the same if its template's name, its direction, protocol, ports and peers are; its place and its comment may
  * change. Identical rules of one template are one rule: whichever of them a match names, all show the count.
  */
+import { createHash } from 'node:crypto';
 import type { RuleHits } from '../../dataplane/match/matcher.ts';
+import type { HitsInForce } from '../../dataplane/worker/data-plane.ts';
+import { emptyKept, ruleKeyBytes } from '../../dataplane/worker/hit-file.ts';
+import type { HitsBefore, KeptHits } from '../../dataplane/worker/hit-file.ts';
 import type { CompiledPolicy, RulePlace } from '../../policy/compile.ts';
 import { isGroup } from '../../policy/peers.ts';
 import type { Peer, Rule } from '../../policy/types.ts';
@@ -47,6 +51,27 @@ function indicesOf(places: readonly RulePlace[]): Indices {
   return indices;
 }
 
+/** Digests of the contents of a template's rules, one behind the other in the order of their indices. */
+const knownKeys = new WeakMap<readonly RulePlace[], Uint8Array>();
+
+function keysOf(places: readonly RulePlace[]): Uint8Array {
+  let keys = knownKeys.get(places);
+  if (keys === undefined) {
+    keys = new Uint8Array(places.length * ruleKeyBytes);
+    for (const [place, { template, direction, rule }] of places.entries()) {
+      const digest = createHash('sha256')
+        .update(identityOf(template, direction, rule))
+        .digest();
+      keys.set(digest.subarray(0, ruleKeyBytes), place * ruleKeyBytes);
+    }
+    knownKeys.set(places, keys);
+  }
+  return keys;
+}
+
+/** Indices of a template's rules follow each other. */
+const firstOf = (places: readonly RulePlace[]): number => places[0]?.index ?? 0;
+
 /** Well below the 24 days after which a stamp would mean another time. */
 const collectEveryMs = 3_600_000;
 
@@ -61,19 +86,36 @@ export class RuleHitLedger {
   readonly #clocks: HitClocks;
   #rulesOf: CompiledPolicy['rulesOf'];
   #hits: RuleHits;
-  #kept: Kept;
+  #publishRows: HitsInForce['publish'];
+  #kept: KeptHits;
   #collectedMs = 0;
 
-  /** @param hits of the packet threads, for the policy */
-  constructor({ rules, rulesOf }: CompiledPolicy, hits: RuleHits, clocks: HitClocks) {
+  /**
+   * @param inForce of the packet threads, for the policy
+   * @param onWarning what an earlier process has left is not used
+   */
+  constructor(
+    { rules, rulesOf }: CompiledPolicy,
+    { hits, before, publish }: HitsInForce,
+    clocks: HitClocks,
+    onWarning: (message: string) => void = () => undefined,
+  ) {
     this.#clocks = clocks;
     this.#rulesOf = rulesOf;
     this.#hits = hits;
+    this.#publishRows = publish;
     this.#kept = emptyKept(rules.length, clocks.nowMs());
+    if (typeof before === 'string') {
+      onWarning(`hits of an earlier process are not used: ${before}`);
+    } else if (before !== undefined) {
+      const damaged = this.#takeOver(before);
+      if (damaged > 0) onWarning(`hits of rules were damaged, and begin anew: those of ${damaged}`);
+    }
+    this.#publish();
   }
 
   /** A policy is in force on all threads: the counts of the one before are final. */
-  onPolicy({ rules, rulesOf }: CompiledPolicy, hits: RuleHits): void {
+  onPolicy({ rules, rulesOf }: CompiledPolicy, { hits, publish }: HitsInForce): void {
     const kept = emptyKept(rules.length, this.#clocks.nowMs());
     const keep = (index: number, indicesBefore: readonly number[]): void => {
       const { hits: count, lastHitMs = 0, sinceMs } = this.#sum(indicesBefore);
@@ -85,8 +127,7 @@ export class RuleHitLedger {
       const before = this.#rulesOf.get(template);
       if (before === undefined) continue;
       if (before === places) {
-        // Indices of a template's rules follow each other.
-        const first = places[0]?.index ?? 0;
+        const first = firstOf(places);
         const end = first + places.length;
         for (let index = first; index < end; index++) {
           kept.counts[index] = this.#kept.counts[index]! + this.#hits.counts[index]!;
@@ -103,7 +144,9 @@ export class RuleHitLedger {
     }
     this.#rulesOf = rulesOf;
     this.#hits = hits;
+    this.#publishRows = publish;
     this.#kept = kept;
+    this.#publish();
   }
 
   /** Undefined: the policy in force has no such rule. */
@@ -119,6 +162,43 @@ export class RuleHitLedger {
     if (Math.abs(nowMs - this.#collectedMs) < collectEveryMs) return;
     this.#collectedMs = nowMs;
     for (let index = 0; index < this.#kept.lastMs.length; index++) this.#lastMs(index);
+    this.#publish();
+  }
+
+  /** Lets the next process have it. */
+  #publish(): void {
+    if (this.#publishRows === undefined) return;
+    const keys = new Uint8Array(this.#kept.counts.length * ruleKeyBytes);
+    for (const places of this.#rulesOf.values()) {
+      keys.set(keysOf(places), firstOf(places) * ruleKeyBytes);
+    }
+    this.#publishRows(keys, this.#kept);
+  }
+
+  /** Returns how many rules begin anew because they were damaged. */
+  #takeOver({ keys, kept, hits, damaged }: HitsBefore): number {
+    const indices = new Map<string, number>();
+    for (const places of this.#rulesOf.values()) {
+      const own = Buffer.from(keysOf(places)).toString('latin1');
+      const first = firstOf(places);
+      // Of rules that are alike, the first one has it all.
+      for (let place = places.length - 1; place >= 0; place--) {
+        indices.set(own.slice(place * ruleKeyBytes, (place + 1) * ruleKeyBytes), first + place);
+      }
+    }
+    const nowMs = this.#clocks.nowMs();
+    keys.forEach((key, before) => {
+      const index = key === undefined ? undefined : indices.get(key);
+      if (index === undefined) return;
+      const stamp = hits.lastMs[before]!;
+      const lastMs =
+        stamp === kept.stamps[before] ? kept.lastMs[before]! : this.#clocks.wallClockOf(stamp);
+      const own = this.#kept;
+      own.counts[index]! += kept.counts[before]! + hits.counts[before]!;
+      own.lastMs[index] = Math.max(own.lastMs[index]!, Math.min(lastMs, nowMs));
+      own.sinceMs[index] = Math.min(own.sinceMs[index]!, kept.sinceMs[before]!);
+    });
+    return damaged;
   }
 
   #sum(indices: readonly number[]): RuleHit {
@@ -140,24 +220,4 @@ export class RuleHitLedger {
     }
     return lastMs[index]!;
   }
-}
-
-/** Of each rule, by its index now. */
-interface Kept {
-  /** Flows that it opened under earlier policies. */
-  readonly counts: Float64Array;
-  /** When it opened the last one that is known, in ms since 1970; 0: none. */
-  readonly lastMs: Float64Array;
-  /** The thread's stamp that this was made of; 0: none. */
-  readonly stamps: Int32Array;
-  readonly sinceMs: Float64Array;
-}
-
-function emptyKept(rules: number, nowMs: number): Kept {
-  return {
-    counts: new Float64Array(rules),
-    lastMs: new Float64Array(rules),
-    stamps: new Int32Array(rules),
-    sinceMs: new Float64Array(rules).fill(nowMs),
-  };
 }

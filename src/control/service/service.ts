@@ -129,6 +129,7 @@ export class Service {
       store,
       snapshot,
       log: this.#log,
+      onServer: (slot, name) => this.#dataPlane?.nameServer(slot, name),
       onCompiled: (policy) => this.#flowLog?.onCompiled(policy),
       onPolicy: (policy) => {
         this.#observer?.onPolicy(policy);
@@ -280,6 +281,7 @@ export class Service {
       slots: this.#policy.slots,
       policy: this.#policy.compiled,
       judgeTrial: (source, judge) => this.#policy.judgeTrial(source, judge),
+      onWarning: (message) => this.#log.warn(message),
     });
     this.#watching = await this.#store.watch({
       // Not this snapshot: a newer one may exist when the reload starts.

@@ -27,6 +27,7 @@ import { FlowTable } from '../flow/flow-table.ts';
 import type { FlowTableLimits } from '../flow/flow-table.ts';
 import { icmpKind, isIcmpRequest, requestTypeOf } from '../flow/icmp-query.ts';
 import type { Records } from '../flow/record-layout.ts';
+import { originalSlot, replySlot } from '../flow/server-totals.ts';
 import type { Matcher } from '../match/matcher.ts';
 import { Protocol } from '../wire/headers.ts';
 import { isMartian } from '../wire/parse.ts';
@@ -103,6 +104,9 @@ const carriedCold: Int32Array = Int32Array.of(
   Cold.bytesHigh,
 );
 
+/** Of a process before that counted for no server. */
+export const noSlots: Uint16Array = new Uint16Array(0);
+
 /** RFC 7323 section 2.3. */
 const maxScale = 14;
 
@@ -159,6 +163,7 @@ function isSoundTcp(hot: Int32Array, record: number): boolean {
  *
  * @param spared of the earlier process, if its last policy was the same as this one
  * @param nowMs the engine's clock, which the records' times are of, too
+ * @param slotNow by slot of a server in that process, its slot in this one
  */
 export function adoptFlows(
   records: Records,
@@ -167,10 +172,11 @@ export function adoptFlows(
   policy: Matcher,
   spared: SparedFlows | undefined,
   nowMs: number,
+  slotNow: Uint16Array = noSlots,
 ): Adoption {
   const evictions = new Float64Array(evictionCounterCount);
   const table = new FlowTable(memory, limits, { evictions });
-  return new Adopter(records, table, policy, spared, nowMs).run(evictions);
+  return new Adopter(records, table, policy, spared, nowMs, slotNow).run(evictions);
 }
 
 /** Indices by their ages (by index, not negative), ascending: a radix sort, since there may be millions. */
@@ -200,6 +206,7 @@ class Adopter {
   readonly #table: FlowTable;
   readonly #nowMs: number;
   readonly #spared: SparedFlows | undefined;
+  readonly #slotNow: Uint16Array;
   /** Judges flows that the earlier process may have spared, and all others. */
   readonly #lenient: FlowReview;
   readonly #strict: FlowReview;
@@ -218,7 +225,9 @@ class Adopter {
     policy: Matcher,
     spared: SparedFlows | undefined,
     nowMs: number,
+    slotNow: Uint16Array,
   ) {
+    this.#slotNow = slotNow;
     this.#records = records;
     this.#table = table;
     this.#nowMs = nowMs;
@@ -264,7 +273,7 @@ class Adopter {
       if (index >= whole || ageMs < 0 || !isSound(hot, record)) this.#refused++;
       else if (ageMs >= this.#table.configuredMs[this.#listOf(record)]!) {
         this.#expired++;
-        this.#logExpired(index);
+        this.#leave(index);
       } else {
         ages[index] = ageMs;
         order[found++] = index;
@@ -273,14 +282,25 @@ class Adopter {
     return sortByAge(order.subarray(0, found), ages);
   }
 
-  /** What the earlier process knew of its servers and rules means nothing here. */
-  #logExpired(index: number): void {
+  /** A flow has expired meanwhile. What the earlier process knew of its rules means nothing here. */
+  #leave(index: number): void {
     const records = this.#records;
     const hot = records.hot.slice(index << hotShift, (index + 1) << hotShift);
     const cold = records.cold.slice(index * coldWords, (index + 1) * coldWords);
     hot[Hot.epoch] = 0;
     cold.fill(0, Cold.servers);
+    cold[Cold.servers] = this.#serversNow(index);
+    this.#table.retireFrom(cold, 0);
     this.#table.log(FlowEvent.timeout, hot, cold, 0, this.#nowMs);
+  }
+
+  /** Slots of the servers that the earlier process counted a flow for. */
+  #serversNow(index: number): number {
+    const servers = this.#records.cold[index * coldWords + Cold.servers]!;
+    const slots = this.#slotNow;
+    const [original, reply] = [originalSlot(servers), replySlot(servers)];
+    const originalNow = original < slots.length ? slots[original]! : 0;
+    return (originalNow << 16) | (reply < slots.length ? slots[reply]! : 0);
   }
 
   /**
@@ -383,5 +403,7 @@ class Adopter {
       const word = carriedCold[i]!;
       cold[toCold + word] = records.cold[fromCold + word]!;
     }
+    // Until it is judged; then it may come to others.
+    cold[toCold + Cold.servers] = this.#serversNow(index);
   }
 }

@@ -267,13 +267,15 @@ export class FlowTable {
     if (this.#events !== undefined) this.#events.write(event, hot, this.cold, flow, nowMs);
     const record = flow << hotShift;
     const state = hot[record + Hot.state]!;
-    this.#retire(flow, 1);
+    const share = shareOf(hot, record);
+    // First: a process that finds the memory of this one, killed, finds no flow whose counts are in the totals already.
+    hot[record + Hot.state] = 0;
+    this.#retire(flow, this.cold[flow * coldWords + Cold.servers]!, 1);
     this.#unlinkFromBucket(flow);
     this.#unlink(flow, (state & StateBits.listMask) >> StateBits.listShift);
     this.control[Control.stateCount + (state & StateBits.stateMask)]! -= 1;
     this.control[Control.used]! -= 1;
-    this.#shares[shareOf(hot, record)]! -= 1;
-    hot[record + Hot.state] = 0;
+    this.#shares[share]! -= 1;
     hot[record + Hot.next] = this.control[Control.freeHead]!;
     this.control[Control.freeHead] = flow;
   }
@@ -371,14 +373,20 @@ export class FlowTable {
   /** Assigns the flow to other servers (Cold.servers); what it has carried so far stays counted for the old ones. */
   assign(flow: FlowIndex, servers: number): void {
     const at = flow * coldWords + Cold.servers;
-    if (this.cold[at] === servers) return;
-    this.#retire(flow, 1);
+    const before = this.cold[at]!;
+    if (before === servers) return;
+    this.#retire(flow, servers, -1);
     this.cold[at] = servers;
-    this.#retire(flow, -1);
+    this.#retire(flow, before, 1);
   }
 
-  #retire(flow: FlowIndex, sign: number): void {
-    retire(this.#totals, this.cold, flow * coldWords, sign, this.#isCounted(flow));
+  /** Adds the counts of a flow to the totals of its servers that is in other records, and comes into no table any more. */
+  retireFrom(cold: Int32Array, coldRecord: number): void {
+    retire(this.#totals, cold, coldRecord, cold[coldRecord + Cold.servers]!, 1, false);
+  }
+
+  #retire(flow: FlowIndex, servers: number, sign: number): void {
+    retire(this.#totals, this.cold, flow * coldWords, servers, sign, this.#isCounted(flow));
   }
 
   /** Whether the walk that adds up servers' totals has passed this flow. */

@@ -9,10 +9,13 @@
  * (Control.countedBelow); the counts of removed flows that it has passed are also summed as `counted`, and subtracted
  * again. Thus a total never decreases, whenever it is read.
  *
+ * The next process finds these records as this one leaves them, even killed. So what is counted here is first taken from where it
+ * was: a packet may be lost for a total, but never counts twice.
+ *
  * Slots are small numbers that the control plane assigns to server names, never to two at the same time
  * (policy/server-slots.ts). Slot 0 is no server: for addresses of no server, and for servers beyond the last slot.
  */
-import { Cold, flowBytes, flowPackets } from './flow-record.ts';
+import { flowBytes, flowPackets } from './flow-record.ts';
 
 /** Number of slots, slot 0 included: a flow record has 16 bits for each end. */
 export const serverSlotCount = 65_536;
@@ -32,6 +35,8 @@ export const ServerTotal = {
   droppedBytesOut: 7,
   /** The part of the first four that came from flows which the walk had already counted; in the same order. */
   counted: 8,
+  /** 16 bytes that name the server, for the next process (worker/kept-totals.ts). */
+  identity: 12,
 } as const;
 
 /** Memory for the totals. Untouched pages of it cost address space only. */
@@ -100,17 +105,17 @@ export function addDropped(
 /**
  * Adds a flow's counts to the totals of its servers.
  *
- * @param sign -1 subtracts them instead: a flow that has changed its servers
+ * @param sign -1 subtracts them instead: a flow that comes to other servers
  * @param counted the current walk has already counted this flow
  */
 export function retire(
   totals: Float64Array,
   cold: Int32Array,
   coldRecord: number,
+  servers: number,
   sign: number,
   counted: boolean,
 ): void {
-  const servers = cold[coldRecord + Cold.servers]!;
   if (servers === 0) return;
   for (let direction = 0; direction < 2; direction++) {
     const packets = sign * flowPackets(cold, coldRecord, direction);

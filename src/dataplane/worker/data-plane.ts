@@ -36,6 +36,10 @@ import type { SuperPacket } from '../tun/offload.ts';
 import { batchSize } from './batch-size.ts';
 import { monotonicMs } from './clock.ts';
 import { FlowInspector } from './flow-inspector.ts';
+import { HitFiles } from './hit-file.ts';
+import type { LaidHits } from './hit-file.ts';
+import { identityOf } from './kept-totals.ts';
+import { leftFilePath } from './left-file.ts';
 import type { FlowFile } from './flow-file.ts';
 import { adoptFrom, layIntoFile, notKept, notKeptBecause } from './flow-survival.ts';
 import type { Kept } from './flow-survival.ts';
@@ -60,14 +64,16 @@ export interface DataPlaneOptions {
   /** Memory for fragments of incomplete datagrams. */
   readonly fragmentBytes: number;
   readonly engine: EngineOptions;
-  /** Where flows are kept for the next process, and those of the last one taken from (flowFilePath). Absent: nowhere. */
-  readonly flowFile?: string;
+  /** Directory in which flows, hits and totals are kept for the next process, and those of the last one taken from. Absent: nowhere. */
+  readonly keptIn?: string;
   /** Whether flow events are recorded, for the flow log. Default: no. */
   readonly logsFlows?: boolean;
   /** A running packet thread has ended unexpectedly: nothing is forwarded any more. */
   readonly onFailure: (error: Error) => void;
   /** The kernel refuses super-packets of this kind: their offload is off, and is tried again after so long. */
   readonly onSuperPacketsRefused: (kind: SuperPacket, retryMs: number) => void;
+  /** Something of what is counted will not outlive this process. */
+  readonly onCountsNotKept: (what: string, reason: string) => void;
 }
 
 /** A policy, and what it does to flows that it forbids. */
@@ -76,6 +82,15 @@ export interface PolicyInForce {
   /** ReloadMode of the engine, and with drain: until when. */
   readonly mode: number;
   readonly drainUntilMs: number;
+}
+
+/** Flows opened by each rule of a policy, by its index. */
+export interface HitsInForce {
+  readonly hits: RuleHits;
+  /** What an earlier process left. */
+  readonly before?: HitFiles['before'];
+  /** Absent: they do not outlive the process. */
+  readonly publish?: LaidHits['publish'];
 }
 
 interface Waiter {
@@ -94,7 +109,8 @@ export class DataPlane {
   /** Absent: none are recorded. */
   readonly flowEvents: FlowEventReader | undefined;
   readonly capture: LiveCapture = new LiveCapture();
-  #ruleHits: RuleHits = createRuleHits(0, true);
+  #hitFiles: HitFiles | undefined;
+  #ruleHits: HitsInForce = { hits: createRuleHits(0, true) };
   #policyInForce: PolicyInForce | undefined;
   #waiters: Waiter[] = [];
   #policyVersion = 0;
@@ -132,8 +148,10 @@ export class DataPlane {
     this.flows = new FlowInspector(this.#memory, options.engine.limits, lock, monotonicMs);
     const queues = Array.from({ length: options.queues }, (_, queue) => queue);
     this.#threads = queues.map((queue) => this.#loadThread(queue));
-    if (options.flowFile !== undefined) {
-      this.#file = layIntoFile(options.flowFile, options.device, this.#memory.flows);
+    const { keptIn, device } = options;
+    if (keptIn !== undefined) {
+      const path = leftFilePath(keptIn, 'flows', device);
+      this.#file = layIntoFile(path, device, this.#memory.flows);
     }
   }
 
@@ -156,7 +174,8 @@ export class DataPlane {
     else if (this.#file !== undefined) {
       this.#kept = await adoptFrom(this.#file, this.#memory.flows, engine, program, digest);
     }
-    this.#ruleHits = sharedHits(program);
+    this.#hitFiles = this.#openHitFiles();
+    this.#ruleHits = this.#newHits(program);
     this.#policyInForce = { program, ...this.#kept.review };
     const shared: SharedThreadData = {
       batch: batchSize(this.#memory.fragments.chunks),
@@ -164,7 +183,7 @@ export class DataPlane {
       state: this.#state.buffer as SharedArrayBuffer,
       memory: this.#memory,
       program: only(program),
-      ruleHits: this.#ruleHits,
+      ruleHits: this.#ruleHits.hits,
       firstReview: this.#kept.review,
       captureControl: this.capture.control,
       engine,
@@ -192,7 +211,8 @@ export class DataPlane {
     file?.setPolicy({ digest: '', epoch, mode: ReloadMode.cut, drainUntilMs: 0 });
     const version = this.#policyVersion + 1;
     this.#policyVersion = version;
-    const hits = sharedHits(program);
+    const next = this.#newHits(program);
+    const { hits } = next;
     const drainUntilMs = (monotonicMs() + drainMs) | 0;
     const message: PolicyMessage = { version, program: only(program), hits, mode, drainMs };
     for (const thread of this.#threads) thread.send(message);
@@ -201,9 +221,25 @@ export class DataPlane {
     const applied = new Promise<void>((resolve) => this.#waiters.push({ version, resolve }));
     for (const thread of this.#threads) thread.wake();
     await applied;
-    this.#ruleHits = hits;
+    this.#ruleHits = next;
     this.#policyInForce = { program, mode, drainUntilMs };
     file?.setPolicy({ digest, epoch, mode, drainUntilMs });
+  }
+
+  /** From now on this slot is for traffic of this server. */
+  nameServer(slot: number, name: string): void {
+    const { serverTotals } = this.#memory.flows;
+    try {
+      if (typeof this.#file === 'object') this.#file.mapTotals(serverTotals, slot + 1);
+    } catch (error) {
+      this.#options.onCountsNotKept('totals of servers', (error as Error).message);
+    }
+    this.flows.nameSlot(slot, identityOf(name));
+  }
+
+  /** Servers whose totals begin anew, because those of the process before were damaged. */
+  get totalsRefused(): number {
+    return this.#kept.totalsRefused ?? 0;
   }
 
   /** What became of the flows of the process before, and whether those of this one will outlive it. */
@@ -211,8 +247,8 @@ export class DataPlane {
     return this.#kept.survival;
   }
 
-  /** Flows opened by each rule of the policy in force, by its index. The arrays of earlier policies change no more. */
-  get ruleHits(): RuleHits {
+  /** Of the policy in force. The arrays of earlier policies change no more. */
+  get ruleHits(): HitsInForce {
     return this.#ruleHits;
   }
 
@@ -294,7 +330,34 @@ export class DataPlane {
     for (const thread of this.#threads) thread.end();
     await Promise.all(this.#threads.map(({ stopped }) => stopped));
     if (typeof this.#file === 'object') this.#file.close();
+    this.#hitFiles?.close();
+    this.#hitFiles = undefined;
     for (const { wakeFd } of this.#threads) closeFd(wakeFd);
+  }
+
+  #openHitFiles(): HitFiles | undefined {
+    const { keptIn, device, onCountsNotKept } = this.#options;
+    if (keptIn === undefined || this.#kept.file === undefined) return undefined;
+    try {
+      return HitFiles.open(leftFilePath(keptIn, 'hits', device), device);
+    } catch (error) {
+      onCountsNotKept('hits of rules', (error as Error).message);
+      return undefined;
+    }
+  }
+
+  /** Where a policy's hits are to be counted. */
+  #newHits({ words, root }: PolicyProgram): HitsInForce {
+    const rules = words[root + Header.ruleCount]!;
+    const files = this.#hitFiles;
+    try {
+      if (files !== undefined) return { ...files.lay(rules), before: files.before };
+    } catch (error) {
+      this.#hitFiles = undefined;
+      files?.close();
+      this.#options.onCountsNotKept('hits of rules', (error as Error).message);
+    }
+    return { hits: createRuleHits(rules, true) };
   }
 
   #loadThread(queue: number): ThreadHandle {
@@ -315,10 +378,6 @@ export class DataPlane {
       return false;
     });
   }
-}
-
-function sharedHits({ words, root }: PolicyProgram): RuleHits {
-  return createRuleHits(words[root + Header.ruleCount]!, true);
 }
 
 /** What a packet thread gets: a compiled policy has more, which would be copied. */

@@ -214,10 +214,17 @@ export class FlowInspector {
     return this.#traffic;
   }
 
-  /** Clears the totals of a slot that gets another server. */
-  clearSlot(slot: number): void {
+  /** A slot gets a server: nothing was counted for that one. @param identity see identityOf */
+  nameSlot(slot: number, identity: Uint8Array): void {
     const at = slot << serverTotalShift;
-    this.#lock.hold(() => this.#totals.fill(0, at, at + (1 << serverTotalShift)));
+    const words = this.#totals.subarray(at, at + (1 << serverTotalShift));
+    const place = new Uint8Array(words.buffer, (at + ServerTotal.identity) * 8, identity.length);
+    this.#lock.hold(() => {
+      // First of all it is nobody's: this process may be killed in between.
+      place.fill(0);
+      words.fill(0);
+      place.set(identity);
+    });
   }
 
   async #walkTraffic(slots: number): Promise<ReadonlyMap<number, ServerTraffic>> {

@@ -8,6 +8,7 @@ import { Header, Matcher } from '../match/matcher.ts';
 import type { PolicyProgram } from '../match/matcher.ts';
 import { monotonicMs } from './clock.ts';
 import { FlowFile, FlowFileUnavailable } from './flow-file.ts';
+import { takeOverTotals } from './kept-totals.ts';
 
 /** What a packet thread does, at its start, to flows that the policy forbids: it goes on with what was begun. */
 export interface FirstReview {
@@ -19,6 +20,8 @@ export interface Kept {
   readonly survival: Survival;
   readonly review: FirstReview;
   readonly file?: FlowFile;
+  /** Servers whose totals begin anew, because those of the process before were damaged. */
+  readonly totalsRefused?: number;
 }
 
 const nothing: Adoption = { adopted: 0, cut: 0, expired: 0, refused: 0 };
@@ -29,7 +32,6 @@ export const notKept: Kept = { survival: { kept: false, ...nothing }, review: pl
 /**
  * Lays the memory of an empty table into a file, which is all that takes long.
  *
- * @param path see flowFilePath
  * @returns the file, or why there can be none. @throws FlowFileFull
  */
 export function layIntoFile(path: string, device: string, memory: FlowMemory): FlowFile | string {
@@ -50,7 +52,7 @@ export function layIntoFile(path: string, device: string, memory: FlowMemory): F
 }
 
 /**
- * Takes over the flows of the process before. To be called by the process that has the device, before packets are judged.
+ * Takes over the flows and totals of the process before. To be called by the process that has the device, before packets are judged.
  *
  * @param digest of the policy: equal for equal policies, whatever their epoch
  */
@@ -67,16 +69,22 @@ export async function adoptFrom(
     const remains = typeof found === 'object' ? found : undefined;
     const same = remains?.policy.digest === digest ? remains.policy : undefined;
     const policy = new Matcher(words, undefined, root);
-    const adoption =
-      remains === undefined
-        ? nothing
-        : adoptFlows(remains.records, memory, engine.limits, policy, same, monotonicMs());
+    const { serverTotals } = memory;
+    let adoption = nothing;
+    let totalsRefused = 0;
+    if (remains !== undefined) {
+      const { records, totals } = remains;
+      const { slotNow, refused } = takeOverTotals(totals, serverTotals);
+      const { limits } = engine;
+      adoption = adoptFlows(records, memory, limits, policy, same, monotonicMs(), slotNow);
+      totalsRefused = refused;
+    }
     const { mode, drainUntilMs } = same ?? plainReview;
     file.setPolicy({ digest, epoch, mode, drainUntilMs });
     file.publish();
     const problem = typeof found === 'string' ? { problem: found } : {};
     const survival: Survival = { kept: true, ...adoption, ...problem };
-    return { survival, review: { mode, drainUntilMs }, file };
+    return { survival, review: { mode, drainUntilMs }, file, totalsRefused };
   } catch (error) {
     file.close();
     if (!(error instanceof FlowFileUnavailable)) throw error;

@@ -20,8 +20,8 @@ describe('the slot of a server', () => {
   });
 
   it('goes to another one when there are no more, of the server that is gone for longest', () => {
-    const reused: number[] = [];
-    const slots = new ServerSlots((slot) => reused.push(slot), 4);
+    const taken: string[] = [];
+    const slots = new ServerSlots((slot, name) => taken.push(`${slot} ${name}`), 4);
     slots.assign(['a', 'b', 'c']);
     slots.assign(['a', 'c']);
     slots.assign(['c']);
@@ -29,9 +29,9 @@ describe('the slot of a server', () => {
     slots.assign(['b', 'c']);
     slots.assign(['c']);
     expect(slots.assign(['c', 'd'])).toEqual([3, 1]);
-    expect(reused).toEqual([1]);
+    expect(taken).toEqual(['1 a', '2 b', '3 c', '1 d']);
     expect([slots.nameOf(1), slots.slotOf('a'), slots.end]).toEqual(['d', 0, 4]);
     expect(slots.assign(['c', 'd', 'e', 'f'])).toEqual([3, 1, 2, 0]);
-    expect(reused).toEqual([1, 2]);
+    expect(taken.slice(4)).toEqual(['2 e']);
   });
 });

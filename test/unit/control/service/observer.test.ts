@@ -79,7 +79,7 @@ class Gateway {
           return policyInForce();
         },
         get ruleHits() {
-          return ruleHits();
+          return { hits: ruleHits() };
         },
       },
       device: 'fw0',

@@ -7,6 +7,7 @@ import type { CompiledPolicy } from '../../../../src/policy/compile.ts';
 import { validateTemplate } from '../../../../src/policy/validate.ts';
 import { Matcher } from '../../../../src/dataplane/match/matcher.ts';
 import { RuleHitLedger } from '../../../../src/control/service/rule-hits.ts';
+import type { HitsBefore } from '../../../../src/dataplane/worker/hit-file.ts';
 import { EngineFixture } from '../../../support/engine-fixture.ts';
 import { udpPacket } from '../../../../src/testing/packets.ts';
 import { toServers, toTemplates } from '../../../support/policies.ts';
@@ -40,14 +41,18 @@ function fixture(first: CompiledPolicy) {
   const engine = new EngineFixture({ policy });
   const clock = { nowMs: 1_000_000 };
   // The threads' clock began at 900,000.
-  const ledger = new RuleHitLedger(first, policy.hits, {
-    nowMs: () => clock.nowMs,
-    wallClockOf: (thenMs) => 900_000 + thenMs,
-  });
+  const ledger = new RuleHitLedger(
+    first,
+    { hits: policy.hits },
+    {
+      nowMs: () => clock.nowMs,
+      wallClockOf: (thenMs) => 900_000 + thenMs,
+    },
+  );
   const change = (next: CompiledPolicy): void => {
     policy = new Matcher(next.words);
     engine.engine.setPolicy(policy, ReloadMode.cut, 0);
-    ledger.onPolicy(next, policy.hits);
+    ledger.onPolicy(next, { hits: policy.hits });
   };
   const rule = (compiled: CompiledPolicy, index: number): number | undefined => {
     const place = compiled.rules[index]!;
@@ -181,14 +186,106 @@ outbound: [{ protocol: all }]`;
     const policy = compile(1, [dns, ntp]);
     const matcher = new Matcher(policy.words);
     let origin = 0;
-    const ledger = new RuleHitLedger(policy, matcher.hits, {
-      nowMs: () => 4_000_000,
-      wallClockOf: (thenMs) => origin + thenMs,
-    });
+    const ledger = new RuleHitLedger(
+      policy,
+      { hits: matcher.hits },
+      {
+        nowMs: () => 4_000_000,
+        wallClockOf: (thenMs) => origin + thenMs,
+      },
+    );
     matcher.hits.lastMs[0] = 5;
     ledger.collect();
     origin = 2 ** 32;
     const { template, direction, rule } = policy.rules[0]!;
     expect(ledger.of(template, direction, rule)).toMatchObject({ lastHitMs: 5 });
+  });
+});
+
+describe('over the end of the process', () => {
+  /** What the files of the process before hold, and what this one publishes: the shape of worker/hit-file.ts, without a file. */
+  function processOf(policy: CompiledPolicy, nowMs: number, before?: HitsBefore) {
+    const matcher = new Matcher(policy.words);
+    let left: HitsBefore | undefined;
+    const warnings: string[] = [];
+    const ledger = new RuleHitLedger(
+      policy,
+      {
+        hits: matcher.hits,
+        before,
+        publish: (keys, kept) => {
+          const text = Buffer.from(keys).toString('latin1');
+          const rules = kept.counts.length;
+          left = {
+            keys: Array.from({ length: rules }, (_, index) =>
+              text.slice(index * 16, index * 16 + 16),
+            ),
+            kept: structuredClone(kept),
+            hits: matcher.hits,
+            damaged: 0,
+          };
+        },
+      },
+      { nowMs: () => nowMs, wallClockOf: (thenMs) => 900_000 + thenMs },
+      (message) => warnings.push(message),
+    );
+    const told = (index: number) => {
+      const { template, direction, rule } = policy.rules[index]!;
+      return ledger.of(template, direction, rule);
+    };
+    return { ledger, hits: matcher.hits, told, left: () => left!, warnings };
+  }
+
+  it('a rule keeps its hits, its last one, and since when they count; one that is new does not', () => {
+    const first = processOf(compile(1, [dns, ntp]), 1_000_000);
+    first.hits.counts.set([3, 4]);
+    first.hits.lastMs.set([200_000, 0]);
+    const second = processOf(compile(1, [office, ntp, dns]), 2_000_000, first.left());
+    expect([0, 1, 2].map(second.told)).toEqual([
+      { hits: 0, sinceMs: 2_000_000 },
+      { hits: 4, sinceMs: 1_000_000 },
+      { hits: 3, sinceMs: 1_000_000, lastHitMs: 1_100_000 },
+    ]);
+    second.hits.counts[2] = 1;
+    second.hits.lastMs[2] = 300_000;
+    // What the second one adds is not counted again by the third.
+    const third = processOf(compile(1, [dns]), 3_000_000, second.left());
+    expect(third.told(0)).toEqual({ hits: 4, sinceMs: 1_000_000, lastHitMs: 1_200_000 });
+  });
+
+  it('rules that are alike are one rule there, too', () => {
+    const first = processOf(compile(1, [dns, dns]), 1_000_000);
+    first.hits.counts.set([3, 4]);
+    const second = processOf(compile(1, [dns, ntp, dns]), 2_000_000, first.left());
+    expect(second.told(0)).toMatchObject({ hits: 7, sinceMs: 1_000_000 });
+    expect(second.told(2)).toMatchObject({ hits: 7 });
+    expect(second.told(1)).toMatchObject({ hits: 0 });
+  });
+
+  it('no last hit lies in the future', () => {
+    const first = processOf(compile(1, [dns]), 1_000_000);
+    first.hits.lastMs[0] = 999_999_999;
+    const second = processOf(compile(1, [dns]), 2_000_000, first.left());
+    expect(second.told(0)).toMatchObject({ lastHitMs: 2_000_000 });
+  });
+
+  it('what is damaged begins anew, and a sentence says so', () => {
+    const first = processOf(compile(1, [dns, ntp]), 1_000_000);
+    first.hits.counts.set([3, 4]);
+    const left = first.left();
+    const damaged: HitsBefore = { ...left, keys: [undefined, left.keys[1]], damaged: 1 };
+    const second = processOf(compile(1, [dns, ntp]), 2_000_000, damaged);
+    expect(second.told(0)).toEqual({ hits: 0, sinceMs: 2_000_000 });
+    expect(second.told(1)).toMatchObject({ hits: 4 });
+    expect(second.warnings).toEqual(['hits of rules were damaged, and begin anew: those of 1']);
+  });
+
+  it('what was left of something else is not used, and a sentence says why', () => {
+    const matcher = new Matcher(compile(1, [dns]).words);
+    const warnings: string[] = [];
+    const clocks = { nowMs: () => 1, wallClockOf: () => 1 };
+    const inForce = { hits: matcher.hits, before: 'x: its header is damaged' };
+    new RuleHitLedger(compile(1, [dns]), inForce, clocks, (message) => warnings.push(message));
+    expect(warnings).toEqual(['hits of an earlier process are not used: x: its header is damaged']);
   });
 });

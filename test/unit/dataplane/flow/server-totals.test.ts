@@ -2,11 +2,14 @@
 import { describe, expect, it } from 'vitest';
 import { FlowEvent } from '../../../../src/dataplane/flow/flow-events.ts';
 import { ReloadMode } from '../../../../src/dataplane/engine/engine.ts';
-import { Control } from '../../../../src/dataplane/flow/flow-memory.ts';
+import { Control, createFlowMemory } from '../../../../src/dataplane/flow/flow-memory.ts';
+import type { FlowMemory } from '../../../../src/dataplane/flow/flow-memory.ts';
 import { Cold, coldWords } from '../../../../src/dataplane/flow/flow-record.ts';
 import type { FlowIndex } from '../../../../src/dataplane/flow/flow-record.ts';
+import type { FlowTable } from '../../../../src/dataplane/flow/flow-table.ts';
 import type { ServerTraffic } from '../../../../src/dataplane/worker/flow-inspector.ts';
-import { EngineFixture } from '../../../support/engine-fixture.ts';
+import { loadGuardedBuild } from '../../../fuzz/guarded-build.ts';
+import { EngineFixture, timeoutsMs } from '../../../support/engine-fixture.ts';
 import { observe } from '../../../support/observed.ts';
 import { icmpMessage, ipv4Packet, tcpPacket, udpPacket } from '../../../../src/testing/packets.ts';
 import { policyOf } from '../../../support/policies.ts';
@@ -244,4 +247,59 @@ it('a walk that fails is the only one that does, and leaves nothing behind', asy
   lock.meddle = () => undefined;
   expect(engine.engine.table.control[Control.countedBelow]).toBe(0);
   expect(await totals()).toEqual(naive());
+});
+
+describe('the totals that a killed process leaves', () => {
+  const limits = { timeoutsMs: timeoutsMs(), serverShare: Infinity };
+  /** Packets there of servers 1 to 4, with those of the flow: 10 came, 5 went. */
+  const packetsIn = (flows: FlowMemory): number[] => {
+    const totals = naiveServerTotals(flows);
+    return [1, 2, 3, 4].map((slot) => totals.get(slot)?.[0] ?? 0);
+  };
+
+  it.each([
+    [
+      'a flow is removed',
+      [10, 5, 0, 0],
+      [10, 5, 0, 0],
+      (table: FlowTable, flow: FlowIndex) => table.remove(flow, FlowEvent.timeout, 1),
+    ],
+    [
+      'a flow comes to other servers',
+      [10, 5, 0, 0],
+      [10, 5, 0, 0],
+      (table: FlowTable, flow: FlowIndex) => table.assign(flow, (4 << 16) | 3),
+    ],
+  ])('while %s: nothing counts twice', async (_what, before, after, step) => {
+    const { runtime, flowTable } = await loadGuardedBuild();
+    let lost = 0;
+    for (let writes = 0; ; writes++) {
+      const memory = createFlowMemory(4, [1, 2]);
+      const table = new flowTable.FlowTable(memory, limits, { evictions: new Float64Array(4) });
+      table.lookup(17, 1, 2, 3, 4, 1);
+      const flow = table.insert(17, 1, 2, 3, 4, 10, 5, 1, 1, (2 << 16) | 1, 1);
+      for (let i = 0; i < 15; i++) table.account(flow, i < 10 ? 0 : 1, 100);
+      expect(packetsIn(memory)).toEqual(before);
+      runtime.killAfter(writes);
+      let killed = false;
+      try {
+        step(table, flow);
+      } catch (error) {
+        if (!(error instanceof runtime.Killed)) throw error;
+        killed = true;
+      } finally {
+        runtime.killAfter(Infinity);
+      }
+      const left = packetsIn(memory);
+      left.forEach((packets, slot) => {
+        expect(packets, `${writes} writes`).toBeLessThanOrEqual(before[slot]!);
+      });
+      if (left.join() !== before.join()) lost++;
+      if (killed) continue;
+      expect(left).toEqual(after);
+      // It was killed at places that matter.
+      expect(lost).toBeGreaterThan(0);
+      return;
+    }
+  });
 });

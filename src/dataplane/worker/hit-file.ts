@@ -1,0 +1,275 @@
+/**
+ * Two files in which hits of rules outlive the process: `hits-DEVICE-NAMESPACE.0` and `.1` (left-file.ts). Policies take turns.
+ *
+ *     header     one page: which of the two is newer, and how many rules there are
+ *     rows       64 bytes for each rule, by its index in the policy: which rule it is, and its hits under earlier policies
+ *     hits       of this policy: the memory that the packet threads count in
+ *
+ * Life-cycle: `lay` before a policy comes into force: the file of the policy before the last one becomes its own. When all threads
+ * judge by it, the hits of the last one are final: `publish` writes them into the rows, and then a header with the next number.
+ * Until then the last file is the newest. So a process that is killed loses at most the hits between these two steps, and none
+ * counts twice. The next process goes on with the same files. After the start no name is touched: the process may have given up the right to.
+ *
+ * Nothing in the files is trusted. A row has a sum of itself; it never lies across two pages, so no writing leaves half of one.
+ */
+import { closeSync, constants, readSync, statSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { pageAligned } from '../flow/flow-memory.ts';
+import type { RuleHits } from '../match/matcher.ts';
+import { loadAddon } from '../../system/addon.ts';
+import {
+  bytesOf,
+  mapBytes,
+  openOwn,
+  pageBytes,
+  readHeader,
+  readOrigin,
+  wholePages,
+  writeHeader,
+} from './left-file.ts';
+import type { LeftHeader, Origin } from './left-file.ts';
+
+const format = 'tunwall hits 1';
+const { O_RDWR, O_CREAT } = constants;
+
+/** Bytes that say which rule a row is of. */
+export const ruleKeyBytes = 16;
+const rowBytes = 64;
+
+/** Doubles of a row. */
+const Row = { key: 0, count: 2, lastMs: 3, stamp: 4, sinceMs: 5, sum: 6 } as const;
+const rowDoubles = rowBytes / 8;
+
+/** Most rules that a file may say to have. */
+const maxRules = 2 ** 24;
+
+/** What is known of rules from earlier policies, by index. */
+export interface KeptHits {
+  /** Flows that it opened under earlier policies. */
+  readonly counts: Float64Array;
+  /** When it opened the last one that is known, in ms since 1970; 0: none. */
+  readonly lastMs: Float64Array;
+  /** The thread's stamp that this was made of; 0: none. */
+  readonly stamps: Int32Array;
+  /** Since when that counts, in ms since 1970. */
+  readonly sinceMs: Float64Array;
+}
+
+/** What an earlier process left: as above, with the counts and stamps of its threads. */
+export interface HitsBefore {
+  /** {@link ruleKeyBytes} of each rule, as latin1; undefined: damaged. */
+  readonly keys: readonly (string | undefined)[];
+  readonly kept: KeptHits;
+  readonly hits: RuleHits;
+  readonly damaged: number;
+}
+
+interface Header extends LeftHeader {
+  /** The file with the higher one is the newer. */
+  readonly number: number;
+  readonly rules: number;
+}
+
+/** Room for one policy's hits. */
+export interface LaidHits {
+  /** For the packet threads. */
+  readonly hits: RuleHits;
+  /**
+   * Tells the next process what the rules are, and their hits of earlier policies.
+   *
+   * @param keys of all rules, one behind the other
+   */
+  readonly publish: (keys: Uint8Array, kept: KeptHits) => void;
+}
+
+export class HitFiles {
+  readonly #path: string;
+  readonly #origin: Origin;
+  #fds: readonly number[];
+  /** What the process before left: a sentence says why it is not used, `undefined` that there is nothing. */
+  readonly before: HitsBefore | string | undefined;
+  /** Of the newest header. */
+  #number = 0;
+  /** The file that was laid last. */
+  #last = 0;
+
+  /**
+   * To be called by the process that has the device, with the rights to its directory.
+   *
+   * @param path without the numbers. @throws UnsafeFile, or the system's error
+   */
+  static open(path: string, device: string): HitFiles {
+    const { uid } = statSync(dirname(path));
+    const fds: number[] = [];
+    try {
+      for (const name of hitFileNames(path)) fds.push(openOwn(name, O_RDWR | O_CREAT, uid)!);
+      for (const fd of fds) loadAddon().lockFile(fd);
+      return new HitFiles(path, device, fds);
+    } catch (error) {
+      for (const fd of fds) closeSync(fd);
+      throw error;
+    }
+  }
+
+  private constructor(path: string, device: string, fds: readonly number[]) {
+    this.#path = path;
+    this.#origin = readOrigin(device);
+    this.#fds = fds;
+    this.before = this.#readBefore();
+    if (typeof this.before === 'string') for (const fd of fds) clearHeader(fd);
+  }
+
+  /** Makes room for a policy's hits. @throws the system's error: then these files are of no use any more */
+  lay(rules: number): LaidHits {
+    const fd = this.#fds[1 - this.#last]!;
+    try {
+      // Until it is published, it is nobody's.
+      clearHeader(fd);
+      const at = hitsAt(rules);
+      const memory = pageAligned(at + wholePages(Math.max(1, hitBytes(rules))) - pageBytes);
+      const bytes = bytesOf(memory);
+      loadAddon().mapFile(fd, pageBytes, bytes, true);
+      bytes.fill(0);
+      this.#last = 1 - this.#last;
+      const publish: LaidHits['publish'] = (keys, kept) => {
+        if (this.#fds.length > 0) this.#publish(fd, rowsOf(keys, kept, rules), rules);
+      };
+      return { hits: hitsIn(memory, at - pageBytes, rules), publish };
+    } catch (error) {
+      // Those of the policy before lack what is counted from now on.
+      clearHeader(this.#fds[this.#last]!);
+      throw error;
+    }
+  }
+
+  /** Lets the next process have them. No thread counts any more. */
+  close(): void {
+    for (const fd of this.#fds) {
+      loadAddon().unlockFile(fd);
+      closeSync(fd);
+    }
+    this.#fds = [];
+  }
+
+  #publish(fd: number, rows: Float64Array, rules: number): void {
+    writeSync(fd, rows, 0, rows.byteLength, pageBytes);
+    this.#number++;
+    const header: Omit<Header, 'writtenMs'> = { ...this.#origin, number: this.#number, rules };
+    writeHeader(fd, format, header);
+  }
+
+  #readBefore(): HitsBefore | string | undefined {
+    try {
+      const headers = this.#fds.map((fd) => headerOf(fd, this.#origin));
+      // The newest may be the damaged one.
+      const refusal = headers.find((header) => typeof header === 'string');
+      if (refusal !== undefined) return `${this.#path}: ${refusal}`;
+      const numbers = headers.map((header) => (header as Header | undefined)?.number ?? 0);
+      this.#number = Math.max(...numbers);
+      this.#last = numbers.indexOf(this.#number);
+      const newest = headers[this.#last] as Header | undefined;
+      return newest && readHits(this.#fds[this.#last]!, newest.rules);
+    } catch (error) {
+      return `${this.#path}: it cannot be read: ${(error as Error).message}`;
+    }
+  }
+}
+
+/** Undefined: it is nobody's. */
+function headerOf(fd: number, origin: Origin): Header | string | undefined {
+  const first = new Uint8Array(1);
+  if (readSync(fd, first, 0, 1, 0) === 0 || first[0] === 0) return undefined;
+  const header = readHeader(fd, format, origin);
+  if (typeof header === 'string') return header;
+  const { number, rules } = header as Header;
+  const isPossible = Number.isSafeInteger(number) && number > 0 && rules >= 0 && rules <= maxRules;
+  return isPossible ? (header as Header) : 'it has an impossible size';
+}
+
+function clearHeader(fd: number): void {
+  writeSync(fd, new Uint8Array(pageBytes), 0, pageBytes, 0);
+}
+
+/** The names of both files. */
+export function hitFileNames(path: string): string[] {
+  return [`${path}.0`, `${path}.1`];
+}
+
+const hitBytes = (rules: number): number => rules * 12;
+const hitsAt = (rules: number): number => pageBytes + wholePages(rules * rowBytes);
+
+function hitsIn(memory: SharedArrayBuffer, at: number, rules: number): RuleHits {
+  // Typed arrays take shared memory too, and are typed by the one that is not.
+  const buffer = memory as unknown as ArrayBuffer;
+  return {
+    counts: new Float64Array(buffer, at, rules),
+    lastMs: new Int32Array(buffer, at + rules * 8, rules),
+  };
+}
+
+function rowsOf(keys: Uint8Array, kept: KeptHits, rules: number): Float64Array {
+  const rows = new Float64Array(rules * rowDoubles);
+  const bytes = new Uint8Array(rows.buffer);
+  const words = new Int32Array(rows.buffer);
+  for (let index = 0; index < rules; index++) {
+    const at = index * rowDoubles;
+    const key = keys.subarray(index * ruleKeyBytes, (index + 1) * ruleKeyBytes);
+    bytes.set(key, index * rowBytes);
+    rows[at + Row.count] = kept.counts[index]!;
+    rows[at + Row.lastMs] = kept.lastMs[index]!;
+    rows[at + Row.stamp] = kept.stamps[index]!;
+    rows[at + Row.sinceMs] = kept.sinceMs[index]!;
+    rows[at + Row.sum] = sumOf(words, at * 2);
+  }
+  return rows;
+}
+
+/** FNV-1a by words: it is there for damage, not for an enemy, who could write the sum as well. */
+function sumOf(words: Int32Array, at: number): number {
+  let sum = 0x811c9dc5;
+  for (let word = 0; word < Row.sum * 2; word++)
+    sum = Math.imul(sum ^ words[at + word]!, 0x01000193);
+  return sum;
+}
+
+function readHits(fd: number, rules: number): HitsBefore {
+  const rows = mapBytes(fd, pageBytes, rules * rowBytes);
+  const hits = mapBytes(fd, hitsAt(rules), hitBytes(rules));
+  if (rows.byteLength + hits.byteLength < rules * rowBytes + hitBytes(rules)) {
+    throw new RangeError('it was cut off');
+  }
+  return judgeRows(rows, hitsIn(hits, 0, rules), rules);
+}
+
+function judgeRows(memory: SharedArrayBuffer, hits: RuleHits, rules: number): HitsBefore {
+  const rows = new Float64Array(memory, 0, rules * rowDoubles);
+  const words = new Int32Array(memory, 0, rules * rowDoubles * 2);
+  const keys: (string | undefined)[] = [];
+  const kept = emptyKept(rules);
+  let damaged = 0;
+  for (let index = 0; index < rules; index++) {
+    const at = index * rowDoubles;
+    const count = hits.counts[index]!;
+    const isSound =
+      rows[at + Row.sum] === sumOf(words, at * 2) && Number.isSafeInteger(count) && count >= 0;
+    keys.push(
+      isSound ? Buffer.from(memory, index * rowBytes, ruleKeyBytes).toString('latin1') : undefined,
+    );
+    if (!isSound) damaged++;
+    kept.counts[index] = rows[at + Row.count]!;
+    kept.lastMs[index] = rows[at + Row.lastMs]!;
+    kept.stamps[index] = rows[at + Row.stamp]!;
+    kept.sinceMs[index] = rows[at + Row.sinceMs]!;
+  }
+  return { keys, kept, hits, damaged };
+}
+
+/** Of rules without a past. */
+export function emptyKept(rules: number, sinceMs = 0): KeptHits {
+  return {
+    counts: new Float64Array(rules),
+    lastMs: new Float64Array(rules),
+    stamps: new Int32Array(rules),
+    sinceMs: new Float64Array(rules).fill(sinceMs),
+  };
+}
