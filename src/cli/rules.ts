@@ -57,7 +57,7 @@ export function parseLength(text: string): number {
 }
 
 /** As files write it, in whole seconds. */
-function momentIn(seconds: number): string {
+export function momentIn(seconds: number): string {
   const moment = new Date(Math.ceil(Date.now() / 1000 + seconds) * 1000);
   return moment.toISOString().replace('.000Z', 'Z');
 }

@@ -18,7 +18,7 @@ import type { Output } from './output.ts';
 import { collect } from './option-values.ts';
 import type { Verb } from './program.ts';
 import { addDestroyCommand, addRenameCommand } from './resource-verbs.ts';
-import { printRules } from './rules.ts';
+import { momentIn, parseLength, printRules } from './rules.ts';
 import { directions } from '../text/rule-text.ts';
 import { line } from '../text/line.ts';
 import type { Text } from '../text/line.ts';
@@ -34,6 +34,7 @@ export function serverCommand(connections: Connections): Verb {
       .description('protected servers: their addresses and their templates');
     addReadCommands(family, parts);
     addChangeCommands(family, parts);
+    addObserveCommand(family, parts);
     addAssignCommands(family, parts);
   });
 }
@@ -223,6 +224,54 @@ function addChangeCommands(family: Command, { output, run }: ClientParts): void 
   });
 }
 
+interface ObserveFlags extends ClientFlags {
+  readonly for?: number;
+  readonly until?: string;
+  readonly off?: boolean;
+}
+
+function addObserveCommand(family: Command, { output, run }: ClientParts): void {
+  clientCommand(family, {
+    changes: true,
+    usage: 'observe <server>',
+    description:
+      'let pass what no rule allows, for some days, and list it as would-drop: before one enforces rules.\nIt always ends, after 14 days at most',
+    examples: [
+      ['tunwall server observe db-1 --for 2d', 'then it enforces its rules again'],
+      ['tunwall drops --reason would-drop --server db-1', 'what would have been dropped'],
+      ['tunwall server observe db-1 --off', 'at once; what no rule allows is cut'],
+    ],
+  })
+    .addOption(
+      new Option('--for <time>', 'how long, like 2h or 7d')
+        .argParser(parseLength)
+        .conflicts(['until', 'off']),
+    )
+    .addOption(
+      new Option('--until <time>', 'until when, like 2026-12-01T18:00:00Z').conflicts('off'),
+    )
+    .option('--off', 'enforce its rules again')
+    .action((name: string, flags: ObserveFlags, command: Command) =>
+      run(flags, async (client) => {
+        const until = flags.for === undefined ? flags.until : momentIn(flags.for);
+        if (until === undefined && flags.off !== true) {
+          command.error('error: how long? Use --for, --until or --off');
+        }
+        const body = until === undefined ? { mode: null, until: null } : { mode: 'observe', until };
+        const path = route`/servers/${name}`;
+        const changed = await client.change<ServerView & Changed>('PATCH', path, { body });
+        if (flags.json === true) output.json(changed);
+        else {
+          const what =
+            until === undefined
+              ? `server "${name}" enforces its rules`
+              : `server "${name}" observes until ${until}: what no rule allows passes`;
+          printChange(output, what, changed.applied);
+        }
+      }),
+    );
+}
+
 interface AssignFlags extends ClientFlags {
   readonly template?: readonly string[];
   readonly to?: string;
@@ -303,14 +352,20 @@ function printList(servers: readonly ServerView[], output: Output): void {
     return;
   }
   const labelled = servers.some(({ labels }) => labels !== undefined);
+  const observed = servers.some(({ observing }) => observing);
   const rows = servers.map((each) => [
     each.name,
     each.addresses.join(', '),
     templatesText(each, output),
     each.region ?? '',
     ...(labelled ? [labelsText(each)] : []),
+    ...(observed ? [each.observing ? output.style('yellow', each.until ?? '') : ''] : []),
   ]);
-  const headings = ['server', 'addresses', 'templates', 'region', ...(labelled ? ['labels'] : [])];
+  const headings = [
+    ...['server', 'addresses', 'templates', 'region'],
+    ...(labelled ? ['labels'] : []),
+    ...(observed ? ['observes until'] : []),
+  ];
   output.print(formatTable(headings, rows));
 }
 
@@ -341,6 +396,13 @@ function printServer(server: ServerView, output: Output): void {
   if (region !== undefined) output.print(`  region: ${region}`);
   if (labels !== undefined) output.print(`  labels: ${labelsText(server)}`);
   output.print(`  rejects: ${rejectsText(server)}`);
+  if (server.mode === 'observe') output.print(line`  mode: ${observesText(server, output)}`);
+}
+
+function observesText({ observing, until = '' }: ServerView, output: Output): Text {
+  return observing
+    ? output.style('yellow', `observes until ${until}: what no rule allows passes`)
+    : `enforces its rules: observing has ended at ${until}`;
 }
 
 /** What it answers, and whose setting that is. */

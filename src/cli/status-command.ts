@@ -83,6 +83,11 @@ function printStatus(status: StatusView, target: string, output: Output): void {
   }
   if (status.gateway !== undefined) rows.push(['gateway', gatewayText(status.gateway)]);
   for (const [name, value] of rows) output.print(`  ${name.padEnd(14)}  ${value}`);
+  for (const { server, until } of status.observing ?? []) {
+    output.error(
+      line`${output.style('yellow', 'observed, not enforced')}: what no rule allows passes at server ${server} until ${until}; see tunwall drops --reason would-drop`,
+    );
+  }
   if (status.unconfirmed !== undefined) {
     const { revision, actor, secondsLeft, summary } = status.unconfirmed;
     const left = formatDuration(Math.round(secondsLeft));

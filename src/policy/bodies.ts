@@ -11,7 +11,7 @@ import { toTemplateBody } from './template-body.ts';
 import type { TemplateBody } from './template-body.ts';
 import { shortened } from './problem.ts';
 import { nodeOf } from './quick-yaml.ts';
-import type { AddressSet, Rule, Server, Template } from './types.ts';
+import type { AddressSet, Rule, Server, ServerMode, Template } from './types.ts';
 import { namePattern, nameWords, validateServers, validateTemplate } from './validate.ts';
 import type { Content } from './yaml-fields.ts';
 
@@ -28,6 +28,8 @@ export interface ServerBody {
   readonly labels?: Readonly<Record<string, string>>;
   /** Its own setting; a direction without one has that of the gateway. */
   readonly reject?: { readonly inbound?: boolean; readonly outbound?: boolean };
+  readonly mode?: ServerMode;
+  readonly until?: string;
 }
 
 export function templateBody(template: Template): NamedTemplateBody {
@@ -42,6 +44,8 @@ export function serverBody(server: Server): ServerBody {
     ...(server.region !== undefined && { region: server.region }),
     ...(server.labels !== undefined && { labels: server.labels }),
     ...(server.reject !== undefined && { reject: server.reject }),
+    ...(server.mode !== undefined && { mode: server.mode }),
+    ...(server.until !== undefined && { until: server.until }),
   };
 }
 

@@ -17,6 +17,8 @@ import { BlockWriter } from './program-memory.ts';
 import type { Block, UseLargePages } from './program-memory.ts';
 import { ProgramParts } from './program-parts.ts';
 import type { RulePlace, ServerProgram, TemplatePart } from './program-parts.ts';
+import { isObservedAt, observationOf } from './observe.ts';
+import type { Observation } from './observe.ts';
 import { defaultReject, rejectBits, rejectOf } from './reject.ts';
 import { Resolver, isLive } from './resolve.ts';
 import type { Assignment } from './resolve.ts';
@@ -36,6 +38,10 @@ export interface CompiledPolicy extends PolicyProgram {
   readonly resolver: Resolver;
   /** Rules with an end. */
   readonly expiring: readonly RulePlace[];
+  /** Servers with an end of their observation. */
+  readonly observations: readonly Observation[];
+  /** The packet threads' clock when it was compiled. */
+  readonly clockMs: number;
   readonly stats: { readonly rules: number; readonly programs: number; readonly words: number };
 }
 
@@ -44,6 +50,8 @@ export interface CompileOptions {
   readonly slots?: readonly number[];
   /** The moment at which rules have expired or not. Default: now. */
   readonly nowMs?: number;
+  /** The packet threads' clock at that moment. Default: that moment, modulo 2^32. */
+  readonly clockMs?: number;
 }
 
 /** A policy without a predecessor; its header is at the start of its words. */
@@ -60,6 +68,30 @@ export function compilePolicy(
 /** Rules that have ended since the policy was compiled, or begun again because the clock was set back. */
 export function changedByTime({ expiring }: CompiledPolicy, nowMs: number): RulePlace[] {
   return expiring.filter(({ rule, live }) => isLive(rule, nowMs) !== live);
+}
+
+/** Servers that have stopped observing since, or observe again because the clock was set back: as they are now. */
+export function changedObservations(
+  { observations }: CompiledPolicy,
+  nowMs: number,
+): Observation[] {
+  return observations.flatMap(({ live, ...each }) => {
+    const isLiveNow = isObservedAt(each.untilMs, nowMs);
+    return isLiveNow === live ? [] : [{ ...each, live: isLiveNow }];
+  });
+}
+
+/** Whether the policy means something else at that moment than when it was compiled. */
+export function isChangedByTime(policy: CompiledPolicy, nowMs: number): boolean {
+  return changedByTime(policy, nowMs).length + changedObservations(policy, nowMs).length > 0;
+}
+
+/** Moments at which it will, or did. */
+export function endsOf({ expiring, observations }: CompiledPolicy): number[] {
+  return [
+    ...expiring.map(({ rule }) => Date.parse(rule.expires!)),
+    ...observations.map(({ untilMs }) => untilMs),
+  ];
 }
 
 /** What a policy uses of the parts. */
@@ -86,17 +118,20 @@ export class PolicyCompiler {
   compile(
     source: PolicySource,
     epoch: number,
-    { slots, nowMs = Date.now() }: CompileOptions = {},
+    { slots, nowMs = Date.now(), clockMs }: CompileOptions = {},
   ): CompiledPolicy {
     const resolver = new Resolver(source, nowMs, this.#resolver);
-    const policy = this.#compile(source, epoch, resolver, slots);
+    const policy = this.#compile(source, epoch, resolver, clockMs, slots);
     this.#resolver = resolver;
     return policy;
   }
 
   /** A policy that never comes into force: only what is other in it is compiled. To be given to {@link discard}. */
-  compileTrial(source: PolicySource, nowMs: number = Date.now()): CompiledPolicy {
-    return this.#compile(source, 0, new Resolver(source, nowMs, this.#resolver));
+  compileTrial(
+    source: PolicySource,
+    { nowMs = Date.now(), clockMs }: Omit<CompileOptions, 'slots'> = {},
+  ): CompiledPolicy {
+    return this.#compile(source, 0, new Resolver(source, nowMs, this.#resolver), clockMs);
   }
 
   /** Nobody looks at a trial any more. To be called once for each. */
@@ -119,11 +154,12 @@ export class PolicyCompiler {
     source: PolicySource,
     epoch: number,
     resolver: Resolver,
+    clockMs: number = resolver.nowMs | 0,
     slots?: readonly number[],
   ): CompiledPolicy {
     const held: Held = { templates: [], programs: new Set(), root: undefined };
     try {
-      return this.#write(source, epoch, resolver, held, slots);
+      return this.#write(source, epoch, resolver, held, clockMs, slots);
     } catch (error) {
       this.#giveBack(held);
       throw error;
@@ -135,6 +171,7 @@ export class PolicyCompiler {
     epoch: number,
     resolver: Resolver,
     held: Held,
+    clockMs: number,
     slots: readonly number[] = source.servers.map((_, index) => inOrder(index)),
   ): CompiledPolicy {
     const parts = this.#parts;
@@ -158,6 +195,7 @@ export class PolicyCompiler {
     this.#writer.clear();
     writeRoot(this.#writer, source.servers, programs, slots);
     writeRejects(this.#writer, source.servers, source.gateway?.reject ?? defaultReject);
+    const observations = writeObserves(this.#writer, source.servers, resolver.nowMs, clockMs);
     this.#writer.set(Header.epoch, epoch);
     this.#writer.set(Header.ruleCount, parts.ruleCount);
     writeLogs(this.#writer, held.templates, parts.ruleCount);
@@ -177,6 +215,8 @@ export class PolicyCompiler {
       servers: source.servers.map(({ name }) => name),
       resolver,
       expiring: held.templates.flatMap(({ expiring }) => expiring),
+      observations,
+      clockMs,
       stats: { rules: count, programs: held.programs.size, words: parts.memory.used },
     };
     this.#held.set(policy, held);
@@ -246,6 +286,26 @@ function writeRejects(
   writer.set(Header.answersPerSource, reject.perSourcePerSecond);
   const bits = servers.map((server) => rejectBits(rejectOf(server, reject)));
   if (bits.some((each) => each !== 0)) writer.link(Header.serverRejects, writer.append(bits));
+}
+
+/** Returns what servers say of it. */
+function writeObserves(
+  writer: BlockWriter,
+  servers: readonly Server[],
+  nowMs: number,
+  clockMs: number,
+): readonly Observation[] {
+  const observations: Observation[] = [];
+  const ends = new Int32Array(servers.length);
+  servers.forEach((server, index) => {
+    const observation = observationOf(server, nowMs);
+    if (observation === undefined) return;
+    observations.push(observation);
+    // Never 0, which is for servers that do not observe.
+    if (observation.live) ends[index] = (clockMs + observation.untilMs - nowMs) | 0 || -1;
+  });
+  if (ends.some((each) => each !== 0)) writer.link(Header.serverObserves, writer.append(ends));
+  return observations;
 }
 
 function writeLogs(

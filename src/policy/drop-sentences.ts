@@ -37,6 +37,7 @@ const sentences: Readonly<Record<keyof typeof DropReason, string>> = {
   fragmentTimeout: 'the rest of the datagram did not come in time',
   fragmentMemory: 'there is no room for more fragments',
   fragmentCount: 'the datagram came in more than 64 fragments',
+  wouldDrop: 'no rule allows it; it passes because the server observes',
   flowKilled: 'its flow was ended by hand, as with tunwall flows kill',
 };
 

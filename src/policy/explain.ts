@@ -73,6 +73,8 @@ export interface ExplainedSide {
   readonly templates: readonly string[];
   readonly rules: number;
   readonly allowed: boolean;
+  /** No rule allows it, and it passes all the same: the server observes. */
+  readonly observes?: true;
   /** The rule that allows it. */
   readonly rule?: ExplainedRule;
   /** If none does: the nearest one (src/policy/nearest-rule.ts) and the fields that fail. */
@@ -95,7 +97,7 @@ export interface ExplainedPacket {
 export interface Explanation {
   /** A fragment is held until its datagram is complete, which is then judged as one packet. */
   readonly verdict: 'pass' | 'drop' | 'held';
-  /** The word of metrics and logs; `none` if it passes. */
+  /** The word of metrics and logs; `none` if it passes, `would-drop` if only because a server observes. */
   readonly reason: string;
   /** The same in a sentence. */
   readonly message: string;
@@ -137,7 +139,7 @@ function explain(source: ExplainSource, bytes: Uint8Array): Explanation {
     decidedBy: Explanation['decidedBy'],
     sides: readonly ExplainedSide[] = [],
   ): Explanation => ({
-    verdict: reason === DropReason.none ? 'pass' : reason === DropReason.fragment ? 'held' : 'drop',
+    verdict: verdictOf(reason),
     reason: dropReasonNames[reason]!,
     message: sentenceOf(reason),
     decidedBy,
@@ -153,15 +155,28 @@ function explain(source: ExplainSource, bytes: Uint8Array): Explanation {
   const { protocol, srcAddr, dstAddr, dstPort } = packet;
   const match = policy.match(protocol, srcAddr, dstAddr, dstPort);
   if (match === MatchResult.noServer) return answer(DropReason.noServer, 'rules');
-  const sides = explainSides(source, policy, match, packet);
+  const verdict =
+    match === MatchResult.allowed
+      ? match
+      : policy.observe(match, protocol, srcAddr, dstPort, source.compiled.clockMs);
+  const passesObserved = match !== MatchResult.allowed && verdict === MatchResult.allowed;
+  const sides = explainSides(source, policy, match, packet).map((side) =>
+    passesObserved && !side.allowed ? { ...side, observes: true as const } : side,
+  );
   const opening = judgeOpening(packet, source.loose);
   if (opening !== DropReason.none) return answer(opening, 'packet', sides);
-  const judged = answer(reasonOfMatch(match), 'rules', sides);
+  if (passesObserved) return answer(DropReason.wouldDrop, 'rules', sides);
+  const judged = answer(reasonOfMatch(verdict), 'rules', sides);
   const isRejected =
-    (match === MatchResult.noOutboundRule && policy.rejectsOutbound) ||
-    (match === MatchResult.noInboundRule && policy.rejectsInbound);
+    (verdict === MatchResult.noOutboundRule && policy.rejectsOutbound) ||
+    (verdict === MatchResult.noInboundRule && policy.rejectsInbound);
   if (!isRejected) return judged;
   return { ...judged, answer: protocol === Protocol.tcp ? 'rst' : 'icmp' };
+}
+
+function verdictOf(reason: number): Explanation['verdict'] {
+  if (reason === DropReason.fragment) return 'held';
+  return reason === DropReason.none || reason === DropReason.wouldDrop ? 'pass' : 'drop';
 }
 
 function reasonOfMatch(match: number): number {

@@ -31,7 +31,7 @@ export function explanationLines(answered: ExplainAnswer, style: Style): Line[] 
   const word = style(colour, verdict.toUpperCase());
   const described = describePacket(packet);
   print(described === '' ? word : line`${word}  ${described}`);
-  if (verdict !== 'pass') print(`  ${reason}: ${message}`);
+  if (reason !== 'none') print(`  ${reason}: ${message}`);
   if (answer !== undefined) print(`  ${answerTexts[answer]}`);
   if (decidedBy === 'flow') {
     print(`  a live flow decides${flow === undefined ? '' : `: ${describeFlow(flow)}`}`);
@@ -79,15 +79,16 @@ function printSide(
     printReasons(rule, print);
     return;
   }
+  const passing = side.observes === true ? '; it passes, because the server observes' : '';
   if (nearest === undefined) {
     const why =
       templates.length === 0
         ? 'it has no templates'
         : `its templates (${templates.join(', ')}) have no ${direction} rules`;
-    print(line`${head} nothing is allowed, ${why}`);
+    print(line`${head} nothing is allowed, ${why}${passing}`);
     return;
   }
-  print(line`${head} none of ${counted(side.rules, 'rule')} allows it`);
+  print(line`${head} none of ${counted(side.rules, 'rule')} allows it${passing}`);
   print(line`  nearest: ${style('yellow', nearest.text)}`);
   print(`  template ${nearest.template}, ${place(nearest)}${commentOf(nearest)}`);
   printReasons(nearest, print);

@@ -6,6 +6,7 @@
  * way round, it says what closes.
  */
 import { formatRange } from './addresses.ts';
+import { isObserving } from './observe.ts';
 import { rulesWithGroups } from './peers.ts';
 import {
   allAddresses,
@@ -18,7 +19,7 @@ import {
 } from './ranges.ts';
 import type { Ranges } from './ranges.ts';
 import { Resolver } from './resolve.ts';
-import type { Peer, PolicySource, Rule, Template } from './types.ts';
+import type { Peer, PolicySource, Rule, Server, Template } from './types.ts';
 import { directions } from '../text/rule-text.ts';
 import type { RuleDirection } from '../text/rule-text.ts';
 
@@ -208,10 +209,26 @@ export function openings(
       }
     }
   }
+  const observed = newlyObserved(before, after, nowMs);
+  if (observed.length > 0) {
+    found.set('all that no rule allows passes, in both directions: observed', [...observed]);
+  }
   const sentences = [...found].map(([text, of]) => `${shortList(of, maxServers)}: ${text}`);
   return sentences.length <= maxSentences && kinds.size <= maxKinds
     ? sentences
     : [...sentences.slice(0, maxSentences), 'and more'];
+}
+
+/** Servers that observe, and did not before. */
+function newlyObserved(before: PolicySource, after: PolicySource, nowMs: number): string[] {
+  const observing = after.servers.filter((server) => isObserving(server, nowMs));
+  if (observing.length === 0) return [];
+  const old = new Map(before.servers.map((server) => [server.name, server]));
+  const did = (server: Server): boolean => {
+    const was = old.get(server.name);
+    return was !== undefined && isObserving(was, nowMs);
+  };
+  return observing.filter((server) => !did(server)).map(({ name }) => name);
 }
 
 /** What the later rules let through, and none of the earlier ones. */

@@ -6,6 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { CompiledPolicy, RulePlace } from './compile.ts';
+import { observationOf } from './observe.ts';
 import type { Ranges } from './ranges.ts';
 import { defaultReject, rejectBits, rejectOf } from './reject.ts';
 import type { PolicySource } from './types.ts';
@@ -13,7 +14,7 @@ import type { PolicySource } from './types.ts';
 const digestsOfRules = new WeakMap<readonly RulePlace[], string>();
 const digestsOfRanges = new WeakMap<Ranges, string>();
 
-/** Equal for policies that allow and answer the same, whatever the names of servers and templates are. */
+/** Equal for policies that allow, answer and observe the same, whatever the names of servers and templates are. */
 export function policyDigest(source: PolicySource, policy: CompiledPolicy): string {
   const { servers, gateway } = source;
   const reject = gateway?.reject ?? defaultReject;
@@ -32,7 +33,7 @@ export function policyDigest(source: PolicySource, policy: CompiledPolicy): stri
     [...digests].map(([template, digest]) => [template, places.get(digest)!]),
   );
   const length = servers.reduce(
-    (sum, { addresses }, index) => sum + addresses.length + assignments[index]!.length + 3,
+    (sum, { addresses }, index) => sum + addresses.length + assignments[index]!.length + 4,
     0,
   );
   const words = new Uint32Array(length);
@@ -42,6 +43,8 @@ export function policyDigest(source: PolicySource, policy: CompiledPolicy): stri
     words[end++] = addresses.length;
     for (const address of addresses) words[end++] = address;
     words[end++] = rejectBits(rejectOf(server, reject));
+    const observation = observationOf(server, policy.resolver.nowMs);
+    words[end++] = observation?.live === true ? Math.floor(observation.untilMs / 1000) : 0;
     const templates = assignments[index]!;
     words[end++] = templates.length;
     const start = end;

@@ -10,6 +10,7 @@
 import { dropReasonNames } from '../dataplane/wire/drop-reason.ts';
 import { IcmpType } from '../dataplane/wire/headers.ts';
 import { compilePolicy } from './compile.ts';
+import { enforced } from './observe.ts';
 import { explainFlow } from './explain.ts';
 import type { ExplainSource, Explanation } from './explain.ts';
 import { describePacket } from './explanation-text.ts';
@@ -141,14 +142,15 @@ function problemOf({ tcp, udp, icmp: icmpType, expect, reason }: Fields): string
   return reason !== undefined && expect === 'pass' ? 'only a drop has a reason' : undefined;
 }
 
-/** Judges tests as a firewall that has just started with this policy would. */
+/** Judges tests as a firewall that has just started with this policy would, if no server observed: they are about rules. */
 export function judgePolicyTests(
   source: PolicySource & { readonly gateway: Pick<GatewayConfig, 'reject' | 'tcp'> },
   tests: readonly PolicyTest[],
 ): JudgedTest[] {
   if (tests.length === 0) return [];
-  const compiled = compilePolicy(source, 0);
-  const { templates, servers, gateway } = source;
+  const { templates, gateway } = source;
+  const servers = enforced(source.servers);
+  const compiled = compilePolicy({ ...source, servers }, 0);
   const explained = { templates, servers, compiled, loose: gateway.tcp.loose };
   return tests.map((test) => judge(test, explained));
 }

@@ -119,7 +119,14 @@ export interface Server {
   readonly labels?: Readonly<Record<string, string>>;
   /** Its own setting; a direction without one has that of the gateway. */
   readonly reject?: { readonly inbound?: boolean; readonly outbound?: boolean };
+  /** `observe`: what no rule allows passes until then, and is listed (observe.ts). Default: `enforce`. */
+  readonly mode?: ServerMode;
+  /** With `observe`: when that ends, as {@link Rule.expires}. */
+  readonly until?: string;
 }
+
+/** What becomes of packets of a server that no rule allows. */
+export type ServerMode = 'enforce' | 'observe';
 
 /** Where HTTP is served: an IPv4 address and a port. */
 export interface Listen {

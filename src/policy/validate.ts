@@ -3,6 +3,7 @@ import { controlIn } from '../text/controls.ts';
 import type { RuleDirection } from '../text/rule-text.ts';
 import { parsePorts, parseServerAddress } from './addresses.ts';
 import type { Parsed } from './addresses.ts';
+import { complaintOf } from './observe.ts';
 import { isGroup, parsePeer } from './peers.ts';
 import { didYouMean, shortened } from './problem.ts';
 import { rememberLine } from './rule-lines.ts';
@@ -185,11 +186,13 @@ export function validateTemplate(
 
 /**
  * @param templates names that a server may refer to; `undefined` while they are not known to be complete
+ * @param nowMs whether an end has passed
  */
 export function validateServers(
   fileName: string,
   content: Content,
   templates: ReadonlySet<string>,
+  nowMs: number = Date.now(),
 ): Validated<Server[]> {
   const file = new YamlFile(fileName, content);
   const template: Field<string> = scalar("a template's name", (value) => {
@@ -215,6 +218,8 @@ export function validateServers(
         { inbound: boolean, outbound: boolean },
         [],
       ),
+      mode: oneOf(['enforce', 'observe']),
+      until: moment,
     },
     ['name', 'addresses'],
   );
@@ -248,6 +253,11 @@ export function validateServers(
       const at = entryOf('templates');
       place.file.report(at.node, at.path, `the template "${twice}" is listed twice`);
     }
+    const complaint = complaintOf(value, nowMs);
+    if (complaint !== undefined) {
+      const at = entryOf(complaint.key);
+      place.file.report(at.node, at.path, complaint.message, complaint.severity);
+    }
     return { ...value, templates: assigned };
   };
   const whole = mapping<{ servers?: Server[] }>(
@@ -256,7 +266,8 @@ export function validateServers(
     [],
   );
   const result = read(file, (place: Place) => whole(place)?.servers ?? [], []);
-  return file.problems.length > 0 ? { value: undefined, problems: file.problems } : result;
+  const isBroken = file.problems.some(({ severity }) => severity === 'error');
+  return isBroken ? { value: undefined, problems: file.problems } : result;
 }
 
 function unknownTemplate(value: string, templates: ReadonlySet<string>): string {

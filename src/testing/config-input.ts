@@ -50,6 +50,9 @@ export interface ServerInput {
   readonly region?: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly reject?: { readonly inbound?: boolean; readonly outbound?: boolean };
+  /** `observe`: what no rule allows passes until the moment `until`, at most 14 days ahead. Default: `enforce`. */
+  readonly mode?: 'enforce' | 'observe';
+  readonly until?: string;
 }
 
 /** `sets/NAME.yaml` */

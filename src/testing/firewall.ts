@@ -17,7 +17,7 @@ import { createFragmentMemory } from '../dataplane/flow/fragment-memory.ts';
 import { Matcher } from '../dataplane/match/matcher.ts';
 import { FlowInspector } from '../dataplane/worker/flow-inspector.ts';
 import { SharedLock, lockWords } from '../dataplane/worker/shared-lock.ts';
-import { changedByTime, compilePolicy } from '../policy/compile.ts';
+import { compilePolicy, endsOf, isChangedByTime } from '../policy/compile.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import { engineOptions, fixedSettings } from '../policy/engine-options.ts';
 import { ServerSlots } from '../policy/server-slots.ts';
@@ -31,6 +31,8 @@ import type { SentPacket, TemplateFiles } from './outcome.ts';
 
 /** When a test begins that does not say it. */
 const defaultStart = '2026-01-01T00:00:00Z';
+/** The packet threads' clock then. */
+const startClockMs = 1_000_000;
 const defaultSeed = 1;
 /** Longest IPv4 packet. */
 const maxPacketLength = 65_535;
@@ -104,7 +106,7 @@ export class Firewall {
     };
     this.#nowMs = startOf(settings.now ?? defaultStart);
     this.#config = this.#read(files);
-    this.#policy = this.#compile(this.#config, 1);
+    this.#policy = this.#compile(this.#config, 1, startClockMs);
     const { gateway } = this.#config;
     const key = keyOf(settings.seed ?? defaultSeed);
     const memory = {
@@ -117,7 +119,7 @@ export class Firewall {
       policy: new Matcher(this.#policy.words),
       memory,
       options,
-      nowMs: 1_000_000,
+      nowMs: startClockMs,
     });
     const lock = new SharedLock(new Int32Array(new SharedArrayBuffer(lockWords * 4)), 0);
     this.#inspector = new FlowInspector(memory, options.limits, lock, () => this.#memory.nowMs);
@@ -140,7 +142,7 @@ export class Firewall {
       }
       const judged = this.#memory.judgeOne(input);
       const reason = reasonName(judged.reason);
-      const verdict = reason !== undefined ? 'drop' : judged.passed ? 'pass' : 'held';
+      const verdict = judged.passed ? 'pass' : reason !== undefined ? 'drop' : 'held';
       sent.push({ packet, verdict, ...(reason !== undefined && { reason }) });
       written.push(...judged.written);
     }
@@ -191,14 +193,14 @@ export class Firewall {
     return snapshot;
   }
 
-  #compile(snapshot: Snapshot, epoch: number): CompiledPolicy {
+  #compile(snapshot: Snapshot, epoch: number, clockMs: number): CompiledPolicy {
     const slots = this.#slots.assign(snapshot.servers.map(({ name }) => name));
-    return compilePolicy(snapshot, epoch, { slots, nowMs: this.#nowMs });
+    return compilePolicy(snapshot, epoch, { slots, nowMs: this.#nowMs, clockMs });
   }
 
   /** As the service does it on a reload. */
   #apply(next: Snapshot): void {
-    const policy = this.#compile(next, this.#policy.epoch + 1);
+    const policy = this.#compile(next, this.#policy.epoch + 1, this.#memory.nowMs);
     const { reload } = next.gateway;
     const mode = ReloadMode[typeof reload === 'string' ? reload : 'drain'];
     const drainMs = typeof reload === 'string' ? 0 : reload.drain * 1000;
@@ -221,8 +223,7 @@ export class Firewall {
 
   #advance(ms: number): readonly Uint8Array[] {
     const untilMs = this.#nowMs + ms;
-    const ends = this.#policy.expiring
-      .map(({ rule }) => Date.parse(rule.expires!))
+    const ends = endsOf(this.#policy)
       .filter((end) => end > this.#nowMs && end <= untilMs)
       .sort((a, b) => a - b);
     const written: Uint8Array[] = [];
@@ -230,7 +231,7 @@ export class Firewall {
       this.#memory.nowMs += moment - this.#nowMs;
       this.#nowMs = moment;
       written.push(...this.#memory.tickAll());
-      if (changedByTime(this.#policy, moment).length === 0) continue;
+      if (!isChangedByTime(this.#policy, moment)) continue;
       this.#apply(this.#config);
       written.push(...this.#memory.tickAll());
     }
@@ -245,7 +246,8 @@ export class Firewall {
  */
 export function createFirewall(options: FirewallOptions = {}): Firewall {
   const { now, seed, ...config } = options;
-  return new Firewall(new ConfigJudge(''), filesWith(config), {
+  const startMs = startOf(now ?? defaultStart);
+  return new Firewall(new ConfigJudge('', '', () => startMs), filesWith(config), {
     ...(now !== undefined && { now }),
     ...(seed !== undefined && { seed }),
   });

@@ -64,15 +64,15 @@ export class MemoryEngine {
   judgeOne(packet: Uint8Array | BatchPacket): JudgedPacket {
     while (this.events.read());
     const written = this.forward(packet);
-    const dropped = this.events.read();
-    const reason = dropped ? this.events.record[EventWord.reason]! : DropReason.none;
+    const reason = this.events.read() ? this.events.record[EventWord.reason]! : DropReason.none;
+    const dropped = reason !== DropReason.none && reason !== DropReason.wouldDrop;
     const bytes = packet instanceof Uint8Array ? packet : packet.bytes;
     // The last fragment leaves behind those that waited for it, not in its own slot.
     const passed = this.batch.verdicts[0] === 1 || written.some((each) => isSame(each, bytes));
     return { passed: passed && !dropped, reason, written };
   }
 
-  /** Verdict on one packet: `pass`, `held`, or the drop reason. */
+  /** Verdict on one packet: `pass`, `held`, or the drop reason; `would-drop` passes. */
   judge(packet: Uint8Array | BatchPacket): string {
     const { passed, reason } = this.judgeOne(packet);
     if (reason !== DropReason.none) return dropReasonNames[reason]!;

@@ -16,7 +16,7 @@ export interface SentPacket {
   readonly packet: Uint8Array;
   /** `held`: a fragment that waits for the rest of its datagram. */
   readonly verdict: Verdict;
-  /** Of a drop. */
+  /** Of a drop; `would-drop`: it passes because its server observes. */
   readonly reason?: DropReasonName;
 }
 
@@ -57,7 +57,7 @@ export class Outcome {
     return this.#decisive?.verdict ?? 'pass';
   }
 
-  /** Of the first packet that was dropped. */
+  /** Of the first packet that was dropped; `would-drop` of one that passes because its server observes. */
   get reason(): DropReasonName | undefined {
     return this.#decisive?.reason;
   }

@@ -21,6 +21,7 @@ export const metricsSource: MetricsSource = {
   policyEpoch: () => 7,
   policyRules: () => 3,
   policyServers: () => 2,
+  serversObserving: () => 1,
   policyTemplates: () => 1,
   reloads: () => 6,
   reloadFailures: () => 5,

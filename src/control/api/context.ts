@@ -110,6 +110,8 @@ export interface Status {
   readonly policy: Readonly<Record<'templates' | 'servers' | 'sets' | 'rules', number>>;
   /** The gateway's setting, for servers without their own. */
   readonly reject: RejectSettings;
+  /** Servers that let pass what no rule allows; absent: none. `until`: ISO 8601. */
+  readonly observing?: readonly { readonly server: string; readonly until: string }[];
   readonly device?: string;
   readonly queues?: number;
   /** ISO 8601. */

@@ -386,6 +386,11 @@ export const status = component(
       },
       { description: 'The setting of gateway.yaml, for servers without their own.' },
     ),
+    observing: Type.Optional(
+      Type.Array(Type.Object({ server: Type.String(), until: Type.String() }), {
+        description: 'Servers that let pass what no rule allows; absent: none.',
+      }),
+    ),
     device: Type.Optional(Type.String()),
     queues: Type.Optional(Type.Integer()),
     startedAt: Type.Optional(Type.String()),

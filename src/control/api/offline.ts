@@ -3,6 +3,7 @@
  * directory (`buildApi` with the listener `in-process`). Everything is read on demand; nothing is ever in force.
  */
 import { compilePolicy } from '../../policy/compile.ts';
+import { observingNow } from '../../policy/observe.ts';
 import { undoOverdue } from '../store/confirmation.ts';
 import type { PolicyStore, Store } from '../store/store.ts';
 import type { ControlPlane } from './context.ts';
@@ -49,6 +50,7 @@ export function offlineControlPlane(
           rules,
         },
         reject: gateway.reject,
+        ...observingNow(servers, Date.now()),
         reloadError: null,
         problems,
       };

@@ -272,6 +272,11 @@ const effectiveReject = Type.Object(
   { description: 'By its own setting and that of the gateway. Ignored in a request.' },
 );
 
+const mode = Type.Enum(['enforce', 'observe'], {
+  description: 'observe: what no rule allows passes until then, and is listed as would-drop.',
+});
+const until = Type.String({ format: 'date-time', description: 'At most 14 days ahead.' });
+
 const serverProperties = {
   addresses: Type.Array(Type.String(), { minItems: 1, examples: [['10.0.0.2']] }),
   templates: Type.Optional(
@@ -280,6 +285,8 @@ const serverProperties = {
   region: Type.Optional(Type.String()),
   labels: Type.Optional(Type.Record(Type.String(), Type.String())),
   reject: Type.Optional(reject),
+  mode: Type.Optional(mode),
+  until: Type.Optional(until),
 };
 
 /** Whether servers are meant by their labels. */
@@ -297,6 +304,8 @@ export const serverPatch = Type.Object({
   reject: orNull(
     Type.Object({ inbound: orNull(Type.Boolean()), outbound: orNull(Type.Boolean()) }),
   ),
+  mode: orNull(mode),
+  until: orNull(until),
 });
 
 export const serverBody = Type.Object({ name: Type.Optional(nameSchema), ...serverProperties });
@@ -311,6 +320,11 @@ const serverView = {
   labels: Type.Optional(Type.Record(Type.String(), Type.String())),
   reject: Type.Optional(reject),
   effectiveReject,
+  mode: Type.Optional(mode),
+  until: Type.Optional(until),
+  observing: Type.Boolean({
+    description: 'Whether it observes now. Ignored in a request.',
+  }),
   exposure,
   revision,
 };
@@ -381,26 +395,6 @@ export const assignedChange = component(
     changed: changedThings,
     servers: Type.Array(Type.String(), { description: 'Servers that were meant.' }),
     applied,
-  }),
-);
-
-const expiredRule = component(
-  'ExpiredRule',
-  Type.Object({
-    template: nameSchema,
-    revision: Type.String({ description: 'Of the template, before the change.' }),
-    direction: Type.Enum(['inbound', 'outbound']),
-    index: Type.Integer({ description: 'Before the change.' }),
-    rule,
-  }),
-);
-
-export const pruned = component(
-  'Pruned',
-  Type.Object({
-    rules: Type.Array(expiredRule),
-    changed: changedThings,
-    applied: Type.Optional(applied),
   }),
 );
 

@@ -1,6 +1,7 @@
 /** Templates and servers in answers: their bodies, with computed fields. */
 import { serverBody, templateBody } from '../../policy/bodies.ts';
 import type { ServerBody } from '../../policy/bodies.ts';
+import { isObserving } from '../../policy/observe.ts';
 import { rejectOf } from '../../policy/reject.ts';
 import type { RejectDirections } from '../../policy/reject.ts';
 import { hasExpired } from '../../policy/resolve.ts';
@@ -135,6 +136,8 @@ export type ServerView = ServerBody & {
   readonly appliedTemplates: readonly AppliedTemplate[];
   /** By its own setting and that of the gateway. */
   readonly effectiveReject: RejectDirections;
+  /** Whether it observes now. */
+  readonly observing: boolean;
   readonly exposure: readonly string[];
   readonly revision: string;
 };
@@ -148,6 +151,7 @@ export function serverView(snapshot: Snapshot, server: Server): ServerView {
     appliedTemplates,
     exposure: openToWorld(snapshot, [...templates, ...applied]),
     effectiveReject: rejectOf(server, snapshot.gateway.reject),
+    observing: isObserving(server, Date.now()),
     revision: snapshot.revisions.servers.get(name)!,
   };
 }
@@ -198,7 +202,7 @@ export function changeMark({ at, actor, action }: Version): ChangeMark {
 /** Fields that only an answer has. */
 const readOnlyKeys = {
   template: ['revision', 'servers', 'appliedServers', 'exposure', 'changed', 'applied'],
-  server: ['revision', 'appliedTemplates', 'effectiveReject', 'exposure', 'applied'],
+  server: ['revision', 'appliedTemplates', 'effectiveReject', 'observing', 'exposure', 'applied'],
   set: ['revision', 'listEntries', 'addressCount', 'rangeCount', 'usedBy', 'changed', 'applied'],
 } as const;
 

@@ -53,6 +53,8 @@ export interface MetricsSource {
   policyRules(): number;
   policyServers(): number;
   policyTemplates(): number;
+  /** Those that let pass what no rule allows. */
+  serversObserving(): number;
   reloads(): number;
   reloadFailures(): number;
   /** Whether a change waits for confirmation. */
@@ -174,9 +176,16 @@ export function createMetrics(source: MetricsSource): Registry {
         reason === 'write-failed'
           ? source.counter(Counter.writeFailures)
           : source.counter(Counter.drops + code);
-      if (code !== 0) add({ reason }, value);
+      // What would be dropped passes, and has a metric of its own.
+      if (code !== DropReason.none && code !== DropReason.wouldDrop) add({ reason }, value);
     });
   });
+  counter(
+    'tunwall_would_drop_total',
+    'Flows that began only because a server observes; they would have been dropped.',
+    [],
+    (add) => add({}, source.counter(Counter.wouldDrop)),
+  );
   counter(
     'tunwall_flow_evictions_total',
     'Flows given up because the table or a share of it was full, by class.',
@@ -316,6 +325,12 @@ export function createMetrics(source: MetricsSource): Registry {
   );
   gauge('tunwall_policy_servers', 'Protected servers.', [], (add) =>
     add({}, source.policyServers()),
+  );
+  gauge(
+    'tunwall_policy_servers_observing',
+    'Servers in mode observe: what no rule allows passes.',
+    [],
+    (add) => add({}, source.serversObserving()),
   );
   gauge('tunwall_policy_templates', 'Firewall templates.', [], (add) =>
     add({}, source.policyTemplates()),

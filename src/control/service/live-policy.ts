@@ -8,10 +8,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Applied } from '../api/context.ts';
 import { ReloadMode } from '../../dataplane/engine/engine.ts';
+import { monotonicMs } from '../../dataplane/worker/clock.ts';
 import type { DataPlane } from '../../dataplane/worker/data-plane.ts';
 import type { Logger } from '../log/logger.ts';
 import type { MetricsSource } from '../metrics/metrics.ts';
-import { PolicyCompiler, changedByTime } from '../../policy/compile.ts';
+import { PolicyCompiler, changedByTime, isChangedByTime } from '../../policy/compile.ts';
 import type { CompiledPolicy } from '../../policy/compile.ts';
 import { fixedSettings } from '../../policy/engine-options.ts';
 import { policyDigest } from '../../policy/policy-digest.ts';
@@ -22,6 +23,7 @@ import { loadAddon } from '../../system/addon.ts';
 import type { PolicyStore, Snapshot } from '../store/store.ts';
 import { Confirmations } from './confirmations.ts';
 import { ReloadQueue } from './reload-queue.ts';
+import { reportMissedObservations, reportObservations } from './observations.ts';
 import { reportEnds, reportMissedEnds } from './rule-ends.ts';
 import type { ReportEnds } from './rule-ends.ts';
 import { errorsOf } from './start-state.ts';
@@ -112,7 +114,12 @@ export class LivePolicy {
   /** For metrics. */
   get counts(): Pick<
     MetricsSource,
-    'reloads' | 'reloadFailures' | 'configDegraded' | 'changeWaits' | 'changesUndone'
+    | 'reloads'
+    | 'reloadFailures'
+    | 'configDegraded'
+    | 'changeWaits'
+    | 'changesUndone'
+    | 'serversObserving'
   > {
     return {
       reloads: () => this.#reloads,
@@ -120,6 +127,7 @@ export class LivePolicy {
       configDegraded: () => this.#reloadError !== null,
       changeWaits: () => this.#confirmations.waits,
       changesUndone: () => this.#confirmations.undone,
+      serversObserving: () => this.compiled.observations.filter(({ live }) => live).length,
     };
   }
 
@@ -151,7 +159,7 @@ export class LivePolicy {
   /** Looks at the clock: rules may have begun or ended, and changes may not have been confirmed in time. */
   lookAtTime(): void {
     void this.#confirmations.look();
-    if (changedByTime(this.compiled, Date.now()).length > 0) void this.#queue.run();
+    if (isChangedByTime(this.compiled, Date.now())) void this.#queue.run();
   }
 
   /** What a state would mean if it came into force, without that. */
@@ -159,7 +167,7 @@ export class LivePolicy {
     source: PolicySource,
     judge: (policy: CompiledPolicy) => Promise<Judgment>,
   ): Promise<Judgment> {
-    const trial = this.#compiler.compileTrial(source);
+    const trial = this.#compiler.compileTrial(source, { clockMs: monotonicMs() });
     try {
       return await judge(trial);
     } finally {
@@ -167,9 +175,11 @@ export class LivePolicy {
     }
   }
 
-  /** Rules that ended while no firewall ran. */
-  reportMissedEnds(): Promise<void> {
-    return reportMissedEnds(this.compiled, Date.now(), this.#reportEnds());
+  /** Rules and observations that ended while no firewall ran, and what is observed now. */
+  async reportMissedEnds(): Promise<void> {
+    await reportMissedEnds(this.compiled, Date.now(), this.#reportEnds());
+    await reportMissedObservations(this.compiled, this.#reportEnds());
+    await reportObservations(undefined, this.compiled, this.#reportEnds());
   }
 
   /** What is written down of it is written. */
@@ -231,7 +241,7 @@ export class LivePolicy {
 
   /** Ends the rules in force that have expired, whatever the files say now. Returns whether there were any. */
   async #applyTime(): Promise<boolean> {
-    if (changedByTime(this.compiled, Date.now()).length === 0) return false;
+    if (!isChangedByTime(this.compiled, Date.now())) return false;
     await this.#apply(this.#config);
     return true;
   }
@@ -277,13 +287,14 @@ export class LivePolicy {
     this.#config = config;
     this.#reloads++;
     await reportEnds(changed, this.#reportEnds());
+    await reportObservations(before, next, this.#reportEnds());
     const ms = Math.round(performance.now() - startedMs);
     this.#options.log.info({ ...this.summary, ms }, 'policy changed');
   }
 
   #compile(snapshot: Snapshot, epoch: number): CompiledPolicy {
     const slots = this.slots.assign(snapshot.servers.map(({ name }) => name));
-    return this.#compiler.compile(snapshot, epoch, { slots });
+    return this.#compiler.compile(snapshot, epoch, { slots, clockMs: monotonicMs() });
   }
 
   /** For the flow file; where there is none, nobody asks. */

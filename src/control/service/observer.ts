@@ -30,7 +30,7 @@ import type { CompiledPolicy } from '../../policy/compile.ts';
 import type { ServerSlots } from '../../policy/server-slots.ts';
 import type { PolicySource } from '../../policy/types.ts';
 import { Matcher } from '../../dataplane/match/matcher.ts';
-import { dropReasonNames } from '../../dataplane/wire/drop-reason.ts';
+import { DropReason, dropReasonNames } from '../../dataplane/wire/drop-reason.ts';
 import { wallClockOf } from '../../dataplane/worker/clock.ts';
 import type { DataPlane } from '../../dataplane/worker/data-plane.ts';
 import type { FlowCopy, ServerTraffic } from '../../dataplane/worker/flow-inspector.ts';
@@ -93,6 +93,7 @@ export class LiveObserver implements Observer {
 
   /** Whether the policy in force allows a flow by one of these rules. */
   #admittedBy(named: RuleName): (copy: FlowCopy) => boolean {
+    const { flows } = this.#options.dataPlane;
     let policy = this.#policy;
     let rules = indicesOf(policy, named);
     let matcher = new Matcher(policy.words, undefined, policy.root);
@@ -104,7 +105,7 @@ export class LiveObserver implements Observer {
         matcher = new Matcher(policy.words, undefined, policy.root);
       }
       return (
-        policyAllows(matcher, hot, record) &&
+        policyAllows(matcher, hot, record, flows.nowMs) &&
         (rules.has(matcher.inboundRule) || rules.has(matcher.outboundRule))
       );
     };
@@ -121,7 +122,8 @@ export class LiveObserver implements Observer {
     const own = client === undefined ? undefined : addressIn(client);
     return this.#options.judgeTrial(source, ({ words, root }) => {
       const policy = new Matcher(words, undefined, root);
-      const isCut = ({ hot, record }: FlowCopy): boolean => !policyAllows(policy, hot, record);
+      const isCut = ({ hot, record }: FlowCopy): boolean =>
+        !policyAllows(policy, hot, record, flows.nowMs);
       return flowsCut(flows, isCut, own, this.#serverName);
     });
   }
@@ -142,7 +144,7 @@ export class LiveObserver implements Observer {
     const { dataPlane, flowCapacity } = this.#options;
     const drops = dropReasonNames.map((reason, code): [string, number] => [
       reason,
-      dataPlane.counter(reason === 'write-failed' ? Counter.writeFailures : Counter.drops + code),
+      dataPlane.counter(counterOf(code)),
     ]);
     return {
       passed: this.#traffic(1),
@@ -220,6 +222,12 @@ export class LiveObserver implements Observer {
     }
     return { packets, bytes };
   }
+}
+
+/** Of a drop reason. */
+function counterOf(code: number): number {
+  if (code === DropReason.writeFailed) return Counter.writeFailures;
+  return code === DropReason.wouldDrop ? Counter.wouldDrop : Counter.drops + code;
 }
 
 function indicesOf(

@@ -12,7 +12,7 @@ import { formatRule } from '../../policy/rule-notation.ts';
 import type { Actor, AuditLog } from '../store/store.ts';
 
 export interface ReportEnds {
-  readonly log: Pick<Logger, 'info'>;
+  readonly log: Pick<Logger, 'info' | 'warn'>;
   readonly audit: Pick<AuditLog, 'append' | 'query'>;
   /** Puts it into the history of a template. Never throws. */
   readonly mark: (template: string, actor: Actor, action: 'expire' | 'revive') => Promise<void>;

@@ -14,6 +14,7 @@ import type { Logger } from '../log/logger.ts';
 import type { MetricsSource, createMetrics as CreateMetrics } from '../metrics/metrics.ts';
 import type { buildApi as BuildApi } from '../api/server.ts';
 import { engineOptions } from '../../policy/engine-options.ts';
+import { observingNow } from '../../policy/observe.ts';
 import { formatProblem } from '../../policy/problem.ts';
 import { openStore } from '../store/open-store.ts';
 import type { PolicyStore, Snapshot, Watching } from '../store/store.ts';
@@ -420,6 +421,7 @@ export class Service {
         rules: this.#policy.compiled.stats.rules,
       },
       reject: gateway.reject,
+      ...observingNow(servers, Date.now()),
       device: gateway.device,
       queues: gateway.queues,
       startedAt: new Date(this.#startedMs).toISOString(),

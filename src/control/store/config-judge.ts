@@ -37,6 +37,7 @@ export class ConfigJudge {
   /** Where the files lie, for messages. */
   readonly place: string;
   readonly #gatewayPlace: string;
+  readonly #nowMs: () => number;
   /** By file name: the result of its last text. */
   #known: Map<string, Known> = new Map<string, Known>();
   readonly #servers: ServersFile = new ServersFile();
@@ -44,10 +45,14 @@ export class ConfigJudge {
   readonly #files: WeakMap<Snapshot, ConfigFiles> = new WeakMap<Snapshot, ConfigFiles>();
   #last: { readonly raw: ConfigFiles; readonly snapshot: Snapshot } | undefined;
 
-  /** @param gatewayPlace where gateway.yaml lies, if it lies elsewhere */
-  constructor(place: string, gatewayPlace: string = place) {
+  /**
+   * @param gatewayPlace where gateway.yaml lies, if it lies elsewhere
+   * @param nowMs by which ends have passed. Default: the clock
+   */
+  constructor(place: string, gatewayPlace: string = place, nowMs: () => number = Date.now) {
     this.place = place;
     this.#gatewayPlace = gatewayPlace;
+    this.#nowMs = nowMs;
   }
 
   /** The texts that a snapshot was judged from. */
@@ -111,7 +116,11 @@ export class ConfigJudge {
     // Its validity depends on which templates exist, so it has a cache of its own.
     const servers =
       raw.servers &&
-      take(raw.servers, (path, text) => this.#servers.validate(path, text, names), false);
+      take(
+        raw.servers,
+        (path, text) => this.#servers.validate(path, text, names, this.#nowMs()),
+        false,
+      );
     if (raw.servers === undefined) {
       const message = 'does not exist: no server is protected, and everything forwarded is dropped';
       fileProblem('servers.yaml', message, 'warning');

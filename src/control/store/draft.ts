@@ -6,6 +6,7 @@
  * others name is neither destroyed nor renamed under them (`mentions.ts`).
  */
 import { judgeRule, judgeServer, serverBody } from '../../policy/bodies.ts';
+import { isPast, pastWords } from '../../policy/observe.ts';
 import type { Judged, ServerBody } from '../../policy/bodies.ts';
 import type { AddressSet, Problem, Template } from '../../policy/types.ts';
 import { namePattern, nameWords } from '../../policy/validate.ts';
@@ -434,6 +435,12 @@ export class Draft {
     }
     if (server === undefined) return;
     const next = serverBody(server);
+    const { until } = next;
+    // One that was right when it was set stays, whatever else is changed.
+    if (until !== undefined && until !== there?.until && isPast(until, Date.now())) {
+      this.#invalid([{ path: 'until', message: pastWords }]);
+      return;
+    }
     const taken = next.addresses.flatMap((address, index) => {
       const owner = this.#owners.get(address) ?? name;
       const message = `this address is server ${owner}'s already`;

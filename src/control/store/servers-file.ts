@@ -94,28 +94,29 @@ export class ServersFile {
     fileName: string,
     text: string,
     templates: ReadonlySet<string>,
+    nowMs: number = Date.now(),
   ): Validated<readonly Server[]> {
     const last = this.#last;
     if (last?.text === text && last.fileName === fileName && areSame(last.templates, templates)) {
       return last.result;
     }
-    const servers = this.#quick(text);
+    const servers = this.#quick(text, nowMs);
     const result: Validated<readonly Server[]> =
       servers !== undefined && fitTogether(servers, templates)
         ? { value: servers, problems: [] }
-        : validateServers(fileName, text, templates);
+        : validateServers(fileName, text, templates, nowMs);
     this.#last = { fileName, text, templates, result };
     return result;
   }
 
   /** `undefined`: something is unusual or wrong. */
-  #quick(text: string): Server[] | undefined {
+  #quick(text: string, nowMs: number): Server[] | undefined {
     const items = split(text);
     if (items === undefined) return undefined;
     const known = new Map<string, Server>();
     const servers: Server[] = [];
     for (const item of items.texts) {
-      const server = this.#known.get(item) ?? known.get(item) ?? readItem(item);
+      const server = this.#known.get(item) ?? known.get(item) ?? readItem(item, nowMs);
       if (server === undefined) return undefined;
       known.set(item, server);
       servers.push(server);
@@ -125,9 +126,9 @@ export class ServersFile {
   }
 }
 
-function readItem(text: string): Server | undefined {
+function readItem(text: string, nowMs?: number): Server | undefined {
   if (unusual.test(text.replace(/(?:^| )#.*$/gm, ''))) return undefined;
-  const { value, problems } = validateServers('', `servers:\n${text}`, anyName);
+  const { value, problems } = validateServers('', `servers:\n${text}`, anyName, nowMs);
   return problems.length > 0 || value?.length !== 1 ? undefined : value[0];
 }
 

@@ -55,6 +55,8 @@ export const Counter = {
   writeFailures: 139,
   /** Super-packets that the kernel refused. */
   gsoRefused: 140,
+  /** Flows that began only because a server observes. */
+  wouldDrop: 141,
   /** Answers by kind and outcome: {@link answerIndex}. */
   answers: 144,
 } as const;

@@ -32,8 +32,8 @@ import type { CaptureRingWriter } from './capture-ring.ts';
 import { Counter, evictionCounterCount, trafficIndex } from './counters.ts';
 import type { EngineMemory, EngineOptions, PacketBatch } from './engine-memory.ts';
 import { EventRingWriter } from './event-ring.ts';
-import { FlowReview, isOlder } from './flow-review.ts';
-import { firstList, firstState, packetDirection } from './flow-start.ts';
+import { FlowReview, isOlder, sweepPerTick } from './flow-review.ts';
+import { firstList, firstState, matchedDirection, packetDirection } from './flow-start.ts';
 import { LookAhead, kindOf, windowLength } from './look-ahead.ts';
 
 export type { EngineMemory, EngineOptions, PacketBatch } from './engine-memory.ts';
@@ -45,8 +45,6 @@ const held = -1;
 /** Room for a reassembled datagram: an IPv4 header without options, and 65,535 bytes after it. */
 const scratchLength = 20 + 65_536;
 
-/** Records that the policy sweep visits in one tick. */
-const sweepPerTick = 8192;
 /** Expired flows that one tick removes at most. */
 const expirePerTick = 8192;
 
@@ -229,16 +227,11 @@ export class Engine {
 
   #countDrop(reason: number, packet: Packet): void {
     this.#counters[Counter.drops + reason]! += 1;
-    const policy = this.#policy;
-    const servers = policy.slotsOf(packet.srcAddr, packet.dstAddr);
+    const servers = this.#policy.slotsOf(packet.srcAddr, packet.dstAddr);
     const { totalLength } = packet;
     addDropped(this.#serverTotals, originalSlot(servers), replySlot(servers), 1, totalLength);
-    const detail =
-      packet.protocol === Protocol.icmp
-        ? (packet.icmpType << 8) | packet.icmpCode
-        : packet.tcpFlags;
-    const direction = this.#direction;
-    this.#events.write(reason, packet, detail, direction, policy.epoch, servers, this.#nowMs);
+    const { epoch } = this.#policy;
+    this.#events.write(reason, packet, this.#direction, epoch, servers, this.#nowMs);
   }
 
   /** A packet with a well-formed L4 header, its kind and its tuple's hash. */
@@ -381,7 +374,7 @@ export class Engine {
     if (packet.protocol === Protocol.tcp) {
       // Not of the word read above: the review may just have spared the flow.
       if ((table.hot[record + Hot.state]! & StateBits.kept) !== 0) {
-        reason = this.#review.judgeKept(flow, direction, packet);
+        reason = this.#review.judgeKept(flow, direction, packet, this.#nowMs);
         if (reason !== DropReason.none) return this.#refuse(reason);
       }
       reason = this.#tcp.track(flow, direction, packet, this.#bytes, this.#nowMs);
@@ -438,20 +431,18 @@ export class Engine {
     const { protocol, srcAddr, srcPort, dstAddr, dstPort } = packet;
     const match = policy.match(protocol, srcAddr, dstAddr, dstPort);
     if (match === MatchResult.noServer) return DropReason.noServer;
-    this.#direction =
-      policy.inboundServer < 0
-        ? Direction.outbound
-        : policy.outboundServer < 0
-          ? Direction.inbound
-          : Direction.internal;
+    this.#direction = matchedDirection(policy);
     // A packet that cannot open a flow is invalid, whatever the rules say.
     if (protocol === Protocol.tcp && !this.#tcp.mayOpen(packet.tcpFlags)) {
       return DropReason.invalidState;
     }
     if (protocol === Protocol.icmp && !isIcmpRequest(packet.icmpType)) return DropReason.icmpType;
-    if (match === MatchResult.noOutboundRule) return this.#refuse(DropReason.noOutboundRule);
-    if (match === MatchResult.noInboundRule) return this.#refuse(DropReason.noInboundRule);
-
+    let verdict = match;
+    if (match > MatchResult.allowed) {
+      verdict = policy.observe(match, protocol, srcAddr, dstPort, this.#nowMs);
+    }
+    if (verdict === MatchResult.noOutboundRule) return this.#refuse(DropReason.noOutboundRule);
+    if (verdict === MatchResult.noInboundRule) return this.#refuse(DropReason.noInboundRule);
     const table = this.table;
     const flow = table.insert(
       kind,
@@ -482,7 +473,16 @@ export class Engine {
     table.admit(flow, policy.inboundRule, policy.outboundRule);
     if (policy.logsAny && policy.logsMatch()) table.logStart(flow, this.#nowMs);
     table.account(flow, 0, packet.totalLength);
+    if (match !== MatchResult.allowed) this.#tellObserved(packet);
     return DropReason.none;
+  }
+
+  /** A flow has begun that would not have if its servers enforced their rules. */
+  #tellObserved(packet: Packet): void {
+    this.#counters[Counter.wouldDrop]! += 1;
+    const { epoch } = this.#policy;
+    const slots = this.#policy.matchedSlots();
+    this.#events.write(DropReason.wouldDrop, packet, this.#direction, epoch, slots, this.#nowMs);
   }
 
   /** The policy's last match may be why: its server says whether the packet is answered. */

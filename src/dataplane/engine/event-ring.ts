@@ -5,6 +5,7 @@
  * The writer never waits: when the reader is slow, the oldest records are overwritten, and the reader learns how many
  * it missed. Word 0 holds the count of records ever written and is published last.
  */
+import { Protocol } from '../wire/headers.ts';
 import type { Packet } from '../wire/packet.ts';
 
 const headerWords = 16;
@@ -46,7 +47,6 @@ export class EventRingWriter {
   write(
     reason: number,
     packet: Packet,
-    detail: number,
     direction: number,
     epoch: number,
     servers: number,
@@ -61,7 +61,10 @@ export class EventRingWriter {
     words[at + EventWord.dstAddr] = packet.dstAddr;
     words[at + EventWord.ports] = (packet.srcPort << 16) | packet.dstPort;
     words[at + EventWord.protocol] = packet.protocol;
-    words[at + EventWord.detail] = detail;
+    words[at + EventWord.detail] =
+      packet.protocol === Protocol.icmp
+        ? (packet.icmpType << 8) | packet.icmpCode
+        : packet.tcpFlags;
     words[at + EventWord.length] = packet.totalLength;
     words[at + EventWord.direction] = direction;
     words[at + EventWord.epoch] = epoch;

@@ -26,24 +26,31 @@ export const ReloadMode = {
   drain: 2,
 } as const;
 
+/** Records that the sweep visits in one tick. */
+export const sweepPerTick = 8192;
+
 /** Whether one epoch comes before another; they wrap at 2^32. */
 export function isOlder(epoch: number, than: number): boolean {
   return ((epoch - than) | 0) < 0;
 }
 
 /**
- * Whether a policy would let a flow open: by the packet that opened it.
+ * Whether a policy would let a flow open: by the packet that opened it, as a rule allows it or while its server observes.
  *
  * @param hot records of flows (flow-record.ts), @param record where the flow's starts
  */
-export function policyAllows(policy: Matcher, hot: Int32Array, record: number): boolean {
-  const match = policy.match(
-    hot[record + Hot.kind]! & 0xff,
-    hot[record + Hot.originalAddr]!,
-    hot[record + Hot.replyAddr]!,
-    hot[record + Hot.ports]! & 0xffff,
-  );
-  return match === MatchResult.allowed;
+export function policyAllows(
+  policy: Matcher,
+  hot: Int32Array,
+  record: number,
+  nowMs: number,
+): boolean {
+  const protocol = hot[record + Hot.kind]! & 0xff;
+  const from = hot[record + Hot.originalAddr]!;
+  const port = hot[record + Hot.ports]! & 0xffff;
+  const match = policy.match(protocol, from, hot[record + Hot.replyAddr]!, port);
+  if (match === MatchResult.allowed) return true;
+  return policy.observe(match, protocol, from, port, nowMs) === MatchResult.allowed;
 }
 
 export class FlowReview {
@@ -85,7 +92,7 @@ export class FlowReview {
     const hot = this.#table.hot;
     const record = flow << hotShift;
     const policy = this.#policy;
-    const allowed = policyAllows(policy, hot, record);
+    const allowed = policyAllows(policy, hot, record, nowMs);
     if (!allowed && this.#mode !== ReloadMode.keep) {
       if (this.#mode !== ReloadMode.drain) return false;
       if (((nowMs - this.#drainUntilMs) | 0) >= 0) return false;
@@ -111,13 +118,13 @@ export class FlowReview {
    *
    * @returns a drop reason; `none` if the segment is tracked like any other
    */
-  judgeKept(flow: FlowIndex, direction: number, packet: Packet): DropReasonCode {
+  judgeKept(flow: FlowIndex, direction: number, packet: Packet, nowMs: number): DropReasonCode {
     const table = this.#table;
     switch (classifySegment(packet.tcpFlags)) {
       case SegmentClass.syn:
         return isOpeningSyn(table, flow, direction, packet)
           ? DropReason.none
-          : this.#judgeSyn(packet);
+          : this.#judgeSyn(packet, nowMs);
       case SegmentClass.synAck:
         return isOpeningSynAck(table, flow, direction, packet)
           ? DropReason.none
@@ -131,9 +138,15 @@ export class FlowReview {
     }
   }
 
-  #judgeSyn(packet: Packet): DropReasonCode {
+  #judgeSyn(packet: Packet, nowMs: number): DropReasonCode {
     const { protocol, srcAddr, dstAddr, dstPort } = packet;
-    switch (this.#policy.match(protocol, srcAddr, dstAddr, dstPort)) {
+    const policy = this.#policy;
+    const match = policy.match(protocol, srcAddr, dstAddr, dstPort);
+    const verdict =
+      match === MatchResult.allowed
+        ? match
+        : policy.observe(match, protocol, srcAddr, dstPort, nowMs);
+    switch (verdict) {
       case MatchResult.noServer:
         return DropReason.noServer;
       case MatchResult.noOutboundRule:

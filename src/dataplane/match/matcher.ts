@@ -18,6 +18,7 @@
  *     slot          one word for each server: the slot under which its traffic is counted (flow/server-totals.ts)
  *     reject        one word for each server: RejectBits
  *     logs          one bit for each rule, by its index
+ *     observes      one word for each server: until when it observes, by the clock of the packet threads; 0 = it does not
  *     program       six words: offset of the classifier for inbound icmp, tcp, udp, outbound icmp, tcp, udp; see ProgramWord
  *     classifier    leaf count P (a power of two), offset of the port set, P * 2 words: address sets of node 1, 2, ...
  *     set           count n, index shift, index offset, n starts, n values
@@ -57,11 +58,16 @@ export const Header = {
   answersPerSource: 10,
   /** A bit for each rule: its flows are logged when they begin. 0: none are. */
   ruleLogs: 11,
+  /** 0: no server observes. */
+  serverObserves: 12,
   length: 16,
 } as const;
 
 /** In which directions the lack of a rule is answered, not only dropped. */
 export const RejectBits = { inbound: 1, outbound: 2 } as const;
+
+/** A server observes for no longer: 14 days. A word that is further ahead is of an end that has long passed. */
+export const longestObservationMs: number = 14 * 86_400_000;
 
 /** Words of a program. */
 export const ProgramWord = {
@@ -137,6 +143,7 @@ export class Matcher {
   readonly #serverRejects: number;
   readonly #reject: number;
   readonly #ruleLogs: number;
+  readonly #serverObserves: number;
   /** Whether any rule has its flows logged. */
   readonly logsAny: boolean;
   /** Whether any packet is answered. */
@@ -171,6 +178,7 @@ export class Matcher {
     this.#serverRejects = words[root + Header.serverRejects]!;
     this.#reject = words[root + Header.reject]!;
     this.#ruleLogs = words[root + Header.ruleLogs]!;
+    this.#serverObserves = words[root + Header.serverObserves]!;
     this.logsAny = this.#ruleLogs !== 0;
     this.rejectsAny = this.#serverRejects !== 0 || this.#reject !== 0;
     this.answersPerSecond = words[root + Header.answersPerSecond]!;
@@ -209,6 +217,40 @@ export class Matcher {
       if (this.inboundRule < 0) return MatchResult.noInboundRule;
     }
     return MatchResult.allowed;
+  }
+
+  /**
+   * What becomes of a packet that the last match refused: an end without a rule lets it pass while its server observes. The
+   * rules of the last match are those of both ends then, if it passes.
+   *
+   * @param refused what the match gave, @param protocol and the rest as it was asked
+   * @returns {@link MatchResult}: the end that drops it
+   */
+  observe(
+    refused: number,
+    protocol: number,
+    srcAddr: number,
+    dstPort: number,
+    nowMs: number,
+  ): number {
+    if (refused === MatchResult.noServer) return refused;
+    if (refused === MatchResult.noOutboundRule) {
+      if (!this.observes(this.outboundServer, nowMs)) return refused;
+      if (this.inboundServer < 0) return MatchResult.allowed;
+      this.inboundRule = this.#matchSide(this.inboundServer, inbound, protocol, srcAddr, dstPort);
+      if (this.inboundRule >= 0) return MatchResult.allowed;
+    }
+    return this.observes(this.inboundServer, nowMs)
+      ? MatchResult.allowed
+      : MatchResult.noInboundRule;
+  }
+
+  /** Whether a server lets pass what no rule allows. @param server its index */
+  observes(server: number, nowMs: number): boolean {
+    if (this.#serverObserves === 0) return false;
+    const until = this.#words[this.#serverObserves + server]!;
+    const left = (until - nowMs) | 0;
+    return until !== 0 && left > 0 && left <= longestObservationMs;
   }
 
   /**

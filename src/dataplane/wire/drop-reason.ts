@@ -43,6 +43,8 @@ export const DropReason = {
   fragmentMemory: 33,
   fragmentCount: 34,
   flowKilled: 35,
+  /** Not a drop: it opened a flow that no rule allows, because its server observes. */
+  wouldDrop: 36,
 } as const;
 
 export type DropReasonCode = (typeof DropReason)[keyof typeof DropReason];
@@ -84,6 +86,7 @@ const names = [
   'fragment-memory',
   'fragment-count',
   'flow-killed',
+  'would-drop',
 ] as const;
 
 /** Why a packet was dropped, in the words of metrics and logs; `none` if it was not. */

@@ -21,6 +21,7 @@ import { createFlowMemory } from '../../dataplane/flow/flow-memory.ts';
 import { createFragmentMemory } from '../../dataplane/flow/fragment-memory.ts';
 import { Direction } from '../../dataplane/flow/flow-record.ts';
 import { compilePolicy } from '../../policy/compile.ts';
+import { enforced } from '../../policy/observe.ts';
 import type { CompiledPolicy, RulePlace } from '../../policy/compile.ts';
 import { engineOptions } from '../../policy/engine-options.ts';
 import type { AddressSet, GatewayConfig, Server, Template } from '../../policy/types.ts';
@@ -149,7 +150,8 @@ export class Replay {
     };
     const counters = createCounters();
     const events = createEventRing(eventRecords);
-    this.#compiled = compilePolicy(config, 1);
+    // It tells what the rules do with old packets, also while a server observes.
+    this.#compiled = compilePolicy({ ...config, servers: enforced(config.servers) }, 1);
     // Two of them, because a match leaves the rules behind that it found.
     this.#policy = new Matcher(this.#compiled.words);
     this.#batch = new ReplayBatch(memory.fragments.chunks);

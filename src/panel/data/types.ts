@@ -2,6 +2,7 @@
 import type { Static } from 'typebox';
 import type * as history from '../../control/api/history-schemas.ts';
 import type * as live from '../../control/api/live-schemas.ts';
+import type { pruned } from '../../control/api/prune-schemas.ts';
 import type * as reviews from '../../control/api/review-schemas.ts';
 import type * as schemas from '../../control/api/schemas.ts';
 import type * as sets from '../../control/api/set-schemas.ts';
@@ -20,7 +21,7 @@ export type VersionList = Static<typeof history.versionList>;
 export type PolicyChanges = Static<typeof history.policyChanges>;
 export type PolicyChange = PolicyChanges['changes'][number];
 export type Meaning = Static<typeof schemas.meaning>;
-export type Pruned = Static<typeof schemas.pruned>;
+export type Pruned = Static<typeof pruned>;
 export type AddressSet = Static<typeof sets.addressSet>;
 export type SetList = Static<typeof sets.setList>;
 export type SetSummary = SetList['sets'][number];

@@ -37,6 +37,55 @@ test('a rule for two hours, for servers by label but one', async () => {
   expect(atMs).toBeLessThan(Date.now() + 1000);
 });
 
+test('a server observes for two days, shows it everywhere, and stops', async () => {
+  const line = 'server observe web-1 --for 2d';
+  const before = Date.now();
+  const out = await ok(...words(line));
+  const until = /observes until (\S+Z): what no rule allows passes/.exec(out)![1]!;
+  expect(Math.abs(Date.parse(until) - before - 172_800_000)).toBeLessThan(60_000);
+  expect(await directory.text('servers.yaml')).toContain(`until: "${until}"`);
+  expect(await ok('server', 'show', 'web-1')).toContain(`mode: observes until ${until}`);
+  expect(await ok('server', 'list')).toMatch(new RegExp(`observes until[^]*web-1 .*${until}`));
+  const status = JSON.parse(await ok('status', '--json')) as { observing: unknown };
+  expect(status.observing).toEqual([{ server: 'web-1', until }]);
+  const explained = await ok(...words('explain --from 198.51.100.7 --to web-1:9 --proto tcp'));
+  expect(explained).toMatch(/^PASS [^]*would-drop: no rule allows it[^]*the server observes/);
+  // What else is changed leaves it alone.
+  await ok('server', 'change', 'web-1', '--region', 'hkg');
+  expect(await directory.text('servers.yaml')).toContain(`until: "${until}"`);
+  expect(await ok('server', 'observe', 'web-1', '--off')).toMatch(/"web-1" enforces its rules/);
+  expect(await directory.text('servers.yaml')).not.toMatch(/mode|until/);
+});
+
+test('observing without an end, with one that has passed, or one too far ahead is refused', async () => {
+  const text = await directory.text('servers.yaml');
+  const refused = async (more: string): Promise<string> => {
+    const { code, err } = await run(...[words(`server observe web-1${more}`)]);
+    return `${code} ${err}`;
+  };
+  expect(await refused('')).toMatch(/^2 tunwall: how long\? Use --for, --until or --off/);
+  expect(await refused(' --for 2d --off')).toMatch(/^2 [^]* cannot be used with/);
+  expect(await refused(' --until 2026-01-31T18:00:00Z')).toMatch(/^1 [^]*until: .*has passed/);
+  expect(await refused(' --for 15d')).toMatch(
+    /^1 [^]*until: expected a time at most 14 days ahead/,
+  );
+  expect(await directory.text('servers.yaml')).toBe(text);
+});
+
+test('in a file, an end that has passed is a warning, and does not refuse other changes', async () => {
+  const past = '2026-01-31T18:00:00Z';
+  const text = (await directory.text('servers.yaml')).replace(
+    /name: web-1/,
+    `mode: observe\n    until: ${past}\n    name: web-1`,
+  );
+  await directory.write({ 'servers.yaml': text });
+  const { code, err, out } = await run(words('server show web-1'));
+  expect([code, err]).toEqual([0, '']);
+  expect(out).toContain(`mode: enforces its rules: observing has ended at ${past}`);
+  await ok('server', 'change', 'web-1', '--region', 'hkg');
+  expect(await directory.text('servers.yaml')).toContain(`until: ${past}`);
+});
+
 test('rules that have expired are marked everywhere, until they are pruned', async () => {
   const past = '2026-01-31T18:00:00Z';
   const text = `# Ours

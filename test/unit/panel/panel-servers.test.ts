@@ -7,6 +7,7 @@ import type { ServerFilter, Sorting } from '../../../src/panel/pages/servers/ser
 function server(name: string, address: string, more: Partial<Server> = {}): Server {
   return {
     ...{ name, addresses: [address], templates: [], appliedTemplates: [], exposure: [] },
+    ...{ observing: false },
     ...{ effectiveReject: { inbound: false, outbound: false }, revision: '0' },
     ...more,
   };

@@ -210,7 +210,7 @@ it('says what a policy compiled from nothing says, and what a look at every rule
       // Others may come between, which are never in force.
       const tried = { ...draft };
       change(tried);
-      const trial = compiler.compileTrial(tried, nowMs);
+      const trial = compiler.compileTrial(tried, { nowMs });
       change(draft);
       const next = compiler.compile(draft, epoch, { nowMs });
       const alone = compilePolicy(draft, epoch, { nowMs });

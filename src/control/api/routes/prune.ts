@@ -7,6 +7,7 @@ import type { Operation, Snapshot } from '../../store/store.ts';
 import type { Api } from '../api.ts';
 import { makeChange } from '../changes.ts';
 import type { ApiContext } from '../context.ts';
+import { pruned } from '../prune-schemas.ts';
 import * as schemas from '../schemas.ts';
 import { requireTemplate, ruleView } from '../views.ts';
 import type { RuleView } from '../views.ts';
@@ -35,7 +36,7 @@ export function pruneRoute(app: Api, context: ApiContext): void {
           },
           { additionalProperties: false, description: 'Without `templates`: of all of them.' },
         ),
-        response: { 200: schemas.pruned, ...schemas.problems },
+        response: { 200: pruned, ...schemas.problems },
       },
     },
     async (request) => {

@@ -17,7 +17,7 @@ function fixture(): { write: (mark: number) => void; reader: EventRingReader } {
   const writer = new EventRingWriter(ring);
   const packet = new Packet();
   return {
-    write: (mark) => writer.write(mark, packet, 0, 0, 1, 0, mark),
+    write: (mark) => writer.write(mark, packet, 0, 1, 0, mark),
     reader: new EventRingReader(ring),
   };
 }
@@ -31,8 +31,9 @@ describe('the ring of drop records', () => {
     packet.srcPort = 65_535;
     packet.dstPort = 22;
     packet.protocol = 6;
+    packet.tcpFlags = 18;
     packet.totalLength = 1500;
-    new EventRingWriter(ring).write(5, packet, 18, 2, 7, 0x30004, -4);
+    new EventRingWriter(ring).write(5, packet, 2, 7, 0x30004, -4);
     const reader = new EventRingReader(ring);
     expect(reader.read()).toBe(true);
     const words = reader.record;
