@@ -5,7 +5,7 @@ import { adviceOn } from '../policy/advice.ts';
 import { compilePolicy } from '../policy/compile.ts';
 import { lineOf } from '../policy/rule-lines.ts';
 import { Resolver } from '../policy/resolve.ts';
-import type { AddressSet, Server, Template } from '../policy/types.ts';
+import type { AddressSet, GatewayConfig, Server, Template } from '../policy/types.ts';
 import { ExitCode } from './errors.ts';
 import { githubAnnotation } from './github-annotations.ts';
 import type { Output } from './output.ts';
@@ -13,6 +13,7 @@ import { examples, type Verb } from './program.ts';
 import { configOption, defaultConfigDirectory } from './run-command.ts';
 import { exposedFolders } from '../system/folders-above.ts';
 import { Line, line } from '../text/line.ts';
+import { directions } from '../text/rule-text.ts';
 import { formatTable } from '../text/table.ts';
 import { counted } from '../text/numbers.ts';
 
@@ -34,6 +35,7 @@ export interface CheckedConfig {
   readonly templates: readonly Template[];
   readonly servers: readonly Server[];
   readonly sets?: readonly AddressSet[];
+  readonly gateway?: Pick<GatewayConfig, 'log'>;
   readonly problems: readonly ConfigProblem[];
   /** The tests beside it; those that have failed are among the problems. Default: none. */
   readonly judged?: readonly unknown[];
@@ -85,7 +87,16 @@ async function check(flags: Flags, readConfig: ReadConfig, output: Output): Prom
   const read = await readConfig(flags.config);
   const errors = read.problems.filter(({ severity }) => severity === 'error').length;
   const config =
-    errors > 0 ? read : { ...read, problems: [...read.problems, ...adviceIn(read, flags.config)] };
+    errors > 0
+      ? read
+      : {
+          ...read,
+          problems: [
+            ...read.problems,
+            ...adviceIn(read, flags.config),
+            ...withoutFlowLog(read, flags.config),
+          ],
+        };
   const inFiles = config.problems.length - errors;
   const ok = errors === 0 && (flags.strict !== true || inFiles === 0);
   const problems = [...config.problems, ...exposures(flags.config)];
@@ -116,6 +127,28 @@ function adviceIn(config: CheckedConfig, directory: string): ConfigProblem[] {
       path: place === undefined ? '' : `${place.direction}[${place.position}]`,
       message,
     };
+  });
+}
+
+/** Rules whose flows are to be logged, and no flow log: once for each template. */
+function withoutFlowLog({ gateway, templates }: CheckedConfig, directory: string): ConfigProblem[] {
+  if (gateway === undefined || gateway.log.flows !== undefined) return [];
+  return templates.flatMap((template): ConfigProblem[] => {
+    for (const direction of directions) {
+      const position = template[direction].findIndex(({ log }) => log === true);
+      if (position < 0) continue;
+      const line = lineOf(template[direction][position]!);
+      return [
+        {
+          severity: 'warning',
+          file: join(directory, 'templates', `${template.name}.yaml`),
+          ...{ line: line ?? 0, column: line === undefined ? 0 : 1 },
+          path: `${direction}[${position}].log`,
+          message: 'log: true logs nothing: gateway.yaml has no log.flows',
+        },
+      ];
+    }
+    return [];
   });
 }
 

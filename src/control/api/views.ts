@@ -146,12 +146,16 @@ export function serverView(snapshot: Snapshot, server: Server): ServerView {
   const { name, templates } = server;
   const appliedTemplates = assignedIn(snapshot).appliedTemplates.get(name) ?? [];
   const applied = appliedTemplates.map(({ template }) => template);
+  const observing = isObserving(server, Date.now());
   return {
     ...serverBody(server),
     appliedTemplates,
-    exposure: openToWorld(snapshot, [...templates, ...applied]),
+    exposure: [
+      ...(observing ? [`all that no rule allows: observed until ${server.until!}`] : []),
+      ...openToWorld(snapshot, [...templates, ...applied]),
+    ],
     effectiveReject: rejectOf(server, snapshot.gateway.reject),
-    observing: isObserving(server, Date.now()),
+    observing,
     revision: snapshot.revisions.servers.get(name)!,
   };
 }

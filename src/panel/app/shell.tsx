@@ -10,6 +10,7 @@ import { useStatus } from '../data/queries.ts';
 import { whichGateway } from '../../text/regions.ts';
 import { useQueryClient } from '@tanstack/react-query';
 import { ConfigurationProblems } from './configuration-problems.tsx';
+import { ObservingServers } from './observing-servers.tsx';
 import { Brand } from './brand.tsx';
 import { GatewayProblems } from './gateway-problems.tsx';
 import { Menu } from './menu.tsx';
@@ -110,6 +111,7 @@ function Connection(): ReactNode {
     <>
       <GatewayProblems status={data} />
       <ConfigurationProblems status={data} />
+      <ObservingServers status={data} />
     </>
   );
 }

@@ -124,6 +124,39 @@ describe.skipIf(obstacle !== undefined)('groups', () => {
     expect([await audited(expired), await audited(revived)]).toEqual([1, 1]);
   });
 
+  it('a server that observes lets pass what no rule allows, lists it, and cuts it when that is over', async () => {
+    const end = new Date(Date.now() + hourMs).toISOString();
+    const { templates } = config(undefined);
+    await firewall.apply({
+      templates,
+      servers: [
+        { name: 'web', addresses: [web], templates: ['open'] },
+        { name: 'db', addresses: [db], templates: [], mode: 'observe', until: end },
+      ],
+    });
+    const toDb = tcp('client', db, 5432);
+    const count = async (name: string): Promise<number> => (await firewall.metrics()).get(name)!;
+    const [seen, cut] = [
+      await count('tunwall_would_drop_total'),
+      await count('tunwall_flows_cut_total'),
+    ];
+    expect(await passes(toDb)).toBe(1);
+    expect(await count('tunwall_would_drop_total')).toBe(seen + 1);
+    expect((await firewall.status())['observing']).toEqual([{ server: 'db', until: end }]);
+    await firewall.until('it is in the log', async () =>
+      (await firewall.log()).some(({ reason }) => reason === 'would-drop'),
+    );
+    await setClock(hourMs);
+    await firewall.until(
+      'its flow is cut',
+      async () => (await count('tunwall_flows_cut_total')) > cut,
+    );
+    expect(await passes(toDb)).toBe(0);
+    expect(await audited('observing has ended')).toBe(1);
+    await setClock(0);
+    await firewall.apply(until(end));
+  });
+
   it('an end that came while no firewall ran counts at the next start, and is reported once', async () => {
     await firewall.stop();
     await setClock(hourMs);

@@ -70,6 +70,8 @@ export interface ServerConfig {
   labels?: Record<string, string>;
   reject?: { inbound?: boolean; outbound?: boolean };
   region?: string;
+  mode?: 'observe';
+  until?: string;
 }
 
 export interface SetConfig {

@@ -16,6 +16,7 @@ import { createOutput } from '../../../src/cli/output.ts';
 import { runProgram, type Verb } from '../../../src/cli/program.ts';
 import { runCommand } from '../../../src/cli/run-command.ts';
 import { GatewayError, type GatewayOptions } from '../../../src/host/gateway.ts';
+import { defaultGatewayConfig } from '../../../src/policy/validate-gateway.ts';
 import { unwatched } from '../../support/cli.ts';
 
 interface Ran {
@@ -245,6 +246,23 @@ describe('check', () => {
       err: 'servers.yaml: warning: missing\ndir: 0 errors, 1 warning\n',
     });
     expect(out).toContain('dir is valid');
+  });
+
+  test('warns of rules whose flows are to be logged where there is no flow log', async () => {
+    const logged = { ...dns, log: true };
+    const templates = [{ name: 'web', inbound: [rule, logged, logged], outbound: [logged] }];
+    const servers = [{ name: 'a', addresses: [1], templates: ['web'] }];
+    const { log } = defaultGatewayConfig;
+    const at = async (flows?: { file: string }): Promise<string> => {
+      const gateway = { log: { ...log, ...(flows && { flows: { ...flowLog, ...flows } }) } };
+      return (await check({ ...config, templates, servers, gateway })).err;
+    };
+    const flowLog = { of: 'rules', maxSize: 65_536, keep: 1 } as const;
+    expect(await at()).toContain(
+      'dir/templates/web.yaml: inbound[1].log: warning: log: true logs nothing: gateway.yaml has no log.flows\n',
+    );
+    expect((await at()).match(/log: true/g)).toHaveLength(1);
+    expect(await at({ file: '/var/log/flows' })).not.toContain('log: true');
   });
 
   test('warns of what is valid and perhaps not meant, and fails for that only if told to', async () => {

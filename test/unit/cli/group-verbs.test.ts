@@ -46,7 +46,11 @@ test('a server observes for two days, shows it everywhere, and stops', async () 
   expect(await directory.text('servers.yaml')).toContain(`until: "${until}"`);
   expect(await ok('server', 'show', 'web-1')).toContain(`mode: observes until ${until}`);
   expect(await ok('server', 'list')).toMatch(new RegExp(`observes until[^]*web-1 .*${until}`));
-  const status = JSON.parse(await ok('status', '--json')) as { observing: unknown };
+  const shown = JSON.parse(await ok(...words('server show web-1 --json'))) as {
+    exposure: string[];
+  };
+  expect(shown.exposure).toContain(`all that no rule allows: observed until ${until}`);
+  const status = JSON.parse((await run(words('status --json'))).out) as { observing: unknown };
   expect(status.observing).toEqual([{ server: 'web-1', until }]);
   const explained = await ok(...words('explain --from 198.51.100.7 --to web-1:9 --proto tcp'));
   expect(explained).toMatch(/^PASS [^]*would-drop: no rule allows it[^]*the server observes/);
