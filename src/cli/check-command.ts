@@ -35,7 +35,7 @@ export interface CheckedConfig {
   readonly templates: readonly Template[];
   readonly servers: readonly Server[];
   readonly sets?: readonly AddressSet[];
-  readonly gateway?: Pick<GatewayConfig, 'log'>;
+  readonly gateway?: Pick<GatewayConfig, 'log' | 'reject'>;
   readonly problems: readonly ConfigProblem[];
   /** The tests beside it; those that have failed are among the problems. Default: none. */
   readonly judged?: readonly unknown[];

@@ -252,9 +252,12 @@ describe('check', () => {
     const logged = { ...dns, log: true };
     const templates = [{ name: 'web', inbound: [rule, logged, logged], outbound: [logged] }];
     const servers = [{ name: 'a', addresses: [1], templates: ['web'] }];
-    const { log } = defaultGatewayConfig;
+    const { log, reject } = defaultGatewayConfig;
     const at = async (flows?: { file: string }): Promise<string> => {
-      const gateway = { log: { ...log, ...(flows && { flows: { ...flowLog, ...flows } }) } };
+      const gateway = {
+        reject,
+        log: { ...log, ...(flows && { flows: { ...flowLog, ...flows } }) },
+      };
       return (await check({ ...config, templates, servers, gateway })).err;
     };
     const flowLog = { of: 'rules', maxSize: 65_536, keep: 1 } as const;
