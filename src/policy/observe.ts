@@ -60,12 +60,17 @@ function without(server: Server): Server {
   return rest;
 }
 
-/** The moment has passed: to be told where one sets it, and when one reads a file that was right once. */
-export function isPast(until: string, nowMs: number): boolean {
-  return Date.parse(until) <= nowMs;
-}
+const pastWords = 'this moment has passed: the server enforces its rules';
 
-export const pastWords = 'this moment has passed: the server enforces its rules';
+/** An end that has passed is refused where one sets it. One that was right once stays, whatever else is changed. */
+export function lateEnd(
+  { until }: Pick<Server, 'until'>,
+  before: Pick<Server, 'until'> | undefined,
+  nowMs: number,
+): { readonly path: string; readonly message: string }[] {
+  const isNew = until !== undefined && until !== before?.until;
+  return isNew && Date.parse(until) <= nowMs ? [{ path: 'until', message: pastWords }] : [];
+}
 
 interface Complaint {
   readonly key: 'mode' | 'until';
@@ -91,7 +96,7 @@ export function complaintOf(
       `expected a time at most ${longestWords} ahead, which is ${momentText(nowMs + longestObservationMs)}`;
     return { key: 'until', severity: 'error', message };
   }
-  return isPast(until, nowMs)
+  return Date.parse(until) <= nowMs
     ? { key: 'until', severity: 'warning', message: pastWords }
     : undefined;
 }

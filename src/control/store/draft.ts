@@ -6,7 +6,7 @@
  * others name is neither destroyed nor renamed under them (`mentions.ts`).
  */
 import { judgeRule, judgeServer, serverBody } from '../../policy/bodies.ts';
-import { isPast, pastWords } from '../../policy/observe.ts';
+import { lateEnd } from '../../policy/observe.ts';
 import type { Judged, ServerBody } from '../../policy/bodies.ts';
 import type { AddressSet, Problem, Template } from '../../policy/types.ts';
 import { namePattern, nameWords } from '../../policy/validate.ts';
@@ -435,19 +435,14 @@ export class Draft {
     }
     if (server === undefined) return;
     const next = serverBody(server);
-    const { until } = next;
-    // One that was right when it was set stays, whatever else is changed.
-    if (until !== undefined && until !== there?.until && isPast(until, Date.now())) {
-      this.#invalid([{ path: 'until', message: pastWords }]);
-      return;
-    }
     const taken = next.addresses.flatMap((address, index) => {
       const owner = this.#owners.get(address) ?? name;
       const message = `this address is server ${owner}'s already`;
       return owner === name ? [] : [{ path: `addresses[${index}]`, message }];
     });
-    if (taken.length > 0) {
-      this.#invalid(taken);
+    const wrong = [...taken, ...lateEnd(next, there, Date.now())];
+    if (wrong.length > 0) {
+      this.#invalid(wrong);
       return;
     }
     for (const address of there?.addresses ?? []) this.#owners.delete(address);
