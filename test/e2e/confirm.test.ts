@@ -34,7 +34,6 @@ describe.skipIf(obstacle !== undefined)('a change that waits for confirmation', 
     page = await panel.openAs('owner', '/firewalls/site', {
       extraHTTPHeaders: { 'x-forwarded-for': client },
     });
-    page.setDefaultTimeout(60_000);
   });
   afterAll(async () => {
     await panel.close();

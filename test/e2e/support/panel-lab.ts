@@ -89,7 +89,7 @@ export class PanelLab {
       ...options,
     });
     const page = await context.newPage();
-    page.setDefaultTimeout(10_000);
+    page.setDefaultTimeout(60_000);
     page.on('pageerror', (error) => this.complaints.push(error.message));
     page.on('console', (message) => {
       // A browser tells every answer that is an error, as the login's 401 is.
