@@ -9,6 +9,7 @@
  */
 import type { FastifyReply } from 'fastify';
 import { describeFailure, StoreError } from '../store/store.ts';
+import { andMore } from '../../policy/problem.ts';
 import type { Mention } from '../store/mentions.ts';
 import type { Failure } from '../store/store.ts';
 
@@ -37,6 +38,9 @@ export const problemKinds = {
   'read-only': [503, 'The configuration cannot be written'],
   'store-unavailable': [503, 'The store of the policy does not answer'],
 } as const satisfies Readonly<Record<string, readonly [number, string]>>;
+
+/** A client mends the first errors first. */
+const maxErrors = 100;
 
 /** Places that an answer names. */
 const maxUsers = 1000;
@@ -85,7 +89,15 @@ export class HttpProblem extends Error {
   }
 }
 
-export function invalid(errors: readonly FieldError[]): HttpProblem {
+/** The first errors, and how many more there are. @param wordsOf called for those that are shown */
+export function firstOf<T>(errors: readonly T[], wordsOf: (error: T) => FieldError): FieldError[] {
+  const shown = errors.slice(0, maxErrors).map(wordsOf);
+  const more = errors.length - shown.length;
+  return more === 0 ? shown : [...shown, { path: '', message: andMore(more) }];
+}
+
+export function invalid(all: readonly FieldError[]): HttpProblem {
+  const errors = all.length > maxErrors + 1 ? firstOf(all, (each) => each) : all;
   const detail = errors
     .map(({ path, message }) => (path === '' ? message : `${path}: ${message}`))
     .join('; ');

@@ -8,7 +8,7 @@ import { isGroup } from '../../policy/peers.ts';
 import { allAddresses, rangesOf, subtractRanges } from '../../policy/ranges.ts';
 import type { Ranges } from '../../policy/ranges.ts';
 import { Resolver } from '../../policy/resolve.ts';
-import type { Peer, Rule } from '../../policy/types.ts';
+import type { Rule } from '../../policy/types.ts';
 import type { Snapshot } from '../store/store.ts';
 
 /** Ranges shown for one origin. */
@@ -16,6 +16,9 @@ const maxRanges = 100;
 
 /** Servers, and origins of addresses, that one answer names. */
 const maxNamed = 200;
+
+/** Origins shown for one rule: a few groups of everybody in the largest network. */
+const maxOfRule = 10_000;
 
 export interface ResolvedPeer {
   /** As written. */
@@ -43,26 +46,43 @@ export function resolverOf(snapshot: Snapshot): Resolver {
   return resolver;
 }
 
-/** Nothing for a rule that is for any address. */
-export function resolvedPeers(resolver: Resolver, { peers = [], except }: Rule): ResolvedPeer[] {
+/** The first ones; nothing for a rule that is for any address. */
+export function resolvedPeers(
+  resolver: Resolver,
+  rule: Rule,
+  most: number = maxOfRule,
+): ResolvedPeer[] {
+  const resolved: ResolvedPeer[] = [];
+  for (const each of eachResolved(resolver, rule)) {
+    if (resolved.length === most) break;
+    resolved.push(each);
+  }
+  return resolved;
+}
+
+function* eachResolved(
+  resolver: Resolver,
+  { peers = [], except }: Rule,
+): Generator<ResolvedPeer, void> {
   const taken = except && resolver.rangesOf({ protocol: 'all', peers: except });
   const remaining = (ranges: Ranges): Pick<ResolvedPeer, 'ranges' | 'more'> =>
     shownRanges(taken === undefined ? ranges : subtractRanges(ranges, taken));
-  return peers.flatMap((peer: Peer): ResolvedPeer[] => {
+  for (const peer of peers) {
     const { text } = peer;
-    if (!isGroup(peer)) return [{ peer: text, ...remaining(rangesOf([peer])) }];
-    if (peer.kind === 'set') {
+    if (!isGroup(peer)) yield { peer: text, ...remaining(rangesOf([peer])) };
+    else if (peer.kind === 'set') {
       const origins = resolver.originsOf(peer.name);
-      if (origins.length === 0) return [{ peer: text, set: peer.name, ranges: [] }];
-      return origins.map(({ set, ranges }) => ({ peer: text, set, ...remaining(ranges) }));
+      if (origins.length === 0) yield { peer: text, set: peer.name, ranges: [] };
+      for (const { set, ranges } of origins) yield { peer: text, set, ...remaining(ranges) };
+    } else {
+      const members = resolver.membersOf(peer);
+      if (members.length === 0) yield { peer: text, ranges: [] };
+      for (const { name, addresses } of members) {
+        const own = rangesOf(addresses.map((address) => ({ from: address, to: address })));
+        yield { peer: text, server: name, ...remaining(own) };
+      }
     }
-    const members = resolver.membersOf(peer);
-    if (members.length === 0) return [{ peer: text, ranges: [] }];
-    return members.map(({ name, addresses }) => {
-      const own = rangesOf(addresses.map((address) => ({ from: address, to: address })));
-      return { peer: text, server: name, ...remaining(own) };
-    });
-  });
+  }
 }
 
 /** What some peers mean together. */
@@ -78,13 +98,16 @@ export interface Meaning {
 }
 
 export function meaningOf(resolver: Resolver, rule: Rule): Meaning {
-  const resolved = resolvedPeers(resolver, rule);
-  const servers = new Set(resolved.flatMap(({ server }) => server ?? []));
+  const groups = new Map((rule.peers ?? []).filter(isGroup).map((each) => [each.text, each]));
+  const servers = new Set<string>();
+  for (const group of groups.values()) {
+    for (const { name } of resolver.membersOf(group)) servers.add(name);
+  }
   return {
     serverCount: servers.size,
     servers: [...servers].slice(0, maxNamed),
     addressCount: countAddresses(resolver.rangesOf(rule) ?? allAddresses),
-    resolved: resolved.slice(0, maxNamed),
+    resolved: resolvedPeers(resolver, rule, maxNamed),
   };
 }
 

@@ -10,12 +10,10 @@ import type { FastifySchemaCompiler } from 'fastify';
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { Value } from 'typebox/value';
-import { andMore, didYouMean, shortened } from '../../policy/problem.ts';
-import { invalid } from './http-problem.ts';
+import { didYouMean, shortened } from '../../policy/problem.ts';
+import { firstOf, invalid } from './http-problem.ts';
 import type { FieldError } from './http-problem.ts';
 
-/** A client mends the first errors first. */
-const maxErrors = 100;
 const maxPath = 300;
 
 const looser = Symbol('checked by');
@@ -88,14 +86,8 @@ export function checker(schema: TSchema): (value: unknown) => FieldError[] {
         if (!found.has(path)) found.set(path, { ...each, path });
       }
     }
-    return firstOf([...found.values()]);
+    return firstOf([...found.values()], (each) => each);
   };
-}
-
-function firstOf(errors: FieldError[]): FieldError[] {
-  const more = errors.length - maxErrors;
-  if (more <= 0) return errors;
-  return [...errors.slice(0, maxErrors), { path: '', message: andMore(more) }];
 }
 
 function fieldErrors(error: SchemaError, schema: TSchema, whole: unknown): FieldError[] {

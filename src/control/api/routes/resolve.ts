@@ -6,7 +6,7 @@ import type { Peer } from '../../../policy/types.ts';
 import type { Snapshot } from '../../store/store.ts';
 import type { Api } from '../api.ts';
 import type { ApiContext } from '../context.ts';
-import { invalid } from '../http-problem.ts';
+import { firstOf, invalid } from '../http-problem.ts';
 import type { FieldError } from '../http-problem.ts';
 import { meaningOf, resolverOf } from '../resolved.ts';
 import * as schemas from '../schemas.ts';
@@ -51,11 +51,13 @@ export function resolveRoute(app: Api, { controlPlane }: ApiContext): void {
 
 function unknownGroups(snapshot: Snapshot, list: string, peers: readonly Peer[]): FieldError[] {
   const judge = judgeOf(snapshot);
-  return peers.flatMap((peer, index): FieldError[] => {
-    const found = isGroup(peer) ? judge(peer) : undefined;
-    if (found?.severity !== 'error') return [];
-    const { message } = found;
-    const text = typeof message === 'string' ? message : message();
-    return [{ path: `${list}[${index}]`, message: text }];
+  const unknown = peers.flatMap((peer, index) => {
+    const found = isGroup(peer) && peer.kind !== 'label' ? judge(peer) : undefined;
+    return found === undefined ? [] : { path: `${list}[${index}]`, words: found.message };
   });
+  // Comparing names with all that there are takes long.
+  return firstOf(unknown, ({ path, words }) => ({
+    path,
+    message: typeof words === 'string' ? words : words(),
+  }));
 }
