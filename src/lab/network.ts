@@ -3,7 +3,8 @@
  *
  * Life: `Network.create` starts a watchdog, hosts and cables are added, programs run; at the end the watchdog removes all of it.
  * The watchdog is a shell that waits on a pipe whose other end only this process has. `close` closes the pipe; so does
- * the kernel when this process dies, however it dies. There is no other clean-up that could be forgotten.
+ * the kernel when this process dies, however it dies. There is no other clean-up that could be forgotten. If both are killed at once,
+ * the watchdog of the next network removes what is left.
  */
 import { execFile, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
@@ -27,17 +28,33 @@ export interface HostPlan {
   readonly gatewayAddress: string;
 }
 
-/** $1: prefix of the namespaces' names, $2: directory to remove. */
+/**
+ * $1: prefix of the namespaces' names, $2: directory to remove. A file that is locked as long as the watchdog lives tells the next one
+ * what is left of a lab whose owner and watchdog were killed together. It gets its name when it is locked.
+ */
 const watchdogScript = `
 trap '' INT TERM HUP
-cat > /dev/null
-for namespace in $(ip netns list | cut -d ' ' -f 1 | grep "^$1-"); do
-  ip netns pids "$namespace" | xargs -r kill -9
-  inode=$(stat -Lc %i "/run/netns/$namespace") &&
-    rm -f "/run/tunwall/gateway-$inode.json"* "/run/tunwall/watch-$inode-"*
-  ip netns del "$namespace"
+remove() {
+  for namespace in $(ip netns list | cut -d ' ' -f 1 | grep "^$1-"); do
+    ip netns pids "$namespace" | xargs -r kill -9
+    inode=$(stat -Lc %i "/run/netns/$namespace") &&
+      rm -f "/run/tunwall/gateway-$inode.json"* "/run/tunwall/watch-$inode-"*
+    ip netns del "$namespace"
+  done
+  rm -rf "$2"
+}
+labs=/run/tunwall-labs
+mkdir -p "$labs"
+exec 9>"$labs/.$1"
+flock 9
+echo "$2" >&9
+mv "$labs/.$1" "$labs/$1"
+for left in "$labs"/*; do
+  ( flock -n 8 && remove "\${left##*/}" "$(cat "$left")" && rm -f "$left" ) 8<"$left"
 done
-rm -rf "$2"
+cat > /dev/null
+remove "$1" "$2"
+rm -f "$labs/$1"
 `;
 
 export class Network {

@@ -123,21 +123,43 @@ describe.skipIf(obstacle !== undefined)('a lab', () => {
   });
 
   it.each(['exit', 'SIGKILL'] as const)('%s of the process removes all of it', async (how) => {
-    const index = new URL('../../../dist/lab/index.js', import.meta.url).href;
-    const script = `import { Lab } from '${index}';
-      const lab = await Lab.create();
-      await lab.hosts.server.serve('tcp:80');
-      console.log((await lab.gw.exec('ip netns identify')).stdout.trim());
-      if (process.argv[1] === 'SIGKILL') process.kill(process.pid, 'SIGKILL');`;
-    const child = spawn(process.execPath, ['--input-type=module', '-e', script, how], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    let said = '';
-    child.stdout.on('data', (data: Buffer) => (said += data.toString()));
-    const [code, signal] = (await once(child, 'close')) as [number | null, string | null];
-    expect([code, signal]).toEqual(how === 'exit' ? [0, null] : [null, 'SIGKILL']);
-    const prefix = said.trim().replace(/-gateway$/, '');
-    expect(prefix).toMatch(/^twlab-\w+$/);
+    const end = how === 'exit' ? '' : "process.kill(process.pid, 'SIGKILL');";
+    const { prefix, ended } = await labOfAnother(end);
+    expect(ended).toEqual(how === 'exit' ? [0, null] : [null, 'SIGKILL']);
+    while (namesOf(prefix).length > 0) await sleep(50);
+  });
+
+  it('what both killed at once leave, the next lab removes', async () => {
+    const { prefix, ended } = await labOfAnother(`
+      const { readFileSync } = await import('node:fs');
+      const children = readFileSync('/proc/self/task/' + process.pid + '/children', 'latin1').split(' ');
+      const isWatchdog = (pid) => readFileSync('/proc/' + pid + '/cmdline', 'latin1').startsWith('sh\\0-c');
+      const [watchdog] = children.filter(Boolean).filter(isWatchdog);
+      process.kill(Number(watchdog), 'SIGSTOP');
+      process.kill(Number(watchdog), 'SIGKILL');
+      process.kill(process.pid, 'SIGKILL');`);
+    expect(ended).toEqual([null, 'SIGKILL']);
+    await using next = await Lab.create();
+    expect(next.hosts.client.address).toBe('198.51.100.2');
     while (namesOf(prefix).length > 0) await sleep(50);
   });
 });
+
+/** A process that makes a lab, and how it ended. */
+async function labOfAnother(end: string): Promise<{ prefix: string; ended: unknown[] }> {
+  const index = new URL('../../../dist/lab/index.js', import.meta.url).href;
+  const script = `import { Lab } from '${index}';
+    const lab = await Lab.create();
+    await lab.hosts.server.serve('tcp:80');
+    console.log((await lab.gw.exec('ip netns identify')).stdout.trim());
+    ${end}`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let said = '';
+  child.stdout.on('data', (data: Buffer) => (said += data.toString()));
+  const ended = await once(child, 'close');
+  const prefix = said.trim().replace(/-gateway$/, '');
+  expect(prefix).toMatch(/^twlab-\w+$/);
+  return { prefix, ended };
+}
