@@ -121,6 +121,21 @@ describe('sentences', () => {
     ]);
     expect(openings(source(before), source(after), ['db'], nowMs)).toEqual([]);
   });
+
+  it('a rule that is written as before, of a template that was read again, for a group that means others now', () => {
+    const withRole = (role: string, description: string): Written => ({
+      templates: {
+        ...base.templates,
+        data: { description, inbound: [tcp([5432], { sources: ['label:role=web'] })] },
+      },
+      servers: { ...servers, 'web-1': { ...servers['web-1'], labels: { role } } },
+    });
+    const [none, web] = [source(withRole('none', 'before')), source(withRole('web', 'after'))];
+    expect(openings(none, web, ['db'], nowMs)).toEqual(['db: TCP, port 5432, from label:role=web']);
+    expect(openings(web, none, ['db'], nowMs)).toEqual([]);
+    const again = source(withRole('web', 'and again'));
+    expect(openings(web, again, ['db'], nowMs)).toEqual([]);
+  });
 });
 
 it('exposure: what is open to half of all addresses and more', () => {
