@@ -15,6 +15,12 @@ const maxWords = 1 << 26;
 /** Less than this is no use to large pages, and comes from the heap. */
 const wholePagesFrom = 1 << 20;
 
+/** Words of a cache line. */
+export const lineWords = 16;
+
+/** Blocks of so many words begin with a cache line: searches in them are laid out by lines. */
+const alignedFrom = 4096;
+
 /** Has the kernel use large pages for memory that has not been written to. */
 export type UseLargePages = (words: Int32Array) => void;
 
@@ -97,13 +103,14 @@ export class ProgramMemory {
     const size = sizeClass(length);
     const freed = this.#free.get(size)?.pop();
     if (freed !== undefined) return freed;
-    const offset = this.#end;
+    const before = this.#end;
+    const offset = size < alignedFrom ? before : Math.ceil(before / lineWords) * lineWords;
     const end = offset + size;
     if (end > maxWords) throw new PolicyTooLargeError();
     if (end > this.#words.length) {
       const capacity = Math.min(maxWords, Math.max(end, this.#words.length * 2));
       const grown = this.#allocate(capacity);
-      grown.set(this.#words.subarray(0, offset));
+      grown.set(this.#words.subarray(0, before));
       this.#words = grown;
     }
     this.#end = end;
