@@ -9,10 +9,10 @@ import type { CompiledPolicy, RulePlace } from './compile.ts';
 import { observationOf } from './observe.ts';
 import type { Ranges } from './ranges.ts';
 import { defaultReject, rejectBits, rejectOf } from './reject.ts';
-import type { PolicySource } from './types.ts';
+import type { PolicySource, RuleProtocol } from './types.ts';
 
 const digestsOfRules = new WeakMap<readonly RulePlace[], string>();
-const digestsOfRanges = new WeakMap<Ranges, string>();
+const digestsOfRanges = new WeakMap<Ranges, Uint32Array>();
 
 /** Equal for policies that allow, answer and observe the same, whatever the names of servers and templates are. */
 export function policyDigest(source: PolicySource, policy: CompiledPolicy): string {
@@ -70,26 +70,65 @@ function insert(words: Uint32Array, start: number, end: number, word: number): v
 function digestOfRules(places: readonly RulePlace[]): string {
   let digest = digestsOfRules.get(places);
   if (digest === undefined) {
-    let text = '';
+    const words = new WordList();
     for (const { direction, rule, ranges, live } of places) {
-      const addresses = ranges === undefined ? 'any' : digestOfRanges(ranges);
-      if (live) text += JSON.stringify([direction, rule.protocol, rule.ports, addresses]);
+      if (!live) continue;
+      words.add(direction === 'inbound' ? 0 : 1);
+      words.add(protocols.indexOf(rule.protocol));
+      words.add(rule.ports === undefined ? all : rule.ports.length);
+      for (const { from, to } of rule.ports ?? []) {
+        words.add(from);
+        words.add(to);
+      }
+      addRanges(words, ranges);
     }
-    digest = createHash('sha256').update(text).digest('hex');
+    digest = createHash('sha256').update(words.all).digest('hex');
     digestsOfRules.set(places, digest);
   }
   return digest;
 }
 
+const protocols: readonly RuleProtocol[] = ['all', 'icmp', 'tcp', 'udp'];
+
+/** In the place of a length: no list, all of them. */
+const all = 0xffffffff;
+
 /** Up to so many words, ranges are written out. */
 const shortRanges = 16;
 
-function digestOfRanges(ranges: Ranges): string {
-  if (ranges.length <= shortRanges) return ranges.join();
+function addRanges(words: WordList, ranges: Ranges | undefined): void {
+  words.add(ranges?.length ?? all);
+  if (ranges === undefined) return;
+  for (const word of ranges.length <= shortRanges ? ranges : digestOfRanges(ranges)) {
+    words.add(word);
+  }
+}
+
+function digestOfRanges(ranges: Ranges): Uint32Array {
   let digest = digestsOfRanges.get(ranges);
   if (digest === undefined) {
-    digest = createHash('sha256').update(ranges).digest('base64');
+    const bytes = createHash('sha256').update(ranges).digest();
+    digest = new Uint32Array(Uint8Array.from(bytes).buffer);
     digestsOfRanges.set(ranges, digest);
   }
   return digest;
+}
+
+/** A text of very many rules would be many times as much garbage. */
+class WordList {
+  #words = new Uint32Array(1024);
+  #length = 0;
+
+  add(word: number): void {
+    if (this.#length === this.#words.length) {
+      const grown = new Uint32Array(this.#length * 2);
+      grown.set(this.#words);
+      this.#words = grown;
+    }
+    this.#words[this.#length++] = word;
+  }
+
+  get all(): Uint32Array {
+    return this.#words.subarray(0, this.#length);
+  }
 }
