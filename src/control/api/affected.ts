@@ -113,8 +113,8 @@ function shiftedRules(
   old: Resolver,
   next: Resolver,
 ): ShiftedRule[] {
-  const untouched = after.templates.filter(
-    ({ name }) => before.revisions.templates.get(name) === after.revisions.templates.get(name),
+  const untouched = after.templates.filter(({ name }) =>
+    after.revisions.templates.isSame(before.revisions.templates, name),
   );
   return untouched.flatMap((template) =>
     rulesWithGroups(template).flatMap(({ direction, index, rule, groups }): ShiftedRule[] => {

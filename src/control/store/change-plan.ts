@@ -404,9 +404,9 @@ function compare(
   return (['template', 'set', 'server'] as const).flatMap((kind) => {
     const [old, now] = [before.revisions[`${kind}s`], after.revisions[`${kind}s`]];
     if (old === now) return [];
-    return [...new Set([...old.keys(), ...now.keys()])].flatMap((name) => {
+    return [...new Set([...old.names(), ...now.names()])].flatMap((name) => {
+      if (now.isSame(old, name) && !written.has(`${kind} ${name}`)) return [];
       const [was, is] = [old.get(name), now.get(name)];
-      if (was === is && !written.has(`${kind} ${name}`)) return [];
       return {
         kind,
         name,

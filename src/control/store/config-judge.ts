@@ -17,7 +17,7 @@ import { ConfigSets } from './config-sets.ts';
 import { filesOf, revisionOf, templateNameOf } from './config-texts.ts';
 import type { ConfigFiles, RawFile } from './config-texts.ts';
 import { ServersFile } from './servers-file.ts';
-import type { Snapshot } from './store.ts';
+import type { Revisions, Snapshot } from './store.ts';
 
 /** A state, and the texts that it was read from; none when it cannot be read. */
 export interface Reading<F extends ConfigFiles = ConfigFiles> {
@@ -179,19 +179,51 @@ function snapshot(
   const { templates, servers, sets } = content;
   let ofServers = revisionsOfServers.get(servers);
   if (ofServers === undefined) {
-    ofServers = new Map(servers.map((each) => [each.name, serverRevision(each)]));
+    ofServers = new FoundRevisions(servers, serverRevision);
     revisionsOfServers.set(servers, ofServers);
   }
   const revisions = {
-    templates: new Map(templates.map((each) => [each.name, templateRevision(each)])),
+    templates: new FoundRevisions(templates, templateRevision),
     servers: ofServers,
-    sets: new Map(sets.map((each) => [each.name, setRevision(each)])),
+    sets: new FoundRevisions(sets, setRevision),
   };
   return { ...content, problems, revision, revisions };
 }
 
+/** A revision is found when somebody asks for it: a large template takes as long as to compile it. */
+class FoundRevisions<T extends { readonly name: string }> implements Revisions {
+  readonly #values: readonly T[];
+  readonly #revisionOf: (value: T) => string;
+  #byName: ReadonlyMap<string, T> | undefined;
+
+  constructor(values: readonly T[], revisionOf: (value: T) => string) {
+    this.#values = values;
+    this.#revisionOf = revisionOf;
+  }
+
+  get(name: string): string | undefined {
+    const value = this.#valueOf(name);
+    return value && this.#revisionOf(value);
+  }
+
+  names(): readonly string[] {
+    return this.#values.map(({ name }) => name);
+  }
+
+  isSame(other: Revisions, name: string): boolean {
+    if (!(other instanceof FoundRevisions)) return this.get(name) === other.get(name);
+    const [ours, theirs] = [this.#valueOf(name), other.#valueOf(name)];
+    return ours === theirs || this.get(name) === other.get(name);
+  }
+
+  #valueOf(name: string): T | undefined {
+    this.#byName ??= new Map(this.#values.map((each) => [each.name, each]));
+    return this.#byName.get(name);
+  }
+}
+
 /** Of servers that have not changed, which may be very many. */
-const revisionsOfServers = new WeakMap<readonly Server[], ReadonlyMap<string, string>>();
+const revisionsOfServers = new WeakMap<readonly Server[], Revisions>();
 
 /** Cached results of values that have not changed. */
 const knownRevisions = new WeakMap<Template | Server | AddressSet, string>();

@@ -25,6 +25,15 @@ export { versionActions } from './history.ts';
 export type * from './history.ts';
 export type { BodyProblem, Failure, ThingKind } from './failures.ts';
 
+/** Of things of one kind, by name: a hash of each one's values, so a changed comment does not change it. */
+export interface Revisions {
+  /** `undefined`: there is no such thing. */
+  get(name: string): string | undefined;
+  names(): readonly string[];
+  /** Whether it is there in both with equal values, or in neither. */
+  isSame(other: Revisions, name: string): boolean;
+}
+
 /** The whole policy at one moment. With errors among the problems, the rest is incomplete. */
 export interface Snapshot {
   readonly gateway: GatewayConfig;
@@ -37,11 +46,10 @@ export interface Snapshot {
   readonly problems: readonly Problem[];
   /** Of everything, comments included. */
   readonly revision: string;
-  /** Of each template, server and set by name: a hash of its values, so a changed comment does not change it. */
   readonly revisions: {
-    readonly templates: ReadonlyMap<string, string>;
-    readonly servers: ReadonlyMap<string, string>;
-    readonly sets: ReadonlyMap<string, string>;
+    readonly templates: Revisions;
+    readonly servers: Revisions;
+    readonly sets: Revisions;
   };
 }
 
