@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Option } from 'commander';
 import { adviceOn } from '../policy/advice.ts';
 import { compilePolicy } from '../policy/compile.ts';
-import { lineOf } from '../policy/rule-lines.ts';
+import { linesOf } from '../policy/rule-lines.ts';
 import { Resolver } from '../policy/resolve.ts';
 import type { AddressSet, GatewayConfig, Server, Template } from '../policy/types.ts';
 import { ExitCode } from './errors.ts';
@@ -119,7 +119,7 @@ async function check(flags: Flags, readConfig: ReadConfig, output: Output): Prom
 function adviceIn(config: CheckedConfig, directory: string): ConfigProblem[] {
   const compiled = compilePolicy(config, 0);
   return adviceOn({ ...config, compiled }).map(({ template, place, message }) => {
-    const at = place && lineOf(place.rule);
+    const at = place?.line;
     return {
       severity: 'warning',
       file: join(directory, 'templates', `${template}.yaml`),
@@ -137,7 +137,7 @@ function withoutFlowLog({ gateway, templates }: CheckedConfig, directory: string
     for (const direction of directions) {
       const position = template[direction].findIndex(({ log }) => log === true);
       if (position < 0) continue;
-      const line = lineOf(template[direction][position]!);
+      const line = linesOf(template[direction])?.[position];
       return [
         {
           severity: 'warning',

@@ -9,7 +9,6 @@ import { coverOf, lengthOf, overlaps, portsOf, sizeOf } from './coverage.ts';
 import { rulesOfServer } from './reach.ts';
 import { isGroup } from './peers.ts';
 import { allAddresses, intersectRanges, rangesOf } from './ranges.ts';
-import { lineOf } from './rule-lines.ts';
 import type { Peer, Server, Template } from './types.ts';
 
 export interface Advice {
@@ -103,7 +102,7 @@ function redundancyOf(place: RulePlace, covers: readonly RulePlace[]): Advice {
 
 /** `inbound[0] (line 3)`, `base inbound[0] (line 3)`. */
 function nameOf(place: RulePlace, within: string): string {
-  const line = lineOf(place.rule);
+  const { line } = place;
   const own = place.template === within ? '' : `${place.template} `;
   return `${own}${place.direction}[${place.position}]${line === undefined ? '' : ` (line ${line})`}`;
 }

@@ -24,7 +24,6 @@ import { failedFields, nearestRule } from './nearest-rule.ts';
 import type { FailedField, RuleSubject } from './nearest-rule.ts';
 import { openingPacket } from './opening-packet.ts';
 import type { FlowQuestion } from './opening-packet.ts';
-import { lineOf } from './rule-lines.ts';
 import { formatRule } from './rule-notation.ts';
 import type { Answer } from '../text/reject-text.ts';
 import type { RuleDirection } from '../text/rule-text.ts';
@@ -271,11 +270,10 @@ function explainSide(
 
 /** @param nowMs when the policy was compiled: the text says what the verdict says */
 function explainedRule(
-  { template, direction, position, rule }: RulePlace,
+  { template, direction, position, line, rule }: RulePlace,
   nowMs: number,
 ): ExplainedRule {
   const text = formatRule(direction, rule, nowMs);
-  const line = lineOf(rule);
   return {
     template,
     direction,

@@ -10,6 +10,7 @@ import type { Parsed } from './addresses.ts';
 import type { CompiledPolicy } from './compile.ts';
 import { intersectRanges, rangesOf } from './ranges.ts';
 import type { Ranges } from './ranges.ts';
+import { linesOf } from './rule-lines.ts';
 import type { Resolver } from './resolve.ts';
 import { formatRule } from './rule-notation.ts';
 import type { PortRange, Rule, Template } from './types.ts';
@@ -26,6 +27,8 @@ export interface FoundRule {
   readonly direction: RuleDirection;
   /** From 0. */
   readonly index: number;
+  /** In the template's file, from 1; absent: it was not read from one. */
+  readonly line?: number;
   readonly rule: Rule;
   /** What of it names it, as written: `set:office`, `8000-8100`, its comment. */
   readonly by: string;
@@ -67,8 +70,11 @@ export function findRules(
   const wider: FoundRule[] = [];
   for (const template of templates) {
     for (const direction of directions) {
+      const lines = linesOf(template[direction]);
       template[direction].forEach((rule, index) => {
-        const place = { template: template.name, direction, index, rule };
+        const line = lines?.[index];
+        const at = { template: template.name, direction, index, rule };
+        const place = line === undefined ? at : { ...at, line };
         const by = namedBy(template, place, question, compiled.resolver);
         if (by !== undefined) rules.push({ ...place, by });
         else if (isWider(rule, question)) wider.push({ ...place, by: 'any' });

@@ -14,7 +14,8 @@ import { BlockWriter, ProgramMemory } from './program-memory.ts';
 import type { Block, UseLargePages } from './program-memory.ts';
 import type { Ranges } from './ranges.ts';
 import type { Resolver } from './resolve.ts';
-import type { Rule, Template } from './types.ts';
+import { linesOf } from './rule-lines.ts';
+import type { Mutable, Rule, Template } from './types.ts';
 
 /** A rule in its place. */
 export interface RulePlace {
@@ -24,6 +25,8 @@ export interface RulePlace {
   readonly direction: RuleDirection;
   /** Position in the template's list of that direction, from 0. */
   readonly position: number;
+  /** In the template's file, from 1; absent: it was not read from one. */
+  readonly line?: number;
   readonly rule: Rule;
   /** Addresses that it is about now; absent: any. */
   readonly ranges?: Ranges;
@@ -142,20 +145,29 @@ export class ProgramParts {
   }
 
   #newPart(template: Template, resolver: Resolver): TemplatePart {
-    const rules = directions.flatMap((direction) =>
-      template[direction].map((rule, position) => ({ direction, position, rule })),
-    );
-    const first = this.#indices.take(rules.length);
-    const places = rules.map(({ direction, position, rule }, index): RulePlace => {
-      const ranges = resolver.rangesOf(rule);
-      const live = resolver.isLive(rule);
-      const { name } = template;
-      const at = first + index;
-      // Written out: each spread of an object would get a hidden class of its own.
-      return ranges === undefined
-        ? { index: at, template: name, direction, position, rule, live }
-        : { index: at, template: name, direction, position, rule, live, ranges };
-    });
+    const { name } = template;
+    const first = this.#indices.take(template.inbound.length + template.outbound.length);
+    const places: RulePlace[] = [];
+    for (const direction of directions) {
+      const lines = linesOf(template[direction]);
+      template[direction].forEach((rule, position) => {
+        const index = first + places.length;
+        const live = resolver.isLive(rule);
+        // Written out: each spread of an object would get a hidden class of its own.
+        const place: Mutable<RulePlace> = {
+          index,
+          template: name,
+          direction,
+          position,
+          rule,
+          live,
+        };
+        if (lines !== undefined) place.line = lines[position]!;
+        const ranges = resolver.rangesOf(rule);
+        if (ranges !== undefined) place.ranges = ranges;
+        places.push(place);
+      });
+    }
     const variable = places.filter(({ rule }) => !isConstantRule(rule));
     const expiring = places.filter(({ rule }) => rule.expires !== undefined);
     const logged = places.filter(({ rule, live }) => rule.log === true && live);

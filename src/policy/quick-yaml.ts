@@ -11,6 +11,8 @@ import type { Node } from 'yaml';
 
 /** Collections that are larger, or nested deeper, are left to the parser, which has limits. */
 const mostItems = 100_000;
+/** Among more keys a key is looked up in a set. One for each mapping would be more garbage than all that is in it. */
+const comparedKeys = 32;
 const deepest = 16;
 const deepestValue = 64;
 
@@ -20,13 +22,22 @@ function kindOf(node: object): readonly [symbol, unknown] {
   return [key!, (node as Record<symbol, unknown>)[key!]];
 }
 
+/** As the parser's nodes have it. Made when somebody asks: only few places are. */
+type Range = readonly [number, number, number];
+
 class QuickScalar {
   readonly value: unknown;
-  readonly range: readonly [number, number, number];
+  readonly #start: number;
+  readonly #end: number;
 
   constructor(value: unknown, start: number, end: number) {
     this.value = value;
-    this.range = [start, end, end];
+    this.#start = start;
+    this.#end = end;
+  }
+
+  get range(): Range {
+    return [this.#start, this.#end, this.#end];
   }
 
   toString(): string {
@@ -46,22 +57,31 @@ class QuickPair {
 
 class QuickMap {
   readonly items: QuickPair[] = [];
-  readonly range: readonly [number, number, number];
+  readonly #start: number;
 
   constructor(start: number) {
-    this.range = [start, start, start];
+    this.#start = start;
+  }
+
+  get range(): Range {
+    return [this.#start, this.#start, this.#start];
   }
 }
 
 class QuickSeq {
   readonly items: QuickNode[] = [];
-  readonly range: readonly [number, number, number];
+  readonly #start: number;
 
   constructor(start: number) {
-    this.range = [start, start, start];
+    this.#start = start;
+  }
+
+  get range(): Range {
+    return [this.#start, this.#start, this.#start];
   }
 }
 
+type Keys = Set<unknown> | undefined;
 type QuickNode = QuickScalar | QuickMap | QuickSeq;
 
 for (const [prototype, like] of [
@@ -206,14 +226,12 @@ class Reader {
   /** A block mapping, from its first key on. */
   #map(column: number): QuickMap {
     const map = new QuickMap(this.#at);
-    const keys = new Set<unknown>();
+    let keys: Keys;
     this.#enter();
     do {
       const key = this.#key();
-      if (keys.has(key.value)) throw unusual;
-      keys.add(key.value);
+      keys = this.#keysWith(map, key, keys);
       map.items.push(new QuickPair(key, this.#valueOfKey(column)));
-      if (keys.size > mostItems) throw unusual;
     } while (this.#continues(column));
     this.#depth--;
     return map;
@@ -282,6 +300,17 @@ class Reader {
     return behind === blank || behind === newline;
   }
 
+  /** Leaves a mapping to the parser in which a key comes again. @param keys those before, if they are many */
+  #keysWith({ items }: QuickMap, key: QuickScalar, keys: Keys): Keys {
+    if (items.length < comparedKeys) {
+      for (const { key: before } of items) if (before.value === key.value) throw unusual;
+      return undefined;
+    }
+    const all = keys ?? new Set(items.map((item) => item.key.value));
+    if (all.has(key.value) || all.size >= mostItems) throw unusual;
+    return all.add(key.value);
+  }
+
   /** A plain key, and goes behind its colon. */
   #key(): QuickScalar {
     if (!this.#isKey()) throw unusual;
@@ -307,15 +336,13 @@ class Reader {
     const map = new QuickMap(this.#at);
     this.#enter();
     this.#at++;
-    const keys = new Set<unknown>();
+    let keys: Keys;
     this.#skipBlanks();
     while (!this.#closes(closeBrace, map.items.length)) {
       const key = this.#key();
-      if (keys.has(key.value)) throw unusual;
-      keys.add(key.value);
+      keys = this.#keysWith(map, key, keys);
       this.#skipBlanks();
       map.items.push(new QuickPair(key, this.#inline(true)));
-      if (keys.size > mostItems) throw unusual;
     }
     return map;
   }

@@ -1,15 +1,18 @@
 /**
  * Where rules stand in their files, for people: beside the rules, since two rules that say the same are equal wherever they stand.
+ *
+ * A table for each list of rules: there may be very many, and to remember something of each one costs as much as to read it.
  */
 import type { Rule } from './types.ts';
 
-const lines = new WeakMap<Rule, number>();
+const known = new WeakMap<readonly Rule[], Uint32Array>();
 
-export function rememberLine(rule: Rule, line: number): void {
-  lines.set(rule, line);
+/** @param lines of the rules in their order, from 1 */
+export function rememberLines(rules: readonly Rule[], lines: Uint32Array): void {
+  known.set(rules, lines);
 }
 
-/** From 1; `undefined`: the rule was not read from a file. */
-export function lineOf(rule: Rule): number | undefined {
-  return lines.get(rule);
+/** From 1; `undefined`: the rules were not read from a file. */
+export function linesOf(rules: readonly Rule[]): Uint32Array | undefined {
+  return known.get(rules);
 }

@@ -2,6 +2,9 @@
 import type { TimeoutName } from '../dataplane/flow/timeouts.ts';
 import type { Ranges } from './ranges.ts';
 
+/** Of something that is being put together. */
+export type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
 export type RuleProtocol = 'all' | 'icmp' | 'tcp' | 'udp';
 
 /** Ports from `from` to `to`, both included. */

@@ -1,4 +1,5 @@
 /** The format of template files and servers.yaml, field by field. */
+import type { Node, YAMLSeq } from 'yaml';
 import { controlIn } from '../text/controls.ts';
 import type { RuleDirection } from '../text/rule-text.ts';
 import { parsePorts, parseServerAddress } from './addresses.ts';
@@ -6,9 +7,10 @@ import type { Parsed } from './addresses.ts';
 import { complaintOf } from './observe.ts';
 import { isGroup, parsePeer } from './peers.ts';
 import { didYouMean, shortened } from './problem.ts';
-import { rememberLine } from './rule-lines.ts';
+import { rememberLines } from './rule-lines.ts';
 import { parseSelector } from './selector.ts';
 import type {
+  Mutable,
   Peer,
   PortRange,
   Problem,
@@ -135,13 +137,42 @@ function rule(direction: RuleDirection): Field<Rule> {
       );
       return undefined;
     }
-    const { sources, destinations, ...rest } = fields;
-    const named = sources ?? destinations;
-    const value: Rule = { ...rest, ...(named !== undefined && { peers: named }) };
-    rememberLine(value, place.file.placeOf(place.node).line);
-    return value;
+    return ruleOf(fields);
   };
 }
+
+/** Written out: each spread of an object would get a hidden class of its own, and there may be very many rules. */
+function ruleOf(fields: RuleFields): Rule {
+  const { ports: own, except, enabled, expires, log, comment } = fields;
+  const named = fields.sources ?? fields.destinations;
+  const value: Mutable<Rule> = { protocol: fields.protocol };
+  if (own !== undefined) value.ports = own;
+  if (named !== undefined) value.peers = named;
+  if (except !== undefined) value.except = except;
+  if (enabled !== undefined) value.enabled = enabled;
+  if (expires !== undefined) value.expires = expires;
+  if (log !== undefined) value.log = log;
+  if (comment !== undefined) value.comment = comment;
+  return value;
+}
+
+/** The rules of a direction, and where they stand. */
+function rules(direction: RuleDirection): Field<Rule[]> {
+  const all = mappings('rules', rule(direction));
+  return (place) => {
+    const values = all(place);
+    if (values === undefined) return undefined;
+    const { items } = place.node as YAMLSeq<Node>;
+    rememberLines(
+      values,
+      Uint32Array.from(items, (item) => place.file.placeOf(item).line),
+    );
+    return values;
+  };
+}
+
+const inboundRules = rules('inbound');
+const outboundRules = rules('outbound');
 
 /** A file's value, or `empty` for one that says nothing. */
 export function read<T>(file: YamlFile, field: Field<T>, empty: T | undefined): Validated<T> {
@@ -172,8 +203,8 @@ export function validateTemplate(
     {
       description: prose,
       appliesTo: list('selectors', selector),
-      inbound: mappings('rules', rule('inbound')),
-      outbound: mappings('rules', rule('outbound')),
+      inbound: inboundRules,
+      outbound: outboundRules,
     },
     [],
   );

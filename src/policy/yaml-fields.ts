@@ -5,7 +5,7 @@
  * Reading goes on after a problem, so that the user sees all of them at once.
  */
 import { LineCounter, isAlias, isMap, isScalar, isSeq } from 'yaml';
-import type { Node } from 'yaml';
+import type { Node, Pair, Scalar } from 'yaml';
 import { controlIn } from '../text/controls.ts';
 import { parseYaml, targetsOf } from './parse-yaml.ts';
 import { quickYaml } from './quick-yaml.ts';
@@ -67,12 +67,16 @@ export class YamlFile {
     return this.#problems.all;
   }
 
-  /** What an alias stands for. */
-  resolve(node: Node, path: string): Node | undefined {
+  /** Puts what an alias stands for in its place. Returns whether there is such a thing. */
+  resolve(step: Step): boolean {
+    const { node } = step;
     const resolved = this.#resolve(node);
-    if (resolved === undefined)
-      this.report(node, path, 'an alias that leads nowhere, or too many of them');
-    return resolved;
+    if (resolved === undefined) {
+      this.report(node, step.path, 'an alias that leads nowhere, or too many of them');
+      return false;
+    }
+    step.node = resolved;
+    return true;
   }
 
   report(
@@ -108,6 +112,31 @@ export interface Place {
   readonly file: YamlFile;
   readonly node: Node;
   readonly path: string;
+}
+
+/** A place below another one. Its path is put together when somebody asks: there may be very many places. */
+class Step implements Place {
+  readonly file: YamlFile;
+  node: Node;
+  readonly key: Node;
+  readonly #parent: Place;
+  readonly #own: string | number;
+
+  /** @param own its key, or its index in a list; @param key the node of that */
+  constructor(parent: Place, node: Node, own: string | number, key: Node) {
+    this.file = parent.file;
+    this.node = node;
+    this.key = key;
+    this.#parent = parent;
+    this.#own = own;
+  }
+
+  get path(): string {
+    const { path } = this.#parent;
+    if (typeof this.#own === 'number') return `${path}[${this.#own}]`;
+    const own = shortened(this.#own);
+    return path === '' ? own : `${path}.${own}`;
+  }
 }
 
 export type Field<T> = (place: Place) => T | undefined;
@@ -231,13 +260,14 @@ function sequence<T>(what: string, item: Field<T>, whenEmpty?: string): Field<T[
     }
     const values: T[] = [];
     const { items } = place.node;
-    items.forEach((child, index) => {
-      const path = `${place.path}[${index}]`;
-      const node = place.file.resolve(child as Node, path);
-      const value = node && item({ file: place.file, node, path });
+    for (let index = 0; index < items.length; index++) {
+      const node = items[index] as Node;
+      const step = new Step(place, node, index, node);
+      const value = place.file.resolve(step) ? item(step) : undefined;
+      // A list that grows has room for more: most are of one, and a large policy has many.
+      if (items.length === 1) return value === undefined ? undefined : [value];
       if (value !== undefined) values.push(value);
-    });
-    // A copy has no room to grow: most lists are of one or two, and a large policy has many.
+    }
     return values.length === items.length ? values.slice() : undefined;
   };
 }
@@ -253,21 +283,29 @@ export function entries(place: Place, what: string): Map<string, Entry> | undefi
   }
   const result = new Map<string, Entry>();
   for (const pair of place.node.items) {
-    const key = pair.key as Node;
-    if (!isScalar(key) || typeof key.value !== 'string') {
-      place.file.report(key, place.path, `expected a name as key, found ${describe(key)}`);
-      continue;
-    }
-    const own = shortened(key.value);
-    const path = place.path === '' ? own : `${place.path}.${own}`;
-    if (pair.value === null) {
-      place.file.report(key, path, 'expected a value, found nothing');
-      continue;
-    }
-    const node = place.file.resolve(pair.value as Node, path);
-    if (node !== undefined) result.set(key.value, { file: place.file, node, path, key });
+    const entry = entryOf(place, pair);
+    if (entry !== undefined) result.set(nameOf(entry), entry);
   }
   return result;
+}
+
+/** `undefined`: it has no key or value, which was reported. */
+function entryOf(place: Place, { key, value }: Pair): Entry | undefined {
+  if (!isScalar(key) || typeof key.value !== 'string') {
+    const message = `expected a name as key, found ${describe(key as Node)}`;
+    place.file.report(key as Node, place.path, message);
+    return undefined;
+  }
+  const step = new Step(place, value as Node, key.value, key);
+  if (value === null) {
+    place.file.report(key, step.path, 'expected a value, found nothing');
+    return undefined;
+  }
+  return place.file.resolve(step) ? step : undefined;
+}
+
+function nameOf({ key }: Entry): string {
+  return (key as Scalar<string>).value;
 }
 
 type Fields<T> = { readonly [K in keyof T]-?: Field<Exclude<T[K], undefined>> };
@@ -283,11 +321,18 @@ export function mapping<T extends object>(
 ): Field<T> {
   const known = Object.keys(fields) as (keyof T & string)[];
   return (place) => {
-    const found = entries(place, what);
-    if (found === undefined) return undefined;
+    if (!isMap(place.node)) {
+      reportExpected(place, what);
+      return undefined;
+    }
     const result: Partial<T> = {};
+    const found: string[] = [];
     let complete = true;
-    for (const [key, child] of found) {
+    for (const pair of place.node.items) {
+      const child = entryOf(place, pair);
+      if (child === undefined) continue;
+      const key = nameOf(child);
+      found.push(key);
       if (!known.includes(key as keyof T & string)) {
         place.file.report(
           child.key,
@@ -303,7 +348,7 @@ export function mapping<T extends object>(
       else result[key as keyof T] = value;
     }
     for (const key of required) {
-      if (!found.has(key)) {
+      if (!found.includes(key)) {
         place.file.report(place.node, place.path, `the key "${key}" is missing`);
         complete = false;
       }

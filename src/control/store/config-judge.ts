@@ -211,9 +211,10 @@ class FoundRevisions<T extends { readonly name: string }> implements Revisions {
   }
 
   isSame(other: Revisions, name: string): boolean {
-    if (!(other instanceof FoundRevisions)) return this.get(name) === other.get(name);
-    const [ours, theirs] = [this.#valueOf(name), other.#valueOf(name)];
-    return ours === theirs || this.get(name) === other.get(name);
+    // Most values of two states are the same objects.
+    if (other instanceof FoundRevisions && this.#valueOf(name) === other.#valueOf(name))
+      return true;
+    return this.get(name) === other.get(name);
   }
 
   #valueOf(name: string): T | undefined {

@@ -8,7 +8,6 @@ import type { QuestionProtocol } from '../../../policy/opening-packet.ts';
 import type { Ranges } from '../../../policy/ranges.ts';
 import { TooManyPairsError, reach } from '../../../policy/reach.ts';
 import type { ReachEnd, ReachQuestion, ReachRow } from '../../../policy/reach.ts';
-import { lineOf } from '../../../policy/rule-lines.ts';
 import { formatRule } from '../../../policy/rule-notation.ts';
 import type { Rule } from '../../../policy/types.ts';
 import type { RuleDirection } from '../../../text/rule-text.ts';
@@ -176,11 +175,11 @@ interface Placed {
   readonly template: string;
   readonly direction: RuleDirection;
   readonly index: number;
+  readonly line?: number;
   readonly rule: Rule;
 }
 
-function placedRule({ template, direction, index, rule }: Placed): RuleView {
-  const line = lineOf(rule);
+function placedRule({ template, direction, index, line, rule }: Placed): RuleView {
   return {
     template,
     direction,
