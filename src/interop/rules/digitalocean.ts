@@ -52,8 +52,10 @@ export function importDigitalOcean(document: unknown, options: ImportOptions): I
     });
     return { firewall, own, appliesTo, readings };
   });
+  // Of the others only a deny matters, and hardly any has one.
+  const denying = found.filter(({ readings }) => readings.some(({ action }) => action !== 'allow'));
   const templates = found.map((one): ImportedTemplate => {
-    const others = found.filter((other) => other !== one && mayShareServer(one, other));
+    const others = denying.filter((other) => other !== one && mayShareServer(one, other));
     const denies = others.flatMap(({ readings }) => readings);
     const { inbound, outbound, imported: count } = bodiesOf(one.readings, denies, remarks);
     for (const direction of directions) imported[direction] += count[direction];

@@ -96,14 +96,18 @@ export function toTemplateName(text: string): string {
 /** Gives names out, each once. */
 export class NameGiver {
   readonly #given = new Set<string>();
+  /** By name: the numbers below are taken, and would all be tried again. */
+  readonly #next = new Map<string, number>();
 
   give(text: string): string {
     const base = toTemplateName(text);
+    let count = this.#next.get(base) ?? 2;
     let name = base;
-    for (let count = 2; this.#given.has(name); count++) {
+    for (; this.#given.has(name); count++) {
       const ending = `-${count}`;
       name = base.slice(0, longestName - ending.length) + ending;
     }
+    this.#next.set(base, count);
     this.#given.add(name);
     return name;
   }

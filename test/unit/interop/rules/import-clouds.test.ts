@@ -1,5 +1,5 @@
 /** Denies of clouds, and what may be one: never wider than the source. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { importRules } from '../../../../src/interop/rules/import.ts';
 import type { ImportFormat, ImportResult } from '../../../../src/interop/rules/import-result.ts';
 import { reported } from '../../../support/imports.ts';
@@ -248,4 +248,19 @@ describe('Hetzner Cloud', () => {
       { protocol: 'tcp', ports: [22], sources: outside },
     ]);
   });
+});
+
+it('firewalls of one name get numbers, and none is tried again for each of them', () => {
+  const firewalls = Array.from({ length: 5000 }, () => ({ name: 'x', inbound_rules: [] }));
+  const has = vi.spyOn(Set.prototype, 'has');
+  try {
+    const { templates } = importRules(JSON.stringify({ firewalls }), undefined, {
+      fallbackName: 'x',
+    });
+    expect(has.mock.calls.length).toBeLessThan(10 * firewalls.length);
+    expect(new Set(templates.map(({ name }) => name)).size).toBe(5000);
+    expect(templates.at(-1)!.name).toBe('x-5000');
+  } finally {
+    has.mockRestore();
+  }
 });
