@@ -1,16 +1,15 @@
-/** Schemas of the running firewall's data: flows, drops, counts, explanations, status. */
+/** Schemas of the running firewall's data: flows, drops, counts, status. */
 import { Type } from 'typebox';
 import { dropReasons, flowStates } from './live-words.ts';
-import { rulePlace } from './question-schemas.ts';
 import { component, nameSchema, unconfirmed } from './schemas.ts';
 
-const address = Type.String({ examples: ['10.0.0.2'] });
-const protocol = Type.Enum(['tcp', 'udp', 'icmp']);
+export const address = Type.String({ examples: ['10.0.0.2'] });
+export const protocol = Type.Enum(['tcp', 'udp', 'icmp']);
 const traffic = Type.Object({ packets: Type.Integer(), bytes: Type.Integer() });
 const judged = { passed: traffic, dropped: traffic };
-const port = Type.Optional(Type.Integer({ minimum: 0, maximum: 65_535 }));
+export const port = Type.Optional(Type.Integer({ minimum: 0, maximum: 65_535 }));
 const server = Type.Optional(Type.String({ description: 'The server that the address is of.' }));
-const icmpNumber = Type.Optional(Type.Integer({ minimum: 0, maximum: 65_535 }));
+export const icmpNumber = Type.Optional(Type.Integer({ minimum: 0, maximum: 65_535 }));
 
 export const limit = (most: number): ReturnType<typeof Type.Integer> =>
   Type.Integer({ minimum: 1, maximum: most, title: `a whole number from 1 to ${most}` });
@@ -167,91 +166,6 @@ export const stats = component(
       ),
     ),
   }),
-);
-
-const explainedRule = {
-  ...rulePlace,
-  position: Type.Integer({ description: 'The older name of `index`.' }),
-  text: Type.String({ examples: ['TCP: 443 from 10.0.0.0/8'] }),
-  comment: Type.Optional(Type.String()),
-  selector: Type.Optional(
-    Type.String({ description: 'By which the template applies; absent: the server names it.' }),
-  ),
-  matched: Type.Optional(
-    Type.Object(
-      {
-        peer: Type.String({ examples: ['label:role=web'] }),
-        server: Type.Optional(Type.String()),
-        set: Type.Optional(Type.String()),
-      },
-      { description: 'Which of its peers means the other end, and by which server or set.' },
-    ),
-  ),
-};
-
-export const explanation = component(
-  'Explanation',
-  Type.Object({
-    verdict: Type.Enum(['pass', 'drop', 'held']),
-    reason: Type.String({ description: 'The drop reason; `none` if it passes.' }),
-    message: Type.String(),
-    answer: Type.Optional(
-      Type.Enum(['rst', 'icmp'], {
-        description: 'What its sender gets, within the limits of `reject`; absent: nothing.',
-      }),
-    ),
-    decidedBy: Type.Enum(['packet', 'rules', 'flow']),
-    packet: Type.Object({
-      protocol: Type.Optional(Type.String()),
-      source: Type.Optional(address),
-      destination: Type.Optional(address),
-      sourcePort: port,
-      destinationPort: port,
-      tcpFlags: Type.Optional(Type.String()),
-      icmpType: icmpNumber,
-      icmpCode: icmpNumber,
-    }),
-    sides: Type.Array(
-      Type.Object({
-        direction: Type.Enum(['inbound', 'outbound']),
-        server: Type.String(),
-        templates: Type.Array(Type.String()),
-        rules: Type.Integer(),
-        allowed: Type.Boolean(),
-        rule: Type.Optional(Type.Object(explainedRule)),
-        nearest: Type.Optional(
-          Type.Object({
-            ...explainedRule,
-            failed: Type.Array(
-              Type.Object({ field: Type.String(), expected: Type.String(), found: Type.String() }),
-            ),
-          }),
-        ),
-      }),
-      { description: 'What each end’s server says, the source’s first.' },
-    ),
-    epoch: Type.Integer(),
-    flow: Type.Optional(flow),
-  }),
-);
-
-export const explainBody = Type.Object(
-  {
-    src: Type.Optional(Type.String({ title: 'an address or a server' })),
-    dst: Type.Optional(Type.String({ title: 'an address or a server' })),
-    protocol: Type.Optional(protocol),
-    srcPort: port,
-    dstPort: port,
-    icmpType: Type.Optional(Type.Integer({ minimum: 0, maximum: 255 })),
-    hex: Type.Optional(
-      Type.String({
-        title: 'hexadecimal digits',
-        description: 'A packet from its IPv4 header on; instead of all of the above.',
-        maxLength: 200_000,
-      }),
-    ),
-  },
-  { additionalProperties: false },
 );
 
 const gateway = component(

@@ -1,6 +1,7 @@
 /** What the API takes and answers, by its schemas: types only, nothing of the API gets into the browser. */
 import type { Static } from 'typebox';
 import type * as history from '../../control/api/history-schemas.ts';
+import type * as explain from '../../control/api/explain-schemas.ts';
 import type * as live from '../../control/api/live-schemas.ts';
 import type { pruned } from '../../control/api/prune-schemas.ts';
 import type * as reviews from '../../control/api/review-schemas.ts';
@@ -51,7 +52,7 @@ export type Drop = Static<typeof live.drop>;
 export type DropGroups = traffic.DropGroupsView;
 export type DropGroup = DropGroups['groups'][number];
 export type DropReasonList = Static<typeof live.dropReasonList>;
-export type Explanation = Static<typeof live.explanation>;
+export type Explanation = Static<typeof explain.explanation>;
 
 /** One thing that is wrong, where it is: `inbound[2].ports[0]`. */
 export type FieldError = NonNullable<Problem['errors']>[number];

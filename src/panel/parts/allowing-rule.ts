@@ -1,11 +1,11 @@
 /** The smallest rule that lets a dropped packet open its flow: its protocol, its port, and its address alone. */
 import type { Static } from 'typebox';
-import type * as live from '../../control/api/live-schemas.ts';
+import type * as explain from '../../control/api/explain-schemas.ts';
 import type * as schemas from '../../control/api/schemas.ts';
 import type { Drop, Explanation } from '../data/types.ts';
 import type { RuleDirection } from '../../text/rule-text.ts';
 
-export type Question = Static<typeof live.explainBody>;
+export type Question = Static<typeof explain.explainBody>;
 type RuleBody = Static<typeof schemas.ruleBody>;
 type Protocol = NonNullable<Question['protocol']>;
 export type Side = Explanation['sides'][number];

@@ -11,7 +11,7 @@ import type { Api } from '../api.ts';
 import type { ApiContext, Flow } from '../context.ts';
 import { invalid } from '../http-problem.ts';
 import type { FieldError } from '../http-problem.ts';
-import * as live from '../live-schemas.ts';
+import * as explain from '../explain-schemas.ts';
 import * as schemas from '../schemas.ts';
 
 interface Question {
@@ -33,8 +33,8 @@ export function explainRoutes(app: Api, context: ApiContext): void {
         summary: 'Why a packet passes or drops: server, template, rule; on a drop the nearest rule',
         description:
           'The packet that would open a flow: `src`, `dst` (an address, or a server with one), `protocol`, and `dstPort` with tcp and udp. Or the bytes of any packet: `hex`.',
-        body: live.explainBody,
-        response: { 200: live.explanation, ...schemas.problems },
+        body: explain.explainBody,
+        response: { 200: explain.explanation, ...schemas.problems },
       },
     },
     async (request) => {
