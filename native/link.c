@@ -36,6 +36,24 @@ static int attached_queues(const char *name, uint32_t *attached) {
   return 0;
 }
 
+/* interfaceIndex(name): 0 = there is none. */
+napi_value link_interface_index(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  char name[IFNAMSIZ];
+  if (!get_arguments(env, info, 1, &argument, NULL)) return NULL;
+  if (!get_device_name(env, argument, name)) return NULL;
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) {
+    throw_errno(env, "socket", errno);
+    return NULL;
+  }
+  struct ifreq request = {0};
+  memcpy(request.ifr_name, name, strlen(name));
+  const int answer = ioctl(fd, SIOCGIFINDEX, &request);
+  close(fd);
+  return make_uint32(env, answer == 0 ? (uint32_t)request.ifr_ifindex : 0);
+}
+
 /* attachedQueues(name): how many queues of a multi-queue TUN device are open, in all processes together. */
 napi_value tun_attached_queues(napi_env env, napi_callback_info info) {
   napi_value argument;

@@ -82,6 +82,12 @@ napi_value file_unlock(napi_env env, napi_callback_info info);
 napi_value memory_use_large_pages(napi_env env, napi_callback_info info);
 napi_value memory_return_freed(napi_env env, napi_callback_info info);
 napi_value file_map(napi_env env, napi_callback_info info);
+
+/* bpf.c */
+napi_value link_interface_index(napi_env env, napi_callback_info info);
+napi_value bpf_open_map(napi_env env, napi_callback_info info);
+napi_value bpf_map_map(napi_env env, napi_callback_info info);
+napi_value bpf_run_program(napi_env env, napi_callback_info info);
 napi_value network_namespace(napi_env env, napi_callback_info info);
 
 /* queue.c: batches. */

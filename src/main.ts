@@ -41,7 +41,7 @@ async function configuredDevice(directory: string): Promise<ConfiguredDevice> {
   const wrong = problems.find(
     ({ file, severity }) => severity === 'error' && (file === own || file === directory),
   );
-  if (wrong === undefined) return gateway;
+  if (wrong === undefined) return { ...gateway, flowCapacity: gateway.flows.capacity };
   throw new UserError(formatProblem(wrong), 'see all that is wrong: tunwall check');
 }
 

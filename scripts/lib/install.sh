@@ -56,6 +56,12 @@ require_node() {
   fi
 }
 
+# Only the fast path needs them.
+fast_path='
+  clang    clang
+  bpftool  bpftool
+'
+
 # Only the tests of the panel need it.
 browser='chromium chromium'
 
@@ -86,6 +92,15 @@ install_debian_packages() {
 
 # The same for the browser, which the demonstration does not need.
 install_browser() { debian_packages=$browser install_debian_packages; }
+
+# The same for the fast path, without which all else works.
+install_fast_path() {
+  local table=$fast_path
+  [ -e /usr/include/bpf/bpf_core_read.h ] || table="$table  libbpf-headers libbpf-dev"
+  # Any version of clang will do.
+  ! compgen -c clang- | grep -qE '^clang-[0-9]+$' || table=${table//clang    clang/}
+  debian_packages=$table install_debian_packages
+}
 
 # npm ci, when it has not been run for this package-lock.json. The marker is written last, so that an
 # installation that was interrupted is done again.

@@ -152,7 +152,7 @@ function printFlows({ flows, total }: FlowPageView, output: Output): void {
   const rows = flows.map((flow) => [
     flow.id,
     flow.protocol,
-    flow.state,
+    flow.carried === true ? `${flow.state}, carried` : flow.state,
     endText(flow.source, flow.sourcePort, flow.sourceServer),
     endText(flow.destination, flow.destinationPort, flow.destinationServer),
     `${formatCount(flow.original.packets)}/${formatCount(flow.reply.packets)}`,

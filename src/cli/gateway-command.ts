@@ -11,6 +11,7 @@ import { ExitCode } from './errors.ts';
 import type { Output } from './output.ts';
 import { describeWatch, runWatch, type WatchFlags, type WatchParts } from './gateway-watch.ts';
 import { examples, type Verb } from './program.ts';
+import { fastPathModes, type FastPathMode } from '../system/fast-path.ts';
 import { line } from '../text/line.ts';
 import type { Line } from '../text/line.ts';
 import { formatTable } from '../text/table.ts';
@@ -27,6 +28,8 @@ export interface GatewayActions {
 export interface ConfiguredDevice {
   readonly device: string;
   readonly txQueueLength: number;
+  readonly fastPath: FastPathMode;
+  readonly flowCapacity: number;
 }
 
 interface Flags {
@@ -36,6 +39,7 @@ interface Flags {
   readonly txqueuelen?: number;
   readonly guard?: boolean;
   readonly integrate?: boolean;
+  readonly fastPath?: FastPathMode;
   readonly keepClosed?: boolean;
   readonly json?: boolean;
 }
@@ -64,7 +68,7 @@ function addCommon(command: Command): Command {
     .addOption(
       new Option(
         '--config <dir>',
-        'take device and queue length from gateway.yaml there',
+        'take device, queue length and fast path from gateway.yaml there',
       ).conflicts('device'),
     )
     .option('--json', 'print JSON');
@@ -78,6 +82,8 @@ async function gatewayOptions(flags: Flags, actions: GatewayActions): Promise<Ga
     user: flags.user,
     guard: flags.guard,
     integrate: flags.integrate,
+    fastPath: flags.fastPath ?? configured?.fastPath,
+    flowCapacity: configured?.flowCapacity,
     txQueueLength: flags.txqueuelen ?? configured?.txQueueLength,
   };
 }
@@ -97,6 +103,13 @@ function addUp(gateway: Command, actions: GatewayActions, output: Output, finish
     .option(
       '--integrate',
       'keep judged packets accepted in DOCKER-USER, the chain that Docker leaves us',
+    )
+    .addOption(
+      new Option(
+        '--fast-path <mode>',
+        'let the kernel carry established flows past the TUN; auto: unless that would bypass\n' +
+          "rules of others; force: also then (default: as it is up, else gateway.yaml's)",
+      ).choices(fastPathModes),
     )
     .option('--guard', 'with the guard again, after --no-guard')
     .option('--no-guard', 'do without nftables: one line of defence less')
@@ -219,6 +232,14 @@ function printStatus(status: GatewayStatus, output: Output): void {
   else output.print('gateway is up, everything is as it should be');
   if (status.recorded && status.attachedQueues === 0) {
     output.print(`no firewall is attached to ${status.device}: everything forwarded is dropped`);
+  }
+  if (status.recorded && status.fastPath.mode !== 'off') {
+    const { interfaces, why } = status.fastPath;
+    output.print(
+      interfaces.length > 0
+        ? `the fast path is on: ${interfaces.join(', ')}`
+        : `the fast path is off: ${why.join('; ')}`,
+    );
   }
   if (status.bypass !== undefined && status.bypass.packets > 0) {
     output.print(

@@ -74,6 +74,7 @@ function printStatus(status: StatusView, target: string, output: Output): void {
     rows.push(['flows', `${flows.count} of ${flows.capacity} (${formatCount(flows.capacity)})`]);
   }
   if (status.survival !== undefined) rows.push(['after restarts', survivalText(status.survival)]);
+  if (status.fastPath !== undefined) rows.push(['fast path', fastPathText(status.fastPath)]);
   if (status.process !== undefined) rows.push(['process', processText(status.process)]);
   if (uptimeSeconds !== undefined) {
     rows.push(['up', `${formatDuration(uptimeSeconds)}, since ${status.startedAt ?? '?'}`]);
@@ -119,6 +120,12 @@ function printStatus(status: StatusView, target: string, output: Output): void {
     );
   }
   for (const problem of status.problems) output.error(formatProblem(problem));
+}
+
+function fastPathText({ on, interfaces, why, flows }: NonNullable<StatusView['fastPath']>): string {
+  return on
+    ? `on at ${interfaces.join(', ')}: ${counted(flows, 'flow')}`
+    : `off: ${why ?? 'not known'}`;
 }
 
 function processText(own: NonNullable<StatusView['process']>): string {

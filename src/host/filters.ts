@@ -4,6 +4,7 @@
  *
  * A redirect to an `ifb` device is how shapers work: the packet comes back where it was.
  */
+import { pinned } from '../system/fast-path.ts';
 import { GatewayError } from './error.ts';
 import type { Item } from './item.ts';
 import { runProgram } from './system.ts';
@@ -23,6 +24,17 @@ export interface HookFilters {
 export type FilterState =
   | { readonly state: 'read'; readonly hooks: readonly HookFilters[] }
   | { readonly state: 'missing'; readonly why: string };
+
+/** By these two a filter is our own (fast-path.ts), which carries only what the firewall has judged. */
+export const carryPreference = 60_116;
+/** As tc names a program by its pin. */
+const carryName = `${pinned.program}:[*fsobj]`;
+
+/** Whether it is our own; the first entry of each preference has no options. */
+export function isCarryFilter({ kind, pref, options }: Json): boolean {
+  if (kind !== 'bpf' || pref !== carryPreference) return false;
+  return options === undefined || (options as Json)['bpf_name'] === carryName;
+}
 
 const withClasses: ReadonlySet<unknown> = new Set([
   'htb',
@@ -92,10 +104,10 @@ function waysOf(state: FilterState, tun: string, ifbs: ReadonlySet<string>): Fou
 
 /** How a filter may forward. The first entry of each preference has no options. */
 function waysOut(
-  { kind, options }: Json,
+  { kind, pref, options }: Json,
   ifbs: ReadonlySet<string>,
 ): Pick<Found, 'way' | 'words'>[] {
-  if (options === undefined) return [];
+  if (options === undefined || isCarryFilter({ kind, pref, options })) return [];
   const program = { way: 'program', words: 'a program in eBPF' } as const;
   const { actions } = options as { readonly actions?: readonly Json[] };
   const byAction = (actions ?? []).flatMap((action): Pick<Found, 'way' | 'words'>[] => {

@@ -9,7 +9,10 @@
  * The guard (guard.ts) is first to come and last to go: an `up` that fails leaves the namespace closed, and so
  * does `down --keep-closed`. Only a plain `down` opens.
  */
+import { defaultFastPath, type FastPathMode } from '../system/fast-path.ts';
 import { GatewayError } from './error.ts';
+import { fastPathState, removeFastPath, settleFastPath, type FastPathState } from './fast-path.ts';
+import { slotsFor } from './fast-path-pins.ts';
 import { bypassIn, type Bypass } from './guard.ts';
 import { bridgeWarnings, forwardingWarnings, neighbourWarnings } from './neighbours.ts';
 import { withGatewayLock } from './gateway-lock.ts';
@@ -36,6 +39,7 @@ import {
   readRecord,
   recordPath,
   removeRecord,
+  wantedOf,
   writeRecord,
   type GatewayRecord,
 } from './record.ts';
@@ -64,6 +68,10 @@ export interface GatewayOptions {
   readonly guard?: boolean | undefined;
   /** Whether our lines are kept in DOCKER-USER; default: as it is up, else false. */
   readonly integrate?: boolean | undefined;
+  /** Whether the kernel carries established flows; default: as it is up, else {@link defaultFastPath}. */
+  readonly fastPath?: FastPathMode | undefined;
+  /** How many flows the firewall can hold: room for as many carried ones. */
+  readonly flowCapacity?: number | undefined;
   /** Where the record is kept; default /run/tunwall. */
   readonly stateDirectory?: string | undefined;
 }
@@ -90,6 +98,7 @@ export interface GatewayStatus {
   readonly problems: readonly GatewayProblem[];
   /** What the guard has dropped; undefined where it cannot be read. */
   readonly bypass: Bypass | undefined;
+  readonly fastPath: FastPathState;
   /** What the operator should know although nothing is wrong with it. */
   readonly warnings: readonly string[];
   /** All items are as they should be, and there is a record. */
@@ -123,11 +132,24 @@ export async function gatewayUp(options: GatewayOptions): Promise<GatewayReport>
     if (record !== undefined) {
       // Undoing a repair would reopen what it closed: a repair stays, even half of one.
       await rememberChoices(stateDirectory, record, wanted);
-      return report(wanted, before, await makeRight(wanted));
+      const changed = await makeRight(wanted);
+      return report(wanted, before, [...changed, ...(await settle(stateDirectory, wanted))]);
     }
     refuseWithoutRecord(before, wanted.device, stateDirectory);
-    return report(wanted, before, await setUp(stateDirectory, before, wanted));
+    const changed = await setUp(stateDirectory, before, wanted);
+    return report(wanted, before, [...changed, ...(await settle(stateDirectory, wanted))]);
   });
+}
+
+/** The fast path, once all else is right. Returns what has changed. */
+async function settle(stateDirectory: string, wanted: Wanted): Promise<string[]> {
+  const snapshot = await readSnapshot();
+  const { device, ownerUid, fastPath: mode, fastPathSlots: slots } = wanted;
+  const before = fastPathState(stateDirectory, snapshot, mode);
+  const after = await settleFastPath(stateDirectory, snapshot, { mode, slots, ownerUid, device });
+  return after.interfaces
+    .filter((name) => !before.interfaces.includes(name))
+    .map((name) => `fast path: attached to ${name}`);
 }
 
 /** The first `up`: the guard, then the checks, then the rest. */
@@ -174,14 +196,17 @@ function saidClosed(error: unknown, whatElse: string): unknown {
   );
 }
 
-/** `--guard`, `--no-guard` and `--integrate` for a gateway that is up. */
+/** `--guard`, `--no-guard`, `--integrate` and `--fast-path` for a gateway that is up. */
 async function rememberChoices(
   stateDirectory: string,
   record: GatewayRecord,
-  { guard, integrate }: Wanted,
+  { guard, integrate, fastPath, fastPathSlots }: Wanted,
 ): Promise<void> {
-  if (guard === (record.guard ?? true) && integrate === (record.integrate ?? false)) return;
-  writeRecord(stateDirectory, { ...record, version: 2, guard, integrate });
+  const now = { guard, integrate, fastPath, fastPathSlots };
+  const before = wantedOf(record);
+  if (Object.entries(now).every(([key, value]) => before[key as keyof typeof now] === value))
+    return;
+  writeRecord(stateDirectory, { ...record, version: 2, ...now });
   if (!guard) await removeGuard();
 }
 
@@ -206,6 +231,11 @@ async function wantedBy(
     txQueueLength: options.txQueueLength ?? record?.txQueueLength ?? defaultTxQueueLength,
     guard: options.guard ?? record?.guard ?? true,
     integrate: options.integrate ?? record?.integrate ?? false,
+    fastPath: options.fastPath ?? record?.fastPath ?? defaultFastPath,
+    fastPathSlots:
+      options.flowCapacity === undefined && record?.fastPathSlots !== undefined
+        ? record.fastPathSlots
+        : slotsFor(options.flowCapacity),
   };
 }
 
@@ -341,6 +371,8 @@ export async function gatewayDown(options: DownOptions): Promise<GatewayReport> 
     const device = deviceBy(options, record);
     const warnings: string[] = [];
     const changed: string[] = [];
+    // First: from now on everything is judged.
+    await removeFastPath(stateDirectory, snapshot);
     if (record !== undefined) {
       warnings.push(...(await restore(record)));
       changed.push(`everything is as it was before ${record.createdAt}`);
@@ -379,7 +411,8 @@ function attachedQueues(snapshot: Snapshot, device: string): number {
 /** Compares without changing anything; needs no privilege. Without CAP_NET_ADMIN, nftables cannot be read. */
 export async function gatewayStatus(options: GatewayOptions): Promise<GatewayStatus> {
   const snapshot = await readSnapshot();
-  const record = currentRecord(options.stateDirectory ?? defaultStateDirectory, snapshot);
+  const stateDirectory = options.stateDirectory ?? defaultStateDirectory;
+  const record = currentRecord(stateDirectory, snapshot);
   const wanted = await wantedBy(options, record);
   const items = compare(snapshot, wanted);
   const recorded = record !== undefined;
@@ -391,6 +424,7 @@ export async function gatewayStatus(options: GatewayOptions): Promise<GatewaySta
     attachedQueues: attachedQueues(snapshot, wanted.device),
     items,
     bypass: bypassIn(snapshot, record?.forwardDropped),
+    fastPath: fastPathState(stateDirectory, snapshot, recorded ? wanted.fastPath : 'off'),
     warnings: [
       ...standingWarnings(wanted, snapshot),
       ...neighbourWarnings(snapshot, wanted.device),

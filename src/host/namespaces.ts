@@ -4,13 +4,14 @@
  */
 import { readFileSync, readdirSync, readlinkSync, unlinkSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { prunePins } from './fast-path-pins.ts';
 
 /** Inode of the first PID namespace (PROC_PID_INIT_INO): only from there every process is seen. */
 const firstPidNamespace = 'pid:[4026531836]';
 
 /** In the state directory; the namespace's inode is the group. */
 const inside = [
-  /^(?:gateway|watch)-(\d+)(?:-[\w.-]+)?\.json(?:\.lock|\.\w+\.tmp|\.foreign-\w+)?$/,
+  /^(?:gateway|watch|fastpath)-(\d+)(?:-[\w.-]+)?\.json(?:\.lock|\.\w+\.tmp|\.foreign-\w+)?$/,
   /^(\d+)-[^/]+\.sock$/,
   /^flows-.+-(\d+)$/,
 ] as const;
@@ -28,6 +29,7 @@ export function pruneRecords(stateDirectory: string): void {
   const alive = livingNamespaces();
   if (alive === undefined) return;
   for (const { path, inode } of files) if (!alive.has(inode)) unlinkIfFile(path);
+  prunePins(stateDirectory, alive);
 }
 
 function filesLike(

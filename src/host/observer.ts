@@ -3,6 +3,7 @@
  * sysctls itself, and learns from the watch's file (watch-status.ts) what only root may see: nftables, what the guard
  * has dropped, and the repairs. That nobody watches, or somebody did and has stopped, is said as well.
  */
+import type { FastPathState } from './fast-path.ts';
 import { gatewayStatus } from './gateway.ts';
 import { Lookout } from './lookout.ts';
 import type { GatewayProblem } from './problems.ts';
@@ -21,10 +22,11 @@ export interface ObservedGateway {
   readonly bypassPackets: number | undefined;
   /** Repairs of the watch since it started; undefined: nobody watches. */
   readonly repairs: number | undefined;
+  readonly fastPath: FastPathState;
 }
 
 /** What a look without privilege finds. */
-export type Seen = Pick<ObservedGateway, 'state' | 'problems' | 'bypassPackets'> & {
+export type Seen = Pick<ObservedGateway, 'state' | 'problems' | 'bypassPackets' | 'fastPath'> & {
   readonly device: string;
 };
 
@@ -41,7 +43,7 @@ export function observed(
   const watch = watchState(watched, nowMs);
   const fresh = typeof watched === 'object' && watch !== 'stale' ? watched : undefined;
   const bypassPackets = seen.bypassPackets ?? fresh?.bypass?.packets;
-  const common = { watch, bypassPackets, repairs: fresh?.repairs };
+  const common = { watch, bypassPackets, repairs: fresh?.repairs, fastPath: seen.fastPath };
   if (seen.state === 'down') return { ...common, state: 'down', problems: [] };
   const problems = [...seen.problems];
   for (const problem of fresh?.problems ?? []) {
@@ -115,8 +117,8 @@ export class GatewayObserver {
 
   async #look(): Promise<void> {
     try {
-      const { state, problems, device, bypass } = await gatewayStatus({});
-      this.#seen = { state, problems, device, bypassPackets: bypass?.packets };
+      const { state, problems, device, bypass, fastPath } = await gatewayStatus({});
+      this.#seen = { state, problems, device, bypassPackets: bypass?.packets, fastPath };
     } catch (error) {
       const found = (error as Error).message;
       const problem = { what: 'look at the gateway', wanted: 'possible', found };
@@ -125,6 +127,7 @@ export class GatewayObserver {
         problems: [problem],
         device: this.#device,
         bypassPackets: undefined,
+        fastPath: { mode: 'off', interfaces: [], why: [found] },
       };
     }
     this.#update();

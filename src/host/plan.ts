@@ -7,6 +7,7 @@
  * that makes them go through the TUN, and a route that fails closed comes before the one that it guards. So
  * there is no moment in which this gateway forwards unfiltered, also without the guard.
  */
+import type { FastPathMode } from '../system/fast-path.ts';
 import { forwardPolicyItems } from './forward-policy.ts';
 import { deviceGroup, guardCommands, guardFault, guardTable } from './guard.ts';
 import { neighbourItems } from './neighbours.ts';
@@ -20,6 +21,9 @@ export interface Wanted {
   readonly txQueueLength: number;
   /** False: `--no-guard`. */
   readonly guard: boolean;
+  /** `--fast-path`: whether the kernel carries what was judged, and room for how many flows. */
+  readonly fastPath: FastPathMode;
+  readonly fastPathSlots: number;
   /** `--integrate`: keep our lines in the chains that others leave to the administrator. */
   readonly integrate: boolean;
 }

@@ -15,7 +15,9 @@
  */
 import { lstatSync, mkdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { fastPathModes, gatewayStateDirectory, type FastPathMode } from '../system/fast-path.ts';
 import { GatewayError } from './error.ts';
+import { defaultSlots } from './fast-path-pins.ts';
 import { hasForwardPolicy, type ForwardDefault } from './forward-policy.ts';
 import { hasGuard } from './guard.ts';
 import {
@@ -29,7 +31,7 @@ import {
 import { interfaceOf, type Link, type Snapshot } from './snapshot.ts';
 import { readStateFile, removeStateFile, writeStateFile } from './state-file.ts';
 
-export const defaultStateDirectory = '/run/tunwall';
+export const defaultStateDirectory: string = gatewayStateDirectory;
 
 export interface DeviceBefore {
   readonly up: boolean;
@@ -51,6 +53,9 @@ export interface GatewayRecord {
   readonly guard?: boolean;
   /** `up --integrate`. */
   readonly integrate?: boolean;
+  /** `up --fast-path`, and its slots. */
+  readonly fastPath?: FastPathMode;
+  readonly fastPathSlots?: number;
   /** The device as it was, or null when `up` made it. */
   readonly deviceBefore: DeviceBefore | null;
   /** What happened to forwarded packets without an IPsec policy; absent: `accept`. */
@@ -83,7 +88,7 @@ function bootId(): string {
 
 /** The current state, as the state to go back to. */
 export function makeRecord(snapshot: Snapshot, wanted: Wanted): GatewayRecord {
-  const { device, ownerUid, txQueueLength, guard, integrate } = wanted;
+  const { device, ownerUid, txQueueLength, guard, integrate, fastPath, fastPathSlots } = wanted;
   const link = snapshot.links.find(({ name }) => name === device);
   const { forwardPolicy } = snapshot;
   return {
@@ -95,6 +100,8 @@ export function makeRecord(snapshot: Snapshot, wanted: Wanted): GatewayRecord {
     txQueueLength,
     guard,
     integrate,
+    fastPath,
+    fastPathSlots,
     deviceBefore:
       link === undefined
         ? null
@@ -120,7 +127,8 @@ export function makeRecord(snapshot: Snapshot, wanted: Wanted): GatewayRecord {
 /** What `up` was asked for. */
 export function wantedOf(record: GatewayRecord): Wanted {
   const { device, ownerUid, txQueueLength, guard = true, integrate = false } = record;
-  return { device, ownerUid, txQueueLength, guard, integrate };
+  const { fastPath = 'off', fastPathSlots = defaultSlots } = record;
+  return { device, ownerUid, txQueueLength, guard, integrate, fastPath, fastPathSlots };
 }
 
 /** Whether we set this sysctl on the device alone. */
@@ -221,6 +229,10 @@ export function whatIsWrong(value: unknown): string | undefined {
   if (!['accept', 'block', undefined].includes(record.forwardDefault as string | undefined)) {
     return 'forwardDefault is not accept or block';
   }
+  if (record.fastPath !== undefined && !fastPathModes.includes(record.fastPath as FastPathMode)) {
+    return 'fastPath is not off, auto or force';
+  }
+  if (!isCount(record.fastPathSlots ?? 0)) return 'fastPathSlots is not a number';
   if (!isCount(record.forwardDropped ?? 0)) return 'forwardDropped is not a number';
   const before = record.deviceBefore as Partial<Record<string, unknown>> | null | undefined;
   if (before === undefined) return 'deviceBefore is missing';

@@ -1,6 +1,7 @@
 /** One look of the watch at a gateway that is up, and the repair of what is due. */
 import { apply } from './apply.ts';
 import { GatewayError } from './error.ts';
+import { settleFastPath } from './fast-path.ts';
 import { withGatewayLock } from './gateway-lock.ts';
 import { bypassIn, type Bypass } from './guard.ts';
 import { compare, isAboutDevice } from './plan.ts';
@@ -65,9 +66,15 @@ export async function lookAndRepair(
       await repair(recordProblem(stateDirectory), () => writeRecord(stateDirectory, known));
     }
     const record = found ?? known;
+    const wanted = wantedOf(record);
+    const { device, ownerUid, fastPath: mode, fastPathSlots: slots } = wanted;
+    // First: it may be in the way of what others have put there since.
+    if (mode !== 'off') {
+      await settleFastPath(stateDirectory, snapshot, { mode, slots, ownerUid, device });
+    }
     const failed = (what: string): boolean =>
       attempts.some(({ problem, failure }) => failure !== undefined && problem.what === what);
-    for (const item of compare(snapshot, wantedOf(record))) {
+    for (const item of compare(snapshot, wanted)) {
       const { change } = item;
       // It could not be made: by now something else may have its name. The next look will tell.
       if (isAboutDevice(item, record.device) && failed(`device ${record.device}`)) continue;

@@ -1,4 +1,5 @@
 /** Templates, servers and the gateway's own settings, as they are after validation. */
+import type { FastPathMode } from '../system/fast-path.ts';
 import type { TimeoutName } from '../dataplane/flow/timeouts.ts';
 import type { Ranges } from './ranges.ts';
 
@@ -167,6 +168,8 @@ export interface GatewayConfig {
   readonly queues: number;
   readonly offload: 'auto' | 'off';
   readonly ioUring: 'auto' | 'off';
+  /** Whether the kernel carries established flows past the device. */
+  readonly fastPath: FastPathMode;
   /** Length of the device's ring in packets. */
   readonly txQueueLength: number;
   readonly flows: {

@@ -1,4 +1,5 @@
 /** The format of gateway.yaml, field by field. */
+import { defaultFastPath, fastPathModes } from '../system/fast-path.ts';
 import { defaultTimeoutSeconds, maxTimeoutSeconds } from '../dataplane/flow/timeouts.ts';
 import type { TimeoutName } from '../dataplane/flow/timeouts.ts';
 import { parsePeer as parseRange } from './addresses.ts';
@@ -33,6 +34,7 @@ export const defaultGatewayConfig: GatewayConfig = {
   queues: 1,
   offload: 'auto',
   ioUring: 'auto',
+  fastPath: defaultFastPath,
   txQueueLength: 4000,
   flows: { capacity: 262_144, perServerShare: 0.5, survive: true },
   fragments: { memory: 4 << 20 },
@@ -194,6 +196,7 @@ export function validateGateway(fileName: string, content: string): Validated<Ga
       queues: integer(1, 16),
       offload: oneOf(['auto', 'off']),
       ioUring: oneOf(['auto', 'off']),
+      fastPath: oneOf(fastPathModes),
       txQueueLength: integer(100, 100_000, ' of packets'),
       flows: mapping<{ capacity?: number; perServerShare?: number; survive?: boolean }>(
         'limits of the flow table',

@@ -50,6 +50,14 @@ export interface NativeAddon {
    * @returns the offset
    */
   mapFile(fd: number, offset: number, bytes: Uint8Array, exact: boolean): number;
+  /** Descriptor of a BPF map, or program, that is pinned. Throws the errno. */
+  openMap(path: string): number;
+  /** The slots of a BPF array map become the memory behind `bytes`, a view of a whole growable SharedArrayBuffer. */
+  mapMap(fd: number, bytes: Uint8Array): void;
+  /** What a tc program says to an Ethernet frame that comes in from an interface (TC_ACT_); nothing is sent. */
+  runProgram(fd: number, frame: Uint8Array, ifindex: number): number;
+  /** Index of an interface of this process's network namespace; 0: there is none of that name. */
+  interfaceIndex(name: string): number;
   /** A name of this process's network namespace that is not given twice between two boots; empty before Linux 5.14. */
   networkNamespace(): string;
   /** With `ring`, by io_uring: throws an error of the system call io_uring where it cannot be used. */

@@ -4,6 +4,7 @@ import { dropReasonNames } from '../../src/dataplane/wire/drop-reason.ts';
 import { adoptFlows } from '../../src/dataplane/engine/adoption.ts';
 import { createFlowMemory } from '../../src/dataplane/flow/flow-memory.ts';
 import { EngineFixture, timeoutsMs } from '../support/engine-fixture.ts';
+import { Carrier } from './carry.ts';
 import type { Settings } from './conversation.ts';
 import { enginePolicy } from './policy.ts';
 
@@ -15,10 +16,27 @@ export interface EngineVerdict {
 }
 
 const policy = enginePolicy();
+const capacity = 8192;
+
+let carrier: Carrier | undefined;
+let isBetween = false;
+
+/** From now on the kernel's program is between the packets and the engine. */
+export function carry(): void {
+  carrier = new Carrier();
+}
+
+/** Packets that the engine has not seen. */
+export const carriedPackets = (): number => carrier?.carried ?? 0;
 
 /** An engine without flows. */
-export function createEngine({ loose }: Settings): EngineFixture {
-  return new EngineFixture({ policy, capacity: 8192, fragmentBytes: 16 << 20, loose });
+export function createEngine({ loose, restarts }: Settings): EngineFixture {
+  const options = { policy, capacity, fragmentBytes: 16 << 20, loose };
+  isBetween = carrier !== undefined && !restarts;
+  if (carrier === undefined || restarts) return new EngineFixture(options);
+  const memory = EngineFixture.memoryFor(options);
+  const flows = { ...memory.flows, carry: carrier.begin(capacity, policy.epoch) };
+  return new EngineFixture(options, { memory: { ...memory, flows } });
 }
 
 /** Another process with the same policy, which takes over the flows of the one before. */
@@ -35,6 +53,8 @@ export function restarted(engine: EngineFixture, { loose }: Settings): EngineFix
 
 export function judge(engine: EngineFixture, packet: Uint8Array): EngineVerdict {
   while (engine.events.read());
+  if (isBetween && carrier!.carries(packet, engine.nowMs))
+    return { out: [packet], verdict: 'pass' };
   const out = engine.forward(packet);
   if (engine.events.read()) {
     return { out, verdict: dropReasonNames[engine.events.record[EventWord.reason]!]! };

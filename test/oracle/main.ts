@@ -1,7 +1,7 @@
 /** The command behind scripts/oracle. */
 import { parseArgs } from 'node:util';
 
-const usage = `Usage: scripts/oracle [--packets N] [--seed S] [--case K] [--json]
+const usage = `Usage: scripts/oracle [--packets N] [--seed S] [--case K] [--carry] [--json]
 
 Plays generated conversations, valid and mutated ones, to a filter made of nft "ct state" rules between two
 TUN devices and to tunwall's engine, and compares every verdict, and the flows that both track in the end. Half of
@@ -11,6 +11,7 @@ process goes on with the engine's flows after each step.
   --packets N  at least so many packets (default 200000)
   --seed S     the same conversations again (default: random; it is printed)
   --case K     only conversation K of the seed, with both verdicts on every packet
+  --carry      the kernel's program of the fast path carries what it may, past the engine, where nothing restarts
   --json       print the result as JSON
   --help       this text
 
@@ -25,6 +26,7 @@ interface Options {
   readonly packets: number;
   readonly seed: string | undefined;
   readonly caseNumber: number | undefined;
+  readonly carry: boolean;
   readonly json: boolean;
 }
 
@@ -45,6 +47,7 @@ function readOptions(): Options {
         packets: { type: 'string', default: '200000' },
         seed: { type: 'string' },
         case: { type: 'string' },
+        carry: { type: 'boolean', default: false },
         json: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
@@ -58,6 +61,7 @@ function readOptions(): Options {
       packets: wholeNumber('packets', values.packets),
       seed: values.seed,
       caseNumber: values.case === undefined ? undefined : wholeNumber('case', values.case),
+      carry: values.carry,
       json: values.json,
     };
   } catch (error) {
@@ -71,6 +75,7 @@ if (options.seed !== undefined) process.env['TUNWALL_SEED'] = options.seed;
 const log = console.log;
 if (options.json) console.log = console.error;
 const { seed } = await import('../support/seed.ts');
+const { carriedPackets, carry } = await import('./engine-filter.ts');
 const { Comparison } = await import('./compare.ts');
 const { explain } = await import('./explained.ts');
 const { examples } = await import('./explained-examples.ts');
@@ -84,6 +89,7 @@ interface Finding {
   readonly text: string;
 }
 
+if (options.carry) carry();
 const kernel = new KernelFilter();
 const comparison = new Comparison(kernel);
 const explained: Record<string, number> = {};
@@ -151,7 +157,8 @@ kernel.close();
 
 const { packets, repeated } = comparison;
 if (options.json) {
-  const result = { seed, packets, conversations, repeated, explained, silentExamples, findings };
+  const counts = { packets, conversations, repeated, carried: carriedPackets() };
+  const result = { seed, ...counts, explained, silentExamples, findings };
   log(JSON.stringify(result, null, 2));
 } else {
   for (const { caseNumber, text } of findings) {
@@ -164,6 +171,7 @@ if (options.json) {
   log(
     `${packets} packets in ${conversations} conversations, ${findings.length} unexplained differences`,
   );
+  if (options.carry) log(`${carriedPackets()} of them carried by the kernel's program`);
   if (reported.length > 0) log(`explained ones:\n${reported.join('\n')}`);
 }
 process.exitCode = findings.length > 0 || silentExamples.length > 0 ? 1 : 0;

@@ -8,6 +8,7 @@ export const metricsSource: MetricsSource = {
   counter: (index) => counters[index]!,
   packetsByQueue: () => [100, 200],
   flowsInState: (state) => state,
+  carriedFlows: () => 0,
   flowCount: () => 256,
   lineage: { restarts: 2, upgrades: 3, gapMs: 45 },
   flowCapacity: 1024,

@@ -99,6 +99,17 @@ export type AppliedHere =
   /** `pending`: the reason, as a sentence. `epoch` is the one in force. */
   | { readonly applied: false; readonly epoch: number; readonly pending: string };
 
+/** Whether the kernel carries established flows past the device. */
+export interface FastPathStatus {
+  readonly mode: 'off' | 'auto' | 'force';
+  readonly on: boolean;
+  readonly interfaces: readonly string[];
+  /** Why it is not on. */
+  readonly why?: string;
+  /** Flows that are carried. */
+  readonly flows: number;
+}
+
 export interface Status {
   readonly version: string;
   /** Whether a firewall runs. */
@@ -121,6 +132,8 @@ export interface Status {
   /** What the history of traffic takes. */
   readonly history?: { readonly bytes: number };
   readonly survival?: Survival;
+  /** Absent where it is not wanted. */
+  readonly fastPath?: FastPathStatus;
   readonly process?: ProcessStatus;
   readonly reloads?: number;
   readonly reloadFailures?: number;
@@ -307,6 +320,8 @@ export interface Flow extends FlowEnds {
   readonly expiresSeconds: number;
   /** Epoch of the policy by which it was judged last. */
   readonly epoch: number;
+  /** The kernel carries its packets past the device. */
+  readonly carried?: true;
 }
 
 export interface LiveVerdict {

@@ -35,6 +35,9 @@ export const flow = component(
       idleSeconds: Type.Number(),
       expiresSeconds: Type.Number(),
       epoch: Type.Integer({ description: 'The policy by which it was judged last.' }),
+      carried: Type.Optional(
+        Type.Literal(true, { description: 'The kernel carries its packets: the fast path.' }),
+      ),
     },
     { description: 'A flow; source is the end that opened it.' },
   ),
@@ -247,6 +250,17 @@ const survival = Type.Object(
   { description: 'Flows across restarts: what was found at the start. Absent without a firewall.' },
 );
 
+const fastPath = Type.Object(
+  {
+    mode: Type.Enum(['off', 'auto', 'force'], { description: 'As gateway.yaml says.' }),
+    on: Type.Boolean(),
+    interfaces: Type.Array(Type.String(), { description: 'Where the kernel program is attached.' }),
+    why: Type.Optional(Type.String({ description: 'Why it is not on.' })),
+    flows: Type.Integer({ description: 'Flows that are carried at the moment.' }),
+  },
+  { description: 'The fast path; absent where gateway.yaml does not want it.' },
+);
+
 const processStatus = Type.Object(
   {
     pid: Type.Integer(),
@@ -317,6 +331,7 @@ export const status = component(
       ),
     ),
     survival: Type.Optional(survival),
+    fastPath: Type.Optional(fastPath),
     process: Type.Optional(processStatus),
     reloads: Type.Optional(Type.Integer()),
     reloadFailures: Type.Optional(Type.Integer()),

@@ -26,6 +26,8 @@ export interface MetricsSource {
   packetsByQueue(): readonly number[];
   flowsInState(state: number): number;
   flowCount(): number;
+  /** Flows that the kernel carries past the device. */
+  carriedFlows(): number;
   readonly flowCapacity: number;
   /** Factor on the timeouts that pressure shortens; 1 = as configured. */
   flowTimeoutFactor(): number;
@@ -272,6 +274,18 @@ export function createMetrics(source: MetricsSource): Registry {
     },
   );
   counter(
+    'tunwall_carried_packets_total',
+    'Packets that the kernel has carried past the device; tunwall_packets_total has them, too.',
+    [],
+    (add) => add({}, source.counter(Counter.carriedPackets)),
+  );
+  counter(
+    'tunwall_carried_bytes_total',
+    'Bytes of IPv4 that the kernel has carried past the device.',
+    [],
+    (add) => add({}, source.counter(Counter.carriedBytes)),
+  );
+  counter(
     'tunwall_tun_gso_refused_total',
     'Super-packets that the kernel refused to take.',
     [],
@@ -287,6 +301,9 @@ export function createMetrics(source: MetricsSource): Registry {
       );
     });
   });
+  gauge('tunwall_carried_flows', 'Flows that the kernel carries past the device.', [], (add) =>
+    add({}, source.carriedFlows()),
+  );
   gauge('tunwall_flow_capacity', 'Flows that the table can hold.', [], (add) =>
     add({}, source.flowCapacity),
   );

@@ -50,6 +50,7 @@ export function describeFlow(copy: FlowCopy, flows: FlowInspector, serverName: S
     idleSeconds: seconds(flows.idleMs(copy)),
     expiresSeconds: seconds(Math.max(0, flows.remainingMs(copy))),
     epoch: hot[record + Hot.epoch]!,
+    ...(flows.isCarried(copy) && { carried: true as const }),
   };
 }
 

@@ -6,7 +6,9 @@ import type { PolicyProgram } from '../../dataplane/match/matcher.ts';
 import { DataPlane } from '../../dataplane/worker/data-plane.ts';
 import { FlowFileFull } from '../../dataplane/worker/flow-file.ts';
 import { hitFileNames } from '../../dataplane/worker/hit-file.ts';
+import { KernelCarry } from '../../dataplane/worker/kernel-carry.ts';
 import { leftFilePath, removeLeftFile } from '../../dataplane/worker/left-file.ts';
+import { gatewayStateDirectory } from '../../system/fast-path.ts';
 import { openDrivers } from '../../dataplane/tun/linux-tun.ts';
 import { engineOptions } from '../../policy/engine-options.ts';
 import type { GatewayConfig } from '../../policy/types.ts';
@@ -27,6 +29,10 @@ export async function prepareForwarding(
   onFailure: (error: Error) => void,
 ): Promise<DataPlane> {
   const { device, queues, offload, ioUring, flows, fragments } = gateway;
+  const carry = openCarry(gateway);
+  if (gateway.fastPath !== 'off' && typeof carry === 'string') {
+    log.warn({ reason: carry }, 'the fast path is off: all packets go through the device');
+  }
   try {
     return await DataPlane.prepare({
       device,
@@ -39,6 +45,7 @@ export async function prepareForwarding(
       engine: engineOptions(gateway),
       logsFlows: gateway.log.flows !== undefined,
       ...(flows.survive && { keptIn: directoryOf(gateway) }),
+      carry,
       onFailure,
       onSuperPacketsRefused: (kind, retryMs) =>
         log.warn(
@@ -73,8 +80,21 @@ export async function beginForwarding(
       leftFilePath(directoryOf(gateway), kind, gateway.device);
     for (const path of [pathOf('flows'), ...hitFileNames(pathOf('hits'))]) removeLeftFile(path);
   }
+  // What an earlier process let the kernel carry ends by itself, but not at once.
+  if (gateway.fastPath === 'off') endCarrying(gateway);
   await dataPlane.begin(program, digest);
   if (gateway.flows.survive) logSurvival(log, dataPlane);
+}
+
+/** What `gateway up` has set up for the fast path; or why it is off. */
+function openCarry({ fastPath, flows }: GatewayConfig): KernelCarry | string {
+  if (fastPath === 'off') return 'fastPath is off in gateway.yaml';
+  return KernelCarry.open(gatewayStateDirectory, flows.capacity);
+}
+
+function endCarrying({ flows }: GatewayConfig): void {
+  const left = KernelCarry.open(gatewayStateDirectory, flows.capacity);
+  if (typeof left === 'object') left.end();
 }
 
 const directoryOf = ({ api }: GatewayConfig): string => dirname(api.socket);

@@ -1,4 +1,5 @@
 /** How the gateway around the firewall is, for health, status, metrics and the log. Who looks is given (src/host). */
+import type { DataPlane } from '../../dataplane/worker/data-plane.ts';
 import type { GatewayConfig } from '../../policy/types.ts';
 import type { GatewayHealth, Status } from '../api/context.ts';
 import type { Logger } from '../log/logger.ts';
@@ -17,6 +18,8 @@ export interface ObservedGateway extends GatewayHealth {
   readonly bypassPackets: number | undefined;
   /** Repairs of the watch since it started; undefined: nobody watches. */
   readonly repairs: number | undefined;
+  /** Interfaces at which the kernel carries what was judged, and why there are none. */
+  readonly fastPath: { readonly interfaces: readonly string[]; readonly why: readonly string[] };
 }
 
 /** Looks from now on at the gateway of a device. */
@@ -55,6 +58,22 @@ function toHealth({ state, problems, watch }: ObservedGateway): GatewayHealth {
       ...(hint !== undefined && { hint }),
     })),
     watch,
+  };
+}
+
+/** Whether the kernel carries flows of this firewall; nothing where that is not wanted. */
+export function fastPathOf(
+  { fastPath: mode }: GatewayConfig,
+  { carriedFlows: flows = 0, notCarriedBecause }: DataPlane,
+  observation: GatewayObservation | undefined,
+): Pick<Status, 'fastPath'> {
+  if (mode === 'off') return {};
+  const seen = observation?.current?.fastPath;
+  const why = notCarriedBecause ?? (seen?.why[0] === undefined ? undefined : seen.why.join('; '));
+  const interfaces = why === undefined ? (seen?.interfaces ?? []) : [];
+  const isOn = interfaces.length > 0;
+  return {
+    fastPath: { mode, on: isOn, interfaces, flows, ...(!isOn && { why: why ?? 'not known yet' }) },
   };
 }
 

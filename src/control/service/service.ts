@@ -26,7 +26,7 @@ import { ApiListeners, urlOf } from './api-listeners.ts';
 import { createFirstOwner } from './first-owner.ts';
 import { FlowLogging } from './flow-logging.ts';
 import { beginForwarding, prepareForwarding } from './forwarding.ts';
-import { healthOf, logGateway, namesOf, storeOf } from './gateway-health.ts';
+import { fastPathOf, healthOf, logGateway, namesOf, storeOf } from './gateway-health.ts';
 import type { GatewayObservation, ObserveGateway } from './gateway-health.ts';
 import type { Lineage } from './lineage.ts';
 import type { LiveObserver } from './observer.ts';
@@ -436,7 +436,7 @@ export class Service {
       ...{ ...namesOf(gateway), ...storeOf(this.#store) },
       ...(this.#observer && { history: { bytes: this.#observer.history.bytes } }),
       problems: this.#policy.problems,
-      ...healthOf(this.#gateway),
+      ...{ ...fastPathOf(gateway, dataPlane, this.#gateway), ...healthOf(this.#gateway) },
     };
   }
 
@@ -466,6 +466,7 @@ export class Service {
       packetsByQueue: () => dataPlane.packetsByQueue(),
       flowsInState: (state) => dataPlane.flowsInState(state),
       flowCount: () => dataPlane.flowCount,
+      carriedFlows: () => dataPlane.carriedFlows ?? 0,
       flowTimeoutFactor: () => dataPlane.flowTimeoutFactor,
       fragmentDatagrams: () => dataPlane.fragmentDatagramsHeld,
       fragmentBytes: () => dataPlane.fragmentBytesHeld,

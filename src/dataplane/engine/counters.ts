@@ -57,6 +57,9 @@ export const Counter = {
   gsoRefused: 140,
   /** Flows that began only because a server observes. */
   wouldDrop: 141,
+  /** Packets, and their bytes of IPv4, that the kernel has carried past the device; they are in the groups above, too. */
+  carriedPackets: 142,
+  carriedBytes: 143,
   /** Answers by kind and outcome: {@link answerIndex}. */
   answers: 144,
 } as const;

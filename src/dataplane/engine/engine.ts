@@ -11,7 +11,7 @@
  */
 import { FlowEvent } from '../flow/flow-events.ts';
 import { trackIcmp, trackUdp } from '../flow/datagram-track.ts';
-import { isIcmpRequest, noIcmpQuery } from '../flow/icmp-query.ts';
+import { isIcmpRequest, noIcmpQuery, refusedIcmp } from '../flow/icmp-query.ts';
 import { Direction, Hot, StateBits, hotShift, noFlow } from '../flow/flow-record.ts';
 import type { FlowIndex } from '../flow/flow-record.ts';
 import { FlowTable } from '../flow/flow-table.ts';
@@ -21,12 +21,13 @@ import { TcpTracker, tcpReopen } from '../flow/tcp-track.ts';
 import { MatchResult } from '../match/matcher.ts';
 import type { Matcher } from '../match/matcher.ts';
 import { DropReason } from '../wire/drop-reason.ts';
-import { Icmp, IcmpType, Ipv4, Protocol, VnetHeader } from '../wire/headers.ts';
+import { Icmp, Ipv4, Protocol, VnetHeader } from '../wire/headers.ts';
 import { Packet } from '../wire/packet.ts';
 import { parseQuoted } from '../wire/parse-quoted.ts';
 import { parseTransport } from '../wire/parse.ts';
 import { Answers } from './answers.ts';
 import { BatchTail } from './batch-tail.ts';
+import { CarriedNotes, carriedCounts } from './carried-notes.ts';
 import { CaptureVerdict } from './capture-ring.ts';
 import type { CaptureRingWriter } from './capture-ring.ts';
 import { Counter, evictionCounterCount, trafficIndex } from './counters.ts';
@@ -51,6 +52,8 @@ const expirePerTick = 8192;
 export class Engine {
   readonly table: FlowTable;
   readonly #tcp: TcpTracker;
+  /** Absent: the kernel carries nothing. */
+  readonly #carried: CarriedNotes | undefined;
   readonly #batch: PacketBatch;
   readonly #words: Int32Array;
   readonly #counters: Float64Array;
@@ -93,11 +96,13 @@ export class Engine {
     this.#words = new Int32Array(buffer, byteOffset, byteLength >> 2);
     this.#counters = new Float64Array(counters);
     const evictions = new Float64Array(counters, Counter.evictions * 8, evictionCounterCount);
-    this.table = new FlowTable(memory.flows, options.limits, { evictions });
+    const onCarried = carriedCounts(memory.flows, this.#counters);
+    this.table = new FlowTable(memory.flows, options.limits, { evictions, onCarried });
     this.#fragments = new FragmentStore(memory.fragments, this);
     this.#bytes = batch.bytes;
     this.#ahead = new LookAhead(this.table);
     this.#tcp = new TcpTracker(this.table, options.tcp);
+    this.#carried = CarriedNotes.of(this.table, this.#tcp);
     this.#events = new EventRingWriter(events);
     const { serverTotals } = memory.flows;
     this.#serverTotals = new Float64Array(serverTotals, 0, serverTotals.byteLength >> 3);
@@ -205,6 +210,7 @@ export class Engine {
     this.table.expire(nowMs, expirePerTick);
     this.#fragments.expire(nowMs);
     this.#review.sweep(sweepPerTick, nowMs);
+    this.#carried?.note();
     return this.#concludeBatch();
   }
 
@@ -236,7 +242,10 @@ export class Engine {
 
   /** A packet with a well-formed L4 header, its kind and its tuple's hash. */
   #judgePacket(packet: Packet, kind: number, hash: number): number {
-    if (kind === noIcmpQuery) return this.#judgeOtherIcmp(packet);
+    if (kind === noIcmpQuery) {
+      const refused = refusedIcmp(packet.icmpType);
+      return refused === DropReason.none ? this.#judgeIcmpError(packet) : refused;
+    }
     const { srcAddr, srcPort, dstAddr, dstPort } = packet;
     const flow = this.table.find(hash, kind, srcAddr, srcPort, dstAddr, dstPort, this.#nowMs);
     if (flow === noFlow) return this.#judgeMiss(packet, kind, hash);
@@ -309,19 +318,6 @@ export class Engine {
     store.release(datagram);
   }
 
-  #judgeOtherIcmp(packet: Packet): number {
-    switch (packet.icmpType) {
-      case IcmpType.redirect:
-        return DropReason.icmpRedirect;
-      case IcmpType.destinationUnreachable:
-      case IcmpType.timeExceeded:
-      case IcmpType.parameterProblem:
-        return this.#judgeIcmpError(packet);
-      default:
-        return DropReason.icmpType;
-    }
-  }
-
   /**
    * An ICMP error passes if the packet it quotes belongs to a live flow, it goes to the end that sent that packet, and for
    * TCP the quoted sequence number can be one under way (RFC 5927 section 4.1). Its own source may be any router. It needs
@@ -344,6 +340,7 @@ export class Engine {
       return table.ended.reasonFor(hash, srcAddr, DropReason.icmpError, this.#nowMs);
     }
     const record = flow << hotShift;
+    this.#carried?.bringHome(flow);
     const sender = table.direction;
     const original =
       (table.hot[record + Hot.state]! & StateBits.directionMask) >> StateBits.directionShift;
@@ -362,6 +359,8 @@ export class Engine {
     const table = this.table;
     const direction = table.direction;
     const record = flow << hotShift;
+    const carried = this.#carried;
+    if (carried !== undefined) carried.bringHome(flow);
     const state = table.hot[record + Hot.state]!;
     this.#direction = packetDirection(
       (state & StateBits.directionMask) >> StateBits.directionShift,
@@ -388,6 +387,7 @@ export class Engine {
       trackIcmp(table, flow, direction, this.#nowMs);
     }
     table.account(flow, direction, packet.totalLength);
+    if (carried !== undefined) carried.offer(flow, this.#nowMs);
     return reason;
   }
 

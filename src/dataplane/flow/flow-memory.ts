@@ -5,6 +5,7 @@
  * zero and stays untouched until a flow needs it: an empty table costs address space only, unless hot and cold records are
  * laid into a file (worker/flow-file.ts). All else follows from the records.
  */
+import type { CarryMemory, OnCarried } from './carried-flows.ts';
 import { endedFlowsLength } from './ended-flows.ts';
 import { createFlowEvents } from './flow-events.ts';
 import { coldWords, flowStateCount, hotWords } from './flow-record.ts';
@@ -70,6 +71,8 @@ export interface FlowMemory {
   readonly events: SharedArrayBuffer | undefined;
   /** Key of the tuple hash. */
   readonly hashKey: readonly [number, number];
+  /** Absent: the kernel carries nothing. */
+  readonly carry?: CarryMemory;
 }
 
 /**
@@ -114,4 +117,12 @@ export function pageAligned(byteLength: number): SharedArrayBuffer {
 /** The whole buffer as words. Without a length the view would track the buffer's growth, and every access would check it. */
 export function wordsOf(memory: SharedArrayBuffer): Int32Array {
   return new Int32Array(memory, 0, memory.byteLength >> 2);
+}
+
+/** Eviction counters for metrics; the caller provides the memory. */
+export interface FlowTableCounters {
+  /** Evictions: expired, then one for each eviction class. */
+  readonly evictions: Float64Array;
+  /** Counts packets of a flow that the kernel has carried. */
+  readonly onCarried?: OnCarried;
 }

@@ -14,6 +14,7 @@
  */
 import { DropReason } from '../wire/drop-reason.ts';
 import type { DropReasonCode } from '../wire/drop-reason.ts';
+import { CarriedFlows } from './carried-flows.ts';
 import { EndedFlows } from './ended-flows.ts';
 import { Eviction, shareOf } from './eviction.ts';
 import {
@@ -26,7 +27,7 @@ import {
 } from './flow-lists.ts';
 import { FlowEvent, FlowEventWriter } from './flow-events.ts';
 import { Control, shareBucket, wordsOf } from './flow-memory.ts';
-import type { FlowMemory } from './flow-memory.ts';
+import type { FlowMemory, FlowTableCounters } from './flow-memory.ts';
 import {
   Cold,
   Direction,
@@ -51,12 +52,6 @@ export interface FlowTableLimits {
   readonly serverShare: number;
 }
 
-/** Eviction counters for metrics; the caller provides the memory. */
-export interface FlowTableCounters {
-  /** Evictions: expired, then one for each eviction class. */
-  readonly evictions: Float64Array;
-}
-
 export class FlowTable {
   readonly capacity: number;
   readonly hot: Int32Array;
@@ -76,6 +71,8 @@ export class FlowTable {
   readonly ended: EndedFlows;
   /** Absent: no flow is logged. */
   readonly #events: FlowEventWriter | undefined;
+  /** Absent: the kernel carries nothing. */
+  readonly carried: CarriedFlows | undefined;
 
   /** After a hit of `lookup`: 0 if the packet goes in the flow's original direction, 1 if it is a reply. */
   direction = 0;
@@ -98,6 +95,7 @@ export class FlowTable {
     this.#totals = new Float64Array(memory.serverTotals, 0, memory.serverTotals.byteLength >> 3);
     this.ended = new EndedFlows(memory.ended, this.control, Control.anyEnded);
     this.#events = memory.events && new FlowEventWriter(memory.events);
+    this.carried = memory.carry && new CarriedFlows(this, memory.carry, counters.onCarried);
     this.configuredMs = new Int32Array(flowListCount);
     for (let list = 0; list < flowListCount; list++) {
       this.configuredMs[list] = limits.timeoutsMs[timeoutOfList[list]!]!;
@@ -179,7 +177,11 @@ export class FlowTable {
     const record = flow << hotShift;
     const list = (this.hot[record + Hot.state]! & StateBits.listMask) >> StateBits.listShift;
     const idleMs = (nowMs - this.hot[record + Hot.lastRefresh]!) | 0;
-    return idleMs >= this.control[Control.timeoutMs + list]!;
+    return (
+      idleMs >= this.control[Control.timeoutMs + list]! &&
+      // Of what was carried since, the record may not know yet.
+      (this.carried?.wasSeen(flow) !== true || this.isExpired(flow, nowMs))
+    );
   }
 
   /**
@@ -264,6 +266,7 @@ export class FlowTable {
    */
   remove(flow: FlowIndex, event: number, nowMs: number): void {
     const hot = this.hot;
+    if (this.carried !== undefined) this.carried.bringHome(flow);
     if (this.#events !== undefined) this.#events.write(event, hot, this.cold, flow, nowMs);
     const record = flow << hotShift;
     const state = hot[record + Hot.state]!;
@@ -332,17 +335,17 @@ export class FlowTable {
 
   /** A packet count has wrapped, or the high half of a byte count goes up by one. */
   #overflow(flow: FlowIndex, direction: number, packets: number, carried: number): void {
-    if (packets === 0) this.#carry(flow, direction, 2 ** 32, 0);
+    if (packets === 0) this.carryOver(flow, direction, 2 ** 32, 0);
     if (carried >= 0) return;
     const at = flow * coldWords + Cold.bytesHigh;
     const shift = direction << 4;
     const high = ((this.cold[at]! >>> shift) + 1) & 0xffff;
     this.cold[at] = (this.cold[at]! & ~(0xffff << shift)) | (high << shift);
-    if (high === 0) this.#carry(flow, direction, 0, 2 ** 48);
+    if (high === 0) this.carryOver(flow, direction, 0, 2 ** 48);
   }
 
   /** Moves counts that no longer fit into the flow's record to the totals of its servers. */
-  #carry(flow: FlowIndex, direction: number, packets: number, bytes: number): void {
+  carryOver(flow: FlowIndex, direction: number, packets: number, bytes: number): void {
     const servers = this.cold[flow * coldWords + Cold.servers]!;
     addPassed(this.#totals, servers, direction, packets, bytes, this.#isCounted(flow));
   }

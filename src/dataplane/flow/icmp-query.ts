@@ -1,4 +1,5 @@
 /** ICMP queries and their replies: echo, timestamp, information and address mask (RFC 792, RFC 950). */
+import { DropReason } from '../wire/drop-reason.ts';
 import { IcmpType, Protocol } from '../wire/headers.ts';
 
 /** {@link icmpKind} of a type that is neither request nor reply. */
@@ -40,4 +41,18 @@ export function isIcmpQuery(type: number): boolean {
 
 export function isIcmpRequest(type: number): boolean {
   return requestOfType[type] === type;
+}
+
+/** Of a type that is neither request nor reply: why it is dropped, or `none` for an error, whose quoted packet decides. */
+export function refusedIcmp(type: number): number {
+  switch (type) {
+    case IcmpType.redirect:
+      return DropReason.icmpRedirect;
+    case IcmpType.destinationUnreachable:
+    case IcmpType.timeExceeded:
+    case IcmpType.parameterProblem:
+      return DropReason.none;
+    default:
+      return DropReason.icmpType;
+  }
 }

@@ -160,6 +160,13 @@ export class TcpTracker {
     return this.#advance(flow, direction, segment, oldState, newState, nowMs);
   }
 
+  /** Keeps a connection alive that the kernel carries, on the list of its last segment. */
+  refreshCarried(flow: FlowIndex, seenMs: number): void {
+    const direction = lastDirection(this.#hot[(flow << hotShift) + Hot.tcp]!);
+    const list = this.#listFor(flow, direction, SegmentClass.ack, FlowState.established, true);
+    this.#table.refresh(flow, FlowState.established, list, seenMs);
+  }
+
   /**
    * Whether `direction` may have a segment with this sequence number under way (RFC 5927 section 4.1): not beyond what it has
    * sent, and at most two windows behind (one may be overrun by as much again); or exactly that of the last segment,

@@ -9,7 +9,7 @@
 import { randomFillSync } from 'node:crypto';
 import { createAnswerMemory } from '../engine/answer-memory.ts';
 import type { Survival } from '../engine/adoption.ts';
-import { Counter, trafficCounterCount } from '../engine/counters.ts';
+import { Counter, counterCount, trafficCounterCount } from '../engine/counters.ts';
 import type { EngineMemory, EngineOptions } from '../engine/engine.ts';
 import { ReloadMode } from '../engine/flow-review.ts';
 import { FlowEventReader } from '../flow/flow-events.ts';
@@ -43,6 +43,7 @@ import { leftFilePath } from './left-file.ts';
 import type { FlowFile } from './flow-file.ts';
 import { adoptFrom, layIntoFile, notKept, notKeptBecause } from './flow-survival.ts';
 import type { Kept } from './flow-survival.ts';
+import type { KernelCarry } from './kernel-carry.ts';
 import { LiveCapture } from './live-capture.ts';
 import { SharedLock } from './shared-lock.ts';
 import { StateWord, stateWords } from './shared-state.ts';
@@ -68,6 +69,8 @@ export interface DataPlaneOptions {
   readonly keptIn?: string;
   /** Whether flow events are recorded, for the flow log. Default: no. */
   readonly logsFlows?: boolean;
+  /** Established flows are handed over to the kernel's program. Otherwise: why nothing is carried. */
+  readonly carry?: KernelCarry | string;
   /** A running packet thread has ended unexpectedly: nothing is forwarded any more. */
   readonly onFailure: (error: Error) => void;
   /** The kernel refuses super-packets of this kind: their offload is off, and is tried again after so long. */
@@ -108,7 +111,7 @@ export class DataPlane {
   readonly flows: FlowInspector;
   /** Absent: none are recorded. */
   readonly flowEvents: FlowEventReader | undefined;
-  readonly capture: LiveCapture = new LiveCapture();
+  readonly capture: LiveCapture;
   #hitFiles: HitFiles | undefined;
   #ruleHits: HitsInForce = { hits: createRuleHits(0, true) };
   #policyInForce: PolicyInForce | undefined;
@@ -117,6 +120,9 @@ export class DataPlane {
   #offload: OffloadControl | undefined;
   #file: FlowFile | string | undefined;
   #kept: Kept = notKept;
+  readonly #carry: KernelCarry | undefined;
+  /** Counts of this thread's own (counters.ts). */
+  readonly #ownCounters: Float64Array = new Float64Array(counterCount);
 
   /**
    * Attaches to the device, unless an earlier process of the same family still has it, and makes ready what takes long.
@@ -135,17 +141,22 @@ export class DataPlane {
     this.#options = options;
     const key = randomFillSync(new Int32Array(2));
     const hashKey = [key[0]!, key[1]!] as const;
+    const events = options.logsFlows ? flowEvents : 0;
+    const flows = createFlowMemory(options.flowCapacity, hashKey, events);
+    this.#carry = typeof options.carry === 'object' ? options.carry : undefined;
+    this.capture = new LiveCapture((running) => this.#carry?.pause(running));
     this.#memory = {
-      flows: createFlowMemory(options.flowCapacity, hashKey, options.logsFlows ? flowEvents : 0),
+      flows: this.#carry === undefined ? flows : { ...flows, carry: this.#carry.memory },
       fragments: createFragmentMemory(options.fragmentBytes, hashKey),
       answers: createAnswerMemory(hashKey),
     };
-    const { events } = this.#memory.flows;
-    this.flowEvents = events && new FlowEventReader(events);
+    const { events: ring } = this.#memory.flows;
+    this.flowEvents = ring && new FlowEventReader(ring);
     this.#flowControl = new Int32Array(this.#memory.flows.control);
     this.#state = new Int32Array(new SharedArrayBuffer(stateWords * 4));
     const lock = new SharedLock(this.#state, StateWord.lock);
-    this.flows = new FlowInspector(this.#memory, options.engine.limits, lock, monotonicMs);
+    const { limits } = options.engine;
+    this.flows = new FlowInspector(this.#memory, limits, lock, monotonicMs, this.#ownCounters);
     const queues = Array.from({ length: options.queues }, (_, queue) => queue);
     this.#threads = queues.map((queue) => this.#loadThread(queue));
     const { keptIn, device } = options;
@@ -173,6 +184,10 @@ export class DataPlane {
     if (typeof this.#file === 'string') this.#kept = notKeptBecause(this.#file);
     else if (this.#file !== undefined) {
       this.#kept = await adoptFrom(this.#file, this.#memory.flows, engine, program, digest);
+    }
+    if (this.#carry !== undefined) {
+      this.flows.takeOver(this.#carry);
+      this.#carry.begin(device, program.words[program.root + Header.epoch]!);
     }
     this.#hitFiles = this.#openHitFiles();
     this.#ruleHits = this.#newHits(program);
@@ -209,6 +224,7 @@ export class DataPlane {
     // If this process ends in between, no flow is spared by either policy.
     const { file } = this.#kept;
     file?.setPolicy({ digest: '', epoch, mode: ReloadMode.cut, drainUntilMs: 0 });
+    this.#carry?.setEpoch(epoch);
     const version = this.#policyVersion + 1;
     this.#policyVersion = version;
     const next = this.#newHits(program);
@@ -263,9 +279,21 @@ export class DataPlane {
     return this.#threads.some((thread) => thread.usesRing);
   }
 
-  /** Sum over the threads of counter `index` (engine/counters.ts). */
+  /** Sum over all threads of counter `index` (engine/counters.ts). */
   counter(index: number): number {
-    return this.#threads.reduce((sum, thread) => sum + thread.counters[index]!, 0);
+    const own = this.#ownCounters[index]!;
+    return this.#threads.reduce((sum, thread) => sum + thread.counters[index]!, own);
+  }
+
+  /** Flows that the kernel may carry at the moment; undefined: none ever. */
+  get carriedFlows(): number | undefined {
+    return this.#carry?.flowCount;
+  }
+
+  /** Why nothing is carried, as far as that is known here. */
+  get notCarriedBecause(): string | undefined {
+    const { carry } = this.#options;
+    return typeof carry === 'string' ? carry : undefined;
   }
 
   /** Packets judged, by queue. */
@@ -325,6 +353,7 @@ export class DataPlane {
   /** Ends the threads after their current batch; the next process can begin when it resolves. To be called once. */
   async stop(): Promise<void> {
     this.capture.stop();
+    this.#carry?.end();
     this.#offload?.stop();
     Atomics.store(this.#state, StateWord.stop, 1);
     for (const thread of this.#threads) thread.end();

@@ -8,6 +8,8 @@
  * go; a walk sees each flow that was there all the time exactly once.
  */
 import { setImmediate } from 'node:timers/promises';
+import { carriedCounts } from '../engine/carried-notes.ts';
+import { counterCount } from '../engine/counters.ts';
 import { CutConnections } from '../engine/cut-connections.ts';
 import type { EngineMemory } from '../engine/engine-memory.ts';
 import type { FlowTableLimits } from '../flow/flow-table.ts';
@@ -27,6 +29,7 @@ import {
 import type { FlowIndex } from '../flow/flow-record.ts';
 import { ServerTotal, originalSlot, replySlot, serverTotalShift } from '../flow/server-totals.ts';
 import { DropReason } from '../wire/drop-reason.ts';
+import type { KernelCarry } from './kernel-carry.ts';
 import type { SharedLock } from './shared-lock.ts';
 
 /** Records that are copied under the lock in one go: 124 KiB. */
@@ -81,6 +84,7 @@ export class FlowInspector {
   readonly #totals: Float64Array;
   readonly #connections: CutConnections | undefined;
   readonly #nowMs: () => number;
+  readonly #hashKey: number;
   readonly #copy: FlowCopy = {
     hot: new Int32Array(chunkLength * hotWords),
     cold: new Int32Array(chunkLength * coldWords),
@@ -92,18 +96,31 @@ export class FlowInspector {
   #traffic: Promise<ReadonlyMap<number, ServerTraffic>> | undefined;
   #trafficAtMs = 0;
 
-  /** To be made before a packet thread works on the table; @param nowMs the clock of the packet threads */
+  /**
+   * To be made before a packet thread works on the table.
+   *
+   * @param nowMs the clock of the packet threads, @param counters (counters.ts) of what is learned on the way
+   */
   constructor(
     { flows, answers }: EngineMemory,
     limits: FlowTableLimits,
     lock: SharedLock,
     nowMs: () => number,
+    counters: Float64Array = new Float64Array(counterCount),
   ) {
-    this.#table = new FlowTable(flows, limits, { evictions: new Float64Array(4) });
+    const evictions = new Float64Array(4);
+    const onCarried = carriedCounts(flows, counters);
+    this.#table = new FlowTable(flows, limits, { evictions, onCarried });
     this.#totals = new Float64Array(flows.serverTotals, 0, flows.serverTotals.byteLength >> 3);
     if (answers !== undefined) this.#connections = new CutConnections(answers);
     this.#lock = lock;
     this.#nowMs = nowMs;
+    this.#hashKey = flows.hashKey[0];
+  }
+
+  /** Ends what an earlier process let the kernel carry. To be called before packet threads work on the table. */
+  takeOver(carry: KernelCarry): void {
+    carry.takeOver(this.#table, this.#nowMs(), this.#hashKey);
   }
 
   /** The clock of the packet threads. */
@@ -145,6 +162,11 @@ export class FlowInspector {
   /** Ms since the last packet that kept the flow alive. */
   idleMs({ hot, record }: FlowCopy): number {
     return Math.max(0, (this.#nowMs() - hot[record + Hot.lastRefresh]!) | 0);
+  }
+
+  /** Whether the kernel carries its packets. */
+  isCarried({ flow }: FlowCopy): boolean {
+    return this.#table.carried?.isCarried(flow) ?? false;
   }
 
   ageMs({ cold, coldRecord }: FlowCopy): number {

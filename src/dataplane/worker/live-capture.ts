@@ -49,6 +49,12 @@ export class LiveCapture {
   readonly #captures: Set<Capture> = new Set();
   readonly #readers: CaptureRingReader[] = [];
   #timer: NodeJS.Timeout | undefined;
+  readonly #onRunning: (running: boolean) => void;
+
+  /** @param onRunning called before the first capture begins, and when the last one has ended */
+  constructor(onRunning: (running: boolean) => void = () => undefined) {
+    this.#onRunning = onRunning;
+  }
 
   /** One for each packet thread. */
   addRing(ring: SharedArrayBuffer): void {
@@ -129,6 +135,7 @@ export class LiveCapture {
     const words = this.#words;
     Atomics.store(words, CaptureControl.snapLength, snapLength);
     Atomics.store(words, CaptureControl.server, servers.size === 1 ? server! : 0);
+    this.#onRunning(verdicts !== 0);
     // Last: the packet threads read the other words only when this one is not 0.
     Atomics.store(words, CaptureControl.verdicts, verdicts);
   }

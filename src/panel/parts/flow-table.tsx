@@ -1,5 +1,5 @@
 /** Flows in a table: both ends with the opener first, the state, and the traffic each way. */
-import { Button, Table, Text, VisuallyHidden } from '@mantine/core';
+import { Badge, Button, Table, Text, VisuallyHidden } from '@mantine/core';
 import { IconPlugX } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
 import type { Flow } from '../data/types.ts';
@@ -66,6 +66,9 @@ function Row({
       </Table.Td>
       <Table.Td data-label="State" className="nowrap">
         {flow.state}
+        {flow.carried === true && (
+          <Badge title="The kernel carries its packets: the fast path">carried</Badge>
+        )}
       </Table.Td>
       <Volume label="Sent" traffic={flow.original} />
       <Volume label="Answered" traffic={flow.reply} />

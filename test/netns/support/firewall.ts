@@ -27,6 +27,9 @@ export const repository: string = new URL('../../..', import.meta.url).pathname.
 export const program: string = join(repository, 'dist/main.js');
 export const queues: number = Number(process.env['TUNWALL_TEST_QUEUES'] ?? 1);
 
+/** `auto` or `force`: the kernel carries established flows. */
+const fastPath = process.env['TUNWALL_TEST_FAST_PATH'] ?? 'off';
+
 export const client = '198.51.100.2';
 export const clientAddresses: readonly string[] = [
   '198.51.100.3',
@@ -147,7 +150,7 @@ export class FirewallLab {
       await mkdir(self.#runtime);
       await lab.mustExec('gateway', ['chown', 'nobody', self.#runtime]);
       await self.write(config);
-      await self.gateway('up', '--user', 'nobody');
+      await self.gateway('up', '--user', 'nobody', '--fast-path', fastPath);
       return self;
     } catch (error) {
       await lab.close();
@@ -228,6 +231,7 @@ export class FirewallLab {
     const directory = this.configDirectory;
     const gateway = {
       queues,
+      fastPath,
       log: { dropsPerSecond: 1000 },
       api: { socket: join(this.#runtime, 'tunwall.sock') },
       ...config.gateway,

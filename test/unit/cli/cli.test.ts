@@ -344,6 +344,10 @@ describe('gateway', () => {
         recorded: true,
         closed: false,
         bypass: { packets: 3 },
+        fastPath:
+          device === 'fw7'
+            ? { mode: 'auto', interfaces: ['eth0'], why: [] }
+            : { mode: 'off', interfaces: [], why: [] },
         warnings: [],
         attachedQueues: 0,
         state: 'ok',
@@ -352,7 +356,10 @@ describe('gateway', () => {
         ok: device !== 'broken',
       }),
     watch: unwatched,
-    configured: (directory) => Promise.resolve({ device: `of-${directory}`, txQueueLength: 500 }),
+    configured: (directory) =>
+      Promise.resolve({
+        ...{ device: `of-${directory}`, txQueueLength: 500, fastPath: 'auto', flowCapacity: 2048 },
+      }),
   };
   const gateway = (...args: string[]): Promise<Ran> =>
     run([gatewayCommand(actions)], ['gateway', ...args]);
@@ -364,13 +371,15 @@ describe('gateway', () => {
     await gateway('down');
     await gateway('up', '--no-guard');
     await gateway('up', '--guard');
+    await gateway('up', '--fast-path', 'force');
     await gateway('down', '--keep-closed');
     expect(calls).toEqual([
       ['up', { device: 'x', user: 'nobody', txQueueLength: 99 }],
-      ['up', { device: 'of-dir', user: undefined, txQueueLength: 500 }],
+      ['up', { device: 'of-dir', txQueueLength: 500, fastPath: 'auto', flowCapacity: 2048 }],
       ['down', { device: undefined, user: undefined, txQueueLength: undefined }],
       ['up', { guard: false }],
       ['up', { guard: true }],
+      ['up', { fastPath: 'force' }],
       ['down', { keepClosed: true }],
     ]);
   });
@@ -389,6 +398,7 @@ describe('gateway', () => {
     [['up', '--txqueuelen', '0'], /expected a number of packets from 1 to 1000000/],
     [['up', '--txqueuelen', '1e3'], /expected a number/],
     [['up', '--config', 'a', '--device', 'b'], /cannot be used with/],
+    [['up', '--fast-path', 'on'], /Allowed choices are off, auto, force/],
     [['upp'], /Did you mean up/],
     [[], /Usage: tunwall gateway/],
   ])('%j is a usage error', async (args, message) => {
@@ -407,6 +417,7 @@ describe('gateway', () => {
     expect(bad.out).toMatch(/^NO +rule 20 +from all lookup 100 +missing$/m);
     expect(bad.out).toContain('1 not as they should be');
     const json = await gateway('status', '--device', 'broken', '--json');
+    expect((await gateway('status', '--device', 'fw7')).out).toContain('the fast path is on: eth0');
     expect(json.code).toBe(1);
     expect(JSON.parse(json.out)).toMatchObject({ ok: false, items: [{ item: 'rule 20' }] });
   });

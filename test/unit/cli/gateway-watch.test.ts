@@ -27,7 +27,10 @@ async function watch(events: readonly WatchEvent[], ...args: string[]): Promise<
   const asked = (): Promise<never> => Promise.reject(new Error('not asked'));
   const command = gatewayCommand({
     ...{ up: asked, down: asked, status: asked },
-    configured: (directory) => Promise.resolve({ device: `of-${directory}`, txQueueLength: 1 }),
+    configured: (directory) =>
+      Promise.resolve({
+        ...{ device: `of-${directory}`, txQueueLength: 1, fastPath: 'off', flowCapacity: 1024 },
+      }),
     watch: {
       ...unwatched,
       watch: (given) => {

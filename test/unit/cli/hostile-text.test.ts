@@ -190,6 +190,7 @@ function verbsWith(evil: string, screen?: Screen): Verb[] {
           recorded: true,
           closed: false,
           bypass: undefined,
+          fastPath: { mode: 'auto', interfaces: [], why: [evil] },
           warnings: [evil],
           attachedQueues: 0,
           state: 'degraded',

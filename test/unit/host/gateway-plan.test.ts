@@ -9,12 +9,16 @@ import { bypassOf, deviceGroup, guardCommands, guardFault } from '../../../src/h
 import type { Json } from '../../../src/host/nft.ts';
 import type { Change, Item } from '../../../src/host/item.ts';
 import { compare, obsoleteRules, routeProtocol } from '../../../src/host/plan.ts';
+import type { Wanted } from '../../../src/host/plan.ts';
 import { whatIsWrong, isDeviceName } from '../../../src/host/record.ts';
 import type { Link, Route, Rule, Snapshot } from '../../../src/host/snapshot.ts';
 
 const seed = Number(process.env['TUNWALL_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 const device = 'fw0';
-const wanted = { device, ownerUid: 1000, txQueueLength: 2000, guard: true, integrate: false };
+const wanted: Wanted = {
+  ...{ device, ownerUid: 1000, txQueueLength: 2000, guard: true, integrate: false },
+  ...{ fastPath: 'off', fastPathSlots: 65_536 },
+};
 
 const newLink = {
   up: false,

@@ -7,7 +7,13 @@ import type { GatewayProblem } from '../../../src/host/problems.ts';
 import { hasEnded, pidNamespace, type WatchStatus } from '../../../src/host/watch-status.ts';
 
 const nowMs = Date.parse('2030-01-31T12:00:00Z');
-const right: Seen = { state: 'ok', problems: [], device: 'fw0', bypassPackets: undefined };
+const right: Seen = {
+  state: 'ok',
+  problems: [],
+  device: 'fw0',
+  bypassPackets: undefined,
+  fastPath: { mode: 'off', interfaces: [], why: [] } as const,
+};
 const rule: GatewayProblem = {
   ...{ what: 'rule 20', wanted: 'from all lookup 100', found: 'missing' },
   ...{ kind: 'rule', repairable: true },
