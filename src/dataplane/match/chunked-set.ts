@@ -3,7 +3,7 @@
  *
  * The addresses that share their high half are a chunk, 65,536 of them, and each chunk is written in the shortest way. So a million
  * single addresses are 3.5 MB, of which a search touches one line of the table of chunks (256 KiB, mostly cached) and one of the
- * chunk itself. Nothing here branches on what a random address decides: half of those branches would be predicted wrongly. So a
+ * chunk itself. A search does not branch on what a random address decides: half of those branches would be predicted wrongly. So a
  * chunk has its words in groups of eight, the last one repeated; a group is compared as a whole, and none crosses a cache line.
  *
  * Layout, from the start of the set:
@@ -37,17 +37,16 @@ export function isInChunks(words: Int32Array, set: number, address: number): boo
   if (kind === ChunkKind.blocks) {
     return ((words[from + (low >>> 13)]! >>> ((low >>> 8) & 31)) & 1) !== 0;
   }
-  if (size === ChunkSize.more) {
+  if (size !== ChunkSize.one) {
     let count = ((words[at + 1]! >>> 4) - (entry >>> 4)) << 3;
     while (count > 2 * groupLength) {
       const half = (count >>> 1) & ~(groupLength - 1);
       from += half & beginsUpTo(words[from + half]!, low);
       count -= half;
     }
+    // Of two groups the second one, if it begins at the address or before.
+    from += groupLength & beginsUpTo(words[from + groupLength]!, low);
   }
-  // Of two groups the second one, if it begins at the address or before.
-  const second = (size & 2) << 2;
-  from += second & beginsUpTo(words[from + second]!, low);
   return kind === ChunkKind.singles ? isInSingles(words, from, low) : isInRanges(words, from, low);
 }
 
