@@ -439,8 +439,9 @@ export class EtcdStore implements PolicyStore {
     const next = { ...reading, ...written, users, ...reread };
     this.#heads.set(next.snapshot, next.head);
     this.#replica.committed(next);
-    // The record is in the commit: no answer waits for the copy of it here.
-    void this.audit.copy();
+    // The record is in the commit: a firewall's answer does not wait for the copy of it here. Who does not watch may end now.
+    const copied = this.audit.copy();
+    if (!this.#isWatching) await copied;
     return true;
   }
 
