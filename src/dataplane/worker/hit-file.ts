@@ -92,6 +92,8 @@ export class HitFiles {
   #number = 0;
   /** The file that was laid last. */
   #last = 0;
+  /** Mapped once: a mapping for each policy would be memory of the process until the next full garbage collection. */
+  readonly #mapped: (SharedArrayBuffer | undefined)[] = [];
 
   /**
    * To be called by the process that has the device, with the rights to its directory.
@@ -121,16 +123,16 @@ export class HitFiles {
 
   /** Makes room for a policy's hits. @throws the system's error: then these files are of no use any more */
   lay(rules: number): LaidHits {
-    const fd = this.#fds[1 - this.#last]!;
+    const index = 1 - this.#last;
+    const fd = this.#fds[index]!;
     try {
       // Until it is published, it is nobody's.
       clearHeader(fd);
       const at = hitsAt(rules);
-      const memory = pageAligned(at + wholePages(Math.max(1, hitBytes(rules))) - pageBytes);
-      const bytes = bytesOf(memory);
-      loadAddon().mapFile(fd, pageBytes, bytes, true);
-      bytes.fill(0);
-      this.#last = 1 - this.#last;
+      const needed = at + wholePages(Math.max(1, hitBytes(rules))) - pageBytes;
+      const memory = this.#memoryOf(index, needed);
+      bytesOf(memory).fill(0, 0, needed);
+      this.#last = index;
       const publish: LaidHits['publish'] = (keys, kept) => {
         if (this.#fds.length > 0) this.#publish(fd, rowsOf(keys, kept, rules), rules);
       };
@@ -140,6 +142,17 @@ export class HitFiles {
       clearHeader(this.#fds[this.#last]!);
       throw error;
     }
+  }
+
+  /** Of a file behind its header, so many bytes at least. */
+  #memoryOf(index: number, needed: number): SharedArrayBuffer {
+    let memory = this.#mapped[index];
+    if (memory === undefined || memory.byteLength < needed) {
+      memory = pageAligned(wholePages(needed + needed / 8));
+      loadAddon().mapFile(this.#fds[index]!, pageBytes, bytesOf(memory), true);
+      this.#mapped[index] = memory;
+    }
+    return memory;
   }
 
   /** Lets the next process have them. No thread counts any more. */
