@@ -368,7 +368,7 @@ function addSlot(
   index: number,
 ): void {
   const at = index << serverTotalShift;
-  const record = totals.subarray(at, at + (1 << serverTotalShift));
+  const record = totals.subarray(at, at + ServerTotal.identity);
   if (!traffic.has(slot) && record.every((value) => value === 0)) return;
   const of = trafficOf(traffic, slot);
   const passed = (word: number): number => record[word]! - record[ServerTotal.counted + word]!;
