@@ -134,8 +134,14 @@ export function parsePorts(value: unknown): Parsed<PortRange> {
   if (from < 1 || to < 1 || from > 65_535 || to > 65_535)
     return { message: `${what}, found "${text}"` };
   if (from > to) return { message: `the range "${text}" ends before it begins` };
-  return { value: { from, to } };
+  if (from < to) return { value: { from, to } };
+  let single = singlePorts.get(from);
+  if (single === undefined) singlePorts.set(from, (single = { from, to }));
+  return { value: single };
 }
+
+/** Very many rules are about few ports: each is one object for all of them. */
+const singlePorts = new Map<number, PortRange>();
 
 /** An address, a block where it is one, else a range. */
 export function formatRange(from: number, to: number): string {

@@ -15,7 +15,7 @@ import type { Block, UseLargePages } from './program-memory.ts';
 import type { Ranges } from './ranges.ts';
 import type { Resolver } from './resolve.ts';
 import { linesOf } from './rule-lines.ts';
-import type { Mutable, Rule, Template } from './types.ts';
+import type { Rule, Template } from './types.ts';
 
 /** A rule in its place. */
 export interface RulePlace {
@@ -152,20 +152,7 @@ export class ProgramParts {
       const lines = linesOf(template[direction]);
       template[direction].forEach((rule, position) => {
         const index = first + places.length;
-        const live = resolver.isLive(rule);
-        // Written out: each spread of an object would get a hidden class of its own.
-        const place: Mutable<RulePlace> = {
-          index,
-          template: name,
-          direction,
-          position,
-          rule,
-          live,
-        };
-        if (lines !== undefined) place.line = lines[position]!;
-        const ranges = resolver.rangesOf(rule);
-        if (ranges !== undefined) place.ranges = ranges;
-        places.push(place);
+        places.push(placeOf(index, name, direction, position, lines?.[position], rule, resolver));
       });
     }
     const variable = places.filter(({ rule }) => !isConstantRule(rule));
@@ -230,6 +217,28 @@ export class ProgramParts {
       this.memory.free(set.block);
     }
   }
+}
+
+/** Written out: each spread of an object would get a hidden class of its own, and there may be very many rules. */
+function placeOf(
+  index: number,
+  template: string,
+  direction: RuleDirection,
+  position: number,
+  line: number | undefined,
+  rule: Rule,
+  resolver: Resolver,
+): RulePlace {
+  const live = resolver.isLive(rule);
+  const ranges = resolver.rangesOf(rule);
+  if (line === undefined) {
+    return ranges === undefined
+      ? { index, template, direction, position, rule, live }
+      : { index, template, direction, position, rule, live, ranges };
+  }
+  return ranges === undefined
+    ? { index, template, direction, position, line, rule, live }
+    : { index, template, direction, position, line, rule, live, ranges };
 }
 
 function isConstantRule({ peers = [], except = [], expires }: Rule): boolean {

@@ -141,13 +141,21 @@ function rule(direction: RuleDirection): Field<Rule> {
   };
 }
 
-/** Written out: each spread of an object would get a hidden class of its own, and there may be very many rules. */
+/**
+ * Written out: each spread of an object would get a hidden class of its own, each key that is added later a place outside of the
+ * object, and there may be very many rules.
+ */
 function ruleOf(fields: RuleFields): Rule {
-  const { ports: own, except, enabled, expires, log, comment } = fields;
+  const { protocol, ports: own, except, enabled, expires, log, comment } = fields;
   const named = fields.sources ?? fields.destinations;
-  const value: Mutable<Rule> = { protocol: fields.protocol };
-  if (own !== undefined) value.ports = own;
-  if (named !== undefined) value.peers = named;
+  const value: Mutable<Rule> =
+    own === undefined
+      ? named === undefined
+        ? { protocol }
+        : { protocol, peers: named }
+      : named === undefined
+        ? { protocol, ports: own }
+        : { protocol, ports: own, peers: named };
   if (except !== undefined) value.except = except;
   if (enabled !== undefined) value.enabled = enabled;
   if (expires !== undefined) value.expires = expires;
