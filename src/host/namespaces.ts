@@ -1,6 +1,6 @@
 /**
- * What network namespaces that are gone have left behind. A namespace leaves nothing that says so: its record, its locks, the socket
- * and the flows of its firewall stay until somebody looks. Only what is certainly gone is removed.
+ * What network namespaces that are gone have left behind. A namespace leaves nothing that says so: its record, its locks, the socket,
+ * the flows and the hits of its firewall stay until somebody looks. Only what is certainly gone is removed.
  */
 import { readFileSync, readdirSync, readlinkSync, unlinkSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -14,6 +14,7 @@ const inside = [
   /^(?:gateway|watch|fastpath)-(\d+)(?:-[\w.-]+)?\.json(?:\.lock|\.\w+\.tmp|\.foreign-\w+)?$/,
   /^(\d+)-[^/]+\.sock$/,
   /^flows-.+-(\d+)$/,
+  /^hits-.+-(\d+)\.[01]$/,
 ] as const;
 
 /** Removes files of namespaces that no process and no mount holds any more. */

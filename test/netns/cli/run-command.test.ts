@@ -140,6 +140,8 @@ describe.skipIf(obstacle !== undefined)('tunwall run', () => {
     await firewall.stop();
     const command = [
       '--net=/run/netns/' + firewall.lab.namespace('gateway'),
+      // What the command mounts is its own; /sys is still that of the machine.
+      ...['unshare', '--mount'],
       ...firewall.runCommand('--config', firewall.configDirectory),
     ];
     const child = spawn('nsenter', command, { stdio: 'ignore' });
