@@ -10,12 +10,12 @@
  * queries that too, and sets `flow` and `decidedBy` of the answer.
  */
 import { FlowState } from '../dataplane/flow/flow-record.ts';
-import { isIcmpQuery, isIcmpRequest } from '../dataplane/flow/icmp-query.ts';
+import { isIcmpQuery, isIcmpRequest, refusedIcmp } from '../dataplane/flow/icmp-query.ts';
 import { classifySegment, nextTcpState } from '../dataplane/flow/tcp-state.ts';
 import { MatchResult, Matcher } from '../dataplane/match/matcher.ts';
 import { DropReason, dropReasonNames } from '../dataplane/wire/drop-reason.ts';
 import { formatAddress, formatProtocol, formatTcpFlags } from '../dataplane/wire/format.ts';
-import { IcmpType, Protocol, VnetHeader, alignedVnetOffset } from '../dataplane/wire/headers.ts';
+import { Protocol, VnetHeader, alignedVnetOffset } from '../dataplane/wire/headers.ts';
 import { Packet } from '../dataplane/wire/packet.ts';
 import { parsePacket } from '../dataplane/wire/parse.ts';
 import type { CompiledPolicy, RulePlace } from './compile.ts';
@@ -183,19 +183,11 @@ function reasonOfMatch(match: number): number {
   return match === MatchResult.noInboundRule ? DropReason.noInboundRule : DropReason.none;
 }
 
-/** ICMP that is neither query nor reply: no rule is asked, an error needs a live flow (engine.ts, `#judgeOtherIcmp`). */
-function judgeAlone(packet: Packet): number {
-  if (packet.protocol !== Protocol.icmp) return DropReason.none;
-  switch (packet.icmpType) {
-    case IcmpType.redirect:
-      return DropReason.icmpRedirect;
-    case IcmpType.destinationUnreachable:
-    case IcmpType.timeExceeded:
-    case IcmpType.parameterProblem:
-      return DropReason.icmpError;
-    default:
-      return isIcmpQuery(packet.icmpType) ? DropReason.none : DropReason.icmpType;
-  }
+/** ICMP that is neither query nor reply: no rule is asked, an error needs a live flow (engine.ts, `#judgeIcmpError`). */
+function judgeAlone({ protocol, icmpType }: Packet): number {
+  if (protocol !== Protocol.icmp || isIcmpQuery(icmpType)) return DropReason.none;
+  const refused = refusedIcmp(icmpType);
+  return refused === DropReason.none ? DropReason.icmpError : refused;
 }
 
 /** A packet that cannot open a flow is invalid, whatever the rules say (engine.ts, `#judgeNew`). */

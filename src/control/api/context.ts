@@ -14,6 +14,7 @@ import type { Registry } from 'prom-client';
 import type { Survival } from '../../dataplane/engine/adoption.ts';
 import type { ExplainSource } from '../../policy/explain.ts';
 import type { PolicySource, Problem, RejectSettings, Rule } from '../../policy/types.ts';
+import type { FastPathMode } from '../../system/fast-path.ts';
 import type { RuleDirection } from '../../text/rule-text.ts';
 import type { TrafficHistory } from '../metrics/traffic-history.ts';
 import type { Snapshot, Store } from '../store/store.ts';
@@ -101,7 +102,7 @@ export type AppliedHere =
 
 /** Whether the kernel carries established flows past the device. */
 export interface FastPathStatus {
-  readonly mode: 'off' | 'auto' | 'force';
+  readonly mode: FastPathMode;
   readonly on: boolean;
   readonly interfaces: readonly string[];
   /** Why it is not on. */

@@ -1,5 +1,6 @@
 /** Schemas of the running firewall's data: flows, drops, counts, status. */
 import { Type } from 'typebox';
+import { fastPathModes } from '../../system/fast-path.ts';
 import { dropReasons, flowStates } from './live-words.ts';
 import { component, nameSchema, unconfirmed } from './schemas.ts';
 
@@ -252,7 +253,7 @@ const survival = Type.Object(
 
 const fastPath = Type.Object(
   {
-    mode: Type.Enum(['off', 'auto', 'force'], { description: 'As gateway.yaml says.' }),
+    mode: Type.Enum(fastPathModes, { description: 'As gateway.yaml says.' }),
     on: Type.Boolean(),
     interfaces: Type.Array(Type.String(), { description: 'Where the kernel program is attached.' }),
     why: Type.Optional(Type.String({ description: 'Why it is not on.' })),

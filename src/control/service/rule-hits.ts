@@ -1,7 +1,7 @@
 /**
  * How many flows each rule has opened, since when that counts, and when it opened the last one, over all policies that had it: the
  * packet threads count by a rule's index in their policy (Matcher.hits), and a policy's counts are carried over to the next one by the
- * rules' content. So they are to the next process, by a digest of it (worker/hit-file.ts).
+ * rules' content. So they are to the next process, by a sum of it (worker/hit-file.ts).
  *
  * The threads' clock begins anew after 49 days. So their stamps are turned into times of day when they are read, and by `collect`
  * at least once in 24 days.
@@ -50,7 +50,7 @@ function indicesOf(places: readonly RulePlace[]): Indices {
   return indices;
 }
 
-/** Digests of the contents of a template's rules, one behind the other in the order of their indices. */
+/** Sums of the contents of a template's rules, one behind the other in the order of their indices. */
 const knownKeys = new WeakMap<readonly RulePlace[], Uint8Array>();
 
 function keysOf(places: readonly RulePlace[]): Uint8Array {

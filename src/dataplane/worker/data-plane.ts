@@ -23,7 +23,7 @@ import {
 } from '../flow/fragment-memory.ts';
 import { TimeoutList } from '../flow/timeouts.ts';
 import { Header, createRuleHits } from '../match/matcher.ts';
-import type { PolicyProgram, RuleHits } from '../match/matcher.ts';
+import type { PolicyProgram } from '../match/matcher.ts';
 import {
   attachQueues,
   chooseOffload,
@@ -87,14 +87,8 @@ export interface PolicyInForce {
   readonly drainUntilMs: number;
 }
 
-/** Flows opened by each rule of a policy, by its index. */
-export interface HitsInForce {
-  readonly hits: RuleHits;
-  /** What an earlier process left. */
-  readonly before?: HitFiles['before'];
-  /** Absent: they do not outlive the process. */
-  readonly publish?: LaidHits['publish'];
-}
+/** Flows opened by each rule of a policy, by its index. Without more they do not outlive the process. */
+export type HitsInForce = Pick<LaidHits, 'hits'> & Partial<LaidHits>;
 
 interface Waiter {
   readonly version: number;
@@ -380,7 +374,7 @@ export class DataPlane {
     const rules = words[root + Header.ruleCount]!;
     const files = this.#hitFiles;
     try {
-      if (files !== undefined) return { ...files.lay(rules), before: files.before };
+      if (files !== undefined) return files.lay(rules);
     } catch (error) {
       this.#hitFiles = undefined;
       files?.close();

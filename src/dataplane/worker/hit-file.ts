@@ -74,6 +74,8 @@ interface Header extends LeftHeader {
 export interface LaidHits {
   /** For the packet threads. */
   readonly hits: RuleHits;
+  /** What the process before left; with the first policy only. */
+  readonly before: HitFiles['before'];
   /**
    * Tells the next process what the rules are, and their hits of earlier policies.
    *
@@ -86,8 +88,8 @@ export class HitFiles {
   readonly #path: string;
   readonly #origin: Origin;
   #fds: readonly number[];
-  /** What the process before left: a sentence says why it is not used, `undefined` that there is nothing. */
-  readonly before: HitsBefore | string | undefined;
+  /** What the process before left, until a policy is laid: a sentence says why it is not used, `undefined` that there is nothing. */
+  before: HitsBefore | string | undefined;
   /** Of the newest header. */
   #number = 0;
   /** The file that was laid last. */
@@ -136,7 +138,9 @@ export class HitFiles {
       const publish: LaidHits['publish'] = (keys, kept) => {
         if (this.#fds.length > 0) this.#publish(fd, rowsOf(keys, kept, rules), rules);
       };
-      return { hits: hitsIn(memory, at - pageBytes, rules), publish };
+      const { before } = this;
+      this.before = undefined;
+      return { hits: hitsIn(memory, at - pageBytes, rules), before, publish };
     } catch (error) {
       // Those of the policy before lack what is counted from now on.
       clearHeader(this.#fds[this.#last]!);
