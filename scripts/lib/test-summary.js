@@ -10,14 +10,25 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { unproved } from './service-page.js';
 
 const [directory, noNamespaces = '', noBrowser = noNamespaces, page] = process.argv.slice(2);
 const sum = { passed: 0, failed: 0, skipped: 0 };
 const tests = [];
 
-function fail(what) {
+/** Lines of a failure that are repeated at the end, where whoever has only the end of a log finds them. */
+const repeatedLines = 15;
+
+/** How vitest's report names what did not run; the reason is printed where the test stands. */
+const absent = new Set(['skipped', 'pending', 'todo']);
+
+function fail(what, messages = []) {
   console.log(`failed: ${what}`);
+  for (const message of messages) {
+    const lines = stripVTControlCharacters(message).trimEnd().split('\n');
+    for (const line of lines.slice(0, repeatedLines)) console.log(`    ${line}`);
+  }
   sum.failed += 1;
 }
 
@@ -38,9 +49,14 @@ function addTests(report, run) {
     for (const { ancestorTitles = [], title, status } of file.assertionResults) {
       tests.push({ file: name, titles: [...ancestorTitles, title], status });
     }
+    for (const { fullName, status } of file.assertionResults) {
+      if (absent.has(status)) console.log(`skipped: ${name} (${run}): ${fullName}`);
+    }
     const failed = file.assertionResults.filter(({ status }) => status === 'failed');
-    for (const { fullName } of failed) fail(`${name} (${run}): ${fullName}`);
-    if (file.status === 'failed' && failed.length === 0) fail(`${name} (${run})`);
+    for (const { fullName, failureMessages } of failed) {
+      fail(`${name} (${run}): ${fullName}`, failureMessages);
+    }
+    if (file.status === 'failed' && failed.length === 0) fail(`${name} (${run})`, [file.message]);
   }
 }
 

@@ -35,7 +35,12 @@ function report(...files: string[][]): unknown {
     testResults: files.map((statuses, index) => ({
       name: `${process.cwd()}/test/${index}.test.ts`,
       status: statuses.includes('failed') || statuses.length === 0 ? 'failed' : 'passed',
-      assertionResults: statuses.map((status) => ({ status, fullName: `a ${status} test` })),
+      message: statuses.length === 0 ? 'Error: no such module' : '',
+      assertionResults: statuses.map((status) => ({
+        status,
+        fullName: `a ${status} test`,
+        failureMessages: status === 'failed' ? ['Error: \u001b[31m1\u001b[39m is not 2'] : [],
+      })),
     })),
   };
 }
@@ -47,15 +52,22 @@ function summarize(reason = '', noBrowser = reason): { code: number | null; line
   return { code: status, lines: stdout.trimEnd().split('\n') };
 }
 
-test('sums over all runs', () => {
+test('sums over all runs, and names what did not run', () => {
   write({
     'unit.json': report(['passed', 'passed', 'pending']),
     'netns.json': report(['passed', 'todo']),
   });
-  expect(summarize()).toEqual({ code: 0, lines: ['3 passed, 0 failed, 2 skipped'] });
+  expect(summarize()).toEqual({
+    code: 0,
+    lines: [
+      'skipped: test/0.test.ts (unit): a pending test',
+      'skipped: test/0.test.ts (netns): a todo test',
+      '3 passed, 0 failed, 2 skipped',
+    ],
+  });
 });
 
-test('names the tests that failed', () => {
+test('names the tests that failed, with what they say, without colours', () => {
   write({
     'unit.json': report(['passed', 'failed']),
     'netns.json': report(['failed']),
@@ -64,7 +76,9 @@ test('names the tests that failed', () => {
     code: 1,
     lines: [
       'failed: test/0.test.ts (unit): a failed test',
+      '    Error: 1 is not 2',
       'failed: test/0.test.ts (netns): a failed test',
+      '    Error: 1 is not 2',
       '1 passed, 2 failed, 0 skipped',
     ],
   });
@@ -91,6 +105,26 @@ test.each<[what: string, files: Record<string, unknown>, line: RegExp]>([
   expect(lines.at(-1)).toMatch(/^[12] passed, 1 failed, 0 skipped$/);
   expect(code).toBe(1);
 });
+
+test('repeats what a file says that could not be loaded, and no more than the beginning of it', () => {
+  const said = Array.from({ length: 40 }, (_, index) => `line ${index}`).join('\n');
+  write({
+    'unit.json': report(['passed'], []),
+    'netns.json': { ...(report() as object), testResults: [failedFile(said)] },
+  });
+  const { lines } = summarize();
+  expect(lines[1]).toBe('    Error: no such module');
+  expect(lines.filter((line) => line.startsWith('    line '))).toHaveLength(15);
+});
+
+function failedFile(message: string): unknown {
+  return {
+    name: `${process.cwd()}/test/9.test.ts`,
+    status: 'failed',
+    message,
+    assertionResults: [],
+  };
+}
 
 test('a failed test explains that its run failed', () => {
   write({
