@@ -7,6 +7,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   readdirSync,
   rmSync,
   statSync,
@@ -38,6 +39,22 @@ function tunwall(...args: string[]): Promise<{ code: number; out: string }> {
   });
 }
 
+/** What `ps` shows of all processes with `secret`, with their environment: as root sees them. */
+function processesThatShow(text: string): string[] {
+  const shown = (pid: string, file: string): string => {
+    try {
+      return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+    } catch {
+      // It has ended meanwhile.
+      return '';
+    }
+  };
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((pid) => ['cmdline', 'environ'].map((file) => `${file}: ${shown(pid, file)}`))
+    .filter((each) => each.includes(text));
+}
+
 function writeGateway(endpoint: string, ...more: string[]): void {
   const lines = [
     'store:',
@@ -67,13 +84,19 @@ describe.skipIf(obstacle !== undefined)('root, where the store is shared', () =>
   describe('with an endpoint that listens', () => {
     let server: Server;
     let asked: string[];
+    /** While the password is on its way. */
+    let shown: { processes: string[]; programs: string[] };
     beforeEach(async () => {
       asked = [];
+      shown = { processes: [], programs: [] };
       server = createServer((request, response) => {
         let body = '';
         request.on('data', (text) => (body += String(text)));
         request.on('end', () => {
           asked.push(`${request.url!} ${body}`);
+          if (body.includes(secret)) {
+            shown = { processes: processesThatShow(secret), programs: processesThatShow(program) };
+          }
           response.end('{"etcdserver":"3.5.16","header":{}}');
         });
       }).listen(0, '127.0.0.1');
@@ -94,6 +117,22 @@ describe.skipIf(obstacle !== undefined)('root, where the store is shared', () =>
         expect(asked.join('\n')).toContain('/version');
         expect(`${asked.join('\n')}${out}`).not.toContain(secret);
         if (!typed.startsWith('template')) expect(out).toContain(`${file} cannot be read`);
+      },
+    );
+
+    it.each(['check', 'store status'])(
+      'shows a password to etcd, but to nobody who lists processes: %s',
+      async (typed) => {
+        const file = join(config, 'password');
+        writeFileSync(file, secret, { mode: 0o600 });
+        chownSync(file, nobody, nobody);
+        const { port } = server.address() as AddressInfo;
+        writeGateway(`http://127.0.0.1:${port}`, '    user: somebody', `    passwordFile: ${file}`);
+        const { out } = await tunwall(...typed.split(' '), '--config', config);
+        expect(asked.join('\n')).toContain(secret);
+        expect(shown.processes).toEqual([]);
+        expect(shown.programs).not.toEqual([]);
+        expect(out).not.toContain(secret);
       },
     );
   });

@@ -54,6 +54,15 @@ describe('words', () => {
       .filter((line) => /\(default.*\(default/.test(line));
     expect(twice).toEqual([]);
   });
+
+  test('no option takes a secret, which every user of the machine would see in ps', () => {
+    const options = readText('docs/command-line.md').matchAll(
+      /^ {2}(?:-\w, )?(--\S*(?:password|token|secret|key)\S*(?: <\S+>)?)/gm,
+    );
+    const taken = new Set([...options].map(([, option]) => option!));
+    expect([...taken].filter((option) => option.includes('<'))).toEqual(['--token-file <file>']);
+    expect(taken).toContain('--no-password');
+  });
 });
 
 describe('what is said beside the answer, with --json', () => {
