@@ -64,6 +64,7 @@ export const targets: readonly Target[] = [
   atMost('compile 100,000 rules', 'micro-compile.compile', 1500, 'ms'),
   atMost('fleet: rule at another gateway, p50', 'fleet.rule', 100, 'ms'),
   atMost('fleet: rule at another gateway, p99', 'fleet.rule99', 1000, 'ms'),
+  atMost('fleet: token revoked, until refused elsewhere', 'fleet.revoked', 1000, 'ms'),
   atMost('fleet: assign to 1,000 servers', 'fleet.assign', 300, 'ms'),
   atMost('fleet: leader killed, until accepted', 'fleet.leader', 3000, 'ms'),
   atMost('fleet: one commit to 500 watchers', 'fleet.watchers', 2000, 'ms'),

@@ -32,8 +32,9 @@ const watchers = 500;
 /** Watchers that begin together. */
 const atOnce = 25;
 const changes = 30;
+const revocations = 10;
 /** Measured with two gateways, and with all watchers. */
-const changeKeys = ['rule', 'rule99', 'assign', 'cold'] as const;
+const changeKeys = ['rule', 'rule99', 'revoked', 'assign', 'cold'] as const;
 const watcherKeys = ['watchers', 'memory', 'cpu', 'leader'] as const;
 type ChangeKey = (typeof changeKeys)[number];
 type WatcherKey = (typeof watcherKeys)[number];
@@ -46,6 +47,11 @@ const figures: Record<Key, readonly [title: string, unit: string, note: string]>
     `Of ${changes} changes a round, by the control socket of a firewall.`,
   ],
   rule99: ['fleet: the same, p99', 'ms', `The slowest of ${changes} changes a round.`],
+  revoked: [
+    'fleet: a token revoked at one gateway, until refused at another',
+    'ms',
+    `The slowest of ${revocations} a round.`,
+  ],
   assign: [
     `fleet: assign a template to ${counts.servers.toLocaleString('en-US')} servers, until in force`,
     'ms',
@@ -143,6 +149,23 @@ async function measureRules({ firewall, other }: Gateways, round: number): Promi
   return times.sort((a, b) => a - b);
 }
 
+async function measureRevocations({ firewall, other: { store } }: Gateways): Promise<number> {
+  const times: number[] = [];
+  const tokens = '/users/bench-tokens/tokens';
+  await firewall.change('POST', '/users', { body: { name: 'bench-tokens', role: 'member' } });
+  for (let count = 0; count < revocations; count++) {
+    const name = `t-${count}`;
+    const { token } = await firewall.change<{ token: string }>('POST', tokens, { body: { name } });
+    while ((await store.users.verifyToken(token)) === undefined) await sleep(5);
+    const started = performance.now();
+    await firewall.change('DELETE', `${tokens}/${name}`);
+    while ((await store.users.verifyToken(token)) !== undefined) await sleep(1);
+    times.push(performance.now() - started);
+  }
+  await firewall.change('DELETE', '/users/bench-tokens');
+  return Math.max(...times);
+}
+
 async function measureLeader(
   { fleet: { cluster }, small }: Watchers,
   round: number,
@@ -200,7 +223,8 @@ async function measureChanges(parts: Gateways, round: number): Promise<Measured<
     compilePolicy(await (await parts.fleet.store('/policy')).read(), 1);
   });
   const [rule, rule99] = [rules[Math.floor(rules.length / 2)]!, rules.at(-1)!];
-  return { rule: { value: rule }, rule99: { value: rule99 }, assign, cold };
+  const revoked = { value: await measureRevocations(parts) };
+  return { rule: { value: rule }, rule99: { value: rule99 }, revoked, assign, cold };
 }
 
 function record<K extends Key>(
@@ -311,7 +335,7 @@ async function packetRates(context: Context, fleet: Fleet): Promise<void> {
       both,
       ['packets'],
       async (subject) => {
-        const { rate, perPacket } = await forwardingTrial(subject, { rate: 0, ms: 1000 });
+        const { rate, perPacket } = await forwardingTrial(subject, { rate: 0, ms: 2000 });
         return { packets: { value: rate, ...perPacket } };
       },
     );
