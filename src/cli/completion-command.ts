@@ -1,10 +1,10 @@
 /** `tunwall completion`: scripts for bash and zsh, and the names that they query. */
 import { Argument } from 'commander';
 import type { Command } from 'commander';
-import type { ApiClient } from './api-client.ts';
 import { clientVerb } from './client-verb.ts';
 import { completedCommands, nameKinds } from './completion-model.ts';
 import type { NameKind } from './completion-model.ts';
+import { namesOf } from './completion-names.ts';
 import { bashCompletion, zshCompletion } from './completion-scripts.ts';
 import { addConnectionOptions } from './connection.ts';
 import type { ConnectionFlags, Connections } from './connection.ts';
@@ -17,9 +17,7 @@ export function completionCommand(connections: Connections): Verb {
   return clientVerb(connections, (program, { output, run }) => {
     const family = program
       .command('completion')
-      .description(
-        'a script that completes the command line, names of templates and servers included',
-      )
+      .description('a script that completes the command line, names, peers and labels included')
       .addHelpText(
         'after',
         examples([
@@ -49,10 +47,4 @@ export function completionCommand(connections: Connections): Verb {
 
 function printScript(program: Command, shell: keyof typeof scripts, output: Output): void {
   output.document(scripts[shell](completedCommands(program)));
-}
-
-async function namesOf(client: ApiClient, kind: NameKind): Promise<string[]> {
-  const list = `${kind}s`;
-  const answer = await client.get<Record<string, readonly { readonly name: string }[]>>(`/${list}`);
-  return (answer[list] ?? []).map(({ name }) => name);
 }

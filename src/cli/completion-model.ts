@@ -6,8 +6,17 @@
  */
 import type { Argument, Command, Option } from 'commander';
 
-/** Names that only the API knows. */
-export const nameKinds = ['template', 'server', 'set', 'user', 'preset'] as const;
+/** Lists of the API, by the name of what is in them. */
+export const listKinds = ['template', 'server', 'set', 'user', 'preset'] as const;
+
+/**
+ * Names that only the API knows: what its lists have, the peers of a rule, the terms of a selector (`role=web`), the labels
+ * that servers were given, their keys, regions, and the ends of `tunwall reach`.
+ */
+export const nameKinds = [
+  ...listKinds,
+  ...['peer', 'selector', 'label', 'key', 'region', 'end'],
+] as const;
 export type NameKind = (typeof nameKinds)[number];
 
 export type ValueKind =
@@ -30,6 +39,8 @@ export interface CompletedCommand {
   readonly arguments: readonly ValueKind[];
   /** The last argument may be repeated. */
   readonly isVariadic: boolean;
+  /** Options that say by a selector which servers are meant; names of servers are names of templates then. */
+  readonly selectors: readonly string[];
 }
 
 /** The program and all of its commands that a user may see. */
@@ -40,24 +51,31 @@ export function completedCommands(program: Command): CompletedCommand[] {
 function walk(command: Command, path: string): CompletedCommand[] {
   const help = command.createHelp();
   const children = help.visibleCommands(command);
+  const options = help.visibleOptions(command).map((option): CompletedOption => ({
+    flags: [option.short, option.long].filter((flag) => flag !== undefined),
+    description: firstLine(option.description),
+    ...(takesValue(option) && { value: kindOf(option.argChoices, option.flags) }),
+  }));
   const own: CompletedCommand = {
     path,
     commands: children.map((child) => ({
       name: child.name(),
       description: firstLine(help.subcommandDescription(child)),
     })),
-    options: help.visibleOptions(command).map((option) => ({
-      flags: [option.short, option.long].filter((flag) => flag !== undefined),
-      description: firstLine(option.description),
-      ...(takesValue(option) && { value: kindOf(option.argChoices, option.flags) }),
-    })),
+    options,
     arguments: command.registeredArguments.map(argumentKind),
     isVariadic: command.registeredArguments.at(-1)?.variadic === true,
+    selectors: options
+      .filter(({ value }) => value?.kind === 'selector')
+      .flatMap(({ flags }) => flags),
   };
   return [
     own,
     ...children.flatMap((child) =>
-      walk(child, path === '' ? child.name() : `${path} ${child.name()}`),
+      // Under its other names, too.
+      [child.name(), ...child.aliases()].flatMap((name) =>
+        walk(child, path === '' ? name : `${path} ${name}`),
+      ),
     ),
   ];
 }
@@ -72,7 +90,9 @@ function argumentKind(argument: Argument): ValueKind {
 
 function kindOf(choices: readonly string[] | undefined, usage: string): ValueKind {
   if (choices !== undefined) return { kind: 'words', words: choices };
-  const name = /[<[]([a-z-]+?)s?(?:\.\.\.)?[>\]]/.exec(usage)?.[1];
+  if (usage.includes('<key=value>')) return { kind: 'label' };
+  // What may follow a name stands in brackets: `<server[:port]>`.
+  const name = /[<[]([a-z-]+?)s?(?:\.\.\.|\[[^\]]*\])?[>\]]/.exec(usage)?.[1];
   const known = nameKinds.find((kind) => kind === name);
   if (known !== undefined) return { kind: known };
   if (name === 'file' || name === 'path') return { kind: 'file' };

@@ -3,8 +3,9 @@
  *
  * Both walk the words before the cursor in the same way: an option that takes a value swallows the next word, a word that is
  * a command of the path so far extends the path, any other is an argument. The tables that they look things up in are
- * written out as `case` statements. Names of templates and the like come from the program itself (`tunwall completion
- * names KIND`), called with the options that select the API.
+ * written out as `case` statements. Names, peers and labels come from the program itself (`tunwall completion names
+ * KIND`), called with the options that select the API. What others named is never expanded by the shell, and it is
+ * quoted when it is typed for the user. Behind a comma, the next one of a list is completed.
  */
 import type { CompletedCommand, ValueKind } from './completion-model.ts';
 
@@ -37,13 +38,26 @@ function optionBranches(commands: readonly CompletedCommand[]): string {
 
 /** `case` branches: path and number of the argument -> its kind. */
 function argumentBranches(commands: readonly CompletedCommand[]): string {
-  const lines = commands.flatMap(({ path, arguments: kinds, isVariadic }) =>
-    kinds.map((value, index) => {
-      const last = isVariadic && index === kinds.length - 1;
-      return `    ${quote(`${path}:`)}${last ? '*' : index}) kind=${quote(kindText(value))} ;;`;
+  const lines = commands.flatMap(({ path, arguments: kinds, isVariadic, selectors }) =>
+    kinds.flatMap((value, index) => {
+      const at = isVariadic && index === kinds.length - 1 ? '*' : String(index);
+      const branch = (kind: ValueKind, selected: string): string =>
+        `    ${quote(`${path}:`)}${at}${selected}) kind=${quote(kindText(kind))} ;;`;
+      const selects = value.kind === 'server' && selectors.length > 0;
+      return [
+        ...(selects ? [branch({ kind: 'template' }, "' selected'")] : []),
+        branch(value, selectors.length > 0 && at !== '*' ? '*' : ''),
+      ];
     }),
   );
   return lines.join('\n');
+}
+
+/** Options with a selector, with their path. */
+function selectorPattern(commands: readonly CompletedCommand[]): string {
+  return commands
+    .flatMap(({ path, selectors }) => selectors.map((flag) => quote(`${path}:${flag}`)))
+    .join('|');
 }
 
 /** `case` branches for the paths that are commands. */
@@ -59,20 +73,20 @@ function pathPattern(commands: readonly CompletedCommand[]): string {
  * variable named path would be zsh's PATH.)
  */
 function walk(first: string, end: string): string {
-  return `  local place='' expecting='' number=0 kind='' word i
+  return `  local place='' expecting='' number=0 kind='' selected='' word i
   local -a whom=()
   for ((i = ${first}; i < ${end}; i++)); do
     word=\${words[i]}
-    if [[ $word == '=' && -n $expecting ]]; then
-      continue
-    elif [[ -n $expecting ]]; then
+    if [[ -n $expecting ]]; then
       case "$expecting" in ${passedOn.join('|')}) whom+=("$expecting" "$word") ;; esac
       expecting=''
     elif [[ $word == -*=* ]]; then
+      _tunwall_selects "$place" "\${word%%=*}" && selected=' selected'
       case "\${word%%=*}" in ${passedOn.join('|')}) whom+=("$word") ;; esac
     elif [[ $word == -* ]]; then
       _tunwall_option "$place" "$word"
       [[ -n $kind ]] && expecting=$word
+      _tunwall_selects "$place" "$word" && selected=' selected'
     elif _tunwall_is_command "\${place:+$place }$word"; then
       place="\${place:+$place }$word"
     else
@@ -94,6 +108,13 @@ _tunwall_option() {
 ${optionBranches(commands)}
     *) kind='' ;;
   esac
+}
+
+_tunwall_selects() {
+  case "$1:$2" in
+    ${selectorPattern(commands)}) return 0 ;;
+  esac
+  return 1
 }
 
 _tunwall_argument() {
@@ -135,34 +156,88 @@ ${listBranches(commands, (command) => command.options.flatMap(({ flags }) => fla
   esac
 }
 
+# Offers those of the words that begin with what was typed: as readline puts them in, without what it keeps.
+_tunwall_offer() {
+  local word typed
+  for word in "$@"; do
+    [[ $list$word == "$current"* ]] || continue
+    word=$list$word
+    word=\${word#"$kept"}
+    printf -v typed '%q' "$word"
+    typed=\${typed//\\\\,/,}
+    if [[ -z $quoting ]]; then
+      COMPREPLY+=("$typed")
+    elif [[ $typed == "$word" ]]; then
+      COMPREPLY+=("$word")
+    fi
+  done
+}
+
+_tunwall_names() {
+  local -a names=()
+  mapfile -t names < <("\${COMP_WORDS[0]}" completion names "$1" "\${whom[@]}" 2>/dev/null </dev/null)
+  _tunwall_offer "\${names[@]}"
+}
+
 _tunwall_values() {
   case "$kind" in
-    words\\ *) COMPREPLY=($(compgen -W "\${kind#words }" -- "$current")) ;;
-    file) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
-    directory) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
+    words\\ *) found=(\${kind#words }); _tunwall_offer "\${found[@]}" ;;
+    file) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "\${current#"$list"}") ;;
+    directory) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "\${current#"$list"}") ;;
     nothing) ;;
-    *) COMPREPLY=($(compgen -W "$("\${COMP_WORDS[0]}" completion names "$kind" "\${whom[@]}" 2>/dev/null)" -- "$current")) ;;
+    *)
+      [[ $current == *,* ]] && list=\${current%,*},
+      _tunwall_names "$kind"
+      [[ $kind == peer && $list == *label:* ]] && _tunwall_names selector
+      ;;
   esac
 }
 
+# The words up to the cursor as the command will see them. Those in COMP_WORDS are split at : and =, too.
+_tunwall_split() {
+  local line=\${COMP_LINE:0:COMP_POINT} word='' begun='' char i
+  for ((i = 0; i < \${#line}; i++)); do
+    char=\${line:i:1}
+    if [[ $char == \\\\ && $quoting != "'" ]]; then
+      i=$((i + 1)) begun=1 word+=\${line:i:1}
+    elif [[ -n $quoting ]]; then
+      if [[ $char == "$quoting" ]]; then quoting=''; else word+=$char; fi
+    elif [[ $char == [\\'\\"] ]]; then
+      quoting=$char begun=1
+    elif [[ $char != [[:blank:]] ]]; then
+      word+=$char begun=1
+    elif [[ -n $begun ]]; then
+      words+=("$word") word='' begun=''
+    fi
+  done
+  words+=("$word")
+}
+
 _tunwall() {
-  local -a words=("\${COMP_WORDS[@]}") found=()
-  local current=\${COMP_WORDS[COMP_CWORD]}
+  local -a words=() found=()
+  local quoting='' list='' current kept
   COMPREPLY=()
-${walk('1', 'COMP_CWORD')}
-  [[ $current == '=' ]] && current=''
-  if [[ -n $expecting ]]; then
+  _tunwall_split
+  current=\${words[\${#words[@]} - 1]}
+  # Readline completes $2, the end of the word; what stands before that it keeps.
+  [[ $current == *"$2" ]] || return
+  kept=\${current%"$2"}
+${walk('1', '${#words[@]} - 1')}
+  if [[ -n $expecting || $current == -*=* ]]; then
+    if [[ -z $expecting ]]; then
+      expecting=\${current%%=*} list=\${current%%=*}=
+    fi
     _tunwall_option "$place" "$expecting"
     _tunwall_values
   elif [[ $current == -* ]]; then
     _tunwall_options "$place"
-    COMPREPLY=($(compgen -W "\${found[*]}" -- "$current"))
+    _tunwall_offer "\${found[@]}"
   else
-    _tunwall_argument "$place" "$number"
+    _tunwall_argument "$place" "$number$selected"
     _tunwall_values
     if ((number == 0)); then
       _tunwall_commands "$place"
-      COMPREPLY+=($(compgen -W "\${found[*]}" -- "$current"))
+      _tunwall_offer "\${found[@]}"
     fi
   fi
 }
@@ -207,18 +282,29 @@ ${listBranches(
   esac
 }
 
+_tunwall_names() {
+  found=(\${(f)"$(\${words[1]} completion names "$1" "\${whom[@]}" 2>/dev/null </dev/null)"})
+  compadd -a found
+}
+
 _tunwall_values() {
   case "$kind" in
     words\\ *) found=(\${=kind#words }); compadd -a found ;;
     file) _files ;;
     directory) _files -/ ;;
     nothing) ;;
-    *) found=(\${(f)"$(\${words[1]} completion names "$kind" "\${whom[@]}" 2>/dev/null)"}); compadd -a found ;;
+    *)
+      local list=''
+      compset -P '*,' && list=\${IPREFIX}
+      _tunwall_names "$kind"
+      [[ $kind == peer && $list == *label:* ]] && _tunwall_names selector
+      ;;
   esac
 }
 
 _tunwall() {
   local -a found=()
+  words=("\${(@Q)words}")
 ${walk('2', 'CURRENT')}
   local current=\${words[CURRENT]}
   if [[ -n $expecting ]]; then
@@ -226,13 +312,13 @@ ${walk('2', 'CURRENT')}
     _tunwall_values
   elif [[ $current == -*=* ]]; then
     _tunwall_option "$place" "\${current%%=*}"
-    compset -P '*='
+    compset -P "\${current%%=*}="
     _tunwall_values
   elif [[ $current == -* ]]; then
     _tunwall_options "$place"
     _describe -o option found
   else
-    _tunwall_argument "$place" "$number"
+    _tunwall_argument "$place" "$number$selected"
     _tunwall_values
     if ((number == 0)); then
       _tunwall_commands "$place"

@@ -115,12 +115,12 @@ export function explainCommand(actions: ExplainActions): Verb {
           'Exit code 0: answered, whatever the verdict.',
       )
       .option(
-        '--from <end[:port]>',
+        '--from <server[:port]>',
         'where the packet comes from: an address, or a server by its name',
         parseEnd,
       )
       .option(
-        '--to <end[:port]>',
+        '--to <server[:port]>',
         'where it goes, likewise; the port is needed for tcp and udp',
         parseEnd,
       )

@@ -29,7 +29,7 @@ export function exportCommand(readConfig: (directory: string) => Promise<ExportC
         'an nft ruleset that gives the same verdicts on what the kernel forwards.\n' +
           'It replaces the table inet tunwall, and drops what no rule allows, as tunwall does.',
       )
-      .option('--server <name>', "this server only: the other servers' rules are not asked")
+      .option('--server <server>', "this server only: the other servers' rules are not asked")
       .addOption(configOption())
       .option('--json', 'print JSON: { ruleset }')
       .addHelpText(

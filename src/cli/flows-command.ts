@@ -42,7 +42,10 @@ function addFilterOptions(command: Command): Command {
     .option('--port <port>', 'with this port at either end', parseNumber('a port', 0, 65_535))
     .addOption(new Option('--proto <protocol>', 'protocol').choices(['tcp', 'udp', 'icmp']))
     .addOption(new Option('--state <state>', 'in this state').choices(flowStates))
-    .option('--rule <rule>', 'allowed by a rule of this template, or by one: web/inbound/0');
+    .option(
+      '--rule <template[/direction/number]>',
+      'allowed by a rule of this template, or by one: web/inbound/0',
+    );
 }
 
 function filterOf({ server, address, port, proto, state, rule }: FilterFlags): Query {

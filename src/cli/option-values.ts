@@ -1,11 +1,20 @@
 /** Values of options, from what was typed. */
 import { InvalidArgumentError } from 'commander';
+import { peerKinds } from '../policy/peers.ts';
 import { parseDuration } from '../text/duration.ts';
+
+/** A group begins with its kind. */
+const group = new RegExp(`^\\s*(?:${peerKinds.join('|')})\\s*:`, 'i');
 
 /** For options that may be repeated, or given as a comma-separated list. */
 export function collect(text: string, before: readonly string[] | undefined): string[] {
-  // The commas of a selector are its own.
-  const parts = /^\s*label:/i.test(text) ? [text] : text.split(',');
+  const parts: string[] = [];
+  for (const part of text.split(',')) {
+    // The commas of a selector are its own, up to the next group.
+    const isInSelector = /^\s*label:/i.test(parts.at(-1) ?? '') && !group.test(part);
+    if (isInSelector) parts.push(`${parts.pop()!},${part}`);
+    else parts.push(part);
+  }
   return [...(before ?? []), ...parts.map((part) => part.trim())].filter((part) => part !== '');
 }
 

@@ -39,12 +39,12 @@ function indexArgument(name: string, description: string): Argument {
 function withRuleOptions(command: Command): Command {
   return command
     .option(
-      '--from <addresses>',
+      '--from <peers>',
       'sources of an inbound rule; again, or with commas, for more',
       collect,
     )
-    .option('--to <addresses>', 'destinations of an outbound rule, likewise', collect)
-    .option('--except <addresses>', 'taken away from the sources or destinations', collect)
+    .option('--to <peers>', 'destinations of an outbound rule, likewise', collect)
+    .option('--except <peers>', 'taken away from the sources or destinations', collect)
     .option('--until <time>', 'when the rule ends: 2030-01-31T18:00:00Z')
     .addOption(
       new Option('--for <duration>', 'how long it counts from now on: 30m, 2h, 7d, 1w')
