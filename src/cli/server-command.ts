@@ -408,6 +408,7 @@ function observesText({ observing, until = '' }: ServerView, output: Output): Te
 /** What it answers, and whose setting that is. */
 function rejectsText({ reject = {}, effectiveReject }: ServerView): string {
   const own = directions.filter((direction) => reject[direction] !== undefined);
-  const whose = own.length === 0 ? "the gateway's" : `its own for ${own.join(' and ')}`;
-  return `${rejectText(effectiveReject)} (${whose} setting)`;
+  const whose = own.length === 0 ? "the gateway's" : 'its own';
+  const part = own.length === 1 ? ` for ${own[0]!}` : '';
+  return `${rejectText(effectiveReject)} (${whose} setting${part})`;
 }

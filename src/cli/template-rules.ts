@@ -154,7 +154,7 @@ function addWritingCommands(family: Command, { output, run }: ClientParts): void
           if (flags.json === true) output.json(answer);
           else {
             const number = at ?? answer[direction].length - 1;
-            const what = `${name} ${direction}[${number}] added: ${ruleText(direction, rule)}`;
+            const what = `${name} ${direction}[${number}] added: ${ruleText(direction, answer[direction][number] ?? rule)}`;
             printChange(output, what, answer.applied);
           }
         });
@@ -190,7 +190,7 @@ function addWritingCommands(family: Command, { output, run }: ClientParts): void
           const answer = await client.change<Answer>('PUT', path, { body: rule, revision });
           if (flags.json === true) output.json(answer);
           else {
-            const what = `${name} ${direction}[${index}] replaced: ${ruleText(direction, rule)}`;
+            const what = `${name} ${direction}[${index}] replaced: ${ruleText(direction, answer[direction][index] ?? rule)}`;
             printChange(output, what, answer.applied);
           }
         });

@@ -59,6 +59,7 @@ class State {
   readonly #source: PolicySource;
   readonly #indices: ReadonlyMap<string, number>;
   readonly #templates: ReadonlyMap<string, Template>;
+  #owners: ReadonlyMap<number, string> | undefined;
 
   constructor(source: PolicySource, nowMs: number, before?: Resolver) {
     this.#source = source;
@@ -67,8 +68,25 @@ class State {
     this.#templates = new Map(source.templates.map((each) => [each.name, each]));
   }
 
+  server(name: string): Server | undefined {
+    return this.#source.servers[this.#indices.get(name) ?? -1];
+  }
+
   addressesOf(server: string): readonly number[] {
-    return this.#source.servers[this.#indices.get(server) ?? -1]?.addresses ?? [];
+    return this.server(server)?.addresses ?? [];
+  }
+
+  /** Who has all of these addresses, by whatever name: a server that is renamed opens nothing. */
+  ownerOf(addresses: readonly number[]): string | undefined {
+    this.#owners ??= new Map(
+      this.#source.servers.flatMap(({ name, addresses: own }) =>
+        own.map((address): [number, string] => [address, name]),
+      ),
+    );
+    const owner = this.#owners.get(addresses[0] ?? -1);
+    if (owner === undefined) return undefined;
+    const own = this.addressesOf(owner);
+    return addresses.every((address) => own.includes(address)) ? owner : undefined;
   }
 
   templatesOf(server: string): readonly string[] {
@@ -191,9 +209,10 @@ export function openings(
   for (const server of servers) {
     const has = next.templatesOf(server);
     // At an address that is new, all is.
+    const addresses = next.addressesOf(server);
     const known = old.addressesOf(server);
-    const isMoved = next.addressesOf(server).some((address) => !known.includes(address));
-    const had = isMoved ? [] : old.templatesOf(server);
+    const isMoved = addresses.some((address) => !known.includes(address));
+    const had = old.templatesOf((isMoved ? old.ownerOf(addresses) : server) ?? '');
     const key = `${had.join()}|${has.join()}`;
     const kind = kinds.get(key);
     if (kind === undefined) kinds.set(key, { had, has, of: [server] });
@@ -209,7 +228,7 @@ export function openings(
       }
     }
   }
-  const observed = newlyObserved(before, after, nowMs);
+  const observed = newlyObserved(old, after, nowMs);
   if (observed.length > 0) {
     found.set('all that no rule allows passes, in both directions: observed', [...observed]);
   }
@@ -220,15 +239,14 @@ export function openings(
 }
 
 /** Servers that observe, and did not before. */
-function newlyObserved(before: PolicySource, after: PolicySource, nowMs: number): string[] {
-  const observing = after.servers.filter((server) => isObserving(server, nowMs));
-  if (observing.length === 0) return [];
-  const old = new Map(before.servers.map((server) => [server.name, server]));
-  const did = (server: Server): boolean => {
-    const was = old.get(server.name);
+function newlyObserved(old: State, after: PolicySource, nowMs: number): string[] {
+  const did = ({ name, addresses }: Server): boolean => {
+    const was = old.server(name) ?? old.server(old.ownerOf(addresses) ?? '');
     return was !== undefined && isObserving(was, nowMs);
   };
-  return observing.filter((server) => !did(server)).map(({ name }) => name);
+  return after.servers
+    .filter((server) => isObserving(server, nowMs) && !did(server))
+    .map(({ name }) => name);
 }
 
 /** What the later rules let through, and none of the earlier ones. */

@@ -63,10 +63,17 @@ export function importHetzner(document: unknown, options: ImportOptions): Import
   return { format: 'hetzner', templates, directions, remarks: remarks.all };
 }
 
-/** Label selectors that the firewall is applied to. Servers by themselves are not in the document. */
+/**
+ * Label selectors that the firewall is applied to: `applied_to` in what the API answers, `apply_to` in what it is asked.
+ * Servers by themselves are not in the document.
+ */
 function selectorsOf(firewall: JsonObject, path: string, remarks: Remarks): string[] {
-  const at = join(path, 'applied_to');
-  const list = firewall['applied_to'];
+  const named = ['applied_to', 'apply_to'] as const;
+  const found = named.flatMap((field) => selectorsIn(firewall[field], join(path, field), remarks));
+  return [...new Set(found)];
+}
+
+function selectorsIn(list: unknown, at: string, remarks: Remarks): string[] {
   if (isEmpty(list)) return [];
   const selectors = (Array.isArray(list) ? (list as unknown[]) : [list]).map((each, index) => {
     const value = isObject(each) && isObject(each['label_selector']) ? each['label_selector'] : {};

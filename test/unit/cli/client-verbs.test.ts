@@ -237,7 +237,7 @@ describe('what is there is printed', () => {
       /rejects: .*/.exec(await ok('server', 'show', 'web-1'))![0];
     expect(await rejects()).toBe("rejects: nothing (the gateway's setting)");
     await ok('server', 'change', 'web-1', '--reject', 'inbound');
-    expect(await rejects()).toBe('rejects: inbound (its own for inbound and outbound setting)');
+    expect(await rejects()).toBe('rejects: inbound (its own setting)');
     await ok('server', 'change', 'web-1', '--reject', 'gateway');
     expect(await rejects()).toBe("rejects: nothing (the gateway's setting)");
     expect(await directory.text('servers.yaml')).not.toContain('reject');
@@ -273,6 +273,10 @@ describe('what is there is printed', () => {
       enabled: false,
       expires: '2031-01-31T18:00:00Z',
     });
+    const late = ['web', 'inbound', 'TCP: 23', '--until', '2020-01-31T18:00:00Z'];
+    expect(await temporary.ok('template', 'add-rule', ...late)).toContain(
+      'added: TCP: 23 from any (expired 2020-01-31T18:00:00Z)',
+    );
     await temporary.remove();
   });
 

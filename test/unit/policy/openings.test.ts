@@ -108,9 +108,36 @@ describe('sentences', () => {
       },
       ['web-1: TCP, port 80, from the whole Internet'],
     ],
+    [
+      'another name alone: nothing',
+      { ...base, servers: { site: servers['web-1'], 'web-2': servers['web-2'], db: servers.db } },
+      [],
+    ],
+    [
+      'another name, and a template more',
+      { ...base, servers: { ...servers, db: { ...servers['web-1'], templates: ['web', 'ssh'] } } },
+      ['db: TCP, port 22, from the whole Internet'],
+    ],
+    [
+      'an address of another server, and a new one',
+      { ...base, servers: { db: { addresses: ['10.0.0.2', '10.0.0.9'], templates: ['web'] } } },
+      ['db: TCP, port 80, from the whole Internet'],
+    ],
   ])('%s', (_, after, sentences) => {
     const names = Object.keys(after.servers);
     expect(openings(source(base), source(after), names, nowMs)).toEqual(sentences);
+  });
+
+  it('a server that observes does so under another name', () => {
+    const [now, until] = [Date.now(), new Date(Date.now() + 86_400_000).toISOString()];
+    const observing = { ...servers.db, mode: 'observe', until };
+    const [before, after] = [{ db: observing }, { data: observing }].map((each) =>
+      source({ ...base, servers: each }),
+    );
+    expect(openings(before!, after!, ['data'], now)).toEqual([]);
+    expect(openings(source(base), after!, ['data'], now)).toEqual([
+      'data: all that no rule allows passes, in both directions: observed',
+    ]);
   });
 
   it('the other way round it says what closes', () => {

@@ -192,6 +192,14 @@ describe('Hetzner: what a firewall is applied to', () => {
     );
   });
 
+  it('is read from what the API is asked, too', () => {
+    const selector = 'role=web';
+    const apply_to = [{ type: 'label_selector', label_selector: { selector } }];
+    const asked = run({ name: 'hz', rules: [], apply_to });
+    expect(asked.templates[0]!.appliesTo).toEqual([selector]);
+    expect(reported(asked)[0]).toMatch(/^note apply_to: give the servers their labels/);
+  });
+
   it('servers are not, and a selector that cannot be read is reported', () => {
     const server = { type: 'server', server: { id: 42 } };
     const result = applied(server, bySelector('env=prod'), bySelector('a b'), bySelector(7));
