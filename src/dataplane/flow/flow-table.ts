@@ -33,6 +33,7 @@ import {
   Direction,
   Hot,
   StateBits,
+  clear,
   coldWords,
   hotShift,
   hotWords,
@@ -224,9 +225,9 @@ export class FlowTable {
     const flow = this.#takeRecord();
     const hot = this.hot;
     const record = flow << hotShift;
-    hot.fill(0, record, record + hotWords);
     const coldRecord = flow * coldWords;
-    this.cold.fill(0, coldRecord, coldRecord + coldWords);
+    clear(hot, record, hotWords);
+    clear(this.cold, coldRecord, coldWords);
     hot[record + Hot.originalAddr] = srcAddr;
     hot[record + Hot.replyAddr] = dstAddr;
     hot[record + Hot.ports] = (srcPort << 16) | dstPort;

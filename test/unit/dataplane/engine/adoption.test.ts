@@ -7,7 +7,8 @@ import { describe, expect, it } from 'vitest';
 import { adoptFlows } from '../../../../src/dataplane/engine/adoption.ts';
 import type { SparedFlows } from '../../../../src/dataplane/engine/adoption.ts';
 import { ReloadMode } from '../../../../src/dataplane/engine/engine.ts';
-import { createFlowMemory } from '../../../../src/dataplane/flow/flow-memory.ts';
+import { FlowList } from '../../../../src/dataplane/flow/flow-lists.ts';
+import { Control, createFlowMemory } from '../../../../src/dataplane/flow/flow-memory.ts';
 import type { FlowMemory } from '../../../../src/dataplane/flow/flow-memory.ts';
 import {
   Cold,
@@ -174,6 +175,38 @@ describe('flows of the process before', () => {
     const g = continued(f, memory, 9999);
     g.engine.tick(g.nowMs);
     expect(g.check().size).toBe(5);
+  });
+
+  it('lie so however long ago that was, to a second', () => {
+    const random = seededRandom(seed + 3);
+    const f = new EngineFixture({ policy: policy(1, 'tcp') });
+    for (let srcPort = 1; srcPort <= 40; srcPort++) {
+      const back = { srcPort: 80, dstPort: srcPort, flags: 'SA', seq: 500, ack: 101 } as const;
+      f.forward(
+        tcpPacket(client, web, { srcPort, dstPort: 80, flags: 'S', seq: 100 }),
+        tcpPacket(web, client, back),
+        tcpPacket(client, web, { srcPort, dstPort: 80, flags: 'A', seq: 101, ack: 501 }),
+      );
+    }
+    const records = recordsOf(f.memory.flows);
+    const days = 4 * 86_400_000;
+    for (let at = hotWords; at < records.hot.length; at += hotWords) {
+      records.hot[at + Hot.lastRefresh] = f.nowMs - Math.floor(random() * days);
+    }
+    const { memory, adopted } = adopt(records, policy(1, 'tcp'), f.nowMs);
+    expect(adopted).toBe(40);
+    const { hot, cold } = recordsOf(memory);
+    const control = new Int32Array(memory.control);
+    let flow = control[Control.head + FlowList.tcpEstablished]!;
+    const ages: number[] = [];
+    for (; flow !== 0; flow = cold[flow * coldWords + Cold.next]!) {
+      ages.push(f.nowMs - hot[(flow << hotShift) + Hot.lastRefresh]!);
+    }
+    expect(ages).toHaveLength(40);
+    ages.reduce((older, age) => {
+      expect(age).toBeLessThan(older + 1024);
+      return age;
+    });
   });
 
   it('that are more than the table holds: the newest are adopted', () => {
