@@ -37,6 +37,8 @@ export const ServerTotal = {
   counted: 8,
   /** 16 bytes that name the server, for the next process (worker/kept-totals.ts). */
   identity: 12,
+  /** A sum of the record, once nobody counts here any more; 0: somebody does, or was killed (likewise). */
+  sum: 14,
 } as const;
 
 /** Memory for the totals. Untouched pages of it cost address space only. */

@@ -35,6 +35,7 @@ import {
   wholePages,
   writeHeader,
 } from './left-file.ts';
+import { sealTotals } from './kept-totals.ts';
 import type { LeftHeader, Origin } from './left-file.ts';
 
 const format = 'tunwall flows';
@@ -111,6 +112,7 @@ export class FlowFile {
   #totalsAt = 0;
   #totalsBytes = 0;
   #totalsFull = false;
+  #totals: SharedArrayBuffer | undefined;
   #policy: FilePolicy = noPolicy;
   readonly #alive: NodeJS.Timeout;
 
@@ -181,6 +183,7 @@ export class FlowFile {
       throw this.#full(error, more);
     }
     this.#totalsBytes = bytes;
+    this.#totals = totals;
     this.#writeHeader();
   }
 
@@ -229,6 +232,9 @@ export class FlowFile {
     this.#closeBefore();
     if (this.#fd < 0) return;
     if (!this.#isPublished) rmSync(`${this.path}.next`, { force: true });
+    if (this.#totals !== undefined) {
+      sealTotals(this.#totals, this.#totalsBytes / serverTotalsLength(1));
+    }
     loadAddon().unlockFile(this.#fd);
     closeSync(this.#fd);
     this.#fd = -1;

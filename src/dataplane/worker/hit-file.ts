@@ -10,7 +10,8 @@
  * Until then the last file is the newest. So a process that is killed loses at most the hits between these two steps, and none
  * counts twice. The next process goes on with the same files. After the start no name is touched: the process may have given up the right to.
  *
- * Nothing in the files is trusted. A row has a sum of itself; it never lies across two pages, so no writing leaves half of one.
+ * Nothing in the files is trusted. A row has a sum of itself; it never lies across two pages, so no writing leaves half of one. A
+ * process that ends by itself writes a sum of its own hits into the header.
  */
 import { closeSync, constants, readSync, statSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -24,6 +25,7 @@ import {
   pageBytes,
   readHeader,
   readOrigin,
+  sumOf,
   wholePages,
   writeHeader,
 } from './left-file.ts';
@@ -68,6 +70,16 @@ interface Header extends LeftHeader {
   /** The file with the higher one is the newer. */
   readonly number: number;
   readonly rules: number;
+  /** Of what this policy has counted, once nobody counts any more; absent: somebody does, or was killed. */
+  readonly sum?: number;
+}
+
+/** Of the newest header. */
+interface Published {
+  readonly fd: number;
+  readonly rules: number;
+  /** What the threads write to. */
+  readonly counted: Int32Array;
 }
 
 /** Room for one policy's hits. */
@@ -92,6 +104,7 @@ export class HitFiles {
   before: HitsBefore | string | undefined;
   /** Of the newest header. */
   #number = 0;
+  #published: Published | undefined;
   /** The file that was laid last. */
   #last = 0;
   /** Mapped once: a mapping for each policy would be memory of the process until the next full garbage collection. */
@@ -135,8 +148,9 @@ export class HitFiles {
       const memory = this.#memoryOf(index, needed);
       bytesOf(memory).fill(0, 0, needed);
       this.#last = index;
+      const counted = new Int32Array(memory, at - pageBytes, hitBytes(rules) / 4);
       const publish: LaidHits['publish'] = (keys, kept) => {
-        if (this.#fds.length > 0) this.#publish(fd, rowsOf(keys, kept, rules), rules);
+        if (this.#fds.length > 0) this.#publish({ fd, rules, counted }, rowsOf(keys, kept, rules));
       };
       const { before } = this;
       this.before = undefined;
@@ -144,6 +158,7 @@ export class HitFiles {
     } catch (error) {
       // Those of the policy before lack what is counted from now on.
       clearHeader(this.#fds[this.#last]!);
+      this.#published = undefined;
       throw error;
     }
   }
@@ -161,6 +176,10 @@ export class HitFiles {
 
   /** Lets the next process have them. No thread counts any more. */
   close(): void {
+    if (this.#published !== undefined) {
+      this.#writeHeader(this.#published, { sum: sumOf(this.#published.counted) });
+      this.#published = undefined;
+    }
     for (const fd of this.#fds) {
       loadAddon().unlockFile(fd);
       closeSync(fd);
@@ -168,10 +187,16 @@ export class HitFiles {
     this.#fds = [];
   }
 
-  #publish(fd: number, rows: Float64Array, rules: number): void {
-    writeSync(fd, rows, 0, rows.byteLength, pageBytes);
+  #publish(published: Published, rows: Float64Array): void {
+    writeSync(published.fd, rows, 0, rows.byteLength, pageBytes);
     this.#number++;
-    const header: Omit<Header, 'writtenMs'> = { ...this.#origin, number: this.#number, rules };
+    this.#writeHeader(published, {});
+    this.#published = published;
+  }
+
+  #writeHeader({ fd, rules }: Published, sum: Pick<Header, 'sum'>): void {
+    const number = this.#number;
+    const header: Omit<Header, 'writtenMs'> = { ...this.#origin, number, rules, ...sum };
     writeHeader(fd, format, header);
   }
 
@@ -185,7 +210,7 @@ export class HitFiles {
       this.#number = Math.max(...numbers);
       this.#last = numbers.indexOf(this.#number);
       const newest = headers[this.#last] as Header | undefined;
-      return newest && readHits(this.#fds[this.#last]!, newest.rules);
+      return newest && readHits(this.#fds[this.#last]!, newest);
     } catch (error) {
       return `${this.#path}: it cannot be read: ${(error as Error).message}`;
     }
@@ -236,24 +261,23 @@ function rowsOf(keys: Uint8Array, kept: KeptHits, rules: number): Float64Array {
     rows[at + Row.lastMs] = kept.lastMs[index]!;
     rows[at + Row.stamp] = kept.stamps[index]!;
     rows[at + Row.sinceMs] = kept.sinceMs[index]!;
-    rows[at + Row.sum] = sumOf(words, at * 2);
+    rows[at + Row.sum] = sumOfRow(words, at * 2);
   }
   return rows;
 }
 
-/** FNV-1a by words: it is there for damage, not for an enemy, who could write the sum as well. */
-function sumOf(words: Int32Array, at: number): number {
-  let sum = 0x811c9dc5;
-  for (let word = 0; word < Row.sum * 2; word++)
-    sum = Math.imul(sum ^ words[at + word]!, 0x01000193);
-  return sum;
+function sumOfRow(words: Int32Array, at: number): number {
+  return sumOf(words.subarray(at, at + Row.sum * 2));
 }
 
-function readHits(fd: number, rules: number): HitsBefore {
+function readHits(fd: number, { rules, sum }: Header): HitsBefore {
   const rows = mapBytes(fd, pageBytes, rules * rowBytes);
   const hits = mapBytes(fd, hitsAt(rules), hitBytes(rules));
   if (rows.byteLength + hits.byteLength < rules * rowBytes + hitBytes(rules)) {
     throw new RangeError('it was cut off');
+  }
+  if (sum !== undefined && sum !== sumOf(new Int32Array(hits, 0, hitBytes(rules) / 4))) {
+    throw new RangeError('its counts are damaged');
   }
   return judgeRows(rows, hitsIn(hits, 0, rules), rules);
 }
@@ -268,7 +292,7 @@ function judgeRows(memory: SharedArrayBuffer, hits: RuleHits, rules: number): Hi
     const at = index * rowDoubles;
     const count = hits.counts[index]!;
     const isSound =
-      rows[at + Row.sum] === sumOf(words, at * 2) && Number.isSafeInteger(count) && count >= 0;
+      rows[at + Row.sum] === sumOfRow(words, at * 2) && Number.isSafeInteger(count) && count >= 0;
     keys.push(
       isSound ? Buffer.from(memory, index * rowBytes, ruleKeyBytes).toString('latin1') : undefined,
     );

@@ -3,7 +3,8 @@
  * servers slots anew.
  *
  * What a killed process leaves lacks at most what it was about to add. A record that counting could not have made is refused, and
- * its server begins anew.
+ * its server begins anew. A process that ends by itself seals its records with a sum: what is counted with every flow has no sum of
+ * its own, which a kill between the two would make wrong.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -12,6 +13,7 @@ import {
   serverTotalShift,
   serverTotalsLength,
 } from '../flow/server-totals.ts';
+import { sumOf } from './left-file.ts';
 
 const identityBytes = 16;
 const recordBytes = serverTotalsLength(1);
@@ -57,10 +59,31 @@ export function takeOverTotals(before: SharedArrayBuffer, totals: SharedArrayBuf
     wanted.delete(identity);
     slotNow[slot] = found;
     const record = new Float64Array(before, slot * recordBytes, carried);
-    if (record.every(isSound)) now.set(record, found << serverTotalShift);
+    if (record.every(isSound) && isWhole(before, slot)) now.set(record, found << serverTotalShift);
     else refused++;
   }
   return { slotNow, refused };
+}
+
+/** Writes the sums of the slots below `end`. Nobody counts any more. */
+export function sealTotals(totals: SharedArrayBuffer, end: number): void {
+  const words = new Float64Array(totals, 0, end << serverTotalShift);
+  for (let slot = 1; slot < end; slot++) {
+    words[(slot << serverTotalShift) + ServerTotal.sum] = sumAt(totals, slot);
+  }
+}
+
+function isWhole(totals: SharedArrayBuffer, slot: number): boolean {
+  const at = slot * recordBytes + ServerTotal.sum * 8;
+  const [sum] = new Float64Array(totals, at, 1);
+  return sum === 0 || sum === sumAt(totals, slot);
+}
+
+/** Of what goes on and whose it is. Never 0. */
+function sumAt(totals: SharedArrayBuffer, slot: number): number {
+  const identityAt = slot * recordBytes + ServerTotal.identity * 8;
+  const counts = sumOf(new Int32Array(totals, slot * recordBytes, carried * 2));
+  return sumOf(new Int32Array(totals, identityAt, identityBytes / 4), counts) || 1;
 }
 
 const nobody = '\0'.repeat(identityBytes);

@@ -20,6 +20,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createFlowMemory } from '../../../../src/dataplane/flow/flow-memory.ts';
 import type { FlowMemory } from '../../../../src/dataplane/flow/flow-memory.ts';
 import { Hot, StateBits, coldWords, hotWords } from '../../../../src/dataplane/flow/flow-record.ts';
+import { ServerTotal, serverTotalsLength } from '../../../../src/dataplane/flow/server-totals.ts';
 import { FlowFile, FlowFileUnavailable } from '../../../../src/dataplane/worker/flow-file.ts';
 import { removeLeftFile } from '../../../../src/dataplane/worker/left-file.ts';
 import type { Remains } from '../../../../src/dataplane/worker/flow-file.ts';
@@ -79,6 +80,20 @@ describe('the next process', () => {
     expect(remains!.records.hot).toHaveLength(1235 * hotWords);
     expect(remains!.records.hot[1234 * hotWords + Hot.state]).toBe(StateBits.inUse | 3);
     expect(remains!.records.cold[1234 * coldWords + 2]).toBe(77);
+  });
+
+  it('finds totals of servers sealed, by a process that ended by itself and by no other', async () => {
+    const file = FlowFile.create(path, device);
+    const memory = newMemory();
+    file.map(memory);
+    file.mapTotals(memory.serverTotals, 2);
+    file.publish();
+    const sumOfFirst = (totals: SharedArrayBuffer): number =>
+      new Float64Array(totals, serverTotalsLength(1))[ServerTotal.sum]!;
+    expect(sumOfFirst(memory.serverTotals)).toBe(0);
+    file.close();
+    const { totals } = (await look()).remains!;
+    expect(sumOfFirst(totals)).not.toBe(0);
   });
 
   it('that dies before it has taken the flows loses nothing', async () => {

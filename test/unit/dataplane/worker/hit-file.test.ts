@@ -1,11 +1,14 @@
 /** The files in which hits of rules outlive the process: two that take turns, of which the newest whole one counts. */
 import {
+  closeSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   readdirSync,
   rmSync,
   truncateSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -43,13 +46,27 @@ const keptOf = (count: number, rules: number): KeptHits => {
   return kept;
 };
 
-/** Runs a process that ends without a word. */
+/** Runs a process that ends by itself. */
 function live<Result>(run: (files: HitFiles) => Result): Result {
   const files = HitFiles.open(path, device);
   try {
     return run(files);
   } finally {
     files.close();
+  }
+}
+
+/** Runs one that is killed at its end: what it would still have written is taken back. */
+function liveAndDie(run: (files: HitFiles) => void): void {
+  const headers: Buffer[] = [];
+  live((files) => {
+    run(files);
+    for (const name of hitFileNames(path)) headers.push(readFileSync(name).subarray(0, 4096));
+  });
+  for (const [index, header] of headers.entries()) {
+    const fd = openSync(hitFileNames(path)[index]!, 'r+');
+    writeSync(fd, header, 0, header.length, 0);
+    closeSync(fd);
   }
 }
 
@@ -67,8 +84,8 @@ function counts(found = before()): Record<string, [number, number]> {
 }
 
 /** Two policies, of which the second one has its hits in the file `.0`. */
-function liveTwoPolicies(): void {
-  live((files) => {
+function liveTwoPolicies(run: (act: (files: HitFiles) => void) => void = live): void {
+  run((files) => {
     const first = files.lay(2);
     first.publish(keysOf('ab'), keptOf(0, 2));
     first.hits.counts.set([10, 20]);
@@ -86,8 +103,11 @@ describe('the next process', () => {
     expect(readdirSync(directory)).toEqual(['hits-fw0-1.0', 'hits-fw0-1.1']);
   });
 
-  it('finds the hits of the newest policy, whatever was counted until the end', () => {
-    liveTwoPolicies();
+  it.each([
+    ['ended by itself', live],
+    ['was killed', liveAndDie],
+  ])('of one that %s finds the hits of the newest policy', (_end, run) => {
+    liveTwoPolicies(run);
     const found = before() as HitsBefore;
     expect(counts(found)).toEqual({ b: [20, 101], c: [20, 2], d: [20, 3] });
     expect([...found.hits.lastMs]).toEqual([7, 8, 9]);
@@ -169,8 +189,8 @@ describe('damage', () => {
     );
   });
 
-  it('of a count: no number of flows', () => {
-    liveTwoPolicies();
+  it('of a count that nobody has summed up, by a kill: no number of flows', () => {
+    liveTwoPolicies(liveAndDie);
     const file = hitFileNames(path)[0]!;
     for (const count of [-1, 0.5, NaN, 2 ** 60]) {
       const bytes = readFileSync(file);
@@ -178,6 +198,21 @@ describe('damage', () => {
       writeFileSync(file, bytes);
       expect(Object.keys(counts())).toEqual(['b', 'd']);
     }
+  });
+
+  it('of any bit of what was counted until the process ended by itself: refused', () => {
+    liveTwoPolicies();
+    const file = hitFileNames(path)[0]!;
+    const whole = readFileSync(file);
+    fc.assert(
+      fc.property(fc.nat(3 * 12 - 1), fc.nat(7), (at, bit) => {
+        const bytes = Buffer.from(whole);
+        bytes[8192 + at]! ^= 1 << bit;
+        writeFileSync(file, bytes);
+        expect(before()).toMatch(/hits-fw0-1: it cannot be read: its counts are damaged$/);
+      }),
+      { numRuns: 100, seed },
+    );
   });
 
   it('cut off anywhere: refused, and the next one begins anew', () => {

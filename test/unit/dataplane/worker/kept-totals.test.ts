@@ -2,7 +2,11 @@
 import { describe, expect, it } from 'vitest';
 import { createFlowMemory } from '../../../../src/dataplane/flow/flow-memory.ts';
 import { ServerTotal, serverTotalShift } from '../../../../src/dataplane/flow/server-totals.ts';
-import { identityOf, takeOverTotals } from '../../../../src/dataplane/worker/kept-totals.ts';
+import {
+  identityOf,
+  sealTotals,
+  takeOverTotals,
+} from '../../../../src/dataplane/worker/kept-totals.ts';
 
 /** Totals of servers in these slots; each value is a word of its record. */
 function totalsOf(servers: Record<number, [name: string, ...words: number[]]>): SharedArrayBuffer {
@@ -56,6 +60,24 @@ describe('totals of the process before', () => {
     expect([...slotNow.subarray(0, 3)]).toEqual([0, 2, 1]);
     expect(recordOf(totals, 1)[0]).toBe(5);
     expect(recordOf(totals, 2)).toEqual(Array(12).fill(0));
+  });
+
+  it('that were sealed are whole, or begin anew: whichever bit has changed', () => {
+    const before = totalsOf({ 1: ['web', ...counts], 2: ['db', 5] }).slice(0, 3 * 128);
+    sealTotals(before, 3);
+    const taken = (): number[] => {
+      const totals = totalsOf({ 1: ['web'], 2: ['db'] });
+      const { refused } = takeOverTotals(before, totals);
+      expect(recordOf(totals, 2)[0]).toBe(5);
+      return [refused, ...recordOf(totals, 1)];
+    };
+    expect(taken()).toEqual([0, ...counts, 0, 0, 0, 0]);
+    const bytes = new Uint8Array(before, 128, counts.length * 8);
+    for (let bit = 0; bit < bytes.length * 8; bit++) {
+      bytes[bit >> 3]! ^= 1 << (bit & 7);
+      expect(taken(), `bit ${bit}`).toEqual([1, ...Array<number>(12).fill(0)]);
+      bytes[bit >> 3]! ^= 1 << (bit & 7);
+    }
   });
 
   it('what passed may be less than nothing: the rest is in a flow', () => {
