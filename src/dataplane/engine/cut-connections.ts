@@ -48,8 +48,10 @@ export class CutConnections {
    *
    * @returns whether it was one to note
    */
-  note({ hot }: FlowTable, flow: FlowIndex): boolean {
+  note({ hot, carried }: FlowTable, flow: FlowIndex): boolean {
     const record = flow << hotShift;
+    // What its ends expect next the record does not know as long as the kernel carries it.
+    if (carried !== undefined) carried.bringHome(flow);
     if (!isOpen(hot[record + Hot.state]!)) return false;
     const words = this.words;
     const at = this.#place(words[noted]!);

@@ -192,6 +192,7 @@ export class FlowInspector {
     let flow = noFlow;
     this.#lock.hold(() => {
       flow = table.lookup(kind, srcAddr, srcPort, dstAddr, dstPort, nowMs);
+      if (flow !== noFlow) table.carried?.bringHome(flow);
       for (let i = 0; i < hotWords; i++) hot[i] = table.hot[(flow << hotShift) + i]!;
       for (let i = 0; i < coldWords; i++) cold[i] = table.cold[flow * coldWords + i]!;
     });
