@@ -59,12 +59,64 @@
 #define CHECKSUM_COMPLETE 2
 #define CHECKSUM_PARTIAL 3
 
-/* The kernel's own view of a packet; where its fields lie is known when the program is loaded. */
+/* Hooks of netfilter for packets that come in, are forwarded, and leave: enum in linux/netfilter.h. */
+#define HOOK_PREROUTING 0
+#define HOOK_FORWARD 2
+#define HOOK_POSTROUTING 4
+#define HOOKS 5
+#define MOST_AT_A_HOOK 8
+
+/* The sysctl `forwarding` of an interface: IPV4_DEVCONF_FORWARDING less one. */
+#define CONF_FORWARDING 0
+
+/* What `gateway up` has said of the fingerprint. */
+#define APPROVED_NONE 0
+#define APPROVED_ANY 1
+
+/* The loopback has this index in every namespace. */
+#define LOOPBACK 1
+
+/* The kernel's own view; where its fields lie is known when the program is loaded. */
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+struct nf_hook_entry {
+  void *hook;
+  void *priv;
+};
+struct nf_hook_entries {
+  __u16 num_hook_entries;
+  struct nf_hook_entry hooks[];
+};
+struct netns_nf {
+  struct nf_hook_entries *hooks_ipv4[HOOKS];
+};
+struct netns_xfrm {
+  unsigned int policy_count[6];
+};
+struct net {
+  struct netns_nf nf;
+  struct netns_xfrm xfrm;
+};
+typedef struct {
+  struct net *net;
+} possible_net_t;
+struct ipv4_devconf {
+  int data[1];
+};
+struct in_device {
+  struct ipv4_devconf cnf;
+};
+struct net_device {
+  possible_net_t nd_net;
+  struct in_device *ip_ptr;
+  struct nf_hook_entries *nf_hooks_ingress;
+};
 struct sk_buff {
+  struct net_device *dev;
   __u8 ip_summed : 2;
   __u8 encapsulation : 1;
   __u32 csum;
-} __attribute__((preserve_access_index));
+};
+#pragma clang attribute pop
 extern void *bpf_cast_to_kern_ctx(void *context) __ksym;
 
 struct flow {
@@ -96,7 +148,10 @@ struct control {
   __u32 hash_key;
   __u32 hash_shift;
   __u32 device; /* the gateway's TUN device: what it judged is routed as if it came from there */
-  __u32 test_ms; /* with CARRY_TEST: the clock */
+  union {
+    __u32 changed; /* written here: 1 = not carried, because hooks are not those that were approved */
+    __u32 test_ms; /* with CARRY_TEST: the clock */
+  };
 };
 
 struct {
@@ -114,6 +169,14 @@ struct {
   __type(key, __u32);
   __type(value, struct control);
 } carry_control SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, __u32);
+} carry_approved SEC(".maps");
 
 struct packet {
   __u32 source;
@@ -281,10 +344,66 @@ static __always_inline int track_tcp(struct flow *flow, const struct packet *p, 
 #ifdef CARRY_TEST
 /* Comparisons with the judge: on its clock, without routes, and with frames of which no driver has said anything. */
 #define now_ms(now, control) ((control)->test_ms)
+#define is_approved(skb, control) 1
 #define leaves_by_route(skb, control, fib, p) ((fib)->family = AF_INET, 1)
 #define is_vouched(skb, p) 1
 #else
 #define now_ms(now, control) ((__u32)((now) / 1000000))
+
+static __always_inline __u64 mixed(__u64 sum, __u64 value) {
+  sum = (sum ^ value) * 0x9e3779b97f4a7c15ull;
+  return sum ^ sum >> 29;
+}
+
+/* What stands at a hook, in order; 0: more than can be looked at. */
+static __always_inline __u64 add_hook(__u64 sum, const struct nf_hook_entries *entries) {
+  if (!entries) return mixed(sum, 0);
+  const __u32 count = entries->num_hook_entries;
+  if (count > MOST_AT_A_HOOK) return 0;
+  sum = mixed(sum, count);
+  /* Only constants are places in memory of the kernel. */
+#define ADD_ENTRY(i) \
+  if (i < count) sum = mixed(mixed(sum, (__u64)entries->hooks[i].hook), (__u64)entries->hooks[i].priv);
+  ADD_ENTRY(0) ADD_ENTRY(1) ADD_ENTRY(2) ADD_ENTRY(3) ADD_ENTRY(4) ADD_ENTRY(5) ADD_ENTRY(6) ADD_ENTRY(7)
+#undef ADD_ENTRY
+  return sum;
+}
+
+/*
+ * All that netfilter and IPsec do with forwarded packets of this namespace, in a number: chains of nftables, tables of iptables-legacy,
+ * connection tracking, IPVS, IPsec policies. It changes when one of them comes or goes. Rules in a chain do not change it.
+ */
+static __always_inline __u32 fingerprint(struct __sk_buff *skb) {
+  const struct sk_buff *kernel = bpf_cast_to_kern_ctx(skb);
+  const struct net *net = kernel->dev->nd_net.net;
+  __u64 sum = 0x7475;
+  sum = add_hook(sum, net->nf.hooks_ipv4[HOOK_PREROUTING]);
+  if (sum) sum = add_hook(sum, net->nf.hooks_ipv4[HOOK_FORWARD]);
+  if (sum) sum = add_hook(sum, net->nf.hooks_ipv4[HOOK_POSTROUTING]);
+  if (!sum) return APPROVED_NONE;
+  if (bpf_core_field_exists(net->xfrm)) {
+#pragma unroll
+    for (int i = 0; i < 6; i++) sum = mixed(sum, net->xfrm.policy_count[i]);
+  }
+  return sum >> 32 | 2;
+}
+
+/*
+ * Whether nothing of others is bypassed, as far as `gateway up` or its watch have looked, and the interface may forward at all. What
+ * changes later they have not seen: it is the judge's until they have.
+ */
+static __always_inline int is_approved(struct __sk_buff *skb, struct control *control) {
+  const __u32 zero = 0;
+  const __u32 *approved = bpf_map_lookup_elem(&carry_approved, &zero);
+  if (!approved || *approved == APPROVED_NONE) return 0;
+  const struct sk_buff *kernel = bpf_cast_to_kern_ctx(skb);
+  const struct in_device *in = kernel->dev->ip_ptr;
+  if (!in || !in->cnf.data[CONF_FORWARDING]) return 0;
+  if (*approved == APPROVED_ANY) return 1;
+  const __u32 same = !kernel->dev->nf_hooks_ingress && fingerprint(skb) == *approved;
+  if (control->changed == same) control->changed = !same;
+  return same;
+}
 
 static __always_inline __u32 folded(__u64 sum) {
   sum = (sum & 0xffffffff) + (sum >> 32);
@@ -350,11 +469,15 @@ static __always_inline void trim(struct __sk_buff *skb) {
   bpf_skb_change_tail(skb, length, 0);
 }
 
+/* Attached to interfaces with Ethernet. `gateway up` runs it on the loopback, to learn the fingerprint; there it changes nothing. */
 SEC("classifier")
 int tunwall_carry(struct __sk_buff *skb) {
   struct packet p;
   struct bpf_fib_lookup fib = {};
   __u32 zero = 0;
+#ifndef CARRY_TEST
+  if (skb->ifindex == LOOPBACK) return fingerprint(skb);
+#endif
   struct control *control = bpf_map_lookup_elem(&carry_control, &zero);
   if (!control || control->paused || skb->protocol != bpf_htons(ETH_P_IP) || skb->pkt_type != 0 || skb->vlan_present) {
     return TC_ACT_OK;
@@ -377,6 +500,7 @@ int tunwall_carry(struct __sk_buff *skb) {
   }
   if (direction < 0 || flow->epoch != control->epoch) return TC_ACT_OK;
 
+  if (!is_approved(skb, control)) return TC_ACT_OK;
   if (!is_vouched(skb, &p) || !leaves_by_route(skb, control, &fib, &p)) return TC_ACT_OK;
 
   if (__sync_val_compare_and_swap(&flow->owner, OWNER_CARRIED, OWNER_KERNEL) != OWNER_CARRIED) return TC_ACT_OK;

@@ -15,9 +15,11 @@ import {
   rmSync,
   statfsSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { loadAddon } from '../system/addon.ts';
 import { hostProcesses, pinFolder, pinRoots, pinned } from '../system/fast-path.ts';
+import { LockBusy, LockUnavailable, withLockFile } from '../system/lock.ts';
 import { GatewayError } from './error.ts';
 import { runProgram } from './system.ts';
 
@@ -25,9 +27,12 @@ import { runProgram } from './system.ts';
 const bpfFileSystem = 0xcafe4a11;
 /** BPF_F_MMAPABLE. */
 const sharedMemory = '0x400';
-/** Bytes of `struct flow` and of `struct control` in native/bpf/carry.bpf.c. */
+/** How long a command waits for another one: both load or remove a program. */
+const patienceMs = 10_000;
+/** Bytes of `struct flow` and of `struct control` in native/bpf/carry.bpf.c, and of what was approved. */
 const flowBytes = 128;
 const controlBytes = 32;
+const approvedBytes = 4;
 
 /** Room for carried flows: so many slots without a capacity from gateway.yaml: 8 MiB. */
 export const defaultSlots = 65_536;
@@ -67,6 +72,15 @@ export async function loadProgram(
       'install them, and build again: make -C native',
     );
   }
+  return withPinsLock(stateDirectory, () => load(stateDirectory, object, slots, ownerUid));
+}
+
+async function load(
+  stateDirectory: string,
+  object: string,
+  slots: number,
+  ownerUid: number,
+): Promise<string> {
   const folder = join(await pinRoot(stateDirectory), pinFolder() ?? '');
   rmSync(folder, { recursive: true, force: true });
   try {
@@ -79,10 +93,12 @@ export async function loadProgram(
       ]);
     await create(pinned.flows, 'carried', flowBytes, slots);
     await create(pinned.control, 'carry_control', controlBytes, 1);
+    await create(pinned.approved, 'carry_approved', approvedBytes, 1);
     await runProgram('bpftool', [
       ...['prog', 'load', object, path(pinned.program), 'type', 'classifier'],
       ...['map', 'name', 'carried', 'pinned', path(pinned.flows)],
       ...['map', 'name', 'carry_control', 'pinned', path(pinned.control)],
+      ...['map', 'name', 'carry_approved', 'pinned', path(pinned.approved)],
     ]);
     for (const name of [pinned.flows, pinned.control]) {
       chmodSync(path(name), 0o600);
@@ -100,12 +116,100 @@ export async function loadProgram(
   }
 }
 
-/** Removes what is pinned for this network namespace. */
-export function unloadProgram(stateDirectory: string): void {
-  for (const root of pinRoots(stateDirectory).filter(isMounted)) {
-    const folder = pinFolder();
-    if (folder !== undefined) rmSync(join(root, folder), { recursive: true, force: true });
+/** The index of `lo` in every network namespace. */
+const loopback = 1;
+/** The program answers a frame of whatever content. */
+const anyFrame = new Uint8Array(64);
+
+/**
+ * What netfilter and IPsec do with forwarded packets of this namespace, in a number that changes when a chain, a table or a policy comes
+ * or goes: `fingerprint` in native/bpf/carry.bpf.c.
+ *
+ * @param program its path. @throws an error with a code
+ */
+export function readFingerprint(program: string): number {
+  const addon = loadAddon();
+  const fd = addon.openMap(program);
+  try {
+    return addon.runProgram(fd, anyFrame, loopback);
+  } finally {
+    addon.close(fd);
   }
+}
+
+/** Packets are carried as long as the fingerprint is this one. */
+export class Approval {
+  readonly #word: Uint32Array;
+
+  /** @param program its path, beside which the map is pinned. @throws an error with a code */
+  constructor(program: string) {
+    const addon = loadAddon();
+    const memory = new SharedArrayBuffer(approvedBytes, { maxByteLength: approvedBytes });
+    const fd = addon.openMap(join(dirname(program), pinned.approved));
+    try {
+      addon.mapMap(fd, new Uint8Array(memory));
+    } finally {
+      addon.close(fd);
+    }
+    this.#word = new Uint32Array(memory, 0, 1);
+  }
+
+  get value(): number {
+    return this.#word[0]!;
+  }
+
+  set value(fingerprint: number) {
+    this.#word[0] = fingerprint;
+  }
+}
+
+/** Removes what is pinned for this network namespace, and the file system when no other one has pins in it. */
+export async function unloadProgram(stateDirectory: string): Promise<void> {
+  const folder = pinFolder();
+  if (folder === undefined || !pinRoots(stateDirectory).some(isMounted)) return;
+  await withPinsLock(stateDirectory, async () => {
+    for (const root of pinRoots(stateDirectory).filter(isMounted)) {
+      rmSync(join(root, folder), { recursive: true, force: true });
+    }
+    await unmountIfEmpty(stateDirectory);
+  });
+}
+
+/** Gateways of other namespaces use the same file system. */
+async function withPinsLock<T>(stateDirectory: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await withLockFile(`${stateDirectory}-bpf.lock`, work, patienceMs);
+  } catch (error) {
+    if (!(error instanceof LockBusy || error instanceof LockUnavailable)) throw error;
+    throw new GatewayError(
+      `the lock of the kernel programs cannot be taken: ${error.message}`,
+      'wait until other gateway commands have finished',
+      { cause: error },
+    );
+  }
+}
+
+async function unmountIfEmpty(stateDirectory: string): Promise<void> {
+  const [here, ...others] = pinRoots(stateDirectory);
+  const isEmpty = (root: string): boolean => isMounted(root) && readdirSync(root).length === 0;
+  const unmount = ['umount', here!];
+  for (const [at, pid] of hostProcesses.entries()) {
+    if (!isEmpty(others[at]!)) continue;
+    await enterMounts(pid, unmount).catch(leaveIt);
+    await enterMounts(pid, ['rmdir', here!]).catch(leaveIt);
+  }
+  if (!isEmpty(here!)) return;
+  await runProgram('umount', [here!]).catch(leaveIt);
+}
+
+/** An empty file system does no harm. */
+function leaveIt(error: unknown): void {
+  if (!(error instanceof GatewayError)) throw error;
+}
+
+/** Runs a command where a process has its mounts. */
+async function enterMounts(pid: string, command: readonly string[]): Promise<void> {
+  await runProgram('nsenter', [`--mount=/proc/${pid}/ns/mnt`, ...command]);
 }
 
 /** Removes what is pinned for network namespaces that are gone. @param alive inodes of those that are not */
@@ -136,14 +240,11 @@ async function pinRoot(stateDirectory: string): Promise<string> {
   const found = roots.find(isMounted);
   if (found !== undefined) return found;
   const options = 'mode=0755,nosuid,nodev,noexec';
-  const mount = ['mount', '-t', 'bpf', '-o', options, 'bpf', here!];
-  const run = async ([program, ...args]: readonly string[]): Promise<unknown> =>
-    runProgram(program!, args);
+  const mount = ['-t', 'bpf', '-o', options, 'bpf', here!];
   for (const pid of hostProcesses) {
-    const enter = ['nsenter', `--mount=/proc/${pid}/ns/mnt`];
     try {
-      await run([...enter, 'mkdir', '-p', here!]);
-      await run([...enter, ...mount]);
+      await enterMounts(pid, ['mkdir', '-p', here!]);
+      await enterMounts(pid, ['mount', ...mount]);
       break;
     } catch {
       // It is of another container, or nobody may look at it.
@@ -151,7 +252,7 @@ async function pinRoot(stateDirectory: string): Promise<string> {
   }
   if (!roots.some(isMounted)) {
     mkdirSync(here!, { recursive: true });
-    await run(mount);
+    await runProgram('mount', mount);
   }
   const made = roots.find(isMounted);
   if (made === undefined) {

@@ -10,14 +10,24 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FastPathMode } from '../system/fast-path.ts';
 import { GatewayError } from './error.ts';
-import { loadProgram, pinnedProgram, unloadProgram } from './fast-path-pins.ts';
+import {
+  Approval,
+  loadProgram,
+  pinnedProgram,
+  readFingerprint,
+  unloadProgram,
+} from './fast-path-pins.ts';
 import { carryPreference, isCarryFilter } from './filters.ts';
 import { guardTable } from './guard.ts';
-import type { Ruleset } from './nft.ts';
+import { readNft, type NftState, type Ruleset } from './nft.ts';
 import { namespaceInode } from './record.ts';
 import type { Link, Snapshot } from './snapshot.ts';
 import { readStateFile, removeStateFile, writeStateFile } from './state-file.ts';
 import { runProgram } from './system.ts';
+
+/** APPROVED_ in native/bpf/carry.bpf.c. */
+const approvedNone = 0;
+const approvedAny = 1;
 
 /** What `up` was asked for. */
 export interface WantedFastPath {
@@ -48,7 +58,7 @@ export async function settleFastPath(
     return { mode, interfaces: [], why: [] };
   }
   const why = await obstacles(snapshot, wanted);
-  if (why.length === 0) why.push(...(await attachAll(stateDirectory, snapshot, wanted)));
+  if (why.length === 0) why.push(...(await carry(stateDirectory, snapshot, wanted)));
   if (why.length > 0) await detachAll(snapshot);
   const path = reasonsPath(stateDirectory);
   if (JSON.stringify(readReasons(path)) !== JSON.stringify(why)) writeStateFile(path, { why });
@@ -58,7 +68,7 @@ export async function settleFastPath(
 /** Takes it off everywhere, and forgets it. */
 export async function removeFastPath(stateDirectory: string, snapshot: Snapshot): Promise<void> {
   await detachAll(snapshot);
-  unloadProgram(stateDirectory);
+  await unloadProgram(stateDirectory);
   removeStateFile(reasonsPath(stateDirectory));
 }
 
@@ -95,11 +105,15 @@ async function obstacles(snapshot: Snapshot, { mode, device }: WantedFastPath): 
   if (!isKernelNewEnough(release())) impossible.push(`Linux 6.6 is needed, this is ${release()}`);
   if (filters.state === 'missing') impossible.push(filters.why);
   if (impossible.length > 0 || mode === 'force') return impossible;
+  return [...(await foreignHooks(nft)), ...foreignFilters(snapshot, device)];
+}
+
+/** What {@link readFingerprint} changes with. */
+async function foreignHooks(nft: NftState): Promise<string[]> {
   return [
     ...(nft.state === 'read' ? foreignChains(nft.ruleset) : ['nftables cannot be read']),
     ...legacyTables(),
     ...(await ipsecPolicies()),
-    ...foreignFilters(snapshot, device),
   ];
 }
 
@@ -116,19 +130,14 @@ const hooksOnTheWay: ReadonlySet<unknown> = new Set([
   'egress',
 ]);
 
-/** Chains that forwarded packets pass, and that do something with them. */
+/** Chains that forwarded packets pass. One without rules may get some, and nothing would tell: the program sees chains, not rules. */
 export function foreignChains(ruleset: Ruleset): string[] {
   return ruleset.flatMap(({ chain }) => {
     if (chain === undefined || !hooksOnTheWay.has(chain['hook'])) return [];
-    const { family, table, name, policy } = chain as Record<string, string>;
+    const { family, table, name } = chain as Record<string, string>;
     if (!['ip', 'inet', 'netdev'].includes(family!) || table === guardTable) return [];
-    const hasRules = ruleset.some(
-      ({ rule }) =>
-        rule?.['family'] === family && rule?.['table'] === table && rule?.['chain'] === name,
-    );
-    if (!hasRules && policy !== 'drop') return [];
     const what = chain['type'] === 'nat' ? 'NAT' : 'rules for forwarded packets';
-    return [`${what} in chain ${family} ${table} ${name}`];
+    return [`chain ${family} ${table} ${name} (${what})`];
   });
 }
 
@@ -179,29 +188,48 @@ function attachedTo({ filters }: Snapshot): string[] {
     .map(({ device }) => device);
 }
 
-/** Loads it if it is not, and attaches it where it is missing. Returns why that cannot be. */
-async function attachAll(
+/** Loads it if it is not, attaches it where it is missing, and lets it carry. Returns why that cannot be. */
+async function carry(
   stateDirectory: string,
   snapshot: Snapshot,
   wanted: WantedFastPath,
 ): Promise<string[]> {
   try {
     let program = pinnedProgram(stateDirectory);
+    let attached = attachedTo(snapshot);
     if (program === undefined) {
       // Of a program that is not pinned any more.
       await detachAll(snapshot);
+      attached = [];
       program = await loadProgram(stateDirectory, wanted.slots, wanted.ownerUid);
     }
-    const attached = attachedTo(snapshot);
     const cables = cablesOf(snapshot, wanted.device);
     if (cables.length === 0) return ['there is no interface with Ethernet'];
     for (const cable of cables.filter((name) => !attached.includes(name))) {
       await attach(snapshot, cable, program);
     }
-    return [];
+    return await approve(program, wanted.mode);
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error;
     return [error.message];
+  }
+}
+
+/**
+ * Lets the program carry as long as nothing else than now stands at the hooks of forwarded packets. The fingerprint is taken first: what
+ * comes before the look is seen by it, and what comes after changes the fingerprint. Returns what was seen.
+ */
+async function approve(program: string, mode: FastPathMode): Promise<string[]> {
+  try {
+    const approval = new Approval(program);
+    const now = mode === 'force' ? approvedAny : readFingerprint(program);
+    if (approval.value === now) return [];
+    const why = mode === 'force' ? [] : await foreignHooks(await readNft());
+    approval.value = why.length === 0 ? now : approvedNone;
+    return why;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    return [`the kernel program cannot be asked: ${(error as Error).message}`];
   }
 }
 

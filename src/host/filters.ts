@@ -4,7 +4,6 @@
  *
  * A redirect to an `ifb` device is how shapers work: the packet comes back where it was.
  */
-import { pinned } from '../system/fast-path.ts';
 import { GatewayError } from './error.ts';
 import type { Item } from './item.ts';
 import { runProgram } from './system.ts';
@@ -27,13 +26,13 @@ export type FilterState =
 
 /** By these two a filter is our own (fast-path.ts), which carries only what the firewall has judged. */
 export const carryPreference = 60_116;
-/** As tc names a program by its pin. */
-const carryName = `${pinned.program}:[*fsobj]`;
+/** As tc names a program by its pin; of whichever version. */
+const carryName = /^carry-\d+:\[\*fsobj\]$/;
 
 /** Whether it is our own; the first entry of each preference has no options. */
 export function isCarryFilter({ kind, pref, options }: Json): boolean {
   if (kind !== 'bpf' || pref !== carryPreference) return false;
-  return options === undefined || (options as Json)['bpf_name'] === carryName;
+  return options === undefined || carryName.test(text((options as Json)['bpf_name']));
 }
 
 const withClasses: ReadonlySet<unknown> = new Set([

@@ -12,7 +12,13 @@ export const defaultFastPath: FastPathMode = 'off';
 export const gatewayStateDirectory = '/run/tunwall';
 
 /** Names of what is pinned. The number changes with the layout of the maps (carried-flows.ts, native/bpf/carry.bpf.c). */
-export const pinned = { program: 'carry-1', flows: 'carried-1', control: 'control-1' } as const;
+export const pinned = {
+  program: 'carry-2',
+  flows: 'carried-1',
+  control: 'control-1',
+  /** Root's alone: the firewall's user does not decide what may be bypassed. */
+  approved: 'approved-1',
+} as const;
 
 /**
  * Processes with the host's mounts: the first one, and, as some hosts let nobody look at that, the kernel's threads. A shell of `ip

@@ -61,15 +61,20 @@ function toHealth({ state, problems, watch }: ObservedGateway): GatewayHealth {
   };
 }
 
+/** What the kernel's program sees without anybody's help, but not what it is. */
+const hooksHaveChanged =
+  'nftables, IPsec or another filter of forwarded packets has changed since `gateway up` looked: tunwall gateway up';
+
 /** Whether the kernel carries flows of this firewall; nothing where that is not wanted. */
 export function fastPathOf(
   { fastPath: mode }: GatewayConfig,
-  { carriedFlows: flows = 0, notCarriedBecause }: DataPlane,
+  { carriedFlows: flows = 0, carriesNothing, notCarriedBecause }: DataPlane,
   observation: GatewayObservation | undefined,
 ): Pick<Status, 'fastPath'> {
   if (mode === 'off') return {};
   const seen = observation?.current?.fastPath;
-  const why = notCarriedBecause ?? (seen?.why[0] === undefined ? undefined : seen.why.join('; '));
+  const said = seen?.why[0] === undefined ? undefined : seen.why.join('; ');
+  const why = notCarriedBecause ?? said ?? (carriesNothing ? hooksHaveChanged : undefined);
   const interfaces = why === undefined ? (seen?.interfaces ?? []) : [];
   const isOn = interfaces.length > 0;
   return {

@@ -68,6 +68,8 @@ export const CarryControl = {
   hashShift: 5,
   /** Interface index of the TUN device. */
   device: 6,
+  /** Written by the kernel: 1 = what stands at the hooks of forwarded packets is not what `gateway up` has seen. */
+  changed: 7,
 } as const;
 
 export const carryControlWords = 8;

@@ -279,6 +279,11 @@ export class DataPlane {
     return this.#threads.reduce((sum, thread) => sum + thread.counters[index]!, own);
   }
 
+  /** Whether the kernel carries nothing at the moment, because somebody has changed what stands in the way of packets. */
+  get carriesNothing(): boolean {
+    return this.#carry?.isWithheld === true;
+  }
+
   /** Flows that the kernel may carry at the moment; undefined: none ever. */
   get carriedFlows(): number | undefined {
     return this.#carry?.flowCount;

@@ -99,6 +99,11 @@ export class KernelCarry {
     return this.#usedOfBlock.reduce((sum, used) => sum + used, 0);
   }
 
+  /** The kernel carries nothing, because something of others may stand in the way since `gateway up` or the watch have looked. */
+  get isWithheld(): boolean {
+    return Atomics.load(this.#control, CarryControl.changed) !== 0;
+  }
+
   /** Nothing is carried any more, also not of an earlier process. */
   end(): void {
     clearInterval(this.#timer);

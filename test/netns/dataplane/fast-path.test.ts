@@ -58,7 +58,7 @@ describe.skipIf(obstacle !== undefined)('the fast path', { timeout: 300_000 }, (
     arrivals = await firewall.countArrivals('web');
     await startScript(firewall, 'web', 'sessions', 'serve', String(port));
     await begin();
-  });
+  }, 300_000);
   afterAll(async () => {
     await firewall.close();
   });
@@ -148,6 +148,15 @@ describe.skipIf(obstacle !== undefined)('the fast path', { timeout: 300_000 }, (
     );
   });
 
+  it('carries no packet of an interface that may not forward', async () => {
+    const set = (value: number): Promise<string> =>
+      gateway('sysctl', '-qw', `net.ipv4.conf.client.forwarding=${value}`);
+    await expectStopped(
+      () => set(0),
+      () => set(1),
+    );
+  });
+
   it('finds a neighbour that has another address now', async () => {
     await untilCarried();
     await firewall.lab.ip('web', 'link', 'set', 'eth0', 'address', '02:00:00:00:77:01');
@@ -171,19 +180,95 @@ describe.skipIf(obstacle !== undefined)('the fast path', { timeout: 300_000 }, (
     await gateway('ip', 'link', 'set', 'web', 'mtu', '1500');
   });
 
-  it('is off as long as it would bypass rules of others', async () => {
-    const rules = 'table ip own { chain out { type filter hook forward priority 0; counter; }; }';
-    await firewall.lab.mustExec('gateway', ['nft', '-f', '-'], { input: rules });
-    await firewall.gateway('up');
-    expect(await gateway('tc', 'filter', 'show', 'dev', 'web', 'ingress')).toBe('');
+  /** Whether the kernel carries nothing although every connection goes on. */
+  async function expectJudged(): Promise<void> {
+    // By then every flow is home, with all that was carried of it.
     await untilAnswered();
-    const why = /rules for forwarded packets in chain ip own out/;
-    await firewall.until('the firewall says why', async () => why.test((await state()).why ?? ''));
-    await gateway('nft', 'delete', 'table', 'ip', 'own');
+    await untilAnswered();
+    const before = await carried();
+    await untilAnswered();
+    expect(await carried()).toBe(before);
+  }
+
+  /** What the gateway says. */
+  async function whyOff(): Promise<string> {
+    const command = ['node', `${repository}/dist/main.js`, 'gateway', 'status'];
+    const { stdout } = await firewall.lab.exec('gateway', command);
+    return /^the fast path is off: .*$/m.exec(stdout)?.[0] ?? stdout;
+  }
+
+  const untilWhy = (why: RegExp): Promise<void> =>
+    firewall.until(`the firewall says why: ${String(why)}`, async () => {
+      return why.test((await state()).why ?? '');
+    });
+
+  const table = (family: string, chain: string): string[] => [
+    ...['nft', `table ${family} own { chain c { ${chain} }; }`],
+  ];
+  const noTable = (family: string): string[] => ['nft', 'delete', 'table', family, 'own'];
+  const policy = ['dir', 'fwd', 'src', '10.9.0.0/24', 'dst', '10.8.0.0/24'];
+  /** What others may put in the way of forwarded packets: how, how it goes again, and how it is called. */
+  const reasons: readonly [what: string, add: string[], remove: string[], why: RegExp][] = [
+    [
+      'NAT',
+      table('ip', 'type nat hook postrouting priority 100; ip daddr 192.0.2.9 masquerade;'),
+      noTable('ip'),
+      /chain ip own c \(NAT\)/,
+    ],
+    [
+      'a chain of interfaces',
+      table('netdev', 'type filter hook ingress devices = { client, web } priority 0; counter;'),
+      noTable('netdev'),
+      /chain netdev own c/,
+    ],
+    [
+      'a policy of IPsec',
+      ['ip', 'xfrm', 'policy', 'add', ...policy],
+      ['ip', 'xfrm', 'policy', 'delete', ...policy],
+      /IPsec policies/,
+    ],
+  ];
+
+  it.each(reasons)('carries nothing past %s, from the next packet on', async (...reason) => {
+    const [, add, remove, why] = reason;
+    await untilCarried();
+    await gateway(...add);
+    await expectJudged();
+    await firewall.gateway('up');
+    expect(await whyOff()).toMatch(why);
+    expect(await gateway('tc', 'filter', 'show', 'dev', 'web', 'ingress')).toBe('');
+    await gateway(...remove);
+    await firewall.gateway('up');
+    await untilCarried();
+  });
+
+  it('carries nothing past a chain that may get rules, says so by itself, and goes on when it is gone', async () => {
+    await untilCarried();
+    await gateway(...table('ip', 'type filter hook forward priority 0;'));
+    await expectJudged();
+    await untilWhy(/has changed since `gateway up` looked/);
+    await gateway(...noTable('ip'));
+    await untilCarried();
+  });
+
+  it('is off beside filters of tc', async ({ skip }) => {
+    const filter = ['dev', 'web', 'ingress', 'pref', '7'];
+    const what = ['protocol', 'ip', 'u32', 'match', 'ip', 'dst', '192.0.2.9/32', 'action', 'pass'];
+    const add = ['tc', 'filter', 'add', ...filter, ...what];
+    const { code, stderr } = await firewall.lab.exec('gateway', add);
+    if (code !== 0) skip(`the kernel has no u32 for tc: ${stderr}`);
+    await firewall.gateway('up');
+    expect(await whyOff()).toMatch(/filters of tc at the ingress of web/);
+    await gateway('tc', 'filter', 'del', ...filter);
+    await firewall.gateway('up');
+    await untilCarried();
+  });
+
+  it('attaches to an interface that has come since', async () => {
     await gateway('ip', 'link', 'add', 'extra', 'type', 'veth', 'peer', 'name', 'extra-end');
     await firewall.gateway('up');
     for (const name of ['web', 'extra']) {
-      expect(await gateway('tc', 'filter', 'show', 'dev', name, 'ingress')).toMatch(/carry-1/);
+      expect(await gateway('tc', 'filter', 'show', 'dev', name, 'ingress')).toMatch(/carry-2:/);
     }
     await gateway('ip', 'link', 'del', 'extra');
     await untilCarried();
@@ -212,6 +297,15 @@ describe.skipIf(obstacle !== undefined)('the fast path', { timeout: 300_000 }, (
     await begin();
     await firewall.apply({ ...config, templates: closed });
     await expectNothingMore();
+  });
+
+  it('carries nothing past iptables-legacy, but with `force`', async ({ skip }) => {
+    const added = await firewall.lab.exec('gateway', ['iptables-legacy', '-A', 'FORWARD']);
+    if (added.code !== 0) skip(`this kernel has no iptables-legacy: ${added.stderr}`);
+    await firewall.gateway('up');
+    expect(await whyOff()).toMatch(/iptables-legacy has table filter/);
+    await firewall.gateway('up', '--fast-path', 'force');
+    await firewall.until('the firewall has looked', async () => (await state()).on);
   });
 
   it('is gone after `gateway down`', async () => {
