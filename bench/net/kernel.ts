@@ -10,7 +10,7 @@ import { subjectCore } from './cores.ts';
 import { kernelCpu } from './cpu.ts';
 import { asNftables } from './policy.ts';
 import type { Rules } from './policy.ts';
-import { openLab, sysctl } from './rig.ts';
+import { openLab, steerToSubject, sysctl } from './rig.ts';
 import type { Subject, SubjectKind, SubjectOptions } from './subject.ts';
 import { run } from '../../src/lab/network.ts';
 
@@ -25,8 +25,7 @@ async function start({ rules, flows }: SubjectOptions): Promise<Subject> {
   await sysctl(lab, 'gateway', 'net.ipv4.ip_forward', '1');
   if (flows !== undefined)
     await sysctl(lab, 'gateway', 'net.netfilter.nf_conntrack_udp_timeout', '3600');
-  const steer = `for f in /sys/class/net/*/queues/rx-*/rps_cpus; do echo ${(1 << subjectCore).toString(16)} > $f; done`;
-  await lab.mustExec('gateway', ['sh', '-ec', steer]);
+  await steerToSubject(lab);
   return {
     name: 'kernel nft',
     lab,

@@ -111,3 +111,10 @@ export async function arrivals(lab: Network): Promise<{ packets: number; bytes: 
   }
   return sums;
 }
+
+/** What comes in at the gateway's interfaces is worked on by the core of the subject, wherever it was sent. */
+export async function steerToSubject(lab: Network): Promise<void> {
+  const mask = (1 << subjectCore).toString(16);
+  const steer = `for f in /sys/class/net/*/queues/rx-*/rps_cpus; do echo ${mask} > $f; done`;
+  await lab.mustExec('gateway', ['sh', '-ec', steer]);
+}

@@ -21,6 +21,8 @@ export interface SubjectOptions {
   readonly templates?: Readonly<Record<string, string>>;
   /** What has to be there before it is started on its configuration directory. */
   readonly beforeRun?: (lab: Network, config: string) => Promise<void>;
+  /** Let the kernel carry established flows. */
+  readonly fastPath?: boolean;
   /** What is run instead of dist/main.js. */
   readonly program?: string;
   /** Have the collector tell what it does. */

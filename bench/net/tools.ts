@@ -90,12 +90,14 @@ export interface BlastOptions {
   readonly port?: number;
   readonly size?: number;
   readonly segments?: number;
+  /** The flow begins with a datagram that the sink answers. */
+  readonly answered?: boolean;
 }
 
 function blastArguments(options: BlastOptions): Options {
-  const { rate, ms, size = 18, segments = 1 } = options;
+  const { rate, ms, size = 18, segments = 1, answered: ask = false } = options;
   const to = `${serverAddress}:${options.port ?? port.udp}`;
-  return { to, rate: Math.round(rate), ms, size, segments };
+  return { to, rate: Math.round(rate), ms, size, segments, ask };
 }
 
 /** With what the sender and all that its packets went through in its context have cost: up to the ring of the TUN. */
@@ -124,6 +126,8 @@ export interface ManyFlows {
   readonly ms: number;
   readonly random: boolean;
   readonly seed: number;
+  /** All datagrams are such that the sink answers. */
+  readonly ask: boolean;
 }
 
 export async function flowBlast(lab: Network, options: ManyFlows): Promise<Sent> {

@@ -1,15 +1,26 @@
 /** tunwall itself: `gateway up` and `run` from dist/, configured through files, as a user would. */
-import { mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { run } from '../../src/lab/network.ts';
 import type { Network } from '../../src/lab/network.ts';
 import { serverAddress } from './addresses.ts';
-import { cpuMsOf, processCpu, residentBytes } from './cpu.ts';
+import { subjectCore } from './cores.ts';
+import { cpuMsOf, kernelCpu, processCpu, residentBytes } from './cpu.ts';
 import { majorCollections } from './gc-trace.ts';
 import { writeUsers } from './live-page.ts';
 import { asTemplates } from './policy.ts';
 import type { Rules } from './policy.ts';
-import { openLab, programCommand, spawnSubject, tunwallCommand, until } from './rig.ts';
+import {
+  openLab,
+  programCommand,
+  spawnSubject,
+  steerToSubject,
+  tunwallCommand,
+  until,
+} from './rig.ts';
 import type { Subject, SubjectKind, SubjectOptions } from './subject.ts';
+
+const carryProgram = new URL('../../native/build/carry.bpf.o', import.meta.url);
 
 function serversFile(templates: Iterable<string>): string {
   return `servers:
@@ -17,10 +28,12 @@ function serversFile(templates: Iterable<string>): string {
 `;
 }
 
-function gatewayFile({ flows, queues = 1, settings = '' }: SubjectOptions): string {
-  if (flows === undefined) return `queues: ${queues}\n${settings}`;
+function gatewayFile({ flows, queues = 1, settings = '', fastPath }: SubjectOptions): string {
+  const mode = `fastPath: ${fastPath === true ? 'auto' : 'off'}\n`;
+  if (flows === undefined) return `queues: ${queues}\n${mode}${settings}`;
   // One server has all the flows here, and they have to live as long as the measurement.
-  return `flows: { capacity: ${flows}, perServerShare: 1 }\ntimeouts: { udp: 3600 }\n`;
+  const timeouts = 'timeouts: { udp: 3600, udpStream: 3600 }\n';
+  return `flows: { capacity: ${flows}, perServerShare: 1 }\n${timeouts}${mode}`;
 }
 
 /** Saves rules as an editor would: each file is replaced as a whole. Returns the names of the templates. */
@@ -183,6 +196,21 @@ export async function startSupervised(options: SubjectOptions): Promise<Supervis
     },
   };
 }
+
+/** The same with the fast path. Most of the work is then the kernel's, which is steered to the core of the subject, as for nft. */
+export const fastPath: SubjectKind = {
+  name: 'tunwall, fast path',
+  async obstacle(): Promise<string | undefined> {
+    if (!existsSync(carryProgram)) return 'its program was not built (clang, libbpf-dev)';
+    const { code } = await run('sh', ['-c', 'command -v bpftool']);
+    return code === 0 ? undefined : 'bpftool is not installed';
+  },
+  async start(options) {
+    const subject = await start({ ...options, fastPath: true });
+    await steerToSubject(subject.lab);
+    return { ...subject, name: this.name, cpu: () => kernelCpu(subjectCore) };
+  },
+};
 
 export const tunwall: SubjectKind = {
   name: 'tunwall',

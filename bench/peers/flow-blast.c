@@ -31,7 +31,7 @@ int main(int argc, char **argv) {
   struct sockaddr_in to = {0};
   struct in_addr from = {0};
   uint64_t flows = 1, rate = 0, limit_ms = 60000, seed = 1;
-  bool random_order = false;
+  bool random_order = false, ask = false;
   const struct tool_option options[] = {
       {"to", "ADDRESS:PORT", OPTION_ENDPOINT, &to, 0, 0},
       {"from", "first source address", OPTION_ADDRESS, &from, 0, 0},
@@ -39,6 +39,7 @@ int main(int argc, char **argv) {
       {"rate", "datagrams a second; 0: as many as it can (0)", OPTION_NUMBER, &rate, 0, 100000000},
       {"ms", "for how long at most (60000); in order it ends after one of each flow", OPTION_NUMBER, &limit_ms, 1, 600000},
       {"random", "in random order, until the time is over", OPTION_FLAG, &random_order, 0, 0},
+      {"ask", "datagrams that udp-sink answers", OPTION_FLAG, &ask, 0, 0},
       {"seed", "of the random order (1)", OPTION_NUMBER, &seed, 0, UINT64_MAX},
       {0},
   };
@@ -53,6 +54,7 @@ int main(int argc, char **argv) {
     packets[i].ip = (struct iphdr){
         .version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_UDP, .daddr = to.sin_addr.s_addr};
     packets[i].udp = (struct udphdr){.dest = to.sin_port, .len = htons(sizeof(struct udphdr) + PAYLOAD)};
+    if (ask) packets[i].payload[0] = ASK;
     vectors[i] = (struct iovec){&packets[i], sizeof packets[i]};
     messages[i].msg_hdr = (struct msghdr){
         .msg_name = &to, .msg_namelen = sizeof to, .msg_iov = &vectors[i], .msg_iovlen = 1};

@@ -35,6 +35,9 @@ extern volatile bool tool_stopped;
  * Pacing on an absolute schedule. A sender that was not scheduled for a while does not make up for more than `slack` of it:
  * a burst at the sender's own speed would measure queues, not rates.
  */
+/* First byte of a datagram that udp-sink answers. */
+#define ASK 'A'
+
 struct pacer {
   uint64_t rate; /* packets/s; 0: as fast as it goes */
   uint64_t next_ns;

@@ -16,16 +16,29 @@
 
 #define MAX_BATCH 64
 
+/* Until the flow is established, for a second at most. */
+static void until_answered(int fd, size_t size) {
+  static char question[65536] = {ASK}, answer[8];
+  const struct timeval patience = {.tv_usec = 50000};
+  if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) != 0) die("setsockopt SO_RCVTIMEO");
+  for (int attempt = 0; attempt < 20; attempt++) {
+    (void)!send(fd, question, size, 0);
+    if (recv(fd, answer, sizeof answer, 0) >= 0) return;
+  }
+}
+
 int main(int argc, char **argv) {
   static char payload[65536];
   struct sockaddr_in to = {0};
   uint64_t rate = 0, seconds_ms = 1000, size = 18, segments = 1;
+  bool ask = false;
   const struct tool_option options[] = {
       {"to", "ADDRESS:PORT", OPTION_ENDPOINT, &to, 0, 0},
       {"rate", "datagrams a second; 0: as many as it can (0)", OPTION_NUMBER, &rate, 0, 100000000},
       {"ms", "for how long, in ms (1000)", OPTION_NUMBER, &seconds_ms, 1, 600000},
       {"size", "bytes of payload of a datagram (18)", OPTION_NUMBER, &size, 1, 60000},
       {"segments", "datagrams in a super-packet (1: none)", OPTION_NUMBER, &segments, 1, 64},
+      {"ask", "begin when one datagram was answered (udp-sink does), or after a second", OPTION_FLAG, &ask, 0, 0},
       {0},
   };
   tool_options(argc, argv, "sends UDP datagrams of one flow", options);
@@ -35,6 +48,7 @@ int main(int argc, char **argv) {
   }
   int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to) != 0) die("connect");
+  if (ask) until_answered(fd, (size_t)size);
   int segment_size = (int)size;
   if (segments > 1 && setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &segment_size, sizeof segment_size) != 0) {
     die("setsockopt UDP_SEGMENT");

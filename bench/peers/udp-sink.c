@@ -3,7 +3,7 @@
  *
  * It shares its core with the sender, so it disturbs as little as it can: it looks at the socket only every now and then,
  * copies no payload, and the socket's buffer is large enough for what comes in between. What the buffer did not hold is counted
- * separately (`overflow`): it reached the host. With --gaps every datagram has the kernel's time stamp of its arrival.
+ * separately (`overflow`): it reached the host. A datagram that asks (ASK) is answered: from then on its flow is established. With --gaps every datagram has the kernel's time stamp of its arrival.
  */
 #define _GNU_SOURCE
 #include "tool.h"
@@ -52,12 +52,15 @@ static void note_arrival(struct tally *tally, struct msghdr *header) {
 /* Takes what the socket has. */
 static void drain(int fd, struct tally *tally, bool gaps) {
   static char payloads[BATCH][8], controls[BATCH][128];
+  static struct sockaddr_in senders[BATCH];
   struct mmsghdr messages[BATCH];
   struct iovec vectors[BATCH];
   for (;;) {
     memset(messages, 0, sizeof messages);
     for (size_t i = 0; i < BATCH; i++) {
       vectors[i] = (struct iovec){payloads[i], sizeof payloads[i]};
+      messages[i].msg_hdr.msg_name = &senders[i];
+      messages[i].msg_hdr.msg_namelen = sizeof senders[i];
       messages[i].msg_hdr.msg_iov = &vectors[i];
       messages[i].msg_hdr.msg_iovlen = 1;
       messages[i].msg_hdr.msg_control = controls[i];
@@ -74,6 +77,8 @@ static void drain(int fd, struct tally *tally, bool gaps) {
       tally->messages++;
       tally->bytes += messages[i].msg_len;
       if (gaps) note_arrival(tally, &messages[i].msg_hdr);
+      /* An answer that does not get through is asked for again. */
+      if (payloads[i][0] == ASK) (void)!sendto(fd, "", 1, 0, (struct sockaddr *)&senders[i], sizeof senders[i]);
     }
     if (count < BATCH) return;
   }

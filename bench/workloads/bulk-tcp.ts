@@ -1,20 +1,20 @@
 /** Bulk TCP: iperf3 from the client to the server, one stream and sixteen. */
 import type { Benchmark } from '../lib/benchmark.ts';
 import { interleave } from '../lib/interleave.ts';
-import { everyKind } from '../net/kinds.ts';
+import type { Field } from '../net/kinds.ts';
 import { withCpu } from '../net/measure.ts';
 import { rulesOf } from '../net/policy.ts';
 import { withSubjects } from '../net/session.ts';
 import { iperf, iperfServe } from '../net/tools.ts';
 
-export const bulkTcp: Benchmark = {
+export const bulkTcp = (field: Field): Benchmark => ({
   name: 'bulk-tcp',
   describe: 'goodput of TCP with 1 and 16 streams (iperf3)',
   async run(context) {
     const seconds = context.quick ? 1 : 2;
     const prepare = ({ lab }: { lab: Parameters<typeof iperfServe>[0] }): Promise<void> =>
       iperfServe(lab);
-    await withSubjects(context, everyKind, { rules: rulesOf() }, prepare, async (subjects) => {
+    await withSubjects(context, field.kinds, { rules: rulesOf() }, prepare, async (subjects) => {
       for (const streams of [1, 16]) {
         const title = `bulk TCP, ${streams} stream${streams === 1 ? '' : 's'}`;
         const { rate } = await interleave(context, title, subjects, ['rate'], async (subject) => {
@@ -34,4 +34,4 @@ export const bulkTcp: Benchmark = {
       }
     });
   },
-};
+});

@@ -1,7 +1,7 @@
 /** TCP connections: how many a second can be opened, and how long one takes. */
 import type { Benchmark, Context, Series } from '../lib/benchmark.ts';
 import { interleave } from '../lib/interleave.ts';
-import { everyKind } from '../net/kinds.ts';
+import type { Field } from '../net/kinds.ts';
 import { withCpu } from '../net/measure.ts';
 import { rulesOf } from '../net/policy.ts';
 import { withSubjects } from '../net/session.ts';
@@ -46,12 +46,12 @@ async function prepare({ lab }: Subject): Promise<void> {
   await tcpConnect(lab, { concurrency: 16, ms: 1000 });
 }
 
-export const connections: Benchmark = {
+export const connections = (field: Field): Benchmark => ({
   name: 'connections',
   describe: 'TCP connections a second with 64 at a time; time to connect with one at a time',
   async run(context) {
     const ms = context.quick ? 1000 : 3000;
-    await withSubjects(context, everyKind, { rules: rulesOf() }, prepare, async (subjects) => {
+    await withSubjects(context, field.kinds, { rules: rulesOf() }, prepare, async (subjects) => {
       const { rate } = await interleave(
         context,
         'connections',
@@ -86,9 +86,9 @@ export const connections: Benchmark = {
       recordPercentiles(context, 'connect', 'time to connect', latencies);
     });
   },
-};
+});
 
-export const loadedLatency: Benchmark = {
+export const loadedLatency = (field: Field): Benchmark => ({
   name: 'loaded-latency',
   describe: 'time to the answer of a small request while bulk TCP runs beside it',
   async run(context) {
@@ -97,23 +97,29 @@ export const loadedLatency: Benchmark = {
       await prepare(subject);
       await iperfServe(subject.lab);
     };
-    await withSubjects(context, everyKind, { rules: rulesOf() }, prepareBoth, async (subjects) => {
-      const latencies = await interleave(
-        context,
-        'request under load',
-        subjects,
-        percentiles,
-        async ({ lab }) => {
-          // iperf3 leaves its first second out; the requests come after it, too.
-          const bulk = iperf(lab, { streams: 1, seconds: seconds + 1 });
-          await new Promise((resolve) => setTimeout(resolve, 1000));
-          const result = await tcpRequest(lab, { ms: seconds * 1000 });
-          await bulk;
-          none('requests', result.failed);
-          return percentileSamples(result);
-        },
-      );
-      recordPercentiles(context, 'loaded-latency', 'request under bulk load', latencies);
-    });
+    await withSubjects(
+      context,
+      field.kinds,
+      { rules: rulesOf() },
+      prepareBoth,
+      async (subjects) => {
+        const latencies = await interleave(
+          context,
+          'request under load',
+          subjects,
+          percentiles,
+          async ({ lab }) => {
+            // iperf3 leaves its first second out; the requests come after it, too.
+            const bulk = iperf(lab, { streams: 1, seconds: seconds + 1 });
+            await new Promise((resolve) => setTimeout(resolve, 1000));
+            const result = await tcpRequest(lab, { ms: seconds * 1000 });
+            await bulk;
+            none('requests', result.failed);
+            return percentileSamples(result);
+          },
+        );
+        recordPercentiles(context, 'loaded-latency', 'request under bulk load', latencies);
+      },
+    );
   },
-};
+});

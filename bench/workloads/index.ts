@@ -16,18 +16,30 @@ import { droppedPackets, smallPackets } from './small-packets.ts';
 import { survive } from './survive.ts';
 import { flood } from './syn-flood.ts';
 import { guardCost } from './guard.ts';
+import { onFastPath, throughDevice } from '../net/kinds.ts';
 
-export const networkBenchmarks: readonly Benchmark[] = [
+/** Those that are measured through the device, and again with the fast path. */
+const both = [
   bulkTcp,
   bulkUdp,
   smallPackets,
-  droppedPackets,
   connections,
   loadedLatency,
   manyFlows,
+  reload,
+] as const;
+
+export const networkBenchmarks: readonly Benchmark[] = [
+  bulkTcp(throughDevice),
+  bulkUdp(throughDevice),
+  smallPackets(throughDevice),
+  droppedPackets,
+  connections(throughDevice),
+  loadedLatency(throughDevice),
+  manyFlows(throughDevice),
   flood,
   manyRules,
-  reload,
+  reload(throughDevice),
   restart,
   survive,
   collections,
@@ -36,4 +48,5 @@ export const networkBenchmarks: readonly Benchmark[] = [
   fleet,
   livePage,
   guardCost,
+  ...both.map(onFastPath),
 ];

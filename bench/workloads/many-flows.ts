@@ -7,16 +7,14 @@
 import type { Benchmark, Context, Sample } from '../lib/benchmark.ts';
 import { interleave } from '../lib/interleave.ts';
 import { manyFlowsFrom } from '../net/addresses.ts';
-import { kernel } from '../net/kernel.ts';
+import type { Field } from '../net/kinds.ts';
 import { forwardingTrial, highestRate } from '../net/measure.ts';
 import type { Trial } from '../net/measure.ts';
-import { nullRelay } from '../net/null-relay.ts';
-import { openVswitch } from '../net/open-vswitch.ts';
+import { openVswitchTso } from '../net/open-vswitch.ts';
 import { rulesOf } from '../net/policy.ts';
 import { withSubjects } from '../net/session.ts';
 import type { Subject, SubjectKind } from '../net/subject.ts';
 import { flowBlast } from '../net/tools.ts';
-import { tunwall } from '../net/tunwall.ts';
 
 const flows = 1_000_000;
 const capacity = 1 << 20;
@@ -27,8 +25,6 @@ const openingRate = 30_000;
 const openingMs = 120_000;
 /** Filling again opens the flows whose first packet was lost. */
 const fillings = 4;
-
-const kinds: readonly SubjectKind[] = [tunwall, nullRelay, kernel, openVswitch];
 
 /** What opening the flows has shown, by subject. */
 interface Opened {
@@ -43,8 +39,9 @@ function blast(
   rate: number,
   ms: number,
   seed?: number,
+  ask = false,
 ): Promise<Trial> {
-  const order = { random: seed !== undefined, seed: seed ?? 1 };
+  const order = { random: seed !== undefined, seed: seed ?? 1, ask };
   const options = { from: manyFlowsFrom, flows: count, ms, ...order };
   return forwardingTrial(subject, { rate, ms }, (each) =>
     flowBlast(subject.lab, { ...options, rate: each }),
@@ -59,7 +56,10 @@ function warmUp(subject: Subject): Promise<Trial> {
  * Resident memory of each process with a table that holds next to nothing, after the same traffic as the others' warm-up: what
  * the table takes at the start counts as the flows' too.
  */
-async function idleMemory(context: Context): Promise<ReadonlyMap<string, number>> {
+async function idleMemory(
+  context: Context,
+  kinds: readonly SubjectKind[],
+): Promise<ReadonlyMap<string, number>> {
   const memory = new Map<string, number>();
   const options = { rules: rulesOf(), flows: idleFlows };
   await withSubjects(context, kinds, options, warmUp, (subjects) => {
@@ -75,9 +75,10 @@ async function openAll(
   context: Context,
   subject: Subject,
   before: number | undefined,
+  ask: boolean,
 ): Promise<Opened> {
   for (let filling = 0; filling < fillings; filling++) {
-    const { loss } = await blast(subject, flows, openingRate, openingMs);
+    const { loss } = await blast(subject, flows, openingRate, openingMs, undefined, ask);
     if (loss === 0) break;
   }
   const tracked = await subject.flowCount?.();
@@ -123,7 +124,7 @@ function recordOpened(context: Context, opened: ReadonlyMap<string, Opened>): vo
   });
 }
 
-export const manyFlows: Benchmark = {
+export const manyFlows = (field: Field): Benchmark => ({
   name: 'many-flows',
   describe:
     'a million flows: how many are tracked, memory, and the rate of packets in random order',
@@ -131,11 +132,15 @@ export const manyFlows: Benchmark = {
     const ms = context.quick ? 300 : 1000;
     const precision = context.quick ? 1.1 : 1.03;
     const options = { rules: rulesOf(), flows: capacity };
-    const idle = await idleMemory(context);
+    const kinds = field.kinds.filter((kind) => kind !== openVswitchTso);
+    const idle = await idleMemory(context, kinds);
     await withSubjects(context, kinds, options, warmUp, async (subjects) => {
       const opened = new Map<string, Opened>();
       for (const subject of subjects) {
-        opened.set(subject.name, await openAll(context, subject, idle.get(subject.name)));
+        opened.set(
+          subject.name,
+          await openAll(context, subject, idle.get(subject.name), field.answered),
+        );
       }
       recordOpened(context, opened);
       // One that cannot hold them drops most of what comes: its rate is 0, and finding that takes long.
@@ -173,4 +178,4 @@ export const manyFlows: Benchmark = {
       }
     });
   },
-};
+});

@@ -10,20 +10,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Benchmark } from '../lib/benchmark.ts';
 import { interleave } from '../lib/interleave.ts';
 import type { Measured } from '../lib/interleave.ts';
-import { kernel } from '../net/kernel.ts';
-import { openVswitch } from '../net/open-vswitch.ts';
+import type { Field } from '../net/kinds.ts';
+import { nullRelay } from '../net/null-relay.ts';
+import { openVswitchTso } from '../net/open-vswitch.ts';
 import { rulesOf } from '../net/policy.ts';
 import { withSubjects } from '../net/session.ts';
-import type { Subject, SubjectKind } from '../net/subject.ts';
+import type { Subject } from '../net/subject.ts';
 import { startUdpBlast, udpBlast, udpSink } from '../net/tools.ts';
 import type { Arrived, Sent } from '../net/tools.ts';
-import { tunwall } from '../net/tunwall.ts';
 
 const ruleCount = 100_000;
 /** Packets a second: 0.1 ms of blocked time is one packet, and every subject forwards it with ease. */
 const rate = 10_000;
 const longestMs = 120_000;
-const kinds: readonly SubjectKind[] = [tunwall, kernel, openVswitch];
 
 interface Stream {
   readonly sent: Sent;
@@ -31,9 +30,13 @@ interface Stream {
 }
 
 /** Sends while something is done, and a little before and after. */
-async function stream(subject: Subject, work: () => Promise<void>): Promise<Stream> {
+async function stream(
+  subject: Subject,
+  answered: boolean,
+  work: () => Promise<void>,
+): Promise<Stream> {
   const sink = await udpSink(subject.lab, { gaps: true });
-  const sender = await startUdpBlast(subject.lab, { rate, ms: longestMs });
+  const sender = await startUdpBlast(subject.lab, { rate, ms: longestMs, answered });
   await sleep(500);
   await work();
   await sleep(500);
@@ -45,11 +48,11 @@ async function stream(subject: Subject, work: () => Promise<void>): Promise<Stre
 
 type Key = 'blocked' | 'gap' | 'quietGap' | 'inForce' | 'swap';
 
-async function measure(subject: Subject, round: number): Promise<Measured<Key>> {
-  const quiet = await stream(subject, () => sleep(2000));
+async function measure(subject: Subject, answered: boolean, round: number): Promise<Measured<Key>> {
+  const quiet = await stream(subject, answered, () => sleep(2000));
   let inForceMs = 0;
   let swapMs: number | undefined;
-  const { sent, arrived } = await stream(subject, async () => {
+  const { sent, arrived } = await stream(subject, answered, async () => {
     const started = performance.now();
     swapMs = await subject.replaceRules!(rulesOf(ruleCount, round + 1));
     inForceMs = performance.now() - started;
@@ -63,17 +66,18 @@ async function measure(subject: Subject, round: number): Promise<Measured<Key>> 
   };
 }
 
-export const reload: Benchmark = {
+export const reload = (field: Field): Benchmark => ({
   name: 'reload',
   describe: `${ruleCount.toLocaleString('en-US')} rules replaced under load: blocked time, longest gap`,
   async run(context) {
     const options = { rules: rulesOf(ruleCount), bothCores: true };
     const warmUp = (subject: Subject): Promise<unknown> =>
       udpBlast(subject.lab, { rate, ms: 1000 });
+    const kinds = field.kinds.filter((kind) => ![nullRelay, openVswitchTso].includes(kind));
     await withSubjects(context, kinds, options, warmUp, async (subjects) => {
       const keys = ['blocked', 'gap', 'quietGap', 'inForce', 'swap'] as const;
       const series = await interleave(context, 'reload', subjects, keys, (subject, round) =>
-        measure(subject, round),
+        measure(subject, field.answered, round),
       );
       const titles: Record<Key, [title: string, note?: string]> = {
         blocked: ['reload: blocked time', `Packets lost ÷ ${rate} packets/s.`],
@@ -95,4 +99,4 @@ export const reload: Benchmark = {
       }
     });
   },
-};
+});

@@ -9,6 +9,7 @@ import { interleave } from '../lib/interleave.ts';
 import type { Measured } from '../lib/interleave.ts';
 import { kernel } from '../net/kernel.ts';
 import { everyKind } from '../net/kinds.ts';
+import type { Field } from '../net/kinds.ts';
 import { Findings, discardingTrial, forwardingTrial } from '../net/measure.ts';
 import type { Trial } from '../net/measure.ts';
 import { port, rulesOf } from '../net/policy.ts';
@@ -62,8 +63,9 @@ async function forward(
   subject: Subject,
   findings: Findings,
   times: Times,
+  answered: boolean,
 ): Promise<Measured<ForwardKey>> {
-  const attempt: Attempt = (rate, ms) => forwardingTrial(subject, { rate, ms });
+  const attempt: Attempt = (rate, ms) => forwardingTrial(subject, { rate, ms, answered });
   const { offered, ...rate } = await rateWithCpu(context, subject, findings, times, attempt);
   const search = { tolerated: 0, precision: times.precision };
   const { trial: lossless } = await findings.highestRate(
@@ -81,22 +83,22 @@ async function forward(
   };
 }
 
-export const smallPackets: Benchmark = {
+export const smallPackets = (field: Field): Benchmark => ({
   name: 'small-packets',
   describe: 'forwarding rate of 64-byte packets at 0.5 % and at zero loss, and CPU per packet',
   async run(context) {
     const times = timesOf(context);
     const findings = new Findings();
     const prepare = (subject: Subject): Promise<unknown> =>
-      forwardingTrial(subject, { rate: 0, ms: 1000 });
-    await withSubjects(context, everyKind, { rules: rulesOf() }, prepare, async (subjects) => {
+      forwardingTrial(subject, { rate: 0, ms: 1000, answered: field.answered });
+    await withSubjects(context, field.kinds, { rules: rulesOf() }, prepare, async (subjects) => {
       const keys = ['rate', 'lossless', 'cpu', 'user'] as const;
       const { rate, lossless, cpu, user } = await interleave(
         context,
         'small packets',
         subjects,
         keys,
-        (subject) => forward(context, subject, findings, times),
+        (subject) => forward(context, subject, findings, times, field.answered),
       );
       context.record({
         id: 'small-packets.rate',
@@ -131,7 +133,7 @@ export const smallPackets: Benchmark = {
       });
     });
   },
-};
+});
 
 export const droppedPackets: Benchmark = {
   name: 'dropped-packets',
