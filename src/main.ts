@@ -72,7 +72,7 @@ async function openDirectory(configDirectory: string): Promise<InProcessApi> {
   );
   // All modules are loaded now: they may lie where the owner cannot read.
   await api.ready();
-  becomeOwnerOf([configDirectory, store.stateDirectory]).forget();
+  becomeOwnerOf(store.actingOwners).forget();
   return api;
 }
 
@@ -254,7 +254,7 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
       open: async (directory, asOwner) => {
         const store = await openShared(directory, { onWarning });
         if (asOwner && store !== undefined) {
-          becomeOwnerOf([directory, store.stateDirectory]).forget();
+          becomeOwnerOf(store.actingOwners).forget();
         }
         return store;
       },
@@ -275,7 +275,7 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
       progress: await progressBars(),
       openStore: async (directory) => {
         const store = await openStore(directory);
-        becomeOwnerOf([directory, store.stateDirectory]).forget();
+        becomeOwnerOf(store.actingOwners).forget();
         return store;
       },
       actor: callerName(process.env, process.getuid?.() ?? 0),

@@ -35,7 +35,7 @@ export interface CheckedConfig {
   readonly templates: readonly Template[];
   readonly servers: readonly Server[];
   readonly sets?: readonly AddressSet[];
-  readonly gateway?: Pick<GatewayConfig, 'log' | 'reject'>;
+  readonly gateway?: Pick<GatewayConfig, 'log' | 'reject' | 'stateDirectory'>;
   readonly problems: readonly ConfigProblem[];
   /** The tests beside it; those that have failed are among the problems. Default: none. */
   readonly judged?: readonly unknown[];
@@ -99,7 +99,7 @@ async function check(flags: Flags, readConfig: ReadConfig, output: Output): Prom
         };
   const inFiles = config.problems.length - errors;
   const ok = errors === 0 && (flags.strict !== true || inFiles === 0);
-  const problems = [...config.problems, ...exposures(flags.config)];
+  const problems = [...config.problems, ...exposures(flags.config, config.gateway?.stateDirectory)];
   const warnings = problems.length - errors;
   if (flags.json === true) {
     const { revision } = config;
@@ -153,10 +153,13 @@ function withoutFlowLog({ gateway, templates }: CheckedConfig, directory: string
 }
 
 /** About where the directory lies. That of a check before a merge is not the gateway's, so `--strict` lets it pass. */
-function exposures(directory: string): ConfigProblem[] {
-  return exposedFolders(directory).map((message) => {
-    return { severity: 'warning', file: directory, line: 0, column: 0, path: '', message };
-  });
+function exposures(directory: string, state: string | undefined): ConfigProblem[] {
+  const places = state === undefined ? [directory] : [directory, state];
+  return places
+    .flatMap((each) => exposedFolders(each))
+    .map((message) => {
+      return { severity: 'warning', file: directory, line: 0, column: 0, path: '', message };
+    });
 }
 
 /** `file:line:col: path: message`, which editors and terminals make clickable. */

@@ -230,6 +230,8 @@ export interface GatewayConfig {
   /** Of this gateway, among those that share a policy. */
   readonly name?: string;
   readonly region?: string;
+  /** Of users, history and audit log; absent: users lie in the configuration directory, the rest where `statePlaceOf` says. */
+  readonly stateDirectory?: string;
 }
 
 /** An error in the configuration: its place, and what was expected. */

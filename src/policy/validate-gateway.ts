@@ -112,6 +112,9 @@ const socketPath = text(
 
 const filePath = text('an absolute path of a file', /^\/./);
 
+const directoryPattern = /^\/(?!.*(^|\/)\.\.(\/|$))[^\p{Cc}]+$/u;
+const directoryPath = text('an absolute path of a directory, without ..', directoryPattern);
+
 const flowLogDefaults = { of: 'all', maxSize: 100 << 20, keep: 5 } as const;
 const flowLogFields = mapping<Partial<FlowLogConfig> & { file: string }>(
   'settings of the flow log',
@@ -240,6 +243,7 @@ export function validateGateway(fileName: string, content: string): Validated<Ga
       store,
       name: text(nameWords, namePattern),
       region: words,
+      stateDirectory: directoryPath,
     },
     [],
   );
@@ -264,4 +268,15 @@ export function validateGateway(fileName: string, content: string): Validated<Ga
     };
   };
   return read(file, config, defaultGatewayConfig);
+}
+
+/** As it stands in a line of its own. */
+const stateDirectoryLine = /^stateDirectory:[ \t]*(["']?)(\/.*?)\1[ \t]*(?:[ \t]#.*)?\r?$/m;
+
+/** Where state lies, by the text of a gateway.yaml that may have errors elsewhere: they must not lead to other users and another history. */
+export function stateDirectoryIn(content: string): string | undefined {
+  const { value, problems } = validateGateway('', content);
+  if (problems.every(({ severity }) => severity !== 'error')) return value?.stateDirectory;
+  const written = stateDirectoryLine.exec(content)?.[2];
+  return written !== undefined && directoryPattern.test(written) ? written : undefined;
 }

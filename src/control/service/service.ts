@@ -96,7 +96,7 @@ export class Service {
       onWarning: (message) => onWarning(message),
     });
     // Root works in a directory of somebody else as that user, but for what only root can do.
-    const rights = becomeOwnerOf([options.configDirectory, store.stateDirectory]);
+    const rights = becomeOwnerOf(store.actingOwners);
     const read = await readConfirmed(store);
     const snapshot = await startable(store, read, options.lineage.birth.waits);
     const service = new Service(options, store, snapshot, rights);

@@ -1,12 +1,12 @@
 /** The store of a configuration directory: that directory, or what its gateway.yaml names. */
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import type { EtcdConfig } from '../../policy/types.ts';
 import { validateGateway } from '../../policy/validate-gateway.ts';
 import type { EtcdStore } from './etcd/etcd-store.ts';
 import { readText } from './files/config-files.ts';
 import { FileStore } from './files/file-store.ts';
 import { LastGood } from './files/last-good.ts';
-import { stateDirectoryOf } from './files/state-directory.ts';
+import { statePlaceOf } from './files/state-directory.ts';
 import type { PolicyStore, Snapshot } from './store.ts';
 
 export interface OpenOptions {
@@ -49,7 +49,7 @@ async function clusterOf(directory: string): Promise<EtcdConfig | undefined> {
   const text = readText(directory, 'gateway.yaml')?.text;
   const found = text === undefined ? undefined : etcdIn(directory, text);
   if (text === undefined || found !== undefined) return found?.etcd;
-  const kept = await new LastGood(await stateDirectoryOf(resolve(directory))).files();
+  const kept = await new LastGood((await statePlaceOf(directory)).path).files();
   const last = kept?.gateway?.text;
   return last === undefined ? undefined : etcdIn(directory, last)?.etcd;
 }

@@ -364,6 +364,8 @@ export interface PolicyStore extends Store {
   gateways?(): Promise<FleetReading>;
   /** Of history, audit log and what is kept for a restart. */
   readonly stateDirectory: string;
+  /** Root acts as the owner of these. */
+  readonly actingOwners: readonly string[];
   /** Keeps a state that is in force, for a start that finds errors or no store. Never throws. */
   keepGood(snapshot: Snapshot): Promise<void>;
   /** The state that was in force last; `undefined` when there is none without errors. */

@@ -29,7 +29,8 @@ import { AuditFile } from '../files/audit-log.ts';
 import { KeptState } from '../files/last-good.ts';
 import type { PlanParts } from '../change-plan.ts';
 import { failedTests } from '../files/policy-tests.ts';
-import { stateDirectoryOf } from '../files/state-directory.ts';
+import { actingOwners, statePlaceOf } from '../files/state-directory.ts';
+import type { StatePlace } from '../files/state-directory.ts';
 import type {
   Actor,
   AuditEvent,
@@ -79,7 +80,6 @@ const startPatienceMs = 1500;
 
 export interface EtcdStoreOptions {
   readonly onWarning: (message: string) => void;
-  readonly stateDirectory?: string;
   /** What is kept of the past. */
   readonly limits?: Limits;
 }
@@ -87,6 +87,7 @@ export interface EtcdStoreOptions {
 export class EtcdStore implements PolicyStore {
   readonly directory: string;
   readonly stateDirectory: string;
+  readonly actingOwners: readonly string[];
   readonly users: Users;
   readonly history: VersionHistory;
   readonly setHistory: VersionHistory;
@@ -119,18 +120,19 @@ export class EtcdStore implements PolicyStore {
     options: EtcdStoreOptions,
   ): Promise<EtcdStore> {
     const path = resolve(directory);
-    const state = options.stateDirectory ?? (await stateDirectoryOf(path));
-    return new EtcdStore(path, state, config, options);
+    return new EtcdStore(path, await statePlaceOf(path), config, options);
   }
 
   private constructor(
     directory: string,
-    stateDirectory: string,
+    state: StatePlace,
     config: EtcdConfig,
     { onWarning, limits = usualLimits }: EtcdStoreOptions,
   ) {
     this.directory = directory;
+    const stateDirectory = state.path;
     this.stateDirectory = stateDirectory;
+    this.actingOwners = actingOwners(directory, state);
     this.#onWarning = onWarning;
     const client = new EtcdClient(config, directory);
     const keys = new Keys(config.prefix);

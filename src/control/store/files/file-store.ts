@@ -75,7 +75,8 @@ import { KeptState } from './last-good.ts';
 import { inodeOf } from './path-identity.ts';
 import { failedTests } from './policy-tests.ts';
 import { Recorder } from './recorder.ts';
-import { makeDirectory, stateDirectoryOf } from './state-directory.ts';
+import { actingOwners, makeDirectory, statePlaceOf } from './state-directory.ts';
+import type { StatePlace } from './state-directory.ts';
 import { UnconfirmedFile } from './unconfirmed-file.ts';
 import { UsersFile } from './users-file.ts';
 
@@ -87,14 +88,13 @@ export const notMade = 'not made: the files were edited by hand in this moment; 
 
 export interface FileStoreOptions {
   readonly onWarning: (message: string) => void;
-  /** Directory of the history and audit log. Default: `stateDirectoryOf`. */
-  readonly stateDirectory?: string;
   readonly lockPatienceMs?: number;
 }
 
 export class FileStore implements PolicyStore {
   readonly directory: string;
   readonly stateDirectory: string;
+  readonly actingOwners: readonly string[];
   readonly audit: AuditLog;
   readonly users: Users;
   readonly changes: ChangeHistory;
@@ -107,19 +107,23 @@ export class FileStore implements PolicyStore {
   readonly #unconfirmed: UnconfirmedFile;
   readonly #queue: ChangeQueue<DirectoryReading>;
   readonly #parts: PlanParts;
-  /** The directory that is locked: its path without links, and what it is. */
+  /** The directory that is locked instead of the configuration directory. */
+  readonly #lockPath: string | undefined;
+  /** The configuration directory under the lock: its path without links, and what it is. */
   #target = '';
   #inode = '';
 
   static async open(directory: string, options: FileStoreOptions): Promise<FileStore> {
     const path = resolve(directory);
-    const state = options.stateDirectory ?? (await stateDirectoryOf(path));
-    return new FileStore(path, state, options);
+    return new FileStore(path, await statePlaceOf(path), options);
   }
 
-  private constructor(directory: string, stateDirectory: string, options: FileStoreOptions) {
+  private constructor(directory: string, state: StatePlace, options: FileStoreOptions) {
+    const stateDirectory = state.path;
     this.directory = directory;
     this.stateDirectory = stateDirectory;
+    this.actingOwners = actingOwners(directory, state);
+    this.#lockPath = state.isNamed ? join(stateDirectory, 'lock') : undefined;
     this.#options = options;
     this.#patienceMs = options.lockPatienceMs ?? lockPatienceMs;
     this.#reader = new ConfigReader(directory);
@@ -141,7 +145,7 @@ export class FileStore implements PolicyStore {
       failedTests: (snapshot: Snapshot) => this.failedTests(snapshot),
     };
     this.#queue = new ChangeQueue(this.#commits(), this.#parts, this.audit);
-    const users = new UsersFile(directory, this.audit, (work) => this.#locked(work));
+    const users = new UsersFile(directory, state, this.audit, (work) => this.#locked(work));
     this.users = new UserDocument(users, this.audit);
   }
 
@@ -185,7 +189,8 @@ export class FileStore implements PolicyStore {
   }
 
   async watch(options: WatchOptions): Promise<Watching> {
-    exposedFolders(this.directory).forEach(options.onWarning);
+    const named = this.#lockPath === undefined ? [] : [this.stateDirectory];
+    for (const each of [this.directory, ...named]) exposedFolders(each).forEach(options.onWarning);
     const watching = await ConfigWatcher.start(
       this.directory,
       {
@@ -284,7 +289,7 @@ export class FileStore implements PolicyStore {
       this.#inode = inodeOf(target);
       try {
         return await withDirectoryLock(
-          target,
+          await this.#lockOf(target),
           this.#patienceMs,
           async () => {
             this.#requireSameDirectory();
@@ -296,6 +301,14 @@ export class FileStore implements PolicyStore {
         if (!(error instanceof DirectoryReplaced) || attempt === maxAttempts) throw error;
       }
     }
+  }
+
+  /** The configuration directory, or one of the state directory's: whoever may read a directory can lock it. */
+  async #lockOf(target: string): Promise<string> {
+    if (this.#lockPath === undefined) return target;
+    await this.#recorder.requireStateDirectory();
+    await makeDirectory(this.#lockPath, 0o750);
+    return this.#lockPath;
   }
 
   async #realDirectory(): Promise<string> {

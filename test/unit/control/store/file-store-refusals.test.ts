@@ -51,12 +51,10 @@ describe('is refused, and nothing is written:', () => {
   });
 
   it('a state directory that cannot be made', async () => {
-    await writeFile(join(directory.path, 'file'), '');
+    const state = join(directory.path, 'file/state');
+    await directory.write({ file: '', 'gateway.yaml': `stateDirectory: ${state}\n` });
     before = await directory.contents();
-    store = await FileStore.open(directory.path, {
-      stateDirectory: join(directory.path, 'file/state'),
-      onWarning: (message) => directory.warnings.push(message),
-    });
+    store = await directory.store();
     const [failure] = await failuresOf(change({ kind: 'clone-template', name: 'web', to: 'b' }));
     expect(failure!.kind).toBe('read-only');
     expect(directory.warnings.join()).toContain('the audit log in');

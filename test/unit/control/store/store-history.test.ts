@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { FileStore } from '../../../../src/control/store/files/file-store.ts';
 import { sha256 } from '../../../../src/control/store/config-texts.ts';
 import { HistoryFiles } from '../../../../src/control/store/files/history.ts';
-import { stateDirectoryOf } from '../../../../src/control/store/files/state-directory.ts';
+import { statePlaceOf } from '../../../../src/control/store/files/state-directory.ts';
 import type { Operation, Version } from '../../../../src/control/store/store.ts';
 import {
   TestDirectory,
@@ -152,7 +152,7 @@ describe('the history', () => {
   });
 
   it('of /etc/tunwall is in /var/lib/tunwall, that of others within', async () => {
-    expect(await stateDirectoryOf('/etc/tunwall')).toBe('/var/lib/tunwall');
-    expect(await stateDirectoryOf(directory.path)).toBe(join(directory.path, '.state'));
+    expect((await statePlaceOf('/etc/tunwall')).path).toBe('/var/lib/tunwall');
+    expect((await statePlaceOf(directory.path)).path).toBe(join(directory.path, '.state'));
   });
 });
