@@ -175,6 +175,7 @@ interface AuditFlags extends ClientFlags {
   readonly before?: string;
   readonly actor?: string;
   readonly action?: string;
+  readonly target?: string;
   readonly result?: string;
   readonly since?: string;
   readonly until?: string;
@@ -187,6 +188,7 @@ export function auditCommand(connections: Connections): Verb {
       description: 'who did what, newest first; what was denied or refused, too',
       examples: [
         ['tunwall audit --action template --since 2030-01-31', 'changes of templates'],
+        ['tunwall audit --target web-1', 'what was done to a server'],
         ['tunwall audit --result denied --json', 'for a script'],
       ],
     })
@@ -194,6 +196,7 @@ export function auditCommand(connections: Connections): Verb {
       .option('--before <id>', 'older than this record: the next page')
       .option('--actor <name>', 'by this user')
       .option('--action <action>', 'an action (template.create), or its first part')
+      .option('--target <name>', 'on this template, server, set or user')
       .addOption(
         new Option('--result <result>', 'how it ended').choices([
           'ok',
@@ -206,9 +209,9 @@ export function auditCommand(connections: Connections): Verb {
       .option('--until <time>', 'up to this time')
       .action((flags: AuditFlags) =>
         run(flags, async (client) => {
-          const { limit, before, actor, action, result, since, until } = flags;
+          const { limit, before, actor, action, target, result, since, until } = flags;
           const page = await client.get<AuditPageView>('/audit', {
-            ...{ limit, before, actor, action, result },
+            ...{ limit, before, actor, action, target, result },
             ...{ since: asTime(since), until: asTime(until) },
           });
           if (flags.json === true) output.json(page);

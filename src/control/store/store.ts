@@ -461,6 +461,8 @@ export interface AuditQuery {
   readonly actor?: string;
   /** An action, or its first part: `template` finds `template.create`. */
   readonly action?: string;
+  /** The name of what it is about: a template, server, set or user. */
+  readonly target?: string;
   readonly result?: AuditEvent['result'];
   /** ISO 8601, both included. */
   readonly since?: string;

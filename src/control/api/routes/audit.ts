@@ -21,6 +21,9 @@ export function auditRoutes(app: Api, { store }: ApiContext): void {
             before: Type.Optional(Type.String({ description: 'The `next` of the page before.' })),
             actor: Type.Optional(Type.String()),
             action: Type.Optional(Type.String({ description: 'Or its first part: `template`.' })),
+            target: Type.Optional(
+              Type.String({ description: 'The name of a template, server, set or user.' }),
+            ),
             result: Type.Optional(Type.Enum(['ok', 'denied', 'refused', 'failed'])),
             since: time,
             until: time,

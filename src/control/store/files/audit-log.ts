@@ -184,12 +184,18 @@ function parseRecord(line: string): AuditRecord | undefined {
 }
 
 function matches(record: AuditRecord, query: AuditQuery): boolean {
-  const { actor, action, result, since, until } = query;
+  const { actor, action, target, result, since, until } = query;
   return (
     (actor === undefined || record.actor.name === actor) &&
     (action === undefined || record.action === action || record.action.startsWith(`${action}.`)) &&
+    (target === undefined || isAbout(record, target)) &&
     (result === undefined || record.result === result) &&
     (since === undefined || Date.parse(record.at) >= Date.parse(since)) &&
     (until === undefined || Date.parse(record.at) <= Date.parse(until))
   );
+}
+
+/** Also of a new name, or of what was changed with it. */
+function isAbout({ target = [], changed = [] }: AuditRecord, name: string): boolean {
+  return target.includes(name) || changed.some((each) => each.name === name);
 }

@@ -3,7 +3,7 @@ import { Badge, Button, Group, Select, Stack, Table, Text, TextInput } from '@ma
 import { useDebouncedCallback } from '@mantine/hooks';
 import { notifications } from '@mantine/notifications';
 import { IconDownload } from '@tabler/icons-react';
-import { useState } from 'react';
+import { Fragment, useState } from 'react';
 import type { ReactNode } from 'react';
 import { useSearchParams } from 'wouter';
 import { asProblem } from '../../data/api-problem.ts';
@@ -41,7 +41,7 @@ const actions = [
 ];
 const pageSize = 50;
 
-const keys = ['actor', 'action', 'result', 'since', 'until'] as const;
+const keys = ['actor', 'action', 'target', 'result', 'since', 'until'] as const;
 type Filter = Partial<Record<(typeof keys)[number], string>>;
 
 export default function AuditPage(): ReactNode {
@@ -76,19 +76,13 @@ interface FilterFormProps {
 }
 
 function FilterForm({ filter, onChange }: FilterFormProps): ReactNode {
-  const [actor, setActor] = useState(filter.actor ?? '');
-  const apply = useDebouncedCallback((name: string) => onChange({ actor: name.trim() }), 400);
   return (
     <Group gap="sm" align="end">
-      <TextInput
+      <NameField
         label="Who"
         placeholder="Anybody"
-        value={actor}
-        onChange={({ currentTarget }) => {
-          setActor(currentTarget.value);
-          apply(currentTarget.value);
-        }}
-        w={180}
+        name={filter.actor}
+        onChange={(actor) => onChange({ actor })}
       />
       <Select
         label="What"
@@ -99,6 +93,12 @@ function FilterForm({ filter, onChange }: FilterFormProps): ReactNode {
         clearable
         clearButtonProps={{ 'aria-label': 'Everything' }}
         w={160}
+      />
+      <NameField
+        label="On"
+        placeholder="Firewall, server, set or user"
+        name={filter.target}
+        onChange={(target) => onChange({ target })}
       />
       <Select
         label="Result"
@@ -121,6 +121,30 @@ function FilterForm({ filter, onChange }: FilterFormProps): ReactNode {
         onChange={(time) => onChange({ until: time === undefined ? '' : endOfMinute(time) })}
       />
     </Group>
+  );
+}
+
+interface NameFieldProps {
+  readonly label: string;
+  readonly placeholder: string;
+  readonly name: string | undefined;
+  readonly onChange: (name: string) => void;
+}
+
+/** Applied once typing stops. */
+function NameField({ label, placeholder, name = '', onChange }: NameFieldProps): ReactNode {
+  const [typed, setTyped] = useState(name);
+  const apply = useDebouncedCallback((text: string) => onChange(text.trim()), 400);
+  return (
+    <TextInput
+      {...{ label, placeholder }}
+      value={typed}
+      onChange={({ currentTarget }) => {
+        setTyped(currentTarget.value);
+        apply(currentTarget.value);
+      }}
+      w={210}
+    />
   );
 }
 
@@ -217,6 +241,13 @@ function AuditTable({ records }: Pick<Records, 'records'>): ReactNode {
 
 function Row({ record }: { readonly record: Records['records'][number] }): ReactNode {
   const { at, actor, action, result, summary, why, count } = record;
+  const words = [
+    summary ?? '',
+    why === undefined ? '' : `(${why})`,
+    count === undefined ? '' : `(${count} times)`,
+  ]
+    .filter((part) => part !== '')
+    .join(' ');
   return (
     <Table.Tr>
       <Table.Td data-label="When" miw={110}>
@@ -235,8 +266,19 @@ function Row({ record }: { readonly record: Records['records'][number] }): React
           </Text>
         </div>
       </Table.Td>
-      <Table.Td data-label="What" className="mono address">
-        {action}
+      <Table.Td data-label="What" className="mono">
+        <div>
+          {action.split('.').map((part, index) => (
+            <Fragment key={index}>
+              {index > 0 && (
+                <>
+                  .<wbr />
+                </>
+              )}
+              {part}
+            </Fragment>
+          ))}
+        </div>
       </Table.Td>
       <Table.Td data-label="On" miw={100}>
         <TargetLinks record={record} />
@@ -247,11 +289,7 @@ function Row({ record }: { readonly record: Records['records'][number] }): React
         </Badge>
       </Table.Td>
       <Table.Td data-label="In words">
-        <div className="address">
-          {summary}
-          {why !== undefined && ` (${why})`}
-          {count !== undefined && ` (${count} times)`}
-        </div>
+        {words !== '' && <div className="address">{words}</div>}
       </Table.Td>
     </Table.Tr>
   );

@@ -93,6 +93,15 @@ describe('the audit log', () => {
     expect(await of({ result: 'denied' })).toBe(0);
     expect(await of({ since: new Date(Date.now() + 60_000).toISOString() })).toBe(0);
     expect(await of({ until: new Date(Date.now() + 60_000).toISOString() })).toBe(25);
+    await change({ kind: 'rename-template', name: 'web', to: 'www' });
+    await change({ kind: 'create-server', name: 'web', body: { addresses: ['10.0.0.9'] } });
+    await store.users.create(alice, { name: 'webmaster', role: 'member' });
+    const about = async (target: string): Promise<string[]> =>
+      (await store.audit.query({ target })).records.map(({ action }) => action);
+    expect(await about('web')).toEqual(['server.create', 'template.rename', 'template.edit']);
+    expect(await about('www')).toEqual(['template.rename']);
+    expect(await about('webmaster')).toEqual(['user.create']);
+    expect(await about('we')).toEqual([]);
   });
 
   it('survives a torn line at any byte', async () => {
