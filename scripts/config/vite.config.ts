@@ -34,10 +34,38 @@ function precompress(): Plugin {
   };
 }
 
+/** What is bundled is copied: dist/panel-licences.txt has a line for each package, then, behind an empty one, their licences. */
+function licences(): Plugin {
+  return {
+    name: 'licences',
+    apply: 'build',
+    async generateBundle() {
+      const own = [...this.getModuleIds()].map((id) => packageFolder.exec(id)?.[0]);
+      const folders = [...new Set(own.filter((folder) => folder !== undefined))].sort();
+      const packages = await Promise.all(folders.map(readLicence));
+      const lines = packages.map(({ line }) => line);
+      const texts = packages.map(({ line, text }) => `${line}\n\n${text.trim()}\n`);
+      await writeFile(`${output}-licences.txt`, `${lines.join('\n')}\n\n${texts.join('\n')}`);
+    },
+  };
+}
+
+const packageFolder = /^\/.*\/node_modules\/(?:@[^/]+\/)?[^/]+/;
+
+async function readLicence(folder: string): Promise<{ line: string; text: string }> {
+  const text = await readFile(join(folder, 'package.json'), 'utf8');
+  const { name, version, license } = JSON.parse(text) as Record<string, string>;
+  const file = (await readdir(folder)).find((each) => /^licen[cs]e/i.test(each));
+  return {
+    line: `${name} ${version} ${license}`,
+    text: file === undefined ? '' : await readFile(join(folder, file), 'utf8'),
+  };
+}
+
 export default defineConfig({
   root: join(root, 'src/panel'),
   base: '/',
-  plugins: [react(), precompress()],
+  plugins: [react(), precompress(), licences()],
   html: { cspNonce: '{{nonce}}' },
   build: {
     outDir: output,
