@@ -71,6 +71,8 @@ async function take(
 /** A dialog lies over what the window shows, and a list may go on for ever. */
 async function extentOf(page: Page, whole: boolean): Promise<PageScreenshotOptions> {
   if (!whole || (await page.getByRole('dialog').count()) > 0) return {};
+  // What stays at its place in the window stands at the top of the picture, too.
+  await page.evaluate('scrollTo(0, 0)');
   const full = Number(await page.evaluate('document.documentElement.scrollHeight'));
   const { width, height } = page.viewportSize()!;
   const clip = { x: 0, y: 0, width, height: Math.min(full, maxHeights * height) };

@@ -1,5 +1,5 @@
 /** Why a request was not done: the API's problem documents, and the gateway that does not answer. */
-import type { FieldError, Problem } from './types.ts';
+import type { FieldError, Mention, Problem } from './types.ts';
 
 /** As in `urn:tunwall:problem:KIND`; `unreachable` is ours: there was no answer, or none of the API. */
 export type ProblemKind = string;
@@ -12,6 +12,8 @@ export class ApiProblem extends Error {
   readonly errors: readonly FieldError[];
   /** With `in-use`: the servers that use it. */
   readonly servers: readonly string[];
+  /** With `in-use`: the places that name it. */
+  readonly usedBy: readonly Mention[];
   /** With `precondition-failed`: the revision that it has now. */
   readonly revision: string | undefined;
 
@@ -22,6 +24,7 @@ export class ApiProblem extends Error {
     this.status = problem.status;
     this.errors = problem.errors ?? [];
     this.servers = problem.servers ?? [];
+    this.usedBy = problem.usedBy ?? [];
     this.revision = problem.revision;
   }
 }

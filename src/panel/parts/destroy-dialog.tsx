@@ -1,6 +1,7 @@
 /** Before something with a history is destroyed: what that would do, by its review. */
 import { useMemo } from 'react';
 import type { ReactNode } from 'react';
+import type { ApiProblem } from '../data/api-problem.ts';
 import type { Operation } from '../data/changes.ts';
 import { ReviewDialog } from './review-dialog.tsx';
 
@@ -15,10 +16,12 @@ export interface DestroyDialogProps {
   readonly children: ReactNode;
   readonly onClose: () => void;
   readonly onDestroyed: () => void;
+  /** Why it cannot be destroyed; that is shown below the review's place, too. */
+  readonly onProblem?: (problem: ApiProblem) => void;
 }
 
 export function DestroyDialog(props: DestroyDialogProps): ReactNode {
-  const { kind, it, force, opened, children, onClose, onDestroyed } = props;
+  const { kind, it, force, opened, children, onClose, onDestroyed, onProblem } = props;
   const { name, revision } = it;
   const operations = useMemo(
     (): readonly Operation[] => [{ kind: `destroy-${kind}`, name, force, ifRevision: revision }],
@@ -35,6 +38,10 @@ export function DestroyDialog(props: DestroyDialogProps): ReactNode {
       onSaved={() => {
         onClose();
         onDestroyed();
+      }}
+      onProblem={(problem) => {
+        onProblem?.(problem);
+        return false;
       }}
     >
       {children}

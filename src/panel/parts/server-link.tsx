@@ -10,6 +10,7 @@ export function ServerLink({ name }: { readonly name: string }): ReactNode {
       href={`/servers/${encodeURIComponent(name)}`}
       inherit
       underline="always"
+      className="name-link"
     >
       {name}
     </Anchor>
@@ -23,6 +24,7 @@ export function FirewallLink({ name }: { readonly name: string }): ReactNode {
       href={`/firewalls/${encodeURIComponent(name)}`}
       inherit
       underline="always"
+      className="name-link"
     >
       {name}
     </Anchor>

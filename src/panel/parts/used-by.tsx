@@ -1,8 +1,9 @@
-/** Who names something, and where. */
-import { Anchor, List } from '@mantine/core';
+/** Who names something, and where; and whether that goes with it. */
+import { Anchor, Checkbox, List, Text } from '@mantine/core';
 import type { ReactNode } from 'react';
 import { Link } from 'wouter';
 import type { Mention } from '../data/types.ts';
+import { count } from './format.ts';
 import { placeText } from './place-text.ts';
 
 const pages: Readonly<Record<Mention['kind'], string>> = {
@@ -26,5 +27,28 @@ export function UsedBy({ mentions }: { readonly mentions: readonly Mention[] }):
         </List.Item>
       ))}
     </List>
+  );
+}
+
+interface RemoveMentionsProps {
+  readonly mentions: readonly Mention[];
+  readonly force: boolean;
+  readonly onForce: (force: boolean) => void;
+}
+
+/** Before something is destroyed that others name. */
+export function RemoveMentions({ mentions, force, onForce }: RemoveMentionsProps): ReactNode {
+  if (mentions.length === 0) return null;
+  return (
+    <>
+      <Text size="sm">It is named in {count(mentions.length, 'place')}:</Text>
+      <UsedBy mentions={mentions} />
+      <Checkbox
+        label="Remove it from these places, too"
+        description="A rule that has no other address left goes with it: it would be for everybody."
+        checked={force}
+        onChange={({ currentTarget }) => onForce(currentTarget.checked)}
+      />
+    </>
   );
 }

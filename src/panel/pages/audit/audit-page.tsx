@@ -252,7 +252,9 @@ function Row({ record }: { readonly record: Records['records'][number] }): React
     <Table.Tr>
       <Table.Td data-label="When" miw={110}>
         <div>
-          <time dateTime={at}>{formatTime(at)}</time>
+          <time dateTime={at} className="wide-nowrap">
+            {formatTime(at)}
+          </time>
           <Text span size="xs" c="dimmed" display="block">
             <Ago at={at} />
           </Text>

@@ -221,10 +221,10 @@ function ServerRow({ server, isChosen, onChoose, ...traffic }: ServerRowProps): 
       <Table.Td data-label="Firewalls">
         <Firewalls server={server} />
       </Table.Td>
-      <Table.Td data-label="Traffic" w={200}>
+      <Table.Td data-label="Traffic" className="spark-column">
         <TrafficCell {...traffic} />
       </Table.Td>
-      <Table.Td data-label="Drops" w={180}>
+      <Table.Td data-label="Drops" className="spark-column">
         <DropsCell {...traffic} />
       </Table.Td>
     </Table.Tr>

@@ -1,15 +1,15 @@
 /** A server: what passes and is dropped, its effective rules, its live flows, and the packets that were dropped last. */
-import { Anchor, Badge, Button, Group, SimpleGrid, Tabs, Text } from '@mantine/core';
+import { Badge, Button, Group, SimpleGrid, Tabs } from '@mantine/core';
 import { IconCursorText, IconPencil, IconTrash } from '@tabler/icons-react';
 import { useState } from 'react';
 import type { ReactNode } from 'react';
-import { Link, useLocation, useSearchParams } from 'wouter';
+import { useLocation, useSearchParams } from 'wouter';
 import { useMayChange } from '../../app/session.ts';
 import { useServer } from '../../data/queries.ts';
 import type { Server } from '../../data/types.ts';
 import { useServerHistories, useStats } from '../../data/use-stats.ts';
 import type { LiveStats } from '../../data/use-stats.ts';
-import { DestroyDialog } from '../../parts/destroy-dialog.tsx';
+import { BackLink } from '../../parts/back-link.tsx';
 import { DropStream } from '../../parts/drop-stream.tsx';
 import { ExposureBadge } from '../../parts/exposure-badge.tsx';
 import { ServerFlows } from '../../parts/flow-list.tsx';
@@ -17,6 +17,7 @@ import { Page } from '../../parts/page.tsx';
 import { RenameDialog } from '../../parts/rename-dialog.tsx';
 import { Loaded } from '../../parts/states.tsx';
 import { directions } from '../../../text/rule-text.ts';
+import { DestroyServerDialog } from './destroy-server-dialog.tsx';
 import { EffectiveRules } from './effective-rules.tsx';
 import { Firewalls } from './server-firewalls.tsx';
 import { ServerForm } from './server-form.tsx';
@@ -33,11 +34,7 @@ export default function ServerPage({ name }: { readonly name: string }): ReactNo
     <Page
       title={name}
       about={server.data !== undefined && <About server={server.data} />}
-      back={
-        <Anchor component={Link} href="/servers" size="sm">
-          Servers
-        </Anchor>
-      }
+      back={<BackLink path="/servers" title="Servers" />}
       {...(mayChange && server.data !== undefined && { actions: <Actions server={server.data} /> })}
     >
       <Loaded query={server}>{(data) => <Content server={data} />}</Loaded>
@@ -139,6 +136,7 @@ function Actions({ server }: { readonly server: Server }): ReactNode {
       </Button>
       <Button
         variant="default"
+        c="var(--mantine-color-error)"
         leftSection={<IconTrash size={16} aria-hidden />}
         onClick={() => setOpen('destroy')}
       >
@@ -151,19 +149,12 @@ function Actions({ server }: { readonly server: Server }): ReactNode {
         onClose={close}
         onRenamed={(to) => navigate(`/servers/${to}`)}
       />
-      <DestroyDialog
-        kind="server"
+      <DestroyServerDialog
         it={server}
-        force={false}
         opened={open === 'destroy'}
         onClose={close}
         onDestroyed={() => navigate('/servers')}
-      >
-        <Text size="sm">
-          Everything to and from {server.addresses.join(', ')} is dropped from then on, live flows
-          included. Its firewalls stay as they are.
-        </Text>
-      </DestroyDialog>
+      />
     </>
   );
 }

@@ -32,7 +32,7 @@ interface CellProps {
 
 function Cell({ values, now, tone }: CellProps): ReactNode {
   return (
-    <Group gap="xs" wrap="nowrap" className="spark-cell">
+    <Group gap="xs" className="spark-cell">
       <Sparkline values={values} tone={tone} />
       <Text size="xs" className="number nowrap spark-number">
         {now}

@@ -1,12 +1,11 @@
 /** Before a set is destroyed: the places that name it. They keep it, unless they are to lose it, too. */
-import { Checkbox, Text } from '@mantine/core';
+import { Text } from '@mantine/core';
 import { useState } from 'react';
 import type { ReactNode } from 'react';
 import type { AddressSet } from '../../data/types.ts';
 import { DestroyDialog } from '../../parts/destroy-dialog.tsx';
 import type { DestroyDialogProps } from '../../parts/destroy-dialog.tsx';
-import { count } from '../../parts/format.ts';
-import { UsedBy } from '../../parts/used-by.tsx';
+import { RemoveMentions } from '../../parts/used-by.tsx';
 
 type Props = Omit<DestroyDialogProps, 'kind' | 'force' | 'children'> & { readonly it: AddressSet };
 
@@ -19,18 +18,7 @@ export function DestroySetDialog(props: Props): ReactNode {
         {file !== undefined && `Its list ${file} goes with it. `}Its history stays, and can bring it
         back.
       </Text>
-      {usedBy.length > 0 && (
-        <>
-          <Text size="sm">It is named in {count(usedBy.length, 'place')}:</Text>
-          <UsedBy mentions={usedBy} />
-          <Checkbox
-            label="Remove it from these places, too"
-            description="A rule that has no other address left goes with it: it would be for everybody."
-            checked={force}
-            onChange={({ currentTarget }) => setForce(currentTarget.checked)}
-          />
-        </>
-      )}
+      <RemoveMentions mentions={usedBy} force={force} onForce={setForce} />
     </DestroyDialog>
   );
 }
