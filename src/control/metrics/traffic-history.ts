@@ -3,9 +3,11 @@
  * of each server, and when the policy changed.
  *
  * Rates are what two readings of counters differ by, over the time between them. A step is named by the moment at which it ends.
- * All of it is in arrays of a fixed size, and begins anew with the process. A step that nobody has measured (the clock was set, the
- * process stood still) is a gap.
+ * All of it is in arrays of a fixed size. A step that nobody has measured (the clock was set, the process stood still, there was
+ * none) is a gap. What is of the whole firewall lies in memory that may outlive the process (worker/kept-memory.ts): each step and
+ * each change has a sum, and one that is damaged, or was half written, is as if it had not been. The servers' begin anew.
  */
+import { sumOf } from '../../system/word-sum.ts';
 
 /** Counters so far, and the flows of now. */
 export interface TrafficReading {
@@ -42,17 +44,61 @@ export interface Moment {
   readonly monotonicMs: number;
 }
 
-/** The last `length` steps of some columns. The step of number n is at n % length. */
+/** Numbered rows of some columns, each with a sum of itself, in memory that an earlier process may have written. */
+class KeptRows {
+  /** By place; 0: none. */
+  readonly numbers: Float64Array;
+  readonly columns: readonly Float32Array[];
+  readonly #sums: Int32Array;
+  readonly #row: Float64Array;
+  readonly #rowColumns: Float32Array;
+  readonly #rowWords: Int32Array;
+
+  static length(columns: number, length: number): number {
+    return (8 + 4 * columns + 4) * length;
+  }
+
+  /** @param length even, as is the number of rows before `at` */
+  constructor(memory: SharedArrayBuffer, at: number, columns: number, length: number) {
+    this.numbers = new Float64Array(memory, at, length);
+    const column = (index: number): number => at + (8 + 4 * index) * length;
+    this.columns = Array.from(
+      { length: columns },
+      (_, index) => new Float32Array(memory, column(index), length),
+    );
+    this.#sums = new Int32Array(memory, column(columns), length);
+    this.#row = new Float64Array(1 + Math.ceil(columns / 2));
+    this.#rowColumns = new Float32Array(this.#row.buffer, 8);
+    this.#rowWords = new Int32Array(this.#row.buffer);
+    for (let place = 0; place < length; place++) {
+      if (this.#sums[place] !== this.#sumAt(place)) this.numbers[place] = 0;
+    }
+  }
+
+  write(place: number, number: number, values: readonly number[]): void {
+    this.numbers[place] = number;
+    for (const [index, column] of this.columns.entries()) column[place] = values[index]!;
+    this.#sums[place] = this.#sumAt(place);
+  }
+
+  #sumAt(place: number): number {
+    this.#row[0] = this.numbers[place]!;
+    for (const [index, column] of this.columns.entries()) this.#rowColumns[index] = column[place]!;
+    return sumOf(this.#rowWords);
+  }
+}
+
+/** The last steps of some columns. The step of number n is at n % length. */
 class StepRing {
   readonly #stepMs: number;
   readonly #length: number;
   /** Number of the step that each place has; 0: none. */
   readonly #numbers: Float64Array;
 
-  constructor(stepMs: number, length: number) {
+  constructor(stepMs: number, numbers: Float64Array) {
     this.#stepMs = stepMs;
-    this.#length = length;
-    this.#numbers = new Float64Array(length);
+    this.#length = numbers.length;
+    this.#numbers = numbers;
   }
 
   get bytes(): number {
@@ -112,16 +158,12 @@ function rounded(rate: number): number {
 /** Rates of the whole firewall, by one length of step. */
 class TrafficSteps {
   readonly #ring: StepRing;
-  readonly #columns: readonly Float32Array[];
+  readonly #rows: KeptRows;
   #before: (Moment & { readonly reading: TrafficReading }) | undefined;
 
-  constructor(stepMs: number, length: number) {
-    this.#ring = new StepRing(stepMs, length);
-    this.#columns = Array.from({ length: 5 }, () => new Float32Array(length));
-  }
-
-  get bytes(): number {
-    return this.#ring.bytes + this.#columns.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  constructor(stepMs: number, rows: KeptRows) {
+    this.#ring = new StepRing(stepMs, rows.numbers);
+    this.#rows = rows;
   }
 
   sample(now: Moment, reading: TrafficReading): void {
@@ -129,15 +171,16 @@ class TrafficSteps {
     if (before !== undefined) {
       if (this.#ring.numberOf(now.wallMs) === this.#ring.numberOf(before.wallMs)) return;
       const values = ratesOf(before.reading, reading, now.monotonicMs - before.monotonicMs);
+      const { numbers } = this.#rows;
       for (const place of this.#ring.advance(before, now)) {
-        this.#columns.forEach((column, index) => (column[place] = values[index]!));
+        this.#rows.write(place, numbers[place]!, values);
       }
     }
     this.#before = { ...now, reading };
   }
 
   read(wallMs: number, most: number): HistoryColumns {
-    return this.#ring.read(this.#columns, wallMs, most);
+    return this.#ring.read(this.#rows.columns, wallMs, most);
   }
 }
 
@@ -170,7 +213,7 @@ interface ServerSteps {
 }
 
 class ServerHistory {
-  readonly #ring: StepRing = new StepRing(serverStepMs, serverSteps);
+  readonly #ring: StepRing = new StepRing(serverStepMs, new Float64Array(serverSteps));
   readonly #servers: Map<string, ServerSteps> = new Map();
   #before: Moment | undefined;
 
@@ -220,19 +263,58 @@ function newServer(before: ServerReading): ServerSteps {
 
 const marksKept = 256;
 
+/** The last changes of the policy. */
+class PolicyMarks {
+  readonly #rows: KeptRows;
+  #next: number;
+
+  constructor(rows: KeptRows) {
+    this.#rows = rows;
+    this.#next = rows.numbers.indexOf(Math.max(...rows.numbers)) + 1;
+  }
+
+  add({ atMs, epoch }: PolicyMark): void {
+    this.#rows.write(this.#next % marksKept, atMs, [epoch]);
+    this.#next++;
+  }
+
+  since(sinceMs: number): readonly PolicyMark[] {
+    const { numbers, columns } = this.#rows;
+    return Array.from(numbers, (atMs, place) => ({ atMs, epoch: columns[0]![place]! }))
+      .filter(({ atMs }) => atMs > 0 && atMs >= sinceMs)
+      .sort((a, b) => a.atMs - b.atMs);
+  }
+}
+
 export const historySteps = { second: 3600, minute: 1440 } as const;
 
+const secondsLength = KeptRows.length(5, historySteps.second);
+const minutesLength = KeptRows.length(5, historySteps.minute);
+
+/** Bytes of memory for all but servers; says with the layout whether another version can go on with it. */
+export const historyLength: number = secondsLength + minutesLength + KeptRows.length(1, marksKept);
+
+export const historyFormat = 'tunwall charts 1';
+
 export class TrafficHistory {
-  readonly #steps: Readonly<Record<keyof typeof historySteps, TrafficSteps>> = {
-    second: new TrafficSteps(1000, historySteps.second),
-    minute: new TrafficSteps(60_000, historySteps.minute),
-  };
+  readonly #steps: Readonly<Record<keyof typeof historySteps, TrafficSteps>>;
   readonly servers: ServerHistory = new ServerHistory();
-  readonly #marks: PolicyMark[] = [];
+  readonly #marks: PolicyMarks;
+
+  /** @param memory {@link historyLength} bytes, zero or of an earlier history. Default: of its own */
+  constructor(memory: SharedArrayBuffer = new SharedArrayBuffer(historyLength)) {
+    const minutesAt = secondsLength;
+    const marksAt = minutesAt + minutesLength;
+    this.#steps = {
+      second: new TrafficSteps(1000, new KeptRows(memory, 0, 5, historySteps.second)),
+      minute: new TrafficSteps(60_000, new KeptRows(memory, minutesAt, 5, historySteps.minute)),
+    };
+    this.#marks = new PolicyMarks(new KeptRows(memory, marksAt, 1, marksKept));
+  }
 
   /** What it takes at present. */
   get bytes(): number {
-    return this.#steps.second.bytes + this.#steps.minute.bytes + this.servers.bytes;
+    return historyLength + this.servers.bytes;
   }
 
   /** To be called about once a second. */
@@ -242,8 +324,7 @@ export class TrafficHistory {
   }
 
   mark(mark: PolicyMark): void {
-    this.#marks.push(mark);
-    if (this.#marks.length > marksKept) this.#marks.shift();
+    this.#marks.add(mark);
   }
 
   /** The columns are packets and bytes a second that passed, the same of what was dropped, and live flows. */
@@ -253,6 +334,6 @@ export class TrafficHistory {
 
   /** Changes of the policy since `sinceMs`, oldest first. */
   marksSince(sinceMs: number): readonly PolicyMark[] {
-    return this.#marks.filter(({ atMs }) => atMs >= sinceMs);
+    return this.#marks.since(sinceMs);
   }
 }

@@ -13,6 +13,7 @@ import { openDrivers } from '../../dataplane/tun/linux-tun.ts';
 import { engineOptions } from '../../policy/engine-options.ts';
 import type { GatewayConfig } from '../../policy/types.ts';
 import type { Logger } from '../log/logger.ts';
+import { historyFormat, historyLength } from '../metrics/traffic-history.ts';
 import { StartError } from './start-state.ts';
 
 /**
@@ -45,6 +46,7 @@ export async function prepareForwarding(
       engine: engineOptions(gateway),
       logsFlows: gateway.log.flows !== undefined,
       ...(flows.survive && { keptIn: directoryOf(gateway) }),
+      charts: { bytes: historyLength, format: historyFormat },
       carry,
       onFailure,
       onSuperPacketsRefused: (kind, retryMs) =>
@@ -78,7 +80,8 @@ export async function beginForwarding(
   if (!gateway.flows.survive) {
     const pathOf = (kind: string): string =>
       leftFilePath(directoryOf(gateway), kind, gateway.device);
-    for (const path of [pathOf('flows'), ...hitFileNames(pathOf('hits'))]) removeLeftFile(path);
+    const paths = [pathOf('flows'), pathOf('charts'), ...hitFileNames(pathOf('hits'))];
+    for (const path of paths) removeLeftFile(path);
   }
   // What an earlier process let the kernel carry ends by itself, but not at once.
   if (gateway.fastPath === 'off') endCarrying(gateway);
@@ -99,8 +102,11 @@ function endCarrying({ flows }: GatewayConfig): void {
 
 const directoryOf = ({ api }: GatewayConfig): string => dirname(api.socket);
 
-function logSurvival(log: Logger, { survival, totalsRefused }: DataPlane): void {
+function logSurvival(log: Logger, { survival, totalsRefused, chartsRefused }: DataPlane): void {
   const { kept, problem, ...counts }: Survival = survival;
+  if (chartsRefused !== undefined) {
+    log.warn(`charts of an earlier process are not used: ${chartsRefused}`);
+  }
   if (totalsRefused > 0) {
     log.warn({ servers: totalsRefused }, 'totals of servers were damaged: they begin anew');
   }

@@ -43,7 +43,7 @@ import { RuleHitLedger } from './rule-hits.ts';
 /** The part of the data plane that is observed. */
 type Observed = Pick<
   DataPlane,
-  'flows' | 'capture' | 'counter' | 'ruleHits' | 'policyInForce' | 'flowCount'
+  'flows' | 'capture' | 'counter' | 'ruleHits' | 'policyInForce' | 'flowCount' | 'charts'
 >;
 
 export interface LiveObserverOptions {
@@ -66,11 +66,12 @@ export class LiveObserver implements Observer {
   #policy: CompiledPolicy;
   readonly #serverName = (slot: number): string | undefined => this.#options.slots.nameOf(slot);
   readonly drops: DropHub = new DropHub({ wallClockOf, serverName: this.#serverName });
-  readonly history: TrafficHistory = new TrafficHistory();
+  readonly history: TrafficHistory;
 
   constructor(options: LiveObserverOptions) {
     this.#options = options;
     this.#policy = options.policy;
+    this.history = new TrafficHistory(options.dataPlane.charts);
     const clocks = { nowMs: () => Date.now(), wallClockOf };
     const { policy, dataPlane, onWarning } = options;
     this.#hits = new RuleHitLedger(policy, dataPlane.ruleHits, clocks, onWarning);

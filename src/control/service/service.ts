@@ -211,6 +211,8 @@ export class Service {
   async stopForwarding(): Promise<void> {
     const dataPlane = this.#dataPlane;
     this.#isForwarding = false;
+    // What charts are drawn of is the next process's, too.
+    clearInterval(this.#clockTimer);
     await dataPlane?.stop();
   }
 

@@ -14,7 +14,7 @@ import type { EngineMemory, EngineOptions } from '../engine/engine.ts';
 import { ReloadMode } from '../engine/flow-review.ts';
 import { FlowEventReader } from '../flow/flow-events.ts';
 import { FlowList } from '../flow/flow-lists.ts';
-import { Control, createFlowMemory } from '../flow/flow-memory.ts';
+import { Control, createFlowMemory, pageAligned } from '../flow/flow-memory.ts';
 import {
   createFragmentMemory,
   fragmentBytesHeld,
@@ -39,6 +39,8 @@ import { FlowInspector } from './flow-inspector.ts';
 import { HitFiles } from './hit-file.ts';
 import type { LaidHits } from './hit-file.ts';
 import { identityOf } from './kept-totals.ts';
+import { keepMemory } from './kept-memory.ts';
+import type { KeptMemory } from './kept-memory.ts';
 import { leftFilePath } from './left-file.ts';
 import type { FlowFile } from './flow-file.ts';
 import { adoptFrom, layIntoFile, notKept, notKeptBecause } from './flow-survival.ts';
@@ -67,6 +69,8 @@ export interface DataPlaneOptions {
   readonly engine: EngineOptions;
   /** Directory in which flows, hits and totals are kept for the next process, and those of the last one taken from. Absent: nowhere. */
   readonly keptIn?: string;
+  /** What charts are drawn of, kept there as well: so many bytes, which these words name. */
+  readonly charts: { readonly bytes: number; readonly format: string };
   /** Whether flow events are recorded, for the flow log. Default: no. */
   readonly logsFlows?: boolean;
   /** Established flows are handed over to the kernel's program. Otherwise: why nothing is carried. */
@@ -106,6 +110,9 @@ export class DataPlane {
   /** Absent: none are recorded. */
   readonly flowEvents: FlowEventReader | undefined;
   readonly capture: LiveCapture;
+  /** When it has begun, as the process before left it. */
+  readonly charts: SharedArrayBuffer;
+  #keptCharts: KeptMemory | undefined;
   #hitFiles: HitFiles | undefined;
   #ruleHits: HitsInForce = { hits: createRuleHits(0, true) };
   #policyInForce: PolicyInForce | undefined;
@@ -138,6 +145,7 @@ export class DataPlane {
     const events = options.logsFlows ? flowEvents : 0;
     const flows = createFlowMemory(options.flowCapacity, hashKey, events);
     this.#carry = typeof options.carry === 'object' ? options.carry : undefined;
+    this.charts = pageAligned(options.charts.bytes);
     this.capture = new LiveCapture((running) => this.#carry?.pause(running));
     this.#memory = {
       flows: this.#carry === undefined ? flows : { ...flows, carry: this.#carry.memory },
@@ -184,6 +192,7 @@ export class DataPlane {
       this.#carry.begin(device, program.words[program.root + Header.epoch]!);
     }
     this.#hitFiles = this.#openHitFiles();
+    this.#keptCharts = this.#keepCharts();
     this.#ruleHits = this.#newHits(program);
     this.#policyInForce = { program, ...this.#kept.review };
     const shared: SharedThreadData = {
@@ -255,6 +264,11 @@ export class DataPlane {
   /** What became of the flows of the process before, and whether those of this one will outlive it. */
   get survival(): Survival {
     return this.#kept.survival;
+  }
+
+  /** A sentence: why the charts of the process before are not used. */
+  get chartsRefused(): string | undefined {
+    return this.#keptCharts?.refused;
   }
 
   /** Of the policy in force. The arrays of earlier policies change no more. */
@@ -360,6 +374,7 @@ export class DataPlane {
     if (typeof this.#file === 'object') this.#file.close();
     this.#hitFiles?.close();
     this.#hitFiles = undefined;
+    this.#keptCharts?.close();
     for (const { wakeFd } of this.#threads) closeFd(wakeFd);
   }
 
@@ -370,6 +385,18 @@ export class DataPlane {
       return HitFiles.open(leftFilePath(keptIn, 'hits', device), device);
     } catch (error) {
       onCountsNotKept('hits of rules', (error as Error).message);
+      return undefined;
+    }
+  }
+
+  #keepCharts(): KeptMemory | undefined {
+    const { keptIn, device, charts, onCountsNotKept } = this.#options;
+    if (keptIn === undefined) return undefined;
+    try {
+      const path = leftFilePath(keptIn, 'charts', device);
+      return keepMemory(path, charts.format, device, this.charts);
+    } catch (error) {
+      onCountsNotKept('charts', (error as Error).message);
       return undefined;
     }
   }

@@ -18,6 +18,7 @@ import { dirname } from 'node:path';
 import { pageAligned } from '../flow/flow-memory.ts';
 import type { RuleHits } from '../match/matcher.ts';
 import { loadAddon } from '../../system/addon.ts';
+import { sumOf } from '../../system/word-sum.ts';
 import {
   bytesOf,
   mapBytes,
@@ -25,7 +26,6 @@ import {
   pageBytes,
   readHeader,
   readOrigin,
-  sumOf,
   wholePages,
   writeHeader,
 } from './left-file.ts';

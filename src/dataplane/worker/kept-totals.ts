@@ -13,7 +13,7 @@ import {
   serverTotalShift,
   serverTotalsLength,
 } from '../flow/server-totals.ts';
-import { sumOf } from './left-file.ts';
+import { sumOf } from '../../system/word-sum.ts';
 
 const identityBytes = 16;
 const recordBytes = serverTotalsLength(1);

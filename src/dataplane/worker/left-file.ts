@@ -158,16 +158,6 @@ export function mapBytes(fd: number, offset: number, length: number): SharedArra
   return memory;
 }
 
-/**
- * FNV-1a by words, as a signed integer: no change of one word leaves it the same. It is there for damage, not for an enemy, who could
- * write the sum as well.
- */
-export function sumOf(words: Int32Array, sum = 0x811c9dc5): number {
-  let result = sum;
-  for (let at = 0; at < words.length; at++) result = Math.imul(result ^ words[at]!, 0x01000193);
-  return result;
-}
-
 export function bytesOf(memory: SharedArrayBuffer): Uint8Array {
   return new Uint8Array(memory, 0, memory.byteLength);
 }

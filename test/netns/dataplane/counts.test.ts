@@ -43,6 +43,17 @@ describe.skipIf(obstacle !== undefined)('what was counted', { timeout: 300_000 }
     return { hits, hitsSince, lastHit, db: servers['db'] };
   }
 
+  /** End of the first second that charts know, in ms since 1970, once there is one. */
+  async function firstCharted(): Promise<number> {
+    let first = 0;
+    await firewall.until('charts have a step', async () => {
+      const { end, flows } = await get<{ end: string; flows: unknown[] }>('stats/history');
+      first = Date.parse(end) - 1000 * (flows.length - 1);
+      return flows.length > 0;
+    });
+    return first;
+  }
+
   /** A flow with three packets each way, and a packet that is dropped. */
   async function traffic(): Promise<void> {
     const { lab } = firewall;
@@ -66,10 +77,12 @@ describe.skipIf(obstacle !== undefined)('what was counted', { timeout: 300_000 }
     await traffic();
     const before = await counted();
     expect(before.hits).toBeGreaterThan(0);
+    const first = await firstCharted();
     await firewall.stop(signal);
     await firewall.start();
     const after = await counted();
     expectSame(after, before);
+    expect(await firstCharted()).toBe(first);
     await traffic();
     expect((await counted()).hits).toBe(before.hits + 1);
   });
@@ -102,6 +115,7 @@ describe.skipIf(obstacle !== undefined)('what was counted', { timeout: 300_000 }
       const { process } = (await firewall.status()) as { process?: { pid: number } };
       return process?.pid;
     };
+    const firstStep = await firstCharted();
     const first = (await pid())!;
     const upgrade = ['upgrade', '--json', '--socket', firewall.socket];
     const program = join(repository, 'dist/main.js');
@@ -115,6 +129,7 @@ describe.skipIf(obstacle !== undefined)('what was counted', { timeout: 300_000 }
       async () => ![undefined, second].includes(await pid()),
     );
     expectSame(await counted(), before);
+    expect(await firstCharted()).toBe(firstStep);
   });
 
   it('begins anew where it is damaged, with a sentence, and only that', async () => {

@@ -59,7 +59,7 @@ function historyRoutes(app: Api, context: ApiContext): void {
         tags,
         summary: 'What passed and was dropped in the last hour or day, and when the policy changed',
         description:
-          'Kept in memory, whether or not anybody asks; it begins with the start of the process.',
+          'Kept whether or not anybody asks, and over a restart while `flows.survive` is on. Time without a firewall is `null`.',
         querystring: traffic.historyQuery,
         response: { 200: traffic.trafficHistory, ...schemas.problems },
       },

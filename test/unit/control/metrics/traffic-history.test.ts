@@ -1,21 +1,27 @@
 /** What charts are drawn of: rates by the step, gaps, clocks that are set, bounds. */
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   TrafficHistory,
+  historyLength,
   historySteps,
   mostServersKept,
 } from '../../../../src/control/metrics/traffic-history.ts';
+import { seed } from '../../../support/seed.ts';
 import type { ServerReading } from '../../../../src/control/metrics/traffic-history.ts';
 
 const beginMs = Date.UTC(2030, 0, 1);
 
 /** Counters that grow evenly: ten packets of 100 bytes a second, and one dropped. */
 class Run {
-  readonly history: TrafficHistory = new TrafficHistory();
-  wallMs = beginMs + 300;
+  readonly history: TrafficHistory;
+  wallMs: number;
   monotonicMs = 5000;
 
-  constructor() {
+  /** @param memory of a process before, @param afterMs when this one begins */
+  constructor(memory = new SharedArrayBuffer(historyLength), afterMs = 300) {
+    this.history = new TrafficHistory(memory);
+    this.wallMs = beginMs + afterMs;
     this.look();
   }
 
@@ -104,6 +110,48 @@ describe('the history of traffic', () => {
     for (let epoch = 1; epoch <= 300; epoch++) history.mark({ atMs: beginMs + epoch, epoch });
     expect(history.marksSince(0)).toHaveLength(256);
     expect(history.marksSince(beginMs + 300)).toEqual([{ atMs: beginMs + 300, epoch: 300 }]);
+  });
+});
+
+describe('the history of a process before', () => {
+  it('goes on, and what nobody has measured in between is a gap', () => {
+    const memory = new SharedArrayBuffer(historyLength);
+    const before = new Run(memory).after(1000).after(1000);
+    before.history.mark({ atMs: beginMs + 1500, epoch: 7 });
+    const run = new Run(memory, 5300).after(1000);
+    expect(run.passed()).toEqual([10, 10, null, null, null, 10]);
+    for (let epoch = 1; epoch <= 255; epoch++) {
+      run.history.mark({ atMs: beginMs + 6000 + epoch, epoch });
+    }
+    expect(run.history.marksSince(0).slice(0, 2)).toEqual([
+      { atMs: beginMs + 1500, epoch: 7 },
+      { atMs: beginMs + 6001, epoch: 1 },
+    ]);
+    run.history.mark({ atMs: beginMs + 7000, epoch: 256 });
+    expect(run.history.marksSince(0)[0]).toEqual({ atMs: beginMs + 6001, epoch: 1 });
+  });
+
+  it('has nothing that nobody measured, whichever bits were changed', () => {
+    const memory = new SharedArrayBuffer(historyLength);
+    const before = new Run(memory);
+    for (let second = 0; second < 3700; second++) before.after(1000);
+    for (let epoch = 1; epoch <= 300; epoch++) before.history.mark({ atMs: 1000 * epoch, epoch });
+    const bit = fc.tuple(fc.nat(historyLength - 1), fc.nat(7));
+    fc.assert(
+      fc.property(fc.array(bit, { minLength: 1, maxLength: 20 }), (flips) => {
+        const damaged = memory.slice(0);
+        for (const [at, shift] of flips) new Uint8Array(damaged)[at]! ^= 1 << shift;
+        const history = new TrafficHistory(damaged);
+        for (const step of ['second', 'minute'] as const) {
+          const { columns } = history.read(step, before.wallMs, 3600);
+          const seen = columns.map((values) => new Set(values.filter((value) => value !== null)));
+          expect(seen.every(({ size }) => size <= 1)).toBe(true);
+          expect(columns[0]!.filter((value) => value === null).length).toBeLessThan(21);
+        }
+        for (const { atMs, epoch } of history.marksSince(0)) expect(atMs).toBe(1000 * epoch);
+      }),
+      { numRuns: 100, seed },
+    );
   });
 });
 

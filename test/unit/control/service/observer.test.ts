@@ -17,6 +17,7 @@ import type { PolicySource } from '../../../../src/policy/types.ts';
 import { openingPacket } from '../../../../src/policy/opening-packet.ts';
 import { ServerSlots } from '../../../../src/policy/server-slots.ts';
 import { Matcher } from '../../../../src/dataplane/match/matcher.ts';
+import { historyLength } from '../../../../src/control/metrics/traffic-history.ts';
 import { LiveObserver } from '../../../../src/control/service/observer.ts';
 import { LiveCapture } from '../../../../src/dataplane/worker/live-capture.ts';
 import { ScratchDirectory, readAll } from '../../../support/captures.ts';
@@ -71,6 +72,7 @@ class Gateway {
       dataPlane: {
         flows,
         capture,
+        charts: new SharedArrayBuffer(historyLength),
         counter: (index) => engine.counter(index),
         get flowCount() {
           return engine.engine.table.used;
