@@ -7,20 +7,21 @@
 import { ProblemList, didYouMean } from './problem.ts';
 import type { Message } from './problem.ts';
 import { Resolver } from './resolve.ts';
-import type { AddressSet, GroupPeer, PolicySource, Problem } from './types.ts';
+import type { GroupPeer, PolicySource, Problem } from './types.ts';
 import type { Reference } from './yaml-fields.ts';
 
 /** Problems of references, file by file. */
 export function checkReferences(source: PolicySource, references: readonly Reference[]): Problem[] {
   if (references.length === 0) return [];
-  const judge = once(judgeOf(source));
+  const judge = judgeOf(source);
   const lists = new Map<string, ProblemList>();
-  for (const { group, file, ...place } of references) {
-    const found = judge(group);
+  for (const reference of references) {
+    const found = judge(reference.group);
     if (found === undefined) continue;
+    const { file } = reference;
     const list = lists.get(file) ?? new ProblemList(file);
     lists.set(file, list);
-    list.add(found.severity, () => place, found.message);
+    list.add(found.severity, () => reference, found.message);
   }
   return [...lists.values()].flatMap(({ all }) => all);
 }
@@ -30,13 +31,24 @@ interface Judgement {
   readonly message: Message;
 }
 
-/** What is wrong with a group of this source. */
+/** What is wrong with a group of this source. Each group is judged once, however often it is named. */
 export function judgeOf(source: PolicySource): (group: GroupPeer) => Judgement | undefined {
+  const judge = judgeAnew(source);
+  const known = new Map<string, Judgement | undefined>();
+  return (group) => {
+    const key = `${group.kind} ${group.text}`;
+    if (!known.has(key)) known.set(key, judge(group));
+    return known.get(key);
+  };
+}
+
+function judgeAnew(source: PolicySource): (group: GroupPeer) => Judgement | undefined {
   const names = {
     server: new Set(source.servers.map(({ name }) => name)),
     template: new Set(source.templates.map(({ name }) => name)),
     set: new Set((source.sets ?? []).map(({ name }) => name)),
   };
+  const includes = new Map((source.sets ?? []).map(({ name, include }) => [name, include]));
   const resolver = new Resolver(source, 0);
   return (group) => {
     if (group.kind === 'label') {
@@ -46,7 +58,7 @@ export function judgeOf(source: PolicySource): (group: GroupPeer) => Judgement |
     }
     const { kind, name } = group;
     if (names[kind].has(name)) {
-      const circle = kind === 'set' ? circleFrom(name, source.sets ?? []) : undefined;
+      const circle = kind === 'set' ? circleFrom(name, includes) : undefined;
       if (circle === undefined) return undefined;
       return { severity: 'error', message: `sets contain each other: ${circle.join(' → ')}` };
     }
@@ -55,19 +67,11 @@ export function judgeOf(source: PolicySource): (group: GroupPeer) => Judgement |
   };
 }
 
-/** Judges each group once, however often it is named. */
-function once(judge: (group: GroupPeer) => Judgement | undefined): typeof judge {
-  const known = new Map<string, Judgement | undefined>();
-  return (group) => {
-    const key = `${group.kind} ${group.text}`;
-    if (!known.has(key)) known.set(key, judge(group));
-    return known.get(key);
-  };
-}
-
 /** The way from a set back to itself, if there is one. */
-function circleFrom(start: string, sets: readonly AddressSet[]): string[] | undefined {
-  const includes = new Map(sets.map(({ name, include }) => [name, include]));
+function circleFrom(
+  start: string,
+  includes: ReadonlyMap<string, readonly string[]>,
+): string[] | undefined {
   const seen = new Set<string>();
   const walk = (name: string, way: readonly string[]): string[] | undefined => {
     for (const next of includes.get(name) ?? []) {

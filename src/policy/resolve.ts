@@ -24,6 +24,7 @@ import type {
   GroupPeer,
   Peer,
   PolicySource,
+  Requirement,
   Rule,
   Selector,
   Server,
@@ -45,6 +46,7 @@ export function labelsOf(server: Server): Labels {
 }
 
 const noLabels: Labels = {};
+const nobody: readonly number[] = [];
 const labelsWithRegion = new WeakMap<Server, Labels>();
 
 /** Whether a rule's end has come. */
@@ -90,6 +92,10 @@ export class Resolver {
   readonly #assignments: readonly (readonly Assignment[])[];
   /** By the text of a selector. */
   readonly #selected: Map<string, readonly number[]> = new Map<string, readonly number[]>();
+  /** By what is left of a selector: those that mean the same have the same list, and so on. */
+  readonly #selectedByMeaning = new Map<string, readonly number[]>();
+  readonly #serversBySelected = new Map<readonly number[], readonly Server[]>();
+  readonly #rangesByServers = new Map<readonly Server[], Ranges>();
   /** Servers by label and its value. */
   #byLabel: ReadonlyMap<string, ReadonlyMap<string, readonly number[]>> | undefined;
   /** By the text of a group, of this resolver and the one before. */
@@ -163,10 +169,36 @@ export class Resolver {
   selected(selector: Selector): readonly number[] {
     const known = this.#selected.get(selector.text);
     if (known !== undefined) return known;
-    const matches = (index: number): boolean => selects(selector, this.#labels[index]!);
-    const found = this.#candidates(selector).filter(matches);
+    const requirements = this.#telling(selector);
+    const found = requirements === undefined ? nobody : this.#meeting(requirements);
     this.#selected.set(selector.text, found);
     return found;
+  }
+
+  #meeting(requirements: readonly Requirement[]): readonly number[] {
+    const meaning = requirements.map(meaningOfRequirement).sort().join('\n');
+    let found = this.#selectedByMeaning.get(meaning);
+    if (found === undefined) {
+      const matches = (index: number): boolean => selects({ requirements }, this.#labels[index]!);
+      found = this.#candidates(requirements).filter(matches);
+      this.#selectedByMeaning.set(meaning, found);
+    }
+    return found;
+  }
+
+  /** The conditions that are not true of all servers; `undefined`: one is true of none. Labels that nobody has tell nothing apart. */
+  #telling({ requirements }: Selector): Requirement[] | undefined {
+    this.#byLabel ??= this.#indexLabels();
+    const telling: Requirement[] = [];
+    for (const { key, test, values } of requirements) {
+      const byValue = this.#byLabel.get(key);
+      const known = byValue === undefined ? [] : values.filter((value) => byValue.has(value));
+      const tells =
+        test === 'exists' || test === 'absent' ? byValue !== undefined : known.length > 0;
+      if (tells) telling.push({ key, test, values: known });
+      else if (test === 'exists' || test === 'in') return undefined;
+    }
+    return telling;
   }
 
   isLive(rule: Rule): boolean {
@@ -200,7 +232,8 @@ export class Resolver {
   #union(peers: readonly Peer[]): Ranges {
     const plain = peers.filter((peer): peer is AddressRange => !isGroup(peer));
     const groups = peers.filter(isGroup).map((group) => this.#rangesOfGroup(group));
-    return unionRanges(plain.length === 0 ? groups : [rangesOf(plain), ...groups]);
+    const different = groups.length > shortRule ? [...new Set(groups)] : groups;
+    return unionRanges(plain.length === 0 ? different : [rangesOf(plain), ...different]);
   }
 
   #rangesOfGroup(group: GroupPeer): Ranges {
@@ -209,10 +242,19 @@ export class Resolver {
       ranges =
         group.kind === 'set'
           ? this.#rangesOfSet(group.name)
-          : rangesOf(this.#serversOf(group).flatMap(addressRanges));
+          : this.#rangesOfServers(this.#serversOf(group));
       const before = this.#rangesBefore?.get(group.text);
       if (before !== undefined && equalRanges(before, ranges)) ranges = before;
       this.#ranges.set(group.text, ranges);
+    }
+    return ranges;
+  }
+
+  #rangesOfServers(servers: readonly Server[]): Ranges {
+    let ranges = this.#rangesByServers.get(servers);
+    if (ranges === undefined) {
+      ranges = rangesOf(servers.flatMap(addressRanges));
+      this.#rangesByServers.set(servers, ranges);
     }
     return ranges;
   }
@@ -223,9 +265,13 @@ export class Resolver {
     const applied = new Map<number, Assignment[]>();
     for (const { name: template, appliesTo = [] } of templates) {
       const seen = new Set<number>();
+      const lists = new Set<readonly number[]>();
       for (const selector of appliesTo) {
         if (seen.size === servers.length) break;
-        for (const index of this.selected(selector)) {
+        const selected = this.selected(selector);
+        if (lists.has(selected)) continue;
+        lists.add(selected);
+        for (const index of selected) {
           if (seen.has(index)) continue;
           seen.add(index);
           if (servers[index]!.templates.includes(template)) continue;
@@ -239,7 +285,7 @@ export class Resolver {
   }
 
   /** Indices of servers, among them all that can match: never looks at all of them where a label must be there. */
-  #candidates({ requirements }: Selector): readonly number[] {
+  #candidates(requirements: readonly Requirement[]): readonly number[] {
     const required =
       requirements.find(({ test }) => test === 'in') ??
       requirements.find(({ test }) => test === 'exists');
@@ -278,8 +324,15 @@ export class Resolver {
         return servers.filter((_, index) =>
           this.#assignments[index]!.some(({ template }) => template === group.name),
         );
-      case 'label':
-        return this.selected(group.selector).map((index) => servers[index]!);
+      case 'label': {
+        const selected = this.selected(group.selector);
+        let members = this.#serversBySelected.get(selected);
+        if (members === undefined) {
+          members = selected.map((index) => servers[index]!);
+          this.#serversBySelected.set(selected, members);
+        }
+        return members;
+      }
       case 'set':
         return [];
     }
@@ -341,6 +394,11 @@ function combine(
     before?.parts.length === parts.length &&
     parts.every((part, index) => part === before.parts[index]);
   return same ? before : { parts, ranges: make() };
+}
+
+/** Equal for conditions that mean the same. No part of one has a blank, a comma or a line break. */
+function meaningOfRequirement({ key, test, values }: Requirement): string {
+  return `${key} ${test} ${[...values].sort().join(',')}`;
 }
 
 /** Equal for peers that mean the same addresses whatever the servers are. */

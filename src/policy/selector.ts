@@ -76,8 +76,8 @@ function parseRequirement(text: string): Requirement | undefined {
 }
 
 /** Whether labels meet every condition. */
-export function selects(selector: Selector, labels: Labels): boolean {
-  return selector.requirements.every(({ key, test, values }) => {
+export function selects({ requirements }: Pick<Selector, 'requirements'>, labels: Labels): boolean {
+  return requirements.every(({ key, test, values }) => {
     const own = Object.hasOwn(labels, key) ? labels[key] : undefined;
     switch (test) {
       case 'exists':

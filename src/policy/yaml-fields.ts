@@ -90,7 +90,9 @@ export class YamlFile {
 
   /** Remembers a group that the file names: whether it is there is known only with all files. */
   refer(node: Node, path: string, group: GroupPeer): void {
-    this.references.push({ ...this.placeOf(node), path, group });
+    // There may be very many: no copies.
+    const { line, column } = this.placeOf(node);
+    this.references.push({ file: this.#name, line, column, path, group });
   }
 
   placeOf(node: Node): Pick<Problem, 'file' | 'line' | 'column'> {

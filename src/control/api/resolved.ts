@@ -100,9 +100,9 @@ export interface Meaning {
 export function meaningOf(resolver: Resolver, rule: Rule): Meaning {
   const groups = new Map((rule.peers ?? []).filter(isGroup).map((each) => [each.text, each]));
   const servers = new Set<string>();
-  for (const group of groups.values()) {
-    for (const { name } of resolver.membersOf(group)) servers.add(name);
-  }
+  // Groups that mean the same have the same list of members.
+  const lists = new Set([...groups.values()].map((group) => resolver.membersOf(group)));
+  for (const members of lists) for (const { name } of members) servers.add(name);
   return {
     serverCount: servers.size,
     servers: [...servers].slice(0, maxNamed),

@@ -1,8 +1,9 @@
 /**
  * The files of one kind in a draft, templates or sets: their texts, and what these say.
  *
- * A text is edited towards its new value (`editYaml`), so that comments stay wherever possible. What is only added is added when
- * the text is next asked for: a thousand additions to one file would otherwise read and write all of it a thousand times.
+ * A text is edited towards its new value (`editYaml`), so that comments stay wherever possible. It is edited when it is next
+ * asked for: a thousand changes of one file would otherwise read and write all of it a thousand times. Until then each item of a
+ * list knows its place in the text, so that a comment follows what is moved, and then changed.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { validateSet } from '../../policy/address-set.ts';
@@ -15,6 +16,7 @@ import { validateTemplate } from '../../policy/validate.ts';
 import { directions } from '../../text/rule-text.ts';
 import type { Version } from './store.ts';
 import { LayoutError, editYaml } from './yaml-edit.ts';
+import type { Places } from './yaml-edit.ts';
 import { documentText } from './yaml-text.ts';
 
 /** For the history: the operation that changed or removed a file. */
@@ -30,9 +32,17 @@ interface Document<T> {
   readonly edit?: DueEdit;
 }
 
+/** An item of a list, and its place in that of the text; none if it is new. */
+export interface Item {
+  readonly value: unknown;
+  readonly place?: number;
+}
+
 /** What a file is to say, when its text is next asked for. */
 interface DueEdit {
   readonly content: Content;
+  /** In the place of those of the content. */
+  readonly items?: ReadonlyMap<string, readonly Item[]>;
   readonly cause: Cause;
   readonly operation: number;
 }
@@ -134,7 +144,7 @@ export class Documents<T> {
 
   content(name: string): Content {
     const { text, edit } = this.#files.get(name)!;
-    return edit?.content ?? readContent(text);
+    return edit === undefined ? readContent(text) : contentOf(edit);
   }
 
   /** A file as it is after all edits. @throws LayoutError once, with the operation */
@@ -144,7 +154,7 @@ export class Documents<T> {
     const { text, value, edit } = file;
     this.#files.set(name, { text, value });
     try {
-      this.#put(name, editYaml(text, edit.content), edit.cause);
+      this.#put(name, editYaml(text, contentOf(edit), placesOf(edit)), edit.cause);
     } catch (error) {
       if (error instanceof LayoutError) error.operation = edit.operation;
       throw error;
@@ -220,6 +230,27 @@ export class Documents<T> {
     this.#edits++;
   }
 
+  /** The items of a list, to be changed and given to `editItems`. @throws LayoutError */
+  items(name: string, list: string): Item[] {
+    const { edit } = this.#files.get(name)!;
+    const known = edit?.items?.get(list);
+    if (known !== undefined) return [...known];
+    // What is due of another kind has no places.
+    if (edit !== undefined && edit.items === undefined) this.#current(name);
+    return asList(this.content(name)[list]).map((value, place) => ({ value, place }));
+  }
+
+  /** As `editLater`, for what `items` has returned. */
+  editItems(name: string, list: string, changed: readonly Item[]): void {
+    const { operation } = this;
+    const { text, value, edit } = this.#files.get(name)!;
+    const content = edit?.content ?? readContent(text);
+    const items = new Map(edit?.items).set(list, changed);
+    const next = { content, items, cause: { action: 'edit' }, operation } as const;
+    this.#files.set(name, { text, value, edit: next });
+    this.#edits++;
+  }
+
   /** A body as written to a file: without its name, and without empty lists that the file does not have already. */
   #contentOf(body: unknown, before: Content): Content {
     const own = body as Content;
@@ -257,6 +288,15 @@ export class Documents<T> {
 
 function asList(value: unknown): unknown[] {
   return Array.isArray(value) ? value : value === undefined ? [] : [value];
+}
+
+function contentOf({ content, items = new Map() }: DueEdit): Content {
+  const lists = [...items].map(([list, own]) => [list, own.map(({ value }) => value)] as const);
+  return { ...content, ...Object.fromEntries(lists) };
+}
+
+function placesOf({ items = new Map() }: DueEdit): Places {
+  return new Map([...items].map(([list, own]) => [list, own.map(({ place }) => place)]));
 }
 
 function readContent(text: string): Content {

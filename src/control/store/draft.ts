@@ -369,8 +369,7 @@ export class Draft {
       this.#fail({ kind: 'broken', problems: this.#problemsOf(file) });
       return;
     }
-    const content = this.templates.content(name);
-    const rules = [content[direction] ?? []].flat() as unknown[];
+    const rules = this.templates.items(name, direction);
     const missing = (index: number, end: number): boolean => {
       const inside = Number.isInteger(index) && index >= 0 && index < end;
       const rule = `${name}.${direction}[${index}]`;
@@ -387,12 +386,11 @@ export class Draft {
     } else {
       // Its errors were reported.
       if (judged === undefined) return;
-      rules.splice(index, operation.kind === 'add-rule' ? 0 : 1, operation.rule);
+      if (operation.kind === 'add-rule') rules.splice(index, 0, { value: operation.rule });
+      else rules[index] = { ...rules[index], value: operation.rule };
       this.#isFrom(file, `${direction}[${index}]`);
     }
-    const next = { ...content, [direction]: rules };
-    if (operation.kind === 'add-rule') this.templates.editLater(name, next);
-    else this.templates.edit(name, next);
+    this.templates.editItems(name, direction, rules);
   }
 
   #changeAddresses(operation: Of<'change-addresses'>): void {

@@ -15,6 +15,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { isAlias, isMap, isScalar, isSeq, visit } from 'yaml';
 import { parseYaml } from '../../policy/parse-yaml.ts';
 import type { CST, Document, Node, Pair, YAMLMap, YAMLSeq } from 'yaml';
+import { isObject, planOf } from './list-plan.ts';
+import type { Plan } from './list-plan.ts';
 import { documentText, inlineText, itemText, pairText } from './yaml-text.ts';
 
 interface Splice {
@@ -30,20 +32,26 @@ export class LayoutError extends Error {
   operation: number | undefined;
 }
 
-/** @returns `text` changed so that it says `wanted`. @throws LayoutError; by then every known layout has been tried */
-export function editYaml(text: string, wanted: object): string {
+/** By the name of a list of the whole document. */
+export type Places = ReadonlyMap<string, Plan>;
+
+/**
+ * @param places of lists whose items are known; those of others are found
+ * @returns `text` changed so that it says `wanted`. @throws LayoutError; by then every known layout has been tried
+ */
+export function editYaml(text: string, wanted: object, places: Places = new Map()): string {
   const bom = text.startsWith('\ufeff') ? '\ufeff' : '';
   const windows = text.includes('\r\n');
   let body = text.slice(bom.length);
   if (windows) body = body.replaceAll('\r\n', '\n');
   if (body !== '' && !body.endsWith('\n')) body += '\n';
-  const edited = edit(body, wanted);
+  const edited = edit(body, wanted, places);
   return bom + (windows ? edited.replaceAll('\n', '\r\n') : edited);
 }
 
-function edit(text: string, wanted: object): string {
+function edit(text: string, wanted: object, places: Places): string {
   for (const source of [text, withoutAliases(text)]) {
-    const result = tryEdit(source, wanted);
+    const result = tryEdit(source, wanted, places);
     if (result !== undefined && isDeepStrictEqual(valueOf(parse(result)), plainValue(wanted))) {
       return result;
     }
@@ -92,7 +100,7 @@ export function splice(text: string, splices: readonly Splice[], offset = 0): st
   return result + text.slice(at);
 }
 
-function tryEdit(text: string, wanted: object): string | undefined {
+function tryEdit(text: string, wanted: object, places: Places): string | undefined {
   const document = parse(text);
   if (document.errors.length > 0) return undefined;
   const { contents } = document;
@@ -103,7 +111,7 @@ function tryEdit(text: string, wanted: object): string | undefined {
   }
   if (!isMap(contents)) return undefined;
   try {
-    return splice(text, new Editor(text, document).map(contents, value, 0));
+    return splice(text, new Editor(text, document).map(contents, value, 0, places));
   } catch (error) {
     if (error instanceof LayoutError) return undefined;
     throw error;
@@ -136,7 +144,7 @@ class Editor {
   }
 
   /** Splices that give `node` the value `wanted`; `undefined`: it has to be replaced as a whole. */
-  #node(node: unknown, wanted: unknown): Splice[] | undefined {
+  #node(node: unknown, wanted: unknown, plan?: Plan): Splice[] | undefined {
     if (isDeepStrictEqual(this.#value(node), wanted)) return [];
     if (
       isMap(node) &&
@@ -144,17 +152,20 @@ class Editor {
       Object.keys(wanted).length > 0 &&
       node.items.length > 0
     ) {
-      return this.map(node, wanted, this.#columnOf(keyOf(node.items[0]!).range![0]));
+      // All of a text may be one line: nobody looks for its start once for each item.
+      const column = node.flow === true ? 0 : this.#columnOf(keyOf(node.items[0]!).range![0]);
+      return this.map(node, wanted, column);
     }
     if (isSeq(node) && Array.isArray(wanted)) {
       // An empty flow list may become lines; a block list cannot be empty.
       const lines = node.flow === true ? node.items.length > 0 || !wanted.every(isObject) : true;
-      if (wanted.length > 0 && lines) return this.#sequence(node, wanted);
+      if (wanted.length > 0 && lines) return this.#sequence(node, wanted, plan);
     }
     return undefined;
   }
 
-  map(node: YAMLMap, wanted: Record<string, unknown>, indent: number): Splice[] {
+  /** @param places of the items of its lists, where they are known */
+  map(node: YAMLMap, wanted: Record<string, unknown>, indent: number, places?: Places): Splice[] {
     const flow = node.flow === true;
     const token = node.srcToken as CST.BlockMap | CST.FlowCollection | undefined;
     const sources = (token?.items ?? []).filter(({ key, sep }) => key ?? sep);
@@ -172,7 +183,7 @@ class Editor {
     pairs.forEach(({ name, value, colon }, entry) => {
       if (!(name in wanted)) return;
       const splices =
-        this.#node(value, wanted[name]) ??
+        this.#node(value, wanted[name], places?.get(name)) ??
         this.#replacePair(colon, value, pairText(name, wanted[name], indent), flow, wanted[name]);
       steps.push({ entry, splices });
     });
@@ -214,9 +225,13 @@ class Editor {
     return [{ from: colon + 1, to, text: this.#endsLine(to) ? `${text}\n` : text }];
   }
 
-  #sequence(node: YAMLSeq, wanted: readonly unknown[]): Splice[] {
-    const before = node.items.map((item) => this.#value(item));
-    const plan = planSequence(before, wanted);
+  #sequence(node: YAMLSeq, wanted: readonly unknown[], known: Plan | undefined): Splice[] {
+    const plan =
+      known ??
+      planOf(
+        node.items.map((item) => this.#value(item)),
+        wanted,
+      );
     if (node.flow === true) {
       const entries = node.items.map((item) => this.#flowEntry(item));
       const steps = plan.map((entry, index): Step => {
@@ -271,27 +286,31 @@ class Editor {
     // Entries that are all separated by empty lines stay so; where only some are, nothing is added.
     const isApart = gaps.slice(0, -1).every((gap) => /^\n|\n\n$/.test(gap));
     const apart = gaps.length > 1 && isApart ? (/^\n+/.exec(gaps[0]!)?.[0] ?? '\n') : '';
-    const lost = (entry: number): boolean => !kept.includes(entry);
+    const keeps = new Set(kept);
+    const lost = (entry: number): boolean => !keeps.has(entry);
     let result = '';
+    // To look at the end of the result itself would copy all of it for each entry.
+    let end = '';
+    const add = (text: string): void => {
+      result += text;
+      end = (end + text).slice(-2);
+    };
     // Comments after a removed entry that did not belong to it.
-    entries.forEach((_entry, index) => {
-      if (index === 0 && lost(0) && gaps[0]!.trim() !== '') result += gaps[0]!;
-    });
+    if (entries.length > 0 && lost(0) && gaps[0]!.trim() !== '') add(gaps[0]!);
     steps.forEach((step, index) => {
       const last = index === steps.length - 1;
+      if (index > 0 && end !== '\n\n') add(apart);
       if (!('entry' in step)) {
-        if (index > 0 && !result.endsWith('\n\n')) result += apart;
-        result += step.text;
+        add(step.text);
         return;
       }
       const { from, to } = entries[step.entry]!;
-      if (apart !== '' && index > 0 && !result.endsWith('\n\n')) result += apart;
-      result += splice(this.#text.slice(from, to), step.splices, from);
+      add(splice(this.#text.slice(from, to), step.splices, from));
       let gap = gaps[step.entry]!;
       for (let next = step.entry + 1; next < entries.length && lost(next); next++) {
         if (gaps[next]!.trim() !== '') gap += gaps[next]!;
       }
-      result += last && gap.trim() === '' ? '' : gap;
+      add(last && gap.trim() === '' ? '' : gap);
     });
     return [{ from: entries[0]!.from, to: entries.at(-1)!.to, text: result }];
   }
@@ -339,17 +358,17 @@ class Editor {
       at = entry.to;
     }
     const closing = heads.pop()!;
-    const margin = `\n${' '.repeat(this.#columnOf(entries[0]?.from ?? open))}`;
+    const margin = (): string => `\n${' '.repeat(this.#columnOf(entries[0]?.from ?? open))}`;
     const usual =
       heads.length < 2
         ? heads[0]?.includes('\n') === true
-          ? margin
+          ? margin()
           : ' '
         : headWithoutComment(heads[1]!);
     let result = '';
     let commented = false;
     const add = (head: string): void => {
-      result += commented && !head.startsWith('\n') ? margin + head.trimStart() : head;
+      result += commented && !head.startsWith('\n') ? margin() + head.trimStart() : head;
     };
     steps.forEach((step, index) => {
       const entry = 'entry' in step ? step.entry : undefined;
@@ -425,10 +444,6 @@ class Editor {
   }
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 function keyOf(pair: Pair): { value: unknown; range?: Node['range'] } {
   if (!isScalar(pair.key)) throw new LayoutError('a key that is not a name');
   return pair.key;
@@ -456,43 +471,4 @@ function splitGap(gap: string): { tail: string; head: string; comma: boolean } {
 function headWithoutComment(head: string): string {
   const line = head.lastIndexOf('\n');
   return line < 0 ? head : head.slice(line);
-}
-
-/** For each wanted item the old one that it equals or replaces; `undefined` for a new one. */
-function planSequence(
-  before: readonly unknown[],
-  wanted: readonly unknown[],
-): (number | undefined)[] {
-  const free = new Map<string, number[]>();
-  before.forEach((value, index) => {
-    const key = identity(value);
-    const indexes = free.get(key);
-    if (indexes === undefined) free.set(key, [index]);
-    else indexes.push(index);
-  });
-  const used = new Set<number>();
-  const plan = wanted.map((value) => {
-    const index = free.get(identity(value))?.shift();
-    if (index !== undefined) used.add(index);
-    return index;
-  });
-  plan.forEach((found, index) => {
-    if (found !== undefined || isNamed(wanted[index])) return;
-    // A replacement takes the old item's place and comments.
-    const left = index === 0 ? -1 : plan[index - 1];
-    const candidate = (left ?? Infinity) + 1;
-    if (candidate < before.length && !used.has(candidate) && !isNamed(before[candidate])) {
-      used.add(candidate);
-      plan[index] = candidate;
-    }
-  });
-  return plan;
-}
-
-function isNamed(value: unknown): value is { name: string } {
-  return isObject(value) && typeof value.name === 'string';
-}
-
-function identity(value: unknown): string {
-  return isNamed(value) ? `name ${value.name}` : JSON.stringify(value);
 }

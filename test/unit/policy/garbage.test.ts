@@ -7,7 +7,7 @@ import { parseYaml, targetsOf } from '../../../src/policy/parse-yaml.ts';
 import { didYouMean } from '../../../src/policy/problem.ts';
 import { checkReferences } from '../../../src/policy/references.ts';
 import { Resolver } from '../../../src/policy/resolve.ts';
-import type { PolicySource, Server } from '../../../src/policy/types.ts';
+import type { AddressSet, GroupPeer, PolicySource, Server } from '../../../src/policy/types.ts';
 import { validateServers, validateTemplate } from '../../../src/policy/validate.ts';
 import type { Reference } from '../../../src/policy/yaml-fields.ts';
 
@@ -219,6 +219,68 @@ it('selectors for labels that no server has are compared with no server', () => 
   ]);
   expect(resolver.rangesOf(value!.inbound[0]!)).toHaveLength(0);
   expect(compared).toBeLessThan(10 * servers.length);
+});
+
+it('selectors that deny what nobody has mean everybody, and are compared with the servers once', () => {
+  let [compared, read] = [0, 0];
+  const labels = new Proxy(
+    { role: 'web' },
+    {
+      getOwnPropertyDescriptor(target, key) {
+        compared++;
+        return Reflect.getOwnPropertyDescriptor(target, key);
+      },
+    },
+  );
+  const servers = Array.from({ length: 100 }, (_, index): Server => {
+    const addresses = [2 * index];
+    return {
+      ...{ name: `s${index}`, templates: [], labels },
+      get addresses() {
+        read++;
+        return addresses;
+      },
+    };
+  });
+  const texts = Array.from({ length: 2000 }, (_, index) => [
+    ...[`"!label-${index}"`, `role!=x${index}`, `"a notin (${index},b),b!=${index}"`],
+    ...[`"role,c!=${index}"`, `"d!=${index},role in (web,x${index})"`],
+  ]).flat();
+  const peers = texts.map((text) => `"label:${text.replaceAll('"', '')}"`);
+  const text = `appliesTo: [${texts.join(', ')}]\ninbound: [{ protocol: tcp, sources: [${peers.join(', ')}] }]\n`;
+  const { value, references } = validateTemplate('web', 'web.yaml', text);
+  const source: PolicySource = { templates: [value!], servers };
+  expect(checkReferences(source, references!)).toEqual([]);
+  [compared, read] = [0, 0];
+  const resolver = new Resolver(source, 0);
+  expect(resolver.assignmentsOf(99)).toHaveLength(1);
+  expect(resolver.rangesOf(value!.inbound[0]!)).toHaveLength(2 * servers.length);
+  const members = new Set(
+    value!.inbound[0]!.peers!.map((peer) => resolver.membersOf(peer as GroupPeer)),
+  );
+  // Everybody, everybody with a role, everybody whose role is web.
+  expect(members.size).toBe(3);
+  expect(compared).toBeLessThan(10 * servers.length);
+  expect(read).toBeLessThan(10 * servers.length);
+});
+
+it('sets that are named often are looked through for a circle once each', () => {
+  let looks = 0;
+  const sets = Array.from({ length: 100 }, (_, index): AddressSet => {
+    const include = index === 0 ? [] : ['set-0'];
+    return {
+      ...{ name: `set-${index}`, addresses: [], except: [] },
+      get include() {
+        looks++;
+        return include;
+      },
+    };
+  });
+  const sources = Array.from({ length: 5000 }, (_, index) => `"set:set-${index % 100}"`).join(', ');
+  const text = `inbound: [{ protocol: tcp, sources: [${sources}] }]\n`;
+  const { value, references } = validateTemplate('web', 'web.yaml', text);
+  expect(checkReferences({ templates: [value!], servers: [], sets }, references!)).toEqual([]);
+  expect(looks).toBeLessThan(10 * sets.length);
 });
 
 it('only words that could be names are compared', () => {

@@ -328,51 +328,58 @@ function firstTwin(): Twin {
   };
 }
 
-it('any operations, in changes of several, leave what a naive twin says', async () => {
-  const changes = fc.array(fc.array(operation, { minLength: 1, maxLength: 3 }), { maxLength: 12 });
-  await fc.assert(
-    fc.asyncProperty(changes, async (all) => {
-      const directory = await TestDirectory.create(start);
-      try {
-        const store = await directory.store();
-        let twin = firstTwin();
-        for (const operations of all) {
-          const next = structuredClone(twin);
-          const allowed = operations.every((each) => apply(next, each)) && isSound(next);
-          const done = await store
-            .change(alice, () => operations as Operation[])
-            .then(
-              () => true,
-              (error: unknown) => {
-                if (error instanceof StoreError) return false;
-                throw error;
-              },
-            );
-          expect(done, JSON.stringify(operations)).toBe(allowed);
-          if (allowed) twin = next;
+// Each run reads and writes files. On a busy machine they take minutes.
+it(
+  'any operations, in changes of several, leave what a naive twin says',
+  { timeout: 300_000 },
+  async () => {
+    const changes = fc.array(fc.array(operation, { minLength: 1, maxLength: 3 }), {
+      maxLength: 12,
+    });
+    await fc.assert(
+      fc.asyncProperty(changes, async (all) => {
+        const directory = await TestDirectory.create(start);
+        try {
+          const store = await directory.store();
+          let twin = firstTwin();
+          for (const operations of all) {
+            const next = structuredClone(twin);
+            const allowed = operations.every((each) => apply(next, each)) && isSound(next);
+            const done = await store
+              .change(alice, () => operations as Operation[])
+              .then(
+                () => true,
+                (error: unknown) => {
+                  if (error instanceof StoreError) return false;
+                  throw error;
+                },
+              );
+            expect(done, JSON.stringify(operations)).toBe(allowed);
+            if (allowed) twin = next;
+          }
+          const { templates, servers, sets, problems } = await readConfigDirectory(directory.path);
+          expect(Object.fromEntries(sets.map((each) => [each.name, setBody(each)]))).toEqual(
+            Object.fromEntries(
+              [...twin.sets].map(([key, value]) => [key, { name: key, except: [], ...value }]),
+            ),
+          );
+          expect(problems).toEqual([]);
+          expect(
+            Object.fromEntries(templates.map((each) => [each.name, templateBody(each)])),
+          ).toEqual(
+            Object.fromEntries(
+              [...twin.templates].map(([key, value]) => [key, { name: key, ...value }]),
+            ),
+          );
+          expect(servers.map(serverBody)).toEqual([...twin.servers.values()]);
+        } finally {
+          await directory.remove();
         }
-        const { templates, servers, sets, problems } = await readConfigDirectory(directory.path);
-        expect(Object.fromEntries(sets.map((each) => [each.name, setBody(each)]))).toEqual(
-          Object.fromEntries(
-            [...twin.sets].map(([key, value]) => [key, { name: key, except: [], ...value }]),
-          ),
-        );
-        expect(problems).toEqual([]);
-        expect(
-          Object.fromEntries(templates.map((each) => [each.name, templateBody(each)])),
-        ).toEqual(
-          Object.fromEntries(
-            [...twin.templates].map(([key, value]) => [key, { name: key, ...value }]),
-          ),
-        );
-        expect(servers.map(serverBody)).toEqual([...twin.servers.values()]);
-      } finally {
-        await directory.remove();
-      }
-    }),
-    { seed, numRuns: 60 },
-  );
-});
+      }),
+      { seed, numRuns: 60 },
+    );
+  },
+);
 
 const line = fc.constantFrom('', '# a remark', '  # R&D *', '    # deep');
 const layout = fc.record({

@@ -1,7 +1,8 @@
 /** Edits of YAML texts: what is written says what was wanted, and everything that had not to change is as it was. */
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Document, isScalar, parse, visit } from 'yaml';
+import { planOf } from '../../../../src/control/store/list-plan.ts';
 import { editYaml } from '../../../../src/control/store/yaml-edit.ts';
 import { documentText } from '../../../../src/control/store/yaml-text.ts';
 import { seed } from '../../../support/seed.ts';
@@ -325,4 +326,30 @@ describe('for any value', () => {
       { seed, numRuns: 400 },
     );
   });
+});
+
+it('many changes of one long line do not look for its beginning again and again', () => {
+  const line = (port: number): string => {
+    const rules = Array.from(
+      { length: 500 },
+      (_, at) => `{ protocol: tcp, ports: [${port + at}] }`,
+    );
+    return `inbound: [${rules.join(', ')}]\n`;
+  };
+  const wanted = Array.from({ length: 500 }, (_, at) => ({ protocol: 'tcp', ports: [5000 + at] }));
+  const looked = vi.spyOn(String.prototype, 'lastIndexOf');
+  const edited = editYaml(line(1), { inbound: wanted });
+  const { length } = looked.mock.contexts.filter((text) => text.length > 1000);
+  looked.mockRestore();
+  expect(edited).toBe(line(5000));
+  expect(length).toBeLessThan(10);
+});
+
+it('of many equal items the first ones stay, and none is moved for each of them', () => {
+  const moved = vi.spyOn(Array.prototype, 'shift');
+  const plan = planOf(Array(1000).fill('x'), ['y', ...Array<string>(999).fill('x')]);
+  const { length } = moved.mock.calls;
+  moved.mockRestore();
+  expect(plan.slice(0, 3)).toEqual([undefined, 0, 1]);
+  expect(length).toBe(0);
 });
