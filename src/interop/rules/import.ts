@@ -37,6 +37,9 @@ function withReadableText(template: ImportedTemplate): ImportedTemplate {
   };
 }
 
+/** How a line of iptables-save begins. Each character is looked at a few times, whatever the text is. */
+const iptablesLine = /^(?:[*#:]|(?:\[\d+:\d+\] ?)?-A)/m;
+
 function read(
   text: string,
   format: ImportFormat | undefined,
@@ -45,8 +48,7 @@ function read(
   const looksLikeJson = /^\s*[[{]/.test(text);
   const chosen = format ?? (looksLikeJson ? undefined : 'iptables');
   if (chosen === 'iptables') {
-    if (format === undefined && !/^(?:\*|#|:|\[?\d*:?\d*\]?\s*-A)/m.test(text))
-      throw unknownFormat();
+    if (format === undefined && !iptablesLine.test(text)) throw unknownFormat();
     return importIptables(text, options);
   }
   const document = parseJson(text);

@@ -85,7 +85,7 @@ it('many changes at once are the same text as one after the other', async () => 
   });
   await fc.assert(
     fc.asyncProperty(different, async (wanted) => {
-      const operations = wanted.map((each) => ({ ...inWeb, ...each }) as RuleOperation);
+      const operations = wanted.map((each): RuleOperation => ({ ...inWeb, ...each }));
       const together = await draftOf(rulesText(6));
       await together.apply(operations);
       let text = rulesText(6);
