@@ -239,7 +239,10 @@ function addObserveCommand(family: Command, { output, run }: ClientParts): void 
     examples: [
       ['tunwall server observe db-1 --for 2d', 'then it enforces its rules again'],
       ['tunwall drops --reason would-drop --server db-1', 'what would have been dropped'],
-      ['tunwall server observe db-1 --off', 'at once; what no rule allows is cut'],
+      [
+        'tunwall server observe db-1 --off',
+        'at once; flows without a rule are cut, or as reload says',
+      ],
     ],
   })
     .addOption(

@@ -101,6 +101,25 @@ export function complaintOf(
     : undefined;
 }
 
+/** When something else is said of servers than at this moment, by the clock alone. */
+export function turnsOf(
+  servers: readonly Pick<Server, 'mode' | 'until'>[],
+  nowMs: number,
+): readonly number[] {
+  return servers.flatMap(({ mode, until }) => {
+    if (mode !== 'observe' || until === undefined) return [];
+    const untilMs = Date.parse(until);
+    // That it is too far ahead is said with the moment that would not be.
+    if (untilMs - nowMs > longestObservationMs) return [nowMs, nowMs + 1];
+    return [untilMs - longestObservationMs, untilMs];
+  });
+}
+
+/** Whether one of the turns lies between two moments. */
+export function isTurned(turns: readonly number[], thenMs: number, nowMs: number): boolean {
+  return turns.some((turn) => thenMs < turn !== nowMs < turn);
+}
+
 /** As files write it, in whole seconds. */
 export function momentText(ms: number): string {
   return new Date(Math.floor(ms / 1000) * 1000).toISOString().replace('.000Z', 'Z');

@@ -4,7 +4,7 @@ import { controlIn } from '../text/controls.ts';
 import type { RuleDirection } from '../text/rule-text.ts';
 import { parsePorts, parseServerAddress } from './addresses.ts';
 import type { Parsed } from './addresses.ts';
-import { complaintOf } from './observe.ts';
+import { complaintOf, turnsOf } from './observe.ts';
 import { isGroup, parsePeer } from './peers.ts';
 import { didYouMean, shortened } from './problem.ts';
 import { rememberLines } from './rule-lines.ts';
@@ -41,6 +41,8 @@ export interface Validated<T> {
   readonly problems: readonly Problem[];
   /** What it names elsewhere; `checkReferences` says whether all of that is there. Default: nothing. */
   readonly references?: readonly Reference[];
+  /** Moments at which it says something else of the same text. Default: never. */
+  readonly turns?: readonly number[];
 }
 
 export const namePattern: RegExp = /^[a-z0-9][a-z0-9._-]{0,62}$/;
@@ -264,6 +266,7 @@ export function validateServers(
   );
   const names = new Map<string, string>();
   const owners = new Map<number, string>();
+  const turns: number[] = [];
   const unique: Field<Server> = (place) => {
     const value = server(place);
     if (value === undefined) return undefined;
@@ -292,6 +295,7 @@ export function validateServers(
       const at = entryOf('templates');
       place.file.report(at.node, at.path, `the template "${twice}" is listed twice`);
     }
+    turns.push(...turnsOf([value], nowMs));
     const complaint = complaintOf(value, nowMs);
     if (complaint !== undefined) {
       const at = entryOf(complaint.key);
@@ -306,7 +310,7 @@ export function validateServers(
   );
   const result = read(file, (place: Place) => whole(place)?.servers ?? [], []);
   const isBroken = file.problems.some(({ severity }) => severity === 'error');
-  return isBroken ? { value: undefined, problems: file.problems } : result;
+  return { ...(isBroken ? { value: undefined, problems: file.problems } : result), turns };
 }
 
 function unknownTemplate(value: string, templates: ReadonlySet<string>): string {

@@ -2,11 +2,13 @@
  * What the texts of a configuration mean, and every problem in them.
  *
  * Validated files are cached by content: only a changed file is parsed again. So is the last answer: a change is judged before its
- * files are written, and the same files are found afterwards. There is no other state.
+ * files are written, and the same files are found afterwards. What the clock decides is judged again when its moment has come. There is no
+ * other state.
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { serverBody, setBody, templateBody } from '../../policy/bodies.ts';
+import { isTurned } from '../../policy/observe.ts';
 import { checkReferences } from '../../policy/references.ts';
 import type { AddressSet, Problem, Server, Template } from '../../policy/types.ts';
 import { defaultGatewayConfig, validateGateway } from '../../policy/validate-gateway.ts';
@@ -33,6 +35,15 @@ interface Known {
   readonly result: Validated<unknown>;
 }
 
+/** The last answer, and all that it depends on. */
+interface Judgment {
+  readonly raw: ConfigFiles;
+  readonly snapshot: Snapshot;
+  readonly nowMs: number;
+  /** When the same texts mean something else (`Validated`). */
+  readonly turns: readonly number[];
+}
+
 export class ConfigJudge {
   /** Where the files lie, for messages. */
   readonly place: string;
@@ -43,7 +54,7 @@ export class ConfigJudge {
   readonly #servers: ServersFile = new ServersFile();
   readonly #sets: ConfigSets = new ConfigSets();
   readonly #files: WeakMap<Snapshot, ConfigFiles> = new WeakMap<Snapshot, ConfigFiles>();
-  #last: { readonly raw: ConfigFiles; readonly snapshot: Snapshot } | undefined;
+  #last: Judgment | undefined;
 
   /**
    * @param gatewayPlace where gateway.yaml lies, if it lies elsewhere
@@ -62,13 +73,17 @@ export class ConfigJudge {
 
   /** What these files say. */
   judge(raw: ConfigFiles): Snapshot {
-    if (this.#last === undefined || !saySame(this.#last.raw, raw)) {
-      this.#last = { raw, snapshot: this.#judge(raw) };
+    const nowMs = this.#nowMs();
+    const last = this.#last;
+    if (last !== undefined && saySame(last.raw, raw) && !isTurned(last.turns, last.nowMs, nowMs)) {
+      return last.snapshot;
     }
+    this.#last = this.#judge(raw, nowMs);
     return this.#last.snapshot;
   }
 
-  #judge(raw: ConfigFiles): Snapshot {
+  #judge(raw: ConfigFiles, nowMs: number): Judgment {
+    let turns: readonly number[] = [];
     const problems: Problem[] = [];
     const known = new Map<string, Known>();
     const references: Reference[] = [];
@@ -95,6 +110,7 @@ export class ConfigJudge {
       if (remember) known.set(file.name, { text: file.text, result });
       problems.push(...result.problems);
       references.push(...(result.references ?? []));
+      turns = turns.concat(result.turns ?? []);
       return result;
     };
     const take = <T>(...from: Parameters<typeof examine<Validated<T>>>): T | undefined =>
@@ -116,11 +132,7 @@ export class ConfigJudge {
     // Its validity depends on which templates exist, so it has a cache of its own.
     const servers =
       raw.servers &&
-      take(
-        raw.servers,
-        (path, text) => this.#servers.validate(path, text, names, this.#nowMs()),
-        false,
-      );
+      take(raw.servers, (path, text) => this.#servers.validate(path, text, names, nowMs), false);
     if (raw.servers === undefined) {
       const message = 'does not exist: no server is protected, and everything forwarded is dropped';
       fileProblem('servers.yaml', message, 'warning');
@@ -138,7 +150,7 @@ export class ConfigJudge {
     }
     const judged = snapshot(read, problems, revisionOf(raw));
     this.#files.set(judged, raw);
-    return judged;
+    return { raw, snapshot: judged, nowMs, turns };
   }
 
   #pathOf(name: string): string {

@@ -12,6 +12,7 @@ import { isMap, isScalar, isSeq } from 'yaml';
 import type { Scalar } from 'yaml';
 import { parseYaml, yamlValue } from '../../policy/parse-yaml.ts';
 import { serverBody } from '../../policy/bodies.ts';
+import { complaintOf, isTurned, turnsOf } from '../../policy/observe.ts';
 import type { ServerBody } from '../../policy/bodies.ts';
 import type { Server } from '../../policy/types.ts';
 import { validateServers } from '../../policy/validate.ts';
@@ -75,6 +76,7 @@ interface Checked {
   readonly fileName: string;
   readonly text: string;
   readonly templates: ReadonlySet<string>;
+  readonly nowMs: number;
   readonly result: Validated<readonly Server[]>;
 }
 
@@ -97,15 +99,20 @@ export class ServersFile {
     nowMs: number = Date.now(),
   ): Validated<readonly Server[]> {
     const last = this.#last;
-    if (last?.text === text && last.fileName === fileName && areSame(last.templates, templates)) {
+    if (
+      last?.text === text &&
+      last.fileName === fileName &&
+      areSame(last.templates, templates) &&
+      !isTurned(last.result.turns ?? [], last.nowMs, nowMs)
+    ) {
       return last.result;
     }
     const servers = this.#quick(text, nowMs);
     const result: Validated<readonly Server[]> =
-      servers !== undefined && fitTogether(servers, templates)
-        ? { value: servers, problems: [] }
+      servers !== undefined && fitTogether(servers, templates, nowMs)
+        ? { value: servers, problems: [], turns: turnsOf(servers, nowMs) }
         : validateServers(fileName, text, templates, nowMs);
-    this.#last = { fileName, text, templates, result };
+    this.#last = { fileName, text, templates, nowMs, result };
     return result;
   }
 
@@ -132,13 +139,18 @@ function readItem(text: string, nowMs?: number): Server | undefined {
   return problems.length > 0 || value?.length !== 1 ? undefined : value[0];
 }
 
-/** The checks of `validateServers` across all servers. */
-function fitTogether(servers: readonly Server[], templates: ReadonlySet<string>): boolean {
+/** The checks of `validateServers` across all servers, and those that the clock decides. */
+function fitTogether(
+  servers: readonly Server[],
+  templates: ReadonlySet<string>,
+  nowMs: number,
+): boolean {
   const names = new Set<string>();
   const addresses = new Set<number>();
   let count = 0;
   for (const server of servers) {
     if (!server.templates.every((name) => templates.has(name))) return false;
+    if (complaintOf(server, nowMs) !== undefined) return false;
     names.add(server.name);
     for (const address of server.addresses) addresses.add(address);
     count += server.addresses.length;

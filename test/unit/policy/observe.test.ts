@@ -171,6 +171,28 @@ describe('through the engine', () => {
     expect(outcome(segment(client, web, 4009, 22))).toEqual(['drop', 'no-inbound-rule']);
   });
 
+  it.each<[NonNullable<NonNullable<FirewallOptions['gateway']>['reload']>, number[]]>([
+    ['cut', []],
+    ['keep', [22, 53]],
+    [{ drain: 60 }, [22, 53]],
+  ])('its end is treated as that of a rule: reload %j', (reload, left) => {
+    const until = at(1000);
+    const firewall = createFirewall({
+      ...{ now: at(0), gateway: { reload } },
+      servers: [{ name: 'web', addresses: web, templates: 'web', mode: 'observe', until }],
+      templates: { web: { inbound: [{ protocol: 'udp', ports: 53, expires: until }] } },
+    });
+    firewall.send([udpPacket(client, web, 4000, 53), segment(client, web, 4000, 22)]);
+    const ports = (): unknown[] =>
+      firewall
+        .flows()
+        .map(({ destinationPort }) => destinationPort)
+        .sort();
+    expect(ports()).toEqual([22, 53]);
+    firewall.clock.advance(1000);
+    expect(ports()).toEqual(left);
+  });
+
   it('both ends are asked, and what opens nothing is dropped all the same', () => {
     const firewall = createFirewall(observed(at(day)));
     const outcome = (packet: Uint8Array): unknown => {
