@@ -205,6 +205,10 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
     const { findCommand } = await import('./cli/find-command.ts');
     return findCommand(await connections());
   },
+  suggest: async () => {
+    const { suggestCommand } = await import('./cli/suggest-command.ts');
+    return suggestCommand(await connections());
+  },
   flows: async () => {
     const { flowsCommand } = await import('./cli/flows-command.ts');
     return flowsCommand(await connections());

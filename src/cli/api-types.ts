@@ -8,6 +8,7 @@ import type * as questions from '../control/api/question-schemas.ts';
 import type * as reviews from '../control/api/review-schemas.ts';
 import type * as schemas from '../control/api/schemas.ts';
 import type * as sets from '../control/api/set-schemas.ts';
+import type { SuggestionView } from '../control/api/suggestion-schemas.ts';
 import type * as traffic from '../control/api/traffic-schemas.ts';
 import type * as users from '../control/api/user-schemas.ts';
 
@@ -44,6 +45,7 @@ export type FlowPageView = Static<typeof live.flowPage>;
 export type PlacedRuleView = Static<typeof questions.placedRule>;
 export type ReachView = Static<typeof questions.reach>;
 export type FoundView = Static<typeof questions.found>;
+export type { SuggestionView };
 export type DropView = Static<typeof live.drop>;
 export type DropGroupsView = traffic.DropGroupsView;
 export type DropGroupView = DropGroupsView['groups'][number];

@@ -14,6 +14,7 @@ import {
   noRanges,
   overlap,
   rangesOf,
+  sizeOfRanges,
   subtractRanges,
   unionRanges,
 } from './ranges.ts';
@@ -334,7 +335,7 @@ function portWords(ports: Ranges): string {
 
 /** @param peers as a rule has them, if it is about exactly these */
 function addressWords(ranges: Ranges, peers: string | undefined): string {
-  const size = sizeOf(ranges);
+  const size = sizeOfRanges(ranges);
   if (size === 2 ** 32) return 'the whole Internet';
   if (size > half) {
     const left = subtractRanges(allAddresses, ranges);
@@ -352,12 +353,6 @@ function rangeWords(ranges: Ranges): string {
   return more > 0 ? `${list.join(', ')} and ${more} more` : list.join(', ');
 }
 
-function sizeOf(ranges: Ranges): number {
-  let size = 0;
-  for (let at = 0; at < ranges.length; at += 2) size += ranges[at + 1]! - ranges[at]! + 1;
-  return size;
-}
-
 function shortList(list: readonly string[], most: number): string {
   const more = list.length - most;
   return more > 0 ? `${list.slice(0, most).join(', ')} and ${more} more` : list.join(', ');
@@ -372,7 +367,7 @@ export function exposureOf(resolver: Resolver, rules: readonly Rule[]): Exposure
   for (const rule of rules) {
     if (!resolver.isLive(rule)) continue;
     const ranges = resolver.rangesOf(rule);
-    if (ranges !== undefined && sizeOf(ranges) < half) continue;
+    if (ranges !== undefined && sizeOfRanges(ranges) < half) continue;
     const ports = rule.ports === undefined ? allPorts : rangesOf(rule.ports);
     for (const protocol of protocols) {
       if (rule.protocol !== 'all' && rule.protocol !== protocol) continue;

@@ -113,6 +113,13 @@ export function equalRanges(a: Ranges, b: Ranges): boolean {
   return true;
 }
 
+/** How many addresses. */
+export function sizeOfRanges(ranges: Ranges): number {
+  let size = 0;
+  for (let at = 0; at < ranges.length; at += 2) size += ranges[at + 1]! - ranges[at]! + 1;
+  return size;
+}
+
 /** Whether an address is in both. */
 export function overlap(a: Ranges, b: Ranges): boolean {
   let [i, j] = [0, 0];

@@ -72,6 +72,15 @@ export const operationTable: Record<string, Row> = {
       { url: '/v1/reach?to=set%3Anope', problem: 'invalid', errors: ['to'] },
     ],
   },
+  'GET /v1/servers/{name}/suggestion': {
+    access: 'view',
+    url: '/v1/servers/web-1/suggestion?peers=4&atLeast=2',
+    wrong: [
+      { url: '/v1/servers/nope/suggestion', problem: 'not-found' },
+      { url: '/v1/servers/web-1/suggestion?peers=0', problem: 'invalid', errors: ['peers'] },
+      { url: '/v1/servers/web-1/suggestion?template=x', problem: 'invalid', errors: ['template'] },
+    ],
+  },
   'GET /v1/find': {
     access: 'view',
     url: '/v1/find?q=443',

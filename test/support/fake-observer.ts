@@ -17,6 +17,7 @@ import type {
   RuleHits,
   ServerTotals,
   Totals,
+  WouldDropRecord,
 } from '../../src/control/api/context.ts';
 import type { PolicySource } from '../../src/policy/types.ts';
 import { TrafficHistory } from '../../src/control/metrics/traffic-history.ts';
@@ -89,6 +90,8 @@ export class FakeObserver implements Observer {
   /** Whose flow is among them. */
   clientCut: string | undefined;
   captureEnds = true;
+  /** Of web-1. */
+  seen: WouldDropRecord | undefined;
 
   flows(query: FlowQuery): Promise<FlowPage> {
     this.flowQueries.push(query);
@@ -133,6 +136,10 @@ export class FakeObserver implements Observer {
     stream.write(Buffer.from([0x0a, 0x0d, 0x0d, 0x0a]));
     if (this.captureEnds) stream.end();
     return stream;
+  }
+
+  wouldDrops(server: string): WouldDropRecord | undefined {
+    return server === 'web-1' ? this.seen : undefined;
   }
 
   explainLive(): Promise<LiveVerdict | undefined> {

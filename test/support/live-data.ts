@@ -17,6 +17,7 @@ import type {
   RuleHits,
   ServerTotals,
   Totals,
+  WouldDropRecord,
 } from '../../src/control/api/context.ts';
 import { TrafficHistory } from '../../src/control/metrics/traffic-history.ts';
 
@@ -78,6 +79,7 @@ export class LiveData implements Observer {
   /** Captures that have been ended, by either side. */
   capturesOver = 0;
   live: LiveVerdict | undefined;
+  readonly seen: Map<string, WouldDropRecord> = new Map<string, WouldDropRecord>();
   /** Seconds that have passed, so to speak: every look at the totals counts one. */
   looks = 0;
   readonly #listeners = new Set<(drop: Drop) => void>();
@@ -106,6 +108,10 @@ export class LiveData implements Observer {
 
   cutBy(): Promise<FlowsCut> {
     return Promise.resolve({ count: 0, largest: [], ofClient: false });
+  }
+
+  wouldDrops(server: string): WouldDropRecord | undefined {
+    return this.seen.get(server);
   }
 
   ruleHits(): RuleHits {

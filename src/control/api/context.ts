@@ -13,6 +13,7 @@ import type { Readable } from 'node:stream';
 import type { Registry } from 'prom-client';
 import type { Survival } from '../../dataplane/engine/adoption.ts';
 import type { ExplainSource } from '../../policy/explain.ts';
+import type { SeenFlows } from '../../policy/suggest.ts';
 import type { PolicySource, Problem, RejectSettings, Rule } from '../../policy/types.ts';
 import type { FastPathMode } from '../../system/fast-path.ts';
 import type { RuleDirection } from '../../text/rule-text.ts';
@@ -223,6 +224,8 @@ export interface Observer {
   readonly history: TrafficHistory;
   /** A growing pcapng file. It ends at `limit`; destroying it ends the capture. Bounded: a slow reader loses packets. */
   capture(options: CaptureOptions): Readable;
+  /** What began only because this server observes or has observed; `undefined`: it has not. */
+  wouldDrops(server: string): WouldDropRecord | undefined;
   /** The live flow that decides on this packet (from its IPv4 header on), and its verdict. Changes nothing. */
   explainLive(packet: Uint8Array): Promise<LiveVerdict | undefined>;
 }
@@ -330,6 +333,17 @@ export interface LiveVerdict {
   readonly verdict: 'pass' | 'drop';
   /** The drop reason; `none` if it passes. */
   readonly reason: string;
+}
+
+/** What began at a server only because it observes. Bounded: what comes least often goes first. */
+export interface WouldDropRecord {
+  /** Since when it is recorded, in ms since 1970. */
+  readonly sinceMs: number;
+  /** Flows that are in no kind any more: there were too many kinds. */
+  readonly forgotten: number;
+  /** Records of drops that nobody could read in time; some of them may have been of this server. */
+  readonly lost: number;
+  readonly kinds: readonly SeenFlows[];
 }
 
 export interface DropQuery {

@@ -43,6 +43,7 @@ import { liveRoutes } from './routes/live.ts';
 import { trafficRoutes } from './routes/traffic.ts';
 import { monitoringRoutes, statusRoutes } from './routes/operations.ts';
 import { questionRoutes } from './routes/questions.ts';
+import { suggestionRoutes } from './routes/suggestion.ts';
 import { confirmRoutes } from './routes/confirm.ts';
 import { policyHistoryRoutes } from './routes/policy-history.ts';
 import { presetRoutes } from './routes/presets.ts';
@@ -162,6 +163,7 @@ export async function buildApi(context: ApiContext, options: ApiOptions): Promis
       presetRoutes(app);
       explainRoutes(app, context);
       questionRoutes(app, context);
+      suggestionRoutes(app, context);
       liveRoutes(app, context, streams);
       trafficRoutes(app, context);
       statusRoutes(app, context);

@@ -1,9 +1,7 @@
 /**
  * Drops by where from, where to, which port and why: how many, and when the last one was.
  *
- * A kind of drop is its reason, protocol, source, destination and destination port. The number of kinds is bounded: when there are
- * too many, the half that came least often goes, and is counted as a sum. So a flood of invented sources takes the place of
- * other rare ones, never that of what keeps coming.
+ * A kind of drop is its reason, protocol, source, destination and destination port. The number of kinds is bounded (kept-kinds.ts).
  */
 import type { DropGroup, DropGroups, DropGroupsQuery } from '../api/context.ts';
 import type { DropField } from '../api/live-words.ts';
@@ -11,6 +9,7 @@ import { EventWord } from '../../dataplane/engine/event-ring.ts';
 import { dropReasonNames } from '../../dataplane/wire/drop-reason.ts';
 import { formatAddress, formatProtocol } from '../../dataplane/wire/format.ts';
 import { Protocol } from '../../dataplane/wire/headers.ts';
+import { KeptKinds } from './kept-kinds.ts';
 
 /** Kinds that are kept. */
 export const keptKinds = 8192;
@@ -41,8 +40,7 @@ export interface DropNames {
 
 export class DropCounter {
   readonly #options: DropNames;
-  readonly #kinds: Map<string, Kind> = new Map();
-  #forgotten = 0;
+  readonly #kinds: KeptKinds<Kind> = new KeptKinds(keptKinds);
 
   constructor(options: DropNames) {
     this.#options = options;
@@ -59,10 +57,9 @@ export class DropCounter {
     const lastMs = this.#options.wallClockOf(words[EventWord.timeMs]!);
     let kind = this.#kinds.get(key);
     if (kind === undefined) {
-      if (this.#kinds.size >= keptKinds) this.#forgetHalf();
       const none = { servers: 0, count: 0, bytes: 0 };
       kind = { reason, protocol, source, destination, port, ...none, firstMs: lastMs, lastMs };
-      this.#kinds.set(key, kind);
+      this.#kinds.add(key, kind);
     }
     kind.count++;
     kind.bytes += words[EventWord.length]!;
@@ -92,7 +89,7 @@ export class DropCounter {
       groups: groups.slice(0, limit).map((kind) => this.#view(kind, by)),
       total: groups.length,
       drops,
-      forgotten: this.#forgotten,
+      forgotten: this.#kinds.forgotten,
     };
   }
 
@@ -123,17 +120,6 @@ export class DropCounter {
       first: new Date(firstMs).toISOString(),
       last: new Date(lastMs).toISOString(),
     };
-  }
-
-  /** Those that came least often; among them the oldest. */
-  #forgetHalf(): void {
-    const kinds = [...this.#kinds].sort(
-      ([, one], [, other]) => one.count - other.count || one.lastMs - other.lastMs,
-    );
-    for (const [key, { count }] of kinds.slice(0, keptKinds / 2)) {
-      this.#kinds.delete(key);
-      this.#forgotten += count;
-    }
   }
 }
 

@@ -18,6 +18,7 @@ import type {
   ServerTotals,
   Totals,
   Traffic,
+  WouldDropRecord,
 } from '../api/context.ts';
 import { Counter, trafficCounterCount } from '../../dataplane/engine/counters.ts';
 import type { EngineOptions } from '../../dataplane/engine/engine.ts';
@@ -39,6 +40,8 @@ import { describeFlow, flowPage, flowsCut, parseFlowId } from './flow-page.ts';
 import type { LivePolicy } from './live-policy.ts';
 import { liveVerdict } from './live-verdict.ts';
 import { RuleHitLedger } from './rule-hits.ts';
+import { WouldDropsFile } from './would-drops-file.ts';
+import { WouldDrops } from './would-drops.ts';
 
 /** The part of the data plane that is observed. */
 type Observed = Pick<
@@ -55,6 +58,8 @@ export interface LiveObserverOptions {
   /** The policy in force at the start. */
   readonly policy: CompiledPolicy;
   readonly judgeTrial: LivePolicy['judgeTrial'];
+  /** Where it is kept what observed servers would drop. Default: nowhere. */
+  readonly stateDirectory?: string;
   readonly onWarning?: (message: string) => void;
 }
 
@@ -66,6 +71,8 @@ export class LiveObserver implements Observer {
   #policy: CompiledPolicy;
   readonly #serverName = (slot: number): string | undefined => this.#options.slots.nameOf(slot);
   readonly drops: DropHub = new DropHub({ wallClockOf, serverName: this.#serverName });
+  readonly #wouldDrops: WouldDrops = new WouldDrops({ wallClockOf, serverName: this.#serverName });
+  readonly #wouldDropsFile: WouldDropsFile | undefined = undefined;
   readonly history: TrafficHistory;
 
   constructor(options: LiveObserverOptions) {
@@ -73,8 +80,23 @@ export class LiveObserver implements Observer {
     this.#policy = options.policy;
     this.history = new TrafficHistory(options.dataPlane.charts);
     const clocks = { nowMs: () => Date.now(), wallClockOf };
-    const { policy, dataPlane, onWarning } = options;
+    const { policy, dataPlane, onWarning = () => undefined } = options;
     this.#hits = new RuleHitLedger(policy, dataPlane.ruleHits, clocks, onWarning);
+    const { stateDirectory } = options;
+    if (stateDirectory !== undefined) {
+      this.#wouldDropsFile = new WouldDropsFile(stateDirectory, this.#wouldDrops, onWarning);
+    }
+  }
+
+  /** To be called once, before all that follows: goes on with what the process before has seen. */
+  async begin(): Promise<void> {
+    await this.#wouldDropsFile?.read();
+    this.#noteObserved();
+  }
+
+  /** Keeps what the next process should know. */
+  async keep(): Promise<void> {
+    await this.#wouldDropsFile?.write();
   }
 
   /** A policy has come into force in every packet thread. */
@@ -82,6 +104,28 @@ export class LiveObserver implements Observer {
     this.#policy = policy;
     this.#hits.onPolicy(policy, this.#options.dataPlane.ruleHits);
     this.history.mark({ atMs: Date.now(), epoch: policy.epoch });
+    this.#noteObserved();
+  }
+
+  #noteObserved(): void {
+    const { servers, observations } = this.#policy;
+    const live = observations.filter((each) => each.live).map(({ server }) => server);
+    this.#wouldDrops.onPolicy(new Set(servers), new Set(live), Date.now());
+  }
+
+  /** Takes one record of the event ring (engine/event-ring.ts). */
+  addDrop(words: Int32Array): void {
+    this.drops.add(words);
+    this.#wouldDrops.add(words);
+  }
+
+  /** So many were overwritten before they could be read. */
+  addMissed(count: number): void {
+    this.#wouldDrops.addMissed(count);
+  }
+
+  wouldDrops(server: string): WouldDropRecord | undefined {
+    return this.#wouldDrops.of(server);
   }
 
   async flows(query: FlowQuery): Promise<FlowPage> {
@@ -132,6 +176,7 @@ export class LiveObserver implements Observer {
   /** To be called about once a second: what is counted goes into the history. */
   look(now: Moment = momentNow()): void {
     this.#hits.collect();
+    this.#wouldDropsFile?.look(now.monotonicMs);
     const { passed, dropped, flows } = this.totals();
     this.history.sample(now, { passed, dropped, flows: flows.count });
     if (!this.#isWalking && this.history.servers.isDue(now.wallMs)) void this.#sampleServers(now);

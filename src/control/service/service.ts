@@ -12,7 +12,6 @@ import { ConnectionCounts } from '../api/connections.ts';
 import { DropLog } from '../log/drop-log.ts';
 import type { Logger } from '../log/logger.ts';
 import type { MetricsSource, createMetrics as CreateMetrics } from '../metrics/metrics.ts';
-import type { buildApi as BuildApi } from '../api/server.ts';
 import { engineOptions } from '../../policy/engine-options.ts';
 import { observingNow } from '../../policy/observe.ts';
 import { formatProblem } from '../../policy/problem.ts';
@@ -28,6 +27,8 @@ import { FlowLogging } from './flow-logging.ts';
 import { beginForwarding, prepareForwarding } from './forwarding.ts';
 import { fastPathOf, healthOf, logGateway, namesOf, storeOf } from './gateway-health.ts';
 import type { GatewayObservation, ObserveGateway } from './gateway-health.ts';
+import { loadLater } from './later-modules.ts';
+import type { LaterModules } from './later-modules.ts';
 import type { Lineage } from './lineage.ts';
 import type { LiveObserver } from './observer.ts';
 import { LivePolicy } from './live-policy.ts';
@@ -51,14 +52,6 @@ export interface ServiceOptions {
   readonly lineage: Lineage;
   /** The firewall has stopped forwarding and cannot go on, nor be stopped in order: the process is to end now. */
   readonly onFailure: (error: Error) => void;
-}
-
-/** What is loaded when packets flow. */
-interface Rest {
-  readonly buildApi: typeof BuildApi;
-  readonly createMetrics: typeof CreateMetrics;
-  readonly LiveObserver: typeof LiveObserver;
-  readonly observeGateway: ObserveGateway;
 }
 
 export class Service {
@@ -196,6 +189,7 @@ export class Service {
     // One that waits has to be seen through.
     await this.#policy.reload();
     await this.#policy.settled();
+    await this.#observer?.keep();
   }
 
   /** The next process has failed to take over: answers requests again. */
@@ -225,8 +219,10 @@ export class Service {
     await this.#apis.close();
     await this.#firstOwner;
     await this.#policy.settled();
-    if (this.#isForwarding) await this.stopForwarding();
+    const isLast = this.#isForwarding;
+    if (isLast) await this.stopForwarding();
     this.#takeEvents();
+    if (isLast) await this.#observer?.keep();
     this.#dropLog.close();
     await this.#flowLog?.close();
     this.#log.info('firewall has stopped');
@@ -284,8 +280,10 @@ export class Service {
       slots: this.#policy.slots,
       policy: this.#policy.compiled,
       judgeTrial: (source, judge) => this.#policy.judgeTrial(source, judge),
+      stateDirectory: this.#store.stateDirectory,
       onWarning: (message) => this.#log.warn(message),
     });
+    await this.#observer.begin();
     this.#watching = await this.#store.watch({
       // Not this snapshot: a newer one may exist when the reload starts.
       onChange: async () => {
@@ -326,22 +324,9 @@ export class Service {
     this.#firstOwner = createFirstOwner(this.#store, url, this.#log);
   }
 
-  /**
-   * Loads what no packet needs, which takes longer than the rest of a start: packets come first. It may lie where only root can
-   * read.
-   */
-  async #loadRest(): Promise<Rest> {
-    return this.#rights.asRoot(async () => {
-      const [{ buildApi }, { createMetrics }, { LiveObserver }, observeGateway] = await Promise.all(
-        [
-          import('../api/server.ts'),
-          import('../metrics/metrics.ts'),
-          import('./observer.ts'),
-          this.#options.loadGatewayObserver(),
-        ],
-      );
-      return { buildApi, createMetrics, LiveObserver, observeGateway };
-    });
+  /** It may lie where only root can read. */
+  #loadRest(): Promise<LaterModules> {
+    return this.#rights.asRoot(() => loadLater(this.#options.loadGatewayObserver));
   }
 
   #newListeners(): ApiListeners {
@@ -452,9 +437,10 @@ export class Service {
     if (this.#dataPlane === undefined) return;
     const missed = this.#dataPlane.drainEvents((words) => {
       this.#dropLog.add(words);
-      this.#observer?.drops.add(words);
+      this.#observer?.addDrop(words);
     });
     this.#dropLog.addMissed(missed);
+    this.#observer?.addMissed(missed);
     this.#dropLog.tick();
     this.#sweepLog.look(this.#dataPlane);
     this.#flowLog?.take();

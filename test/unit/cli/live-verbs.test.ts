@@ -15,8 +15,11 @@ import { liveAnswers } from '../../../src/cli/explain-live.ts';
 import { flowsCommand } from '../../../src/cli/flows-command.ts';
 import { openToWrite } from '../../../src/cli/process-parts.ts';
 import { statusCommand } from '../../../src/cli/status-command.ts';
+import { suggestCommand } from '../../../src/cli/suggest-command.ts';
 import { topCommand } from '../../../src/cli/top-command.ts';
 import type { Screen } from '../../../src/cli/top-command.ts';
+import type { SeenFlows } from '../../../src/policy/suggest.ts';
+import { addressToInt } from '../../../src/testing/packets.ts';
 import { runCli } from '../../support/cli.ts';
 import type { Ran, RunOptions } from '../../support/cli.ts';
 import { apiOn } from '../../support/control-plane.ts';
@@ -61,6 +64,7 @@ function run(line: string, options: RunOptions = {}): Promise<Ran> {
     topCommand({ connections, interrupted, screen }),
     captureCommand({ connections, interrupted, openFile: (path) => openToWrite(path, sink) }),
     statusCommand(connections),
+    suggestCommand(connections),
     explainCommand({
       answer: liveAnswers(connections, () => Promise.reject(new Error('a firewall listens'))),
       readText: () => Promise.resolve('45 00'),
@@ -68,6 +72,57 @@ function run(line: string, options: RunOptions = {}): Promise<Ran> {
   ];
   return runCli(verbs, line.split(' '), options);
 }
+
+describe('suggest', () => {
+  const seen = (port: number, peers: readonly string[], count = 1): SeenFlows[] =>
+    peers.map((peer) => ({
+      ...{ direction: 'inbound', protocol: 'tcp', port, count, lastMs: Date.UTC(2030, 0, 2) },
+      peer: addressToInt(peer) >>> 0,
+    }));
+
+  it('prints rules, what else they admit, and commands that add them', async () => {
+    const kinds = [
+      ...seen(8080, ['10.0.1.3', '192.0.2.1', '192.0.2.2', '192.0.2.4'], 300),
+      ...seen(443, ['192.0.2.9']),
+    ];
+    observer.seen.set('web-1', { sinceMs: Date.UTC(2030, 0, 1), forgotten: 7, lost: 1, kinds });
+    const { code, out, err } = await run('suggest web-1 --peers 2');
+    expect({ code, out: out.split('\n'), err: err.split('\n') }).toEqual({
+      code: 0,
+      out: [
+        'server web-1 does not observe now; recorded since 2030-01-01T00:00:00.000Z',
+        'inbound  TCP: 8080 from server:db-1, 192.0.2.0/29  (1,200 flows, 4 addresses, last 2030-01-02T00:00:00.000Z)',
+        '    also admits 6 addresses that were not seen: 10.0.0.3, 192.0.2.0, 192.0.2.3, 192.0.2.5-192.0.2.7',
+        'a rule allows by now: 1 flow of the record',
+        '',
+        'to add them:',
+        "  tunwall template add-rule web inbound 'TCP: 8080' --from server:db-1 --from 192.0.2.0/29",
+        '',
+      ],
+      err: [
+        'not covered: 7 flows, forgotten because there were too many kinds',
+        'lost under load, and perhaps missing here: 1 record of drops',
+        '',
+      ],
+    });
+    const { out: json } = await run('suggest web-1 --at-least 301 --json');
+    expect(JSON.parse(json)).toMatchObject({ rules: [], leftOut: 1200, allowed: 1 });
+  });
+
+  it('a server without templates gets one; one that has not observed is told how', async () => {
+    observer.seen.set('db-1', {
+      sinceMs: 0,
+      forgotten: 0,
+      lost: 0,
+      kinds: seen(22, ['192.0.2.1']),
+    });
+    const { out } = await run('suggest db-1');
+    expect(out).toContain('\n  tunwall template create db-1-observed --assign db-1\n');
+    expect(out).toContain("add-rule db-1-observed inbound 'TCP: 22' --from 192.0.2.1\n");
+    expect((await run('suggest web-1')).out).toContain('has not observed on this gateway');
+    expect(await run('suggest web-1 --template other')).toMatchObject({ code: 1 });
+  });
+});
 
 describe('flows', () => {
   it('prints a table, and how many more there are', async () => {
