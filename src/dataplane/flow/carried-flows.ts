@@ -39,9 +39,9 @@ export const Slot = {
   replyAddr: 3,
   ports: 4,
   protocol: 5,
-  /** Hot.tcp to Hot.maxWindow + 1: seven words. */
+  /** {@link hotOfSegments}: seven words. */
   tcp: 6,
-  /** Cold.maxAck to Cold.lastExtent: five words. */
+  /** {@link coldOfSegments}: five words. */
   maxAck: 13,
   /** When the last packet was carried. */
   seenMs: 18,
@@ -81,8 +81,23 @@ export const slotsOfBlock: number = 1 << blockShift;
 /** A flow whose slot is in the way of another one gives way when nothing was carried for so long. */
 const idleMs = 1000;
 
-const windowWords = Hot.maxWindow + 2 - Hot.tcp;
-const segmentWords = Cold.lastExtent + 1 - Cold.maxAck;
+/** Words of the flow's record that segments change, in the order of the slot, which stays when the record's layout changes. */
+const hotOfSegments: Int32Array = Int32Array.of(
+  Hot.tcp,
+  Hot.end,
+  Hot.end + 1,
+  Hot.maxEnd,
+  Hot.maxEnd + 1,
+  Hot.maxWindow,
+  Hot.maxWindow + 1,
+);
+const coldOfSegments: Int32Array = Int32Array.of(
+  Cold.maxAck,
+  Cold.maxAck + 1,
+  Cold.lastSequence,
+  Cold.lastAck,
+  Cold.lastExtent,
+);
 
 /** Bits of a connection that has more to it than the kernel's program knows. */
 const notCarriedTcp =
@@ -184,12 +199,12 @@ export class CarriedFlows {
     slots[at + Slot.replyAddr] = hot[record + Hot.replyAddr]!;
     slots[at + Slot.ports] = hot[record + Hot.ports]!;
     slots[at + Slot.protocol] = hot[record + Hot.kind]!;
-    for (let i = 0; i < windowWords; i++) {
-      slots[at + Slot.tcp + i] = hot[record + Hot.tcp + i]!;
+    for (let i = 0; i < hotOfSegments.length; i++) {
+      slots[at + Slot.tcp + i] = hot[record + hotOfSegments[i]!]!;
     }
     const coldRecord = flow * coldWords;
-    for (let i = 0; i < segmentWords; i++) {
-      slots[at + Slot.maxAck + i] = cold[coldRecord + Cold.maxAck + i]!;
+    for (let i = 0; i < coldOfSegments.length; i++) {
+      slots[at + Slot.maxAck + i] = cold[coldRecord + coldOfSegments[i]!]!;
     }
     // Not now: the packet that passed may be one that keeps no flow alive.
     slots[at + Slot.seenMs] = hot[record + Hot.lastRefresh]!;
@@ -295,9 +310,11 @@ export class CarriedFlows {
     const record = flow << hotShift;
     const coldRecord = flow * coldWords;
     if (slots[at + Slot.protocol] === Protocol.tcp) {
-      for (let i = 0; i < windowWords; i++) hot[record + Hot.tcp + i] = slots[at + Slot.tcp + i]!;
-      for (let i = 0; i < segmentWords; i++) {
-        cold[coldRecord + Cold.maxAck + i] = slots[at + Slot.maxAck + i]!;
+      for (let i = 0; i < hotOfSegments.length; i++) {
+        hot[record + hotOfSegments[i]!] = slots[at + Slot.tcp + i]!;
+      }
+      for (let i = 0; i < coldOfSegments.length; i++) {
+        cold[coldRecord + coldOfSegments[i]!] = slots[at + Slot.maxAck + i]!;
       }
     }
     hot[record + Hot.lastRefresh] = slots[at + Slot.seenMs]!;

@@ -1,8 +1,9 @@
 /** Whatever happens to the firewall, no packet gets past it; and it comes back. Counted on the server's side. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { FirewallLab, obstacle, openConfig, web } from '../support/firewall.ts';
+import { FirewallLab, leaseMs, obstacle, openConfig, web } from '../support/firewall.ts';
 import { ping, tcp, udp, whatPasses } from '../support/probes.ts';
 
 const probes = [ping('client', web), tcp('client', web, 80), udp('client', web, 53)];
@@ -41,6 +42,7 @@ describe.skipIf(obstacle !== undefined)('fails closed', () => {
   it('killed in the middle of traffic', async () => {
     const arrivals = await startTraffic();
     expect(await firewall.stop('SIGKILL')).toBe('SIGKILL');
+    await sleep(leaseMs);
     await expectSilence(arrivals);
     await firewall.start();
     expect(await whatPasses(firewall, probes)).toHaveLength(3);

@@ -42,7 +42,8 @@ const ways: [what: string, command: string, aroundTheTun: boolean][] = [
     ['client', 'web']
       .map(
         (cable) =>
-          `tc qdisc add dev ${cable} clsact; tc filter add dev ${cable} ingress protocol ip u32 match u32 0 0 action mirred ingress redirect dev fw0`,
+          // The fast path has made it already where it is on.
+          `tc qdisc add dev ${cable} clsact || :; tc filter add dev ${cable} ingress protocol ip u32 match u32 0 0 action mirred ingress redirect dev fw0`,
       )
       .join('; '),
     true,

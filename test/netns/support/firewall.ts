@@ -29,6 +29,8 @@ export const queues: number = Number(process.env['TUNWALL_TEST_QUEUES'] ?? 1);
 
 /** `auto` or `force`: the kernel carries established flows. */
 const fastPath = process.env['TUNWALL_TEST_FAST_PATH'] ?? 'off';
+/** So long after a firewall was killed the kernel may still carry what it had judged. */
+export const leaseMs: number = fastPath === 'off' ? 0 : 1000;
 
 export const client = '198.51.100.2';
 export const clientAddresses: readonly string[] = [
