@@ -23,12 +23,20 @@ const commands = [
   'host/gateway',
   'host/gateway-lock',
   'dataplane/kernel-oracle',
+  'dataplane/carry-program',
   'interop/import-oracle',
   'interop/nft-export',
   'interop/replay',
   'cli/run-command',
   'cli/package',
   'cli/debian-package',
+].map((name) => `test/netns/${name}.test.ts`);
+/** Once more with the fast path: what ends flows that the kernel carries, and what it must not bypass. */
+const withFastPath = [
+  'dataplane/path-mtu',
+  'dataplane/reject',
+  'dataplane/reload',
+  'host/beside-nat',
 ].map((name) => `test/netns/${name}.test.ts`);
 /** What needs two queues. */
 const twoQueues = 'test/netns/dataplane/queues.test.ts';
@@ -77,6 +85,15 @@ export default defineConfig({
           include: ['test/netns/dataplane/**/*.test.ts', 'test/netns/control/observe.test.ts'],
           exclude: [...commands, 'test/netns/dataplane/rules.test.ts'],
           env: { TUNWALL_TEST_QUEUES: '2' },
+          ...scenarios,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'netns-fast-path',
+          include: withFastPath,
+          env: { TUNWALL_TEST_FAST_PATH: 'auto' },
           ...scenarios,
         },
       },
