@@ -8,7 +8,6 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Connections } from './cli/connection.ts';
 import { UserError } from './cli/errors.ts';
 import type { ConfiguredDevice } from './cli/gateway-command.ts';
@@ -311,7 +310,6 @@ const verbs: Readonly<Record<string, () => Promise<Verb>>> = {
         ...options,
         print: (text) => output.print(text),
         printJson: (value: unknown) => output.json(value),
-        program: fileURLToPath(import.meta.url),
       });
     });
   },

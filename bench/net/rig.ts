@@ -9,7 +9,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { planHosts } from '../../src/lab/lab-plan.ts';
 import { Network } from '../../src/lab/network.ts';
+import { buildTopology } from '../../src/lab/topology.ts';
 import {
   clientAddress,
   clientGateway,
@@ -38,10 +40,11 @@ const open = new Set<Network>();
 export async function openLab(): Promise<Network> {
   const lab = Network.create('twb');
   open.add(lab);
-  await lab.buildStar('gateway', [
-    { name: 'client', address: `${clientAddress}/24`, gatewayAddress: `${clientGateway}/24` },
-    { name: 'server', address: `${serverAddress}/24`, gatewayAddress: `${serverGateway}/24` },
-  ]);
+  const plans = planHosts({
+    client: { address: `${clientAddress}/24`, gateway: clientGateway },
+    server: { address: `${serverAddress}/24`, gateway: serverGateway },
+  });
+  await buildTopology(lab, plans);
   await lab.ip('gateway', 'route', 'add', `${floodFrom}/16`, 'via', clientAddress);
   for (const host of ['client', 'server']) {
     // A backlog and ports that are not what limits the connection rate.

@@ -9,18 +9,18 @@ interface ProblemDocument {
   readonly errors?: readonly { readonly path?: string; readonly message?: string }[];
 }
 
-/** The answer, read as JSON. @throws LabError with what the firewall says is wrong */
-export async function ask<T>(
+/** The body of the answer. @throws LabError with what the firewall says is wrong */
+export async function ask(
   socketPath: string,
   method: 'GET' | 'POST' | 'DELETE',
   path: string,
   body?: object,
-): Promise<T> {
+): Promise<string> {
   const { answer } = open(socketPath, method, path, body);
   const response = await answer;
   let text = '';
   for await (const piece of response.setEncoding('utf8')) text += String(piece);
-  if (response.statusCode! < 400) return JSON.parse(text) as T;
+  if (response.statusCode! < 400) return text;
   const { title, detail, errors = [] } = JSON.parse(text) as ProblemDocument;
   const lines = errors.map(({ path: at = '', message = '' }) => `${at}: ${message}`);
   throw new LabError([detail ?? title ?? text, ...lines].join('\n'), `${method} ${path}`);

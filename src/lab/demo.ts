@@ -4,23 +4,30 @@
  * It uses the product as a user would: `gateway up`, `run`, and files in a configuration directory.
  */
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { stringify } from 'yaml';
 import { linesOf } from '../text/line.ts';
 import type { Text } from '../text/line.ts';
 import { formatTable } from '../text/table.ts';
 import { openDoor } from './door.ts';
+import { FirewallProcess, program } from './firewall-process.ts';
+import { untilReady } from './host.ts';
+import { saveFiles } from './lab-config.ts';
+import { planHosts } from './lab-plan.ts';
 import { Network, placeVariable, whyNoLab } from './network.ts';
-import { attempt, http, ping, udp } from './probes.ts';
-import type { Outcome, Try } from './probes.ts';
+import { passes, ping, tcp, udp, wordsOf } from './probes.ts';
+import type { HostProbe } from './probes.ts';
+import { buildTopology } from './topology.ts';
 
 const client = '198.51.100.2';
 const server = '10.0.0.2';
 /** Of the firewall, in its namespace. */
 const apiPort = 8740;
-const serverPorts = ['tcp:80', 'tcp:8080', 'tcp:22', 'udp:53', 'udp:5353'];
+/** How long an answer may take before the probe counts as blocked. */
+const patienceS = 2;
 
 const picture = `
    client                        gateway                          server
@@ -63,12 +70,12 @@ export interface DemoOptions {
   readonly json: boolean;
   readonly print: (lines: readonly Text[]) => void;
   readonly printJson: (value: unknown) => void;
-  /** The compiled main.js. */
-  readonly program: string;
 }
 
 /** Exit code of a program ended by Ctrl-C, as in a shell. */
 const interruptedExitCode = 130;
+
+type Outcome = 'passes' | 'blocked';
 
 interface Result {
   readonly round: number;
@@ -78,18 +85,18 @@ interface Result {
   readonly happened: Outcome;
 }
 
-type Expectation = readonly [Try, Outcome, Outcome];
+type Expectation = readonly [HostProbe, Outcome, Outcome];
 
 /** Each probe with its expected result before and after the edit. */
 const expectations: readonly Expectation[] = [
   [ping('client', server), 'passes', 'blocked'],
-  [http('client', server, 80), 'passes', 'passes'],
-  [http('client', server, 8080), 'blocked', 'passes'],
-  [http('client', server, 22), 'blocked', 'blocked'],
+  [tcp('client', server, 80), 'passes', 'passes'],
+  [tcp('client', server, 8080), 'blocked', 'passes'],
+  [tcp('client', server, 22), 'blocked', 'blocked'],
   [udp('client', server, 53), 'passes', 'passes'],
   [udp('client', server, 5353), 'blocked', 'blocked'],
-  [http('server', client, 80), 'passes', 'passes'],
-  [http('server', client, 8080), 'blocked', 'blocked'],
+  [tcp('server', client, 80), 'passes', 'passes'],
+  [tcp('server', client, 8080), 'blocked', 'blocked'],
   [ping('server', client), 'blocked', 'blocked'],
 ];
 
@@ -123,47 +130,44 @@ async function demonstrate(
 ): Promise<number> {
   say(picture);
   say('building the network');
-  await lab.buildStar('gateway', [
-    { name: 'client', address: `${client}/24`, gatewayAddress: '198.51.100.1/24' },
-    { name: 'server', address: `${server}/24`, gatewayAddress: '10.0.0.1/24' },
-  ]);
-  await startServers(lab, 'server', serverPorts);
-  await startServers(lab, 'client', ['tcp:80', 'tcp:8080']);
+  const { hosts } = await buildTopology(
+    lab,
+    planHosts({ client: `${client}/24`, server: `${server}/24` }),
+  );
+  await hosts['server']!.serve('tcp:80', 'tcp:8080', 'tcp:22', 'udp:53', 'udp:5353');
+  await hosts['client']!.serve('tcp:80', 'tcp:8080');
 
   say('starting the firewall');
-  const config = join(lab.directory, 'config');
-  const templateFile = join(config, 'templates', 'web.yaml');
-  mkdirSync(join(config, 'templates'), { recursive: true });
-  writeFileSync(join(config, 'servers.yaml'), serversFile);
-  writeFileSync(templateFile, template(before));
-  const logFile = logFileOf(lab);
-  await lab.mustExec('gateway', [
-    process.execPath,
-    options.program,
-    'gateway',
-    'up',
-    '--config',
-    config,
+  const firewall = new FirewallProcess(lab);
+  const { directory, log } = firewall;
+  const templateFile = join(directory, 'templates', 'web.yaml');
+  saveFiles(directory, [
+    ['gateway.yaml', stringify({ api: { socket: firewall.socket } })],
+    ['templates/web.yaml', template(before)],
+    ['servers.yaml', serversFile],
   ]);
-  const log = openSync(logFile, 'a');
-  const firewall = lab.spawn(
-    'gateway',
-    [process.execPath, options.program, 'run', '--config', config],
-    log,
-  );
-  firewall.on('exit', (code) => {
-    if (code !== null) say(`the firewall has ended with exit code ${code}; its log: ${logFile}`);
+  await firewall.gateway('up', '--config', directory);
+  firewall.spawn();
+  firewall.child!.on('exit', (code) => {
+    if (code !== null) say(`the firewall has ended with exit code ${code}; its log: ${log}`);
   });
-  await waitForEpoch(lab, 1, logFile);
+  await firewall.untilUp();
 
   const results: Result[] = [];
   const round = async (number: 1 | 2): Promise<void> => {
     // All at a time: a blocked one takes its whole patience.
-    const happened = await Promise.all(expectations.map(([probe]) => attempt(lab, probe)));
+    const happened = await Promise.all(
+      expectations.map(([probe]) => passes(lab, probe, patienceS)),
+    );
     for (const [index, expectation] of expectations.entries()) {
-      const [{ what, from }] = expectation;
-      const expected = expectation[number];
-      results.push({ round: number, what, from, expected, happened: happened[index]! });
+      const [probe] = expectation;
+      results.push({
+        round: number,
+        what: wordsOf(probe),
+        from: probe.from,
+        expected: expectation[number],
+        happened: happened[index]! ? 'passes' : 'blocked',
+      });
     }
     if (!options.json) options.print(tableOf(results.filter((each) => each.round === number)));
   };
@@ -174,7 +178,7 @@ async function demonstrate(
   say(`  -${before.tcp}\n  +${after.tcp}`);
   say(`  -${before.icmp}\n  +${after.icmp}\n`);
   writeFileSync(templateFile, template(after));
-  await waitForEpoch(lab, 2, logFile);
+  await firewall.until('the edit is not in force', ({ epoch }) => epoch >= 2);
   await round(2);
 
   const failed = results.filter(({ expected, happened }) => expected !== happened).length;
@@ -184,30 +188,10 @@ async function demonstrate(
     say(failed === 0 ? '\neverything was as expected' : `\n${failed} tries were not as expected`);
   }
   if (!options.once) {
-    const panel = await openPanel(lab, options.program, config);
-    say(invitation(lab, templateFile, logFile, panel));
+    const panel = await openPanel(lab, directory);
+    say(invitation(lab, templateFile, log, panel));
   }
   return failed === 0 ? 0 : 1;
-}
-
-function startServers(lab: Network, host: string, ports: readonly string[]): Promise<void> {
-  return startScript(lab, host, 'servers.js', ports);
-}
-
-/** Starts a script of this folder on a host; resolves when it is ready. */
-async function startScript(
-  lab: Network,
-  host: string,
-  name: string,
-  args: readonly string[],
-): Promise<void> {
-  const script = new URL(`./${name}`, import.meta.url).pathname;
-  const child = lab.spawn(host, [process.execPath, script, ...args], 'pipe');
-  const [line] = (await Promise.race([
-    once(child.stdout!, 'data'),
-    once(child, 'exit').then(() => [`${name} on ${host} has ended`]),
-  ])) as [unknown];
-  if (!String(line).startsWith('ready')) throw new Error(String(line));
 }
 
 interface PanelDoor {
@@ -217,29 +201,17 @@ interface PanelDoor {
 }
 
 /** A user, and an address at which a browser of this machine finds the panel of the firewall in its namespace. */
-async function openPanel(lab: Network, program: string, config: string): Promise<PanelDoor> {
+async function openPanel(lab: Network, config: string): Promise<PanelDoor> {
   const [user, password] = ['demo', randomBytes(9).toString('base64url')];
   const create = ['user', 'create', user, '--role', 'owner', '--config', config];
   await lab.mustExec('gateway', [process.execPath, program, ...create], { input: `${password}\n` });
   const socket = join(lab.directory, 'panel.sock');
-  await startScript(lab, 'gateway', 'door.js', [socket, String(apiPort)]);
+  const script = fileURLToPath(new URL('door.js', import.meta.url));
+  const child = lab.spawn('gateway', [process.execPath, script, socket, String(apiPort)], 'pipe');
+  const complaint = await untilReady(child);
+  if (complaint !== undefined) throw new Error(`no door to the panel: ${complaint}`);
   const { port } = await openDoor(socket);
   return { url: `http://127.0.0.1:${port}/`, user, password };
-}
-
-function logFileOf(lab: Network): string {
-  return join(lab.directory, 'firewall.log');
-}
-
-/** Waits until this epoch is in force. */
-async function waitForEpoch(lab: Network, epoch: number, logFile: string): Promise<void> {
-  const command = ['curl', '-s', '--max-time', '1', `http://127.0.0.1:${apiPort}/healthz`];
-  for (let tries = 0; tries < 100 && !lab.isClosed; tries++) {
-    const { code, stdout } = await lab.exec('gateway', command);
-    if (code === 0 && (JSON.parse(stdout) as { epoch: number }).epoch >= epoch) return;
-    await sleep(100);
-  }
-  throw new Error(`the firewall does not answer; its log:\n${readFileSync(logFile, 'utf8')}`);
 }
 
 function tableOf(results: readonly Result[]): Text[] {
@@ -289,7 +261,7 @@ async function followReloads(
   say: (line: string) => void,
   interrupted: Promise<undefined>,
 ): Promise<void> {
-  const logFile = logFileOf(lab);
+  const logFile = new FirewallProcess(lab).log;
   let seen = readFileSync(logFile, 'utf8').length;
   const goOn = interrupted.then(() => false);
   while (await Promise.race([sleep(300, true), goOn])) {

@@ -1,32 +1,21 @@
-/** The firewall of a lab and the machine that it runs on: `tunwall gateway up`, `tunwall run`, and its control socket. */
-import { createWriteStream, mkdirSync, openSync, readFileSync } from 'node:fs';
+/** The firewall of a lab and the machine that it runs on: what a test does with them. */
+import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import type { ConfigFiles } from '../control/store/config-texts.ts';
-import { ask, open } from './control-socket.ts';
+import { open } from './control-socket.ts';
+import { FirewallProcess } from './firewall-process.ts';
 import { Host } from './host.ts';
 import { policyOf, readConfig, writeConfig } from './lab-config.ts';
-import { LabError } from './lab-error.ts';
 import type { Network } from './network.ts';
 import type { LabDrop, LabFlow, PolicyInput } from './types.ts';
-
-const program = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
 /** Packets that are kept for a report. */
 const maxPacketBytes = 32 << 20;
 
-/** For a start, on a machine that is busy. */
-const patienceMs = 60_000;
-
-interface Health {
-  readonly status: string;
-  readonly epoch: number;
-  readonly gateway?: { readonly problems: readonly { readonly message?: string }[] };
-}
-
 export class Gateway extends Host {
-  readonly #directory: string;
+  /** @internal */
+  readonly packets: string;
+  readonly #firewall: FirewallProcess;
   readonly #first: ConfigFiles;
   #files: ConfigFiles;
   /** Drops up to here were before the last reset. */
@@ -35,47 +24,29 @@ export class Gateway extends Host {
   /** @internal */
   constructor(network: Network, addresses: readonly string[], files: ConfigFiles) {
     super(network, 'gateway', addresses);
-    this.#directory = join(network.directory, 'config');
     this.#first = files;
     this.#files = files;
-    this.#socketPath = join(network.directory, 'tunwall.sock');
-    this.log = join(network.directory, 'firewall.log');
+    this.#firewall = new FirewallProcess(network);
     this.packets = join(network.directory, 'packets.pcapng');
   }
 
-  readonly #socketPath: string;
   /** @internal */
-  readonly log: string;
-  /** @internal */
-  readonly packets: string;
+  get log(): string {
+    return this.#firewall.log;
+  }
 
   /** @internal */
-  async begin(network: Network): Promise<void> {
-    mkdirSync(this.#directory, { recursive: true });
-    writeConfig(this.#directory, this.#files, this.#socketPath);
-    const node = [process.execPath, program];
-    await network.mustExec(this.name, [...node, 'gateway', 'up', '--config', this.#directory]);
-    const log = openSync(this.log, 'a');
-    network.spawn(this.name, [...node, 'run', '--config', this.#directory], log).unref();
-    await this.#untilUp();
+  async begin(): Promise<void> {
+    const { directory, socket } = this.#firewall;
+    writeConfig(directory, this.#files, socket);
+    await this.#firewall.gateway('up', '--config', directory);
+    this.#firewall.spawn();
+    await this.#firewall.untilUp();
     await this.#keepPackets();
   }
 
-  async #untilUp(): Promise<void> {
-    const until = performance.now() + patienceMs;
-    let health: Health | undefined;
-    while (performance.now() < until) {
-      health = await this.request<Health>('GET', '/healthz').catch(() => undefined);
-      if (health?.status === 'ok') return;
-      await sleep(20);
-    }
-    const problems = health?.gateway?.problems.map(({ message = '' }) => message) ?? [];
-    const log = readFileSync(this.log, 'utf8').slice(-3000);
-    throw new LabError(['the firewall does not start', ...problems, log].join('\n'), '');
-  }
-
   async #keepPackets(): Promise<void> {
-    const { sent, answer } = open(this.#socketPath, 'GET', '/v1/capture');
+    const { sent, answer } = open(this.#firewall.socket, 'GET', '/v1/capture');
     const response = await answer;
     sent.on('error', () => undefined);
     const file = createWriteStream(this.packets);
@@ -120,7 +91,7 @@ export class Gateway extends Host {
 
   /** The HTTP API, as owner: docs/api.md. @throws LabError with what is wrong */
   async request<T>(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object): Promise<T> {
-    return await ask<T>(this.#socketPath, method, path, body);
+    return await this.#firewall.request<T>(method, path, body);
   }
 
   /** @internal */

@@ -74,17 +74,10 @@ export class Host {
   async serve(...services: readonly Service[]): Promise<Running> {
     const args = [process.execPath, script, ...services];
     const child = this.#network.spawn(this.name, args, 'pipe');
-    let said = '';
-    child.stderr!.on('data', (data: Buffer) => (said += data.toString()));
-    const ready = await Promise.race([
-      once(child.stdout!, 'data').then(() => true),
-      once(child, 'close').then(() => false),
-    ]);
-    if (!ready) {
-      const reason = /Error: (.*)/.exec(said)?.[1] ?? said;
-      throw new LabError(`${this.name} cannot serve ${services.join(', ')}: ${reason}`, '');
+    const complaint = await untilReady(child);
+    if (complaint !== undefined) {
+      throw new LabError(`${this.name} cannot serve ${services.join(', ')}: ${complaint}`, '');
     }
-    for (const stream of [child.stdout!, child.stderr!]) (stream as { unref?(): void }).unref?.();
     for (const service of services) this.#services.set(service, child);
     return this.#keep(child);
   }
@@ -112,6 +105,18 @@ export class Host {
     });
     return { stop: (signal = 'SIGTERM') => end(child, signal) };
   }
+}
+
+/** Until a program of ours says that it is ready; or, if it ends instead, why. Its output is read no more. */
+export async function untilReady({ stdout, stderr }: ChildProcess): Promise<string | undefined> {
+  let said = '';
+  stderr!.on('data', (data: Buffer) => (said += data.toString()));
+  const ready = await Promise.race([
+    once(stdout!, 'data').then(() => true),
+    once(stderr!, 'close').then(() => false),
+  ]);
+  for (const stream of [stdout!, stderr!]) (stream as { unref?(): void }).unref?.();
+  return ready ? undefined : (/Error: (.*)/.exec(said)?.[1] ?? said);
 }
 
 export function addressOf(target: Host | string): string {

@@ -1,5 +1,5 @@
 /** The configuration of a lab's firewall: read from a directory or an object, judged, and written where the firewall reads it. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { ConfigJudge } from '../control/store/config-judge.ts';
@@ -32,16 +32,27 @@ export function writeConfig(directory: string, files: ConfigFiles, socket: strin
     throw new LabError('gateway.yaml has a store', 'give the policy itself: store, without it');
   }
   const own = stringify({ ...gateway, api: { socket } });
-  const texts = { ...Object.fromEntries(policyOf(files)), 'gateway.yaml': own };
-  for (const [name, text] of Object.entries(texts)) {
-    mkdirSync(dirname(join(directory, name)), { recursive: true });
-    writeFileSync(join(directory, name), text);
+  saveFiles(directory, [['gateway.yaml', own], ...policyOf(files)]);
+}
+
+/** A whole configuration, file by file as an editor would; templates and sets that are not among the files go. */
+export function saveFiles(directory: string, files: readonly (readonly [string, string])[]): void {
+  for (const [name, text] of files) {
+    const file = join(directory, name);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(`${file}.tmp`, text);
+    renameSync(`${file}.tmp`, file);
+  }
+  const names = new Set(files.map(([name]) => name));
+  for (const name of readdirSync(directory, { recursive: true, encoding: 'utf8' })) {
+    if (placeOf(name) !== undefined && !names.has(name)) rmSync(join(directory, name));
   }
 }
 
-/** All but gateway.yaml, by file name. */
+/** All but gateway.yaml, by file name; what others name comes first. */
 export function policyOf(files: ConfigFiles): [string, string][] {
-  return filesOf({ ...files, gateway: undefined }).flatMap(({ name, text }): [string, string][] =>
+  const policy = filesOf({ ...files, gateway: undefined }).toReversed();
+  return policy.flatMap(({ name, text }): [string, string][] =>
     text !== undefined && (name === 'servers.yaml' || placeOf(name) !== undefined)
       ? [[name, text]]
       : [],

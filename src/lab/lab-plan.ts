@@ -1,10 +1,14 @@
 /** What hosts a lab has, from what its user says; and what of that cannot be. */
 import ipaddr from 'ipaddr.js';
 import { LabError } from './lab-error.ts';
-import type { HostPlan } from './network.ts';
 import type { HostOptions, Service } from './types.ts';
 
-export interface PlannedHost extends HostPlan {
+export interface PlannedHost {
+  readonly name: string;
+  /** The first one, with prefix length. */
+  readonly address: string;
+  /** Of the gateway, on the host's cable; with prefix length. */
+  readonly gatewayAddress: string;
   /** All of them, with prefix length. */
   readonly addresses: readonly string[];
   readonly routers: readonly string[];

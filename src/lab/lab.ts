@@ -6,14 +6,14 @@
  */
 import type { Gateway } from './gateway.ts';
 import { Gateway as LabGateway } from './gateway.ts';
-import { Host } from './host.ts';
+import type { Host } from './host.ts';
 import { readConfig } from './lab-config.ts';
 import { planHosts } from './lab-plan.ts';
 import type { PlannedHost } from './lab-plan.ts';
 import { Network, whyNoLab } from './network.ts';
 import { reachabilityOf } from './reachability.ts';
 import { writeReport } from './report.ts';
-import { buildNetwork } from './routers.ts';
+import { buildTopology } from './topology.ts';
 import type { LabOptions, Probe } from './types.ts';
 
 const tools = ['ip', 'nft', 'ping', 'curl', 'nc', 'sysctl'];
@@ -59,8 +59,7 @@ export class Lab<Name extends string = string> {
     const network = Network.create('twlab');
     network.unref();
     try {
-      const routers = Object.fromEntries(plans.map((plan) => [plan.name, plan.routers]));
-      await buildNetwork(network, plans, routers);
+      const { hosts, routers } = await buildTopology(network, plans);
       const gw = new LabGateway(
         network,
         plans.map(({ gatewayAddress }) => gatewayAddress.replace(/\/.*/, '')),
@@ -71,8 +70,8 @@ export class Lab<Name extends string = string> {
         plans,
         gw,
         reports: options.reports,
-        hosts: hostsOf(network, plans) as Record<Name, Host>,
-        routers: routersOf(network, plans),
+        hosts,
+        routers,
       });
       await lab.#begin();
       return lab;
@@ -90,13 +89,10 @@ export class Lab<Name extends string = string> {
   }
 
   async #begin(): Promise<void> {
-    const { network, plans, gw } = this.#parts;
+    const { plans, gw } = this.#parts;
     await Promise.all([
-      gw.begin(network),
-      ...plans.map(async ({ name, addresses, serves }) => {
-        for (const address of addresses.slice(1)) {
-          await network.ip(name, 'addr', 'add', address, 'dev', 'eth0');
-        }
+      gw.begin(),
+      ...plans.map(async ({ name, serves }) => {
         if (serves.length > 0) await this.hosts[name as Name].serve(...serves);
       }),
     ]);
@@ -145,18 +141,4 @@ export class Lab<Name extends string = string> {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
-}
-
-function hostsOf(network: Network, plans: readonly PlannedHost[]): Record<string, Host> {
-  return Object.fromEntries(
-    plans.map(({ name, addresses }) => {
-      const own = addresses.map((address) => address.replace(/\/.*/, ''));
-      return [name, new Host(network, name, own)];
-    }),
-  );
-}
-
-function routersOf(network: Network, plans: readonly PlannedHost[]): Record<string, Host> {
-  const names = plans.flatMap(({ routers }) => routers);
-  return Object.fromEntries(names.map((name) => [name, new Host(network, name, [])]));
 }

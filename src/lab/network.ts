@@ -10,23 +10,16 @@ import { execFile, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { constants, mkdtempSync } from 'node:fs';
+import { access, stat, writeFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { LabError } from './lab-error.ts';
 import type { ExecOptions, Finished } from './types.ts';
 
 /** In a place made by `tunwall lab exec`: its first process, as seen from outside. */
 export const placeVariable = 'TUNWALL_LAB_PID';
-
-/** A host: its name, its address with prefix length, and the gateway's address on the same cable. */
-export interface HostPlan {
-  readonly name: string;
-  readonly address: string;
-  readonly gatewayAddress: string;
-}
 
 /**
  * $1: prefix of the namespaces' names, $2: directory to remove. A file that is locked as long as the watchdog lives tells the next one
@@ -88,41 +81,31 @@ export class Network {
     return `${this.tag}-${host}`;
   }
 
-  /** A gateway with one cable to each host; the hosts' default route leads to it. Interface names are the hosts' names. */
-  async buildStar(gateway: string, hosts: readonly HostPlan[]): Promise<void> {
-    await this.addHost(gateway);
-    for (const { name, address, gatewayAddress } of hosts) {
-      await this.addHost(name);
-      await this.connect(name, 'eth0', gateway, name);
-      await this.ip(name, 'addr', 'add', address, 'dev', 'eth0');
-      await this.ip(gateway, 'addr', 'add', gatewayAddress, 'dev', name);
-      await this.ip(name, 'route', 'add', 'default', 'via', gatewayAddress.split('/')[0]!);
-    }
-  }
-
-  async addHost(host: string): Promise<void> {
-    const name = this.namespace(host);
+  /** Makes namespaces. */
+  async addHosts(hosts: readonly string[]): Promise<void> {
+    const names = hosts.map((host) => this.namespace(host));
     if (process.env[placeVariable] === undefined) {
-      await must('ip', ['netns', 'add', name]);
-      await this.ip(host, 'link', 'set', 'lo', 'up');
+      await must('ip', ['-batch', '-'], names.map((name) => `netns add ${name}\n`).join(''));
       return;
     }
     // ip would return to the namespace that it comes from, which is another user's.
-    await writeFile(`/run/netns/${name}`, '');
-    await must('unshare', [`--net=/run/netns/${name}`, 'ip', 'link', 'set', 'lo', 'up']);
-  }
-
-  /** A cable, both ends up. */
-  async connect(a: string, aName: string, b: string, bName: string): Promise<void> {
-    const peer = ['peer', 'name', bName, 'netns', this.namespace(b)];
-    await this.ip(a, 'link', 'add', aName, 'type', 'veth', ...peer);
-    await this.ip(a, 'link', 'set', aName, 'up');
-    await this.ip(b, 'link', 'set', bName, 'up');
+    await Promise.all(
+      names.map(async (name) => {
+        await writeFile(`/run/netns/${name}`, '');
+        await must('unshare', [`--net=/run/netns/${name}`, 'true']);
+      }),
+    );
   }
 
   /** `ip` in a host's namespace; throws when it fails. */
   async ip(host: string, ...args: string[]): Promise<string> {
     return await must('ip', ['-n', this.namespace(host), ...args]);
+  }
+
+  /** Several of them, by one program: a process for each would take most of the time that a lab needs to be built. */
+  async ipEach(host: string, commands: readonly string[]): Promise<void> {
+    const input = commands.map((command) => `${command}\n`).join('');
+    await must('ip', ['-n', this.namespace(host), '-batch', '-'], input);
   }
 
   /** Runs a program to its end. It is no error if it fails or is stopped after `timeoutMs` (code 124). */
@@ -193,8 +176,8 @@ export function run(
   });
 }
 
-async function must(file: string, args: readonly string[]): Promise<string> {
-  const { code, stdout, stderr } = await run(file, args);
+async function must(file: string, args: readonly string[], input?: string): Promise<string> {
+  const { code, stdout, stderr } = await run(file, args, { ...(input !== undefined && { input }) });
   if (code === 0) return stdout;
   throw new Error(`${file} ${args.join(' ')} failed with ${code}: ${stderr}`);
 }
@@ -208,15 +191,23 @@ export async function whyNoLab(tools: readonly string[]): Promise<LabError | und
     );
   }
   for (const tool of tools) {
-    const { code } = await run('sh', ['-c', `command -v ${tool}`]);
-    if (code !== 0) {
-      return new LabError(
-        `the program ${tool} is missing`,
-        'scripts/demo installs what is missing',
-      );
-    }
+    if (await isInPath(tool)) continue;
+    return new LabError(`the program ${tool} is missing`, 'scripts/demo installs what is missing');
   }
-  const { code } = await run('test', ['-c', '/dev/net/tun']);
-  if (code !== 0) return new LabError('/dev/net/tun is missing', 'modprobe tun');
+  const tun = await stat('/dev/net/tun').catch(() => undefined);
+  if (tun?.isCharacterDevice() !== true) {
+    return new LabError('/dev/net/tun is missing', 'modprobe tun');
+  }
   return undefined;
+}
+
+async function isInPath(tool: string): Promise<boolean> {
+  for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
+    const found = await access(join(folder, tool), constants.X_OK).then(
+      () => true,
+      () => false,
+    );
+    if (found) return true;
+  }
+  return false;
 }

@@ -1,56 +1,78 @@
-/** The probes of the demonstration: does a packet of this kind get through? Real ping, real curl, real nc. */
+/** Does a packet of this kind get through? Real ping, real curl, real nc. */
 import type { Network } from './network.ts';
 
-export type Outcome = 'passes' | 'blocked';
-
-/** How long an answer may take before the probe counts as blocked. */
-const patienceS = 2;
-
-export interface Try {
-  readonly what: string;
+export interface HostProbe {
   readonly from: string;
-  readonly command: readonly string[];
-  readonly input?: string;
-  /** Whether the command's output and exit code mean that it got through. */
-  readonly passed: (code: number, stdout: string) => boolean;
+  readonly kind: 'ping' | 'tcp' | 'udp';
+  readonly to: string;
+  /** Of TCP and UDP. */
+  readonly port?: number;
+  /** Address to send from. */
+  readonly source?: string;
 }
 
-export function ping(from: string, address: string): Try {
-  return {
-    what: `ping ${address}`,
-    from,
-    command: ['ping', '-c', '1', '-W', String(patienceS), address],
-    passed: (code) => code === 0,
-  };
+export const ping = (from: string, to: string, source?: string): HostProbe => ({
+  ...{ from, kind: 'ping', to },
+  ...(source !== undefined && { source }),
+});
+export const tcp = (from: string, to: string, port: number, source?: string): HostProbe => ({
+  ...{ from, kind: 'tcp', to, port },
+  ...(source !== undefined && { source }),
+});
+export const udp = (from: string, to: string, port: number, source?: string): HostProbe => ({
+  ...{ from, kind: 'udp', to, port },
+  ...(source !== undefined && { source }),
+});
+
+/** Of each kind: the command, the option with an address to send from, and the command in words. */
+const commands = {
+  ping: {
+    command: (patience: string, to: string) => ['ping', '-c', '1', '-W', patience, to],
+    from: '-I',
+    words: (to: string) => `ping ${to}`,
+  },
+  tcp: {
+    command: (patience: string, to: string, port: number) => [
+      'curl',
+      '-s',
+      '--max-time',
+      patience,
+      `http://${to}:${port}/`,
+    ],
+    from: '--interface',
+    words: (to: string, port: number) => `curl http://${to}:${port}/`,
+  },
+  udp: {
+    command: (patience: string, to: string, port: number) => [
+      'nc',
+      '-u',
+      '-w',
+      patience,
+      to,
+      String(port),
+    ],
+    from: '-s',
+    words: (to: string, port: number) => `nc -u ${to} ${port}`,
+  },
+} as const;
+
+/** The command that is run. */
+export function wordsOf({ kind, to, port = 0 }: HostProbe): string {
+  return commands[kind].words(to, port);
 }
 
-export function http(from: string, address: string, port: number): Try {
-  const url = `http://${address}:${port}/`;
-  return {
-    what: `curl ${url}`,
-    from,
-    command: ['curl', '-s', '--max-time', String(patienceS), url],
-    passed: (code, stdout) => code === 0 && stdout.startsWith('hello'),
-  };
-}
-
-export function udp(from: string, address: string, port: number): Try {
-  return {
-    what: `nc -u ${address} ${port}`,
-    from,
-    command: ['nc', '-u', '-w', String(patienceS), address, String(port)],
-    input: 'hello\n',
-    passed: (_code, stdout) => stdout.startsWith('hello'),
-  };
-}
-
-export async function attempt(
-  lab: Network,
-  { from, command, input, passed }: Try,
-): Promise<Outcome> {
-  const finished = await lab.exec(from, command, {
-    timeoutMs: (patienceS + 5) * 1000,
-    ...(input !== undefined && { input }),
+/** Whether it is answered in time. Servers are those of servers.ts. */
+export async function passes(
+  network: Network,
+  { from, kind, to, port = 0, source }: HostProbe,
+  patienceSeconds: number,
+): Promise<boolean> {
+  const { command, from: option } = commands[kind];
+  const [program, ...args] = command(String(patienceSeconds), to, port);
+  const bound = source === undefined ? [] : [option, source];
+  const { code, stdout } = await network.exec(from, [program!, ...bound, ...args], {
+    timeoutMs: (patienceSeconds + 5) * 1000,
+    ...(kind === 'udp' && { input: 'hello\n' }),
   });
-  return passed(finished.code, finished.stdout) ? 'passes' : 'blocked';
+  return kind === 'ping' ? code === 0 : stdout.startsWith('hello');
 }

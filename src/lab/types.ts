@@ -1,5 +1,6 @@
 /** What `tunwall/lab` takes and gives. */
 import type { FirewallConfig } from '../testing/config-input.ts';
+import type { TestFlow } from '../testing/firewall.ts';
 
 /** `tcp:443`: HTTP on that port. `udp:53`: an echo. */
 export type Service = `${'tcp' | 'udp'}:${number}`;
@@ -64,12 +65,6 @@ export interface LabDrop {
 }
 
 /** A tracked conversation, as `tunwall flows --json` tells it. */
-export interface LabFlow {
+export interface LabFlow extends TestFlow {
   readonly id: string;
-  readonly protocol: string;
-  readonly state: string;
-  readonly source: string;
-  readonly destination: string;
-  readonly sourcePort?: number;
-  readonly destinationPort?: number;
 }

@@ -65,7 +65,11 @@ export interface SetInput {
 
 /** Those keys of `gateway.yaml` that a verdict depends on; others may be there, too. */
 export interface GatewayInput {
-  readonly flows?: { readonly capacity?: number; readonly perServerShare?: number };
+  readonly flows?: {
+    readonly capacity?: number;
+    readonly perServerShare?: number;
+    readonly [key: string]: unknown;
+  };
   readonly fragments?: { readonly memory?: number | string };
   /** In seconds. */
   readonly timeouts?: Readonly<Record<string, number>>;

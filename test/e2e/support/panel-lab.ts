@@ -58,7 +58,7 @@ export class PanelLab {
       const run = join(lab.directory, 'run');
       await mkdir(run);
       const api = config.gateway?.['api'] as object | undefined;
-      await firewall.write({
+      firewall.write({
         ...config,
         gateway: { ...config.gateway, api: { ...api, socket: join(run, 'control.sock') } },
       });

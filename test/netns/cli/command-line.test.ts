@@ -19,7 +19,7 @@ describe.skipIf(obstacle !== undefined)('the command line and a running firewall
     const runtime = join(firewall.lab.directory, 'run');
     await mkdir(runtime);
     socket = join(runtime, 'tunwall.sock');
-    await firewall.write({ templates: {}, servers: [], gateway: { api: { socket } } });
+    firewall.write({ templates: {}, servers: [], gateway: { api: { socket } } });
     for (const path of ['', 'templates', 'gateway.yaml', 'servers.yaml']) {
       await chown(join(firewall.configDirectory, path), nobody, nobody);
     }

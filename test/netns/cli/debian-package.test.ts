@@ -9,7 +9,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { planHosts } from '../../../src/lab/lab-plan.ts';
 import { Network } from '../../../src/lab/network.ts';
+import { buildTopology } from '../../../src/lab/topology.ts';
 import { blocksTagged } from '../../support/documents.ts';
 import { DebianMachine, whyNoMachine } from '../support/debian-machine.ts';
 import { obstacle, repository, web } from '../support/firewall.ts';
@@ -91,10 +93,7 @@ describe.skipIf(noPackage !== undefined || noMachine !== undefined)('on a machin
 
   beforeAll(async () => {
     lab = Network.create('twt');
-    await lab.buildStar('gateway', [
-      { name: 'client', address: '198.51.100.2/24', gatewayAddress: '198.51.100.1/24' },
-      { name: 'web', address: `${web}/24`, gatewayAddress: '10.0.0.1/24' },
-    ]);
+    await buildTopology(lab, planHosts({ client: '198.51.100.2/24', web: `${web}/24` }));
     machine = await DebianMachine.start(lab, 'gateway');
     before = { files: await machine.changed(), accounts: await accounts() };
   });

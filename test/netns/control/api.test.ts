@@ -34,7 +34,7 @@ describe.skipIf(obstacle !== undefined)('the API of a running firewall', () => {
     const run = join(lab.directory, 'run');
     await mkdir(run);
     socket = join(run, 'control.sock');
-    await firewall.write({
+    firewall.write({
       templates: { iperf: { inbound: [{ protocol: 'tcp', ports: [5201] }] } },
       servers: [{ name: 'db', addresses: [db], templates: ['iperf'] }],
       gateway: { api: { socket, listen: '0.0.0.0:8740', insecure: true } },

@@ -38,7 +38,7 @@ describe.skipIf(obstacle !== undefined)('the control plane', () => {
     const runtime = join(lab.directory, 'run');
     await mkdir(runtime);
     socket = join(runtime, 'tunwall.sock');
-    await firewall.write({ ...config, gateway: { api: { socket } } });
+    firewall.write({ ...config, gateway: { api: { socket } } });
     // The firewall runs as nobody, and writes these files.
     for (const path of ['', 'templates', 'gateway.yaml', 'servers.yaml']) {
       await chown(join(firewall.configDirectory, path), nobody, nobody);

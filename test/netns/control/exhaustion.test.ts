@@ -17,13 +17,13 @@ setTimeout(() => {}, 1e9);
 
 describe.skipIf(obstacle !== undefined)('a stranger who ends no request', () => {
   let firewall: FirewallLab;
-  const templates = { web: { inbound: [{ protocol: 'tcp', ports: [80] }] } };
+  const templates = { web: { inbound: [{ protocol: 'tcp', ports: [80] }] } } as const;
   const servers = [{ name: 'db', addresses: [db], templates: ['web'] }];
 
   beforeAll(async () => {
     firewall = await FirewallLab.create({ templates, servers });
     const { lab, configDirectory } = firewall;
-    await firewall.write({
+    firewall.write({
       ...{ templates, servers },
       gateway: { api: { socket: join(lab.directory, 'control.sock') } },
     });
@@ -50,7 +50,7 @@ describe.skipIf(obstacle !== undefined)('a stranger who ends no request', () => 
     await new Promise((resolve) => attack.stdout!.once('data', resolve));
     const before = (await status())!;
     expect(before.watchError).toBeUndefined();
-    await firewall.write({
+    firewall.write({
       templates: { web: { inbound: [{ protocol: 'tcp', ports: [443] }] } },
       servers,
       gateway: { api: { socket: join(firewall.lab.directory, 'control.sock') } },

@@ -45,7 +45,7 @@ describe.skipIf(obstacle !== undefined)('the flow log', () => {
     directory = join(firewall.lab.directory, 'flow-log');
     await mkdir(directory);
     await chown(directory, nobody, nobody);
-    await firewall.write(config(true));
+    firewall.write(config(true));
     await firewall.serve('web', 'tcp:80');
     await firewall.start();
   });
@@ -91,7 +91,7 @@ describe.skipIf(obstacle !== undefined)('the flow log', () => {
     expect(await readdir(directory)).toContain('flows.log.1');
 
     // The rule of the ping goes, and its flow with it. It is told by the rule that had allowed it.
-    await firewall.write(config(false));
+    firewall.write(config(false));
     await firewall.until('the flow is cut', async () =>
       (await lines()).some(({ reason }) => reason === 'policy-change'),
     );

@@ -54,7 +54,7 @@ describe.skipIf(obstacle !== undefined)('a running firewall', () => {
     socket = join(runtime, 'tunwall.sock');
     await mkdir(runtime);
     inForce = { ...config, gateway: { api: { socket } } };
-    await firewall.write(inForce);
+    firewall.write(inForce);
     // The firewall runs as nobody: its socket, and an audit log that says which user has ended a flow.
     await chown(runtime, nobody, nobody);
     await chown(firewall.configDirectory, nobody, nobody);
@@ -166,7 +166,7 @@ describe.skipIf(obstacle !== undefined)('a running firewall', () => {
     expect(await whatPasses(firewall, [visit, visit])).toHaveLength(2);
     expect(await hitsOfPort80(0)).toBe(before + 2);
     const [http, ...others] = config.templates['web']!.inbound!;
-    const moved = { inbound: [...others, { protocol: 'tcp', ports: [8443] }, http!] };
+    const moved = { inbound: [...others, { protocol: 'tcp', ports: [8443] } as const, http!] };
     inForce = { ...inForce, templates: { ...config.templates, web: moved } };
     await firewall.apply(inForce);
     expect(await hitsOfPort80(3)).toBe(before + 2);

@@ -30,7 +30,7 @@ describe.skipIf((obstacle ?? etcdObstacle) !== undefined)('a policy in etcd', ()
     firewall = await FirewallLab.create(config);
     cluster = await EtcdCluster.start({ namespace: firewall.lab.namespace('gateway') });
     const store = { etcd: { endpoints: cluster.endpoints } };
-    await firewall.write({ ...config, gateway: { store, name: 'gw-1', region: 'hkg' } });
+    firewall.write({ ...config, gateway: { store, name: 'gw-1', region: 'hkg' } });
     await chown(firewall.configDirectory, nobody, nobody);
     second = join(firewall.lab.directory, 'second');
     await mkdir(second);

@@ -42,7 +42,7 @@ describe.skipIf((obstacle ?? etcdObstacle) !== undefined)('two gateways on one p
     const firewall = await FirewallLab.create(empty);
     const relay = await EtcdRelay.open(firewall.lab, 'gateway', cluster.endpoints);
     gateways.set(name, { firewall, relay });
-    await firewall.write({ ...empty, gateway: { name, store: { etcd } } });
+    firewall.write({ ...empty, gateway: { name, store: { etcd } } });
     await chown(firewall.configDirectory, nobody, nobody);
     await firewall.serve('web', 'tcp:80', 'tcp:443', 'tcp:8080');
     await firewall.start();

@@ -6,7 +6,7 @@ import { FirewallLab, db, obstacle, openConfig, repository } from '../support/fi
 import type { Config } from '../support/firewall.ts';
 
 const nobody = 65_534;
-const pings = { protocol: 'icmp' };
+const pings = { protocol: 'icmp' } as const;
 const config: Config = {
   templates: { ...openConfig.templates, pings: { inbound: [pings] } },
   servers: [openConfig.servers[0]!, { name: 'db', addresses: [db], templates: ['pings'] }],
@@ -37,7 +37,9 @@ describe.skipIf(obstacle !== undefined)('what was counted', { timeout: 300_000 }
 
   /** The rule for pings, whatever its place is, and the server that they went to. */
   async function counted() {
-    const { inbound } = await get<{ inbound: (Rule & typeof pings)[] }>('templates/pings');
+    const { inbound } = await get<{ inbound: (Rule & { readonly protocol: string })[] }>(
+      'templates/pings',
+    );
     const { servers } = await get<{ servers: Record<string, unknown> }>('stats');
     const { hits, hitsSince, lastHit } = inbound.find(({ protocol }) => protocol === 'icmp')!;
     return { hits, hitsSince, lastHit, db: servers['db'] };
@@ -103,7 +105,7 @@ describe.skipIf(obstacle !== undefined)('what was counted', { timeout: 300_000 }
     const then = await counted();
     expect(then.hits).toBe(before.hits + 1);
     await firewall.stop('SIGKILL');
-    await firewall.write(config);
+    firewall.write(config);
     await firewall.start();
     expectSame(await counted(), then);
   });

@@ -85,7 +85,7 @@ describe.skipIf(obstacle !== undefined)(`a fault, with ${queues} queue(s)`, () =
       await writeFile(join(faults, name), name === 'armed' ? '0' : '');
       await chmod(join(faults, name), 0o666);
     }
-    await firewall.write({ ...config, gateway: { api: { socket } } });
+    firewall.write({ ...config, gateway: { api: { socket } } });
     await chown(runtime, nobody, nobody);
     await chown(firewall.configDirectory, nobody, nobody);
     await firewall.serve('web', 'tcp:80', 'udp:53');

@@ -74,13 +74,12 @@ describe.skipIf(obstacle !== undefined)('groups', () => {
   });
 
   it('a set admits what is added to it, and cuts what is taken out', async () => {
-    await mkdir(join(firewall.configDirectory, 'sets'));
     const say = (address: string): Promise<void> =>
       writeFile(join(firewall.configDirectory, 'sets/partners.yaml'), `addresses: ${address}\n`);
     const flowsCut = async (): Promise<number> =>
       (await firewall.metrics()).get('tunwall_flows_cut_total')!;
-    await say('192.0.2.1');
     await firewall.apply({
+      sets: { partners: { addresses: '192.0.2.1' } },
       templates: {
         web: { inbound: [{ protocol: 'tcp', ports: [80], sources: ['set:partners'] }] },
       },

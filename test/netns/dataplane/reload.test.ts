@@ -61,7 +61,7 @@ describe.skipIf(obstacle !== undefined)('reload', () => {
     (await firewall.metrics()).get('tunwall_flows_cut_total')!;
 
   it('with "keep", a running transfer goes on and only a new one is refused', async () => {
-    const gateway = { reload: 'keep' };
+    const gateway = { reload: 'keep' } as const;
     await firewall.apply({ ...webWith(80, 5202), gateway });
     const arrivals = await startTransfer(5202);
     const before = await flowsCut();
@@ -238,7 +238,7 @@ describe.skipIf(obstacle !== undefined)('reload', () => {
       (await firewall.log()).filter(({ msg }) => String(msg).startsWith('configuration read'))
         .length;
     await firewall.stop();
-    await firewall.write({ ...webWith(80), gateway: { log: { level: 'debug' } } });
+    firewall.write({ ...webWith(80), gateway: { log: { level: 'debug' } } });
     await firewall.start();
     const before = await debug();
     // The firewall is what `ip netns exec` has become.

@@ -146,7 +146,7 @@ describe.skipIf(obstacle !== undefined)('flows across restarts', { timeout: 300_
 
   it('what the policy forbids since the firewall was down is cut, and nothing else', async () => {
     await firewall.stop('SIGKILL');
-    await firewall.write({
+    firewall.write({
       ...config,
       templates: { open: { inbound: [{ protocol: 'tcp', ports: [port] }], outbound: [] } },
     });
@@ -208,7 +208,7 @@ describe.skipIf(obstacle !== undefined)('flows across restarts', { timeout: 300_
 
   it('no space for it: the firewall does not start, and says what to do', async () => {
     const socket = join(firewall.lab.directory, 'small', 'tunwall.sock');
-    await firewall.write({ ...config, gateway: { ...config.gateway, api: { socket } } });
+    firewall.write({ ...config, gateway: { ...config.gateway, api: { socket } } });
     const small =
       'mkdir -p "$1" && mount -t tmpfs -o size=1m,mode=777 tmpfs "$1" && shift && exec "$@"';
     const run = firewall.runCommand('--config', firewall.configDirectory);
@@ -220,7 +220,7 @@ describe.skipIf(obstacle !== undefined)('flows across restarts', { timeout: 300_
     expect(code).toBe(1);
     expect(stderr).toMatch(/no space for the flow table: .* needs 3 MiB: .*ENOSPC/);
     expect(stderr).toMatch(/lower flows\.capacity, or set flows\.survive: false/);
-    await firewall.write({ ...config, gateway: { flows: { survive: false } } });
+    firewall.write({ ...config, gateway: { flows: { survive: false } } });
     await firewall.start();
     expect(await survival()).toMatchObject({ kept: false, adopted: 0 });
     const left = await readdir(join(firewall.lab.directory, 'firewall-run'));

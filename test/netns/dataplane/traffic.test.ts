@@ -79,12 +79,12 @@ describe.skipIf(obstacle !== undefined).each(ways)('traffic %s', (_, config) => 
 
   it('with offloads switched off it works as well', async () => {
     await firewall.stop();
-    await firewall.write({ ...config, gateway: { ...config.gateway, offload: 'off' } });
+    firewall.write({ ...config, gateway: { ...config.gateway, offload: 'off' } });
     await firewall.start();
     const { end } = await iperf('client', 'web', web, bulk / 4);
     expect(end.sum_received!.bytes).toBeGreaterThan(bulk / 8);
     await firewall.stop();
-    await firewall.write(config);
+    firewall.write(config);
     await firewall.start();
   });
 

@@ -11,16 +11,17 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { GatewayNamespaces, mainFile } from '../support/gateway-namespaces.ts';
+import { program } from '../../../src/lab/firewall-process.ts';
+import { GatewayNamespaces } from '../support/gateway-namespaces.ts';
 
 const nobody = 65_534;
 
 let net: GatewayNamespaces;
-beforeEach(() => {
-  net = new GatewayNamespaces();
+beforeEach(async () => {
+  net = await GatewayNamespaces.create();
 });
-afterEach(() => {
-  net.remove();
+afterEach(async () => {
+  await net.remove();
 });
 
 describe("the firewall's user", () => {
@@ -56,7 +57,7 @@ describe("the firewall's user", () => {
 });
 
 test('another command is refused meanwhile, also one of another pid namespace', () => {
-  const other = `unshare --pid --fork --mount-proc ${process.execPath} ${mainFile} gateway down`;
+  const other = `unshare --pid --fork --mount-proc ${process.execPath} ${program} gateway down`;
   const script = [
     '#!/bin/bash',
     `if mkdir $TMPDIR/once 2>/dev/null; then ${other} 2>$TMPDIR/other; echo $? >>$TMPDIR/other; fi`,

@@ -27,12 +27,12 @@ interface Status {
 
 let net: GatewayNamespaces;
 
-beforeEach(() => {
-  net = new GatewayNamespaces();
+beforeEach(async () => {
+  net = await GatewayNamespaces.create();
 });
 
-afterEach(() => {
-  net.remove();
+afterEach(async () => {
+  await net.remove();
 });
 
 function status(): Status {
@@ -62,16 +62,16 @@ const states: Record<string, () => void> = {
     net.sysctl('ipv4/ip_forward', '1');
     net.sysctl('ipv4/conf/all/accept_redirects', '1');
     net.sysctl('ipv4/conf/all/rp_filter', '2');
-    net.sysctl('ipv4/conf/c0/rp_filter', '2');
-    net.sysctl('ipv4/conf/s0/send_redirects', '0');
+    net.sysctl('ipv4/conf/client/rp_filter', '2');
+    net.sysctl('ipv4/conf/server/send_redirects', '0');
     net.sysctl('ipv4/conf/default/forwarding', '0');
     net.sysctl('ipv6/conf/all/forwarding', '1');
-    net.sysctl('ipv6/conf/c0/forwarding', '0');
+    net.sysctl('ipv6/conf/client/forwarding', '0');
   },
   'one forwarding interface on a host': () => {
-    net.sysctl('ipv4/conf/c0/forwarding', '1');
+    net.sysctl('ipv4/conf/client/forwarding', '1');
     net.sysctl('ipv4/conf/default/rp_filter', '2');
-    net.sysctl('ipv6/conf/s0/forwarding', '1');
+    net.sysctl('ipv6/conf/server/forwarding', '1');
   },
 };
 
@@ -167,7 +167,7 @@ describe('status names what is broken, and up repairs it', () => {
     ['fw0 qdisc', 'tc', 'qdisc', 'delete', 'dev', 'fw0', 'root'],
     ['fw0 mtu', 'ip', 'link', 'set', 'fw0', 'mtu', '1500'],
     ['fw0 group', 'ip', 'link', 'set', 'fw0', 'group', 'default'],
-    ['c0 group', 'ip', 'link', 'set', 'c0', 'group', '11600116'],
+    ['client group', 'ip', 'link', 'set', 'client', 'group', '11600116'],
     ['table 100', 'ip', 'route', 'delete', 'default', 'dev', 'fw0', 'table', '100'],
     ['table 100', 'ip', 'route', 'delete', 'unreachable', 'default', 'table', '100'],
     ['table 100', 'ip', 'route', 'flush', 'table', '100'],
@@ -189,8 +189,8 @@ describe('status names what is broken, and up repairs it', () => {
       'add chain inet tunwall-guard forward { policy drop; }',
     ].map((command): [string, ...string[]] => ['nft table inet tunwall-guard', 'nft', command]),
     ['net.ipv4.ip_forward', 'sysctl', '-w', 'net.ipv4.ip_forward=0'],
-    ['net.ipv4.conf.c0.rp_filter', 'sysctl', '-w', 'net.ipv4.conf.c0.rp_filter=0'],
-    ['net.ipv4.conf.s0.rp_filter', 'sysctl', '-w', 'net.ipv4.conf.s0.rp_filter=2'],
+    ['net.ipv4.conf.client.rp_filter', 'sysctl', '-w', 'net.ipv4.conf.client.rp_filter=0'],
+    ['net.ipv4.conf.server.rp_filter', 'sysctl', '-w', 'net.ipv4.conf.server.rp_filter=2'],
     ['net.ipv4.conf.all.rp_filter', 'sysctl', '-w', 'net.ipv4.conf.all.rp_filter=2'],
     ['net.ipv4.conf.default.rp_filter', 'sysctl', '-w', 'net.ipv4.conf.default.rp_filter=0'],
     ['net.ipv4.conf.fw0.rp_filter', 'sysctl', '-w', 'net.ipv4.conf.fw0.rp_filter=1'],
@@ -199,7 +199,12 @@ describe('status names what is broken, and up repairs it', () => {
     ['net.ipv4.conf.fw0.disable_xfrm', 'sysctl', '-w', 'net.ipv4.conf.fw0.disable_xfrm=0'],
     ['net.ipv4.conf.fw0.disable_policy', 'sysctl', '-w', 'net.ipv4.conf.fw0.disable_policy=0'],
     ['net.ipv4.conf.fw0.forwarding', 'sysctl', '-w', 'net.ipv4.conf.fw0.forwarding=0'],
-    ['net.ipv4.conf.c0.send_redirects', 'sysctl', '-w', 'net.ipv4.conf.c0.send_redirects=1'],
+    [
+      'net.ipv4.conf.client.send_redirects',
+      'sysctl',
+      '-w',
+      'net.ipv4.conf.client.send_redirects=1',
+    ],
     ['net.ipv6.conf.all.forwarding', 'sysctl', '-w', 'net.ipv6.conf.all.forwarding=1'],
     ['net.ipv6.conf.fw0.disable_ipv6', 'sysctl', '-w', 'net.ipv6.conf.fw0.disable_ipv6=0'],
   ];
@@ -258,8 +263,8 @@ describe('up refuses, and changes nothing', () => {
     ],
     [
       'somebody’s table 100',
-      /table 100, other routes: found 203\.0\.113\.0\/24 dev s0/,
-      ...['route', 'add', '203.0.113.0/24', 'dev', 's0', 'table', '100'],
+      /table 100, other routes: found 203\.0\.113\.0\/24 dev server/,
+      ...['route', 'add', '203.0.113.0/24', 'dev', 'server', 'table', '100'],
     ],
     ['a device of another kind', /not a TUN device/, 'link', 'add', 'fw0', 'type', 'veth'],
     ['a TAP', /persistent TAP/, ...tun, 'tap', 'user', '0', 'multi_queue', 'vnet_hdr'],
@@ -413,11 +418,11 @@ describe('when something fails in the middle', () => {
 });
 
 describe('the record', () => {
-  test('of an earlier namespace with this inode number is not believed', () => {
+  test('of an earlier namespace with this inode number is not believed', async () => {
     net.up();
     const record = net.must('gateway', 'cat', net.recordFile());
-    net.remove();
-    net = new GatewayNamespaces();
+    await net.remove();
+    net = await GatewayNamespaces.create();
     const before = net.fingerprint();
     const forged = record.replace('"ipv4/ip_forward": "0"', '"ipv4/ip_forward": "1"');
     expect(forged).not.toBe(record);

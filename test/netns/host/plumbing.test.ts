@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FirewallLab, obstacle, program, repository, web, webSecond } from '../support/firewall.ts';
+import type { Config } from '../support/firewall.ts';
 import { tcp, untilAllPass } from '../support/probes.ts';
 import { supervise, Watch } from '../support/watch.ts';
 
@@ -62,7 +63,7 @@ const steps = [
 ];
 
 /** Only TCP to port 80 of web is allowed. */
-const config = {
+const config: Config = {
   templates: { http: { inbound: [{ protocol: 'tcp', ports: [80] }] } },
   servers: [{ name: 'web', addresses: [web, webSecond], templates: ['http'] }],
 };

@@ -7,8 +7,10 @@ import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { planHosts } from '../../../src/lab/lab-plan.ts';
 import { Network } from '../../../src/lab/network.ts';
-import { obstacle, program, repository } from '../support/firewall.ts';
+import { buildTopology } from '../../../src/lab/topology.ts';
+import { obstacle, program } from '../support/firewall.ts';
 
 const client = '198.51.100.2';
 const web = '10.0.0.2';
@@ -44,10 +46,8 @@ describe.skipIf(obstacle !== undefined)('replay of what tcpdump has captured', (
 
   beforeAll(async () => {
     lab = Network.create('twr');
-    await lab.buildStar('router', [
-      { name: 'client', address: `${client}/24`, gatewayAddress: '198.51.100.1/24' },
-      { name: 'web', address: `${web}/24`, gatewayAddress: '10.0.0.1/24' },
-    ]);
+    const plans = planHosts({ client: `${client}/24`, web: `${web}/24` });
+    const { hosts } = await buildTopology(lab, plans, 'router');
     await lab.mustExec('router', ['sysctl', '-qw', 'net.ipv4.ip_forward=1']);
     config = join(lab.directory, 'config');
     await mkdir(join(config, 'templates'), { recursive: true });
@@ -59,10 +59,7 @@ describe.skipIf(obstacle !== undefined)('replay of what tcpdump has captured', (
       join(config, 'servers.yaml'),
       `servers:\n  - { name: web, addresses: [${web}], templates: [web] }\n`,
     );
-    const servers = join(repository, 'dist/lab/servers.js');
-    const ports = ['tcp:80', 'tcp:8080', 'udp:53'];
-    const child = lab.spawn('web', [process.execPath, servers, ...ports], 'pipe');
-    await once(child.stdout!, 'data');
+    await hosts['web']!.serve('tcp:80', 'tcp:8080', 'udp:53');
   });
   afterAll(async () => {
     await lab.close();

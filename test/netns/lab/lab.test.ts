@@ -28,7 +28,8 @@ describe.skipIf(obstacle !== undefined)('a lab', () => {
     reports = mkdtempSync(join(tmpdir(), 'twt-reports-'));
     lab = await Lab.create({
       hosts: {
-        client: { address: '198.51.100.2/24', routers: ['near', 'far'] },
+        // Not at the beginning of the usual network: routes lead to the block that its length says.
+        client: { address: '198.51.100.18/28', routers: ['near', 'far'] },
         web: { address: ['10.0.0.2/24', '10.0.0.3/24'], serves: ['tcp:443', 'udp:53'] },
         db: { address: '10.0.1.2/24', serves: ['tcp:5432'] },
       },
@@ -103,7 +104,7 @@ describe.skipIf(obstacle !== undefined)('a lab', () => {
       expect.arrayContaining(['README.txt', 'config', 'firewall.log', 'flows.json']),
     );
     expect(readFileSync(join(place!, 'topology.txt'), 'utf8')).toMatch(
-      /^client 198\.51\.100\.2\/24 ── far ── near ── gateway 198\.51\.100\.1\/24\n/,
+      /^client 198\.51\.100\.18\/28 ── far ── near ── gateway 198\.51\.100\.17\/28\n/,
     );
     const drops = JSON.parse(readFileSync(join(place!, 'drops.json'), 'utf8')) as object[];
     expect(drops).toContainEqual(

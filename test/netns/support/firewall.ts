@@ -4,24 +4,30 @@
  *     client 198.51.100.2 ──── 198.51.100.1  gateway  10.0.0.1 ──── 10.0.0.2 web (and 10.0.0.3)
  *     (also .3, .10, .20)                             10.0.1.1 ──── 10.0.1.2 db
  *
- * A test may put routers between the gateway and a host (network.ts).
+ * A test may put routers between the gateway and a host (src/lab/topology.ts).
  *
  * The firewall runs as the user nobody, without any capability. /dev/net/tun is made accessible for it alone, and the
  * repository is mounted where that user can reach it, because the clone may lie in a private directory.
  */
 import { existsSync, readFileSync } from 'node:fs';
-import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { openSync } from 'node:fs';
-import { once } from 'node:events';
+import { chmod, mkdir, readFile } from 'node:fs/promises';
 import type { ChildProcess } from 'node:child_process';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { stringify } from 'yaml';
-import { Network } from '../../../src/lab/network.ts';
-import type { Finished } from '../../../src/lab/types.ts';
-import { buildNetwork } from '../../../src/lab/routers.ts';
-import type { Routers } from '../../../src/lab/routers.ts';
 import { readConfigDirectory } from '../../../src/control/store/files/config-directory.ts';
+import { FirewallProcess } from '../../../src/lab/firewall-process.ts';
+import type { Host } from '../../../src/lab/host.ts';
+import { policyOf, saveFiles } from '../../../src/lab/lab-config.ts';
+import { planHosts } from '../../../src/lab/lab-plan.ts';
+import { Network } from '../../../src/lab/network.ts';
+import { buildTopology } from '../../../src/lab/topology.ts';
+import type { Finished, Service } from '../../../src/lab/types.ts';
+import { filesWith } from '../../../src/testing/config-input.ts';
+import type {
+  FirewallConfig,
+  InboundRuleInput,
+  OutboundRuleInput,
+} from '../../../src/testing/config-input.ts';
 
 export const repository: string = new URL('../../..', import.meta.url).pathname.replace(/\/$/, '');
 export const program: string = join(repository, 'dist/main.js');
@@ -51,47 +57,8 @@ export const obstacle: string | undefined =
       : '/dev/net/tun is missing';
 if (obstacle !== undefined) console.log(`tests in network namespaces do not run: ${obstacle}`);
 
-export interface RuleConfig {
-  protocol: string;
-  ports?: (number | string)[];
-  sources?: string[];
-  destinations?: string[];
-  except?: string[];
-  enabled?: boolean;
-  expires?: string;
-  log?: boolean;
-}
-
-export interface TemplateConfig {
-  appliesTo?: string[];
-  inbound?: RuleConfig[];
-  outbound?: RuleConfig[];
-}
-
-export interface ServerConfig {
-  name: string;
-  addresses: string[];
-  templates: string[];
-  labels?: Record<string, string>;
-  reject?: { inbound?: boolean; outbound?: boolean };
-  region?: string;
-  mode?: 'observe';
-  until?: string;
-}
-
-export interface SetConfig {
-  description?: string;
-  addresses: string[];
-  except?: string[];
-  include?: string[];
-}
-
-export interface Config {
-  templates: Record<string, TemplateConfig>;
-  servers: ServerConfig[];
-  sets?: Record<string, SetConfig>;
-  gateway?: Record<string, unknown>;
-}
+export type Config = FirewallConfig & Required<Pick<FirewallConfig, 'templates' | 'servers'>>;
+export type RuleConfig = InboundRuleInput & OutboundRuleInput;
 
 /** Everything to and from both servers. */
 export const openConfig: Config = {
@@ -126,32 +93,35 @@ export type Metrics = ReadonlyMap<string, number>;
 
 export class FirewallLab {
   readonly lab: Network;
-  readonly configDirectory: string;
-  readonly logFile: string;
-  process: ChildProcess | undefined;
   /** What is run, from the repository. */
   program = 'dist/main.js';
+  readonly #hosts: Readonly<Record<string, Host>>;
+  readonly #firewall: FirewallProcess;
   readonly #nodeFlags: readonly string[];
-  /** For the control socket: a directory of the firewall's user. */
-  readonly #runtime: string;
-  #socket = '';
   #counters = 0;
 
   /** Builds the network, with the gateway's plumbing but no firewall yet. */
   static async create(
     config: Config,
-    routers: Routers = {},
+    routers: Readonly<Record<string, readonly string[]>> = {},
     nodeFlags: readonly string[] = [],
   ): Promise<FirewallLab> {
     const lab = Network.create('twt');
     try {
       await chmod(lab.directory, 0o755);
-      const self = new FirewallLab(lab, nodeFlags);
-      await self.#build(routers);
-      await mkdir(join(self.configDirectory, 'templates'), { recursive: true });
-      await mkdir(self.#runtime);
-      await lab.mustExec('gateway', ['chown', 'nobody', self.#runtime]);
-      await self.write(config);
+      const plans = planHosts({
+        client: {
+          address: [client, ...clientAddresses].map((address) => `${address}/24`),
+          routers: routers['client'] ?? [],
+        },
+        web: { address: [`${web}/24`, `${webSecond}/24`], routers: routers['web'] ?? [] },
+        db: { address: `${db}/24`, routers: routers['db'] ?? [] },
+      });
+      const { hosts } = await buildTopology(lab, plans);
+      const self = new FirewallLab(lab, hosts, nodeFlags);
+      await mkdir(dirname(self.socket));
+      await lab.mustExec('gateway', ['chown', 'nobody', dirname(self.socket)]);
+      self.write(config);
       await self.gateway('up', '--user', 'nobody', '--fast-path', fastPath);
       return self;
     } catch (error) {
@@ -163,15 +133,17 @@ export class FirewallLab {
   /** The same, with the firewall running and servers on web and db. */
   static async started(
     config: Config,
-    routers: Routers = {},
+    routers: Readonly<Record<string, readonly string[]>> = {},
     nodeFlags: readonly string[] = [],
   ): Promise<FirewallLab> {
     const self = await FirewallLab.create(config, routers, nodeFlags);
     try {
-      await self.serve('web', 'tcp:80', 'tcp:443', 'tcp:8080', 'tcp:22', 'udp:53', 'udp:5353');
-      await self.serve('db', 'tcp:5432', 'tcp:80', 'udp:53');
-      await self.serve('client', 'tcp:80', 'tcp:8080', 'udp:53');
-      await self.start();
+      await Promise.all([
+        self.serve('web', 'tcp:80', 'tcp:443', 'tcp:8080', 'tcp:22', 'udp:53', 'udp:5353'),
+        self.serve('db', 'tcp:5432', 'tcp:80', 'udp:53'),
+        self.serve('client', 'tcp:80', 'tcp:8080', 'udp:53'),
+        self.start(),
+      ]);
       return self;
     } catch (error) {
       await self.close();
@@ -179,33 +151,39 @@ export class FirewallLab {
     }
   }
 
-  private constructor(lab: Network, nodeFlags: readonly string[]) {
+  private constructor(
+    lab: Network,
+    hosts: Readonly<Record<string, Host>>,
+    nodeFlags: readonly string[],
+  ) {
     this.lab = lab;
+    this.#hosts = hosts;
     this.#nodeFlags = nodeFlags;
-    this.configDirectory = join(lab.directory, 'config');
-    this.logFile = join(lab.directory, 'firewall.log');
-    this.#runtime = join(lab.directory, 'firewall-run');
+    this.#firewall = new FirewallProcess(lab);
+    // In a directory of the firewall's user.
+    this.#firewall.socket = join(lab.directory, 'firewall-run', 'tunwall.sock');
   }
 
-  async #build(routers: Routers): Promise<void> {
-    const { lab } = this;
-    const hosts = [
-      { name: 'client', address: `${client}/24`, gatewayAddress: '198.51.100.1/24' },
-      { name: 'web', address: `${web}/24`, gatewayAddress: '10.0.0.1/24' },
-      { name: 'db', address: `${db}/24`, gatewayAddress: '10.0.1.1/24' },
-    ];
-    await buildNetwork(lab, hosts, routers);
-    for (const address of clientAddresses) {
-      await lab.ip('client', 'addr', 'add', `${address}/24`, 'dev', 'eth0');
-    }
-    await lab.ip('web', 'addr', 'add', `${webSecond}/24`, 'dev', 'eth0');
+  get configDirectory(): string {
+    return this.#firewall.directory;
   }
 
-  /** Starts HTTP servers and UDP echoes on a host: `tcp:80`, `udp:53`. */
-  async serve(host: string, ...ports: string[]): Promise<void> {
-    const script = join(repository, 'dist/lab/servers.js');
-    const child = this.lab.spawn(host, [process.execPath, script, ...ports], 'pipe');
-    await once(child.stdout!, 'data');
+  get logFile(): string {
+    return this.#firewall.log;
+  }
+
+  get process(): ChildProcess | undefined {
+    return this.#firewall.child;
+  }
+
+  /** The control socket. */
+  get socket(): string {
+    return this.#firewall.socket;
+  }
+
+  /** Starts HTTP servers and UDP echoes on a host. */
+  async serve(host: string, ...services: Service[]): Promise<void> {
+    await this.#hosts[host]!.serve(...services);
   }
 
   /** Starts an iperf3 server on a host and waits until it listens; `-1` ends it after one transfer. */
@@ -218,46 +196,15 @@ export class FirewallLab {
   }
 
   async gateway(...args: string[]): Promise<Finished> {
-    const finished = await this.lab.exec('gateway', [
-      process.execPath,
-      program,
-      'gateway',
-      ...args,
-    ]);
-    if (finished.code !== 0) throw new Error(`gateway ${args.join(' ')}: ${finished.stderr}`);
-    return finished;
+    return await this.#firewall.gateway(...args);
   }
 
-  /** Writes the whole configuration, file by file as an editor would, and removes templates that it does not have. */
-  async write(config: Config): Promise<void> {
-    const directory = this.configDirectory;
-    const gateway = {
-      queues,
-      fastPath,
-      log: { dropsPerSecond: 1000 },
-      api: { socket: join(this.#runtime, 'tunwall.sock') },
-      ...config.gateway,
-    };
-    await this.#save('gateway.yaml', stringify(gateway));
-    if (config.sets !== undefined) await mkdir(join(directory, 'sets'), { recursive: true });
-    for (const [name, set] of Object.entries(config.sets ?? {})) {
-      await this.#save(`sets/${name}.yaml`, stringify(set));
-    }
-    for (const [name, template] of Object.entries(config.templates)) {
-      await this.#save(`templates/${name}.yaml`, stringify(template));
-    }
-    await this.#save('servers.yaml', stringify({ servers: config.servers }));
-    const known = Object.keys(config.templates).map((name) => `${name}.yaml`);
-    const { stdout } = await this.lab.exec('gateway', ['ls', join(directory, 'templates')]);
-    for (const file of stdout.split('\n').filter((name) => name !== '' && !known.includes(name))) {
-      await rm(join(directory, 'templates', file));
-    }
-  }
-
-  async #save(name: string, text: string): Promise<void> {
-    const file = join(this.configDirectory, name);
-    await writeFile(`${file}.tmp`, text);
-    await rename(`${file}.tmp`, file);
+  /** Writes the whole configuration. */
+  write(config: Config): void {
+    const api = { socket: this.socket };
+    const gateway = { queues, fastPath, log: { dropsPerSecond: 1000 }, api, ...config.gateway };
+    const files = filesWith({ ...config, gateway });
+    saveFiles(this.configDirectory, [['gateway.yaml', files.gateway!.text!], ...policyOf(files)]);
   }
 
   /** The command line of `tunwall run` as nobody. */
@@ -269,33 +216,21 @@ export class FirewallLab {
 
   /** Starts the firewall. */
   spawn(): void {
-    const log = openSync(this.logFile, 'a');
-    this.process = this.lab.spawn(
-      'gateway',
-      this.runCommand('--config', this.configDirectory),
-      log,
-    );
+    this.#firewall.spawn(this.runCommand('--config', this.configDirectory));
   }
 
-  /** Starts the firewall and waits until it judges packets. */
+  /** Starts the firewall and waits until it judges packets, and all of its API is open. */
   async start(status: 'ok' | 'degraded' = 'ok'): Promise<void> {
     const { gateway } = await readConfigDirectory(this.configDirectory);
-    this.#socket = gateway.api.socket;
+    this.#firewall.socket = gateway.api.socket;
     this.spawn();
-    await this.until(
-      `the firewall is up: ${status}`,
-      async () => (await this.healthz())?.['status'] === status,
-    );
+    await this.#firewall.untilUp(status);
+    await this.until('the API is open', async () => (await this.healthz()) !== undefined);
   }
 
   /** Sends a signal and waits for the end. Returns the exit code, or the signal. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | NodeJS.Signals | null> {
-    const child = this.process!;
-    const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
-    child.kill(signal);
-    const [code, killedBy] = await ended;
-    this.process = undefined;
-    return code ?? killedBy;
+    return await this.#firewall.stop(signal);
   }
 
   async healthz(): Promise<Record<string, unknown> | undefined> {
@@ -332,11 +267,6 @@ export class FirewallLab {
       .reduce((sum, [, packets]) => sum + packets, 0);
   }
 
-  /** The control socket. */
-  get socket(): string {
-    return this.#socket;
-  }
-
   async epoch(): Promise<number> {
     return Number((await this.healthz())?.['epoch']);
   }
@@ -350,17 +280,16 @@ export class FirewallLab {
     });
   }
 
-  /** What the firewall says of itself, on its control socket. */
+  /** What the firewall says of itself, on its control socket; nothing while it does not answer. */
   async status(): Promise<Record<string, unknown>> {
-    const url = 'http://localhost/v1/status';
-    const command = ['curl', '-sS', '--max-time', '2', '--unix-socket', this.#socket, url];
-    const { stdout } = await this.lab.exec('gateway', command);
-    return stdout === '' ? {} : (JSON.parse(stdout) as Record<string, unknown>);
+    return await this.#firewall
+      .request<Record<string, unknown>>('GET', '/v1/status')
+      .catch(() => ({}));
   }
 
   /** Writes a configuration and waits until it is in force. */
   async apply(config: Config): Promise<void> {
-    await this.write(config);
+    this.write(config);
     await this.untilInForce();
   }
 

@@ -1,16 +1,17 @@
 /**
  * Namespaces for the gateway's own tests, without a firewall process:
  *
- *     client 198.51.100.2 ── c0 198.51.100.1 [gateway] 10.0.0.1 s0 ── 10.0.0.2, 10.0.0.3 server
+ *     client 198.51.100.2 ── client 198.51.100.1 [gateway] 10.0.0.1 server ── 10.0.0.2, 10.0.0.3 server
  *
- * Names carry the pid, so that runs next to each other do not meet. Everything runs to its end (no
- * background processes); `remove` takes the gateway down and deletes the namespaces.
+ * Everything runs to its end (no background processes).
  */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readlinkSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, readlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { program } from '../../../src/lab/firewall-process.ts';
+import { planHosts } from '../../../src/lab/lab-plan.ts';
+import { Network } from '../../../src/lab/network.ts';
+import { buildTopology } from '../../../src/lab/topology.ts';
 
 export interface Result {
   readonly code: number | null;
@@ -24,45 +25,50 @@ export const clientAddress = '198.51.100.2';
 export const serverAddress = '10.0.0.2';
 export const otherServerAddress = '10.0.0.3';
 
-export const mainFile: string = fileURLToPath(new URL('../../../dist/main.js', import.meta.url));
-
 export class GatewayNamespaces {
-  readonly #prefix = `twc-${String(process.pid)}`;
-  /** TMPDIR of what runs inside. */
-  readonly scratch: string = mkdtempSync(join(tmpdir(), `${this.#prefix}-`));
+  readonly #network: Network;
 
-  constructor() {
-    if (!existsSync(mainFile)) throw new Error(`${mainFile} is missing: npm run build`);
-    this.#removeNamespaces();
+  static async create(): Promise<GatewayNamespaces> {
+    if (!existsSync(program)) throw new Error(`${program} is missing: npm run build`);
+    const network = Network.create('twc');
     // Tests drop to another user.
-    chmodSync(this.scratch, 0o755);
-    for (const role of ['client', 'gateway', 'server'] as const) {
-      this.host('ip', 'netns', 'add', this.name(role));
-      this.must(role, 'ip', 'link', 'set', 'lo', 'up');
-    }
-    this.connect('client', 'c0', '198.51.100.1/24', [`${clientAddress}/24`]);
-    this.connect('server', 's0', '10.0.0.1/24', [
-      `${serverAddress}/24`,
-      `${otherServerAddress}/24`,
-    ]);
-    this.must('client', 'ip', 'route', 'add', 'default', 'via', '198.51.100.1');
-    this.must('server', 'ip', 'route', 'add', 'default', 'via', '10.0.0.1');
+    chmodSync(network.directory, 0o755);
+    const server = { address: [`${serverAddress}/24`, `${otherServerAddress}/24`] };
+    await buildTopology(network, planHosts({ client: `${clientAddress}/24`, server }));
+    const self = new GatewayNamespaces(network);
+    for (const device of ['client', 'server']) self.#withoutLinkLocal(device);
+    return self;
+  }
+
+  private constructor(network: Network) {
+    this.#network = network;
+  }
+
+  /** TMPDIR of what runs inside. */
+  get scratch(): string {
+    return this.#network.directory;
   }
 
   name(role: Role): string {
-    return `${this.#prefix}-${role}`;
+    return this.#network.namespace(role);
   }
 
-  /** A veth pair: `device` in the gateway, `to-gw-DEVICE` in the other namespace. */
-  connect(role: Role, device: string, address: string, peerAddresses: readonly string[]): void {
+  /** Another cable: `device` in the gateway, `to-gw-DEVICE` in the other namespace. */
+  connect(role: Role, device: string, address: string, peerAddress: string): void {
     const peer = `to-gw-${device}`;
     const add = ['link', 'add', device, 'type', 'veth', 'peer', 'name', peer];
     this.must('gateway', 'ip', ...add, 'netns', this.name(role));
     this.must('gateway', 'ip', 'address', 'add', address, 'dev', device);
-    // No link-local address, which appears some time later: it would change fingerprints.
-    this.must('gateway', 'ip', 'link', 'set', device, 'addrgenmode', 'none', 'up');
-    for (const own of peerAddresses) this.must(role, 'ip', 'address', 'add', own, 'dev', peer);
+    this.#withoutLinkLocal(device);
+    this.must('gateway', 'ip', 'link', 'set', device, 'up');
+    this.must(role, 'ip', 'address', 'add', peerAddress, 'dev', peer);
     this.must(role, 'ip', 'link', 'set', peer, 'up');
+  }
+
+  /** Such an address appears some time later: it would change fingerprints. */
+  #withoutLinkLocal(device: string): void {
+    this.must('gateway', 'ip', 'link', 'set', device, 'addrgenmode', 'none');
+    this.must('gateway', 'ip', '-6', 'address', 'flush', 'dev', device);
   }
 
   /** Runs a program inside, whatever its exit code. */
@@ -77,7 +83,7 @@ export class GatewayNamespaces {
 
   /** `tunwall gateway ARGS` in the gateway. */
   gateway(...args: string[]): Result {
-    return this.run('gateway', process.execPath, mainFile, 'gateway', ...args);
+    return this.run('gateway', process.execPath, program, 'gateway', ...args);
   }
 
   /** `tunwall gateway up`, which has to succeed. */
@@ -103,7 +109,7 @@ export class GatewayNamespaces {
       line,
       '-',
       process.execPath,
-      mainFile,
+      program,
       'gateway',
       ...args,
     );
@@ -185,19 +191,8 @@ export class GatewayNamespaces {
     return this.run(from, 'ping', '-n', '-c', '1', '-W', '1', ...options, target).code === 0;
   }
 
-  remove(): void {
-    this.#removeNamespaces();
-    rmSync(this.scratch, { recursive: true, force: true });
-  }
-
-  #removeNamespaces(): void {
-    const names = succeed(['ip', 'netns'], execute('ip', ['netns', 'list']));
-    for (const role of ['client', 'gateway', 'server'] as const) {
-      const name = this.name(role);
-      if (!names.split('\n').some((line) => line.split(' ')[0] === name)) continue;
-      if (role === 'gateway') rmSync(this.recordFile(), { force: true });
-      this.host('ip', 'netns', 'delete', name);
-    }
+  async remove(): Promise<void> {
+    await this.#network.close();
   }
 
   host(...argv: [string, ...string[]]): string {
