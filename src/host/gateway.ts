@@ -132,33 +132,36 @@ export async function gatewayUp(options: GatewayOptions): Promise<GatewayReport>
     if (record !== undefined) {
       // Undoing a repair would reopen what it closed: a repair stays, even half of one.
       await rememberChoices(stateDirectory, record, wanted);
-      const changed = await makeRight(wanted);
-      return report(wanted, before, [...changed, ...(await settle(stateDirectory, wanted))]);
+      return report(wanted, before, await settle(stateDirectory, await makeRight(wanted), wanted));
     }
     refuseWithoutRecord(before, wanted.device, stateDirectory);
-    const changed = await setUp(stateDirectory, before, wanted);
-    return report(wanted, before, [...changed, ...(await settle(stateDirectory, wanted))]);
+    const made = await setUp(stateDirectory, before, wanted);
+    return report(wanted, before, await settle(stateDirectory, made, wanted));
   });
 }
 
-/** The fast path, once all else is right. Returns what has changed. */
-async function settle(stateDirectory: string, wanted: Wanted): Promise<string[]> {
-  const snapshot = await readSnapshot();
+/** What was changed, and what the namespace looks like now. */
+interface Made {
+  readonly changed: readonly string[];
+  readonly snapshot: Snapshot;
+}
+
+/** The fast path, once all else is right. Returns everything that has changed. */
+async function settle(
+  stateDirectory: string,
+  { changed, snapshot }: Made,
+  wanted: Wanted,
+): Promise<string[]> {
   const { device, ownerUid, fastPath: mode, fastPathSlots: slots } = wanted;
   const before = fastPathState(stateDirectory, snapshot, mode);
   const after = await settleFastPath(stateDirectory, snapshot, { mode, slots, ownerUid, device });
-  return after.interfaces
-    .filter((name) => !before.interfaces.includes(name))
-    .map((name) => `fast path: attached to ${name}`);
+  const attached = after.interfaces.filter((name) => !before.interfaces.includes(name));
+  return [...changed, ...attached.map((name) => `fast path: attached to ${name}`)];
 }
 
 /** The first `up`: the guard, then the checks, then the rest. */
-async function setUp(
-  stateDirectory: string,
-  before: Snapshot,
-  wanted: Wanted,
-): Promise<readonly string[]> {
-  const changed = await close(before, wanted);
+async function setUp(stateDirectory: string, before: Snapshot, wanted: Wanted): Promise<Made> {
+  const closed = await close(before, wanted);
   try {
     requireTunNode();
     refuseForeign(compare(before, wanted));
@@ -168,7 +171,8 @@ async function setUp(
   const record = makeRecord(before, wanted);
   writeRecord(stateDirectory, record);
   try {
-    return [...changed, ...(await makeRight(wanted))];
+    const { changed, snapshot } = await makeRight(wanted);
+    return { changed: [...closed, ...changed], snapshot };
   } catch (error) {
     await takeBack(stateDirectory, record, error);
     throw wanted.guard ? saidClosed(error, 'the rest was taken back') : error;
@@ -282,24 +286,26 @@ function refuseWithoutRecord(snapshot: Snapshot, device: string, stateDirectory:
 }
 
 /**
- * Makes changes until every item is right. Returns the changes made.
+ * Makes changes until every item is right.
  *
  * @throws GatewayError when a change fails, or does not last.
  */
-async function makeRight(wanted: Wanted): Promise<string[]> {
+async function makeRight(wanted: Wanted): Promise<Made> {
   const changed: string[] = [];
   for (let pass = 0; pass < maxPasses; pass++) {
-    const items = compare(await readSnapshot(), wanted);
+    const snapshot = await readSnapshot();
+    const items = compare(snapshot, wanted);
     const wrong = items.filter(isUpsBusiness);
-    if (wrong.length === 0) return changed;
+    if (wrong.length === 0) return { changed, snapshot };
     refuseForeign(items);
     for (const { item, expected, change } of wrong) {
       if (change === undefined || !(await apply(change))) continue;
       changed.push(`${item}: ${expected}`);
     }
   }
-  const wrong = compare(await readSnapshot(), wanted).filter(isUpsBusiness);
-  if (wrong.length === 0) return changed;
+  const snapshot = await readSnapshot();
+  const wrong = compare(snapshot, wanted).filter(isUpsBusiness);
+  if (wrong.length === 0) return { changed, snapshot };
   const list = wrong.map(({ item, expected, found }) => `${item} is ${found}, not ${expected}`);
   throw new GatewayError(
     `these changes do not last: ${list.join('; ')}`,
