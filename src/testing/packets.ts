@@ -65,7 +65,13 @@ export function ipv4Packet(fields: Ipv4Fields): Uint8Array {
   return bytes;
 }
 
-function pseudoHeader(src: string, dst: string, protocol: number, length: number): Uint8Array {
+/** What checksums of TCP and UDP cover besides the segment (RFC 9293 3.1). */
+export function pseudoHeader(
+  src: string,
+  dst: string,
+  protocol: number,
+  length: number,
+): Uint8Array {
   const bytes = new Uint8Array(12);
   const view = new DataView(bytes.buffer);
   view.setInt32(0, addressToInt(src));

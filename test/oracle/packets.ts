@@ -3,7 +3,14 @@
  *
  * The IPv4 identification says to which lane (the conversation's place in its batch) a packet belongs; no filter changes it.
  */
-import { internetChecksum, ipv4Packet, addressToInt, tcpFlags } from '../../src/testing/packets.ts';
+import {
+  icmpMessage,
+  internetChecksum,
+  ipv4Packet,
+  pseudoHeader,
+  tcpSegment,
+  udpDatagram,
+} from '../../src/testing/packets.ts';
 import { entersFrom, openerPort } from './conversation.ts';
 import type { Conversation, Fields, Place, Step } from './conversation.ts';
 import { sent } from './conversation.ts';
@@ -71,8 +78,10 @@ function payloadOf(length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, at) => (at * 7) & 255);
 }
 
+/** @param pseudo what the checksum covers besides the bytes */
 function withChecksum(l4: Uint8Array, at: number, fields: Fields, pseudo: Uint8Array): Uint8Array {
   const view = new DataView(l4.buffer);
+  view.setUint16(at, 0);
   let checksum = internetChecksum(pseudo, l4);
   if (fields.kind === 'udp' && checksum === 0) checksum = 0xffff;
   if (fields.checksum === 'wrong') checksum = checksum === 0x1234 ? 0x1235 : checksum ^ 0x0101;
@@ -81,62 +90,33 @@ function withChecksum(l4: Uint8Array, at: number, fields: Fields, pseudo: Uint8A
   return l4;
 }
 
-function pseudoHeader({ src, dst }: Addresses, protocol: number, length: number): Uint8Array {
-  const bytes = new Uint8Array(12);
-  const view = new DataView(bytes.buffer);
-  view.setInt32(0, addressToInt(src));
-  view.setInt32(4, addressToInt(dst));
-  bytes[9] = protocol;
-  view.setUint16(10, length);
-  return bytes;
+function tcpBytes(fields: Fields, { src, dst, srcPort, dstPort }: Addresses): Uint8Array {
+  const { flags, seq, ack, win, dataOffset } = fields;
+  const payload = payloadOf(fields.length);
+  const options = Uint8Array.from(fields.options);
+  const ports = { srcPort, dstPort };
+  const bytes = tcpSegment(src, dst, { ...ports, flags, seq, ack, win, options, payload });
+  if (dataOffset !== undefined) bytes[12] = dataOffset << 4;
+  return withChecksum(bytes, 16, fields, pseudoHeader(src, dst, 6, bytes.length));
 }
 
-function tcpBytes(fields: Fields, addresses: Addresses): Uint8Array {
-  const headerLength = 20 + fields.options.length;
-  const bytes = new Uint8Array(headerLength + fields.length);
-  const view = new DataView(bytes.buffer);
-  view.setUint16(0, addresses.srcPort);
-  view.setUint16(2, addresses.dstPort);
-  view.setUint32(4, fields.seq);
-  view.setUint32(8, fields.ack);
-  bytes[12] = (fields.dataOffset ?? headerLength >> 2) << 4;
-  bytes[13] = tcpFlags(fields.flags);
-  view.setUint16(14, fields.win);
-  bytes.set(fields.options, 20);
-  bytes.set(payloadOf(fields.length), headerLength);
-  return withChecksum(bytes, 16, fields, pseudoHeader(addresses, 6, bytes.length));
-}
-
-function udpBytes(fields: Fields, addresses: Addresses): Uint8Array {
-  const bytes = new Uint8Array(8 + fields.length);
-  const view = new DataView(bytes.buffer);
-  view.setUint16(0, addresses.srcPort);
-  view.setUint16(2, addresses.dstPort);
+function udpBytes(fields: Fields, { src, dst, srcPort, dstPort }: Addresses): Uint8Array {
+  const bytes = udpDatagram(src, dst, srcPort, dstPort, payloadOf(fields.length));
   const length = fields.udpLength ?? bytes.length;
-  view.setUint16(4, length);
-  bytes.set(payloadOf(fields.length), 8);
+  new DataView(bytes.buffer).setUint16(4, length);
+  const pseudo = pseudoHeader(src, dst, 17, length);
   // Where the length is shorter than the datagram, the checksum ends with it (RFC 768).
   if (length >= 8 && length < bytes.length) {
-    const covered = bytes.slice(0, length);
-    bytes.set(withChecksum(covered, 6, fields, pseudoHeader(addresses, 17, length)));
+    bytes.set(withChecksum(bytes.slice(0, length), 6, fields, pseudo));
     return bytes;
   }
-  return withChecksum(bytes, 6, fields, pseudoHeader(addresses, 17, length));
+  return withChecksum(bytes, 6, fields, pseudo);
 }
 
 function icmpBytes(fields: Fields, body: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(8 + body.length);
-  const view = new DataView(bytes.buffer);
-  bytes[0] = fields.type;
-  bytes[1] = fields.code;
-  if (fields.kind === 'query') {
-    view.setUint16(4, fields.id);
-    view.setUint16(6, fields.rest & 0xffff);
-  } else {
-    view.setUint32(4, fields.rest);
-  }
-  bytes.set(body, 8);
-  return withChecksum(bytes, 2, fields, new Uint8Array());
+  const { kind, type, code, id, rest } = fields;
+  const second = kind === 'query' ? (id << 16) | (rest & 0xffff) : rest;
+  return withChecksum(icmpMessage(type, code, second, body), 2, fields, new Uint8Array());
 }
 
 function l4Of(
