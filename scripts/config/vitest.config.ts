@@ -1,4 +1,20 @@
+import { statfsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { defineConfig } from 'vitest/config';
+
+/** As statfs calls a file system in memory. */
+const tmpfs = 0x01021994;
+
+/** Where temporary files of unit tests lie: in memory, where there is room. Stores wait for a disk with each of their changes. */
+function directoryForUnitTests(): string {
+  const memory = '/dev/shm';
+  try {
+    const { type, bavail, bsize } = statfsSync(memory);
+    return type === tmpfs && bavail * bsize >= 1 << 30 ? memory : tmpdir();
+  } catch {
+    return tmpdir();
+  }
+}
 
 /**
  * Namespaces, devices and traffic, with time to spare. Several files at a time: they wait often, and each has a network of its
@@ -58,6 +74,7 @@ export default defineConfig({
           hookTimeout: 60_000,
           // By default one core is left free.
           maxWorkers: '100%',
+          env: { TMPDIR: directoryForUnitTests() },
         },
       },
       {
