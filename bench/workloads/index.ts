@@ -6,6 +6,7 @@ import { collections } from './collections.ts';
 import { connections, loadedLatency } from './connections.ts';
 import { controlPlane } from './control-plane.ts';
 import { fleet } from './fleet.ts';
+import { lab } from './lab.ts';
 import { livePage } from './live-page.ts';
 import { manyFlows } from './many-flows.ts';
 import { policies } from './policies.ts';
@@ -46,6 +47,7 @@ export const networkBenchmarks: readonly Benchmark[] = [
   controlPlane,
   policies,
   fleet,
+  lab,
   livePage,
   guardCost,
   ...both.map(onFastPath),
