@@ -39,7 +39,9 @@ function enter(command: readonly string[]): [string, ...string[]] {
   return [...all, 'sh', '-c', firstProcess, 'sh', ...command] as [string, ...string[]];
 }
 
+/** Opens the device itself first: what `ip` says of one that it may not open does not name it. */
 const probe = `
+: 3</dev/net/tun
 >/run/netns/probe
 unshare --net=/run/netns/probe true
 ip -n probe tuntap add dev probe mode tun multi_queue vnet_hdr

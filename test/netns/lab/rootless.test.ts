@@ -14,7 +14,10 @@ interface Ended {
 }
 
 function tunwall(...args: string[]): { child: ChildProcess; ended: Promise<Ended> } {
-  const command = nobodyCommand([process.execPath, '/mnt/tunwall/dist/main.js', ...args]);
+  return started(nobodyCommand([process.execPath, '/mnt/tunwall/dist/main.js', ...args]));
+}
+
+function started(command: readonly string[]): { child: ChildProcess; ended: Promise<Ended> } {
   const child = spawn('unshare', ['--mount', ...command], {
     cwd: '/',
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -58,6 +61,16 @@ describe.skipIf(obstacle !== undefined)('without root', () => {
     const lines = stdout.split('\n').map((line) => line.trim().replaceAll(/\s+/g, ' '));
     expect({ code, stderr }).toEqual({ code: 7, stderr: '' });
     expect(lines).toEqual(['0', '0 65534 1', '/run:', 'netns', '', '/run/netns:', '']);
+  });
+
+  it('the remedy is named where the device may not be opened', async () => {
+    const node = [process.execPath, '/mnt/tunwall/dist/main.js'];
+    const { code, stderr } = await started(
+      nobodyCommand([...node, 'lab', 'exec', '--', 'true'], '0600'),
+    ).ended;
+    expect(stderr).toContain('/dev/net/tun cannot be opened');
+    expect(stderr).toContain('sudo chmod 666 /dev/net/tun');
+    expect(code).toBe(1);
   });
 
   it.each(['SIGTERM', 'SIGKILL'] as const)(

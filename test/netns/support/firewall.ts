@@ -69,18 +69,18 @@ export const openConfig: Config = {
   ],
 };
 
-/** Drops privileges as far as they can be dropped, with the device accessible and the repository in reach. */
+/** Drops privileges as far as they can be dropped. $1: mode of the device, $2: the repository, which is in reach then. */
 const asNobody = `
 mount -t tmpfs -o mode=755 tmpfs /mnt
-mknod -m 0666 /mnt/tun c 10 200 && mount --bind /mnt/tun /dev/net/tun
-mkdir /mnt/tunwall && mount --bind "$1" /mnt/tunwall
-shift
+mknod -m "$1" /mnt/tun c 10 200 && mount --bind /mnt/tun /dev/net/tun
+mkdir /mnt/tunwall && mount --bind "$2" /mnt/tunwall
+shift 2
 exec setpriv --reuid nobody --regid nogroup --clear-groups --bounding-set=-all --inh-caps=-all --no-new-privs "$@"
 `;
 
 /** A command as nobody, with this repository at /mnt/tunwall. The mounts need a mount namespace of its own. */
-export function nobodyCommand(command: readonly string[]): string[] {
-  return ['sh', '-ec', asNobody, 'sh', repository, ...command];
+export function nobodyCommand(command: readonly string[], tunMode = '0666'): string[] {
+  return ['sh', '-ec', asNobody, 'sh', tunMode, repository, ...command];
 }
 
 /** Processes that a process has started: of `tunwall run`, the firewall proper. */

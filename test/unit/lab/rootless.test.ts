@@ -23,7 +23,7 @@ it.each([
 
 it.each([
   [
-    'open: Permission denied\n/dev/net/tun: Permission denied\n',
+    'sh: 3: cannot open /dev/net/tun: Permission denied\n',
     '/dev/net/tun cannot be opened',
     'sudo chmod 666 /dev/net/tun',
   ],
