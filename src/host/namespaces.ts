@@ -1,6 +1,6 @@
 /**
  * What network namespaces that are gone have left behind. A namespace leaves nothing that says so: its record, its locks, the socket,
- * the flows and the hits of its firewall stay until somebody looks. Only what is certainly gone is removed.
+ * the flows, hits and charts of its firewall stay until somebody looks. Only what is certainly gone is removed.
  */
 import { readFileSync, readdirSync, readlinkSync, unlinkSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -13,7 +13,7 @@ const firstPidNamespace = 'pid:[4026531836]';
 const inside = [
   /^(?:gateway|watch|fastpath)-(\d+)(?:-[\w.-]+)?\.json(?:\.lock|\.\w+\.tmp|\.foreign-\w+)?$/,
   /^(\d+)-[^/]+\.sock$/,
-  /^flows-.+-(\d+)$/,
+  /^(?:flows|charts)-.+-(\d+)(?:\.next)?$/,
   /^hits-.+-(\d+)\.[01]$/,
 ] as const;
 

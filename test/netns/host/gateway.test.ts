@@ -455,6 +455,7 @@ test('what namespaces that are gone have left is pruned; what is of living ones 
   const of = (inode: string): string[] => [
     ...[`gateway-${inode}-${device}.json`, `${inode}-${device}.sock`, `flows-${device}-${inode}`],
     ...[`hits-${device}-${inode}.0`, `hits-${device}-${inode}.1`],
+    ...[`charts-${device}-${inode}`, `flows-${device}-${inode}.next`],
     ...[`gateway-${inode}-${device}.json.lock`, `gateway-${inode}-${device}.json.foreign-01ab`],
   ];
   const paths = (inode: string): string[] => of(inode).map((name) => join('/run/tunwall', name));
