@@ -3,6 +3,7 @@
 const words: Readonly<Record<string, string>> = {
   ENOENT: 'it does not exist',
   EACCES: 'permission denied',
+  EROFS: 'its file system is read-only',
   EISDIR: 'it is a directory',
   ENOTDIR: 'it is not a directory',
   EADDRINUSE: 'it is in use',

@@ -232,6 +232,34 @@ describe.skipIf(obstacle !== undefined)('groups', () => {
     expect(await passing([fromClient])).toEqual([]);
   });
 
+  it('a server that rules name is destroyed only with its place in them', async () => {
+    const rule = (...sources: string[]): object => ({ protocol: 'tcp', ports: [22], sources });
+    const inbound = [rule('server:jump'), rule('server:jump', '192.0.2.1')];
+    await panel.ask('POST', '/v1/servers', { name: 'jump', addresses: ['203.0.113.9'] });
+    await panel.ask('POST', '/v1/templates', { name: 'ssh', inbound });
+    await page.goto('/servers/jump');
+    await page.getByRole('button', { name: 'Destroy' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Destroy jump' });
+    await dialog.getByText('ssh: inbound rule 2, sources').waitFor();
+    expect(await dialog.getByRole('button', { name: 'Destroy' }).isDisabled()).toBe(true);
+    await dialog.getByRole('checkbox', { name: 'Remove it from these places, too' }).check();
+    await dialog.getByRole('button', { name: 'Destroy' }).click();
+    await page.getByRole('heading', { level: 1, name: 'Servers' }).waitFor();
+    expect(await panel.ask('GET', '/v1/templates/ssh')).toMatchObject({
+      inbound: [{ sources: ['192.0.2.1'] }],
+    });
+  });
+
+  it('the page of a server tells who can open what, by the rules of both sides', async () => {
+    await page.goto('/servers/db');
+    await page.getByRole('tab', { name: 'Reach' }).click();
+    const from = page.getByRole('table', { name: 'Who can open what here' });
+    for (const name of ['web', 'out', 'data']) {
+      await from.getByRole('link', { name, exact: true }).waitFor();
+    }
+    await page.getByText('Nothing: no rule lets anything out.').waitFor();
+  });
+
   it('tells which servers lose a firewall that applies to them by their labels', async () => {
     await page.goto('/firewalls/data');
     await page.getByRole('button', { name: 'Destroy' }).click();

@@ -193,6 +193,12 @@ describe.skipIf(obstacle !== undefined)('traffic and people', () => {
     await page.getByLabel('Who').fill('owner');
     await log.getByText('user.destroy').waitFor();
     expect(page.url()).toContain('actor=owner');
+    const target = page.getByRole('textbox', { name: 'On', exact: true });
+    await target.fill('web');
+    await log.getByText('user.destroy').waitFor({ state: 'hidden' });
+    await log.getByRole('link', { name: 'web', exact: true }).first().waitFor();
+    await target.fill('');
+    await log.getByText('user.destroy').waitFor();
     await page.getByLabel('From').fill('2099-01-01T00:00');
     await page.getByText('Nothing like that was done').waitFor();
     await page.reload();

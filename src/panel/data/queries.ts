@@ -236,6 +236,14 @@ export function useServerRules(name: string): UseQueryResult<api.EffectiveRules>
   });
 }
 
+/** By the policy in force: who can open what at a server (`to`), or what it can open (`from`). */
+export function useReach(name: string, end: 'from' | 'to'): UseQueryResult<api.Reach> {
+  return useQuery({
+    queryKey: [...keys.server(name), 'reach', end],
+    queryFn: ({ signal }) => get<api.Reach>(`/v1/reach${query({ [end]: name })}`, signal),
+  });
+}
+
 export function useAudit(filter: Readonly<Record<string, string>>): UseQueryResult<api.AuditPage> {
   return useQuery({
     queryKey: [...keys.audit, filter],

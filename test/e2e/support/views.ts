@@ -155,7 +155,9 @@ export const views: readonly View[] = [
     },
   },
   { name: 'server-review', path: '/servers/web-1', prepare: relabel },
+  { name: 'server-destroy', path: '/servers/web-1', prepare: dialog('Destroy') },
   { name: 'server', path: '/servers/web-1' },
+  { name: 'server-reach', path: '/servers/web-1', prepare: tab('Reach') },
   { name: 'server-flows', path: '/servers/web-1', prepare: tab('Live flows') },
   { name: 'server-drops', path: '/servers/web-1', prepare: tab('Recent drops') },
   {

@@ -167,7 +167,11 @@ export function readOnly(
   what: string,
   error: unknown,
 ): { kind: 'read-only'; message: string } {
-  const message = `${what} ${path} cannot be written by this process (${reasonOf(error)}): run this as a user who may, or give this one the right to`;
+  const isForAll = (error as NodeJS.ErrnoException).code === 'EROFS';
+  const way = isForAll
+    ? 'change it where it comes from'
+    : 'run this as a user who may, or give this one the right to';
+  const message = `${what} ${path} cannot be written by this process (${reasonOf(error)}): ${way}`;
   return { kind: 'read-only', message };
 }
 

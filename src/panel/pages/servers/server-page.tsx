@@ -1,4 +1,4 @@
-/** A server: what passes and is dropped, its effective rules, its live flows, and the packets that were dropped last. */
+/** A server: what passes and is dropped, its effective rules, who can open what, its live flows, and the packets that were dropped last. */
 import { Badge, Button, Group, SimpleGrid, Tabs } from '@mantine/core';
 import { IconCursorText, IconPencil, IconTrash } from '@tabler/icons-react';
 import { useState } from 'react';
@@ -22,9 +22,10 @@ import { EffectiveRules } from './effective-rules.tsx';
 import { Firewalls } from './server-firewalls.tsx';
 import { ServerForm } from './server-form.tsx';
 import { ServerLabels } from './server-labels.tsx';
+import { ServerReach } from './server-reach.tsx';
 import { ServerTiles } from './server-tiles.tsx';
 
-const tabs = ['rules', 'flows', 'drops'] as const;
+const tabs = ['rules', 'reach', 'flows', 'drops'] as const;
 type Tab = (typeof tabs)[number];
 
 export default function ServerPage({ name }: { readonly name: string }): ReactNode {
@@ -77,6 +78,7 @@ function Content({ server }: { readonly server: Server }): ReactNode {
       >
         <Tabs.List mb="md">
           <Tabs.Tab value="rules">Rules</Tabs.Tab>
+          <Tabs.Tab value="reach">Reach</Tabs.Tab>
           <Tabs.Tab value="flows">Live flows</Tabs.Tab>
           <Tabs.Tab value="drops">Recent drops</Tabs.Tab>
         </Tabs.List>
@@ -106,6 +108,8 @@ function Panel({ tab, server, stats }: PanelProps): ReactNode {
           hasFirewall={templates.length + appliedTemplates.length > 0}
         />
       );
+    case 'reach':
+      return <ServerReach server={name} />;
     case 'flows':
       return <ServerFlows server={name} />;
     case 'drops':

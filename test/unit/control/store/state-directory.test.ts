@@ -3,6 +3,7 @@ import { chmod, chown, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { readOnly } from '../../../../src/control/store/files/durable-file.ts';
 import type { FileStore } from '../../../../src/control/store/files/file-store.ts';
 import { statePlaceOf } from '../../../../src/control/store/files/state-directory.ts';
 import { describeFailure } from '../../../../src/control/store/store.ts';
@@ -115,6 +116,13 @@ describe('a configuration that cannot be written', () => {
     expect((await store.read()).servers[1]!.templates).toEqual([]);
     const { records } = await store.audit.query({ result: 'refused' });
     expect(records).toHaveLength(2);
+  });
+
+  it('on a read-only file system is changed elsewhere, whoever one is', () => {
+    const error = Object.assign(new Error('EROFS: …'), { code: 'EROFS' });
+    expect(readOnly('/etc/tunwall', 'the configuration directory', error).message).toBe(
+      'the configuration directory /etc/tunwall cannot be written by this process (its file system is read-only): change it where it comes from',
+    );
   });
 
   it('takes the confirmation of a change from before', async () => {
