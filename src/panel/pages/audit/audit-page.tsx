@@ -96,7 +96,7 @@ function FilterForm({ filter, onChange }: FilterFormProps): ReactNode {
       />
       <NameField
         label="On"
-        placeholder="Firewall, server, set or user"
+        placeholder="Anything"
         name={filter.target}
         onChange={(target) => onChange({ target })}
       />
