@@ -21,7 +21,7 @@ import { isObservedAt, observationOf } from './observe.ts';
 import type { Observation } from './observe.ts';
 import { defaultReject, rejectBits, rejectOf } from './reject.ts';
 import { Resolver, isLive } from './resolve.ts';
-import type { Assignment } from './resolve.ts';
+import type { Assignment } from './server-index.ts';
 import type { PolicySource, RejectSettings, Server } from './types.ts';
 
 export type { RulePlace } from './program-parts.ts';

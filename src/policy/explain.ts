@@ -31,8 +31,9 @@ import { matchedPeer, ownerOf } from './matched-peer.ts';
 import type { MatchedPeer } from './matched-peer.ts';
 import { isGroup } from './peers.ts';
 import { rulesOfServer } from './reach.ts';
-import { labelsOf } from './resolve.ts';
-import type { Assignment, Resolver } from './resolve.ts';
+import type { Resolver } from './resolve.ts';
+import { labelsOf } from './server-index.ts';
+import type { Assignment } from './server-index.ts';
 import type { AddressSet, Peer, Server, Template } from './types.ts';
 
 /** The policy, with the configuration that it was compiled from. */

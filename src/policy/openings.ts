@@ -58,19 +58,17 @@ const half = 2 ** 31;
 class State {
   readonly resolver: Resolver;
   readonly #source: PolicySource;
-  readonly #indices: ReadonlyMap<string, number>;
   readonly #templates: ReadonlyMap<string, Template>;
   #owners: ReadonlyMap<number, string> | undefined;
 
   constructor(source: PolicySource, nowMs: number, before?: Resolver) {
     this.#source = source;
     this.resolver = new Resolver(source, nowMs, before);
-    this.#indices = new Map(source.servers.map(({ name }, index) => [name, index]));
     this.#templates = new Map(source.templates.map((each) => [each.name, each]));
   }
 
   server(name: string): Server | undefined {
-    return this.#source.servers[this.#indices.get(name) ?? -1];
+    return this.#source.servers[this.resolver.indexOf(name) ?? -1];
   }
 
   addressesOf(server: string): readonly number[] {
@@ -91,7 +89,7 @@ class State {
   }
 
   templatesOf(server: string): readonly string[] {
-    const index = this.#indices.get(server);
+    const index = this.resolver.indexOf(server);
     if (index === undefined) return [];
     return this.resolver.assignmentsOf(index).map(({ template }) => template);
   }

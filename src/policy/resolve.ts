@@ -16,38 +16,18 @@ import {
   unionRanges,
 } from './ranges.ts';
 import type { Ranges } from './ranges.ts';
-import { selects } from './selector.ts';
-import type { Labels } from './selector.ts';
+import { ServerIndex, addressesOf } from './server-index.ts';
+import type { Assignment } from './server-index.ts';
 import type {
   AddressRange,
   AddressSet,
   GroupPeer,
   Peer,
   PolicySource,
-  Requirement,
   Rule,
   Selector,
   Server,
 } from './types.ts';
-
-/** A template that a server has, and the selector of the template that gave it; none if the server names it. */
-export interface Assignment {
-  readonly template: string;
-  readonly selector?: Selector;
-}
-
-/** Labels of a server; its region is one of them. */
-export function labelsOf(server: Server): Labels {
-  const { labels = noLabels, region } = server;
-  if (region === undefined) return labels;
-  let all = labelsWithRegion.get(server);
-  if (all === undefined) labelsWithRegion.set(server, (all = { ...labels, region }));
-  return all;
-}
-
-const noLabels: Labels = {};
-const nobody: readonly number[] = [];
-const labelsWithRegion = new WeakMap<Server, Labels>();
 
 /** Whether a rule's end has come. */
 export function hasExpired({ expires }: Rule, nowMs: number): boolean {
@@ -79,25 +59,15 @@ const shortRule = 8;
 /** What depends on nothing else, by what it is of. */
 const rangesOfPlainRules = new WeakMap<Rule, Ranges>();
 const rangesOfSets = new WeakMap<AddressSet, { readonly own: Ranges; readonly except: Ranges }>();
-const namedBy = new WeakMap<Server, readonly Assignment[]>();
 
 export class Resolver {
   readonly #source: PolicySource;
-  #serversByName: ReadonlyMap<string, Server> | undefined;
+  readonly #servers: ServerIndex;
   readonly #sets: ReadonlyMap<string, AddressSet>;
   /** The moment at which rules have expired or not. */
   readonly nowMs: number;
-  readonly #labels: readonly Labels[];
   /** By index of the server. */
   readonly #assignments: readonly (readonly Assignment[])[];
-  /** By the text of a selector. */
-  readonly #selected: Map<string, readonly number[]> = new Map<string, readonly number[]>();
-  /** By what is left of a selector: those that mean the same have the same list, and so on. */
-  readonly #selectedByMeaning = new Map<string, readonly number[]>();
-  readonly #serversBySelected = new Map<readonly number[], readonly Server[]>();
-  readonly #rangesByServers = new Map<readonly Server[], Ranges>();
-  /** Servers by label and its value. */
-  #byLabel: ReadonlyMap<string, ReadonlyMap<string, readonly number[]>> | undefined;
   /** By the text of a group, of this resolver and the one before. */
   readonly #ranges: Map<string, Ranges> = new Map<string, Ranges>();
   readonly #rangesBefore: ReadonlyMap<string, Ranges> | undefined = undefined;
@@ -118,13 +88,8 @@ export class Resolver {
       this.#ruleRangesBefore = before.#ruleRanges;
     }
     this.#sets = new Map((source.sets ?? []).map((each) => [each.name, each]));
-    this.#labels = source.servers.map(labelsOf);
-    const applied = this.#appliedAssignments();
-    this.#assignments = source.servers.map((server, index) => {
-      const named = namedAssignments(server);
-      const more = applied.get(index);
-      return more === undefined ? named : [...named, ...more];
-    });
+    this.#servers = ServerIndex.of(source.servers);
+    this.#assignments = this.#servers.assignments(source.templates);
   }
 
   /** Servers that a group means; a set has none. */
@@ -160,6 +125,11 @@ export class Resolver {
     return find(set, within);
   }
 
+  /** Index of a server in the source. */
+  indexOf(name: string): number | undefined {
+    return this.#servers.indexOf(name);
+  }
+
   /** Templates of a server, those that it names first. @param server its index in the source */
   assignmentsOf(server: number): readonly Assignment[] {
     return this.#assignments[server]!;
@@ -167,38 +137,7 @@ export class Resolver {
 
   /** Indices of the servers whose labels match. */
   selected(selector: Selector): readonly number[] {
-    const known = this.#selected.get(selector.text);
-    if (known !== undefined) return known;
-    const requirements = this.#telling(selector);
-    const found = requirements === undefined ? nobody : this.#meeting(requirements);
-    this.#selected.set(selector.text, found);
-    return found;
-  }
-
-  #meeting(requirements: readonly Requirement[]): readonly number[] {
-    const meaning = requirements.map(meaningOfRequirement).sort().join('\n');
-    let found = this.#selectedByMeaning.get(meaning);
-    if (found === undefined) {
-      const matches = (index: number): boolean => selects({ requirements }, this.#labels[index]!);
-      found = this.#candidates(requirements).filter(matches);
-      this.#selectedByMeaning.set(meaning, found);
-    }
-    return found;
-  }
-
-  /** The conditions that are not true of all servers; `undefined`: one is true of none. Labels that nobody has tell nothing apart. */
-  #telling({ requirements }: Selector): Requirement[] | undefined {
-    this.#byLabel ??= this.#indexLabels();
-    const telling: Requirement[] = [];
-    for (const { key, test, values } of requirements) {
-      const byValue = this.#byLabel.get(key);
-      const known = byValue === undefined ? [] : values.filter((value) => byValue.has(value));
-      const tells =
-        test === 'exists' || test === 'absent' ? byValue !== undefined : known.length > 0;
-      if (tells) telling.push({ key, test, values: known });
-      else if (test === 'exists' || test === 'in') return undefined;
-    }
-    return telling;
+    return this.#servers.selected(selector);
   }
 
   isLive(rule: Rule): boolean {
@@ -239,100 +178,38 @@ export class Resolver {
   #rangesOfGroup(group: GroupPeer): Ranges {
     let ranges = this.#ranges.get(group.text);
     if (ranges === undefined) {
-      ranges =
-        group.kind === 'set'
-          ? this.#rangesOfSet(group.name)
-          : this.#rangesOfServers(this.#serversOf(group));
       const before = this.#rangesBefore?.get(group.text);
+      ranges = this.#findRanges(group, before);
       if (before !== undefined && equalRanges(before, ranges)) ranges = before;
       this.#ranges.set(group.text, ranges);
     }
     return ranges;
   }
 
-  #rangesOfServers(servers: readonly Server[]): Ranges {
-    let ranges = this.#rangesByServers.get(servers);
-    if (ranges === undefined) {
-      ranges = rangesOf(servers.flatMap(addressRanges));
-      this.#rangesByServers.set(servers, ranges);
+  #findRanges(group: GroupPeer, before: Ranges | undefined): Ranges {
+    switch (group.kind) {
+      case 'set':
+        return this.#rangesOfSet(group.name);
+      case 'label':
+        return this.#servers.rangesOf(group.selector, before);
+      default:
+        return addressesOf(this.#serversOf(group));
     }
-    return ranges;
-  }
-
-  /** Templates that servers have by their labels, and by which selector first; by index of the server. */
-  #appliedAssignments(): ReadonlyMap<number, readonly Assignment[]> {
-    const { templates, servers } = this.#source;
-    const applied = new Map<number, Assignment[]>();
-    for (const { name: template, appliesTo = [] } of templates) {
-      const seen = new Set<number>();
-      const lists = new Set<readonly number[]>();
-      for (const selector of appliesTo) {
-        if (seen.size === servers.length) break;
-        const selected = this.selected(selector);
-        if (lists.has(selected)) continue;
-        lists.add(selected);
-        for (const index of selected) {
-          if (seen.has(index)) continue;
-          seen.add(index);
-          if (servers[index]!.templates.includes(template)) continue;
-          const assignments = applied.get(index);
-          if (assignments === undefined) applied.set(index, [{ template, selector }]);
-          else assignments.push({ template, selector });
-        }
-      }
-    }
-    return applied;
-  }
-
-  /** Indices of servers, among them all that can match: never looks at all of them where a label must be there. */
-  #candidates(requirements: readonly Requirement[]): readonly number[] {
-    const required =
-      requirements.find(({ test }) => test === 'in') ??
-      requirements.find(({ test }) => test === 'exists');
-    if (required === undefined) return [...this.#labels.keys()];
-    const { key, test, values } = required;
-    const byValue = (this.#byLabel ??= this.#indexLabels()).get(key);
-    if (byValue === undefined) return [];
-    if (test === 'in' && values.length === 1) return byValue.get(values[0]!) ?? [];
-    const wanted = test === 'in' ? [...new Set(values)] : [...byValue.keys()];
-    return wanted.flatMap((value) => byValue.get(value) ?? []).sort((a, b) => a - b);
-  }
-
-  #indexLabels(): Map<string, Map<string, number[]>> {
-    const byLabel = new Map<string, Map<string, number[]>>();
-    for (const [index, labels] of this.#labels.entries()) {
-      for (const [key, value] of Object.entries(labels)) {
-        let byValue = byLabel.get(key);
-        if (byValue === undefined) byLabel.set(key, (byValue = new Map<string, number[]>()));
-        const servers = byValue.get(value);
-        if (servers === undefined) byValue.set(value, [index]);
-        else servers.push(index);
-      }
-    }
-    return byLabel;
   }
 
   #serversOf(group: GroupPeer): readonly Server[] {
     const { servers } = this.#source;
     switch (group.kind) {
       case 'server': {
-        this.#serversByName ??= new Map(servers.map((each) => [each.name, each]));
-        const server = this.#serversByName.get(group.name);
-        return server === undefined ? [] : [server];
+        const index = this.#servers.indexOf(group.name);
+        return index === undefined ? [] : [servers[index]!];
       }
       case 'template':
         return servers.filter((_, index) =>
           this.#assignments[index]!.some(({ template }) => template === group.name),
         );
-      case 'label': {
-        const selected = this.selected(group.selector);
-        let members = this.#serversBySelected.get(selected);
-        if (members === undefined) {
-          members = selected.map((index) => servers[index]!);
-          this.#serversBySelected.set(selected, members);
-        }
-        return members;
-      }
+      case 'label':
+        return this.#servers.serversOf(group.selector);
       case 'set':
         return [];
     }
@@ -365,16 +242,6 @@ function plainRangesOfRule(rule: Rule, find: () => Ranges): Ranges {
   return ranges;
 }
 
-/** The templates that a server names. */
-function namedAssignments(server: Server): readonly Assignment[] {
-  let named = namedBy.get(server);
-  if (named === undefined) {
-    named = server.templates.map((template) => ({ template }));
-    namedBy.set(server, named);
-  }
-  return named;
-}
-
 function plainRangesOf(set: AddressSet): { readonly own: Ranges; readonly except: Ranges } {
   let ranges = rangesOfSets.get(set);
   if (ranges === undefined) {
@@ -396,16 +263,7 @@ function combine(
   return same ? before : { parts, ranges: make() };
 }
 
-/** Equal for conditions that mean the same. No part of one has a blank, a comma or a line break. */
-function meaningOfRequirement({ key, test, values }: Requirement): string {
-  return `${key} ${test} ${[...values].sort().join(',')}`;
-}
-
 /** Equal for peers that mean the same addresses whatever the servers are. */
 function meaningOf(peer: Peer): string {
   return isGroup(peer) ? peer.text : `${peer.from}-${peer.to}`;
-}
-
-function addressRanges({ addresses }: Server): { from: number; to: number }[] {
-  return addresses.map((address) => ({ from: address, to: address }));
 }

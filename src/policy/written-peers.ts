@@ -9,7 +9,7 @@ import { formatRange } from './addresses.ts';
 import { isGroup, parsePeer, rulesWithGroups } from './peers.ts';
 import { allAddresses, hasAddress, sizeOfRanges } from './ranges.ts';
 import type { Range, Ranges } from './ranges.ts';
-import { labelsOf } from './resolve.ts';
+import { labelsOf } from './server-index.ts';
 import type { Resolver } from './resolve.ts';
 import type { GroupPeer, PolicySource, Server } from './types.ts';
 

@@ -1,7 +1,7 @@
 /** Who is meant, and whether a packet passes: asked anew for each address, with nothing of the resolver and the compiler. */
 import { MatchResult } from '../../src/dataplane/match/matcher.ts';
 import type { QuestionProtocol } from '../../src/policy/opening-packet.ts';
-import { labelsOf } from '../../src/policy/resolve.ts';
+import { labelsOf } from '../../src/policy/server-index.ts';
 import { selects } from '../../src/policy/selector.ts';
 import type { Peer, PolicySource, Rule, Server, Template } from '../../src/policy/types.ts';
 

@@ -7,7 +7,7 @@ import { rulesWithGroups } from '../../policy/peers.ts';
 import { allAddresses, equalRanges, subtractRanges } from '../../policy/ranges.ts';
 import type { Ranges } from '../../policy/ranges.ts';
 import { Resolver } from '../../policy/resolve.ts';
-import type { Assignment } from '../../policy/resolve.ts';
+import type { Assignment } from '../../policy/server-index.ts';
 import { formatRule } from '../../policy/rule-notation.ts';
 import type { Peer, Rule } from '../../policy/types.ts';
 import type { RuleDirection } from '../../text/rule-text.ts';
@@ -65,17 +65,13 @@ export function effectsOf(
     else known.add(reason);
   };
   for (const name of namesOf('server')) add(name, 'it changes');
-  const oldOnes = assignmentsBy(before, old);
-  const newOnes = assignmentsBy(after, next);
-  for (const server of new Set([...oldOnes.keys(), ...newOnes.keys()])) {
-    const was = oldOnes.get(server) ?? noAssignments;
-    const is = newOnes.get(server) ?? noAssignments;
+  const consider = (server: string, was: Assignments, is: Assignments): void => {
     // Nearly all of them.
     if (was === is) {
       for (const { template } of is) {
         for (const reason of templateReasons.get(template) ?? []) add(server, reason);
       }
-      continue;
+      return;
     }
     const [had, has] = [selectorsBy(was), selectorsBy(is)];
     for (const template of new Set([...had.keys(), ...has.keys()])) {
@@ -85,6 +81,16 @@ export function effectsOf(
       if (!had.has(template)) add(server, `it gets ${name}`);
       else if (!has.has(template)) add(server, `it loses ${name}`);
     }
+  };
+  const isSameList = before.servers === after.servers;
+  after.servers.forEach(({ name }, index) => {
+    const was = isSameList ? index : old.indexOf(name);
+    consider(name, was === undefined ? [] : old.assignmentsOf(was), next.assignmentsOf(index));
+  });
+  if (!isSameList) {
+    before.servers.forEach(({ name }, index) => {
+      if (next.indexOf(name) === undefined) consider(name, old.assignmentsOf(index), []);
+    });
   }
   const affected = [...reasons]
     .map(([server, own]) => ({ server, reasons: [...own] }))
@@ -92,18 +98,11 @@ export function effectsOf(
   return { affected, rules };
 }
 
-const noAssignments: readonly Assignment[] = [];
-
-/** By server. Of an unchanged server that no template applies to, the same object in both states. */
-function assignmentsBy(
-  { servers }: Snapshot,
-  resolver: Resolver,
-): Map<string, readonly Assignment[]> {
-  return new Map(servers.map(({ name }, index) => [name, resolver.assignmentsOf(index)]));
-}
+/** Of a server. Of an unchanged one that no template applies to, the same object in both states. */
+type Assignments = readonly Assignment[];
 
 /** Selectors by template; none if the server names the template. */
-function selectorsBy(assignments: readonly Assignment[]): Map<string, string | undefined> {
+function selectorsBy(assignments: Assignments): Map<string, string | undefined> {
   return new Map(assignments.map(({ template, selector }) => [template, selector?.text]));
 }
 

@@ -1,6 +1,6 @@
 /** Assigns templates to many servers, or removes them, in one change. */
 import { Type } from 'typebox';
-import { labelsOf } from '../../../policy/resolve.ts';
+import { labelsOf } from '../../../policy/server-index.ts';
 import { selects } from '../../../policy/selector.ts';
 import type { Api } from '../api.ts';
 import { locateNames, makeChange, withWarnings } from '../changes.ts';

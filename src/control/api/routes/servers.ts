@@ -1,7 +1,7 @@
 /** Servers: list, show, create, replace, destroy; their templates, and the resulting rules. */
 import { Type } from 'typebox';
 import { judgeServer, serverBody } from '../../../policy/bodies.ts';
-import { labelsOf } from '../../../policy/resolve.ts';
+import { labelsOf } from '../../../policy/server-index.ts';
 import { selects } from '../../../policy/selector.ts';
 import { StoreError } from '../../store/store.ts';
 import type { Snapshot } from '../../store/store.ts';
