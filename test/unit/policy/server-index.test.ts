@@ -24,7 +24,7 @@ function countedServers(count: number): { servers: Server[]; reads: () => number
   const servers = Array.from({ length: count }, (_, index): Server => {
     const labels = { role: `r${index % 10}`, number: String(index) };
     const counted = new Proxy(labels, {
-      get: (target, key) => (reads++, Reflect.get(target, key)),
+      get: (target, key): unknown => (reads++, Reflect.get(target, key)),
     });
     return { name: `s-${index}`, addresses: [index + 1], templates: ['t'], labels: counted };
   });
