@@ -9,7 +9,7 @@
  * The firewall runs as the user nobody, without any capability. /dev/net/tun is made accessible for it alone, and the
  * repository is mounted where that user can reach it, because the clone may lie in a private directory.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { chmod, mkdir, readFile } from 'node:fs/promises';
 import type { ChildProcess } from 'node:child_process';
 import { dirname, join } from 'node:path';
@@ -204,6 +204,7 @@ export class FirewallLab {
     const api = { socket: this.socket };
     const gateway = { queues, fastPath, log: { dropsPerSecond: 1000 }, api, ...config.gateway };
     const files = filesWith({ ...config, gateway });
+    mkdirSync(join(this.configDirectory, 'templates'), { recursive: true });
     saveFiles(this.configDirectory, [['gateway.yaml', files.gateway!.text!], ...policyOf(files)]);
   }
 
