@@ -78,7 +78,9 @@ test('what is not proved counts as failed, in the reports of vitest', () => {
   const directory = mkdtempSync(join(tmpdir(), 'twc-page-'));
   try {
     const script = new URL('../../../scripts/lib/test-summary.js', import.meta.url).pathname;
-    const results = ['works', 'holds'].map((title) => ({ ancestorTitles: ['group'], title }));
+    const results = ['works', 'holds'].map((title) => ({
+      ...{ ancestorTitles: ['group'], title, fullName: `group ${title}` },
+    }));
     const report = (status: string): string =>
       JSON.stringify({
         ...{ numPassedTests: 2, numFailedTests: 0, numPendingTests: 0, numTodoTests: 0 },
@@ -105,7 +107,11 @@ test('what is not proved counts as failed, in the reports of vitest', () => {
     };
     expect(summarize('passed')).toBe('4 passed, 0 failed, 0 skipped\n');
     expect(summarize('skipped')).toBe(
-      'failed: "It holds.": test/a.test.ts: holds: skipped\n4 passed, 1 failed, 0 skipped\n',
+      [
+        'skipped: test/a.test.ts (unit): group holds',
+        'failed: "It holds.": test/a.test.ts: holds: skipped',
+        '4 passed, 1 failed, 0 skipped\n',
+      ].join('\n'),
     );
   } finally {
     rmSync(directory, { recursive: true });
