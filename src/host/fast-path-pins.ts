@@ -191,7 +191,9 @@ async function withPinsLock<T>(stateDirectory: string, work: () => Promise<T>): 
 
 async function unmountIfEmpty(stateDirectory: string): Promise<void> {
   const [here, ...others] = pinRoots(stateDirectory);
-  const isEmpty = (root: string): boolean => isMounted(root) && readdirSync(root).length === 0;
+  // Each namespace has a folder; two files in there are the kernel's.
+  const isEmpty = (root: string): boolean =>
+    isMounted(root) && !readdirSync(root, { withFileTypes: true }).some((one) => one.isDirectory());
   const unmount = ['umount', here!];
   for (const [at, pid] of hostProcesses.entries()) {
     if (!isEmpty(others[at]!)) continue;
@@ -200,6 +202,7 @@ async function unmountIfEmpty(stateDirectory: string): Promise<void> {
   }
   if (!isEmpty(here!)) return;
   await runProgram('umount', [here!]).catch(leaveIt);
+  await runProgram('rmdir', [here!]).catch(leaveIt);
 }
 
 /** An empty file system does no harm. */

@@ -2,6 +2,7 @@
  * The fast path in a network: that packets of established flows are carried, that every one of them is counted, and that nothing is
  * carried any more as soon as something says so.
  */
+import { spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -306,6 +307,25 @@ describe.skipIf(obstacle !== undefined)('the fast path', { timeout: 300_000 }, (
     expect(await whyOff()).toMatch(/iptables-legacy has table filter/);
     await firewall.gateway('up', '--fast-path', 'force');
     await firewall.until('the firewall has looked', async () => (await state()).on);
+  });
+
+  it('leaves nothing mounted where no other gateway has pins', () => {
+    // A machine of its own, as far as mounts, processes and networks go.
+    const own = ['--net', '--mount', '--pid', '--fork', '--mount-proc'];
+    const script = `
+      mount -t tmpfs tmpfs /run
+      ip link add cable type veth peer name other
+      before=$(mount -t bpf)
+      node dist/main.js gateway up --fast-path auto >&2
+      node dist/main.js gateway status | grep -x 'the fast path is on: .*'
+      [ "$(mount -t bpf)" = "$before" ] || echo mounted
+      node dist/main.js gateway down >&2
+      [ "$(mount -t bpf)" != "$before" ] || echo as before`;
+    const { stdout, stderr } = spawnSync('unshare', [...own, 'sh', '-c', script], {
+      cwd: repository,
+      encoding: 'utf8',
+    });
+    expect(stdout, stderr).toMatch(/^the fast path is on: .*cable.*\nmounted\nas before\n$/);
   });
 
   it('is gone after `gateway down`', async () => {
