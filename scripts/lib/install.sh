@@ -23,6 +23,7 @@ debian_packages='
   etcd       etcd-server
   etcdctl    etcd-client
   smcrouted  smcroute
+  netplan    netplan.io
   nginx      nginx-light
   traceroute traceroute
   tcpdump    tcpdump

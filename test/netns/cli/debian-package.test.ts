@@ -13,7 +13,7 @@ import { planHosts } from '../../../src/lab/lab-plan.ts';
 import { Network } from '../../../src/lab/network.ts';
 import { buildTopology } from '../../../src/lab/topology.ts';
 import { blocksTagged } from '../../support/documents.ts';
-import { DebianMachine, whyNoMachine } from '../support/debian-machine.ts';
+import { DebianMachine, whyNoMachine, whyNoPackagedNode } from '../support/debian-machine.ts';
 import { obstacle, repository, web } from '../support/firewall.ts';
 import { runScript } from '../support/scripts.ts';
 import type { RunningScript } from '../support/scripts.ts';
@@ -23,7 +23,7 @@ const noPackage = dpkg ? undefined : 'dpkg-deb is missing: this is no Debian';
 if (noPackage !== undefined) console.log(`the Debian package is not tested: ${noPackage}`);
 const noLintian = spawnSync('lintian', ['--version']).status === 0 ? undefined : 'it is missing';
 if (noLintian !== undefined) console.log(`lintian is not run: ${noLintian}`);
-const noMachine = obstacle ?? (await whyNoMachine());
+const noMachine = obstacle ?? (await whyNoPackagedNode()) ?? (await whyNoMachine());
 if (noMachine !== undefined) console.log(`the Debian package is not installed: ${noMachine}`);
 
 const commands = (tag: string): string[] => blocksTagged('docs/install.md', `sh ${tag}`);

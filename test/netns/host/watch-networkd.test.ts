@@ -1,11 +1,14 @@
 /**
  * The real systemd-networkd in the gateway's namespace. When it configures an interface, it deletes every rule and route that it
  * does not know: on a host at each start, for udev announces every interface then; without udev, as here, for one that appears.
+ *
+ * `netplan apply` and `sysctl --system` do their work on a machine with a whole systemd, in the same namespace.
  */
 import { existsSync } from 'node:fs';
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { DebianMachine, whyNoMachine } from '../support/debian-machine.ts';
 import { db, FirewallLab, obstacle, openConfig, repository, web } from '../support/firewall.ts';
 import { ping, tcp, whatPasses } from '../support/probes.ts';
 import { Watch } from '../support/watch.ts';
@@ -13,6 +16,39 @@ import { Watch } from '../support/watch.ts';
 const networkd = '/usr/lib/systemd/systemd-networkd';
 const missing = existsSync(networkd) ? undefined : `${networkd} is missing (Debian: systemd)`;
 if (missing !== undefined) console.log(`tests with systemd-networkd do not run: ${missing}`);
+
+const noNetplan = existsSync('/usr/sbin/netplan')
+  ? await whyNoMachine()
+  : 'netplan is missing (Debian: netplan.io)';
+if (noNetplan !== undefined) console.log(`the test with netplan does not run: ${noNetplan}`);
+
+/**
+ * In the machine: networkd runs, then netplan gives it an interface, and a file of sysctls says that this is no router.
+ *
+ * `netplan apply` has the kernel announce every interface, which needs a /sys that can be written; networkd takes one that it
+ * cannot write for a machine without udev. Without 99-default.link no cable gets another MAC address,
+ * which its peer would have to learn.
+ */
+const prepare = `
+ip link add late0 type veth peer name late1
+ip link set late1 up
+mount -o remount,rw /sys
+ln -s /dev/null /etc/systemd/network/99-default.link
+cd /run/systemd/system
+rm systemd-networkd.service
+mkdir systemd-networkd.service.d
+printf '[Service]\\nReadOnlyPaths=/sys\\n' >systemd-networkd.service.d/sys.conf
+systemctl daemon-reload
+systemctl start systemd-networkd
+mkdir -p /etc/netplan
+(umask 077; cat >/etc/netplan/10-late.yaml) <<.
+network:
+  renderer: networkd
+  ethernets:
+    late0: { addresses: [192.0.2.1/24], link-local: [] }
+.
+echo net.ipv4.ip_forward=0 >/etc/sysctl.d/99-no-router.conf
+`;
 
 /** $1: a directory that becomes /run/systemd. The rest of /run is hidden: there is no bus, and no udev. */
 const start = `
@@ -70,7 +106,11 @@ describe.skipIf(obstacle !== undefined || missing !== undefined)('beside systemd
       return (await firewall.lab.exec('gateway', command)).code === 0;
     });
     const probes = [ping('client', web), tcp('client', web, 80)];
-    expect(await whatPasses(firewall, probes)).toHaveLength(probes.length);
+    // Until then networkd may have deleted them once more.
+    await firewall.until(
+      'allowed traffic passes',
+      async () => (await whatPasses(firewall, probes)).length === probes.length,
+    );
     expect(await arrivals()).toBe(0);
   }
 
@@ -89,4 +129,27 @@ describe.skipIf(obstacle !== undefined || missing !== undefined)('beside systemd
     await expectAllRight();
     expect((await watch.repairs()).filter((what) => /^(rule|table)/.test(what))).toEqual([]);
   });
+
+  it.skipIf(noNetplan !== undefined)(
+    'the watch puts back what netplan apply and sysctl --system change',
+    async () => {
+      const watch = await Watch.started(firewall);
+      const { lab } = firewall;
+      onTestFinished(() => DebianMachine.removeGroups(lab.tag));
+      const machine = await DebianMachine.start(lab, 'gateway');
+      await machine.must('sh', '-ec', prepare);
+      for (const [command, repaired] of [
+        ['netplan apply', 'rule 20'],
+        // It fails at what belongs to the whole machine.
+        ['sysctl --system || true', 'net.ipv4.ip_forward'],
+      ] as const) {
+        const before = (await watch.repairs()).length;
+        await machine.must('sh', '-c', command);
+        await firewall.until(`what ${command} has done is repaired`, async () =>
+          (await watch.repairs()).slice(before).includes(repaired),
+        );
+        await expectAllRight();
+      }
+    },
+  );
 });

@@ -62,13 +62,18 @@ exec unshare --cgroup --uts --ipc --pid --fork --kill-child sh -ec '
 '
 `;
 
-/** Why there can be none here; undefined where there can. */
-export async function whyNoMachine(): Promise<string | undefined> {
-  if (!existsSync(systemd)) return `${systemd} is missing (Debian: systemd)`;
+/** Why our package cannot be installed in it; undefined where it can. */
+export async function whyNoPackagedNode(): Promise<string | undefined> {
   const { code, stdout } = await run('dpkg-query', ['-W', '-f', '${Version}', 'nodejs']);
   if (code !== 0) return 'Node.js was not installed as a package of Debian';
   const { code: enough } = await run('dpkg', ['--compare-versions', stdout, 'ge', '20.19']);
   if (enough !== 0) return `the package nodejs is ${stdout}, and the test needs 20.19`;
+  return undefined;
+}
+
+/** Why there can be none here; undefined where there can. */
+export async function whyNoMachine(): Promise<string | undefined> {
+  if (!existsSync(systemd)) return `${systemd} is missing (Debian: systemd)`;
   const overlay =
     'mount -t tmpfs tmpfs /mnt && cd /mnt && mkdir u w && mount -t overlay -o lowerdir=/,upperdir=u,workdir=w overlay /mnt';
   const groups = 'mount -t cgroup2 cgroup2 /mnt && mkdir /mnt/$$ && rmdir /mnt/$$';
