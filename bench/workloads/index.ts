@@ -1,6 +1,6 @@
 /** The network benchmarks, in the order in which they run. */
 import type { Benchmark } from '../lib/benchmark.ts';
-import { bulkTcp } from './bulk-tcp.ts';
+import { bulkTcp, jumboFrames } from './bulk-tcp.ts';
 import { bulkUdp } from './bulk-udp.ts';
 import { collections } from './collections.ts';
 import { connections, loadedLatency } from './connections.ts';
@@ -32,6 +32,7 @@ const both = [
 
 export const networkBenchmarks: readonly Benchmark[] = [
   bulkTcp(throughDevice),
+  jumboFrames,
   bulkUdp(throughDevice),
   smallPackets(throughDevice),
   droppedPackets,
