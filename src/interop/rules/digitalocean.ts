@@ -116,12 +116,15 @@ function readingsOf(
   if (list === undefined)
     return { readings: [unreadable(direction, join(path, key))], allowing: 0 };
   const readings: CloudReading[] = [];
+  let unread = false;
   let allowing = 0;
   for (const [index, item] of list.entries()) {
     const place = `${join(path, key)}[${index}]`;
     if (!isObject(item)) {
       remarks.lost(place, 'expected a rule');
-      readings.push(unreadable(direction, place));
+      // One may deny everything; more of them say no more.
+      if (!unread) readings.push(unreadable(direction, place));
+      unread = true;
       continue;
     }
     const rule = ruleOf(item, direction, place, remarks);

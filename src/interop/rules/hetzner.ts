@@ -108,13 +108,16 @@ function readingsOf(
   const readings: CloudReading[] = [];
   // A rule that could not be read may have been an outbound one: then outbound is not open.
   let outboundIsOpen = true;
+  let unread = false;
   for (const [index, rule] of rules.entries()) {
     const place = `${at}[${index}]`;
     if (!isObject(rule) || (rule['direction'] !== 'in' && rule['direction'] !== 'out')) {
       remarks.lost(place, 'expected a rule with the direction in or out');
       outboundIsOpen = false;
       // An allow, whatever its direction, if it has nothing else in it.
-      if (!isObject(rule) || unknownKeys(rule, ruleKeys).length > 0) {
+      // One may deny everything; more of them say no more.
+      if (!unread && (!isObject(rule) || unknownKeys(rule, ruleKeys).length > 0)) {
+        unread = true;
         readings.push(unreadable('inbound', place), unreadable('outbound', place));
       }
       continue;

@@ -24,6 +24,9 @@ import { serverCommand } from '../../../src/cli/server-command.ts';
 import { auditCommand, statusCommand } from '../../../src/cli/status-command.ts';
 import { templateCommand } from '../../../src/cli/template-command.ts';
 import { createTextEditor } from '../../../src/cli/text-editor.ts';
+import { confirmCommand } from '../../../src/cli/confirm-command.ts';
+import { diffCommand, historyCommand } from '../../../src/cli/history-command.ts';
+import { gatewaysCommand } from '../../../src/cli/gateways-command.ts';
 import { findCommand } from '../../../src/cli/find-command.ts';
 import { reachCommand } from '../../../src/cli/reach-command.ts';
 import { setCommand } from '../../../src/cli/set-command.ts';
@@ -54,11 +57,19 @@ beforeAll(async () => {
   observer.flowsHeld = [flow('a1'), flow('b2', { protocol: 'icmp', icmpType: 8, icmpId: 7 })];
   observer.dropsSeen = [drop(1), drop(2)];
   api = await apiOn(directory.path, { listener: 'in-process', observer });
+  // Something to compare and to go back to.
+  await changed('POST', '/v1/templates/web/rules/inbound', { protocol: 'udp', ports: [53] });
+  await changed('PATCH', '/v1/sets/office', { add: ['198.51.100.0/24'] });
 });
 afterAll(async () => {
   await api.close();
   await directory.remove();
 });
+
+async function changed(method: 'POST' | 'PATCH', url: string, payload: object): Promise<void> {
+  const { statusCode, body } = await api.inject({ method, url, payload });
+  if (statusCode >= 300) throw new Error(`${url}: ${body}`);
+}
 
 let stats: string | undefined;
 
@@ -107,7 +118,8 @@ class PoisoningTransport implements Transport {
     // Counters go on; what is compared is the text.
     if (url.startsWith('/v1/stats')) payload = stats ??= payload;
     if (!contentType.includes('json')) {
-      const text = payload.replace(/.$/m, `$&${this.#evil.replaceAll('\n', '')}`);
+      // A function: in a text, `$&` and the like would mean something.
+      const text = payload.replace(/.$/m, (last) => last + this.#evil.replaceAll('\n', ''));
       return { status: statusCode, contentType, body: Readable.from([Buffer.from(text)]) };
     }
     const value = poisoned(JSON.parse(payload), this.#evil);
@@ -150,6 +162,10 @@ function verbsWith(evil: string, screen?: Screen): Verb[] {
   return [
     templateCommand({ connections, readText, editor: createTextEditor({ EDITOR: 'false' }) }),
     setCommand({ connections, readText, editor: createTextEditor({ EDITOR: 'false' }) }),
+    historyCommand(connections),
+    diffCommand(connections),
+    gatewaysCommand(connections),
+    confirmCommand(connections),
     findCommand(connections),
     reachCommand(connections),
     testCommand(() => Promise.resolve({ judged: [judged(evil)], problems: [] })),
@@ -219,6 +235,11 @@ const lines: readonly string[] = [
   'set show nope',
   'set history office',
   'set diff office',
+  'history',
+  'history --json',
+  'diff',
+  'gateways',
+  'confirm',
   'find 80',
   'find web',
   'reach --to web-1:80',
@@ -263,6 +284,10 @@ describe('nothing in the data steers a terminal', () => {
     const run = (evil: string, environment: Record<string, string>) =>
       runCli(verbsWith(evil), typed.split(' '), { tty: true, environment });
     const harmless = await run('-x-', { NO_COLOR: '1' });
+    // With the real answers behind it, and no error in their place.
+    const meant =
+      /nope|nonsense|zz|^(?:test|check|gateway|reach|flows kill|import|confirm|gateways|user list|status|drops --follow)/;
+    if (!meant.test(typed)) expect(harmless).toMatchObject({ code: 0, err: '' });
     await fc.assert(
       fc.asyncProperty(hostileText, async (evil) => {
         const { out, err } = await run(evil, { NO_COLOR: '1' });

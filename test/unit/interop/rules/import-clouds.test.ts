@@ -1,5 +1,6 @@
 /** Denies of clouds, and what may be one: never wider than the source. */
 import { describe, expect, it, vi } from 'vitest';
+import { Taken } from '../../../../src/interop/rules/reading.ts';
 import { importRules } from '../../../../src/interop/rules/import.ts';
 import type { ImportFormat, ImportResult } from '../../../../src/interop/rules/import-result.ts';
 import { reported } from '../../../support/imports.ts';
@@ -271,4 +272,38 @@ it('firewalls of one name get numbers, and none is tried again for each of them'
   } finally {
     has.mockRestore();
   }
+});
+
+describe('what is no rule', () => {
+  const documents = (rules: readonly unknown[]): Record<string, unknown> => ({
+    digitalocean: { name: 'x', inbound_rules: rules, outbound_rules: rules },
+    hetzner: { name: 'x', rules },
+  });
+
+  it.each(['digitalocean', 'hetzner'] as const)('of %s is taken from the allows once', (format) => {
+    const sets = vi.spyOn(Taken.prototype, 'add');
+    const rules = Array<number>(20_000).fill(0);
+    const { templates, remarks } = importRules(JSON.stringify(documents(rules)[format]), format, {
+      fallbackName: 'x',
+    });
+    const { length } = sets.mock.calls;
+    sets.mockRestore();
+    expect(templates).toMatchObject([{ inbound: [], outbound: [] }]);
+    expect(remarks.length).toBeGreaterThanOrEqual(rules.length);
+    // A box for each protocol and direction.
+    expect(length).toBe(6);
+  });
+});
+
+it.each([
+  ['blank lines', '\n'],
+  ['lines of blanks', '\n '],
+  ['digits', '1'],
+  ['brackets', '[1:'],
+  ['counters', '[0:0] '],
+])('1 MB of %s is nothing that can be imported', (_, text) => {
+  // With the square of its size it would not end before the test's own limit.
+  expect(() =>
+    importRules(`x${text.repeat((1 << 20) / text.length)}`, undefined, { fallbackName: 'x' }),
+  ).toThrow('this is nothing that can be imported');
 });
