@@ -319,4 +319,52 @@ describe.skipIf(obstacle !== undefined)('groups', () => {
     await changes.first().getByText('the old name was better').waitFor();
     expect(await panel.ask('GET', '/v1/servers')).toEqual(before);
   });
+
+  it('a server observes, gets the rules for what was seen, and enforces them again', async () => {
+    const probe = tcp('client', web, 8081);
+    await panel.firewall.serve('web', 'tcp:8081');
+    expect(await passing([probe])).toEqual([]);
+    const observe = async (): Promise<Locator> => {
+      await page.getByRole('button', { name: 'Observe', exact: true }).click();
+      return page.getByRole('dialog', { name: 'Observe web' });
+    };
+    const banner = page.getByText('Observed, not enforced: what no rule allows passes');
+    const badge = page.getByText(/^Observes until /);
+    await page.goto('/servers/web');
+    const begun = await observe();
+    await begun.getByLabel('For how long').selectOption('An hour');
+    await begun.getByRole('button', { name: 'Review' }).click();
+    await review().getByText('all that no rule allows passes', { exact: false }).waitFor();
+    await apply();
+    await banner.waitFor();
+    await badge.waitFor();
+    // What its own form says of other things does not end it.
+    await page.getByRole('button', { name: 'Edit', exact: true }).click();
+    const form = page.getByRole('dialog', { name: 'Edit web' });
+    await form.getByLabel('What lacks a rule').selectOption('Reject inbound');
+    await form.getByRole('button', { name: 'Save' }).click();
+    await apply();
+    await form.waitFor({ state: 'hidden' });
+    expect(await passing([probe])).toHaveLength(1);
+    await panel.firewall.until('it is recorded', async () => {
+      const { rules } = (await panel.ask('GET', '/v1/servers/web/suggestion')) as {
+        rules: unknown[];
+      };
+      return rules.length > 0;
+    });
+
+    await page.getByRole('button', { name: 'Suggest rules' }).click();
+    const proposal = page.getByRole('dialog', { name: 'Rules for web' });
+    await proposal.getByLabel(`inbound TCP: 8081 from ${client}`).waitFor();
+    await proposal.getByRole('button', { name: 'Review 1 rule' }).click();
+    await review().getByText('TCP, port 8081', { exact: false }).first().waitFor();
+    await apply();
+    await (await observe()).getByRole('button', { name: 'Enforce the rules now' }).click();
+    await apply();
+    await badge.waitFor({ state: 'hidden' });
+    await banner.waitFor({ state: 'hidden' });
+    expect(await passing([probe])).toHaveLength(1);
+    expect(await panel.ask('GET', '/v1/servers/web')).toMatchObject({ observing: false });
+    expect(panel.complaints).toEqual([]);
+  });
 });

@@ -168,6 +168,23 @@ export function useChangeDiff(from: number, to: number): UseQueryResult<string> 
   return useDiff(`/v1/history/diff${query({ from, to })}`, [...keys.history, from, to]);
 }
 
+/** Rules for what a server was seen to need. @param template where they are to go; undefined: as the API finds */
+export function useSuggestion(
+  server: string,
+  template: string | undefined,
+): UseQueryResult<api.Suggestion> {
+  return useQuery({
+    queryKey: [...keys.server(server), 'suggestion', template],
+    queryFn: ({ signal }) =>
+      get<api.Suggestion>(at`/v1/servers/${server}/suggestion` + query({ template }), signal),
+    placeholderData: keepPreviousData,
+    // What is chosen of it stays chosen: it is read again when somebody asks again.
+    staleTime: 0,
+    gcTime: 0,
+    refetchOnWindowFocus: false,
+  });
+}
+
 export function useSets(): UseQueryResult<api.SetList> {
   return useQuery({
     queryKey: keys.sets,

@@ -8,6 +8,7 @@ import type * as questions from '../../control/api/question-schemas.ts';
 import type * as reviews from '../../control/api/review-schemas.ts';
 import type * as schemas from '../../control/api/schemas.ts';
 import type * as sets from '../../control/api/set-schemas.ts';
+import type { SuggestionView } from '../../control/api/suggestion-schemas.ts';
 import type * as traffic from '../../control/api/traffic-schemas.ts';
 import type * as users from '../../control/api/user-schemas.ts';
 
@@ -56,6 +57,7 @@ export type Drop = Static<typeof live.drop>;
 export type DropGroups = traffic.DropGroupsView;
 export type DropGroup = DropGroups['groups'][number];
 export type DropReasonList = Static<typeof live.dropReasonList>;
+export type Suggestion = SuggestionView;
 export type Explanation = Static<typeof explain.explanation>;
 
 /** One thing that is wrong, where it is: `inbound[2].ports[0]`. */

@@ -55,6 +55,9 @@ export interface Values {
   readonly labels: readonly string[];
   /** A value of {@link rejections}; another one as JSON. */
   readonly reject: string;
+  /** Empty: not said. Changed on its page (observe-dialog.tsx). */
+  readonly mode: string;
+  readonly until: string;
 }
 
 /** What may be chosen, by what is stored: as JSON, or empty for nothing. */
@@ -74,10 +77,13 @@ export function valuesOf(server: Server | undefined): Values {
     region: server?.region ?? '',
     labels: Object.entries(server?.labels ?? {}).map(([key, value]) => `${key}=${value}`),
     reject: server?.reject === undefined ? '' : JSON.stringify(server.reject),
+    mode: server?.mode ?? '',
+    until: server?.until ?? '',
   };
 }
 
-function bodyOf({ name, addresses, templates, region, labels, reject }: Values): object {
+function bodyOf(values: Values): object {
+  const { name, addresses, templates, region, labels, reject, mode, until } = values;
   const pairs = labels.map((label) => {
     const [key = '', ...value] = label.split('=');
     return [key.trim(), value.join('=').trim()] as const;
@@ -87,6 +93,8 @@ function bodyOf({ name, addresses, templates, region, labels, reject }: Values):
     ...(region.trim() !== '' && { region: region.trim() }),
     ...(pairs.length > 0 && { labels: Object.fromEntries(pairs) }),
     ...(reject !== '' && { reject: JSON.parse(reject) as object }),
+    ...(mode !== '' && { mode }),
+    ...(until !== '' && { until }),
   };
 }
 

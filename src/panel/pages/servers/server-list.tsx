@@ -12,6 +12,7 @@ import { useServerHistories, useStats } from '../../data/use-stats.ts';
 import { ExposureBadge } from '../../parts/exposure-badge.tsx';
 import { count, formatNumber } from '../../parts/format.ts';
 import '../../parts/live.css';
+import { ObservingBadge } from '../../parts/observing-badge.tsx';
 import { Page } from '../../parts/page.tsx';
 import { ServerLink } from '../../parts/server-link.tsx';
 import { Empty, Loaded } from '../../parts/states.tsx';
@@ -211,6 +212,7 @@ function ServerRow({ server, isChosen, onChoose, ...traffic }: ServerRowProps): 
             <Details server={server} />
             <div>
               <ExposureBadge exposure={exposure} />
+              <ObservingBadge server={server} />
             </div>
           </div>
         </Group>

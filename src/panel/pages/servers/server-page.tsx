@@ -1,6 +1,12 @@
 /** A server: what passes and is dropped, its effective rules, who can open what, its live flows, and the packets that were dropped last. */
 import { Badge, Button, Group, SimpleGrid, Tabs } from '@mantine/core';
-import { IconCursorText, IconPencil, IconTrash } from '@tabler/icons-react';
+import {
+  IconCursorText,
+  IconEye,
+  IconPencil,
+  IconPlaylistAdd,
+  IconTrash,
+} from '@tabler/icons-react';
 import { useState } from 'react';
 import type { ReactNode } from 'react';
 import { useLocation, useSearchParams } from 'wouter';
@@ -13,6 +19,7 @@ import { BackLink } from '../../parts/back-link.tsx';
 import { DropStream } from '../../parts/drop-stream.tsx';
 import { ExposureBadge } from '../../parts/exposure-badge.tsx';
 import { ServerFlows } from '../../parts/flow-list.tsx';
+import { ObservingBadge } from '../../parts/observing-badge.tsx';
 import { Page } from '../../parts/page.tsx';
 import { RenameDialog } from '../../parts/rename-dialog.tsx';
 import { Loaded } from '../../parts/states.tsx';
@@ -20,9 +27,11 @@ import { directions } from '../../../text/rule-text.ts';
 import { DestroyServerDialog } from './destroy-server-dialog.tsx';
 import { EffectiveRules } from './effective-rules.tsx';
 import { Firewalls } from './server-firewalls.tsx';
+import { ObserveDialog } from './observe-dialog.tsx';
 import { ServerForm } from './server-form.tsx';
 import { ServerLabels } from './server-labels.tsx';
 import { ServerReach } from './server-reach.tsx';
+import { SuggestDialog } from './suggest-dialog.tsx';
 import { ServerTiles } from './server-tiles.tsx';
 
 const tabs = ['rules', 'reach', 'flows', 'drops'] as const;
@@ -57,6 +66,7 @@ function About({ server }: { readonly server: Server }): ReactNode {
       )}
       <Firewalls server={server} />
       <ExposureBadge exposure={server.exposure} />
+      <ObservingBadge server={server} />
     </Group>
   );
 }
@@ -118,7 +128,7 @@ function Panel({ tab, server, stats }: PanelProps): ReactNode {
 }
 
 function Actions({ server }: { readonly server: Server }): ReactNode {
-  const [open, setOpen] = useState<'edit' | 'rename' | 'destroy'>();
+  const [open, setOpen] = useState<'edit' | 'observe' | 'suggest' | 'rename' | 'destroy'>();
   const [, navigate] = useLocation();
   const { name, revision } = server;
   const close = (): void => setOpen(undefined);
@@ -131,6 +141,22 @@ function Actions({ server }: { readonly server: Server }): ReactNode {
       >
         Edit
       </Button>
+      <Button
+        variant="default"
+        leftSection={<IconEye size={16} aria-hidden />}
+        onClick={() => setOpen('observe')}
+      >
+        Observe
+      </Button>
+      {server.mode === 'observe' && (
+        <Button
+          variant="default"
+          leftSection={<IconPlaylistAdd size={16} aria-hidden />}
+          onClick={() => setOpen('suggest')}
+        >
+          Suggest rules
+        </Button>
+      )}
       <Button
         variant="default"
         leftSection={<IconCursorText size={16} aria-hidden />}
@@ -147,6 +173,8 @@ function Actions({ server }: { readonly server: Server }): ReactNode {
         Destroy
       </Button>
       <ServerForm server={server} opened={open === 'edit'} onClose={close} />
+      <ObserveDialog server={server} opened={open === 'observe'} onClose={close} />
+      <SuggestDialog server={server} opened={open === 'suggest'} onClose={close} />
       <RenameDialog
         {...{ kind: 'server', name, revision }}
         opened={open === 'rename'}

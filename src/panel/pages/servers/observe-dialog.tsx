@@ -1,0 +1,112 @@
+/** Lets a server observe for some time, or enforce its rules again: reviewed like any change. */
+import { Button, Group, Modal, NativeSelect, Stack, Text, TextInput } from '@mantine/core';
+import { useState } from 'react';
+import type { ReactNode } from 'react';
+import type { Operation } from '../../data/changes.ts';
+import type { Server } from '../../data/types.ts';
+import { ReviewDialog } from '../../parts/review-dialog.tsx';
+import { edit, valuesOf } from './server-form.tsx';
+
+export interface ObserveDialogProps {
+  readonly server: Server;
+  readonly opened: boolean;
+  readonly onClose: () => void;
+}
+
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+/** As validate.ts has it; the API says so, too. */
+const longestMs = 14 * dayMs;
+
+const lengths: readonly { readonly value: string; readonly label: string }[] = [
+  { value: String(hourMs), label: 'An hour' },
+  { value: String(dayMs), label: 'A day' },
+  { value: String(7 * dayMs), label: 'A week' },
+  { value: 'date', label: 'Until a date' },
+];
+
+export function ObserveDialog({ server, opened, onClose }: ObserveDialogProps): ReactNode {
+  const { name, observing } = server;
+  const [operations, setOperations] = useState<readonly Operation[]>();
+  return (
+    <>
+      <Modal
+        opened={opened && operations === undefined}
+        onClose={onClose}
+        title={`Observe ${name}`}
+        closeButtonProps={{ 'aria-label': 'Close' }}
+      >
+        <Choices server={server} onReview={setOperations} onClose={onClose} />
+      </Modal>
+      <ReviewDialog
+        title="Review before save"
+        operations={operations}
+        done={observing ? `${name} was changed` : `${name} observes`}
+        onClose={() => setOperations(undefined)}
+        onSaved={() => {
+          setOperations(undefined);
+          onClose();
+        }}
+      />
+    </>
+  );
+}
+
+interface ChoicesProps extends Omit<ObserveDialogProps, 'opened'> {
+  readonly onReview: (operations: readonly Operation[]) => void;
+}
+
+function Choices({ server, onReview, onClose }: ChoicesProps): ReactNode {
+  const [length, setLength] = useState(String(dayMs));
+  const [date, setDate] = useState('');
+  const review = (mode: string, until: string): void =>
+    onReview(edit({ ...valuesOf(server), mode, until }, server));
+  const endMs = length === 'date' ? new Date(date).getTime() : Date.now() + Number(length);
+  return (
+    <Stack>
+      <Text size="sm">
+        What no rule allows passes until then, and is listed as would-drop. After that the rules are
+        enforced again.
+      </Text>
+      <NativeSelect
+        label="For how long"
+        data={[...lengths]}
+        value={length}
+        onChange={({ currentTarget }) => setLength(currentTarget.value)}
+      />
+      {length === 'date' && (
+        <TextInput
+          label="Until"
+          description="At most 14 days ahead, in the time of this browser."
+          type="datetime-local"
+          min={localText(Date.now())}
+          max={localText(Date.now() + longestMs)}
+          value={date}
+          onChange={({ currentTarget }) => setDate(currentTarget.value)}
+        />
+      )}
+      <Group justify="flex-end">
+        <Button variant="default" onClick={onClose}>
+          Cancel
+        </Button>
+        {server.observing && (
+          <Button variant="default" onClick={() => review('', '')}>
+            Enforce the rules now
+          </Button>
+        )}
+        <Button
+          disabled={Number.isNaN(endMs)}
+          onClick={() => review('observe', new Date(endMs).toISOString().replace(/\.\d+Z$/, 'Z'))}
+        >
+          Review
+        </Button>
+      </Group>
+    </Stack>
+  );
+}
+
+/** As fields for dates have it: without an offset. */
+function localText(ms: number): string {
+  const date = new Date(ms);
+  return new Date(ms - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
