@@ -59,9 +59,11 @@ interface ChoicesProps extends Omit<ObserveDialogProps, 'opened'> {
 function Choices({ server, onReview, onClose }: ChoicesProps): ReactNode {
   const [length, setLength] = useState(String(dayMs));
   const [date, setDate] = useState('');
+  const [openedMs] = useState(() => Date.now());
   const review = (mode: string, until: string): void =>
     onReview(edit({ ...valuesOf(server), mode, until }, server));
-  const endMs = length === 'date' ? new Date(date).getTime() : Date.now() + Number(length);
+  const isDate = length === 'date';
+  const endMs = (): number => (isDate ? new Date(date).getTime() : Date.now() + Number(length));
   return (
     <Stack>
       <Text size="sm">
@@ -74,13 +76,13 @@ function Choices({ server, onReview, onClose }: ChoicesProps): ReactNode {
         value={length}
         onChange={({ currentTarget }) => setLength(currentTarget.value)}
       />
-      {length === 'date' && (
+      {isDate && (
         <TextInput
           label="Until"
           description="At most 14 days ahead, in the time of this browser."
           type="datetime-local"
-          min={localText(Date.now())}
-          max={localText(Date.now() + longestMs)}
+          min={localText(openedMs)}
+          max={localText(openedMs + longestMs)}
           value={date}
           onChange={({ currentTarget }) => setDate(currentTarget.value)}
         />
@@ -95,8 +97,8 @@ function Choices({ server, onReview, onClose }: ChoicesProps): ReactNode {
           </Button>
         )}
         <Button
-          disabled={Number.isNaN(endMs)}
-          onClick={() => review('observe', new Date(endMs).toISOString().replace(/\.\d+Z$/, 'Z'))}
+          disabled={isDate && Number.isNaN(endMs())}
+          onClick={() => review('observe', new Date(endMs()).toISOString().replace(/\.\d+Z$/, 'Z'))}
         >
           Review
         </Button>
