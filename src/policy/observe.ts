@@ -5,6 +5,7 @@
  * nothing, so a clock that was set back does not prolong it.
  */
 import { longestObservationMs } from '../dataplane/match/matcher.ts';
+import { momentText } from '../text/moment.ts';
 import type { Message } from './problem.ts';
 import type { Server } from './types.ts';
 
@@ -118,9 +119,4 @@ export function turnsOf(
 /** Whether one of the turns lies between two moments. */
 export function isTurned(turns: readonly number[], thenMs: number, nowMs: number): boolean {
   return turns.some((turn) => thenMs < turn !== nowMs < turn);
-}
-
-/** As files write it, in whole seconds. */
-export function momentText(ms: number): string {
-  return new Date(Math.floor(ms / 1000) * 1000).toISOString().replace('.000Z', 'Z');
 }

@@ -6,7 +6,7 @@
  */
 import type { Logger } from 'pino';
 import type { CompiledPolicy } from '../../policy/compile.ts';
-import { momentText } from '../../policy/observe.ts';
+import { momentText } from '../../text/moment.ts';
 import type { Observation } from '../../policy/observe.ts';
 import type { Actor, AuditLog } from '../store/store.ts';
 

@@ -5,11 +5,11 @@ import {
   bodyOf,
   draftOf,
   edit,
-  momentText,
   optionsText,
   ruleOf,
 } from '../../../src/panel/pages/firewalls/draft.ts';
 import { suggestions } from '../../../src/panel/parts/suggestions.ts';
+import { momentText } from '../../../src/text/moment.ts';
 
 const until = '2030-01-31T18:00:00Z';
 const nowMs = Date.parse('2030-01-01T00:00:00Z');

@@ -98,11 +98,6 @@ export function isPlain({ except, enabled, expires, log }: RuleDraft): boolean {
   return enabled && !log && expires === '' && listedPeers(except).length === 0;
 }
 
-/** RFC 3339, in whole seconds. */
-export function momentText(ms: number): string {
-  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
-}
-
 export const emptyDraft: Draft = {
   ...{ name: '', description: '', appliesTo: [], inbound: [], outbound: [], servers: [] },
 };

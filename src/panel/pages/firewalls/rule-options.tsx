@@ -4,10 +4,11 @@ import { IconClock } from '@tabler/icons-react';
 import { useState } from 'react';
 import type { ReactNode } from 'react';
 import type { RuleDraft } from './draft.ts';
-import { isPlain, momentText, optionsText } from './draft.ts';
+import { isPlain, optionsText } from './draft.ts';
 import { fieldKey } from './draft-errors.ts';
 import type { DraftErrors } from './draft-errors.ts';
 import { useNow } from '../../parts/ago.tsx';
+import { momentText } from '../../../text/moment.ts';
 import { PeersInput } from '../../parts/peers-input.tsx';
 
 export interface RuleOptionsProps {

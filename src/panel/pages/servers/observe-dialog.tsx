@@ -5,6 +5,7 @@ import type { ReactNode } from 'react';
 import type { Operation } from '../../data/changes.ts';
 import type { Server } from '../../data/types.ts';
 import { ReviewDialog } from '../../parts/review-dialog.tsx';
+import { momentText } from '../../../text/moment.ts';
 import { edit, valuesOf } from './server-form.tsx';
 
 export interface ObserveDialogProps {
@@ -63,7 +64,7 @@ function Choices({ server, onReview, onClose }: ChoicesProps): ReactNode {
   const review = (mode: string, until: string): void =>
     onReview(edit({ ...valuesOf(server), mode, until }, server));
   const isDate = length === 'date';
-  const endMs = (): number => (isDate ? new Date(date).getTime() : Date.now() + Number(length));
+  const dateMs = isDate ? new Date(date).getTime() : undefined;
   return (
     <Stack>
       <Text size="sm">
@@ -97,8 +98,8 @@ function Choices({ server, onReview, onClose }: ChoicesProps): ReactNode {
           </Button>
         )}
         <Button
-          disabled={isDate && Number.isNaN(endMs())}
-          onClick={() => review('observe', new Date(endMs()).toISOString().replace(/\.\d+Z$/, 'Z'))}
+          disabled={Number.isNaN(dateMs)}
+          onClick={() => review('observe', momentText(dateMs ?? endIn(length)))}
         >
           Review
         </Button>
@@ -106,6 +107,8 @@ function Choices({ server, onReview, onClose }: ChoicesProps): ReactNode {
     </Stack>
   );
 }
+
+const endIn = (length: string): number => Date.now() + Number(length);
 
 /** As fields for dates have it: without an offset. */
 function localText(ms: number): string {

@@ -8,7 +8,7 @@ import type { ReportObservations } from '../../../../src/control/service/observa
 import type { FileStore } from '../../../../src/control/store/files/file-store.ts';
 import { compilePolicy } from '../../../../src/policy/compile.ts';
 import type { CompiledPolicy } from '../../../../src/policy/compile.ts';
-import { momentText } from '../../../../src/policy/observe.ts';
+import { momentText } from '../../../../src/text/moment.ts';
 import { TestDirectory } from '../../../support/stores.ts';
 
 const endMs = Math.floor(Date.now() / 1000) * 1000 + 3_600_000;
