@@ -44,7 +44,7 @@ const administration: readonly Entry[] = [
 export function Menu(): ReactNode {
   const { may } = useSession().session;
   return (
-    <Stack gap="lg" component="nav" aria-label="Sections">
+    <Stack gap="lg" py="xs" component="nav" aria-label="Sections">
       {may.view && <MenuEntry entry={overview} />}
       <Section title="Services" entries={services} />
       <Section title="Traffic" entries={traffic} />

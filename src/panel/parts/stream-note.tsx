@@ -7,7 +7,7 @@ const words: Readonly<Record<StreamState, { text: string; color: string }>> = {
   connecting: { text: 'connecting', color: 'gray' },
   open: { text: 'live', color: 'teal' },
   reconnecting: { text: 'reconnecting', color: 'orange' },
-  paused: { text: 'paused', color: 'gray' },
+  paused: { text: 'paused', color: 'gray.5' },
   failed: { text: 'not available', color: 'red' },
 };
 

@@ -25,7 +25,7 @@ const results = [
 ];
 const good = { variant: 'default' } as const;
 const bad = { variant: 'light', color: 'red' } as const;
-const isBad = (result: string): boolean => result === 'denied' || result === 'failed';
+const isBad = (result: string): boolean => result !== 'ok';
 /** What actions begin with. */
 const actions = [
   'template',

@@ -34,7 +34,7 @@ export function RuleOptions(props: RuleOptionsProps): ReactNode {
       opened={opened}
       onChange={setOpened}
       position="bottom-end"
-      width={320}
+      width={350}
       withArrow
       trapFocus
       returnFocus

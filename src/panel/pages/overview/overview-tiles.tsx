@@ -44,7 +44,7 @@ export function OverviewTiles({ status, stats }: OverviewTilesProps): ReactNode 
         label="Dropped now"
         value={rates === undefined ? '–' : formatPackets(rates.dropped.packets)}
         about={[
-          ...(top === undefined || top.rate === 0 ? [] : [`most: ${top.reason}`]),
+          ...(top === undefined || top.rate === 0 ? [] : [`most in a minute: ${top.reason}`]),
           ...(rates === undefined ? [] : [`passed ${formatBits(rates.passed.bytes)}`]),
         ].join(' · ')}
       />

@@ -72,7 +72,14 @@ function LabelsForm({ server: before, onClose }: LabelsFormProps): ReactNode {
     return field !== 'region' && field !== 'labels';
   });
   return (
-    <Box component="form" w="100%" aria-label="Region and labels" noValidate onSubmit={submit}>
+    <Box
+      component="form"
+      w="100%"
+      c="var(--mantine-color-text)"
+      aria-label="Region and labels"
+      noValidate
+      onSubmit={submit}
+    >
       <Stack gap="xs">
         {problem !== undefined && <ProblemSummary error={problem} errors={others ?? []} />}
         <Group align="flex-start" gap="sm">

@@ -14,7 +14,12 @@ export interface ServerTilesProps {
 }
 
 export function ServerTiles({ server, stats, history }: ServerTilesProps): ReactNode {
-  const { name, templates } = server;
+  const { name } = server;
+  const firewalls = [
+    ...server.templates,
+    ...server.appliedTemplates.map(({ template }) => template),
+  ];
+  const without = server.observing ? 'what no rule allows passes' : 'all is dropped';
   const now = stats.servers.get(name);
   const totals = stats.latest?.servers?.[name];
   const sum = (judged: 'passed' | 'dropped', unit: 'bytes' | 'packets'): number =>
@@ -44,8 +49,8 @@ export function ServerTiles({ server, stats, history }: ServerTilesProps): React
       </Tile>
       <Tile
         label="Firewalls"
-        value={String(templates.length)}
-        about={templates.length === 0 ? 'all is dropped' : templates.join(', ')}
+        value={String(firewalls.length)}
+        about={firewalls.length === 0 ? without : firewalls.join(', ')}
       />
     </>
   );
