@@ -250,7 +250,7 @@ async function changesOfTwo(context: Context, fleet: Fleet): Promise<void> {
   try {
     relay = await EtcdRelay.open(lab, 'gateway', fleet.cluster.endpoints);
     await other.store.administration.initialize(actor);
-    await other.store.replaceFiles(actor, configFiles());
+    await other.store.replaceFiles({ actor, files: configFiles() });
     await other.watch(true);
     context.say('fleet: a policy is there');
     const config = join(lab.directory, 'config');

@@ -2,15 +2,14 @@
 import type { Command } from 'commander';
 import type { ApiClient } from './api-client.ts';
 import type { AppliedView, FleetView } from './api-types.ts';
+import { addChangeOptions, printUnconfirmed } from './change-words.ts';
 import { addConnectionOptions } from './connection.ts';
 import type { ConnectionFlags, Connections } from './connection.ts';
 import { ExitCode } from './errors.ts';
 import { addWaitOption, waitForFleet } from './fleet-wait.ts';
 import type { WaitFlags } from './fleet-wait.ts';
-import { parseConfirmTime } from './option-values.ts';
 import type { Output } from './output.ts';
 import { examples, type Verb } from './program.ts';
-import { formatDuration } from '../text/duration.ts';
 import { line } from '../text/line.ts';
 
 export interface ClientFlags extends ConnectionFlags, WaitFlags {
@@ -83,14 +82,7 @@ export function clientCommand(parent: Command, text: CommandText): Command {
     .description(text.description)
     .option('--json', 'print JSON')
     .addHelpText('after', examples(text.examples));
-  if (text.changes === true) {
-    command.option('-m, --message <text>', 'why: for the history and the audit log');
-    command.option(
-      '--confirm <time>',
-      'undo it after this time (60s, 5m), unless somebody says tunwall confirm',
-      parseConfirmTime,
-    );
-  }
+  if (text.changes === true) addChangeOptions(command);
   for (const argument of command.registeredArguments) {
     argument.description = argumentTexts[argument.name()] ?? argument.description;
   }
@@ -123,9 +115,5 @@ export function printChange(
   for (const warning of warnings) {
     output.error(line`${output.style('yellow', 'warning:')} ${warning}`);
   }
-  if (unconfirmed === undefined) return;
-  const { secondsLeft, until } = unconfirmed;
-  output.error(
-    line`${output.style('bold', `undone in ${formatDuration(Math.round(secondsLeft))}`)} (${until}), unless you say: tunwall confirm`,
-  );
+  if (unconfirmed !== undefined) printUnconfirmed(output, unconfirmed);
 }

@@ -1,4 +1,5 @@
 /** `tunwall confirm`: a change that was made with `--confirm` is kept, or undone at once. */
+import { addMessageOption } from './change-words.ts';
 import type { Changed, ConfirmedView } from './api-types.ts';
 import { clientCommand, clientVerb, printChange } from './client-verb.ts';
 import type { ClientFlags } from './client-verb.ts';
@@ -12,7 +13,7 @@ interface ConfirmFlags extends ClientFlags {
 
 export function confirmCommand(connections: Connections): Verb {
   return clientVerb(connections, (program, { output, run }) => {
-    clientCommand(program, {
+    const confirm = clientCommand(program, {
       waits: true,
       usage: 'confirm',
       description:
@@ -26,7 +27,8 @@ export function confirmCommand(connections: Connections): Verb {
         ['tunwall confirm', 'you are still there: it stays'],
         ['tunwall confirm --revert', 'back at once, without waiting'],
       ],
-    })
+    });
+    addMessageOption(confirm)
       .option('--revert', 'undo it now')
       .action((flags: ConfirmFlags) =>
         run(flags, async (client) => {

@@ -18,6 +18,8 @@ import type { PolicyStore, Store } from '../control/store/store.ts';
 import { importRules } from '../interop/rules/import.ts';
 import { becomeOwnerOf } from '../system/privileges.ts';
 import { namePattern } from '../policy/validate.ts';
+import type { ChangeWords } from './api-client.ts';
+import { addChangeOptions, changeOptionsOf, tellIfUnconfirmed } from './change-words.ts';
 import { ExitCode, UserError } from './errors.ts';
 import { addWaitOption, waitForStore } from './fleet-wait.ts';
 import type { WaitFlags } from './fleet-wait.ts';
@@ -42,7 +44,7 @@ export interface ImportActions {
   readonly actor: string;
 }
 
-interface Flags extends WaitFlags {
+interface Flags extends WaitFlags, ChangeWords {
   readonly format: ImportFormat | 'auto';
   readonly name?: string;
   readonly config: string;
@@ -77,7 +79,11 @@ export function importCommand(actions: ImportActions): Verb {
         ),
       )
       .addOption(
-        new Option('--output <dir>', 'write the template files there instead').conflicts('config'),
+        new Option('--output <dir>', 'write the template files there instead').conflicts([
+          'config',
+          'message',
+          'confirm',
+        ]),
       )
       .option(
         '--interface <name>',
@@ -94,7 +100,7 @@ export function importCommand(actions: ImportActions): Verb {
           ['tunwall import firewalls.json --config ./config', 'templates beside the others'],
         ]),
       );
-    addWaitOption(command).action((file: string, flags: Flags) =>
+    addWaitOption(addChangeOptions(command)).action((file: string, flags: Flags) =>
       finish(importFile(file, flags, actions, output)),
     );
   };
@@ -137,12 +143,14 @@ async function importFile(
     printResult(result, flags, files, output);
   }
   if (failure !== undefined) throw new UserError(failure);
-  return store === undefined ? ExitCode.ok : await waitForStore(store, flags, output);
+  if (store === undefined) return ExitCode.ok;
+  await tellIfUnconfirmed(store, flags, output);
+  return await waitForStore(store, flags, output);
 }
 
 async function writeTemplates(
   templates: readonly ImportedTemplate[],
-  { output, config, force = false }: Flags,
+  { output, config, force = false, ...words }: Flags,
   { openStore, actor }: ImportActions,
 ): Promise<{ readonly files: readonly string[]; readonly store?: ImportStore }> {
   if (output !== undefined) {
@@ -150,7 +158,10 @@ async function writeTemplates(
     return { files: await writeImported(output, templates, force) };
   }
   const store = await openStore(config);
-  const files = await importIntoStore(store, actor, templates, force);
+  const files = await importIntoStore(store, actor, templates, {
+    overwrite: force,
+    ...changeOptionsOf(words),
+  });
   return { files: files.map((file) => join(config, file)), store };
 }
 

@@ -13,8 +13,9 @@ import {
   stageFile,
   syncDirectory,
 } from '../control/store/files/durable-file.ts';
+import { undoOverdue } from '../control/store/confirmation.ts';
 import { StoreError } from '../control/store/store.ts';
-import type { Store } from '../control/store/store.ts';
+import type { ChangeOptions, Store } from '../control/store/store.ts';
 import { documentText } from '../control/store/yaml-text.ts';
 import { UserError } from './errors.ts';
 
@@ -38,12 +39,17 @@ export function importedText({
   });
 }
 
+export interface ImportOptions extends Pick<ChangeOptions, 'why' | 'confirmWithinS'> {
+  /** Templates of the same name. */
+  readonly overwrite: boolean;
+}
+
 /** @param actor the user's name, for the audit log */
 export async function importIntoStore(
   store: Store,
   actor: string,
   templates: readonly ImportedTemplate[],
-  overwrite: boolean,
+  { overwrite, ...options }: ImportOptions,
 ): Promise<string[]> {
   templates.forEach(checkedText);
   const operations = templates.map((body) =>
@@ -52,7 +58,9 @@ export async function importIntoStore(
       : ({ kind: 'create-template', name: body.name, body } as const),
   );
   try {
-    await store.change({ name: actor, via: 'cli' }, () => operations);
+    // No firewall may be there that would have done it.
+    await undoOverdue(store);
+    await store.change({ name: actor, via: 'cli' }, () => operations, options);
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     const exists = error.failures.some(({ kind }) => kind === 'exists');

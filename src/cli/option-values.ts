@@ -1,7 +1,6 @@
 /** Values of options, from what was typed. */
 import { InvalidArgumentError } from 'commander';
 import { peerKinds } from '../policy/peers.ts';
-import { parseDuration } from '../text/duration.ts';
 
 /** A group begins with its kind. */
 const group = new RegExp(`^\\s*(?:${peerKinds.join('|')})\\s*:`, 'i');
@@ -26,11 +25,4 @@ export function parseNumber(what: string, least = 0, most: number = Number.MAX_S
     const range = most === Number.MAX_SAFE_INTEGER ? `${least} up` : `${least} to ${most}`;
     throw new InvalidArgumentError(`expected ${what} from ${range}.`);
   };
-}
-
-/** As it was typed; the API takes seconds, too. */
-export function parseConfirmTime(text: string): string {
-  const seconds = /^\d+$/.test(text) ? Number(text) : (parseDuration(text) ?? 0);
-  if (seconds >= 5 && seconds <= 86_400) return text;
-  throw new InvalidArgumentError('expected a time from 5s to 24h, like 60s or 5m.');
 }

@@ -2,6 +2,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
+import { undoOverdue } from '../control/store/confirmation.ts';
 import { readFiles } from '../control/store/files/config-files.ts';
 import { writeDurably } from '../control/store/files/durable-file.ts';
 import { maxFileBytes, sha256 } from '../control/store/config-texts.ts';
@@ -12,6 +13,8 @@ import { readRegularFile } from '../system/safe-file.ts';
 import { formatDuration } from '../text/duration.ts';
 import { line, linesOf } from '../text/line.ts';
 import { reasonOf } from '../text/system-errors.ts';
+import type { ChangeWords } from './api-client.ts';
+import { addChangeOptions, changeOptionsOf, tellIfUnconfirmed } from './change-words.ts';
 import { ExitCode, UserError } from './errors.ts';
 import { addWaitOption, waitForStore } from './fleet-wait.ts';
 import type { WaitFlags } from './fleet-wait.ts';
@@ -76,18 +79,18 @@ function addPush(family: Command, parts: Parts): void {
         'tunwall store push ./policy --dry-run',
         'for a pull request: 0 nothing, 2 something would change',
       ],
-      ['tunwall store push ./policy --yes --wait', 'from CI'],
+      ['tunwall store push ./policy --yes --wait -m "$(git log -1 --format=%s)"', 'from CI'],
     ],
   )
     .option('--yes', 'do not ask')
     .option('--dry-run', 'show the difference, and change nothing')
     .option('--overwrite', 'also what was changed in the store since the directory was pulled');
-  addWaitOption(push).action((directory: string, flags: PushFlags) =>
+  addWaitOption(addChangeOptions(push)).action((directory: string, flags: PushFlags) =>
     parts.finish(pushDirectory(parts, directory, flags)),
   );
 }
 
-interface PushFlags extends StoreFlags, WaitFlags {
+interface PushFlags extends StoreFlags, WaitFlags, ChangeWords {
   readonly overwrite?: boolean;
 }
 
@@ -95,6 +98,8 @@ async function pushDirectory(parts: Parts, directory: string, flags: PushFlags):
   const { output } = parts;
   const wanted = filesIn(directory);
   const store = await opened(parts, flags);
+  // No gateway may run that would have done it.
+  if (flags.dryRun !== true) await asUserError(undoOverdue(store));
   const present = await asUserError(store.files());
   if (flags.overwrite !== true) requireBase(directory, present);
   const difference = differenceOf(present, wanted);
@@ -105,7 +110,9 @@ async function pushDirectory(parts: Parts, directory: string, flags: PushFlags):
   output.print(linesOf(difference.trimEnd()));
   if (flags.dryRun === true) return wouldChange;
   await requireYes(parts, flags, `put this into ${store.link.name}, for all gateways?`);
-  await asUserError(store.replaceFiles(actorOf(parts), wanted, present));
+  const options = changeOptionsOf(flags);
+  const push = { actor: actorOf(parts), files: wanted, expected: present, options };
+  await asUserError(store.replaceFiles(push));
   try {
     await keepBase(directory, wanted);
   } catch (error) {
@@ -116,6 +123,7 @@ async function pushDirectory(parts: Parts, directory: string, flags: PushFlags):
     );
   }
   output.print(line`pushed: ${store.link.name} is at change ${store.link.revision}`);
+  await tellIfUnconfirmed(store, flags, output);
   return await waitForStore(store, flags, output);
 }
 

@@ -4,8 +4,9 @@ import type { Command } from 'commander';
 import { roles } from '../policy/users.ts';
 import { route } from './api-client.ts';
 import type { NewTokenView, UserListView, UserView } from './api-types.ts';
+import { addMessageOption } from './change-words.ts';
 import { clientCommand, clientVerb } from './client-verb.ts';
-import type { ClientFlags, ClientParts } from './client-verb.ts';
+import type { ClientFlags, ClientParts, CommandText } from './client-verb.ts';
 import type { Connections } from './connection.ts';
 import type { Output } from './output.ts';
 import type { Verb } from './program.ts';
@@ -33,6 +34,11 @@ export function userCommand(actions: UserActions): Verb {
     addChangeCommands(family, parts, actions);
     addTokenCommands(family, parts);
   });
+}
+
+/** Users are no part of the policy: nothing of it waits for a confirmation. */
+function changeCommand(parent: Command, text: CommandText): Command {
+  return addMessageOption(clientCommand(parent, { ...text, waits: true }), 'the audit log');
 }
 
 function addListCommand(family: Command, { output, run }: ClientParts): void {
@@ -73,8 +79,7 @@ function addCreateCommand(
   { output, run }: ClientParts,
   { readSecret }: UserActions,
 ): void {
-  clientCommand(family, {
-    waits: true,
+  changeCommand(family, {
     usage: 'create <name>',
     description: 'a new user; asks for the password, or reads it from standard input',
     examples: [
@@ -105,8 +110,7 @@ function addChangeCommands(
   { output, run }: ClientParts,
   { readSecret }: UserActions,
 ): void {
-  const role = clientCommand(family, {
-    waits: true,
+  const role = changeCommand(family, {
     usage: 'role <user>',
     description: 'give a user another role; sessions of the user end',
     examples: [['tunwall user role alice member', 'refused for the last owner']],
@@ -122,8 +126,7 @@ function addChangeCommands(
       }),
     );
 
-  clientCommand(family, {
-    waits: true,
+  changeCommand(family, {
     usage: 'password <user>',
     description: 'set a new password; asks for it, or reads it from standard input',
     examples: [
@@ -154,8 +157,7 @@ function addChangeCommands(
       }),
     );
 
-  clientCommand(family, {
-    waits: true,
+  changeCommand(family, {
     usage: 'destroy <user>',
     description: 'destroy a user, with all tokens and sessions',
     examples: [['tunwall user destroy bob', 'refused for the last owner']],
@@ -181,8 +183,7 @@ function addTokenCommands(family: Command, { output, run }: ClientParts): void {
     .command('token')
     .description('tokens for programs: they may do what their user may, until they are revoked');
 
-  clientCommand(tokens, {
-    waits: true,
+  changeCommand(tokens, {
     usage: 'create <user> <token>',
     description: 'a new token. It is printed once, on standard output, and stored as a hash',
     examples: [['tunwall user token create ci deploy > token', 'then: --token-file token']],
@@ -199,8 +200,7 @@ function addTokenCommands(family: Command, { output, run }: ClientParts): void {
     }),
   );
 
-  clientCommand(tokens, {
-    waits: true,
+  changeCommand(tokens, {
     usage: 'revoke <user> <token>',
     description: 'end a token',
     examples: [['tunwall user token revoke ci deploy', '']],

@@ -91,7 +91,7 @@ export class EtcdSubject implements Subject {
   async write(files: Record<string, string>): Promise<void> {
     const store = await this.store();
     const all = new Map([...(await store.files()), ...Object.entries(files)]);
-    await store.replaceFiles(somebody, all);
+    await store.replaceFiles({ actor: somebody, files: all });
   }
 
   async readOnly(): Promise<() => Promise<void>> {

@@ -144,7 +144,7 @@ export function userCases(create: CreateSubject): void {
     await other.create(alice, { name: 'eve', role: 'owner' });
     await other.destroy(alice, 'bob');
     expect(await refused(add('b'))).toEqual(['bob is gone']);
-    const more = users.create(alice, { name: 'mallory', role: 'owner' }, guard);
+    const more = users.create(alice, { name: 'mallory', role: 'owner' }, { guard });
     expect(await refused(more)).toEqual(['bob is gone']);
     expect((await store.read()).templates.map(({ name }) => name)).toEqual(['a']);
   });

@@ -6,8 +6,15 @@ import { basename } from 'node:path';
 import type { FastifyRequest } from 'fastify';
 import type { Static } from 'typebox';
 import { openings } from '../../policy/openings.ts';
-import type { ChangeResult, Edit, Failure, Operation, Snapshot } from '../store/store.ts';
-import { StoreError } from '../store/store.ts';
+import type {
+  ChangeOptions,
+  ChangeResult,
+  Edit,
+  Failure,
+  Operation,
+  Snapshot,
+} from '../store/store.ts';
+import { maxWhy, StoreError } from '../store/store.ts';
 import { identityOf } from './access.ts';
 import { effectsOf } from './affected.ts';
 import type { ApiContext, Applied, ControlPlane } from './context.ts';
@@ -79,15 +86,14 @@ export async function storeChange(
   request: FastifyRequest,
   edit: Edit,
 ): Promise<AppliedChange> {
-  const { actor, guard } = identityOf(request);
+  const { actor } = identityOf(request);
   let before: Snapshot | undefined;
   const remember: Edit = (snapshot) => edit((before = snapshot));
-  const why = whyOf(request);
+  const options = changeOptions(request);
   const confirmWithinS = confirmTimeOf(request);
   await context.controlPlane.undoOverdue?.();
   const result = await context.store.change(actor, remember, {
-    ...(guard !== undefined && { guard }),
-    ...(why !== undefined && { why }),
+    ...options,
     ...(confirmWithinS !== undefined && { confirmWithinS }),
   });
   const isMade = result.changed.length > 0;
@@ -121,10 +127,22 @@ function openedBy(before: Snapshot, { snapshot, changed }: ChangeResult): string
   return openings(before, snapshot, servers, nowMs);
 }
 
-const maxWhy = 500;
-
 /** The header of every change that says why it is made. */
 export const messageHeader = 'tunwall-message';
+
+/**
+ * Of every change: whether the client still may make it, and why it does.
+ *
+ * @param guard default: that of the client's access
+ * @throws HttpProblem `bad-request`
+ */
+export function changeOptions(
+  request: FastifyRequest,
+  guard = identityOf(request).guard,
+): Pick<ChangeOptions, 'guard' | 'why'> {
+  const why = whyOf(request);
+  return { ...(guard !== undefined && { guard }), ...(why !== undefined && { why }) };
+}
 
 /** @throws HttpProblem `bad-request` */
 function whyOf({ headers }: FastifyRequest): string | undefined {

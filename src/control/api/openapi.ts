@@ -2,6 +2,8 @@
 import swagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
+import type { TObject } from 'typebox';
+import { maxWhy } from '../store/store.ts';
 import type { Api } from './api.ts';
 import { components, problems } from './schemas.ts';
 import { confirmWords } from './unconfirmed.ts';
@@ -56,7 +58,7 @@ export async function registerOpenApi(server: FastifyInstance): Promise<void> {
       const security = access === 'public' ? [] : [{ token: [] }, { session: [] }];
       const method = [route.method].flat()[0]!.toLowerCase();
       const operationId = `${method}${url.replaceAll(/[/:]+(\w)/g, (_, letter: string) => letter.toUpperCase())}`;
-      const headers = changes(method, schema.tags ?? []) ? { headers: changeHeaders } : {};
+      const headers = method === 'get' ? {} : headersOf(schema.tags ?? []);
       return { schema: { ...schema, ...headers, description, security, operationId }, url };
     },
   });
@@ -66,18 +68,23 @@ export async function registerOpenApi(server: FastifyInstance): Promise<void> {
 /** Tags of what belongs to the policy. */
 const policyTags = ['templates', 'sets', 'history', 'servers', 'assignments', 'changes'];
 
-function changes(method: string, tags: readonly string[]): boolean {
-  return method !== 'get' && tags.some((tag) => policyTags.includes(tag));
+function headersOf(tags: readonly string[]): { readonly headers?: TObject } {
+  if (tags.some((tag) => policyTags.includes(tag))) return { headers: changeHeaders };
+  return tags.includes('users') ? { headers: messageHeaders } : {};
 }
+
+/** Of every change. */
+const messageHeaders = Type.Object({
+  'tunwall-message': Type.Optional(
+    Type.String({
+      description: `Why, for history and audit log: text in UTF-8, percent-encoded; at most ${maxWhy} characters.`,
+    }),
+  ),
+});
 
 /** Of every change of the policy. */
 const changeHeaders = Type.Object({
-  'tunwall-message': Type.Optional(
-    Type.String({
-      description:
-        'Why, for history and audit log: text in UTF-8, percent-encoded; at most 500 characters.',
-    }),
-  ),
+  ...messageHeaders.properties,
   'tunwall-confirm': Type.Optional(
     Type.String({
       description: `The change is undone after this time, unless it is confirmed: ${confirmWords}.`,

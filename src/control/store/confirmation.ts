@@ -60,9 +60,17 @@ export function requireWaiting(waiting: Unconfirmed | undefined, number?: number
   throw new StoreError([{ kind: 'not-found', what: 'unconfirmed change', name }]);
 }
 
-export function confirmedEvent(actor: Actor, { number, summary }: Unconfirmed): AuditEvent {
-  const target = [`revision ${number}`];
-  return { actor, action: 'policy.confirm', result: 'ok', target, summary: `keep: ${summary}` };
+export function confirmedEvent(
+  actor: Actor,
+  { number, summary }: Unconfirmed,
+  why: string | undefined,
+): AuditEvent {
+  return {
+    ...{ actor, action: 'policy.confirm', result: 'ok' },
+    target: [`revision ${number}`],
+    summary: `keep: ${summary}`,
+    ...(why !== undefined && { why }),
+  };
 }
 
 export function isOverdue({ until }: Unconfirmed, nowMs: number): boolean {

@@ -226,6 +226,9 @@ export type Edit = (snapshot: Snapshot) => readonly Operation[];
  */
 export type Guard = (users: readonly User[]) => void;
 
+/** Characters of a reason, at most. */
+export const maxWhy = 500;
+
 export interface ChangeOptions {
   readonly guard?: Guard;
   /** Why, in the author's words: for history and audit. */
@@ -236,8 +239,7 @@ export interface ChangeOptions {
   readonly undoes?: number;
 }
 
-export interface ConfirmOptions {
-  readonly guard?: Guard;
+export interface ConfirmOptions extends Pick<ChangeOptions, 'guard' | 'why'> {
   /** Only the change of this number. */
   readonly number?: number;
 }
@@ -388,6 +390,8 @@ export interface User {
   readonly generation: string;
 }
 
+export type UserChangeOptions = Pick<ChangeOptions, 'guard' | 'why'>;
+
 /**
  * Users, and their secrets. They are not part of the policy: when they cannot be read, packets are still judged, but no
  * login is possible (fail closed). Changes throw a `StoreError` like those of the policy, and are in the audit log.
@@ -401,25 +405,30 @@ export interface Users {
   create(
     actor: Actor,
     user: { name: string; role: string; password?: string },
-    guard?: Guard,
+    options?: UserChangeOptions,
   ): Promise<User>;
-  setRole(actor: Actor, name: string, role: string, guard?: Guard): Promise<User>;
+  setRole(actor: Actor, name: string, role: string, options?: UserChangeOptions): Promise<User>;
   /** Existing tokens stay valid, unless `revokeTokens`. */
   setPassword(
     actor: Actor,
     name: string,
     password: string,
-    options?: { readonly revokeTokens?: boolean; readonly guard?: Guard },
+    options?: UserChangeOptions & { readonly revokeTokens?: boolean },
   ): Promise<User>;
-  destroy(actor: Actor, name: string, guard?: Guard): Promise<void>;
+  destroy(actor: Actor, name: string, options?: UserChangeOptions): Promise<void>;
   /** The token is in the answer, and nowhere else. */
   createToken(
     actor: Actor,
     name: string,
     tokenName: string,
-    guard?: Guard,
+    options?: UserChangeOptions,
   ): Promise<{ readonly token: string }>;
-  revokeToken(actor: Actor, name: string, tokenName: string, guard?: Guard): Promise<void>;
+  revokeToken(
+    actor: Actor,
+    name: string,
+    tokenName: string,
+    options?: UserChangeOptions,
+  ): Promise<void>;
   /** For the first start: an owner with a random password, if there are no users yet; `undefined` if there are. */
   createFirstOwner(): Promise<{ readonly name: string; readonly password: string } | undefined>;
 }

@@ -30,6 +30,7 @@ import type {
   Guard,
   ThingKind,
   User,
+  UserChangeOptions,
   Users,
 } from './store.ts';
 import { editYaml } from './yaml-edit.ts';
@@ -71,10 +72,9 @@ interface UsersState<T> {
 
 type UsersEdit = (users: readonly StoredUser[]) => readonly StoredUser[];
 
-interface ChangeOptions {
+interface UserChange extends UserChangeOptions {
   readonly action: string;
   readonly summary: string;
-  readonly guard?: Guard | undefined;
 }
 
 export class UserDocument<T extends UsersText> implements Users {
@@ -109,11 +109,11 @@ export class UserDocument<T extends UsersText> implements Users {
   async create(
     actor: Actor,
     { name, role, password }: { name: string; role: string; password?: string },
-    guard?: Guard,
+    options?: UserChangeOptions,
   ): Promise<User> {
     // Hashing is slow: before the lock, not under it.
     const hash = await hashOf(password);
-    const change = { action: 'user.create', summary: `role ${role}`, guard };
+    const change = { action: 'user.create', summary: `role ${role}`, ...options };
     return await this.#change(actor, name, change, (users) => {
       requireValid([
         ...(namePattern.test(name)
@@ -127,8 +127,13 @@ export class UserDocument<T extends UsersText> implements Users {
     });
   }
 
-  async setRole(actor: Actor, name: string, role: string, guard?: Guard): Promise<User> {
-    const change = { action: 'user.set-role', summary: `role ${role}`, guard };
+  async setRole(
+    actor: Actor,
+    name: string,
+    role: string,
+    options?: UserChangeOptions,
+  ): Promise<User> {
+    const change = { action: 'user.set-role', summary: `role ${role}`, ...options };
     return await this.#change(actor, name, change, (users) => {
       requireValid(roleProblems(role));
       const next = replaced(users, name, (user) =>
@@ -143,11 +148,11 @@ export class UserDocument<T extends UsersText> implements Users {
     actor: Actor,
     name: string,
     password: string,
-    { revokeTokens = false, guard }: { revokeTokens?: boolean; guard?: Guard } = {},
+    { revokeTokens = false, ...options }: UserChangeOptions & { revokeTokens?: boolean } = {},
   ): Promise<User> {
     const hash = await hashOf(password);
     const summary = revokeTokens ? 'tokens revoked' : '';
-    const change = { action: 'user.set-password', summary, guard };
+    const change = { action: 'user.set-password', summary, ...options };
     return await this.#change(actor, name, change, (users) => {
       requireValid(passwordProblems(password));
       return replaced(users, name, (user) =>
@@ -156,8 +161,9 @@ export class UserDocument<T extends UsersText> implements Users {
     });
   }
 
-  async destroy(actor: Actor, name: string, guard?: Guard): Promise<void> {
-    await this.#change(actor, name, { action: 'user.destroy', summary: '', guard }, (users) => {
+  async destroy(actor: Actor, name: string, options?: UserChangeOptions): Promise<void> {
+    const change = { action: 'user.destroy', summary: '', ...options };
+    await this.#change(actor, name, change, (users) => {
       const next = users.filter((each) => each.name !== name);
       if (next.length === users.length) throw refusal('not-found', 'user', name);
       requireOwner(users, next, name);
@@ -169,10 +175,10 @@ export class UserDocument<T extends UsersText> implements Users {
     actor: Actor,
     name: string,
     tokenName: string,
-    guard?: Guard,
+    options?: UserChangeOptions,
   ): Promise<{ token: string }> {
     const { token, hash } = createToken();
-    const change = { action: 'user.create-token', summary: `token ${tokenName}`, guard };
+    const change = { action: 'user.create-token', summary: `token ${tokenName}`, ...options };
     await this.#change(actor, name, change, (users) => {
       const valid = namePattern.test(tokenName);
       const message = `expected ${nameWords}, found ${JSON.stringify(tokenName)}`;
@@ -190,8 +196,13 @@ export class UserDocument<T extends UsersText> implements Users {
     return { token };
   }
 
-  async revokeToken(actor: Actor, name: string, tokenName: string, guard?: Guard): Promise<void> {
-    const change = { action: 'user.revoke-token', summary: `token ${tokenName}`, guard };
+  async revokeToken(
+    actor: Actor,
+    name: string,
+    tokenName: string,
+    options?: UserChangeOptions,
+  ): Promise<void> {
+    const change = { action: 'user.revoke-token', summary: `token ${tokenName}`, ...options };
     await this.#change(actor, name, change, (users) =>
       replaced(users, name, (user) => {
         const tokens = user.tokens.filter((each) => each.name !== tokenName);
@@ -237,10 +248,10 @@ export class UserDocument<T extends UsersText> implements Users {
   async #change(
     actor: Actor,
     name: string,
-    { action, summary, guard }: ChangeOptions,
+    { action, summary, guard, why }: UserChange,
     edit: UsersEdit,
   ): Promise<User> {
-    const audited = { actor, action, target: [name] };
+    const audited = { actor, action, target: [name], ...(why !== undefined && { why }) };
     const of = (users: readonly StoredUser[]): StoredUser | undefined =>
       users.find((each) => each.name === name);
     const event = (users: readonly StoredUser[], next: readonly StoredUser[]): AuditEvent => {

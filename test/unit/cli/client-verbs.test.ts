@@ -402,6 +402,17 @@ describe('users and tokens', () => {
     expect([last.code, last.err]).toEqual([1, expect.stringContaining('last owner')]);
   });
 
+  it('says why, in the audit log', async () => {
+    await ok('user', 'create', 'alice', '--role', 'owner', '-m', 'the first');
+    await ok('user', 'create', 'ci', '--role', 'member', '--no-password', '-m', 'größer, 100 %');
+    await run(['user', 'token', 'create', 'ci', 'deploy', '-m', 'for the pipeline']);
+    await ok('user', 'destroy', 'ci', '-m', 'moved');
+    const { records } = JSON.parse(await ok('audit', '--json')) as { records: { why: string }[] };
+    expect(records.map(({ why }) => why)).toEqual([
+      ...['moved', 'for the pipeline', 'größer, 100 %', 'the first'],
+    ]);
+  });
+
   it('refuses a short password without repeating it', async () => {
     cli.secrets = ['s3cr'];
     const { code, err } = await run(['user', 'create', 'bob', '--role', 'member']);

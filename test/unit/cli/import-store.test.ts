@@ -60,6 +60,36 @@ describe('imported templates', () => {
     expect(await store.history.list('ping')).toHaveLength(3);
   });
 
+  it('say why they came, and are undone unless somebody confirms', async () => {
+    const args = [hetzner, '--config', directory];
+    const made = await command(...args, '-m', ' the old host ', '--confirm', '24h');
+    expect(made).toMatchObject({ code: 0 });
+    expect(made.err).toMatch(/^undone in .* \(20.*Z\), unless you say: tunwall confirm$/m);
+    const store = await openStore(directory);
+    expect(await store.unconfirmed()).toMatchObject({
+      ...{ why: 'the old host', actor: { name: 'alice' } },
+    });
+    const [record] = (await store.audit.query({})).records;
+    expect(record).toMatchObject({ result: 'ok', why: 'the old host' });
+    const second = await command(...args, '--force');
+    expect(second.code).toBe(1);
+    expect(second.err).toContain('waits for confirmation until');
+    await store.confirm({ name: 'alice', via: 'cli' }, { why: 'all answer' });
+    expect((await store.audit.query({})).records[0]).toMatchObject({
+      ...{ action: 'policy.confirm', why: 'all answer' },
+    });
+    expect((await command(...args, '--force', '-m', '')).code).toBe(0);
+  });
+
+  it.each([
+    [['-m', 'x'.repeat(501)], 'expected at most 500 characters'],
+    [['--confirm', '4s'], 'expected a time from 5s to 24h'],
+  ])('are not made with %j', async (words, message) => {
+    const { code, err } = await command(hetzner, '--config', directory, ...words);
+    expect([code, err.includes(message)]).toEqual([2, true]);
+    expect((await (await openStore(directory)).read()).templates).toEqual([]);
+  });
+
   it('do not join a directory with errors', async () => {
     const servers = 'servers: [{ name: A }]\n';
     await writeFile(join(directory, 'servers.yaml'), servers);

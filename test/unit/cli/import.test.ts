@@ -412,8 +412,8 @@ outbound:
       outbound: [{ protocol: 'tcp', ports: [0] }],
     } as const;
     await expect(writeImported(directory, [bad], false)).rejects.toThrow('expected a port');
-    const store = await openStore(directory);
-    await expect(importIntoStore(store, 'alice', [bad], false)).rejects.toThrow('expected a port');
+    const made = importIntoStore(await openStore(directory), 'alice', [bad], { overwrite: false });
+    await expect(made).rejects.toThrow('expected a port');
     expect(await readdir(directory)).toEqual([]);
   });
 

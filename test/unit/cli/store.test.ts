@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { grantCommands } from '../../../src/cli/store-backup.ts';
 import { storeCommand } from '../../../src/cli/store-command.ts';
+import { undo } from '../../../src/control/store/confirmation.ts';
 import { EtcdStore } from '../../../src/control/store/etcd/etcd-store.ts';
 import { openShared } from '../../../src/control/store/open-store.ts';
 import type { Operation } from '../../../src/control/store/store.ts';
@@ -110,6 +111,20 @@ describe.skipIf(etcdObstacle !== undefined)('tunwall store', { timeout: 240_000 
       expect(await run(`push ${policy()} --yes`)).toMatchObject({ code: 1 });
       expect(await run(`push ${policy()} --yes --overwrite`)).toMatchObject({ code: 0 });
       expect(await subject.contents()).not.toHaveProperty(['templates/by-carol.yaml']);
+    });
+
+    it('say why, and are undone unless somebody confirms', async () => {
+      await run(`pull ${policy()}`);
+      await writeFile(join(policy(), 'servers.yaml'), `${serversText}# by hand\n`);
+      const pushed = await run(`push ${policy()} --yes -m ticket-4711 --confirm 24h`);
+      expect(pushed.code).toBe(0);
+      expect(pushed.err).toContain('unless you say: tunwall confirm');
+      const waiting = (await store.unconfirmed())!;
+      expect(waiting.why).toBe('ticket-4711');
+      const [record] = (await store.audit.query({})).records;
+      expect(record).toMatchObject({ action: 'store.push', why: 'ticket-4711' });
+      await undo(store, alice, waiting, {});
+      expect(await subject.text('servers.yaml')).toBe(serversText);
     });
 
     it('wait for the gateways that run', async () => {

@@ -2,7 +2,7 @@
 import { requireWaiting, undo } from '../../store/confirmation.ts';
 import { identityOf } from '../access.ts';
 import type { Api } from '../api.ts';
-import { inForce } from '../changes.ts';
+import { changeOptions, inForce } from '../changes.ts';
 import * as confirms from '../confirm-schemas.ts';
 import type { ApiContext } from '../context.ts';
 import { asProblem } from '../http-problem.ts';
@@ -23,11 +23,12 @@ export function confirmRoutes(app: Api, context: ApiContext): void {
       },
     },
     async (request) => {
-      const { actor, guard } = identityOf(request);
+      const { actor } = identityOf(request);
       const { revision } = request.query;
+      const options = changeOptions(request);
       const waiting = await asProblem(
         store.confirm(actor, {
-          ...(guard !== undefined && { guard }),
+          ...options,
           ...(revision !== undefined && { number: revision }),
         }),
       );
@@ -48,11 +49,12 @@ export function confirmRoutes(app: Api, context: ApiContext): void {
       },
     },
     async (request) => {
-      const { actor, guard } = identityOf(request);
+      const { actor } = identityOf(request);
+      const options = changeOptions(request);
       const undone = async () => {
         const waiting = requireWaiting(await store.unconfirmed(), request.query.revision);
         const why = `revision ${waiting.number} was not to be kept`;
-        return undo(store, actor, waiting, { why, ...(guard !== undefined && { guard }) });
+        return undo(store, actor, waiting, { why, ...options });
       };
       const { changed } = await asProblem(undone());
       return { changed: [...changed], applied: await inForce(context) };

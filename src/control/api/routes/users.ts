@@ -9,6 +9,7 @@ import type { Guard, User } from '../../store/store.ts';
 import { identityOf } from '../access.ts';
 import type { Gate } from '../access.ts';
 import type { Api, Request } from '../api.ts';
+import { changeOptions } from '../changes.ts';
 import type { ApiContext } from '../context.ts';
 import { asProblem, HttpProblem, invalid, problemOf } from '../http-problem.ts';
 import type { LoginThrottle } from '../login-throttle.ts';
@@ -74,7 +75,8 @@ function changeRoutes(app: Api, { store }: ApiContext): void {
     async (request, reply) => {
       const { actor } = identityOf(request);
       const guard = makingGuard(request, request.body.role);
-      const user = await asProblem(users.create(actor, request.body, guard));
+      const options = changeOptions(request, guard);
+      const user = await asProblem(users.create(actor, request.body, options));
       const location = `/v1/users/${encodeURIComponent(user.name)}`;
       return reply.code(201).header('location', location).send(userView(user));
     },
@@ -100,7 +102,8 @@ function changeRoutes(app: Api, { store }: ApiContext): void {
         mayChange(now);
         mayMake(now);
       };
-      return userView(await asProblem(users.setRole(actor, params.name, body.role, guard)));
+      const options = changeOptions(request, guard);
+      return userView(await asProblem(users.setRole(actor, params.name, body.role, options)));
     },
   );
 
@@ -116,8 +119,8 @@ function changeRoutes(app: Api, { store }: ApiContext): void {
     },
     async (request, reply) => {
       const { name } = request.params;
-      const guard = credentialGuard(request, name, 'account');
-      await asProblem(users.destroy(identityOf(request).actor, name, guard));
+      const options = changeOptions(request, credentialGuard(request, name, 'account'));
+      await asProblem(users.destroy(identityOf(request).actor, name, options));
       return reply.code(204).send(null);
     },
   );
@@ -183,7 +186,8 @@ function ownRoutes(app: Api, context: ApiContext, options: UserRouteOptions): vo
         isStillCurrent?.(now);
       };
       const { actor, session } = identityOf(request);
-      const user = await asProblem(users.setPassword(actor, name, next, { revokeTokens, guard }));
+      const how = { revokeTokens, ...changeOptions(request, guard) };
+      const user = await asProblem(users.setPassword(actor, name, next, how));
       if (session !== undefined && actor.name === name) options.sessions.renew(session.id, user);
       return userView(user);
     },
@@ -211,7 +215,8 @@ function tokenRoutes(app: Api, context: ApiContext, options: UserRouteOptions): 
       takeOwnChange(request, options);
       const { actor } = identityOf(request);
       const guard = credentialGuard(request, params.name, 'new token');
-      const { token } = await asProblem(users.createToken(actor, params.name, body.name, guard));
+      const how = changeOptions(request, guard);
+      const { token } = await asProblem(users.createToken(actor, params.name, body.name, how));
       return reply.code(201).send({ name: body.name, token });
     },
   );
@@ -231,8 +236,8 @@ function tokenRoutes(app: Api, context: ApiContext, options: UserRouteOptions): 
       const { name, token } = request.params;
       await requireOwn(gate, request, name);
       takeOwnChange(request, options);
-      const guard = credentialGuard(request, name, 'tokens');
-      await asProblem(users.revokeToken(identityOf(request).actor, name, token, guard));
+      const how = changeOptions(request, credentialGuard(request, name, 'tokens'));
+      await asProblem(users.revokeToken(identityOf(request).actor, name, token, how));
       return reply.code(204).send(null);
     },
   );

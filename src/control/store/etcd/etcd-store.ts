@@ -73,6 +73,7 @@ import { SharedUsers } from './shared-users.ts';
 import { UnconfirmedAside } from './unconfirmed-aside.ts';
 import { WithoutStore } from './without-store.ts';
 import { planPush } from './push.ts';
+import type { Push } from './push.ts';
 import { digestsOf, storedVersion, textsOf } from './stored-policy.ts';
 
 /** How long a start waits for etcd that has the policy on this machine, too. */
@@ -381,12 +382,12 @@ export class EtcdStore implements PolicyStore {
     return this.#aside.setAside(number, () => this.lastGood());
   }
 
-  async confirm(actor: Actor, { guard, number }: ConfirmOptions = {}): Promise<Unconfirmed> {
+  async confirm(actor: Actor, { guard, why, number }: ConfirmOptions = {}): Promise<Unconfirmed> {
     for (;;) {
       guard?.((await this.users.list()).users);
       const reading = await this.#fresh();
       const waiting = requireWaiting(reading.head.unconfirmed, number);
-      if (await this.#settle(reading, confirmedEvent(actor, waiting))) return waiting;
+      if (await this.#settle(reading, confirmedEvent(actor, waiting, why))) return waiting;
     }
   }
 
@@ -474,18 +475,13 @@ export class EtcdStore implements PolicyStore {
   /**
    * Puts a whole policy in the place of the present one.
    *
-   * @param expected the files that it was made for: if they are not those any more, it is refused
    * @throws StoreError
    */
-  async replaceFiles(
-    actor: Actor,
-    files: ReadonlyMap<string, string>,
-    expected?: ReadonlyMap<string, string>,
-  ): Promise<Snapshot> {
+  async replaceFiles(push: Push): Promise<Snapshot> {
     for (;;) {
       const reading = await this.#replica.refresh();
       requireNothingWaits(reading.head.unconfirmed);
-      const change = planPush(reading, { actor, files, expected }, this.#parts);
+      const change = planPush(reading, push, this.#parts);
       if (change === undefined) return reading.snapshot;
       if (!(await this.#commit(reading, [change]))) continue;
       await this.collect();

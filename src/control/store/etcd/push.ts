@@ -6,7 +6,7 @@ import type { PlannedChange } from '../change-queue.ts';
 import { sortedFiles } from '../config-texts.ts';
 import type { RawFile } from '../config-texts.ts';
 import { StoreError } from '../failures.ts';
-import type { Actor } from '../store.ts';
+import type { Actor, ChangeOptions } from '../store.ts';
 import type { SharedReading } from './replica.ts';
 import { isSame, textsOf } from './stored-policy.ts';
 
@@ -15,7 +15,8 @@ export interface Push {
   /** Texts by name. */
   readonly files: ReadonlyMap<string, string>;
   /** The files that it was made for; absent: whatever is there. */
-  readonly expected: ReadonlyMap<string, string> | undefined;
+  readonly expected?: ReadonlyMap<string, string>;
+  readonly options?: Pick<ChangeOptions, 'why' | 'confirmWithinS'>;
 }
 
 const pushed = 'the files of a directory were pushed';
@@ -23,7 +24,7 @@ const pushed = 'the files of a directory were pushed';
 /** @returns `undefined` when nothing differs. @throws StoreError when it was made for other files, or is not valid */
 export function planPush(
   reading: SharedReading,
-  { actor, files, expected }: Push,
+  { actor, files, expected, options = {} }: Push,
   parts: PlanParts,
 ): PlannedChange | undefined {
   const present = textsOf({ ...reading.raw, gateway: undefined });
@@ -35,6 +36,6 @@ export function planPush(
   const after = { ...sortedFiles(wanted), gateway: reading.raw.gateway };
   const plan = planFiles(reading, after, parts);
   if (plan === undefined) return undefined;
-  const event = changeEvent(actor, [], 'ok', plan.changed, pushed);
-  return { ...plan, actor, operations: [], event: { ...event, action: 'store.push' } };
+  const event = changeEvent(actor, [], 'ok', plan.changed, pushed, options.why);
+  return { ...plan, ...options, actor, operations: [], event: { ...event, action: 'store.push' } };
 }

@@ -239,11 +239,11 @@ export class FileStore implements PolicyStore {
     return this.#unconfirmed.read();
   }
 
-  confirm(actor: Actor, { guard, number }: ConfirmOptions = {}): Promise<Unconfirmed> {
+  confirm(actor: Actor, { guard, why, number }: ConfirmOptions = {}): Promise<Unconfirmed> {
     return this.#locked(async () => {
       guard?.((await this.users.list()).users);
       const waiting = requireWaiting(await this.#unconfirmed.read(), number);
-      await this.audit.record(confirmedEvent(actor, waiting));
+      await this.audit.record(confirmedEvent(actor, waiting, why));
       await this.#unconfirmed.remove();
       return waiting;
     });

@@ -48,11 +48,14 @@ it('are asked for by a header of every change, and kept', async () => {
 it('are undone at once by who says so', async () => {
   const before = await lab.directory.contents();
   await add('a', '300');
-  const undone = await send('POST /v1/changes/revert');
+  const undone = await send('POST /v1/changes/revert', {
+    headers: { 'tunwall-message': 'wrong%20server' },
+  });
   expect(undone.json).toMatchObject({
     ...{ changed: [{ kind: 'template', name: 'a' }], applied: { applied: true } },
   });
   expect(await lab.directory.contents()).toEqual(before);
+  expect((await lab.store.audit.query({})).records[0]).toMatchObject({ why: 'wrong server' });
   expect((await send('POST /v1/changes/revert')).status).toBe(404);
 });
 

@@ -41,6 +41,28 @@ it('of every kind of change has its reason, and so has the audit log', async () 
   expect(records.flatMap(({ why }) => why ?? [])).toEqual(reasons);
 });
 
+it('of every change of a user is in the audit log alone, also when it is refused', async () => {
+  const newest = (await changes())[0];
+  const calls: [string, Sent][] = [
+    ['POST /v1/users', { body: { name: 'bob', role: 'member' } }],
+    ['PUT /v1/users/bob/role', { body: { role: 'billing-member' } }],
+    ['PUT /v1/users/bob/password', { body: { password: 'correct horse' } }],
+    ['POST /v1/users/bob/tokens', { body: { name: 'deploy' } }],
+    ['DELETE /v1/users/bob/tokens/deploy', {}],
+    ['DELETE /v1/users/bob', {}],
+    ['DELETE /v1/users/bob', {}],
+  ];
+  for (const [index, [request, sent]] of calls.entries()) {
+    await send(request, { ...sent, ...because(`ticket ${index}`) });
+  }
+  const records = (await send('GET /v1/audit')).json!['records'] as unknown as Json[];
+  const found = records.slice(0, calls.length).map(({ why, result }) => [why, result]);
+  expect(found.reverse()).toEqual(
+    calls.map((_, index) => [`ticket ${index}`, index === 6 ? 'refused' : 'ok']),
+  );
+  expect((await changes())[0]).toEqual(newest);
+});
+
 it('takes a reason that can be read, of 500 characters', async () => {
   const add = (header: string): Promise<Answer> =>
     send('POST /v1/templates', {
