@@ -13,7 +13,7 @@ const deniedBudget = { burst: 600, perSecond: 1 };
 
 export interface Denial {
   readonly actor: Actor;
-  readonly action: 'access' | 'login';
+  readonly action: 'access' | 'login' | 'user.set-password';
   readonly target?: readonly string[];
   readonly summary?: string;
 }

@@ -54,7 +54,7 @@ export function sessionRoutes(app: Api, context: ApiContext, options: UserRouteO
 }
 
 function loginRoute(app: Api, { store }: ApiContext, options: UserRouteOptions): void {
-  const { sessions, throttle, gate } = options;
+  const { sessions, gate } = options;
   app.post(
     '/session',
     {
@@ -81,9 +81,12 @@ function loginRoute(app: Api, { store }: ApiContext, options: UserRouteOptions):
         action: 'login',
         ...(known ? { target: [name] } : { summary: `no user is called ${JSON.stringify(name)}` }),
       } as const;
-      const user = await throttled(throttle, request, name, () =>
-        store.users.verifyPassword(name, password),
-      );
+      // Nobody's: whoever has to wait makes one record a minute, however many names are tried meanwhile.
+      const refusal = { ...audited, actor: stranger(request) };
+      const user = await throttled(options, request, {
+        ...{ name, refusal },
+        verify: () => store.users.verifyPassword(name, password),
+      });
       if (user === undefined) {
         await gate.log.denied(request, audited, false);
         throw new HttpProblem('unauthenticated', 'the name or the password is wrong');

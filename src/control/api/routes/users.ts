@@ -8,6 +8,7 @@ import { StoreError } from '../../store/store.ts';
 import type { Guard, User } from '../../store/store.ts';
 import { identityOf } from '../access.ts';
 import type { Gate } from '../access.ts';
+import type { Denial } from '../access-log.ts';
 import type { Api, Request } from '../api.ts';
 import { changeOptions } from '../changes.ts';
 import type { ApiContext } from '../context.ts';
@@ -328,7 +329,7 @@ async function requireNow(
  */
 async function requireCurrent(
   { store }: ApiContext,
-  { throttle }: UserRouteOptions,
+  options: UserRouteOptions,
   request: Request,
   name: string,
 ): Promise<Guard> {
@@ -336,10 +337,15 @@ async function requireCurrent(
   if (current === undefined) {
     throw invalid([{ path: 'current', message: 'expected the password that you have now' }]);
   }
-  const user = await throttled(throttle, request, name, () =>
-    store.users.verifyPassword(name, current),
-  );
+  const { actor } = identityOf(request);
+  const denial = { actor, action: 'user.set-password', target: [name] } as const;
+  const user = await throttled(options, request, {
+    ...{ name, refusal: denial },
+    verify: () => store.users.verifyPassword(name, current),
+  });
   if (user === undefined) {
+    const summary = 'the current password was wrong';
+    await options.gate.log.denied(request, { ...denial, summary }, true);
     throw invalid([{ path: 'current', message: 'this is not the password that you have now' }]);
   }
   return (users) => {
@@ -350,15 +356,24 @@ async function requireCurrent(
   };
 }
 
+interface PasswordAttempt {
+  /** Of the user. */
+  readonly name: string;
+  /** For the audit log, without a summary, if the throttle forbids the attempt. */
+  readonly refusal: Denial;
+  readonly verify: () => Promise<User | undefined>;
+}
+
 /** Checks a password, unless the throttle forbids another attempt yet. @throws HttpProblem `too-many-requests` */
 export async function throttled(
-  throttle: LoginThrottle,
+  { throttle, gate }: UserRouteOptions,
   request: Request,
-  name: string,
-  verify: () => Promise<User | undefined>,
+  { name, refusal, verify }: PasswordAttempt,
 ): Promise<User | undefined> {
   const attempt = throttle.begin(request.ip, name);
   if (!attempt.allowed) {
+    const summary = 'too many wrong passwords: this one was not checked';
+    await gate.log.denied(request, { ...refusal, summary }, request.identity !== null);
     const seconds = Math.ceil(attempt.waitMs / 1000);
     throw new HttpProblem(
       'too-many-requests',

@@ -125,6 +125,13 @@ describe('a session', () => {
         headers: { ...own, cookie: mine },
       });
     expect((await set('a wrong one')).problem).toBe('invalid');
+    const { records } = await lab.store.audit.query({ action: 'user', result: 'denied' });
+    expect(records).toEqual([
+      expect.objectContaining({
+        ...{ actor: { name: 'bob', via: 'api', address: '127.0.0.1' }, target: ['bob'] },
+        ...{ action: 'user.set-password', summary: 'the current password was wrong' },
+      }),
+    ]);
     expect((await set(password)).status).toBe(200);
     expect([await status(mine), await status(other)]).toEqual([200, 401]);
     // The same with an own token. Only the answer has the token itself.
@@ -235,6 +242,19 @@ describe('guessing', () => {
   });
   const guess = (name: string, remoteAddress: string, secret = 'wrong horse'): Promise<Answer> =>
     send('POST /v1/session', { body: { name, password: secret }, remoteAddress });
+  const notChecked = 'too many wrong passwords: this one was not checked';
+  const refusals = async (): Promise<unknown[]> => {
+    const { records } = await lab.store.audit.query({ result: 'denied' });
+    return records
+      .filter(({ summary }) => summary === notChecked)
+      .map(({ actor, action, target, count }) => [
+        actor.name,
+        actor.address,
+        action,
+        target,
+        count,
+      ]);
+  };
 
   it('is made slow for a user, wherever it comes from', async () => {
     for (let times = 0; times < 10; times++) {
@@ -243,6 +263,7 @@ describe('guessing', () => {
     // Also the right one has to wait now; other users do not.
     const early = await guess('bob', '192.0.2.99', password);
     expect([early.problem, early.headers['retry-after']]).toEqual(['too-many-requests', '1']);
+    expect(await refusals()).toEqual([['nobody', '192.0.2.99', 'login', ['bob'], undefined]]);
     expect((await guess('owner', '192.0.2.99')).status).toBe(401);
     lab.clock.nowMs += 1001;
     expect((await guess('bob', '192.0.2.99', password)).status).toBe(200);
@@ -258,6 +279,31 @@ describe('guessing', () => {
     // A quarter of an hour later all is forgotten.
     lab.clock.nowMs += 16 * minuteMs;
     expect((await guess('another', '192.0.2.1')).status).toBe(401);
+  });
+
+  it('of the own password, to set another one, is made slow and recorded like a login', async () => {
+    const { token } = await lab.store.users.createToken(alice, 'bob', 'ci');
+    for (let times = 0; times < 10; times++) await guess('bob', `192.0.2.${times}`);
+    const change = await send('PUT /v1/users/bob/password', {
+      body: { password: 'another horse', current: password },
+      headers: { authorization: `Bearer ${token}` },
+    });
+    expect(change.problem).toBe('too-many-requests');
+    expect(await refusals()).toEqual([
+      ['bob', '127.0.0.1', 'user.set-password', ['bob'], undefined],
+    ]);
+  });
+
+  it('is one record a minute while the address has to wait, whatever names it invents', async () => {
+    for (let times = 0; times < 20; times++) await guess(`user-${times}`, '192.0.2.1');
+    for (let times = 0; times < 5; times++) {
+      expect((await guess(`more-${times}`, '192.0.2.1')).status).toBe(429);
+    }
+    const first = ['nobody', '192.0.2.1', 'login', ['more-0'], undefined];
+    expect(await refusals()).toEqual([first]);
+    lab.clock.nowMs += 61_000;
+    for (let times = 0; times < 2; times++) await guess('again', '192.0.2.1');
+    expect(await refusals()).toEqual([['nobody', '192.0.2.1', 'login', ['again'], 5], first]);
   });
 
   it('many at once counts as many, and takes the memory of few', async () => {
