@@ -1,6 +1,7 @@
 /** Who a client of the API is: behind a proxy, as a monitor that asks by any name, or on the listener for metrics. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ApiLab } from '../../../support/api.ts';
+import { alice } from '../../../support/stores.ts';
 
 let lab: ApiLab;
 afterEach(async () => lab.close());
@@ -22,6 +23,22 @@ describe('behind a proxy', () => {
     await send('127.0.0.1', { ...proxied, ...wrongToken });
     await send('192.0.2.1', { ...proxied, ...wrongToken });
     expect((await denied()).sort()).toEqual(['192.0.2.1', '198.51.100.7']);
+  });
+
+  it('the cookie is for TLS only if a proxy that is trusted says that the browser speaks it', async () => {
+    lab = await ApiLab.create({ trustsProxy: (address) => address === '127.0.0.1' });
+    const body = { name: 'bob', password: 'correct horse' };
+    await lab.store.users.create(alice, { ...body, role: 'member' });
+    const cookie = async (remoteAddress: string, protocol: string): Promise<unknown> => {
+      const headers = { ...proxied, 'x-forwarded-proto': protocol };
+      const sent = { body, headers, remoteAddress };
+      return (await lab.send('nobody', 'POST /v1/session', sent)).headers['set-cookie'];
+    };
+    expect(await cookie('127.0.0.1', 'https')).toMatch(/^__Host-tunwall_session=.*; Secure/);
+    for (const plain of [await cookie('127.0.0.1', 'http'), await cookie('192.0.2.1', 'https')]) {
+      expect(plain).toMatch(/^tunwall_session=/);
+      expect(plain).not.toContain('Secure');
+    }
   });
 
   it('that is not trusted, it has the address of the proxy, and the operator is told once', async () => {
