@@ -259,6 +259,23 @@ describe('servers.yaml', () => {
     ]);
   });
 
+  const a = { name: 'a', addresses: [0x0a000001], templates: [] };
+  const forms: [string, object][] = [
+    ['{ name: a, addresses: 10.0.0.1 }', a],
+    ['{ name: a, addresses: 10.0.0.1, templates: web }', { ...a, templates: ['web'] }],
+    ['{ name: a, addresses: [10.0.0.1], templates: web }', { ...a, templates: ['web'] }],
+    ['{ name: a, addresses: 10.0.0.1, templates: [] }', a],
+  ];
+  it.each(forms)('%s', (text, server) => {
+    const { value, problems } = validateServers(
+      'servers.yaml',
+      `servers: [${text}]`,
+      new Set(['web']),
+    );
+    expect(reported(problems)).toEqual([]);
+    expect(value).toEqual([server]);
+  });
+
   const mistakes: [string, ...string[]][] = [
     ['{ name: a }', 'servers[0] the key "addresses" is missing'],
     ['{ addresses: [10.0.0.1] }', 'servers[0] the key "name" is missing'],
@@ -274,6 +291,14 @@ describe('servers.yaml', () => {
         (each, index) =>
           `servers[0].addresses[${index}] "${each}" cannot be the address of a server`,
       ),
+    ],
+    [
+      '{ name: a, addresses: 10.0.0.256 }',
+      'servers[0].addresses "10.0.0.256" is not an IPv4 address in four decimal parts',
+    ],
+    [
+      '{ name: a, addresses: 10.0.0.1, templates: wbe }',
+      'servers[0].templates there is no template "wbe"; did you mean "web"?',
     ],
     [
       '{ name: a, addresses: [10.0.0.1], templates: [wbe] }',
