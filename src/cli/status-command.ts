@@ -14,7 +14,7 @@ import { whichGateway } from '../text/regions.ts';
 import { rejectText } from '../text/reject-text.ts';
 import { formatTable } from '../text/table.ts';
 import { formatDuration } from '../text/duration.ts';
-import { formatCount, counted } from '../text/numbers.ts';
+import { formatCount, counted, grouped } from '../text/numbers.ts';
 
 export function statusCommand(connections: Connections): Verb {
   return clientVerb(connections, (program, { output, run }) => {
@@ -72,6 +72,9 @@ function printStatus(status: StatusView, target: string, output: Output): void {
   if (device !== undefined) rows.push(['device', `${device}, ${counted(queues ?? 1, 'queue')}`]);
   if (flows !== undefined) {
     rows.push(['flows', `${flows.count} of ${flows.capacity} (${formatCount(flows.capacity)})`]);
+  }
+  if (status.history !== undefined) {
+    rows.push(['charts', `${grouped(Math.ceil(status.history.bytes / 1024))} KiB of memory`]);
   }
   if (status.survival !== undefined) rows.push(['after restarts', survivalText(status.survival)]);
   if (status.fastPath !== undefined) rows.push(['fast path', fastPathText(status.fastPath)]);

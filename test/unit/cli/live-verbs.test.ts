@@ -418,6 +418,7 @@ describe('status and explain of a running firewall', () => {
       ...{ version: '1.2.3', running: true, configDirectory: '/etc/tunwall', epoch: 7 },
       ...{ device: 'fw0', queues: 2, startedAt: '2030-01-31T12:00:00.000Z' },
       ...{ uptimeSeconds: 7500, flows: { count: 12, capacity: 262_144 } },
+      history: { bytes: 1_500_000 },
       ...{ reloads: 6, reloadFailures: 1, reloadError: null, problems: [] },
       policy: { templates: 1, servers: 2, sets: 2, rules: 3 },
       reject: { inbound: false, outbound: true, perSecond: 1000, perSourcePerSecond: 20 },
@@ -437,6 +438,7 @@ describe('status and explain of a running firewall', () => {
     expect(out).toMatch(/device +fw0, 2 queues\n/);
     expect(out).toMatch(/rejects +outbound\n/);
     expect(out).toMatch(/flows +12 of 262144/);
+    expect(out).toMatch(/charts +1,465 KiB of memory\n/);
     expect(out).toMatch(/up +2 h 5 min, since 2030/);
     expect(out).toMatch(/policy changes +6, 1 refused/);
     expect(out).toMatch(/gateway +ok, watched\n/);
