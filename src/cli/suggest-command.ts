@@ -29,7 +29,7 @@ export function suggestCommand(connections: Connections): Verb {
     clientCommand(program, {
       usage: 'suggest <server>',
       description:
-        'the fewest rules for what a server was seen to need while it observed,\n' +
+        'a short list of rules for what a server was seen to need while it observed,\n' +
         'what else they would admit, and the commands that add them. Nothing is changed',
       examples: [
         ['tunwall suggest db-1', 'after some days of tunwall server observe db-1 --for 7d'],

@@ -1,5 +1,5 @@
 /**
- * The fewest products that cover pairs, and no other pair: each product is a rule, its rows are ports and its columns peers.
+ * Few products that cover pairs, and no other pair: each product is a rule, its rows are ports and its columns peers.
  *
  * To find the fewest for certain takes exponential time (they are a biclique cover of a bipartite graph). Here three covers are
  * made, and the smallest is taken: rows with the same columns together, columns with the same rows together, and those
@@ -13,7 +13,7 @@ export interface Product<Column> {
 }
 
 /** The same input in the same order gives the same products. */
-export function fewestProducts<Column>(rows: readonly ReadonlySet<Column>[]): Product<Column>[] {
+export function fewProducts<Column>(rows: readonly ReadonlySet<Column>[]): Product<Column>[] {
   const columns: Columns<Column> = new Map();
   rows.forEach((row, index) => {
     for (const column of row) {

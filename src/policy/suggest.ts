@@ -1,11 +1,11 @@
 /**
- * The fewest rules for what a server was seen to need while it observed, and what else they would admit.
+ * Few rules for what a server was seen to need while it observed, and what else they would admit.
  *
  * Flows that a rule of the server allows by now need none. The others are put together by direction and protocol:
  *
  * 1. Ports from 32768 on are one range where more than 16 of them were asked for: they are given by chance (passive FTP, RTP).
  * 2. The peers of each port are written as few peers (written-peers.ts). Only here, and by 1, is more admitted than was seen.
- * 3. Ports and peers are put together to the fewest rules that admit no other pair of them (rule-cover.ts).
+ * 3. Ports and peers are put together to few rules that admit no other pair of them (rule-cover.ts).
  *
  * What they would admit beside is computed from the rules that come out, not from these steps (`opened`).
  */
@@ -19,7 +19,7 @@ import { parsePeer } from './peers.ts';
 import { allAddresses, hasAddress, rangesOf, unionRanges } from './ranges.ts';
 import type { Ranges } from './ranges.ts';
 import { rulesOfServer } from './reach.ts';
-import { fewestProducts } from './rule-cover.ts';
+import { fewProducts } from './rule-cover.ts';
 import type { Peer, PolicySource, PortRange, Rule } from './types.ts';
 import { PeerWriter } from './written-peers.ts';
 
@@ -180,7 +180,7 @@ function rulesFor(
     [...byPort(seen, protocol)].map(([port, peers]) => ({ from: port, to: port, peers })),
   );
   const rows = asked.map(({ peers }) => new Set(writer.write(peers) ?? ['any']));
-  return fewestProducts(rows).map(({ rows: own, columns }): Rule => {
+  return fewProducts(rows).map(({ rows: own, columns }): Rule => {
     const ports = rangesOf(own.map((row) => asked[row]!));
     return {
       protocol,

@@ -6,7 +6,7 @@ import { compilePolicy } from '../../../src/policy/compile.ts';
 import type { QuestionProtocol } from '../../../src/policy/opening-packet.ts';
 import { parsePeer } from '../../../src/policy/peers.ts';
 import { hasAddress } from '../../../src/policy/ranges.ts';
-import { fewestProducts } from '../../../src/policy/rule-cover.ts';
+import { fewProducts } from '../../../src/policy/rule-cover.ts';
 import { formatRule } from '../../../src/policy/rule-notation.ts';
 import { suggest } from '../../../src/policy/suggest.ts';
 import type { SeenFlows, SuggestOptions, Suggestion } from '../../../src/policy/suggest.ts';
@@ -155,7 +155,7 @@ describe('against the naive matcher', () => {
   });
 });
 
-describe('the fewest products', () => {
+describe('few products', () => {
   const matrix = fc.array(fc.array(fc.boolean(), { minLength: 4, maxLength: 4 }), {
     ...{ minLength: 1, maxLength: 4 },
   });
@@ -186,7 +186,7 @@ describe('the fewest products', () => {
   it('cover each pair and no other: at most one more than the fewest', () => {
     const property = fc.property(matrix, (cells) => {
       const rows = cells.map((row) => new Set(row.flatMap((isIn, column) => (isIn ? column : []))));
-      const products = fewestProducts(rows);
+      const products = fewProducts(rows);
       const covered = new Set(products.flatMap((each) => pairsOf(each.rows, each.columns)));
       expect(covered).toEqual(new Set(rows.flatMap((row, index) => pairsOf([index], [...row]))));
       expect(products.length).toBeLessThanOrEqual(minimumOf(rows) + 1);

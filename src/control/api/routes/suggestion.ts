@@ -26,7 +26,8 @@ export function suggestionRoutes(app: Api, context: ApiContext): void {
       config: { access: 'view' },
       schema: {
         tags: ['live'],
-        summary: 'The fewest rules for what a server was seen to need, and what else they admit',
+        summary:
+          'A short list of rules for what a server was seen to need, and what else they admit',
         description:
           'For what began only because the server observes, and no rule of it allows now. A rule has at most `peers` sources or destinations (default 16): where more were seen they are widened, to blocks no wider than /16, else to any. `atLeast`: kinds of flows that were seen less often are left out.',
         params: schemas.nameParams,

@@ -92,7 +92,7 @@ function Choices({ found, server, onReview, onClose, onTemplate }: ChoicesProps)
   return (
     <Stack>
       <Text size="sm">
-        The fewest rules for what no rule allowed since {new Date(since).toLocaleString()}.
+        Rules that cover what no rule allowed since {new Date(since).toLocaleString()}.
       </Text>
       <Lacks found={found} />
       {rules.map((each) => (
