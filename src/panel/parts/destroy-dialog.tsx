@@ -14,6 +14,8 @@ export interface DestroyDialogProps {
   readonly opened: boolean;
   /** Above the review. */
   readonly children: ReactNode;
+  /** Whether `children` list the places that name it. */
+  readonly listsPlaces?: boolean;
   readonly onClose: () => void;
   readonly onDestroyed: () => void;
   /** Why it cannot be destroyed; that is shown below the review's place, too. */
@@ -21,7 +23,8 @@ export interface DestroyDialogProps {
 }
 
 export function DestroyDialog(props: DestroyDialogProps): ReactNode {
-  const { kind, it, force, opened, children, onClose, onDestroyed, onProblem } = props;
+  const { kind, it, force, opened, onClose, onDestroyed, onProblem } = props;
+  const { children, listsPlaces = false } = props;
   const { name, revision } = it;
   const operations = useMemo(
     (): readonly Operation[] => [{ kind: `destroy-${kind}`, name, force, ifRevision: revision }],
@@ -34,6 +37,7 @@ export function DestroyDialog(props: DestroyDialogProps): ReactNode {
       action="Destroy"
       dangerous
       done={`${name} was destroyed`}
+      listsPlaces={listsPlaces}
       onClose={onClose}
       onSaved={() => {
         onClose();

@@ -5,11 +5,12 @@
  * A refusal goes to `onProblem`, if the caller has fields to show it at; otherwise it is shown here.
  */
 import { Alert, Button, Group, Modal, NativeSelect, Stack, TextInput } from '@mantine/core';
+import { IconAlertTriangle } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import type { UseQueryResult } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { ReactNode } from 'react';
-import { asProblem } from '../data/api-problem.ts';
+import { asProblem, isKind } from '../data/api-problem.ts';
 import type { ApiProblem } from '../data/api-problem.ts';
 import { makeChange, review } from '../data/changes.ts';
 import type { Operation } from '../data/changes.ts';
@@ -31,6 +32,8 @@ export interface ReviewDialogProps {
   readonly done: string;
   /** Above the review. */
   readonly children?: ReactNode;
+  /** Whether `children` list the places that a refusal as in-use is about. */
+  readonly listsPlaces?: boolean;
   readonly onClose: () => void;
   readonly onSaved: (change: Change) => void;
   /** @returns whether the caller shows it; then the dialog is closed */
@@ -93,7 +96,9 @@ function Content(props: ContentProps): ReactNode {
       )}
       {children}
       {preview.isPending && <Loading rows={4} />}
-      {preview.isError && <Failed error={preview.error} onRetry={() => void preview.refetch()} />}
+      {preview.isError && (
+        <NoReview {...props} error={preview.error} onRetry={() => void preview.refetch()} />
+      )}
       {data !== undefined && <ReviewEffects review={data} />}
       {data !== undefined && !isEmpty && (
         <>
@@ -108,6 +113,20 @@ function Content(props: ContentProps): ReactNode {
         isReady={data !== undefined && !isEmpty && waiting === undefined}
       />
     </Stack>
+  );
+}
+
+interface NoReviewProps extends Pick<ReviewDialogProps, 'listsPlaces'> {
+  readonly error: unknown;
+  readonly onRetry: () => void;
+}
+
+/** What is in use stays so, however often one asks. */
+function NoReview({ error, listsPlaces = false, onRetry }: NoReviewProps): ReactNode {
+  if (!isKind(error, 'in-use')) return <Failed error={error} onRetry={onRetry} />;
+  if (!listsPlaces) return <Failed error={error} />;
+  return (
+    <Alert color="red" icon={<IconAlertTriangle aria-hidden />} title={asProblem(error).title} />
   );
 }
 

@@ -7,7 +7,9 @@ import { DestroyDialog } from '../../parts/destroy-dialog.tsx';
 import type { DestroyDialogProps } from '../../parts/destroy-dialog.tsx';
 import { RemoveMentions } from '../../parts/used-by.tsx';
 
-type Props = Omit<DestroyDialogProps, 'kind' | 'force' | 'children'> & { readonly it: Server };
+type Props = Omit<DestroyDialogProps, 'kind' | 'force' | 'children' | 'listsPlaces'> & {
+  readonly it: Server;
+};
 
 export function DestroyServerDialog(props: Props): ReactNode {
   // The refusal of the review says where: a server's own page does not know it.
@@ -18,6 +20,7 @@ export function DestroyServerDialog(props: Props): ReactNode {
       {...props}
       kind="server"
       force={force}
+      listsPlaces={usedBy.length > 0}
       onProblem={(problem) => {
         if (problem.kind === 'in-use') setUsedBy(problem.usedBy);
       }}

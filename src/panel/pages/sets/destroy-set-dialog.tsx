@@ -7,13 +7,15 @@ import { DestroyDialog } from '../../parts/destroy-dialog.tsx';
 import type { DestroyDialogProps } from '../../parts/destroy-dialog.tsx';
 import { RemoveMentions } from '../../parts/used-by.tsx';
 
-type Props = Omit<DestroyDialogProps, 'kind' | 'force' | 'children'> & { readonly it: AddressSet };
+type Props = Omit<DestroyDialogProps, 'kind' | 'force' | 'children' | 'listsPlaces'> & {
+  readonly it: AddressSet;
+};
 
 export function DestroySetDialog(props: Props): ReactNode {
   const { usedBy, file } = props.it;
   const [force, setForce] = useState(false);
   return (
-    <DestroyDialog {...props} kind="set" force={force}>
+    <DestroyDialog {...props} kind="set" force={force} listsPlaces={usedBy.length > 0}>
       <Text size="sm">
         {file !== undefined && `Its list ${file} goes with it. `}Its history stays, and can bring it
         back.
