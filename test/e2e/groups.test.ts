@@ -223,7 +223,7 @@ describe.skipIf(obstacle !== undefined)('groups', () => {
     await dialog.getByText('data: inbound rule 1, sources').waitFor();
     await dialog.getByText('It is in use').waitFor();
     expect(await dialog.getByRole('button', { name: 'Destroy' }).isDisabled()).toBe(true);
-    await dialog.getByRole('checkbox', { name: 'Remove it from these places, too' }).check();
+    await dialog.getByRole('checkbox', { name: 'Remove it from this place, too' }).check();
     await dialog.getByRole('button', { name: 'Destroy' }).click();
     await page.getByRole('heading', { level: 1, name: 'Sets' }).waitFor();
     expect(await panel.ask('GET', '/v1/templates/data')).toMatchObject({
@@ -280,9 +280,9 @@ describe.skipIf(obstacle !== undefined)('groups', () => {
     await (await editRule(page, 1)).getByText('expired 2026-01-31T18:00:00Z').waitFor();
     await page.getByRole('link', { name: 'Firewalls', exact: true }).first().click();
     await page.getByRole('button', { name: 'Prune 1 expired rule' }).click();
-    const dialog = page.getByRole('dialog', { name: 'Remove expired rules?' });
+    const dialog = page.getByRole('dialog', { name: 'Remove the expired rule?' });
     await dialog.getByText('old, inbound rule 1: TCP: 22 from any', { exact: false }).waitFor();
-    await dialog.getByRole('button', { name: 'Remove them' }).click();
+    await dialog.getByRole('button', { name: 'Remove it' }).click();
     await page.getByText('1 expired rule was removed').waitFor();
     await page.getByRole('button', { name: /^Prune/ }).waitFor({ state: 'hidden' });
     expect(await panel.ask('GET', '/v1/templates/old')).toMatchObject({ inbound: [] });

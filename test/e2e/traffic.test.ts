@@ -240,14 +240,14 @@ describe.skipIf(obstacle !== undefined)('traffic and people', () => {
     const page = await panel.openAs('billing-admin', '/');
     await page.getByRole('button', { name: /Billing Admin/ }).click();
     await page.getByRole('menuitem', { name: 'Password and tokens' }).click();
-    await page.getByLabel('Password until now').fill('wrong');
+    await page.getByLabel('Current password').fill('wrong');
     await page.getByLabel('New password').fill('another horse, another battery');
     await page.getByRole('button', { name: 'Set Password' }).click();
     await page
       .getByText(/wrong|not the password/i)
       .first()
       .waitFor();
-    await page.getByLabel('Password until now').fill('a password for tests');
+    await page.getByLabel('Current password').fill('a password for tests');
     await page.getByRole('button', { name: 'Set Password' }).click();
     await page.getByText('The password was changed').waitFor();
     await page.context().close();
@@ -268,7 +268,7 @@ describe.skipIf(obstacle !== undefined)('traffic and people', () => {
     expect(await answer()).toBe('200');
     const ends = page.getByLabel('End the API tokens as well');
     const change = async (current: string, next: string): Promise<void> => {
-      await page.getByLabel('Password until now').fill(current);
+      await page.getByLabel('Current password').fill(current);
       await page.getByLabel('New password').fill(next);
       await page.getByRole('button', { name: 'Set Password' }).click();
       await expect

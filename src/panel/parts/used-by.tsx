@@ -44,7 +44,11 @@ export function RemoveMentions({ mentions, force, onForce }: RemoveMentionsProps
       <Text size="sm">It is named in {count(mentions.length, 'place')}:</Text>
       <UsedBy mentions={mentions} />
       <Checkbox
-        label="Remove it from these places, too"
+        label={
+          mentions.length === 1
+            ? 'Remove it from this place, too'
+            : 'Remove it from these places, too'
+        }
         description="A rule that has no other address left goes with it: it would be for everybody."
         checked={force}
         onChange={({ currentTarget }) => onForce(currentTarget.checked)}

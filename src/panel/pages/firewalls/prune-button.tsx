@@ -18,6 +18,7 @@ export function PruneButton({ template }: { readonly template?: string }): React
   const [asked, setAsked] = useState<Expired>();
   const rules = data?.rules ?? [];
   const close = (): void => setAsked(undefined);
+  const isOne = asked?.length === 1;
   return (
     <>
       {rules.length > 0 && (
@@ -30,14 +31,18 @@ export function PruneButton({ template }: { readonly template?: string }): React
         </Button>
       )}
       <ReviewDialog
-        title="Remove expired rules?"
+        title={isOne ? 'Remove the expired rule?' : 'Remove the expired rules?'}
         operations={asked && removal(asked)}
-        action="Remove them"
+        action={isOne ? 'Remove it' : 'Remove them'}
         done={`${count(asked?.length ?? 0, 'expired rule was', 'expired rules were')} removed`}
         onClose={close}
         onSaved={close}
       >
-        <Text size="sm">They allow nothing any more. The history keeps them.</Text>
+        <Text size="sm">
+          {isOne
+            ? 'It allows nothing any more. The history keeps it.'
+            : 'They allow nothing any more. The history keeps them.'}
+        </Text>
         <List size="sm">
           {asked?.map(({ template: name, direction, index, rule }) => (
             <List.Item key={`${name} ${direction} ${index}`}>

@@ -11,7 +11,7 @@ import { Page } from '../../parts/page.tsx';
 import { Loaded } from '../../parts/states.tsx';
 
 const about =
-  'Gateways that share this policy. A change at one of them is in force at all, usually within a second.';
+  'Gateways that share this policy. A change at one of them is in force at all of them, usually within a second.';
 
 const colors: Readonly<Record<FleetMember['state'], string>> = {
   ok: 'teal',

@@ -28,8 +28,8 @@ export function ServerFilters(props: ServerFiltersProps): ReactNode {
   return (
     <Group gap="sm" align="end">
       <TextInput
-        aria-label="Search servers"
-        placeholder="Name, address, firewall, region or label"
+        label="Search servers"
+        placeholder="Name, address, region, label"
         leftSection={<IconSearch size={16} aria-hidden />}
         value={filter.words}
         onChange={({ currentTarget }) => onFilter({ words: currentTarget.value })}

@@ -35,7 +35,8 @@ function Form({ set, onClose }: Omit<AddressesDialogProps, 'opened'>): ReactNode
   const [operations, setOperations] = useState<readonly Operation[]>();
   const [refusal, setRefusal] = useState<ApiProblem>();
   const addresses = pasted(text);
-  const many = count(addresses.length, 'address', 'addresses');
+  const many =
+    addresses.length === 0 ? 'addresses' : count(addresses.length, 'address', 'addresses');
   const review = (): void => {
     const { name, revision } = set;
     setOperations([

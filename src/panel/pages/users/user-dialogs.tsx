@@ -147,7 +147,7 @@ export function PasswordForm({ name, isOwn, tokens, onDone }: PasswordFormProps)
         <>
           {isOwn && (
             <PasswordInput
-              label="Password until now"
+              label="Current password"
               autoComplete="current-password"
               value={current}
               onChange={({ currentTarget }) => setCurrent(currentTarget.value)}
@@ -156,7 +156,7 @@ export function PasswordForm({ name, isOwn, tokens, onDone }: PasswordFormProps)
           )}
           <PasswordInput
             label="New password"
-            description="All other sessions of the user end."
+            description={isOwn ? 'All your other sessions end.' : 'All sessions of the user end.'}
             autoComplete="new-password"
             value={password}
             onChange={({ currentTarget }) => setPassword(currentTarget.value)}
