@@ -19,7 +19,9 @@ export function UserMenu(): ReactNode {
     <Menu position="bottom-end">
       <Menu.Target>
         <Button variant="default" leftSection={<IconUser size={16} aria-hidden />}>
-          {session.name}
+          <Text span inherit truncate maw={{ base: 96, sm: 240 }}>
+            {session.name}
+          </Text>
           <Text span c="dimmed" size="sm" ml={6} visibleFrom="sm">
             {roleWords[session.role]}
           </Text>

@@ -1,5 +1,5 @@
 /** Flows in a table: both ends with the opener first, the state, and the traffic each way. */
-import { Badge, Button, Table, Text, VisuallyHidden } from '@mantine/core';
+import { Badge, Button, Group, Table, Text, VisuallyHidden } from '@mantine/core';
 import { IconPlugX } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
 import type { Flow } from '../data/types.ts';
@@ -58,17 +58,25 @@ function Row({
           <Text span size="xs" fw={600} mr={8}>
             {kindText(flow)}
           </Text>
-          <Address address={flow.source} port={flow.sourcePort} />
-          <OfServer name={flow.sourceServer} known={server} /> →{' '}
-          <Address address={flow.destination} port={flow.destinationPort} />
-          <OfServer name={flow.destinationServer} known={server} />
+          <span className="flow-end">
+            <Address address={flow.source} port={flow.sourcePort} />
+            <OfServer name={flow.sourceServer} known={server} /> →
+          </span>{' '}
+          <span className="flow-end">
+            <Address address={flow.destination} port={flow.destinationPort} />
+            <OfServer name={flow.destinationServer} known={server} />
+          </span>
         </div>
       </Table.Td>
       <Table.Td data-label="State" className="nowrap">
-        {flow.state}
-        {flow.carried === true && (
-          <Badge title="The kernel carries its packets: the fast path">carried</Badge>
-        )}
+        <Group gap={6}>
+          {flow.state}
+          {flow.carried === true && (
+            <Badge variant="light" tt="none" title="The kernel carries its packets: the fast path">
+              carried
+            </Badge>
+          )}
+        </Group>
       </Table.Td>
       <Volume label="Sent" traffic={flow.original} />
       <Volume label="Answered" traffic={flow.reply} />

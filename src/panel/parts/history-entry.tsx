@@ -29,7 +29,11 @@ export function HistoryEntry(props: HistoryEntryProps): ReactNode {
         <div>
           <Group gap="xs">
             <Text fw={600}>{title}</Text>
-            {isNewest && <Badge variant="light">newest</Badge>}
+            {isNewest && (
+              <Badge variant="light" tt="none">
+                newest
+              </Badge>
+            )}
           </Group>
           {why !== undefined && <Text size="sm">“{why}”</Text>}
           <Text size="sm" c="dimmed">

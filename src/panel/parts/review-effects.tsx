@@ -138,33 +138,33 @@ function Shifted({ rules }: Pick<Review, 'rules'>): ReactNode {
 function FlowsCut({ review }: { readonly review: Review }): ReactNode {
   const { flowsCut, largestFlowsCut = [], cutsClient = false } = review;
   if (flowsCut === undefined) return null;
+  const icon = <IconPlugX aria-hidden />;
+  if (flowsCut === 0) {
+    return <Alert variant="light" color="gray" icon={icon} title="No live flow is cut" />;
+  }
   const more = flowsCut - largestFlowsCut.length;
   return (
     <Alert
       variant="light"
-      color={flowsCut === 0 ? 'gray' : cutsClient ? 'red' : 'orange'}
-      icon={<IconPlugX aria-hidden />}
-      title={
-        flowsCut === 0 ? 'No live flow is cut' : `${count(flowsCut, 'live flow')} would be cut`
-      }
+      color={cutsClient ? 'red' : 'orange'}
+      icon={icon}
+      title={`${count(flowsCut, 'live flow')} would be cut`}
     >
       {cutsClient && (
         <Text size="sm" fw={600} mb={4}>
           One of them is yours: this change may cut you off.
         </Text>
       )}
-      {flowsCut > 0 && (
-        <Spoiler maxHeight={132} showLabel="Show all" hideLabel="Show fewer">
-          <ul className="plain-list" aria-label="Live flows that end">
-            {largestFlowsCut.map((flow) => (
-              <li key={flow.id} className="address">
-                {flowText(flow)}
-              </li>
-            ))}
-            {more > 0 && <li>and {count(more, 'smaller one')}</li>}
-          </ul>
-        </Spoiler>
-      )}
+      <Spoiler maxHeight={132} showLabel="Show all" hideLabel="Show fewer">
+        <ul className="plain-list" aria-label="Live flows that end">
+          {largestFlowsCut.map((flow) => (
+            <li key={flow.id} className="address">
+              {flowText(flow)}
+            </li>
+          ))}
+          {more > 0 && <li>and {count(more, 'smaller one')}</li>}
+        </ul>
+      </Spoiler>
     </Alert>
   );
 }

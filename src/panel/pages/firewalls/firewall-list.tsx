@@ -18,6 +18,7 @@ import type { TemplateSummary } from '../../data/types.ts';
 import { Ago } from '../../parts/ago.tsx';
 import { ExposureBadge } from '../../parts/exposure-badge.tsx';
 import { formatNumber } from '../../parts/format.ts';
+import '../../parts/live.css';
 import { Page } from '../../parts/page.tsx';
 import { Empty, Loaded } from '../../parts/states.tsx';
 import { DestroyFirewallDialog } from './destroy-firewall-dialog.tsx';
@@ -97,20 +98,22 @@ function Firewalls({ list }: { readonly list: readonly TemplateSummary[] }): Rea
         />
       )}
       <Paper withBorder radius="md" className="table-frame">
-        <Table highlightOnHover verticalSpacing="sm" horizontalSpacing="md" aria-label="Firewalls">
+        <Table
+          className="data-table"
+          highlightOnHover
+          verticalSpacing="sm"
+          horizontalSpacing="md"
+          aria-label="Firewalls"
+        >
           <Table.Thead>
             <Table.Tr>
               <Table.Th>Name</Table.Th>
               <Table.Th className="number">Servers</Table.Th>
               <Table.Th className="number">Rules</Table.Th>
-              <Table.Th
-                className="number"
-                visibleFrom="sm"
-                title="Flows that its rules have opened"
-              >
+              <Table.Th className="number" title="Flows that its rules have opened">
                 Hits
               </Table.Th>
-              <Table.Th visibleFrom="sm">Last change</Table.Th>
+              <Table.Th>Last change</Table.Th>
               <Table.Th w={56} aria-label="Actions" />
             </Table.Tr>
           </Table.Thead>
@@ -153,35 +156,41 @@ function Row({ template, mayChange, onDestroy }: RowProps): ReactNode {
     template;
   return (
     <Table.Tr>
-      <Table.Td>
-        <Anchor component={Link} href={`/firewalls/${name}`} fw={600}>
-          {name}
-        </Anchor>
-        {description !== undefined && (
-          <Text size="sm" c="dimmed" lineClamp={2}>
-            {description}
-          </Text>
-        )}
+      <Table.Th scope="row" fw={600} fz="sm" c="var(--mantine-color-text)">
         <div>
-          <ExposureBadge exposure={exposure} />
+          <Anchor component={Link} href={`/firewalls/${name}`} inherit underline="always">
+            {name}
+          </Anchor>
+          {description !== undefined && (
+            <Text size="sm" c="dimmed" fw={400} lineClamp={2}>
+              {description}
+            </Text>
+          )}
+          <div>
+            <ExposureBadge exposure={exposure} />
+          </div>
         </div>
+      </Table.Th>
+      <Table.Td data-label="Servers" className="number">
+        {formatNumber(servers.length + appliedServers.length)}
       </Table.Td>
-      <Table.Td className="number">{formatNumber(servers.length + appliedServers.length)}</Table.Td>
-      <Table.Td className="number">{formatNumber(ruleCount)}</Table.Td>
-      <Table.Td className="number" visibleFrom="sm">
+      <Table.Td data-label="Rules" className="number">
+        {formatNumber(ruleCount)}
+      </Table.Td>
+      <Table.Td data-label="Hits" className="number">
         {hits === undefined ? '–' : formatNumber(hits)}
       </Table.Td>
-      <Table.Td visibleFrom="sm">
+      <Table.Td data-label="Last change">
         {changed !== undefined && (
-          <>
-            <Ago at={changed.at} />
-            <Text size="sm" c="dimmed">
+          <span>
+            <Ago at={changed.at} />{' '}
+            <Text span size="sm" c="dimmed">
               {changed.actor === 'file' ? 'in the file' : changed.actor}
             </Text>
-          </>
+          </span>
         )}
       </Table.Td>
-      <Table.Td>
+      <Table.Td data-label="">
         <RowMenu {...{ name, mayChange, onDestroy }} />
       </Table.Td>
     </Table.Tr>

@@ -26,7 +26,7 @@ export function SaveBar({ note, errors, discard, onDiscard, onSave }: SaveBarPro
         <Text size="sm" role="status" {...(wrong > 0 && { c: 'var(--mantine-color-error)' })}>
           {wrong > 0 ? `${count(wrong, 'field needs', 'fields need')} a correction` : note}
         </Text>
-        <Group gap="xs">
+        <Group gap="xs" ml="auto">
           <Button variant="default" onClick={onDiscard}>
             {discard}
           </Button>

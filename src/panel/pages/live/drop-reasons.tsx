@@ -23,7 +23,7 @@ export function DropReasons({ stats }: { readonly stats: StatsHistory }): ReactN
   const size = ({ rate, total }: ReasonRate): number => (isQuiet ? total : rate);
   const largest = size(reasons[0]!);
   return (
-    <Stack gap="sm" component="ul" className="plain-list">
+    <Stack gap="sm" component="ul" className="bare-list">
       {reasons.map((each) => (
         <li key={each.reason}>
           <Group justify="space-between" gap="xs" wrap="nowrap">

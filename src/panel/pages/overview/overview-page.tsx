@@ -91,7 +91,7 @@ function Rows<T>({ all, none, children, keyOf }: RowsProps<T>): ReactNode {
     );
   }
   return (
-    <Stack gap="xs" component="ul" className="plain-list">
+    <Stack gap="xs" component="ul" className="bare-list">
       {all.slice(0, shown).map((each) => (
         <li key={keyOf(each)}>{children(each)}</li>
       ))}

@@ -37,6 +37,13 @@ import { ServerTiles } from './server-tiles.tsx';
 const tabs = ['rules', 'reach', 'flows', 'drops'] as const;
 type Tab = (typeof tabs)[number];
 
+const titles: Readonly<Record<Tab, string>> = {
+  rules: 'Rules',
+  reach: 'Reach',
+  flows: 'Live flows',
+  drops: 'Recent drops',
+};
+
 export default function ServerPage({ name }: { readonly name: string }): ReactNode {
   const server = useServer(name);
   const mayChange = useMayChange();
@@ -87,10 +94,11 @@ function Content({ server }: { readonly server: Server }): ReactNode {
         keepMounted={false}
       >
         <Tabs.List mb="md">
-          <Tabs.Tab value="rules">Rules</Tabs.Tab>
-          <Tabs.Tab value="reach">Reach</Tabs.Tab>
-          <Tabs.Tab value="flows">Live flows</Tabs.Tab>
-          <Tabs.Tab value="drops">Recent drops</Tabs.Tab>
+          {tabs.map((each) => (
+            <Tabs.Tab key={each} value={each} px={{ base: 'xs', sm: 'md' }}>
+              {titles[each]}
+            </Tabs.Tab>
+          ))}
         </Tabs.List>
         {tabs.map((each) => (
           <Tabs.Panel key={each} value={each}>
