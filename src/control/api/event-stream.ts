@@ -26,13 +26,18 @@ export interface EventStream {
 export class EventStreams {
   readonly #open: OpenStreams<PassThrough>;
 
-  constructor(server: FastifyInstance, users: () => Promise<readonly User[]>) {
-    this.#open = new OpenStreams(server, users, limits);
+  constructor(users: () => Promise<readonly User[]>) {
+    this.#open = new OpenStreams(users, limits);
+  }
+
+  /** Ends the streams of a server with it. */
+  endWith(server: FastifyInstance): void {
     // An open stream would keep its connection, and the server, from closing.
     server.addHook('preClose', (done) => {
-      for (const stream of this.#open) stream.end();
+      for (const stream of this.#open.of(server)) stream.end();
       done();
     });
+    this.#open.endWith(server);
   }
 
   /**

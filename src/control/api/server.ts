@@ -40,6 +40,7 @@ import { assignmentRoutes } from './routes/assignments.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { explainRoutes } from './routes/explain.ts';
 import { liveRoutes } from './routes/live.ts';
+import type { Streams } from './routes/live.ts';
 import { trafficRoutes } from './routes/traffic.ts';
 import { monitoringRoutes, statusRoutes } from './routes/operations.ts';
 import { questionRoutes } from './routes/questions.ts';
@@ -126,11 +127,9 @@ export async function buildApi(context: ApiContext, options: ApiOptions): Promis
   }
   if (listener === 'tcp') noticeProxies(server, context, options);
   server.addHook('onRequest', (request) => gate.admit(request));
-  const users = async (): Promise<readonly User[]> => (await context.store.users.list()).users;
-  const streams = {
-    events: new EventStreams(server, users),
-    captures: new OpenStreams(server, users, captureLimits),
-  };
+  const streams = streamsOf(context);
+  streams.events.endWith(server);
+  streams.captures.endWith(server);
   sweepRegularly(server, [gate.log, failures]);
   await registerOpenApi(server);
   const panel =
@@ -176,6 +175,22 @@ export async function buildApi(context: ApiContext, options: ApiOptions): Promis
   );
   await server.ready();
   return server;
+}
+
+const streamsByContext = new WeakMap<ApiContext, Streams>();
+
+/** One for all listeners on a context: what is limited in all is limited once. */
+function streamsOf(context: ApiContext): Streams {
+  let streams = streamsByContext.get(context);
+  if (streams === undefined) {
+    const users = async (): Promise<readonly User[]> => (await context.store.users.list()).users;
+    streams = {
+      events: new EventStreams(users),
+      captures: new OpenStreams(users, captureLimits),
+    };
+    streamsByContext.set(context, streams);
+  }
+  return streams;
 }
 
 function createServer(limits: ConnectionLimits, { tls = false, trustsProxy }: ApiOptions): Api {

@@ -173,6 +173,21 @@ describe('a stream ends within a second when the right to read it ends', () => {
     await endsAll(token, () => lab.directory.write({ 'users.yaml': 'users: []\n' }));
   });
 
+  it('when nobody can say for ten seconds who the users are', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    lab.observer.captureEnds = false;
+    const reader = await Stream.open('/v1/capture', '*/*', token);
+    const list = vi.spyOn(lab.store.users, 'list').mockReturnValue(new Promise(() => undefined));
+    vi.advanceTimersByTime(20 * lookMs);
+    expect([list.mock.calls.length, lab.observer.captures[0]!.stream.destroyed]).toEqual([
+      1,
+      false,
+    ]);
+    vi.advanceTimersByTime(lookMs);
+    await reader.until(({ ended }) => ended);
+    expect(lab.observer.captures[0]!.stream.destroyed).toBe(true);
+  });
+
   it('when the session ends', async () => {
     await lab.store.users.create(alice, { name: 'eve', role: 'owner', password: 'correct horse' });
     const login = await lab.send('nobody', 'POST /v1/session', {
@@ -247,6 +262,32 @@ describe('so many streams at once', () => {
     ]);
     expect(lab.observer.captures).toHaveLength(4);
     await fill(1, '/v1/drops?limit=0', 'owner');
+  });
+
+  it('have all listeners together', async () => {
+    lab.observer.captureEnds = false;
+    for (let index = 0; index < 4; index++) {
+      const name = `owner-${index}`;
+      await lab.store.users.create(alice, { name, role: 'owner' });
+      const { token } = await lab.store.users.createToken(alice, name, 'test');
+      for (let opened = 0; opened < 4; opened++) {
+        const credentials = { authorization: `Bearer ${token}` };
+        answers.push((await Stream.open('/v1/capture', '*/*', credentials)).answer);
+      }
+    }
+    expect(answers.map(({ statusCode }) => statusCode)).toEqual(Array(16).fill(200));
+    const full = '16 captures are open already';
+    const more = await lab.send('owner', 'GET /v1/capture');
+    expect([more.problem, more.json!['detail']]).toEqual(['busy', full]);
+    const socket = await lab.build('socket');
+    const there = await socket.inject('/v1/capture');
+    expect([there.statusCode, there.json<Json>()['detail']]).toEqual([503, full]);
+    // A listener that closes ends its own streams only.
+    await socket.close();
+    const { captures } = lab.observer;
+    expect(captures.map(({ stream }) => stream.destroyed)).toEqual(Array(16).fill(false));
+    await lab.api.close();
+    expect(captures.map(({ stream }) => stream.destroyed)).toEqual(Array(16).fill(true));
   });
 
   it('that fail to begin take no place from others', async () => {
