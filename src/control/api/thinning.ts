@@ -63,16 +63,19 @@ export class Thinning<T> {
       if (nowMs - sinceMs < periodMs) break;
       await this.#forget(kind);
     }
-    if (this.#leftOut === 0 || !this.#budget.take()) return;
+    if (this.#leftOut > 0 && this.#budget.take()) await this.#tellLeftOut();
+  }
+
+  /** Reports all counts: at the end. What exceeds the limit is one more report. */
+  async flush(): Promise<void> {
+    for (const kind of [...this.#kinds.keys()]) await this.#forget(kind);
+    if (this.#leftOut > 0) await this.#tellLeftOut();
+  }
+
+  async #tellLeftOut(): Promise<void> {
     const count = this.#leftOut;
     this.#leftOut = 0;
     await this.#options.tellLeftOut(count);
-  }
-
-  /** Reports all counts: at the end. */
-  async flush(): Promise<void> {
-    for (const kind of [...this.#kinds.keys()]) await this.#forget(kind);
-    await this.sweep();
   }
 
   async #forget(kind: string): Promise<void> {

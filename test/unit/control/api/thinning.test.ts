@@ -69,12 +69,10 @@ it('all are counted, whatever comes when', async () => {
         if (sweep) await thin.sweep();
         await thin.add(`${kind}`, `${kind}`);
       }
+      // At the end no budget keeps a count back.
       await thin.flush();
-      clock.ms += 1e9;
-      if (burst > 0) await thin.sweep();
       const sum = reports.reduce((count, [, each]) => count + each, 0);
-      if (burst > 0) expect(sum).toBe(steps.length);
-      else expect(reports).toEqual([]);
+      expect(sum).toBe(steps.length);
     }),
     { seed, numRuns: 100 },
   );
