@@ -1,11 +1,11 @@
-/** `tunwall flows`, `drops`, `top`, `capture`, `status` and `explain` over the socket of a firewall that says what the test wants. */
+/** `tunwall flows`, `drops`, `top`, `capture` and `explain` over the socket of a firewall that says what the test wants. */
 import { spawnSync } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
-import type { Drop, Status } from '../../../src/control/api/context.ts';
+import type { Drop } from '../../../src/control/api/context.ts';
 import { PcapngWriter } from '../../../src/interop/captures/pcapng-writer.ts';
 import { captureCommand } from '../../../src/cli/capture-command.ts';
 import { createConnections } from '../../../src/cli/connection.ts';
@@ -14,7 +14,6 @@ import { explainCommand } from '../../../src/cli/explain-command.ts';
 import { liveAnswers } from '../../../src/cli/explain-live.ts';
 import { flowsCommand } from '../../../src/cli/flows-command.ts';
 import { openToWrite } from '../../../src/cli/process-parts.ts';
-import { statusCommand } from '../../../src/cli/status-command.ts';
 import { suggestCommand } from '../../../src/cli/suggest-command.ts';
 import { topCommand } from '../../../src/cli/top-command.ts';
 import type { Screen } from '../../../src/cli/top-command.ts';
@@ -63,7 +62,6 @@ function run(line: string, options: RunOptions = {}): Promise<Ran> {
     dropsCommand({ connections, interrupted }),
     topCommand({ connections, interrupted, screen }),
     captureCommand({ connections, interrupted, openFile: (path) => openToWrite(path, sink) }),
-    statusCommand(connections),
     suggestCommand(connections),
     explainCommand({
       answer: liveAnswers(connections, () => Promise.reject(new Error('a firewall listens'))),
@@ -411,88 +409,26 @@ describe('capture', () => {
   );
 });
 
-describe('status and explain of a running firewall', () => {
-  async function restart(gateway: Status['gateway']): Promise<void> {
-    await api.close();
-    const status: Status = {
-      ...{ version: '1.2.3', running: true, configDirectory: '/etc/tunwall', epoch: 7 },
-      ...{ device: 'fw0', queues: 2, startedAt: '2030-01-31T12:00:00.000Z' },
-      ...{ uptimeSeconds: 7500, flows: { count: 12, capacity: 262_144 } },
-      history: { bytes: 1_500_000 },
-      ...{ reloads: 6, reloadFailures: 1, reloadError: null, problems: [] },
-      policy: { templates: 1, servers: 2, sets: 2, rules: 3 },
-      reject: { inbound: false, outbound: true, perSecond: 1000, perSourcePerSecond: 20 },
-      ...(gateway !== undefined && { gateway }),
-    };
-    const controlPlane = { status: () => Promise.resolve(status) };
-    api = await apiOn(directory.path, { listener: 'socket', observer, controlPlane });
-    await api.listen({ path: join(directory.path, 'sock') });
-  }
-
-  it('status ends with 0 if all is well', async () => {
-    await restart({ state: 'ok', problems: [], watch: 'running' });
-    const { code, out } = await run('status');
-    expect(code).toBe(0);
-    expect(out).toMatch(/^tunwall 1\.2\.3 is running \(\S+sock\)\n/);
-    expect(out).toMatch(/policy +epoch 7: 1 template, 2 servers, 3 rules, 2 sets\n/);
-    expect(out).toMatch(/device +fw0, 2 queues\n/);
-    expect(out).toMatch(/rejects +outbound\n/);
-    expect(out).toMatch(/flows +12 of 262144/);
-    expect(out).toMatch(/charts +1,465 KiB of memory\n/);
-    expect(out).toMatch(/up +2 h 5 min, since 2030/);
-    expect(out).toMatch(/policy changes +6, 1 refused/);
-    expect(out).toMatch(/gateway +ok, watched\n/);
+test('explain asks for the live flow, too', async () => {
+  const line = 'explain --from 198.51.100.7:4000 --to 10.0.0.2:443 --proto tcp';
+  const asked = await run(line);
+  expect(asked.out).toContain(`template web, ${directory.path}/templates/web.yaml:5: inbound[0]`);
+  observer.live = { flow: flow('a1'), verdict: 'pass', reason: 'none' };
+  const { code, out } = await run(line);
+  expect(code).toBe(0);
+  expect(out).toMatch(/^PASS {2}tcp 198\.51\.100\.7:4000 -> 10\.0\.0\.2:443/);
+  expect(out).toContain('a live flow decides: a1, established, open for 4 min 3 s\n');
+  expect(JSON.parse((await run(`${line} --json`)).out)).toMatchObject({
+    decidedBy: 'flow',
+    flow: { id: 'a1' },
   });
-
-  it('status ends with 1 if the gateway is degraded, and says why', async () => {
-    const rule = { what: 'rule 20', wanted: 'from all lookup 100', found: 'missing' };
-    const guard = { what: 'guard', wanted: 'there', found: 'gone', hint: 'look' };
-    await restart({ state: 'degraded', problems: [rule, guard], watch: 'report-only' });
-    const { code, out, err } = await run('status');
-    expect(code).toBe(1);
-    expect(out).toMatch(/gateway +degraded, watched, but nothing is repaired \(--report-only\)\n/);
-    expect(err).toBe(
-      'the gateway is degraded: rule 20 is missing, not from all lookup 100\n' +
-        'the gateway is degraded: guard is gone, not there (look)\n',
-    );
-  });
-
-  it.each([
-    [
-      'absent',
-      'ok',
-      /gateway +ok, not watched: the guard is not seen here, and nothing is repaired/,
-    ],
-    ['absent', 'down', /gateway +down, not watched/],
-    ['stale', 'ok', /gateway +ok, the watch is silent\n/],
-  ] as const)('status says how the watch is: %s, %s', async (watch, state, said) => {
-    await restart({ state, problems: [], watch });
-    const { code, out } = await run('status');
-    expect(out).toMatch(said);
-    expect(code).toBe(0);
-  });
-
-  test('explain asks for the live flow, too', async () => {
-    const line = 'explain --from 198.51.100.7:4000 --to 10.0.0.2:443 --proto tcp';
-    const asked = await run(line);
-    expect(asked.out).toContain(`template web, ${directory.path}/templates/web.yaml:5: inbound[0]`);
-    observer.live = { flow: flow('a1'), verdict: 'pass', reason: 'none' };
-    const { code, out } = await run(line);
-    expect(code).toBe(0);
-    expect(out).toMatch(/^PASS {2}tcp 198\.51\.100\.7:4000 -> 10\.0\.0\.2:443/);
-    expect(out).toContain('a live flow decides: a1, established, open for 4 min 3 s\n');
-    expect(JSON.parse((await run(`${line} --json`)).out)).toMatchObject({
-      decidedBy: 'flow',
-      flow: { id: 'a1' },
-    });
-    expect((await run('explain --hex -')).code).toBe(0);
-    expect((await run('explain --from 198.51.100.7 --to web-1:443')).code).toBe(0);
-    const unclear = await run('explain --from web-1 --to db-1:443');
-    expect(unclear).toMatchObject({
-      code: 1,
-      err: expect.stringContaining(
-        'server db-1 has several addresses, say which one: 10.0.0.3, 10.0.1.3',
-      ) as string,
-    });
+  expect((await run('explain --hex -')).code).toBe(0);
+  expect((await run('explain --from 198.51.100.7 --to web-1:443')).code).toBe(0);
+  const unclear = await run('explain --from web-1 --to db-1:443');
+  expect(unclear).toMatchObject({
+    code: 1,
+    err: expect.stringContaining(
+      'server db-1 has several addresses, say which one: 10.0.0.3, 10.0.1.3',
+    ) as string,
   });
 });

@@ -25,7 +25,10 @@ export function monitoringRoutes(app: Api, { controlPlane, metrics }: ApiContext
     (_request, reply) => {
       const { healthy, ...rest } = controlPlane.health();
       if (!healthy) reply.code(503);
-      const running = rest.reloadError === null ? ('ok' as const) : ('degraded' as const);
+      // What is in the directory is not in force, or may not be: nobody sees it change. A store says how it is itself.
+      const isUnseen = rest.watchError !== undefined && rest.store === undefined;
+      const isBehind = rest.reloadError !== null || isUnseen;
+      const running = isBehind ? ('degraded' as const) : ('ok' as const);
       return { status: healthy ? running : ('failed' as const), ...rest };
     },
   );

@@ -35,6 +35,20 @@ describe('/healthz', () => {
     });
   });
 
+  it('is degraded, too, while edits of files are not seen', async () => {
+    const watchError = '/etc/tunwall: EMFILE: too many open files';
+    const reply = await (await api({ watchError })).inject('/healthz');
+    expect(reply.statusCode).toBe(200);
+    expect(reply.json()).toEqual({ status: 'degraded', epoch: 7, reloadError: null, watchError });
+  });
+
+  it('says that a shared store is away, by which the policy in force stays as good', async () => {
+    const store = { name: 'etcd', endpoint: 'http://192.0.2.1', connected: false, revision: 3 };
+    const away = { watchError: 'no majority', store };
+    const reply = await (await api(away)).inject('/healthz');
+    expect(reply.json()).toEqual({ status: 'ok', epoch: 7, reloadError: null, ...away });
+  });
+
   it('is 503 when they are not', async () => {
     const reply = await (await api({ healthy: false })).inject('/healthz');
     expect(reply.statusCode).toBe(503);
