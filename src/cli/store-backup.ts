@@ -1,8 +1,8 @@
 /** `tunwall store backup`, `restore` and `grant`. */
-import { readFile, stat } from 'node:fs/promises';
 import { Backup } from '../control/store/etcd/backup.ts';
 import type { BackupSummary } from '../control/store/etcd/backup.ts';
 import { writeDurably } from '../control/store/files/durable-file.ts';
+import { readRegularFile } from '../system/safe-file.ts';
 import { namePattern } from '../policy/validate.ts';
 import { line } from '../text/line.ts';
 import { counted } from '../text/numbers.ts';
@@ -73,13 +73,18 @@ export function addRestore(family: Command, parts: Parts): void {
     );
 }
 
+/** Compressed: far more than the texts of a policy that a backup may have. */
+const maxBackupBytes = 1 << 30;
+
 async function readBackup(file: string): Promise<Backup> {
+  let bytes: Buffer;
   try {
-    await stat(file);
+    ({ bytes } = readRegularFile(file, maxBackupBytes));
   } catch (error) {
-    throw new UserError(`${file} cannot be read: ${(error as Error).message}`);
+    const message = `${file} cannot be read: ${(error as Error).message}`;
+    throw new UserError(message, 'expected a file of tunwall store backup', { cause: error });
   }
-  return await asUserError(readFile(file).then((bytes) => new Backup(bytes)));
+  return await asUserError(Promise.resolve().then(() => new Backup(bytes)));
 }
 
 export function addGrant(family: Command, parts: Parts): void {

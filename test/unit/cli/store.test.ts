@@ -244,6 +244,17 @@ describe.skipIf(etcdObstacle !== undefined)('tunwall store', { timeout: 240_000 
         expect([code, err.includes('this is no backup')]).toEqual([1, true]);
       }
       expect(await run(`restore ${directory}/none --yes`)).toMatchObject({ code: 1 });
+      await execute('mkfifo', [`${directory}/fifo`]);
+      for (const [endless, what] of [
+        [`${directory}/fifo`, 'a FIFO'],
+        ['/dev/zero', 'a device'],
+      ] as const) {
+        const { code, err } = await run(`restore ${endless} --replace --yes`);
+        expect([code, err.split('\n')[0]]).toEqual([
+          1,
+          expect.stringContaining(`${endless} cannot be read: it is ${what}`),
+        ]);
+      }
       expect(await subject.contents()).toHaveProperty(['templates/web.yaml']);
     });
   });
