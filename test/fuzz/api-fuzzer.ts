@@ -1,5 +1,5 @@
 /**
- * Hostile requests, made from the OpenAPI document: every route, with hostile values in path, query, headers and
+ * Hostile requests, made from the OpenAPI document: every route in turn, with hostile values in path, query, headers and
  * body, by every role. What must not come of them: a server error, a stack, an answer that the document does not know, a request
  * that hangs.
  */
@@ -40,6 +40,8 @@ export class ApiFuzzer {
   #lab: ApiLab | undefined;
   #inLab = 0;
   requests = 0;
+  /** Of the document. */
+  allRoutes: readonly string[] = [];
   /** Routes that were asked, and how often each status came. */
   readonly routes: Set<string> = new Set<string>();
   readonly statuses: Map<number, number> = new Map<number, number>();
@@ -96,7 +98,8 @@ export class ApiFuzzer {
     const routes = Object.entries(document.paths).flatMap(([path, operations]) =>
       Object.entries(operations).map(([method, operation]) => ({ path, method, operation })),
     );
-    const { path, method, operation } = values.pick(routes);
+    this.allRoutes = routes.map(({ path, method }) => `${method} ${path}`);
+    const { path, method, operation } = routes[this.requests % routes.length]!;
     this.routes.add(`${method} ${path}`);
     const sender = values.chance(0.7) ? 'owner' : values.pick([...roles, 'nobody'] as const);
     const headers: Record<string, string> = {

@@ -7,7 +7,9 @@ import {
   mkdir,
   mkdtemp,
   readFile,
+  rename,
   rm,
+  rmdir,
   stat,
   symlink,
   writeFile,
@@ -17,7 +19,7 @@ import { once } from 'node:events';
 import { finished } from 'node:stream/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openOutputFile } from '../../../src/system/output-file.ts';
 import {
   UnsafeFile,
@@ -27,6 +29,17 @@ import {
   readRegularFile,
 } from '../../../src/system/safe-file.ts';
 
+/** What somebody does right after a directory was made. */
+let exchange: ((made: string) => Promise<void>) | undefined;
+vi.mock('node:fs/promises', async (original) => {
+  const real = await original<typeof import('node:fs/promises')>();
+  const exchanged = async (made: string, mode: number): Promise<void> => {
+    await real.mkdir(made, mode);
+    await exchange?.(made);
+  };
+  return { ...real, mkdir: exchanged };
+});
+
 let directory: string;
 const path = (name: string): string => join(directory, name);
 beforeEach(async () => {
@@ -34,6 +47,7 @@ beforeEach(async () => {
   await writeFile(path('secret'), 'secret\n');
 });
 afterEach(async () => {
+  exchange = undefined;
   await rm(directory, { recursive: true });
 });
 
@@ -109,6 +123,32 @@ it('makes a directory with its mode, and leaves one that is there', async () => 
   await symlink(directory, path('link'));
   expect(await makeOwnDirectory(path('link'), 0o777)).toBe(false);
   expect((await stat(directory)).mode & 0o777).toBe(0o700);
+});
+
+describe('a new directory that is exchanged before it gets its mode', () => {
+  const modeOf = async (name: string): Promise<number> => (await stat(path(name))).mode & 0o777;
+  beforeEach(async () => {
+    await mkdir(path('target'), 0o700);
+  });
+
+  it('for a link, is refused, and the mode of what it leads to stays', async () => {
+    exchange = async (made) => {
+      await rmdir(made);
+      await symlink(path('target'), made);
+    };
+    await expect(makeOwnDirectory(path('new'), 0o755)).rejects.toThrow('ENOTDIR');
+    expect(await modeOf('target')).toBe(0o700);
+  });
+
+  it.skipIf(process.geteuid!() !== 0)('for one of another user, is refused', async () => {
+    await chown(path('target'), 1234, 1234);
+    exchange = async (made) => {
+      await rmdir(made);
+      await rename(path('target'), made);
+    };
+    await expect(makeOwnDirectory(path('new'), 0o755)).rejects.toThrow('was exchanged');
+    expect(await modeOf('new')).toBe(0o700);
+  });
 });
 
 it('does not write output through a link in a directory that others can write to', async () => {

@@ -329,12 +329,18 @@ it('gives up unanswered connections picked up in mid-stream, like half-open ones
 });
 
 it('refuses new flows when the table is full of conversations', () => {
-  const f = new EngineFixture({ policy: policy(), capacity: 8 });
+  const rules = policy();
+  const f = new EngineFixture({ policy: rules, capacity: 8 });
   for (let port = 1; port <= 8; port++) {
     f.forward(udpPacket(client, web, port, 53), udpPacket(web, client, 53, port));
   }
   f.nowMs += 2001;
   for (let port = 1; port <= 8; port++) f.forward(udpPacket(client, web, port, 53));
+  // What is refused has opened no flow, and hit no rule.
+  const counts = (): number[] => [f.counter(Counter.flowsOpened), ...rules.hits.counts];
+  const before = counts();
+  expect(before.filter((count) => count > 0)).toEqual([8, 8]);
   expect(f.judge(udpPacket(client, web, 9, 53))).toBe('table-full');
+  expect(counts()).toEqual(before);
   f.check();
 });
