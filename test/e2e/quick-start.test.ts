@@ -147,6 +147,7 @@ describe.skipIf(obstacle !== undefined)('the quick-start guide', () => {
   it('counts what the rules have let through', async () => {
     const row = page.getByRole('group', { name: 'Inbound rule 1' });
     await row.getByText(/^[1-9]\d* hits$/).waitFor();
+    await row.getByTitle(/^Last hit .*\. Counted since /).waitFor();
     await page.getByRole('link', { name: 'Firewalls' }).first().click();
     await page.getByRole('row', { name: /site 2 2 [1-9]/ }).waitFor();
   });

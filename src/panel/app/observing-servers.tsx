@@ -3,6 +3,7 @@ import { Alert, Text } from '@mantine/core';
 import { IconEye } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
 import type { Status } from '../data/types.ts';
+import { formatTime } from '../parts/format.ts';
 import { ServerLink } from '../parts/server-link.tsx';
 
 /** So many are named. */
@@ -21,7 +22,7 @@ export function ObservingServers({ status }: { readonly status: Status }): React
     >
       {observing.slice(0, mostNamed).map(({ server, until }) => (
         <Text key={server} size="sm">
-          <ServerLink name={server} /> until {new Date(until).toLocaleString()}
+          <ServerLink name={server} /> until {formatTime(until)}
         </Text>
       ))}
       {more > 0 && <Text size="sm">and {more} more</Text>}

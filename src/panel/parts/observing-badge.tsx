@@ -3,9 +3,10 @@ import { Badge } from '@mantine/core';
 import { IconEye } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
 import type { Server } from '../data/types.ts';
+import { formatTime } from './format.ts';
 
 export function ObservingBadge({
-  server: { observing, until = '' },
+  server: { observing, until },
 }: {
   readonly server: Pick<Server, 'observing' | 'until'>;
 }): ReactNode {
@@ -19,7 +20,7 @@ export function ObservingBadge({
       leftSection={<IconEye size={12} aria-hidden />}
       title="What no rule allows passes, and is listed as would-drop"
     >
-      Observes until {new Date(until).toLocaleString()}
+      Observes{until !== undefined && ` until ${formatTime(until)}`}
     </Badge>
   );
 }

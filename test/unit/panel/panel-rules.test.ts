@@ -8,6 +8,8 @@ import {
   optionsText,
   ruleOf,
 } from '../../../src/panel/pages/firewalls/draft.ts';
+import { formatTime } from '../../../src/panel/parts/format.ts';
+import { hitTimes } from '../../../src/panel/parts/hit-times.ts';
 import { suggestions } from '../../../src/panel/parts/suggestions.ts';
 import { momentText } from '../../../src/text/moment.ts';
 
@@ -94,4 +96,17 @@ it.each<[string, string[]]>([
     { name: 'web-1', region: 'hkg', labels: { role: 'web' } },
   ];
   expect(suggestions(text, { servers, templates: ['ssh'], sets: ['office'] })).toEqual(completed);
+});
+
+const since = '2030-01-01T00:00:00.000Z';
+
+it.each([
+  [{}, undefined],
+  [{ hits: 0, hitsSince: since }, `Never hit since ${formatTime(since)}`],
+  [
+    { hits: 2, hitsSince: since, lastHit: until },
+    `Last hit ${formatTime(until)}. Counted since ${formatTime(since)}`,
+  ],
+])('hits %j are told with their times', (hits, text) => {
+  expect(hitTimes(hits)).toBe(text);
 });

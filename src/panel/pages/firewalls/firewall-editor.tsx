@@ -6,9 +6,10 @@ import type { ReactNode } from 'react';
 import type { ApiProblem } from '../../data/api-problem.ts';
 import type { Operation } from '../../data/changes.ts';
 import { keys } from '../../data/queries.ts';
-import type { Template } from '../../data/types.ts';
+import type { Rule, Template } from '../../data/types.ts';
 import { directions } from '../../../text/rule-text.ts';
 import type { RuleDirection } from '../../../text/rule-text.ts';
+import type { RuleHits } from '../../parts/hit-times.ts';
 import { ProblemSummary } from '../../parts/problem-summary.tsx';
 import { ReviewDialog } from '../../parts/review-dialog.tsx';
 import { Conflict } from './conflict.tsx';
@@ -28,18 +29,11 @@ import type { DraftHandle } from './use-draft.ts';
 
 /** Hits by what a rule says: a rule that is being changed has none yet. */
 function hitCounter(template: Template, direction: RuleDirection) {
-  const known = new Map(
-    template[direction].map(({ hits, ...rule }) => [identityOf(rule), hits] as const),
-  );
-  return (rule: RuleDraft): number | undefined => known.get(identityOf(ruleOf(direction, rule)));
+  const known = new Map(template[direction].map((rule) => [identityOf(rule), rule] as const));
+  return (rule: RuleDraft): RuleHits | undefined => known.get(identityOf(ruleOf(direction, rule)));
 }
 
-function identityOf({
-  protocol,
-  ports,
-  sources,
-  destinations,
-}: Omit<Template['inbound'][number], 'hits'>): string {
+function identityOf({ protocol, ports, sources, destinations }: Rule): string {
   return JSON.stringify([protocol, ports?.map(String), sources ?? destinations]);
 }
 

@@ -3,7 +3,7 @@ import { Anchor, Group, Paper, Stack, Table, Text, Title } from '@mantine/core';
 import type { ReactNode } from 'react';
 import { Link } from 'wouter';
 import type { Template } from '../../data/types.ts';
-import { formatNumber } from '../../parts/format.ts';
+import { Hits } from '../../parts/hits.tsx';
 import { directions } from '../../../text/rule-text.ts';
 import type { RuleDirection } from '../../../text/rule-text.ts';
 import { AppliedServers } from './applied-servers.tsx';
@@ -81,7 +81,7 @@ function Rules({ direction, template }: RulesProps): ReactNode {
                 </Table.Td>
                 <Table.Td data-label="Comment">{rule.comment}</Table.Td>
                 <Table.Td data-label="Hits" className="number">
-                  {rule.hits === undefined ? '–' : formatNumber(rule.hits)}
+                  <Hits rule={rule} />
                 </Table.Td>
               </Table.Tr>
             ))}

@@ -1,5 +1,6 @@
 /** What the row of a rule knows, read or edited. */
 import type { RuleDirection } from '../../../text/rule-text.ts';
+import type { RuleHits } from '../../parts/hit-times.ts';
 import type { Action, RuleDraft } from './draft.ts';
 import type { DraftErrors } from './draft-errors.ts';
 
@@ -9,8 +10,8 @@ export interface RuleRowProps {
   /** From 0. */
   readonly index: number;
   readonly count: number;
-  /** Flows that it has opened; none for a rule that was not saved yet. */
-  readonly hits: number | undefined;
+  /** Of the rule as it was saved; none for one that was not saved yet. */
+  readonly hits: RuleHits | undefined;
   readonly isEdited: boolean;
   readonly errors: DraftErrors;
   readonly dispatch: (action: Action) => void;

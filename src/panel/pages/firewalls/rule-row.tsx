@@ -2,6 +2,7 @@
 import { memo } from 'react';
 import type { ReactNode } from 'react';
 import { formatNumber } from '../../parts/format.ts';
+import { hitTimes } from '../../parts/hit-times.ts';
 import { directionWords } from '../../parts/rule-words.ts';
 import { Text } from '@mantine/core';
 import { RuleFields } from './rule-fields.tsx';
@@ -19,7 +20,11 @@ function Row(props: RuleRowProps): ReactNode {
       data-direction={direction}
       data-rule={rule.key}
     >
-      {isEdited ? <RuleFields {...props} hits={<Hits hits={hits} />} /> : <Reading {...props} />}
+      {isEdited ? (
+        <RuleFields {...props} hits={<HitCount hits={hits} />} />
+      ) : (
+        <Reading {...props} />
+      )}
       <RuleNote rule={rule} />
     </div>
   );
@@ -29,7 +34,7 @@ function Reading({ direction, rule, index, hits, dispatch, onEdit }: RuleRowProp
   return (
     <RuleReading
       {...{ direction, rule, index }}
-      hits={<Hits hits={hits} />}
+      hits={<HitCount hits={hits} />}
       onEdit={() => onEdit(rule.key)}
       onRemove={() => dispatch({ kind: 'remove', direction, key: rule.key })}
     />
@@ -49,9 +54,10 @@ export const RuleRow = memo(
     (one.errors === other.errors || !other.isEdited),
 );
 
-function Hits({ hits }: Pick<RuleRowProps, 'hits'>): ReactNode {
+function HitCount({ hits: rule }: Pick<RuleRowProps, 'hits'>): ReactNode {
+  const hits = rule?.hits;
   return (
-    <Text className="rule-hits" size="sm" component="span">
+    <Text className="rule-hits" size="sm" component="span" title={rule && hitTimes(rule)}>
       {hits !== undefined && (
         <>
           {formatNumber(hits)}

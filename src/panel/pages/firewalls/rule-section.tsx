@@ -5,6 +5,7 @@ import { memo, useCallback, useMemo, useState } from 'react';
 import type { ReactNode } from 'react';
 import type { RuleDirection } from '../../../text/rule-text.ts';
 import { flushSync } from 'react-dom';
+import type { RuleHits } from '../../parts/hit-times.ts';
 import { directionWords } from '../../parts/rule-words.ts';
 import { unchosen } from './draft.ts';
 import type { Action, RuleDraft } from './draft.ts';
@@ -18,7 +19,7 @@ export interface RuleSectionProps {
   readonly rules: readonly RuleDraft[];
   readonly errors: DraftErrors;
   /** Flows that a rule as it was saved has opened. */
-  readonly hitsOf?: ((rule: RuleDraft) => number | undefined) | undefined;
+  readonly hitsOf?: ((rule: RuleDraft) => RuleHits | undefined) | undefined;
   readonly dispatch: (action: Action) => void;
 }
 

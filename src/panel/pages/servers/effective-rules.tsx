@@ -3,7 +3,8 @@ import { Stack, Table, Text, Title } from '@mantine/core';
 import type { ReactNode } from 'react';
 import { useServerRules } from '../../data/queries.ts';
 import type { EffectiveRules as Rules } from '../../data/types.ts';
-import { count, formatNumber } from '../../parts/format.ts';
+import { count } from '../../parts/format.ts';
+import { Hits } from '../../parts/hits.tsx';
 import { directions } from '../../../text/rule-text.ts';
 import type { RuleDirection } from '../../../text/rule-text.ts';
 import { directionWords } from '../../parts/rule-words.ts';
@@ -102,7 +103,7 @@ function RuleTable({ direction, rules }: SectionProps): ReactNode {
               {rule.comment}
             </Table.Td>
             <Table.Td data-label="Hits" className="number">
-              {rule.hits === undefined ? '–' : formatNumber(rule.hits)}
+              <Hits rule={rule} />
             </Table.Td>
           </Table.Tr>
         ))}

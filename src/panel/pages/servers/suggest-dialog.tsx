@@ -8,7 +8,7 @@ import type { ReactNode } from 'react';
 import type { Operation } from '../../data/changes.ts';
 import { useSuggestion } from '../../data/queries.ts';
 import type { Server, Suggestion } from '../../data/types.ts';
-import { count } from '../../parts/format.ts';
+import { count, formatTime } from '../../parts/format.ts';
 import { ReviewDialog } from '../../parts/review-dialog.tsx';
 import { Empty, Loaded } from '../../parts/states.tsx';
 import { directions } from '../../../text/rule-text.ts';
@@ -61,7 +61,7 @@ function Proposal({ server, onReview, onClose }: ProposalProps): ReactNode {
           <Empty title="Nothing was seen that lacks a rule">
             {found.since === undefined
               ? 'The server has not observed on this gateway.'
-              : `Recorded since ${new Date(found.since).toLocaleString()}.`}
+              : `Recorded since ${formatTime(found.since)}.`}
           </Empty>
         ) : (
           <Choices {...{ found, server, onReview, onClose }} onTemplate={setTemplate} />
@@ -77,7 +77,7 @@ interface ChoicesProps extends ProposalProps {
 }
 
 function Choices({ found, server, onReview, onClose, onTemplate }: ChoicesProps): ReactNode {
-  const { rules, since = '', template } = found;
+  const { rules, since, template } = found;
   const [left, setLeft] = useState<ReadonlySet<string>>(new Set());
   const keyOf = ({ direction, text }: Suggestion['rules'][number]): string =>
     `${direction} ${text}`;
@@ -92,7 +92,8 @@ function Choices({ found, server, onReview, onClose, onTemplate }: ChoicesProps)
   return (
     <Stack>
       <Text size="sm">
-        Rules that cover what no rule allowed since {new Date(since).toLocaleString()}.
+        Rules that cover what no rule allowed
+        {since !== undefined && ` since ${formatTime(since)}`}.
       </Text>
       <Lacks found={found} />
       {rules.map((each) => (
