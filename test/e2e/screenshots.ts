@@ -101,11 +101,13 @@ async function takeAll(panel: PanelLab, tasks: readonly Task[]): Promise<number>
   return failed;
 }
 
-function readOptions(): {
+interface Options {
   readonly directory: string;
   readonly only: readonly string[] | undefined;
   readonly readme: boolean;
-} {
+}
+
+function readOptions(): Options {
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
@@ -140,8 +142,7 @@ function fail(message: string): never {
   process.exit(2);
 }
 
-function plan(): Task[] {
-  const { directory, only, readme } = readOptions();
+function plan({ directory, only, readme }: Options): Task[] {
   if (readme) {
     return readmeViews.map((name) => ({
       view: views.find((view) => view.name === name)!,
@@ -163,12 +164,13 @@ function plan(): Task[] {
   );
 }
 
-const tasks = plan();
+const options = readOptions();
+const tasks = plan(options);
 if (obstacle !== undefined) {
   console.error(`no pictures can be taken: ${obstacle}`);
   process.exit(1);
 }
-const panel = await createBusyPanel();
+const panel = await createBusyPanel({ observing: !options.readme });
 // The lab and the browser end with this process.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 try {

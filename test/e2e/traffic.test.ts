@@ -56,6 +56,13 @@ describe.skipIf(obstacle !== undefined)('traffic and people', () => {
     await whatPasses(panel.firewall, [tcp('client', web, 8081)]);
     const page = await panel.openAs('member', '/');
     await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor();
+    const tile = (label: string) =>
+      page.getByRole('main').getByText(label, { exact: true }).locator('..');
+    await tile('Gateway').getByText('ok', { exact: true }).waitFor();
+    await tile('Device').getByText('fw0', { exact: true }).waitFor();
+    await tile('Flow table')
+      .getByText(/ flows?, room for /)
+      .waitFor();
     const section = (name: string) => page.getByRole('region', { name });
     await section('Open to the world')
       .getByText(/Open: .*80/)

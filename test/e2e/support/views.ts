@@ -6,6 +6,7 @@
  */
 import type { BrowserContextOptions, Locator, Page } from 'playwright-core';
 import type { Role } from '../../../src/policy/users.ts';
+import { momentText } from '../../../src/text/moment.ts';
 import { client, db, web, webSecond } from '../../netns/support/firewall.ts';
 import { PanelLab, editRule } from './panel-lab.ts';
 
@@ -17,6 +18,10 @@ export interface View {
   /** Brings the page into the state that is shown. */
   readonly prepare?: (page: Page) => Promise<void>;
 }
+
+/** The server that observes. */
+const observed = 'db-1';
+const dayMs = 86_400_000;
 
 const forbidden = `/explain?src=${client}&dst=${web}&protocol=tcp&dstPort=22`;
 const allowed = `/explain?src=${client}&dst=${web}&protocol=tcp&dstPort=80`;
@@ -61,6 +66,16 @@ async function relabel(page: Page): Promise<void> {
   await page.keyboard.press('Enter');
   await form.getByRole('button', { name: 'Save' }).click();
   await page.getByRole('dialog').getByLabel('Rules that mean other addresses').waitFor();
+}
+
+async function chooseServers(page: Page): Promise<void> {
+  for (const name of ['web-1', 'web-2']) await page.getByLabel(`Select ${name}`).check();
+  await dialog('Assign firewalls')(page);
+}
+
+async function group(page: Page): Promise<void> {
+  await page.getByText('Grouped').click();
+  await page.getByRole('table', { name: 'Dropped packets by group' }).waitFor();
 }
 
 /** A change that waits for confirmation, which no other view shows. @param actor whose it is */
@@ -130,6 +145,14 @@ export const views: readonly View[] = [
   { name: 'firewall-prune', path: '/firewalls', prepare: dialog(/^Prune/) },
   { name: 'sets', path: '/sets' },
   { name: 'changes', path: '/changes' },
+  {
+    name: 'change-rollback',
+    path: '/changes',
+    async prepare(page) {
+      await dialog(/^Roll back to revision/)(page);
+      await page.getByRole('dialog').getByLabel('Difference in the configuration').waitFor();
+    },
+  },
   { name: 'gateways', path: '/gateways' },
   { name: 'set-new', path: '/sets/~new' },
   {
@@ -146,6 +169,7 @@ export const views: readonly View[] = [
   { name: 'set-destroy', path: '/sets/office', prepare: dialog('Destroy') },
   { name: 'set-history', path: '/sets/office/history' },
   { name: 'servers', path: '/servers' },
+  { name: 'servers-assign', path: '/servers', prepare: chooseServers },
   { name: 'server-edit', path: '/servers/web-1', prepare: dialog('Edit') },
   {
     name: 'server-labels',
@@ -155,6 +179,30 @@ export const views: readonly View[] = [
     },
   },
   { name: 'server-review', path: '/servers/web-1', prepare: relabel },
+  { name: 'server-rename', path: '/servers/web-1', prepare: dialog('Rename') },
+  {
+    name: 'server-observing',
+    path: `/servers/${observed}`,
+    async prepare(page) {
+      await page.getByText(/^Observes until/).waitFor();
+    },
+  },
+  {
+    name: 'server-observe',
+    path: `/servers/${observed}`,
+    async prepare(page) {
+      await dialog('Observe')(page);
+      await page.getByLabel('For how long').selectOption('Until a date');
+    },
+  },
+  {
+    name: 'server-suggest',
+    path: `/servers/${observed}`,
+    async prepare(page) {
+      await dialog('Suggest rules')(page);
+      await page.getByRole('dialog').getByRole('checkbox').first().waitFor();
+    },
+  },
   { name: 'server-destroy', path: '/servers/web-1', prepare: dialog('Destroy') },
   { name: 'server', path: '/servers/web-1' },
   { name: 'server-reach', path: '/servers/web-1', prepare: tab('Reach') },
@@ -171,13 +219,13 @@ export const views: readonly View[] = [
     },
   },
   { name: 'live', path: '/live' },
+  { name: 'live-drop-groups', path: '/live', prepare: group },
   {
     name: 'drop-groups',
     path: '/servers/web-1',
     async prepare(page) {
       await tab('Recent drops')(page);
-      await page.getByText('Grouped').click();
-      await page.getByRole('table', { name: 'Dropped packets by group' }).waitFor();
+      await group(page);
     },
   },
   { name: 'flows', path: '/flows' },
@@ -191,8 +239,12 @@ export const views: readonly View[] = [
   { name: 'not-found', path: '/nowhere' },
 ];
 
-/** A firewall with a history of changes, and traffic that is allowed and that is not. */
-export async function createBusyPanel(): Promise<PanelLab> {
+/**
+ * A firewall with a history of changes, and traffic that is allowed and that is not.
+ *
+ * @param options observing: whether a server observes, which every page says
+ */
+export async function createBusyPanel({ observing = true } = {}): Promise<PanelLab> {
   const panel = await PanelLab.create({
     templates: {
       web: {
@@ -218,13 +270,17 @@ export async function createBusyPanel(): Promise<PanelLab> {
     servers: [
       { name: 'web-1', addresses: [web], templates: ['web', 'ping'] },
       { name: 'web-2', addresses: [webSecond], templates: ['web'] },
-      { name: 'db-1', addresses: [db], templates: ['database'] },
+      {
+        ...{ name: observed, addresses: [db], templates: ['database'] },
+        ...(observing && { mode: 'observe' as const, until: momentText(Date.now() + dayMs) }),
+      },
       { name: 'spare', addresses: ['10.0.1.3'], templates: [] },
     ],
   });
   try {
     await work(panel);
     await startTraffic(panel);
+    if (observing) await untilSuggested(panel);
     return panel;
   } catch (error) {
     await panel.close();
@@ -240,6 +296,15 @@ async function work(panel: PanelLab): Promise<void> {
   await panel.ask('PUT', '/v1/servers/db-1/templates', { templates: ['database', 'ping'] });
   const refused = panel.ask('DELETE', '/v1/templates/web');
   await refused.catch(() => undefined);
+}
+
+/** Until something was seen for which a rule can be suggested. */
+function untilSuggested(panel: PanelLab): Promise<void> {
+  return panel.firewall.until('a rule is suggested', async () => {
+    const path = `/v1/servers/${observed}/suggestion`;
+    const { rules } = (await panel.ask('GET', path)) as { rules: unknown[] };
+    return rules.length > 0;
+  });
 }
 
 async function startTraffic({ firewall }: PanelLab): Promise<void> {
