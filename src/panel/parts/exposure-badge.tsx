@@ -13,7 +13,7 @@ export function ExposureBadge({ exposure }: { readonly exposure: readonly string
       tt="none"
       leftSection={<IconWorld size={12} aria-hidden />}
       title="Open to the whole Internet, or to most of it"
-      className="exposure"
+      className="wraps"
     >
       Open: {exposure.join('; ')}
     </Badge>

@@ -19,6 +19,7 @@ export function ObservingBadge({
       tt="none"
       leftSection={<IconEye size={12} aria-hidden />}
       title="What no rule allows passes, and is listed as would-drop"
+      className="wraps"
     >
       Observes{until !== undefined && ` until ${formatTime(until)}`}
     </Badge>

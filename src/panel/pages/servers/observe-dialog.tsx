@@ -35,6 +35,7 @@ export function ObserveDialog({ server, opened, onClose }: ObserveDialogProps): 
         opened={opened && operations === undefined}
         onClose={onClose}
         title={`Observe ${name}`}
+        size="lg"
         closeButtonProps={{ 'aria-label': 'Close' }}
       >
         <Choices server={server} onReview={setOperations} onClose={onClose} />

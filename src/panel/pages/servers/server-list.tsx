@@ -210,10 +210,10 @@ function ServerRow({ server, isChosen, onChoose, ...traffic }: ServerRowProps): 
           <div className="server-name">
             <ServerLink name={name} />
             <Details server={server} />
-            <div>
+            <Group gap={4}>
               <ExposureBadge exposure={exposure} />
               <ObservingBadge server={server} />
-            </div>
+            </Group>
           </div>
         </Group>
       </Table.Th>
