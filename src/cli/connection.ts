@@ -9,16 +9,13 @@
 import { Option } from 'commander';
 import type { Command } from 'commander';
 import { statSync } from 'node:fs';
-import { readRegularFile } from '../system/safe-file.ts';
+import { readFile } from 'node:fs/promises';
 import { ApiClient } from './api-client.ts';
 import { UserError } from './errors.ts';
 import { ownSocket } from './own-socket.ts';
 import { defaultConfigDirectory } from './run-command.ts';
 import { inProcessTransport, isListening, socketTransport, urlTransport } from './transport.ts';
 import type { InProcessApi } from './transport.ts';
-
-/** More than a token, and less than harms. */
-const maxTokenBytes = 1 << 20;
 
 export const defaultSocket = '/run/tunwall/tunwall.sock';
 
@@ -136,17 +133,17 @@ function withEnvironment(
   return TUNWALL_SOCKET === undefined ? flags : { ...flags, socket: TUNWALL_SOCKET };
 }
 
-function remote(
+async function remote(
   text: string,
   flags: ConnectionFlags,
   { environment, warn }: ConnectionParts,
-): ApiClient {
+): Promise<ApiClient> {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol) || url.username !== '') {
     throw new UserError(`${text} is no URL`, 'expected one like https://gateway.example:8740');
   }
   const { tokenFile } = flags;
-  const token = tokenFile === undefined ? environment['TUNWALL_TOKEN'] : readToken(tokenFile);
+  const token = tokenFile === undefined ? environment['TUNWALL_TOKEN'] : await readToken(tokenFile);
   const isLocal = /^(localhost|127\.[\d.]+|\[::1\])$/.test(url.hostname);
   if (token !== undefined && url.protocol === 'http:' && !isLocal) {
     warn(`the token goes to ${url.host} unencrypted: prefer https`);
@@ -157,10 +154,10 @@ function remote(
   );
 }
 
-function readToken(file: string): string {
+async function readToken(file: string): Promise<string> {
   let text: string;
   try {
-    text = readRegularFile(file, maxTokenBytes).bytes.toString('utf8');
+    text = await readFile(file, 'utf8');
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     throw new UserError(
