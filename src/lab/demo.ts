@@ -14,7 +14,7 @@ import type { Text } from '../text/line.ts';
 import { formatTable } from '../text/table.ts';
 import { openDoor } from './door.ts';
 import { FirewallProcess, program } from './firewall-process.ts';
-import { untilReady } from './host.ts';
+import { untilReady } from './ready.ts';
 import { saveFiles } from './lab-config.ts';
 import { planHosts } from './lab-plan.ts';
 import { Network, placeVariable, whyNoLab } from './network.ts';

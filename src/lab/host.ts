@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Network } from './network.ts';
 import { LabError } from './lab-error.ts';
+import { untilReady } from './ready.ts';
 import type { ExecOptions, Fetched, Finished, Service } from './types.ts';
 
 /** Compiled, also for tests that run from src. */
@@ -105,18 +106,6 @@ export class Host {
     });
     return { stop: (signal = 'SIGTERM') => end(child, signal) };
   }
-}
-
-/** Until a program of ours says that it is ready; or, if it ends instead, why. Its output is read no more. */
-export async function untilReady({ stdout, stderr }: ChildProcess): Promise<string | undefined> {
-  let said = '';
-  stderr!.on('data', (data: Buffer) => (said += data.toString()));
-  const ready = await Promise.race([
-    once(stdout!, 'data').then(() => true),
-    once(stderr!, 'close').then(() => false),
-  ]);
-  for (const stream of [stdout!, stderr!]) (stream as { unref?(): void }).unref?.();
-  return ready ? undefined : (/Error: (.*)/.exec(said)?.[1] ?? said);
 }
 
 export function addressOf(target: Host | string): string {
