@@ -124,10 +124,13 @@ describe.skipIf(obstacle !== undefined)('reload', () => {
     const failures = 'tunwall_policy_reload_failures_total';
     const before = (await firewall.metrics()).get(failures)!;
     const file = join(firewall.configDirectory, 'templates/web.yaml');
+    // In one step: a file that is written in place is empty for a moment, which is a template without rules.
+    const aside = join(firewall.lab.directory, 'web.yaml');
     await writeFile(
-      file,
+      aside,
       'inbound:\n  - { protocol: tcp, ports: [80, 99999] }\n  - { protocol: igmp }\n',
     );
+    await rename(aside, file);
     await firewall.until(
       'it was refused',
       async () => (await firewall.metrics()).get(failures)! > before,
