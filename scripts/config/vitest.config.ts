@@ -100,7 +100,10 @@ export default defineConfig({
           name: 'netns-2-queues',
           // Host and control plane do not depend on the number of queues, but what is read from all threads; nor does what rules mean.
           include: ['test/netns/dataplane/**/*.test.ts', 'test/netns/control/observe.test.ts'],
-          exclude: [...commands, 'test/netns/dataplane/rules.test.ts'],
+          exclude: [
+            ...commands,
+            ...['rules', 'groups'].map((name) => `test/netns/dataplane/${name}.test.ts`),
+          ],
           env: { TUNWALL_TEST_QUEUES: '2' },
           ...scenarios,
         },
