@@ -46,3 +46,14 @@ export function offlineConnections(warnings: string[] = []): Connections {
     socket: '/nonexistent/tunwall.sock',
   });
 }
+
+/** How the command line reaches the API that listens on `socket`. */
+export function socketConnections(socket: string): Connections {
+  return createConnections({
+    openDirectory: () => Promise.reject(new Error('a firewall listens')),
+    actor: 'alice',
+    environment: {},
+    warn: () => undefined,
+    socket,
+  });
+}

@@ -17,9 +17,11 @@ import {
   Hot,
   StateBits,
   TcpBits,
+  coldOfSegments,
   coldWords,
   flowStateCount,
   flowStateProtocols,
+  hotOfSegments,
   hotShift,
   noFlow,
 } from '../flow/flow-record.ts';
@@ -79,24 +81,9 @@ const knownStateBits =
 /** Likewise of {@link Hot.tcp}: all up to the highest one. */
 const knownTcpBits = TcpBits.earlierSyn * 2 - 1;
 
-/** Words that go on as they are. */
-const carriedHot: Int32Array = Int32Array.of(
-  Hot.lastRefresh,
-  Hot.tcp,
-  Hot.end,
-  Hot.end + 1,
-  Hot.maxEnd,
-  Hot.maxEnd + 1,
-  Hot.maxWindow,
-  Hot.maxWindow + 1,
-);
+/** Words that go on as they are, with those that segments change. */
 const carriedCold: Int32Array = Int32Array.of(
   Cold.created,
-  Cold.maxAck,
-  Cold.maxAck + 1,
-  Cold.lastSequence,
-  Cold.lastAck,
-  Cold.lastExtent,
   Cold.packets,
   Cold.packets + 1,
   Cold.bytes,
@@ -390,20 +377,26 @@ class Adopter {
     const from = index << hotShift;
     const to = flow << hotShift;
     hot[to + Hot.listed] = records.hot[from + Hot.lastRefresh]!;
-    for (let i = 0; i < carriedHot.length; i++) {
-      const word = carriedHot[i]!;
-      hot[to + word] = records.hot[from + word]!;
-    }
+    hot[to + Hot.lastRefresh] = records.hot[from + Hot.lastRefresh]!;
+    copyWords(hotOfSegments, records.hot, from, hot, to);
     const own = StateBits.stateMask | StateBits.listMask;
     const word = records.hot[from + Hot.state]!;
     hot[to + Hot.state] = (hot[to + Hot.state]! & own) | (word & ~own);
     const fromCold = index * coldWords;
     const toCold = flow * coldWords;
-    for (let i = 0; i < carriedCold.length; i++) {
-      const word = carriedCold[i]!;
-      cold[toCold + word] = records.cold[fromCold + word]!;
-    }
+    copyWords(carriedCold, records.cold, fromCold, cold, toCold);
+    copyWords(coldOfSegments, records.cold, fromCold, cold, toCold);
     // Until it is judged; then it may come to others.
     cold[toCold + Cold.servers] = this.#serversNow(index);
   }
+}
+
+function copyWords(
+  words: Int32Array,
+  source: Int32Array,
+  from: number,
+  target: Int32Array,
+  to: number,
+): void {
+  for (let i = 0; i < words.length; i++) target[to + words[i]!] = source[from + words[i]!]!;
 }

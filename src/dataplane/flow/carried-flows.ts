@@ -17,9 +17,11 @@ import {
   Hot,
   StateBits,
   TcpBits,
+  coldOfSegments,
   coldWords,
   flowBytes,
   flowPackets,
+  hotOfSegments,
   hotShift,
   lastClass,
   noFlow,
@@ -39,9 +41,9 @@ export const Slot = {
   replyAddr: 3,
   ports: 4,
   protocol: 5,
-  /** {@link hotOfSegments}: seven words. */
+  /** {@link hotOfSegments}, in their order: seven words. They stay where they are when the record's layout changes. */
   tcp: 6,
-  /** {@link coldOfSegments}: five words. */
+  /** {@link coldOfSegments}, likewise: five words. */
   maxAck: 13,
   /** When the last packet was carried. */
   seenMs: 18,
@@ -80,24 +82,6 @@ export const slotsOfBlock: number = 1 << blockShift;
 
 /** A flow whose slot is in the way of another one gives way when nothing was carried for so long. */
 const idleMs = 1000;
-
-/** Words of the flow's record that segments change, in the order of the slot, which stays when the record's layout changes. */
-const hotOfSegments: Int32Array = Int32Array.of(
-  Hot.tcp,
-  Hot.end,
-  Hot.end + 1,
-  Hot.maxEnd,
-  Hot.maxEnd + 1,
-  Hot.maxWindow,
-  Hot.maxWindow + 1,
-);
-const coldOfSegments: Int32Array = Int32Array.of(
-  Cold.maxAck,
-  Cold.maxAck + 1,
-  Cold.lastSequence,
-  Cold.lastAck,
-  Cold.lastExtent,
-);
 
 /** Bits of a connection that has more to it than the kernel's program knows. */
 const notCarriedTcp =

@@ -71,6 +71,25 @@ export const Cold = {
   outboundRule: 15,
 } as const;
 
+/** Words of {@link Hot} that the segments of a TCP connection change. */
+export const hotOfSegments: Int32Array = Int32Array.of(
+  Hot.tcp,
+  Hot.end,
+  Hot.end + 1,
+  Hot.maxEnd,
+  Hot.maxEnd + 1,
+  Hot.maxWindow,
+  Hot.maxWindow + 1,
+);
+/** And those of {@link Cold}. */
+export const coldOfSegments: Int32Array = Int32Array.of(
+  Cold.maxAck,
+  Cold.maxAck + 1,
+  Cold.lastSequence,
+  Cold.lastAck,
+  Cold.lastExtent,
+);
+
 /** Fields of {@link Hot.state}. */
 export const StateBits = {
   /** State code, bits 0 to 3: {@link FlowState}. */

@@ -3,7 +3,7 @@
  * the packet is asked first, since they may have changed after the drop, and between two servers both may refuse it. Then
  * the change is reviewed as any other.
  */
-import { Alert, Button, Group, Modal, Paper, Select, Stack, Text, TextInput } from '@mantine/core';
+import { Alert, Button, Group, Paper, Select, Stack, Text, TextInput } from '@mantine/core';
 import { IconCircleCheck } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
@@ -14,7 +14,7 @@ import type { Drop, Explanation } from '../data/types.ts';
 import { allowingRule, questionOf } from './allowing-rule.ts';
 import type { Side } from './allowing-rule.ts';
 import { destinationText, kindText, sourceText } from '../../text/packet-text.ts';
-import { ReviewDialog } from './review-dialog.tsx';
+import { ReviewedDialog } from './reviewed-dialog.tsx';
 import { ruleText } from '../../text/rule-text.ts';
 import { directionWords } from './rule-words.ts';
 import { Failed, Loading } from './states.tsx';
@@ -26,31 +26,17 @@ export interface AllowDialogProps {
 }
 
 export function AllowDialog({ drop, onClose }: AllowDialogProps): ReactNode {
-  const [operations, setOperations] = useState<readonly Operation[]>();
   return (
-    <>
-      <Modal
-        opened={drop !== undefined && operations === undefined}
-        onClose={onClose}
-        title="Allow this"
-        size="lg"
-        // What was chosen is still there when one comes back from the review.
-        keepMounted
-        closeButtonProps={{ 'aria-label': 'Close' }}
-      >
-        {drop !== undefined && <Proposal drop={drop} onReview={setOperations} onClose={onClose} />}
-      </Modal>
-      <ReviewDialog
-        title="Review: allow this"
-        operations={operations}
-        done="The rule was added"
-        onClose={() => setOperations(undefined)}
-        onSaved={() => {
-          setOperations(undefined);
-          onClose();
-        }}
-      />
-    </>
+    <ReviewedDialog
+      title="Allow this"
+      reviewTitle="Review: allow this"
+      size="lg"
+      opened={drop !== undefined}
+      done="The rule was added"
+      onClose={onClose}
+    >
+      {(onReview) => drop && <Proposal drop={drop} onReview={onReview} onClose={onClose} />}
+    </ReviewedDialog>
   );
 }
 

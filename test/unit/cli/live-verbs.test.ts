@@ -8,7 +8,6 @@ import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
 import type { Drop } from '../../../src/control/api/context.ts';
 import { PcapngWriter } from '../../../src/interop/captures/pcapng-writer.ts';
 import { captureCommand } from '../../../src/cli/capture-command.ts';
-import { createConnections } from '../../../src/cli/connection.ts';
 import { dropsCommand } from '../../../src/cli/drops-command.ts';
 import { explainCommand } from '../../../src/cli/explain-command.ts';
 import { liveAnswers } from '../../../src/cli/explain-live.ts';
@@ -21,7 +20,7 @@ import type { SeenFlows } from '../../../src/policy/suggest.ts';
 import { addressToInt } from '../../../src/testing/packets.ts';
 import { runCli } from '../../support/cli.ts';
 import type { Ran, RunOptions } from '../../support/cli.ts';
-import { apiOn } from '../../support/control-plane.ts';
+import { apiOn, socketConnections } from '../../support/control-plane.ts';
 import { LiveData, drop, flow } from '../../support/live-data.ts';
 import { TestDirectory, serversText, webText } from '../../support/stores.ts';
 
@@ -48,13 +47,7 @@ afterEach(async () => {
 });
 
 function run(line: string, options: RunOptions = {}): Promise<Ran> {
-  const connections = createConnections({
-    openDirectory: () => Promise.reject(new Error('a firewall listens')),
-    actor: 'alice',
-    environment: {},
-    warn: () => undefined,
-    socket: join(directory.path, 'sock'),
-  });
+  const connections = socketConnections(join(directory.path, 'sock'));
   const interrupted = (): AbortSignal => interrupt.signal;
   const sink = new Writable({ write: (_chunk, _encoding, done) => done() });
   const verbs = [

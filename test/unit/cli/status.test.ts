@@ -2,11 +2,10 @@
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Status } from '../../../src/control/api/context.ts';
-import { createConnections } from '../../../src/cli/connection.ts';
 import { statusCommand } from '../../../src/cli/status-command.ts';
 import { runCli } from '../../support/cli.ts';
 import type { Ran } from '../../support/cli.ts';
-import { apiOn } from '../../support/control-plane.ts';
+import { apiOn, socketConnections } from '../../support/control-plane.ts';
 import { TestDirectory } from '../../support/stores.ts';
 
 let directory: TestDirectory;
@@ -40,13 +39,7 @@ async function start(
 }
 
 function run(): Promise<Ran> {
-  const connections = createConnections({
-    openDirectory: () => Promise.reject(new Error('a firewall listens')),
-    actor: 'alice',
-    environment: {},
-    warn: () => undefined,
-    socket: join(directory.path, 'sock'),
-  });
+  const connections = socketConnections(join(directory.path, 'sock'));
   return runCli([statusCommand(connections)], ['status']);
 }
 

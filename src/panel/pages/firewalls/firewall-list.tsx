@@ -1,5 +1,5 @@
 /** All firewalls, which the API calls templates: how many servers and rules each has, its hits, its last author. */
-import { ActionIcon, Anchor, Button, Menu, Paper, Table, Text, TextInput } from '@mantine/core';
+import { ActionIcon, Button, Menu, Paper, Table, Text, TextInput } from '@mantine/core';
 import {
   IconCopy,
   IconDots,
@@ -19,6 +19,7 @@ import { Ago } from '../../parts/ago.tsx';
 import { ExposureBadge } from '../../parts/exposure-badge.tsx';
 import { formatNumber } from '../../parts/format.ts';
 import '../../parts/live.css';
+import { NameCell } from '../../parts/name-cell.tsx';
 import { Page } from '../../parts/page.tsx';
 import { Empty, Loaded } from '../../parts/states.tsx';
 import { DestroyFirewallDialog } from './destroy-firewall-dialog.tsx';
@@ -156,21 +157,11 @@ function Row({ template, mayChange, onDestroy }: RowProps): ReactNode {
     template;
   return (
     <Table.Tr>
-      <Table.Th scope="row" fw={600} fz="sm" c="var(--mantine-color-text)">
+      <NameCell {...{ name, description }} path="/firewalls">
         <div>
-          <Anchor component={Link} href={`/firewalls/${name}`} inherit underline="always">
-            {name}
-          </Anchor>
-          {description !== undefined && (
-            <Text size="sm" c="dimmed" fw={400} lineClamp={2}>
-              {description}
-            </Text>
-          )}
-          <div>
-            <ExposureBadge exposure={exposure} />
-          </div>
+          <ExposureBadge exposure={exposure} />
         </div>
-      </Table.Th>
+      </NameCell>
       <Table.Td data-label="Servers" className="number">
         {formatNumber(servers.length + appliedServers.length)}
       </Table.Td>

@@ -1,10 +1,10 @@
 /** Lets a server observe for some time, or enforce its rules again: reviewed like any change. */
-import { Button, Group, Modal, NativeSelect, Stack, Text, TextInput } from '@mantine/core';
+import { Button, Group, NativeSelect, Stack, Text, TextInput } from '@mantine/core';
 import { useState } from 'react';
 import type { ReactNode } from 'react';
 import type { Operation } from '../../data/changes.ts';
 import type { Server } from '../../data/types.ts';
-import { ReviewDialog } from '../../parts/review-dialog.tsx';
+import { ReviewedDialog } from '../../parts/reviewed-dialog.tsx';
 import { momentText } from '../../../text/moment.ts';
 import { edit, valuesOf } from './server-form.tsx';
 
@@ -28,29 +28,15 @@ const lengths: readonly { readonly value: string; readonly label: string }[] = [
 
 export function ObserveDialog({ server, opened, onClose }: ObserveDialogProps): ReactNode {
   const { name, observing } = server;
-  const [operations, setOperations] = useState<readonly Operation[]>();
   return (
-    <>
-      <Modal
-        opened={opened && operations === undefined}
-        onClose={onClose}
-        title={`Observe ${name}`}
-        size="lg"
-        closeButtonProps={{ 'aria-label': 'Close' }}
-      >
-        <Choices server={server} onReview={setOperations} onClose={onClose} />
-      </Modal>
-      <ReviewDialog
-        title="Review before save"
-        operations={operations}
-        done={observing ? `${name} was changed` : `${name} observes`}
-        onClose={() => setOperations(undefined)}
-        onSaved={() => {
-          setOperations(undefined);
-          onClose();
-        }}
-      />
-    </>
+    <ReviewedDialog
+      title={`Observe ${name}`}
+      opened={opened}
+      done={observing ? `${name} was changed` : `${name} observes`}
+      onClose={onClose}
+    >
+      {(onReview) => <Choices server={server} onReview={onReview} onClose={onClose} />}
+    </ReviewedDialog>
   );
 }
 

@@ -2,14 +2,14 @@
  * Rules for what a server was seen to need while it observed, with what else each would admit. One chooses among them, and where
  * they are to go; then they are reviewed as any other change.
  */
-import { Alert, Button, Checkbox, Group, Modal, Select, Stack, Text } from '@mantine/core';
+import { Alert, Button, Checkbox, Group, Select, Stack, Text } from '@mantine/core';
 import { useState } from 'react';
 import type { ReactNode } from 'react';
 import type { Operation } from '../../data/changes.ts';
 import { useSuggestion } from '../../data/queries.ts';
 import type { Server, Suggestion } from '../../data/types.ts';
 import { count, formatTime } from '../../parts/format.ts';
-import { ReviewDialog } from '../../parts/review-dialog.tsx';
+import { ReviewedDialog } from '../../parts/reviewed-dialog.tsx';
 import { Empty, Loaded } from '../../parts/states.tsx';
 import { directions } from '../../../text/rule-text.ts';
 import { alsoText } from '../../../text/suggestion-text.ts';
@@ -21,29 +21,16 @@ export interface SuggestDialogProps {
 }
 
 export function SuggestDialog({ server, opened, onClose }: SuggestDialogProps): ReactNode {
-  const [operations, setOperations] = useState<readonly Operation[]>();
   return (
-    <>
-      <Modal
-        opened={opened && operations === undefined}
-        onClose={onClose}
-        title={`Rules for ${server.name}`}
-        size="xl"
-        closeButtonProps={{ 'aria-label': 'Close' }}
-      >
-        <Proposal server={server} onReview={setOperations} onClose={onClose} />
-      </Modal>
-      <ReviewDialog
-        title="Review before save"
-        operations={operations}
-        done="The rules were added"
-        onClose={() => setOperations(undefined)}
-        onSaved={() => {
-          setOperations(undefined);
-          onClose();
-        }}
-      />
-    </>
+    <ReviewedDialog
+      title={`Rules for ${server.name}`}
+      size="xl"
+      opened={opened}
+      done="The rules were added"
+      onClose={onClose}
+    >
+      {(onReview) => <Proposal server={server} onReview={onReview} onClose={onClose} />}
+    </ReviewedDialog>
   );
 }
 

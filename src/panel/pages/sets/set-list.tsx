@@ -1,5 +1,5 @@
 /** All named sets: how many addresses each has, who names it, and what is wrong with its files. */
-import { Anchor, Badge, Button, Paper, Table, Text } from '@mantine/core';
+import { Badge, Button, Paper, Table, Text } from '@mantine/core';
 import { IconListDetails, IconPlus } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
 import { Link } from 'wouter';
@@ -9,6 +9,7 @@ import type { SetSummary } from '../../data/types.ts';
 import { Ago } from '../../parts/ago.tsx';
 import { count, formatNumber } from '../../parts/format.ts';
 import '../../parts/live.css';
+import { NameCell } from '../../parts/name-cell.tsx';
 import { Page } from '../../parts/page.tsx';
 import { Empty, Loaded } from '../../parts/states.tsx';
 import { problemsOf } from './set-problems.ts';
@@ -73,23 +74,7 @@ function Row({ set }: { readonly set: SetSummary }): ReactNode {
   const { name, description, addressCount, rangeCount, usedBy, changed } = set;
   return (
     <Table.Tr>
-      <Table.Th scope="row" fw={600} fz="sm" c="var(--mantine-color-text)">
-        <div>
-          <Anchor
-            component={Link}
-            href={`/sets/${encodeURIComponent(name)}`}
-            inherit
-            underline="always"
-          >
-            {name}
-          </Anchor>
-          {description !== undefined && (
-            <Text size="sm" c="dimmed" fw={400} lineClamp={2}>
-              {description}
-            </Text>
-          )}
-        </div>
-      </Table.Th>
+      <NameCell {...{ name, description }} path="/sets" />
       <Table.Td data-label="Addresses" className="number">
         {formatNumber(addressCount)}
       </Table.Td>
