@@ -90,9 +90,9 @@ function targetOf(
     throw invalid([{ path: 'template', message }]);
   }
   const taken = new Set(templates.map((each) => each.name));
-  let free = `${server.slice(0, 50)}-observed`;
-  for (let number = 2; taken.has(free); number++)
-    free = `${server.slice(0, 50)}-observed-${number}`;
+  const wish = `${server.slice(0, 50)}-observed`;
+  let free = wish;
+  for (let number = 2; taken.has(free); number++) free = `${wish}-${number}`;
   return { name: free, exists: false, otherServers: [] };
 }
 
